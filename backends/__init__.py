@@ -1,0 +1,180 @@
+"""Backends: the array libraries that tinyxp runs on. Floor 0: nothing here knows of Tensors.
+
+A backend is a library that follows the Python Array API, with the few things that the standard
+leaves out (moving to and from NumPy, scatter-add) and, where they pay, fused kernels. Everything
+above this floor is written once, against ``Backend.xp``.
+"""
+
+import importlib
+import importlib.metadata
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+if __name__ != "tinyxp.backends":
+    raise ImportError(
+        f"this package is tinyxp.backends, not {__name__!r}: install tinyxp (pip install -e .) "
+        "and write `import tinyxp`"
+    )
+
+from tinyxp.backends.errors import BackendError
+
+Array = Any  # an array of whichever library runs underneath
+
+
+class Namespace(SimpleNamespace):
+    """The public names of an Array API library, with what tinyxp adds or mends laid over them."""
+
+    def __init__(self, library: Any, **overlay: Any) -> None:
+        names = {name: getattr(library, name) for name in dir(library) if not name.startswith("_")}
+        super().__init__(**(names | overlay))
+
+
+@dataclass(frozen=True, eq=False)
+class Backend:
+    """One array library, as the floors above see it.
+
+    ``xp`` holds the Array API functions, with ``erf(x)`` and ``index_add(x, indices, values)``
+    (rows of ``values`` added to rows of ``x``, indices may repeat; returns a new array) beside
+    them. ``kernels["name"]`` may hold a :class:`Kernel` that computes the composite ``name``.
+    """
+
+    name: str
+    xp: Namespace
+    array_types: tuple[type, ...]
+    to_numpy: Callable[[Array], Any]
+    from_numpy: Callable[[Any, str | None], Array]
+    device_of: Callable[[Array], str]
+    to_device: Callable[[Array, str], Array]
+    devices: Callable[[], list[str]]
+    kernels: Mapping[str, "Kernel"] = field(default_factory=dict)
+    dtypes: Mapping[str, Any] = field(init=False)  # dtype name -> the library's dtype
+    dtype_names: Mapping[Any, str] = field(init=False)  # and back
+    floating: frozenset[Any] = field(init=False)  # the library's dtypes that have a gradient
+
+    def __post_init__(self) -> None:
+        # asked of an array, because NumPy's np.float32 is a class and not the dtype of any array
+        known = [name for name in DTYPE_NAMES if hasattr(self.xp, name)]
+        dtypes = {name: self.xp.empty(0, dtype=getattr(self.xp, name)).dtype for name in known}
+        object.__setattr__(self, "dtypes", dtypes)
+        object.__setattr__(self, "dtype_names", {dtype: name for name, dtype in dtypes.items()})
+        floating = frozenset(dtypes[name] for name in ("float32", "float64") if name in dtypes)
+        object.__setattr__(self, "floating", floating)
+
+    def __repr__(self) -> str:
+        return f"<backend {self.name}>"
+
+    def owns(self, array: object) -> bool:
+        """Whether ``array`` is an array of this library."""
+        return isinstance(array, self.array_types)
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A fused implementation of a composite function and of its vector-Jacobian product.
+
+    ``forward(*arrays, **static)`` returns ``(y, residuals)``, or NotImplemented for a case that it
+    leaves to the formula. ``vjp(g, residuals, needs)`` returns one gradient for each array operand
+    (None where ``needs`` says that nobody asks). Residuals never hold an array that is changed later.
+    """
+
+    forward: Callable[..., Any]
+    vjp: Callable[..., tuple[Array | None, ...]]
+
+
+DTYPE_NAMES = (
+    "bool",
+    *(f"{kind}{bits}" for kind in ("int", "uint") for bits in (8, 16, 32, 64)),
+    *("float32", "float64", "complex64", "complex128"),
+)
+
+# The registries: where a backend's module lies, the ones loaded, and whose arrays a type is.
+_modules: dict[str, str] = {
+    name: f"{__name__}.{name}_backend" for name in ("cupy", "numpy", "strict", "torch")
+}
+_loaded: dict[str, Backend] = {}
+_by_type: dict[type, Backend | None] = {}
+_current: ContextVar[Backend | None] = ContextVar("tinyxp_backend", default=None)
+
+
+def names() -> list[str]:
+    """The names of all backends: those in the tree and those of the group ``tinyxp.backends``."""
+    plugins = importlib.metadata.entry_points(group="tinyxp.backends").names
+    return sorted({*_modules, *plugins})
+
+
+def get(name: str) -> Backend:
+    """Load the backend called ``name``.
+
+    Raises BackendError if the name is unknown, its library is missing, or its device is.
+
+    >>> get("numpy")
+    <backend numpy>
+    """
+    if name in _loaded:
+        return _loaded[name]
+    if name not in names():
+        choices = ", ".join(map(repr, names()))
+        raise BackendError(f"unknown backend {name!r}; choose one of {choices}")
+    if name in _modules:
+        backend = importlib.import_module(_modules[name]).load()
+    else:
+        (plugin,) = importlib.metadata.entry_points(group="tinyxp.backends", name=name)
+        backend = plugin.load()()
+    _by_type.clear()  # a type that nobody owned may have an owner now
+    return _loaded.setdefault(name, backend)
+
+
+def of(array: object) -> Backend | None:
+    """The loaded backend that owns ``array``, or None; one dictionary look-up by type."""
+    kind = type(array)
+    try:
+        return _by_type[kind]
+    except KeyError:
+        owners = (backend for backend in _loaded.values() if backend.owns(array))
+        return _by_type.setdefault(kind, next(owners, None))
+
+
+def current() -> Backend:
+    """The backend in use here: the last ``use_backend``, else ``TINY_BACKEND``, else numpy."""
+    return _current.get() or get(os.environ.get("TINY_BACKEND", "numpy"))
+
+
+def use_backend(name: str) -> None:
+    """Create new tensors on the backend ``name`` from now on (in this thread or task).
+
+    >>> use_backend("numpy")
+    """
+    _current.set(get(name))
+
+
+@contextmanager
+def using(chosen: Backend) -> Iterator[None]:
+    """Create new tensors on the backend ``chosen`` inside a ``with`` block."""
+    token = _current.set(chosen)
+    try:
+        yield
+    finally:
+        _current.reset(token)
+
+
+@contextmanager
+def backend(name: str) -> Iterator[Backend]:
+    """Create new tensors on the backend ``name`` inside a ``with`` block.
+
+    >>> with backend("numpy") as b:
+    ...     b.name
+    'numpy'
+    """
+    with using(get(name)):
+        yield get(name)
+
+
+def missing(library: str, *extras: str) -> BackendError:
+    """The error for a library that is not installed, with the command that installs it."""
+    commands = " or ".join(f"pip install 'tinyxp[{extra}]'" for extra in extras)
+    return BackendError(f"the library {library} is not installed; {commands}")

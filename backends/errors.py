@@ -1,0 +1,37 @@
+"""Every error that tinyxp raises, on the lowest floor so that every floor can raise it.
+
+Each type is also the builtin that a Python programmer would expect to catch: a ``ShapeError`` is a
+``ValueError``. A message says what was expected, what came, and how to fix it.
+"""
+
+
+class TinyError(Exception):
+    """The base of all errors raised by tinyxp. The command line prints it as one line, exit code 2."""
+
+
+class BackendError(TinyError, RuntimeError):
+    """A backend is unknown, not installed, has no device, or two backends meet in one operation."""
+
+
+class ShapeError(TinyError, ValueError):
+    """Shapes or axes do not fit the operation."""
+
+
+class DTypeError(TinyError, TypeError):
+    """A dtype or a Python type does not fit the operation."""
+
+
+class IndexingError(TinyError, IndexError):
+    """An index lies outside its axis, or a key has too many or impossible parts."""
+
+
+class GradientError(TinyError, RuntimeError):
+    """A gradient was asked for that does not exist, or a graph was used up already."""
+
+
+class ArgumentError(TinyError, ValueError):
+    """An argument has a value outside its domain, an unknown name, or contradicts another one."""
+
+
+class DataError(TinyError, ValueError):
+    """A file, a download or a data set is missing, empty, damaged or not what was asked for."""

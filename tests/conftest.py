@@ -1,0 +1,46 @@
+"""One fixture over every backend that this machine has."""
+
+import importlib
+
+import numpy as np
+import pytest
+
+import tinyxp as tx
+from tinyxp import backends
+from tinyxp.backends.errors import BackendError
+
+BACKENDS = ("numpy", "strict", "torch", "cupy")
+
+
+def reason_missing(name):
+    """Why the backend ``name`` is not to be had here, or None."""
+    try:
+        backends.get(name)
+    except BackendError as error:
+        return str(error)
+    return None
+
+
+def backend_params():
+    missing = {name: reason_missing(name) for name in BACKENDS}
+    return [
+        pytest.param(n, marks=pytest.mark.skipif(why is not None, reason=f"{n}: {why}"))
+        for n, why in missing.items()
+    ]
+
+
+@pytest.fixture(params=backend_params())
+def backend(request):
+    """Each backend in turn, in use during the test."""
+    with tx.backend(request.param):
+        yield request.param
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
+
+
+@pytest.fixture(autouse=True)
+def numpy_by_default(monkeypatch):
+    monkeypatch.delenv("TINY_BACKEND", raising=False)

@@ -1,0 +1,66 @@
+"""Every differentiable operation of the registry against finite differences in float64."""
+
+import numpy as np
+import pytest
+
+import tinyxp as tx
+from tests.registry import call, differentiable, example, tensors
+from tinyxp import backends
+from tinyxp.backends.errors import GradientError
+from tinyxp.operation import OPS
+from tinyxp.primitive import Primitive
+
+
+@pytest.mark.parametrize(("name", "i"), differentiable())
+def test_gradient_orders_1_and_2(name, i, backend):
+    operands, static = example(name, i)
+    tx.gradcheck(lambda *xs: call(name, xs, static), *tensors(operands), order=2, name=name)
+
+
+@pytest.mark.parametrize(("name", "i"), differentiable())
+def test_kernel_equals_formula(name, i, backend, monkeypatch):
+    """A fused kernel is only an acceleration: same value, same gradients, in both precisions."""
+    kernels = backends.current().kernels
+    if name not in kernels:
+        pytest.skip(f"{backend} has no kernel for {name}")
+    operands, static = example(name, i)
+    for dtype, tolerance in ((tx.float64, 1e-12), (tx.float32, 2e-5)):
+        xs = [
+            tx.asarray(x, dtype=dtype) if getattr(x, "dtype", None) == "float64" else x
+            for x in tensors(operands)
+        ]
+        fused = value_and_gradients(name, xs, static)
+        with monkeypatch.context() as patch:
+            patch.setitem(backends.current().__dict__, "kernels", {})
+            plain = value_and_gradients(name, xs, static)
+        for a, b in zip(fused, plain, strict=True):
+            assert a.shape == b.shape and a.dtype is b.dtype
+            scale = 1 + tx.max(tx.abs(b)).item()
+            assert tx.max(tx.abs(a - b)).item() <= tolerance * scale
+
+
+def value_and_gradients(name, xs, static):
+    leaves = [
+        x.detach().requires_grad_()
+        if isinstance(x, tx.Tensor) and x.dtype.kind == "real floating"
+        else x
+        for x in xs
+    ]
+    y = call(name, leaves, static)
+    weights = tx.asarray(np.random.default_rng(1).normal(size=y.shape), dtype=y.dtype)
+    (y * weights).sum().backward()
+    return [y.detach(), *(x.grad for x in leaves if isinstance(x, tx.Tensor) and x.requires_grad)]
+
+
+def test_every_operation_has_a_gradient_or_says_why():
+    for name, op in OPS.items():
+        if isinstance(op, Primitive):
+            assert op.vjps or op.why, f"{name}: no vjp and no reason"
+
+
+def test_a_wrong_gradient_is_named():
+    def broken(x):
+        return x**2 + x.detach()  # the graph does not know of the second term
+
+    with pytest.raises(GradientError, match=r"broken d/dx0, float64, backend numpy: error .* at \(0,\)"):
+        tx.gradcheck(broken, tx.asarray([1.0, 2.0], dtype=tx.float64))

@@ -1,0 +1,80 @@
+"""Composites: formulas over Tensors, each with a fused kernel where a backend has one.
+
+With a kernel, the whole is one node on the tape. Its second derivative comes from replaying the
+formula, so that a kernel is only ever an acceleration.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from tinyxp import backends
+from tinyxp.backends import Backend, Kernel
+from tinyxp.backends.errors import TinyError
+from tinyxp.core import Tensor, wrap
+from tinyxp.graph import Node, behind_identity, edge_of, is_grad_enabled, propagate
+from tinyxp.operation import Operation, P, explain
+
+
+class Composite(Operation[P]):
+    """A formula over Tensors, with a kernel where a backend has one; made by :func:`composite`."""
+
+    def call(self, args: tuple[Any, ...], static: dict[str, Any]) -> Any:
+        for x in args:
+            if isinstance(x, Tensor):
+                kernel = x.backend.kernels.get(self.name)
+                if kernel is not None:
+                    y = self.run(kernel, x.backend, *self.split(args, static))
+                    if y is not NotImplemented:
+                        return y
+                if x.backend is not backends.current():
+                    with backends.using(x.backend):  # where the formula makes its constants
+                        return self.fn(*args, **static)
+                break
+        return self.fn(*args, **static)
+
+    def run(
+        self, kernel: Kernel, backend: Backend, args: tuple[Any, ...], static: dict[str, Any]
+    ) -> Any:
+        """One node for the whole composite, or NotImplemented to leave it to the formula."""
+        if any(x is not None and not isinstance(x, Tensor) for x in args):
+            return NotImplemented
+        if any(x is not None and x.backend is not backend for x in args):
+            return NotImplemented
+        arrays = [None if x is None else x.data for x in args]
+        static = {k: v for k, v in self.defaults.items() if k not in self.operands} | static
+        try:
+            result = kernel.forward(*arrays, **static)
+        except (TinyError, MemoryError):
+            raise
+        except Exception as error:
+            raise explain(self, arrays, backend, error) from error
+        if result is NotImplemented:
+            return NotImplemented
+        y, residuals = result
+        node = None
+        if is_grad_enabled():
+            parents = [edge_of(x) for x in args]
+            if any(parent is not None for parent in parents):
+                node = Node(self, parents, (arrays, residuals, static, kernel, backend))
+        return wrap(y, backend, node)
+
+    def pull(self, node: Node, g: Any, recording: bool) -> Sequence[Any]:
+        arrays, residuals, static, kernel, backend = node.context
+        if not recording:
+            return kernel.vjp(g, residuals, tuple(parent is not None for parent in node.parents))
+        # The formula, replayed from identity nodes: the inner pass stops there, the graph goes on.
+        replayed = [
+            None if x is None else behind_identity(x, backend, parent)
+            for x, parent in zip(arrays, node.parents, strict=True)
+        ]
+        edges = [edge_of(x) for x in replayed]
+        y = self.fn(*replayed, **static)
+        targets = [edge for edge in edges if edge is not None]
+        grads = propagate([y], [g], targets, recording=True, retain=True, stop=True)
+        return [None if edge is None else grads.get(edge) for edge in edges]
+
+
+def composite(fn: Callable[P, Any]) -> Any:
+    """Declare a composite: ``fn(*operands, **static)``, a formula over Tensors."""
+    op: Composite[P] = Composite(fn, skip=0)
+    return op.public(skip=0)

@@ -1,0 +1,328 @@
+"""The Tensor: an immutable value on a backend, with a link to the graph that made it.
+
+What looks like a change (``x += y``, ``x[i] = v``) computes a new value and rebinds the object to
+it. So the arrays that a graph has saved never change behind its back.
+"""
+
+import sys
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from tinyxp import backends, dtypes
+from tinyxp.backends import Array, Backend
+from tinyxp.backends.errors import DTypeError, GradientError, ShapeError
+
+Scalar = bool | int | float | complex
+SCALARS = frozenset((bool, int, float, complex))
+
+
+def namespace() -> Any:
+    """The namespace tinyxp itself: what ``xp`` is when a vjp runs on Tensors."""
+    return sys.modules[__package__]
+
+
+class Tensor:
+    """An array on a backend that can be differentiated.
+
+    ``Tensor(data, dtype=None, device=None, requires_grad=False)`` copies ``data``: numbers, nested
+    lists, or an array of NumPy (moved to the backend in use) or of another backend's library.
+
+    >>> x = tx.Tensor([1.0, 2.0], requires_grad=True)
+    >>> (x * x).sum().backward()
+    >>> x.grad
+    tensor([2., 4.])
+    """
+
+    __slots__ = ("__weakref__", "_cut", "_leaf", "_node", "backend", "data", "grad")
+    __array_ufunc__ = None  # NumPy arrays leave mixed operators to us
+    __hash__ = object.__hash__
+
+    data: Array  # the backend's array
+    backend: Backend
+    grad: "Tensor | None"
+    _node: Any  # the graph.Node that made this tensor, if a gradient flows through it
+    _leaf: bool  # a leaf that collects its gradient
+    _cut: str | None  # why no gradient flows, if an op stopped it
+
+    def __init__(
+        self, data: Any, dtype: Any = None, device: str | None = None, requires_grad: bool = False
+    ) -> None:
+        self.data, self.backend = to_array(data, dtype, device)
+        self.grad = self._node = self._cut = None
+        self._leaf = False
+        self.requires_grad_(requires_grad)
+
+    # -- what it is ---------------------------------------------------------------------------
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The length of each axis."""
+        return tuple(self.data.shape)
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return len(self.data.shape)
+
+    @property
+    def size(self) -> int:
+        """The number of elements."""
+        size = 1
+        for n in self.data.shape:
+            size *= n
+        return size
+
+    @property
+    def dtype(self) -> dtypes.DType:
+        """tinyxp's own dtype object, the same on every backend."""
+        return dtypes.BY_NAME[self.backend.dtype_names[self.data.dtype]]
+
+    @property
+    def device(self) -> str:
+        """Where the data lies: 'cpu', 'cuda:0' …"""
+        return self.backend.device_of(self.data)
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether gradients flow to this tensor; set it on leaves, or call ``requires_grad_``."""
+        return self._node is not None or self._leaf
+
+    @requires_grad.setter
+    def requires_grad(self, value: bool) -> None:
+        self.requires_grad_(value)
+
+    @property
+    def is_leaf(self) -> bool:
+        """Whether no recorded operation made this tensor."""
+        return self._node is None
+
+    def requires_grad_(self, requires_grad: bool = True) -> Self:
+        """Make this leaf collect its gradient in ``grad``, or stop.
+
+        Raises GradientError on a tensor that an operation made, DTypeError on integers.
+        """
+        if self._node is not None and not requires_grad:
+            raise GradientError(
+                f"requires_grad_(False) expects a leaf, got the result of {self._node.op.name}; "
+                "use x.detach()"
+            )
+        if requires_grad and self.data.dtype not in self.backend.floating:
+            raise DTypeError(
+                f"only real floating tensors have gradients, got {self.dtype!r}; "
+                "cast it first: tx.astype(x, tx.float32)"
+            )
+        self._leaf = requires_grad and self._node is None
+        return self
+
+    # -- gradients ----------------------------------------------------------------------------
+
+    def detach(self) -> "Tensor":
+        """The same value, cut from the graph."""
+        return wrap(self.data, self.backend)
+
+    # -- leaving tinyxp -----------------------------------------------------------------------
+
+    def _leave(self, way: str) -> Array:
+        if self.requires_grad:
+            raise GradientError(
+                f"{way} on a tensor that requires grad would cut the graph; "
+                "call x.detach() first, or stay within tinyxp's functions"
+            )
+        return self.data
+
+    def numpy(self) -> Any:
+        """A NumPy array with a copy of the data. Refuses a tensor that requires grad.
+
+        >>> tx.asarray([1, 2]).numpy()
+        array([1, 2])
+        """
+        return np.array(self.backend.to_numpy(self._leave("numpy()")))
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        self._leave("converting to a NumPy array")
+        return self.numpy() if dtype is None else self.numpy().astype(dtype)
+
+    def __dlpack__(self, **options: Any) -> Any:
+        array = self._leave("DLPack export")
+        return (np.asarray(array) if isinstance(array, np.generic) else array).__dlpack__(**options)
+
+    def __dlpack_device__(self) -> Any:
+        return (np.asarray(self.data) if self.device == "cpu" else self.data).__dlpack_device__()
+
+    def item(self) -> Any:
+        """The single element as a Python number. Raises ShapeError if there are more or none."""
+        if self.size != 1:
+            raise ShapeError(f"item() expects a tensor of one element, got shape {self.shape}")
+        return self.backend.to_numpy(self.data).item()
+
+    def tolist(self) -> Any:
+        """The data as nested lists of Python numbers."""
+        return self.backend.to_numpy(self.data).tolist()
+
+    def __bool__(self) -> bool:
+        return bool(self.item())
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __complex__(self) -> complex:
+        return complex(self.item())
+
+    def __index__(self) -> int:
+        if not dtypes.isdtype(self.dtype, "integral"):
+            raise DTypeError(f"an index must be an integer, got a tensor of {self.dtype!r}")
+        return int(self.item())
+
+    def __len__(self) -> int:
+        if self.ndim == 0:
+            raise DTypeError("len() of a tensor without axes; it has one element, see item()")
+        return self.shape[0]
+
+    def __iter__(self) -> Iterator["Tensor"]:
+        return iter([self[i] for i in range(len(self))])
+
+    def __contains__(self, value: Any) -> bool:
+        return bool(namespace().any(self == value))
+
+    def __repr__(self) -> str:
+        values = np.array2string(self.backend.to_numpy(self.data), separator=", ", prefix="tensor(")
+        notes = [values]
+        if self.size > np.get_printoptions()["threshold"] or self.size == 0:
+            notes.append(f"shape={self.shape}")
+        if self.dtype not in (dtypes.DEFAULT_FLOAT, dtypes.DEFAULT_INT, dtypes.bool):
+            notes.append(f"dtype={self.dtype.name}")
+        if self.backend.name != "numpy":
+            notes.append(f"backend={self.backend.name}")
+        if self._node is not None:
+            notes.append(f"op={self._node.op.name}")
+        elif self._leaf:
+            notes.append("requires_grad=True")
+        return f"tensor({', '.join(notes)})"
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        if self._node is not None:
+            raise GradientError("only leaves can be deep-copied; use x.detach() or tx.clone(x)")
+        new = object.__new__(type(self))
+        new.data, new.backend = self.data, self.backend  # values are immutable: no copy needed
+        new.grad, new._node, new._leaf, new._cut = self.grad, None, self._leaf, self._cut
+        memo[id(self)] = new
+        return new
+
+    def __reduce__(self) -> Any:
+        return Tensor, (self.detach().numpy(), self.dtype.name, None, self._leaf)
+
+    if (
+        TYPE_CHECKING
+    ):  # put here by the floors above: backward by graph.py, the rest by ops/methods.py
+
+        def __getattr__(self, name: str) -> Callable[..., "Tensor"]: ...
+        def __getitem__(self, key: Any) -> "Tensor": ...
+        def __setitem__(self, key: Any, value: Any) -> None: ...
+        def __add__(self, other: Any) -> "Tensor": ...
+        def __radd__(self, other: Any) -> "Tensor": ...
+        def __sub__(self, other: Any) -> "Tensor": ...
+        def __rsub__(self, other: Any) -> "Tensor": ...
+        def __mul__(self, other: Any) -> "Tensor": ...
+        def __rmul__(self, other: Any) -> "Tensor": ...
+        def __truediv__(self, other: Any) -> "Tensor": ...
+        def __rtruediv__(self, other: Any) -> "Tensor": ...
+        def __floordiv__(self, other: Any) -> "Tensor": ...
+        def __mod__(self, other: Any) -> "Tensor": ...
+        def __pow__(self, other: Any) -> "Tensor": ...
+        def __rpow__(self, other: Any) -> "Tensor": ...
+        def __matmul__(self, other: Any) -> "Tensor": ...
+        def __neg__(self) -> "Tensor": ...
+        def __abs__(self) -> "Tensor": ...
+        def __invert__(self) -> "Tensor": ...
+        def __and__(self, other: Any) -> "Tensor": ...
+        def __or__(self, other: Any) -> "Tensor": ...
+        def __eq__(self, other: Any) -> "Tensor": ...  # type: ignore[override]
+        def __ne__(self, other: Any) -> "Tensor": ...  # type: ignore[override]
+        def __lt__(self, other: Any) -> "Tensor": ...
+        def __le__(self, other: Any) -> "Tensor": ...
+        def __gt__(self, other: Any) -> "Tensor": ...
+        def __ge__(self, other: Any) -> "Tensor": ...
+
+        def backward(
+            self,
+            gradient: "Tensor | None" = None,
+            retain_graph: bool | None = None,
+            create_graph: bool = False,
+        ) -> None: ...
+
+        T: "Tensor"
+        mT: "Tensor"
+
+
+def to_array(
+    obj: Any, dtype: Any = None, device: str | None = None, copy: bool | None = None
+) -> tuple[Array, Backend]:
+    """An array on a backend from numbers, nested lists or another library's array.
+
+    The backend is the array's own, or the one in use for numbers, lists and NumPy arrays. What the
+    user holds is copied unless ``copy`` is False, so that nobody can change a tensor from outside.
+    """
+    if isinstance(obj, Tensor):
+        raise DTypeError(
+            "expected numbers or an array, got a Tensor; use tx.asarray, which keeps it"
+        )
+    wanted = None if dtype is None else dtypes.as_dtype(dtype)
+    backend = backends.of(obj)
+    if backend is None and hasattr(obj, "__dlpack__"):
+        obj, backend = np.from_dlpack(obj), backends.get("numpy")
+    if backend is not None and backend.name != "numpy":
+        raw_dtype = obj.dtype if wanted is None else raw(wanted, backend)
+        if obj.dtype not in backend.dtype_names:
+            raise DTypeError(
+                f"unknown dtype {obj.dtype}; choose one of {', '.join(dtypes.BY_NAME)}"
+            )
+        obj = backend.xp.asarray(obj, dtype=raw_dtype, copy=True if copy is None else copy or None)
+        return (obj if device is None else backend.to_device(obj, device)), backend
+    array = _from_numbers(obj) if backend is None else np.asarray(obj)
+    wanted = wanted or dtypes.as_dtype(array.dtype)
+    if copy is not False or array.dtype != wanted.name:
+        array = array.astype(wanted.name)
+    backend = backends.current()
+    return backend.from_numpy(array, device), backend
+
+
+def _from_numbers(obj: Any) -> Any:
+    """A NumPy array from Python numbers or nested lists, in tinyxp's default dtypes."""
+    if isinstance(obj, (list, tuple)) and any(isinstance(x, Tensor) for x in obj):
+        raise DTypeError("a list of Tensors is not an array; join them with tx.stack or tx.concat")
+    try:
+        array = np.array(obj)
+    except ValueError as error:
+        raise ShapeError(f"nested lists must all have the same length: {error}") from error
+    if array.dtype.kind not in "biufc":
+        raise DTypeError(
+            f"expected numbers, nested lists of numbers or an array, got {type(obj).__name__}"
+        )
+    default = {"f": dtypes.DEFAULT_FLOAT, "c": dtypes.DEFAULT_COMPLEX}.get(array.dtype.kind)
+    if array.size == 0 and isinstance(obj, (list, tuple)):
+        default = dtypes.DEFAULT_FLOAT
+    return array if default is None else array.astype(default.name)
+
+
+def raw(dtype: dtypes.DType, backend: Backend) -> Any:
+    """The backend's own dtype. Raises DTypeError if it has none."""
+    try:
+        return backend.dtypes[dtype.name]
+    except KeyError:
+        raise DTypeError(f"the backend {backend.name!r} has no dtype {dtype!r}") from None
+
+
+def wrap(array: Array, backend: Backend, node: Any = None) -> Tensor:
+    """The Tensor of a backend's array, without copying or checking."""
+    tensor = object.__new__(Tensor)
+    tensor.data = array
+    tensor.backend = backend
+    tensor.grad = tensor._cut = None
+    tensor._node = node
+    tensor._leaf = False
+    return tensor

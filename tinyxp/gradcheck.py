@@ -1,0 +1,135 @@
+"""Gradients proven: the vjps of any function against central differences in float64."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from tinyxp.autograd import grad
+from tinyxp.backends.errors import ArgumentError, GradientError
+from tinyxp.core import Tensor, wrap
+from tinyxp.graph import enable_grad
+
+
+def gradcheck(
+    f: Callable[..., Any],
+    *inputs: Any,
+    order: int = 1,
+    eps: float = 1e-5,
+    rtol: float = 1e-5,
+    atol: float = 1e-6,
+    seed: int = 0,
+    name: str | None = None,
+) -> bool:
+    """Compare the gradients of ``f(*inputs)`` with central differences; True, or GradientError.
+
+    Every floating Tensor among ``inputs`` must be float64 and is differentiated. The result, a
+    tensor or several, is reduced to one number with random weights w, L(x) = Σ w · f(x), and each
+    element of dL/dx is compared with (L(x + eps) - L(x - eps)) / 2 eps. With ``order=2`` the gradient
+    dL/dx itself is checked too, as a function of x. The error names the argument, the place and
+    both values.
+
+    >>> tx.gradcheck(lambda x: x**3, tx.asarray([1.0, 2.0], dtype=tx.float64), order=2)
+    True
+    """
+    label = name or getattr(f, "__name__", "f")
+    wanted = []
+    for i, x in enumerate(inputs):
+        if isinstance(x, Tensor) and x.dtype.kind == "real floating":
+            if x.dtype.itemsize < 8:
+                raise ArgumentError(f"gradcheck needs float64, got {x.dtype!r} for argument {i}")
+            wanted.append(i)
+    if not wanted:
+        raise ArgumentError("gradcheck needs at least one float64 Tensor")
+    rng = np.random.default_rng(seed)
+    weights: list[Any] = []
+
+    def loss(*args: Any) -> Tensor:
+        ys = f(*args)
+        ys = [y for y in (ys if isinstance(ys, (tuple, list)) else [ys]) if _real(y)]
+        if not weights:
+            weights.extend(_on(rng.normal(size=y.shape), y) for y in ys)
+        total = (ys[0] * weights[0]).sum()
+        for y, w in zip(ys[1:], weights[1:], strict=True):
+            total = total + (y * w).sum()
+        return total
+
+    _compare(loss, inputs, wanted, eps, rtol, atol, label)
+    if order >= 2:
+
+        def slopes(*args: Any) -> tuple[Any, ...]:
+            found = _gradients(loss, args, wanted, create_graph=True)
+            return tuple(g for g in found if g is not None and g.requires_grad)
+
+        live = [
+            i
+            for i, g in zip(wanted, _gradients(loss, inputs, wanted, True), strict=True)
+            if g is not None and g.requires_grad
+        ]
+        if live:
+            gradcheck(
+                slopes,
+                *inputs,
+                order=order - 1,
+                eps=eps,
+                rtol=rtol,
+                atol=atol,
+                seed=seed + 1,
+                name=f"gradient of {label}",
+            )
+    return True
+
+
+def _real(y: Any) -> bool:
+    return isinstance(y, Tensor) and y.dtype.kind == "real floating"
+
+
+def _on(array: Any, like: Tensor) -> Tensor:
+    """A NumPy array as a Tensor beside ``like``."""
+    return wrap(like.backend.from_numpy(np.asarray(array), like.device), like.backend)
+
+
+def _gradients(
+    loss: Callable[..., Tensor], inputs: Any, wanted: list[int], create_graph: bool
+) -> tuple[Tensor | None, ...]:
+    with enable_grad():
+        leaves = list(inputs)
+        for i in wanted:
+            if not leaves[i].requires_grad:
+                leaves[i] = leaves[i].detach().requires_grad_()
+        y = loss(*leaves)
+        if not y.requires_grad:
+            return (None,) * len(wanted)
+        targets = [leaves[i] for i in wanted]
+        return grad(y, targets, create_graph=create_graph, allow_unused=True)
+
+
+def _compare(
+    loss: Callable[..., Tensor],
+    inputs: Any,
+    wanted: list[int],
+    eps: float,
+    rtol: float,
+    atol: float,
+    label: str,
+) -> None:
+    # without the graph first: the weights are drawn, and f must not need one
+    loss(*inputs)
+    for i, g in zip(wanted, _gradients(loss, inputs, wanted, False), strict=True):
+        x = inputs[i]
+        values = np.array(x.backend.to_numpy(x.data))
+        found = np.zeros_like(values) if g is None else x.backend.to_numpy(g.data)
+        for place in np.ndindex(values.shape):
+            sides = []
+            for step in (eps, -eps):
+                moved = values.copy()
+                moved[place] += step
+                args = [*inputs[:i], _on(moved, x), *inputs[i + 1 :]]
+                sides.append(loss(*args).item())
+            expected = (sides[0] - sides[1]) / (2 * eps)
+            error = abs(expected - found[place])
+            if not error <= atol + rtol * abs(expected):
+                raise GradientError(
+                    f"{label} d/dx{i}, {x.dtype.name}, backend {x.backend.name}: error {error:.0e} "
+                    f"at {place}: the gradient is {found[place]:.8g}, differences give {expected:.8g}"
+                )

@@ -1,0 +1,266 @@
+"""The graph: Nodes, and the one backward pass over them.
+
+A Node knows its op, its parents and the raw arrays that its gradient needs, never the Tensor that
+it made: without that link back there are no reference cycles.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, Protocol
+
+from tinyxp import backends
+from tinyxp.backends import Array, Backend
+from tinyxp.backends.errors import BackendError, GradientError, ShapeError
+from tinyxp.core import Tensor, wrap
+
+_recording: ContextVar[bool] = ContextVar("tinyxp_recording", default=True)
+
+
+def is_grad_enabled() -> bool:
+    """Whether operations record a graph here.
+
+    >>> tx.is_grad_enabled()
+    True
+    """
+    return _recording.get()
+
+
+@contextmanager
+def set_grad_enabled(mode: bool) -> Iterator[None]:
+    """Record a graph, or not, inside a ``with`` block or a decorated function."""
+    token = _recording.set(mode)
+    try:
+        yield
+    finally:
+        _recording.reset(token)
+
+
+def no_grad() -> Any:
+    """Record nothing inside a ``with`` block or a function decorated with ``@no_grad()``.
+
+    >>> x = tx.asarray([1.0], requires_grad=True)
+    >>> with tx.no_grad():
+    ...     (x * 2).requires_grad
+    False
+    """
+    return set_grad_enabled(False)
+
+
+def enable_grad() -> Any:
+    """Record again inside a ``no_grad`` block."""
+    return set_grad_enabled(True)
+
+
+class Op(Protocol):
+    """What a Node needs of the operation that made it."""
+
+    name: str
+
+    def pull(self, node: "Node", g: Any, recording: bool) -> Sequence[Any]:
+        """The gradient of each of ``node.parents`` from ``g``, the gradient of the result.
+
+        Recording, gradients are Tensors; else they are raw arrays.
+        """
+
+
+class Node:
+    """One recorded operation: its op, its parents' edges, and what its gradient needs.
+
+    An edge is the Node that made an operand, the Tensor itself for a leaf that collects its
+    gradient, or None where no gradient flows.
+    """
+
+    __slots__ = ("__weakref__", "context", "op", "parents")
+
+    def __init__(self, op: Op, parents: Sequence["Edge"], context: Any) -> None:
+        self.op = op
+        self.parents = parents
+        self.context = context  # None when a backward pass has used it up
+
+
+Edge = Node | Tensor | None
+
+
+class _Identity:
+    name = "identity"
+
+    def pull(self, node: Node, g: Any, recording: bool) -> Sequence[Any]:
+        return (g,)
+
+
+_identity = _Identity()
+
+
+def edge_of(x: Any) -> Edge:
+    """Where the gradient of ``x`` goes."""
+    if not isinstance(x, Tensor):
+        return None
+    return x._node if x._node is not None else (x if x._leaf else None)
+
+
+def attach(array: Array, backend: Backend, edge: Edge) -> Tensor:
+    """A Tensor of ``array`` whose gradient flows to ``edge``."""
+    node = Node(_identity, (edge,), ()) if isinstance(edge, Tensor) else edge
+    return wrap(array, backend, node)
+
+
+def behind_identity(array: Array, backend: Backend, edge: Edge) -> Tensor:
+    """As ``attach``, with a node of its own, at which an inner backward pass can stop."""
+    return wrap(array, backend, None if edge is None else Node(_identity, (edge,), ()))
+
+
+def fit(xp: Any, g: Any, shape: tuple[int, ...], dtype: Any) -> Any:
+    """Bring a gradient to its operand's shape and dtype: broadcasting undone, in one place."""
+    if g.shape != shape:
+        extra = len(g.shape) - len(shape)
+        stretched = (i + extra for i, n in enumerate(shape) if n != g.shape[i + extra])
+        axes = (*range(extra), *stretched)
+        g = xp.reshape(xp.sum(g, axis=axes), shape)
+    return g if g.dtype == dtype else xp.astype(g, dtype)
+
+
+def ordered(edges: Iterable[Edge], stop: Iterable[Edge] = ()) -> list[Node | Tensor]:
+    """Every node and leaf below ``edges``, each once, parents before what was made from them."""
+    order: list[Node | Tensor] = []
+    seen: set[Edge] = {None}
+    leaves = {*stop}
+    stack: list[tuple[Edge, bool]] = [(edge, False) for edge in edges]
+    while stack:  # iterative: graphs are deeper than Python's stack
+        edge, expanded = stack.pop()
+        if expanded:
+            order.append(edge)  # type: ignore[arg-type]
+        elif edge not in seen:
+            seen.add(edge)
+            stack.append((edge, True))
+            if isinstance(edge, Node) and edge not in leaves:
+                stack.extend((parent, False) for parent in edge.parents if parent not in seen)
+    return order
+
+
+def _sum(a: Any, b: Any) -> Any:
+    """The sum of two gradients; those of a many-valued op are tuples with gaps."""
+    if isinstance(a, tuple):
+        return tuple(
+            y if x is None else x if y is None else x + y for x, y in zip(a, b, strict=True)
+        )
+    return a + b
+
+
+def propagate(
+    outputs: Sequence[Tensor],
+    gradients: Sequence[Tensor | None],
+    targets: Sequence[Edge] | None = None,
+    *,
+    recording: bool = False,
+    retain: bool | None = None,
+    stop: bool = False,
+) -> dict[Node | Tensor, Any]:
+    """The one backward pass: the gradient at every leaf, or at the ``targets`` alone.
+
+    Visits each node once, in reverse topological order; ``stop`` ends the walk at the targets.
+    Recording, the gradients are Tensors that can be differentiated again; else raw arrays.
+    """
+    retain = recording if retain is None else retain
+    order = ordered(map(edge_of, outputs), (targets or ()) if stop else ())
+    useful: set[Node | Tensor] = set(order)
+    if targets is not None:
+        useful &= {*targets}  # type: ignore[arg-type]
+        for edge in order:
+            if isinstance(edge, Node) and not useful.isdisjoint(edge.parents):
+                useful.add(edge)
+    grads: dict[Node | Tensor, Any] = {}
+    owned: set[Node | Tensor] = set()  # sums that we made, so that nobody else holds them
+
+    def receive(edge: Edge, g: Any) -> None:
+        if g is None or edge not in useful:
+            return
+        assert edge is not None
+        if edge not in grads:
+            grads[edge] = g
+        elif edge in owned:
+            grads[edge] += g
+        else:
+            grads[edge] = _sum(grads[edge], g)
+            if not recording and not isinstance(g, tuple):
+                owned.add(edge)
+
+    for output, gradient in zip(outputs, gradients, strict=True):
+        g = _seed(output, gradient)
+        receive(edge_of(output), g if recording else g.data)
+    wanted = {*targets} if targets is not None else frozenset()
+    with set_grad_enabled(recording), backends.using(outputs[0].backend):
+        for edge in reversed(order):
+            if isinstance(edge, Tensor) or edge not in grads:
+                continue
+            g = grads[edge] if edge in wanted else grads.pop(edge)
+            if edge in wanted:
+                owned.discard(edge)  # kept for the caller: later sums must not write into it
+                if stop:
+                    continue
+            if edge.context is None:
+                raise GradientError(
+                    f"this graph was used up by an earlier backward pass (at {edge.op.name}); "
+                    "compute it again, or pass retain_graph=True the first time"
+                )
+            for parent, part in zip(edge.parents, edge.op.pull(edge, g, recording), strict=True):
+                receive(parent, part)
+            if not retain:
+                edge.context = None  # saved arrays go as soon as they are used
+    return grads
+
+
+def _seed(output: Tensor, gradient: Tensor | None) -> Tensor:
+    """The gradient that a backward pass starts with."""
+    if not output.requires_grad:
+        reason = output._cut or (
+            "no operation on a tensor with requires_grad=True led to it, or it was made under "
+            "no_grad() or cut by detach()"
+        )
+        raise GradientError(f"this tensor has no gradient: {reason}")
+    if gradient is None:
+        if output.size != 1:
+            raise GradientError(
+                f"a gradient starts at a single number, got shape {output.shape}; reduce it "
+                "with .sum() or .mean(), or pass the gradient of its own"
+            )
+        return wrap(output.backend.xp.ones_like(output.data), output.backend)
+    if gradient.backend is not output.backend:
+        raise BackendError(
+            f"the gradient lies on {gradient.backend.name!r}, the tensor on "
+            f"{output.backend.name!r}; move it: gradient.to({output.backend.name!r})"
+        )
+    if gradient.shape != output.shape or gradient.dtype is not output.dtype:
+        raise ShapeError(
+            f"the gradient must match its tensor, {output.shape} {output.dtype!r}, "
+            f"got {gradient.shape} {gradient.dtype!r}"
+        )
+    return gradient
+
+
+def backward(
+    self: Tensor,
+    gradient: Tensor | None = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+) -> None:
+    """Add d(self)/d(leaf) to ``leaf.grad`` for every leaf that self was computed from.
+
+    ``gradient`` (same shape as self) may be left out for a single element. With
+    ``create_graph`` the gradients can be differentiated again. Raises GradientError when
+    there is no graph, or when it was used up and ``retain_graph`` was not set.
+
+    >>> x = tx.asarray(3.0, requires_grad=True)
+    >>> (x**2).backward()
+    >>> x.grad.item()
+    6.0
+    """
+    grads = propagate([self], [gradient], recording=create_graph, retain=retain_graph)
+    for leaf, g in grads.items():
+        if isinstance(leaf, Tensor):
+            if leaf.grad is not None:
+                g = leaf.grad + g if create_graph else leaf.grad.data + g
+            leaf.grad = g if create_graph else wrap(g, leaf.backend)
+
+
+Tensor.backward = backward  # type: ignore[method-assign]

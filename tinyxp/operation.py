@@ -1,0 +1,131 @@
+"""Operations: what primitives and composites share, their registry, and their errors."""
+
+import functools
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any, Generic, ParamSpec
+
+import numpy as np
+
+from tinyxp.backends import Backend
+from tinyxp.backends.errors import (
+    ArgumentError,
+    BackendError,
+    DTypeError,
+    IndexingError,
+    ShapeError,
+    TinyError,
+)
+from tinyxp.core import SCALARS
+
+P = ParamSpec("P")
+
+OPS: dict[str, "Operation[Any]"] = {}  # the registry: tests and docs read it
+
+
+class Operation(Generic[P]):
+    """What primitives and composites share: a name, operands, static parameters, examples.
+
+    Operands are the positional-only parameters of ``fn``; what follows them is static.
+    """
+
+    broadcasts = False  # whether the operands' shapes are broadcast together
+
+    def __init__(self, fn: Callable[..., Any], skip: int) -> None:
+        self.name = fn.__name__.strip("_")
+        self.fn = fn
+        parameters = list(inspect.signature(fn).parameters.values())[skip:]
+        self.variadic = any(p.kind is p.VAR_POSITIONAL for p in parameters)
+        self.operands = tuple(p.name for p in parameters if p.kind is p.POSITIONAL_ONLY)
+        self.statics = tuple(p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD)
+        self.defaults = {p.name: p.default for p in parameters if p.default is not p.empty}
+        self.examples: list[Callable[[np.random.Generator], tuple[Any, ...]]] = []
+        if self.name in OPS:
+            raise ArgumentError(f"an operation named {self.name!r} is registered already")
+        OPS[self.name] = self
+
+    def public(self, skip: int) -> Any:
+        """The function that users call, with the declaration's signature and docstring."""
+
+        def call(*args: Any, **static: Any) -> Any:
+            return self.call(args, static)
+
+        functools.update_wrapper(call, self.fn)
+        signature = inspect.signature(self.fn)
+        call.__signature__ = signature.replace(  # type: ignore[attr-defined]
+            parameters=list(signature.parameters.values())[skip:]
+        )
+        call.op = self  # type: ignore[attr-defined]
+        call.example = self.example  # type: ignore[attr-defined]
+        return call
+
+    def call(self, args: tuple[Any, ...], static: dict[str, Any]) -> Any:
+        raise NotImplementedError
+
+    def example(
+        self, make: Callable[[Any], tuple[Any, ...]]
+    ) -> Callable[[Any], tuple[Any, ...]]:
+        """Declare inputs for the gradient tests: ``make(rng)`` returns the operands.
+
+        A dict at the end holds static parameters. Floating operands are differentiated.
+        """
+        self.examples.append(make)
+        return make
+
+    def split(
+        self, args: tuple[Any, ...], static: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Operands, and static parameters by name."""
+        if self.variadic or len(args) <= len(self.operands):
+            return args, static
+        n = len(self.operands)
+        return args[:n], static | dict(zip(self.statics, args[n:], strict=False))
+
+
+def mixed(name: str, a: Backend, b: Backend) -> BackendError:
+    """The error for operands of two backends."""
+    return BackendError(
+        f"{name}: operands on the backends {a.name!r} and {b.name!r}; "
+        f"move one: x.to({a.name!r}) or x.to({b.name!r})"
+    )
+
+
+def explain(
+    op: Operation[Any], arrays: Sequence[Any], backend: Backend, error: Exception
+) -> TinyError:
+    """The error of a backend's library as one of ours, naming the operation and its operands."""
+    kind = next(
+        (
+            ours
+            for theirs, ours in (
+                (TypeError, DTypeError),
+                (IndexError, IndexingError),
+                (OverflowError, ArgumentError),
+                (NotImplementedError, BackendError),
+            )
+            if isinstance(error, theirs)
+        ),
+        ShapeError,
+    )
+    operands = ", ".join(
+        repr(x)
+        if x is None or type(x) in SCALARS
+        else f"{tuple(x.shape)} {backend.dtype_names.get(x.dtype, x.dtype)}"
+        for x in arrays
+    )
+    reason = broadcast_problem(arrays) if kind is ShapeError and op.broadcasts else None
+    reason = reason or (str(error).splitlines() or [type(error).__name__])[0]
+    return kind(f"{op.name} cannot take {operands} (backend {backend.name}): {reason}")
+
+
+def broadcast_problem(arrays: Sequence[Any]) -> str | None:
+    """Which axis keeps two shapes from broadcasting, if that is what is wrong."""
+    shapes = [tuple(x.shape) for x in arrays if hasattr(x, "shape")]
+    for axis in range(1, 1 + max(map(len, shapes), default=0)):
+        lengths = {shape[-axis] for shape in shapes if len(shape) >= axis} - {1}
+        if len(lengths) > 1:
+            a, b = sorted(lengths)[:2]
+            return (
+                f"axis -{axis} is {a} in one and {b} in the other; they must be equal, or one be 1"
+            )
+    return None

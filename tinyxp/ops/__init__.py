@@ -1,0 +1,1 @@
+"""The operations: each function of the Array API with its vjp beside it."""

@@ -1,0 +1,388 @@
+"""Arithmetic of two numbers, elementwise with broadcasting: (...), (...) -> (...)."""
+
+from tinyxp.composite import composite
+from tinyxp.primitive import primitive
+
+
+@primitive
+def add(xp, x1, x2, /):
+    """y = x₁ + x₂.
+
+    >>> tx.add(tx.asarray([1.0, 2.0]), 1)
+    tensor([2., 3.])
+    """
+    return x1 + x2
+
+
+@add.vjp(0)
+def _(xp, g):
+    return g
+
+
+@add.vjp(1)
+def _(xp, g):
+    return g
+
+
+@add.example
+def _(rng):
+    return rng.normal(size=(3, 4)), rng.normal(size=(4,))
+
+
+@primitive
+def subtract(xp, x1, x2, /):
+    """y = x₁ - x₂.
+
+    >>> tx.subtract(tx.asarray([1.0, 2.0]), 1)
+    tensor([0., 1.])
+    """
+    return x1 - x2
+
+
+@subtract.vjp(0)
+def _(xp, g):
+    return g
+
+
+@subtract.vjp(1)
+def _(xp, g):
+    return -g
+
+
+@subtract.example
+def _(rng):
+    return rng.normal(size=(4,)), rng.normal(size=(3, 4))
+
+
+@primitive
+def multiply(xp, x1, x2, /):
+    """y = x₁ · x₂.
+
+    >>> tx.multiply(tx.asarray([1.0, 2.0]), 3)
+    tensor([3., 6.])
+    """
+    return x1 * x2
+
+
+@multiply.vjp(0)
+def _(xp, g, x2):
+    return g * x2
+
+
+@multiply.vjp(1)
+def _(xp, g, x1):
+    return g * x1
+
+
+@multiply.example
+def _(rng):
+    return rng.normal(size=(3, 1)), rng.normal(size=(2, 1, 4))
+
+
+@primitive(floating=True)
+def divide(xp, x1, x2, /):
+    """y = x₁ / x₂; integers become float32 first.
+
+    >>> tx.divide(tx.asarray([1.0, 2.0]), 4)
+    tensor([0.25, 0.5 ])
+    """
+    return x1 / x2
+
+
+@divide.vjp(0)
+def _(xp, g, x2):
+    return g / x2
+
+
+@divide.vjp(1)
+def _(xp, g, x2, y):
+    return -g * y / x2
+
+
+@divide.example
+def _(rng):
+    return rng.normal(size=(3, 4)), rng.uniform(0.5, 2, size=(3, 1))
+
+
+@primitive
+def floor_divide(xp, x1, x2, /):
+    """y = ⌊x₁ / x₂⌋. Its derivative is 0 wherever it has one.
+
+    >>> tx.floor_divide(tx.asarray([7, -7]), 2)
+    tensor([ 3, -4])
+    """
+    return x1 // x2
+
+
+@floor_divide.vjp(0)
+def _(xp, g):
+    return xp.zeros_like(g)
+
+
+@floor_divide.vjp(1)
+def _(xp, g):
+    return xp.zeros_like(g)
+
+
+@floor_divide.example
+def _(rng):
+    return rng.integers(-4, 4, size=(3, 4)) + 0.3, rng.integers(1, 4, size=(4,)) + 0.05
+
+
+@primitive
+def remainder(xp, x1, x2, /):
+    """y = x₁ - ⌊x₁ / x₂⌋ · x₂, with the sign of x₂.
+
+    >>> tx.remainder(tx.asarray([7, -7]), 3)
+    tensor([1, 2])
+    """
+    return x1 % x2
+
+
+@remainder.vjp(0)
+def _(xp, g):
+    return g
+
+
+@remainder.vjp(1)
+def _(xp, g, x1, x2):
+    return -g * xp.floor(x1 / x2)
+
+
+@remainder.example
+def _(rng):
+    return rng.integers(-4, 4, size=(3, 4)) + 0.3, rng.integers(1, 4, size=(4,)) + 0.05
+
+
+@primitive
+def pow(xp, x1, x2, /):
+    """y = x₁ ^ x₂.
+
+    The gradient of the exponent is 0 where the base is 0, and that of the base is 0 where the
+    exponent is 0, which are the limits of both formulas.
+
+    >>> tx.pow(tx.asarray([1.0, 2.0]), 3)
+    tensor([1., 8.])
+    """
+    return x1**x2
+
+
+@pow.vjp(0)
+def _(xp, g, x1, x2):
+    if isinstance(x2, (int, float)):  # libraries are fast for the powers 1 and 2
+        return g * (x2 * x1 ** (x2 - 1)) if x2 != 0 else xp.zeros_like(g)
+    return g * x2 * x1 ** xp.where(x2 == 0, 1.0, x2 - 1)
+
+
+@pow.vjp(1)
+def _(xp, g, x1, y):
+    base = xp.asarray(x1, dtype=y.dtype)
+    return g * y * xp.log(xp.where(base == 0, 1.0, base))
+
+
+@pow.example
+def _(rng):
+    return rng.uniform(0.5, 2, size=(3, 4)), rng.normal(size=(4,))
+
+
+@pow.example
+def _(rng):
+    return rng.normal(size=(3, 4)), 3
+
+
+@pow.example
+def _(rng):
+    return 2.5, rng.normal(size=(3, 4))
+
+
+@primitive
+def maximum(xp, x1, x2, /):
+    """y = the larger of x₁ and x₂; where they are equal, each gets half of the gradient.
+
+    >>> tx.maximum(tx.asarray([1.0, 3.0]), 2)
+    tensor([2., 3.])
+    """
+    return xp.maximum(x1, x2)
+
+
+@maximum.vjp(0)
+def _(xp, g, x1, x2):
+    return xp.where(x1 > x2, g, 0.0) + xp.where(x1 == x2, g / 2, 0.0)
+
+
+@maximum.vjp(1)
+def _(xp, g, x1, x2):
+    return xp.where(x2 > x1, g, 0.0) + xp.where(x1 == x2, g / 2, 0.0)
+
+
+@maximum.example
+def _(rng):
+    return rng.permutation(12).reshape(3, 4) * 1.0, rng.permutation(4) + 3.5
+
+
+@primitive
+def minimum(xp, x1, x2, /):
+    """y = the smaller of x₁ and x₂; where they are equal, each gets half of the gradient.
+
+    >>> tx.minimum(tx.asarray([1.0, 3.0]), 2)
+    tensor([1., 2.])
+    """
+    return xp.minimum(x1, x2)
+
+
+@minimum.vjp(0)
+def _(xp, g, x1, x2):
+    return xp.where(x1 < x2, g, 0.0) + xp.where(x1 == x2, g / 2, 0.0)
+
+
+@minimum.vjp(1)
+def _(xp, g, x1, x2):
+    return xp.where(x2 < x1, g, 0.0) + xp.where(x1 == x2, g / 2, 0.0)
+
+
+@minimum.example
+def _(rng):
+    return rng.permutation(12).reshape(3, 4) * 1.0, rng.permutation(4) + 3.5
+
+
+@primitive(floating=True)
+def atan2(xp, x1, x2, /):
+    """y = the angle of the point (x₂, x₁), in radians, from -π to π.
+
+    >>> tx.atan2(tx.asarray([1.0]), tx.asarray([1.0]))
+    tensor([0.7853982])
+    """
+    return xp.atan2(x1, x2)
+
+
+@atan2.vjp(0)
+def _(xp, g, x1, x2):
+    return g * x2 / (x1 * x1 + x2 * x2)
+
+
+@atan2.vjp(1)
+def _(xp, g, x1, x2):
+    return -g * x1 / (x1 * x1 + x2 * x2)
+
+
+@atan2.example
+def _(rng):
+    return rng.normal(size=(3, 4)), rng.uniform(0.5, 2, size=(4,))
+
+
+@primitive(floating=True)
+def hypot(xp, x1, x2, /):
+    """y = √(x₁² + x₂²), without overflow; its gradient at the origin is 0.
+
+    >>> tx.hypot(tx.asarray([3.0]), 4.0)
+    tensor([5.])
+    """
+    return xp.hypot(x1, x2)
+
+
+@hypot.vjp(0)
+def _(xp, g, x1, y):
+    return g * x1 / xp.where(y == 0, 1.0, y)
+
+
+@hypot.vjp(1)
+def _(xp, g, x2, y):
+    return g * x2 / xp.where(y == 0, 1.0, y)
+
+
+@hypot.example
+def _(rng):
+    return rng.normal(size=(3, 4)), rng.uniform(0.5, 2, size=(4,))
+
+
+@primitive(floating=True)
+def logaddexp(xp, x1, x2, /):
+    """y = ln(exp x₁ + exp x₂), without overflow.
+
+    >>> tx.logaddexp(tx.asarray([0.0]), 0.0)
+    tensor([0.6931472])
+    """
+    return xp.logaddexp(x1, x2)
+
+
+@logaddexp.vjp(0)
+def _(xp, g, x1, y):
+    return g * xp.exp(xp.where(xp.isfinite(y), x1 - y, 0.0))
+
+
+@logaddexp.vjp(1)
+def _(xp, g, x2, y):
+    return g * xp.exp(xp.where(xp.isfinite(y), x2 - y, 0.0))
+
+
+@logaddexp.example
+def _(rng):
+    return rng.normal(size=(3, 4)), rng.normal(size=(4,))
+
+
+@primitive(floating=True)
+def copysign(xp, x1, x2, /):
+    """y = |x₁| with the sign of x₂.
+
+    >>> tx.copysign(tx.asarray([1.0, -2.0]), -1.0)
+    tensor([-1., -2.])
+    """
+    return xp.copysign(x1, x2)
+
+
+@copysign.vjp(0)
+def _(xp, g, x1, y):
+    return xp.where(xp.signbit(x1) == xp.signbit(y), g, -g)
+
+
+@copysign.vjp(1)
+def _(xp, g):
+    return xp.zeros_like(g)
+
+
+@copysign.example
+def _(rng):
+    return rng.uniform(0.5, 2, size=(3, 4)), rng.choice([-1.0, 1.0], size=(4,))
+
+
+@primitive(promote=1)
+def where(xp, condition, x1, x2, /):
+    """y = x₁ where ``condition`` (bool) holds, else x₂; all three are broadcast together.
+
+    >>> tx.where(tx.asarray([True, False]), tx.asarray([1.0, 2.0]), 0.0)
+    tensor([1., 0.])
+    """
+    return xp.where(condition, x1, x2)
+
+
+@where.vjp(1)
+def _(xp, g, condition):
+    return xp.where(condition, g, 0.0)
+
+
+@where.vjp(2)
+def _(xp, g, condition):
+    return xp.where(condition, 0.0, g)
+
+
+@where.example
+def _(rng):
+    return rng.integers(0, 2, size=(3, 4)) == 1, rng.normal(size=(3, 4)), rng.normal(size=(4,))
+
+
+@composite
+def clip(x, /, min=None, max=None):
+    """y = x held between ``min`` and ``max``, numbers or tensors; None leaves a side open.
+
+    The gradient passes inside the bounds and is shared with a bound that x meets.
+
+    >>> tx.clip(tx.asarray([-1.0, 0.5, 2.0]), 0.0, 1.0)
+    tensor([0. , 0.5, 1. ])
+    """
+    y = x if min is None else maximum(x, min)
+    return y if max is None else minimum(y, max)
+
+
+@clip.example
+def _(rng):
+    return rng.permutation(12).reshape(3, 4) * 1.0, {"min": 2.5, "max": 7.5}

@@ -1,0 +1,280 @@
+"""Creation: tensors from numbers, arrays and rules, and their change of dtype and place."""
+
+import numpy as np
+
+from tinyxp import backends, dtypes
+from tinyxp.backends.errors import DTypeError
+from tinyxp.core import Tensor, raw, to_array, wrap
+from tinyxp.graph import Node, edge_of, is_grad_enabled
+from tinyxp.primitive import primitive
+
+
+def asarray(obj, /, *, dtype=None, device=None, copy=None, requires_grad=False):
+    """A Tensor from numbers, nested lists, an array, or a Tensor (returned as it is if it fits).
+
+    Python floats become float32 and ints int64, unless ``dtype`` says otherwise. Arrays are copied,
+    unless ``copy`` is False. Raises DTypeError or ShapeError for what is no array.
+
+    >>> tx.asarray([[1, 2], [3, 4]], dtype=tx.float64)
+    tensor([[1., 2.],
+            [3., 4.]], dtype=float64)
+    """
+    if isinstance(obj, Tensor):
+        x = obj if dtype is None else astype(obj, dtype)
+        x = x if device is None or device == x.device else x.to(device)
+        x = clone(x) if copy and x is obj else x
+    else:
+        x = wrap(*to_array(obj, dtype, device, copy))
+    return x.requires_grad_() if requires_grad and not x.requires_grad else x
+
+
+def tensor(data, *, dtype=None, device=None, requires_grad=False):
+    """``asarray`` as PyTorch spells it: always a new leaf.
+
+    >>> tx.tensor([1.0, 2.0], requires_grad=True)
+    tensor([1., 2.], requires_grad=True)
+    """
+    if isinstance(data, Tensor):
+        data = clone(data.detach())
+    return asarray(data, dtype=dtype, device=device, requires_grad=requires_grad)
+
+
+@primitive(promote=None)
+def _astype(xp, x, /, dtype):
+    return xp.astype(x, dtype)
+
+
+@_astype.vjp
+def _(xp, g):
+    return g  # the engine brings a gradient to its operand's dtype
+
+
+@_astype.example
+def _(rng):
+    return rng.normal(size=(3, 4)), {"dtype": dtypes.float64}
+
+
+def astype(x, dtype, /, *, copy=True):
+    """x in another dtype. Only a floating result carries a gradient.
+
+    >>> tx.astype(tx.asarray([1.9, -1.9]), tx.int64)
+    tensor([ 1, -1])
+    """
+    target = dtypes.as_dtype(dtype)
+    if target is x.dtype:
+        return clone(x) if copy else x
+    if target.kind == "real floating" and x.dtype.kind != "complex floating":
+        return _astype(x, target)
+    if x.dtype.kind == "complex floating" and target.kind != "complex floating":
+        raise DTypeError(f"astype to {target!r} would lose the imaginary part; use tx.real first")
+    y = _astype(x.detach(), target)
+    if x.requires_grad:
+        y._cut = f"astype to {target!r} is not differentiable: its result is not a real number"
+    return y
+
+
+@primitive(promote=None)
+def clone(xp, x, /):
+    """A copy of x that its gradient flows through.
+
+    >>> tx.clone(tx.asarray([1.0]))
+    tensor([1.])
+    """
+    return xp.asarray(x, copy=True)
+
+
+@clone.vjp
+def _(xp, g):
+    return g
+
+
+@clone.example
+def _(rng):
+    return (rng.normal(size=(3, 4)),)
+
+
+class _Move:
+    """The op of a tensor moved to another backend or device: its gradient moves back."""
+
+    name = "to"
+
+    def pull(self, node, g, recording):
+        backend, device = node.context
+        if recording:
+            return (move(g, backend, device),)
+        return (_moved(g, backends.of(g), backend, device),)
+
+
+_MOVE = _Move()
+
+
+def _moved(array, source, target, device):
+    if source is target:
+        return array if device is None else target.to_device(array, device)
+    return target.from_numpy(source.to_numpy(array), device)
+
+
+def move(x, backend, device=None):
+    """x on ``backend``'s ``device``, differentiably; see ``Tensor.to``."""
+    if x.backend is backend and device in (None, x.device):
+        return x
+    node = None
+    if is_grad_enabled() and x.requires_grad:
+        node = Node(_MOVE, (edge_of(x),), (x.backend, x.device))
+    return wrap(_moved(x.data, x.backend, backend, device), backend, node)
+
+
+def to(x, backend_or_device=None, /, *, dtype=None):
+    """x on another backend ('torch'), or device ('cuda:0'), or in another dtype.
+
+    >>> tx.asarray([1.0]).to("numpy", dtype=tx.float64)
+    tensor([1.], dtype=float64)
+    """
+    if isinstance(backend_or_device, dtypes.DType):
+        backend_or_device, dtype = None, backend_or_device
+    if backend_or_device is not None:
+        if backend_or_device in backends.names():
+            x = move(x, backends.get(backend_or_device))
+        else:
+            x = move(x, x.backend, backend_or_device)
+    return x if dtype is None else astype(x, dtype, copy=False)
+
+
+def _new(name, *args, dtype, device, default=dtypes.DEFAULT_FLOAT, **options):
+    """A tensor from the creation function ``name`` of the backend in use."""
+    backend = backends.current()
+    dtype = raw(dtypes.as_dtype(dtype or default), backend)
+    array = getattr(backend.xp, name)(*args, dtype=dtype, **options)
+    return wrap(array if device is None else backend.to_device(array, device), backend)
+
+
+def _like(x, value, dtype, device):
+    dtype = x.data.dtype if dtype is None else raw(dtypes.as_dtype(dtype), x.backend)
+    array = x.backend.xp.full_like(x.data, value, dtype=dtype)
+    return wrap(array if device is None else x.backend.to_device(array, device), x.backend)
+
+
+def _default_for(*numbers):
+    if any(isinstance(n, complex) for n in numbers):
+        return dtypes.DEFAULT_COMPLEX
+    return dtypes.DEFAULT_FLOAT if any(isinstance(n, float) for n in numbers) else dtypes.DEFAULT_INT
+
+
+def zeros(shape, *, dtype=None, device=None):
+    """A tensor of zeros.
+
+    >>> tx.zeros(2)
+    tensor([0., 0.])
+    """
+    return _new("zeros", shape, dtype=dtype, device=device)
+
+
+def ones(shape, *, dtype=None, device=None):
+    """A tensor of ones.
+
+    >>> tx.ones(2)
+    tensor([1., 1.])
+    """
+    return _new("ones", shape, dtype=dtype, device=device)
+
+
+def empty(shape, *, dtype=None, device=None):
+    """A tensor of whatever lay in memory.
+
+    >>> tx.empty((2, 3)).shape
+    (2, 3)
+    """
+    return _new("empty", shape, dtype=dtype, device=device)
+
+
+def full(shape, fill_value, *, dtype=None, device=None):
+    """A tensor of one number throughout.
+
+    >>> tx.full(2, 7)
+    tensor([7, 7])
+    """
+    if isinstance(fill_value, bool):
+        dtype = dtype or dtypes.bool
+    return _new(
+        "full", shape, fill_value, dtype=dtype, device=device, default=_default_for(fill_value)
+    )
+
+
+def zeros_like(x, /, *, dtype=None, device=None):
+    """Zeros in the shape, dtype and place of x.
+
+    >>> tx.zeros_like(tx.asarray([1, 2]))
+    tensor([0, 0])
+    """
+    return _like(x, 0, dtype, device)
+
+
+def ones_like(x, /, *, dtype=None, device=None):
+    """Ones in the shape, dtype and place of x.
+
+    >>> tx.ones_like(tx.asarray([1, 2]))
+    tensor([1, 1])
+    """
+    return _like(x, 1, dtype, device)
+
+
+def empty_like(x, /, *, dtype=None, device=None):
+    """As ``zeros_like``, its content left open.
+
+    >>> tx.empty_like(tx.asarray([1, 2])).shape
+    (2,)
+    """
+    return _like(x, 0, dtype, device)
+
+
+def full_like(x, /, fill_value, *, dtype=None, device=None):
+    """One number throughout, in the shape, dtype and place of x.
+
+    >>> tx.full_like(tx.asarray([1, 2]), 7)
+    tensor([7, 7])
+    """
+    return _like(x, fill_value, dtype, device)
+
+
+def arange(start, /, stop=None, step=1, *, dtype=None, device=None):
+    """The numbers start, start + step, … below stop; of ``arange(n)``, 0 … n - 1.
+
+    >>> tx.arange(3)
+    tensor([0, 1, 2])
+    """
+    start, stop = (0, start) if stop is None else (start, stop)
+    default = _default_for(start, stop, step)
+    return _new("arange", start, stop, step, dtype=dtype, device=device, default=default)
+
+
+def linspace(start, stop, /, num, *, dtype=None, device=None, endpoint=True):
+    """``num`` numbers at equal distances from start to stop.
+
+    >>> tx.linspace(0, 1, 3)
+    tensor([0. , 0.5, 1. ])
+    """
+    # computed once, by NumPy in float64, so that every backend gets the same bits
+    values = np.linspace(start, stop, num, endpoint=endpoint)
+    return asarray(values, dtype=dtype or dtypes.DEFAULT_FLOAT, device=device)
+
+
+def eye(n_rows, n_cols=None, /, *, k=0, dtype=None, device=None):
+    """Ones on the k-th diagonal, zeros elsewhere.
+
+    >>> tx.eye(2)
+    tensor([[1., 0.],
+            [0., 1.]])
+    """
+    return _new("eye", n_rows, n_cols, k=k, dtype=dtype, device=device)
+
+
+def from_dlpack(x, /, *, device=None, copy=None):
+    """A Tensor sharing the memory of another library's array, through DLPack.
+
+    >>> import numpy as np
+    >>> tx.from_dlpack(np.asarray([1.0, 2.0]))
+    tensor([1., 2.], dtype=float64)
+    """
+    if backends.of(x) is not None:
+        return asarray(x, device=device, copy=bool(copy))
+    return asarray(backends.current().xp.from_dlpack(x), device=device, copy=bool(copy))

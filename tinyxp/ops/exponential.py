@@ -1,0 +1,214 @@
+"""Exponentials, logarithms, roots: elementwise, (...) -> (...). Integers become float32 first.
+
+Where a derivative is infinite and nothing asks for it (log at 0 behind a ``where``), the gradient
+is 0 and not NaN.
+"""
+
+import math
+
+from tinyxp.primitive import primitive
+
+
+def _unless_idle(xp, g, d):
+    """``d``, but 1 where it cannot divide and ``g`` is 0: 0/0 is a gradient that nobody asked for."""
+    return xp.where((g == 0) & ~(xp.abs(d) > 0), 1.0, d)
+
+
+@primitive(floating=True)
+def exp(xp, x, /):
+    """y = eˣ.
+
+    >>> tx.exp(tx.asarray([0.5]))
+    tensor([1.6487212])
+    """
+    return xp.exp(x)
+
+
+@exp.vjp
+def _(xp, g, y):
+    return g * y
+
+
+@exp.example
+def _(rng):
+    return (rng.uniform(-2, 2, size=(3, 4)),)
+
+
+@primitive(floating=True)
+def expm1(xp, x, /):
+    """y = eˣ - 1, exact near 0.
+
+    >>> tx.expm1(tx.asarray([0.5]))
+    tensor([0.6487213])
+    """
+    return xp.expm1(x)
+
+
+@expm1.vjp
+def _(xp, g, y):
+    return g * (y + 1)
+
+
+@expm1.example
+def _(rng):
+    return (rng.uniform(-2, 2, size=(3, 4)),)
+
+
+@primitive(floating=True)
+def log(xp, x, /):
+    """y = ln x.
+
+    >>> tx.log(tx.asarray([0.5]))
+    tensor([-0.6931472])
+    """
+    return xp.log(x)
+
+
+@log.vjp
+def _(xp, g, x):
+    return g / _unless_idle(xp, g, x)
+
+
+@log.example
+def _(rng):
+    return (rng.uniform(0.2, 3, size=(3, 4)),)
+
+
+@primitive(floating=True)
+def log10(xp, x, /):
+    """y = log₁₀ x.
+
+    >>> tx.log10(tx.asarray([10.0]))
+    tensor([1.])
+    """
+    return xp.log10(x)
+
+
+@log10.vjp
+def _(xp, g, x):
+    return g / (_unless_idle(xp, g, x) * math.log(10))
+
+
+@log10.example
+def _(rng):
+    return (rng.uniform(0.2, 3, size=(3, 4)),)
+
+
+@primitive(floating=True)
+def log1p(xp, x, /):
+    """y = ln(1 + x), exact near 0.
+
+    >>> tx.log1p(tx.asarray([0.5]))
+    tensor([0.40546513])
+    """
+    return xp.log1p(x)
+
+
+@log1p.vjp
+def _(xp, g, x):
+    return g / _unless_idle(xp, g, 1 + x)
+
+
+@log1p.example
+def _(rng):
+    return (rng.uniform(-0.8, 2, size=(3, 4)),)
+
+
+@primitive(floating=True)
+def log2(xp, x, /):
+    """y = log₂ x.
+
+    >>> tx.log2(tx.asarray([2.0]))
+    tensor([1.])
+    """
+    return xp.log2(x)
+
+
+@log2.vjp
+def _(xp, g, x):
+    return g / (_unless_idle(xp, g, x) * math.log(2))
+
+
+@log2.example
+def _(rng):
+    return (rng.uniform(0.2, 3, size=(3, 4)),)
+
+
+@primitive(floating=True)
+def sqrt(xp, x, /):
+    """y = √x.
+
+    >>> tx.sqrt(tx.asarray([2.0]))
+    tensor([1.4142135])
+    """
+    return xp.sqrt(x)
+
+
+@sqrt.vjp
+def _(xp, g, y):
+    return g / (2 * _unless_idle(xp, g, y))
+
+
+@sqrt.example
+def _(rng):
+    return (rng.uniform(0.2, 3, size=(3, 4)),)
+
+
+@primitive
+def square(xp, x, /):
+    """y = x².
+
+    >>> tx.square(tx.asarray([-1.5, 2.0]))
+    tensor([2.25, 4.  ])
+    """
+    return x * x
+
+
+@square.vjp
+def _(xp, g, x):
+    return 2 * g * x
+
+
+@square.example
+def _(rng):
+    return (rng.normal(size=(3, 4)),)
+
+
+@primitive(floating=True)
+def reciprocal(xp, x, /):
+    """y = 1/x.
+
+    >>> tx.reciprocal(tx.asarray([2.0]))
+    tensor([0.5])
+    """
+    return 1 / x
+
+
+@reciprocal.vjp
+def _(xp, g, y):
+    return -g * y * y
+
+
+@reciprocal.example
+def _(rng):
+    return (rng.uniform(0.5, 2, size=(3, 4)),)
+
+
+@primitive(floating=True)
+def erf(xp, x, /):
+    """y = 2/√π ∫₀ˣ exp(-t²) dt.
+
+    >>> tx.erf(tx.asarray([0.5]))
+    tensor([0.52049994])
+    """
+    return xp.erf(x)
+
+
+@erf.vjp
+def _(xp, g, x):
+    return g * xp.exp(-x * x) * (2 / math.sqrt(math.pi))
+
+
+@erf.example
+def _(rng):
+    return (rng.uniform(-2, 2, size=(3, 4)),)

@@ -1,0 +1,349 @@
+"""Indexing: reading and replacing parts of a tensor, gathering and scattering rows.
+
+NumPy's rules on every backend: integers, slices with any step, ``None``, ``...``, boolean masks and
+integer tensors, in any mixture. Basic keys are the library's own; an integer key becomes a ``take``
+of rows, whose gradient adds up where indices repeat.
+"""
+
+import math
+import operator
+
+from tinyxp import backends, dtypes
+from tinyxp.backends.errors import DTypeError, IndexingError, ShapeError
+from tinyxp.core import Tensor
+from tinyxp.ops.arithmetic import where
+from tinyxp.ops.creation import arange, asarray, astype
+from tinyxp.ops.shaping import (
+    broadcast_arrays,
+    broadcast_shapes,
+    broadcast_to,
+    expand_dims,
+    flip,
+    moveaxis,
+    normalize_axes,
+    permute_dims,
+    reshape,
+    squeeze,
+)
+from tinyxp.ops.searching import argsort, nonzero, searchsorted
+from tinyxp.primitive import primitive
+
+
+@primitive(promote=None)
+def _slice(xp, x, /, key):
+    return x[key]
+
+
+@_slice.vjp
+def _(xp, g, x_shape, key):
+    return _unslice.on(xp, g, shape=x_shape, key=key)
+
+
+@primitive(promote=None)
+def _unslice(xp, g, /, shape, key):
+    x = xp.zeros(shape, dtype=g.dtype, device=g.device)
+    x[key] = g
+    return x
+
+
+@_unslice.vjp
+def _(xp, g, key):
+    return _slice.on(xp, g, key=key)
+
+
+@_slice.example
+def _(rng):
+    return rng.normal(size=(3, 4)), {"key": (slice(1, 3), slice(0, 4, 2))}
+
+
+@_unslice.example
+def _(rng):
+    return rng.normal(size=(2, 2)), {"shape": (3, 4), "key": (slice(1, 3), slice(0, 4, 2))}
+
+
+@primitive
+def _replace(xp, x, values, /, key):
+    y = xp.asarray(x, copy=True)
+    y[key] = values
+    return y
+
+
+@_replace.vjp(0)
+def _(xp, g, key):
+    return _replace.on(xp, g, xp.zeros_like(g[key]), key=key)
+
+
+@_replace.vjp(1)
+def _(xp, g, key):
+    return g[key]
+
+
+@_replace.example
+def _(rng):
+    return rng.normal(size=(3, 4)), rng.normal(size=(2, 4)), {"key": (slice(1, 3), slice(None))}
+
+
+@primitive(promote=None)
+def _take_rows(xp, x, indices, /):
+    return xp.take(x, indices, axis=0)
+
+
+@_take_rows.vjp(0)
+def _(xp, g, indices, x_shape):
+    zeros = xp.zeros(x_shape, dtype=g.dtype, device=g.device)
+    return index_add.on(xp, zeros, indices, g)
+
+
+@_take_rows.example
+def _(rng):
+    return rng.normal(size=(3, 2)), rng.integers(0, 3, size=(5,))
+
+
+@primitive(promote=None)
+def index_add(xp, x, indices, values, /):
+    """A copy of x with ``values[i]`` added to row ``indices[i]``; indices may repeat.
+
+    Shapes: x (n, ...), indices (k), values (k, ...).
+
+    >>> tx.index_add(tx.zeros(3), tx.asarray([0, 2, 2]), tx.ones(3))
+    tensor([1., 0., 2.])
+    """
+    return xp.index_add(x, indices, values)
+
+
+@index_add.vjp(0)
+def _(xp, g):
+    return g
+
+
+@index_add.vjp(2)
+def _(xp, g, indices):
+    return xp.take(g, indices, axis=0)
+
+
+@index_add.example
+def _(rng):
+    return rng.normal(size=(3, 2)), rng.integers(0, 3, size=(5,)), rng.normal(size=(5, 2))
+
+
+def _checked(indices, length, axis):
+    """Indices from 0, negative ones counted from the end; IndexingError for one out of bounds."""
+    if not dtypes.isdtype(indices.dtype, "integral"):
+        raise DTypeError(f"indices must be integers or a boolean mask, got {indices.dtype!r}")
+    if indices.size == 0:
+        return astype(indices, dtypes.int64, copy=False)
+    xp = indices.backend.xp
+    low, high = int(xp.min(indices.data)), int(xp.max(indices.data))
+    if low < -length or high >= length:
+        wrong = low if low < -length else high
+        raise IndexingError(f"index {wrong} is out of bounds for axis {axis} of length {length}")
+    indices = astype(indices, dtypes.int64, copy=False)
+    return where(indices < 0, indices + length, indices) if low < 0 else indices
+
+
+def take(x, indices, /, *, axis=None):
+    """The slices of x at ``indices`` along ``axis``: axis -> the shape of ``indices``.
+
+    Raises IndexingError for an index out of bounds.
+
+    >>> tx.take(tx.asarray([10.0, 20.0, 30.0]), tx.asarray([2, 0, 2]))
+    tensor([30., 10., 30.])
+    """
+    if axis is None and x.ndim != 1:
+        raise ShapeError(f"take needs an axis for a tensor with {x.ndim} axes")
+    (axis,) = normalize_axes(axis or 0, x.ndim)
+    flat = reshape(_checked(indices, x.shape[axis], axis), (-1,))
+    rows = _take_rows(x if axis == 0 else moveaxis(x, axis, 0), flat)
+    if axis:
+        rows = moveaxis(rows, 0, axis)
+    if indices.ndim == 1:
+        return rows
+    return reshape(rows, (*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :]))
+
+
+def take_along_axis(x, indices, /, *, axis=-1):
+    """y[..., i, ...] = x[..., indices[..., i, ...], ...]; other axes are broadcast together.
+
+    >>> tx.take_along_axis(tx.asarray([[1.0, 2.0], [3.0, 4.0]]), tx.asarray([[1], [0]]), axis=1)
+    tensor([[2.],
+            [3.]])
+    """
+    (axis,) = normalize_axes(axis, x.ndim)
+    if indices.ndim != x.ndim:
+        raise ShapeError(f"take_along_axis expects {x.ndim} axes in indices, got {indices.ndim}")
+    grid = []
+    for i, n in enumerate(x.shape):
+        shape = tuple(-1 if k == i else 1 for k in range(x.ndim))
+        grid.append(indices if i == axis else reshape(_like_index(arange(n), indices), shape))
+    return getitem(x, tuple(grid))
+
+
+def _like_index(index, x):
+    return index.to(x.backend.name).to(x.device)
+
+
+def getitem(x, key):
+    """x[key], by NumPy's rules on every backend; integer keys may repeat.
+
+    >>> x = tx.asarray([[1, 2, 3], [4, 5, 6]])
+    >>> x[:, ::-1][0], x[x > 4], x[[1, 0], [0, 2]]
+    (tensor([3, 2, 1]), tensor([5, 6]), tensor([4, 3]))
+    """
+    basic, new, flips, advanced, together = _parse(x, key)
+    if basic is not None:
+        x = _slice(x, basic)
+    if new:
+        x = expand_dims(x, axis=new)
+    if flips:
+        x = flip(x, axis=flips)
+    if not advanced:
+        return x
+    axes = tuple(advanced)
+    places = broadcast_arrays(*advanced.values())
+    flat = None
+    for axis, place in zip(axes, places, strict=True):
+        index = _checked(place, x.shape[axis], axis)
+        flat = index if flat is None else flat * x.shape[axis] + index
+    rest = tuple(i for i in range(x.ndim) if i not in axes)
+    order = (*axes, *rest)
+    moved = x if order == tuple(range(x.ndim)) else permute_dims(x, order)
+    rows = reshape(moved, (math.prod(x.shape[i] for i in axes), *(x.shape[i] for i in rest)))
+    taken = _take_rows(rows, reshape(flat, (-1,)))
+    taken = reshape(taken, (*flat.shape, *(x.shape[i] for i in rest)))
+    if together and axes[0] > 0:  # neighbours keep their place; parted ones go first
+        source = tuple(range(flat.ndim))
+        taken = moveaxis(taken, source, tuple(axes[0] + i for i in source))
+    return taken
+
+
+def _parse(x, key):
+    """A key as: a key of integers and slices (None for all of x), new axes, axes to flip, {axis: index
+    tensor}, and whether the index tensors stood side by side."""
+    items = list(key) if isinstance(key, tuple) else [key]
+    items = [_index_tensor(item, x) for item in items]
+    used = sum(_axes_of(item) for item in items)
+    dots = [i for i, item in enumerate(items) if item is Ellipsis]
+    if used > x.ndim or len(dots) > 1:
+        raise IndexingError(f"too many indices or ellipses in {key!r} for shape {x.shape}")
+    at = dots[0] if dots else len(items)
+    items[at : at + len(dots)] = [slice(None)] * (x.ndim - used)
+    fancy = any(isinstance(item, Tensor) for item in items)
+    basic, new, flips, advanced, spots = [], [], [], {}, []
+    axis = out = 0  # in x, and in the result before index tensors are applied
+    for spot, item in enumerate(items):
+        if item is None:
+            new.append(out)
+            out += 1
+        elif isinstance(item, slice):
+            basic.append(_forward(item, x.shape[axis]))
+            if item.step is not None and item.step < 0:
+                flips.append(out)
+            axis, out = axis + 1, out + 1
+        elif isinstance(item, Tensor):
+            spots.append(spot)
+            for index in _from_mask(item, x.shape, axis):
+                basic.append(slice(None))
+                advanced[out] = index
+                axis, out = axis + 1, out + 1
+        else:
+            n = x.shape[axis]
+            if not -n <= item < n:
+                raise IndexingError(f"index {item} is out of bounds for axis {axis} of length {n}")
+            if fancy:  # beside index tensors an integer is one of them
+                spots.append(spot)
+                basic.append(slice(None))
+                advanced[out] = _like_index(asarray(item), x)
+                out += 1
+            else:
+                basic.append(item % n)
+            axis += 1
+    whole = all(isinstance(item, slice) and item == slice(None) for item in basic)
+    together = bool(spots) and spots == list(range(spots[0], spots[-1] + 1))
+    return None if whole else tuple(basic), tuple(new), tuple(flips), advanced, together
+
+
+def _index_tensor(item, x):
+    """One part of a key: None, Ellipsis, a slice, an int, or a Tensor on x's backend."""
+    if item is None or item is Ellipsis or isinstance(item, slice):
+        return item
+    if isinstance(item, Tensor):
+        whole = item.ndim == 0 and item.dtype.kind != "bool"
+        return operator.index(item) if whole else item
+    if isinstance(item, (list, bool)) or backends.of(item) is not None:
+        if getattr(item, "ndim", 1) == 0 and not isinstance(item, bool):
+            return operator.index(item)
+        found = asarray(item, dtype=dtypes.int64 if item == [] else None)  # noqa: PLC1901
+        return _like_index(found, x)
+    try:
+        return operator.index(item)
+    except TypeError:
+        raise DTypeError(
+            f"a key is made of integers, slices, None, ..., masks and integer tensors, "
+            f"got {type(item).__name__}"
+        ) from None
+
+
+def _axes_of(item):
+    if isinstance(item, Tensor):
+        return item.ndim if item.dtype.kind == "bool" else 1
+    return 0 if item is None or item is Ellipsis else 1
+
+
+def _from_mask(item, shape, axis):
+    """The integer tensors that a key's tensor stands for: a mask gives one for each of its axes."""
+    if item.dtype.kind != "bool":
+        return (item,)
+    if item.ndim == 0:
+        raise IndexingError("a mask needs at least one axis; use tx.where for a single truth value")
+    if item.shape != shape[axis : axis + item.ndim]:
+        raise IndexingError(f"a mask of shape {item.shape} does not fit axis {axis} of {shape}")
+    return nonzero(item)
+
+
+def _forward(item, length):
+    """A slice with the same elements and a positive step (some libraries have no other)."""
+    if item.step is None or item.step > 0:
+        return item
+    picked = range(*item.indices(length))
+    return slice(picked[-1], picked[0] + 1, -picked.step) if picked else slice(0, 0, 1)
+
+
+def setitem(x, key, value):
+    """A new tensor: x with x[key] replaced by ``value``, broadcast to its place.
+
+    Where an integer key repeats a place, the last value stays. Differentiable in x and ``value``.
+
+    >>> tx.setitem(tx.zeros(4), slice(1, 3), 1.0)
+    tensor([0., 1., 1., 0.])
+    """
+    value = value if isinstance(value, Tensor) else _like_index(asarray(value), x)
+    if not dtypes.can_cast(value.dtype, x.dtype) and dtypes.promote(value.dtype, x.dtype).kind != x.dtype.kind:
+        raise DTypeError(f"cannot put {value.dtype!r} into a tensor of {x.dtype!r}; cast it first")
+    value = astype(value, x.dtype, copy=False)
+    basic, new, flips, advanced, _ = _parse(x, key)
+    if not advanced:
+        if new or flips:
+            value = _into(value, getitem(x, key).shape)
+            value = flip(value, axis=flips) if flips else value
+            value = squeeze(value, axis=new) if new else value
+        return _replace(x, value, (...,) if basic is None else basic)
+    places = reshape(_like_index(arange(x.size), x), x.shape)[key]
+    values = reshape(_into(value, places.shape), (-1,))
+    places, rows = reshape(places, (-1,)), _like_index(arange(x.size), x)
+    if places.size == 0:
+        return x
+    # the last of equal places is the last in a stable order: found by search, without a scatter
+    order = argsort(places, stable=True)
+    ranked = take(places, order)
+    last = searchsorted(ranked, rows, side="right") - 1
+    last = where(last < 0, 0, last)
+    hit = take(ranked, last) == rows
+    put = where(hit, take(values, take(order, last)), reshape(x, (-1,)))
+    return reshape(put, x.shape)
+
+
+def _into(value, shape):
+    """``value`` broadcast to the shape of the place it goes to; it may not be larger."""
+    if broadcast_shapes(value.shape, shape) != shape:
+        raise ShapeError(f"a value of shape {value.shape} does not fit into a place of {shape}")
+    return broadcast_to(value, shape)

@@ -1,0 +1,127 @@
+"""What makes a Tensor an object of the Array API: each operator and method is one op."""
+
+import math
+
+from tinyxp.backends.errors import DTypeError, GradientError, ShapeError
+from tinyxp.core import Tensor, namespace
+from tinyxp.graph import is_grad_enabled
+from tinyxp.ops import (
+    arithmetic,
+    creation,
+    exponential,
+    indexing,
+    linear,
+    logic,
+    reductions,
+    rounding,
+    scans,
+    shaping,
+    trigonometric,
+)
+
+OPERATORS = {
+    "add": arithmetic.add,
+    "sub": arithmetic.subtract,
+    "mul": arithmetic.multiply,
+    "truediv": arithmetic.divide,
+    "floordiv": arithmetic.floor_divide,
+    "mod": arithmetic.remainder,
+    "pow": arithmetic.pow,
+    "matmul": linear.matmul,
+    "and": logic.bitwise_and,
+    "or": logic.bitwise_or,
+    "xor": logic.bitwise_xor,
+    "lshift": logic.bitwise_left_shift,
+    "rshift": logic.bitwise_right_shift,
+}
+COMPARISONS = {
+    "eq": logic.equal,
+    "ne": logic.not_equal,
+    "lt": logic.less,
+    "le": logic.less_equal,
+    "gt": logic.greater,
+    "ge": logic.greater_equal,
+}
+
+
+def _reflected(op):
+    return lambda self, other: op(other, self)
+
+
+def _rebind(x, value, what):
+    """Make ``x`` the tensor ``value``, as in-place syntax asks. Buffers are never written to."""
+    if x._leaf and is_grad_enabled():
+        raise GradientError(
+            f"{what} on a leaf that requires grad would lose it; work on a new tensor "
+            "(y = x + …), or change the leaf under tx.no_grad()"
+        )
+    if value.shape != x.shape or value.dtype is not x.dtype:
+        raise (DTypeError if value.shape == x.shape else ShapeError)(
+            f"{what} must keep shape and dtype, {x.shape} {x.dtype!r}, "
+            f"got {value.shape} {value.dtype!r}; write x = x + … to get a new tensor"
+        )
+    x.data, x._node, x._cut = value.data, value._node, value._cut
+    return x
+
+
+def _in_place(op):
+    return lambda self, other: _rebind(self, op(self, other), "an in-place operator")
+
+
+for _name, _op in OPERATORS.items():
+    setattr(Tensor, f"__{_name}__", _op)
+    setattr(Tensor, f"__r{_name}__", _reflected(_op))
+    setattr(Tensor, f"__i{_name}__", _in_place(_op))
+for _name, _op in COMPARISONS.items():
+    setattr(Tensor, f"__{_name}__", _op)
+
+
+def _setitem(self, key, value):
+    _rebind(self, indexing.setitem(self, key, value), "item assignment")
+
+
+def _permute(self, *axes):
+    return shaping.permute_dims(self, axes[0] if len(axes) == 1 else axes)
+
+
+def _reshape(self, *shape):
+    return shaping.reshape(self, shape[0] if len(shape) == 1 else shape)
+
+
+def _transpose(self):
+    """The matrix transposed: (m, n) -> (n, m)."""
+    if self.ndim != 2:
+        raise ShapeError(f"T expects two axes, got shape {self.shape}; use x.mT or permute_dims")
+    return shaping.matrix_transpose(self)
+
+
+METHODS = {
+    "__neg__": rounding.negative,
+    "__pos__": rounding.positive,
+    "__abs__": rounding.abs,
+    "__invert__": logic.bitwise_invert,
+    "__getitem__": indexing.getitem,
+    "__setitem__": _setitem,
+    "__array_namespace__": lambda self, *, api_version=None: namespace(),
+    "T": property(_transpose),
+    "mT": property(shaping.matrix_transpose),
+    "to": creation.to,
+    "to_device": lambda self, device, /, *, stream=None: creation.to(self, device),
+    "astype": creation.astype,
+    "clone": creation.clone,
+    "reshape": _reshape,
+    "permute_dims": _permute,
+    "clip": arithmetic.clip,
+    "flatten": lambda self: shaping.reshape(self, (math.prod(self.shape),)),
+}
+for _module, _names in (
+    (reductions, ("all", "any", "argmax", "argmin", "max", "mean", "min", "prod", "std", "sum", "var")),
+    (exponential, ("exp", "log", "sqrt", "square")),
+    (trigonometric, ("cos", "sin", "tanh")),
+    (rounding, ("abs", "round", "sign")),
+    (scans, ("cumulative_sum", "cumulative_prod")),
+    (shaping, ("expand_dims", "squeeze")),
+):
+    METHODS |= {_name: getattr(_module, _name) for _name in _names}
+for _name, _method in METHODS.items():
+    setattr(Tensor, _name, _method)

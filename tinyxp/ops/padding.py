@@ -1,0 +1,82 @@
+"""Margins and triangles: parts of a tensor kept, the rest filled with a constant."""
+
+from tinyxp.backends.errors import ArgumentError, ShapeError
+from tinyxp.primitive import primitive
+
+
+@primitive(promote=None)
+def pad(xp, x, /, pad_width, mode="constant", *, constant_values=0):
+    """x with a margin: ``pad_width`` is n, (before, after), or one such pair for each axis.
+
+    >>> tx.pad(tx.asarray([1, 2]), (1, 2))
+    tensor([0, 1, 2, 0, 0])
+    """
+    if mode != "constant":
+        raise ArgumentError(f"pad knows the mode 'constant', got {mode!r}")
+    margins = _margins(pad_width, len(x.shape))
+    shape = tuple(n + before + after for n, (before, after) in zip(x.shape, margins, strict=True))
+    y = xp.full(shape, constant_values, dtype=x.dtype, device=x.device)
+    y[_inside(margins, x.shape)] = x
+    return y
+
+
+@pad.vjp
+def _(xp, g, x_shape, pad_width):
+    return g[_inside(_margins(pad_width, len(x_shape)), x_shape)]
+
+
+def _margins(pad_width, ndim):
+    if isinstance(pad_width, int):
+        return ((pad_width, pad_width),) * ndim
+    if len(pad_width) == 2 and all(isinstance(n, int) for n in pad_width):
+        return (tuple(pad_width),) * ndim
+    if len(pad_width) != ndim:
+        raise ShapeError(f"pad expects a pair for each of {ndim} axes, got {pad_width}")
+    return tuple(map(tuple, pad_width))
+
+
+def _inside(margins, shape):
+    return tuple(slice(b, b + n) for (b, _), n in zip(margins, shape, strict=True))
+
+
+@pad.example
+def _(rng):
+    return rng.normal(size=(2, 3)), {"pad_width": ((1, 0), (2, 1)), "constant_values": 1.5}
+
+
+@primitive(promote=None)
+def tril(xp, x, /, *, k=0):
+    """The lower triangle of each matrix, up to the k-th diagonal; the rest 0.
+
+    >>> tx.tril(tx.ones((2, 2)))
+    tensor([[1., 0.],
+            [1., 1.]])
+    """
+    return xp.tril(x, k=k)
+
+
+@tril.vjp
+def _(xp, g, k):
+    return xp.tril(g, k=k)
+
+
+@primitive(promote=None)
+def triu(xp, x, /, *, k=0):
+    """The upper triangle of each matrix, from the k-th diagonal; the rest 0.
+
+    >>> tx.triu(tx.ones((2, 2)))
+    tensor([[1., 1.],
+            [0., 1.]])
+    """
+    return xp.triu(x, k=k)
+
+
+@triu.vjp
+def _(xp, g, k):
+    return xp.triu(g, k=k)
+
+
+@tril.example
+@triu.example
+def _(rng):
+    return rng.normal(size=(2, 3, 4)), {"k": 1}

@@ -1,0 +1,253 @@
+"""Reductions over one axis, several, or all (``axis=None``): (...) -> (... without the axes)."""
+
+from tinyxp import dtypes
+from tinyxp.composite import composite
+from tinyxp.ops.arithmetic import where
+from tinyxp.ops.creation import astype
+from tinyxp.ops.exponential import exp, log, sqrt
+from tinyxp.ops.logic import isfinite
+from tinyxp.ops.shaping import normalize_axes, reshape
+from tinyxp.primitive import primitive
+
+_INDEX = "its result counts or points, and jumps instead of changing"
+
+
+def _keep(xp, a, x_shape, axis):
+    """A reduced array with its axes put back as length 1."""
+    axes = normalize_axes(axis, len(x_shape))
+    return xp.reshape(a, tuple(1 if i in axes else n for i, n in enumerate(x_shape)))
+
+
+@primitive
+def sum(xp, x, /, *, axis=None, dtype=None, keepdims=False):
+    """y = Σ x over ``axis``.
+
+    >>> tx.sum(tx.asarray([[1.0, 2.0], [3.0, 4.0]]), axis=0)
+    tensor([4., 6.])
+    """
+    return xp.sum(x, axis=axis, dtype=dtype, keepdims=keepdims)
+
+
+@sum.vjp
+def _(xp, g, x_shape, axis):
+    return xp.broadcast_to(_keep(xp, g, x_shape, axis), x_shape)
+
+
+@sum.example
+def _(rng):
+    return rng.normal(size=(3, 4)), {}
+
+
+@sum.example
+def _(rng):
+    return rng.normal(size=(2, 3, 4)), {"axis": (0, -1), "keepdims": True}
+
+
+@primitive
+def prod(xp, x, /, *, axis=None, dtype=None, keepdims=False):
+    """y = Π x over ``axis``. Its gradient, the product of all others, is right at zeros too.
+
+    >>> tx.prod(tx.asarray([[1.0, 2.0], [3.0, 4.0]]), axis=1)
+    tensor([ 2., 12.])
+    """
+    return xp.prod(x, axis=axis, dtype=dtype, keepdims=keepdims)
+
+
+@prod.vjp
+def _(xp, g, x, x_shape, axis):
+    reduced = normalize_axes(axis, len(x_shape))
+    order = (*(i for i in range(len(x_shape)) if i not in reduced), *reduced)
+    moved = xp.permute_dims(x, order)
+    count = 1
+    for i in reduced:
+        count *= x_shape[i]
+    flat = xp.reshape(moved, (*moved.shape[: len(order) - len(reduced)], count))
+    others = products_before(xp, flat) * xp.flip(products_before(xp, xp.flip(flat, axis=-1)), axis=-1)
+    back = tuple(order.index(i) for i in range(len(order)))
+    return _keep(xp, g, x_shape, axis) * xp.permute_dims(xp.reshape(others, moved.shape), back)
+
+
+def products_before(xp, x):
+    """y[..., i] = Π x[..., :i] along the last axis."""
+    shifted = xp.concat([xp.ones_like(x[..., :1]), x[..., :-1]], axis=-1)
+    return xp.cumulative_prod(shifted, axis=-1)
+
+
+@prod.example
+def _(rng):
+    x = rng.normal(size=(3, 4))
+    x[0, 1] = x[2, 0] = x[2, 3] = 0  # rows with one zero and with two
+    return x, {"axis": 1}
+
+
+@prod.example
+def _(rng):
+    return rng.uniform(0.5, 1.5, size=(2, 3, 2)), {"axis": (0, 2), "keepdims": True}
+
+
+@primitive
+def max(xp, x, /, *, axis=None, keepdims=False):
+    """y = the largest of x over ``axis``; equal ones share the gradient.
+
+    >>> tx.max(tx.asarray([[1.0, 4.0], [3.0, 2.0]]), axis=0)
+    tensor([3., 4.])
+    """
+    return xp.max(x, axis=axis, keepdims=keepdims)
+
+
+@primitive
+def min(xp, x, /, *, axis=None, keepdims=False):
+    """y = the smallest of x over ``axis``; equal ones share the gradient.
+
+    >>> tx.min(tx.asarray([[1.0, 4.0], [3.0, 2.0]]), axis=0)
+    tensor([1., 2.])
+    """
+    return xp.min(x, axis=axis, keepdims=keepdims)
+
+
+@max.vjp
+@min.vjp
+def _(xp, g, x, y, x_shape, axis):
+    chosen = xp.astype(x == _keep(xp, y, x_shape, axis), g.dtype)
+    ties = xp.sum(chosen, axis=axis, keepdims=True)
+    return _keep(xp, g, x_shape, axis) * chosen / _keep(xp, ties, x_shape, axis)
+
+
+@max.example
+@min.example
+def _(rng):
+    return rng.permutation(24).reshape(2, 3, 4) * 1.0, {"axis": (0, 2)}
+
+
+@max.example
+@min.example
+def _(rng):
+    return rng.permutation(12).reshape(3, 4) * 1.0, {"axis": -1, "keepdims": True}
+
+
+@primitive(no_gradient=_INDEX)
+def all(xp, x, /, *, axis=None, keepdims=False):
+    """Whether x holds everywhere over ``axis``.
+
+    >>> tx.all(tx.asarray([True, False]))
+    tensor(False)
+    """
+    return xp.all(x, axis=axis, keepdims=keepdims)
+
+
+@primitive(no_gradient=_INDEX)
+def any(xp, x, /, *, axis=None, keepdims=False):
+    """Whether x holds anywhere over ``axis``.
+
+    >>> tx.any(tx.asarray([True, False]))
+    tensor(True)
+    """
+    return xp.any(x, axis=axis, keepdims=keepdims)
+
+
+@primitive(no_gradient=_INDEX)
+def argmax(xp, x, /, *, axis=None, keepdims=False):
+    """The index of the largest of x over ``axis``, the first of equals.
+
+    >>> tx.argmax(tx.asarray([1.0, 3.0, 2.0]))
+    tensor(1)
+    """
+    return xp.argmax(x, axis=axis, keepdims=keepdims)
+
+
+@primitive(no_gradient=_INDEX)
+def argmin(xp, x, /, *, axis=None, keepdims=False):
+    """The index of the smallest of x over ``axis``, the first of equals.
+
+    >>> tx.argmin(tx.asarray([1.0, 3.0, 0.0]))
+    tensor(2)
+    """
+    return xp.argmin(x, axis=axis, keepdims=keepdims)
+
+
+@primitive(no_gradient=_INDEX)
+def count_nonzero(xp, x, /, *, axis=None, keepdims=False):
+    """How many of x are not zero over ``axis``.
+
+    >>> tx.count_nonzero(tx.asarray([0.0, 3.0, 2.0]))
+    tensor(2)
+    """
+    return xp.count_nonzero(x, axis=axis, keepdims=keepdims)
+
+
+def _count(x, axis):
+    count = 1
+    for i in normalize_axes(axis, x.ndim):
+        count *= x.shape[i]
+    return count
+
+
+@composite
+def mean(x, /, *, axis=None, keepdims=False):
+    """y = 1/n Σ x over ``axis``; integers become float32 first.
+
+    >>> tx.mean(tx.asarray([[1.0, 2.0], [3.0, 4.0]]), axis=0)
+    tensor([2., 3.])
+    """
+    if not x.dtype.kind.endswith("floating"):
+        x = astype(x, dtypes.DEFAULT_FLOAT)
+    return sum(x, axis=axis, keepdims=keepdims) / _count(x, axis)
+
+
+@mean.example
+def _(rng):
+    return rng.normal(size=(2, 3, 4)), {"axis": (0, 2)}
+
+
+@composite
+def var(x, /, *, axis=None, correction=0.0, keepdims=False):
+    """y = 1/(n - correction) Σ (x - mean)² over ``axis``.
+
+    >>> tx.var(tx.asarray([1.0, 2.0, 3.0]), correction=1)
+    tensor(1.)
+    """
+    centred = x - mean(x, axis=axis, keepdims=True)
+    return sum(centred * centred, axis=axis, keepdims=keepdims) / (_count(x, axis) - correction)
+
+
+@var.example
+def _(rng):
+    return rng.normal(size=(2, 3, 4)), {"axis": (0, 2), "correction": 1, "keepdims": True}
+
+
+@composite
+def std(x, /, *, axis=None, correction=0.0, keepdims=False):
+    """y = √var(x) over ``axis``; where all are equal its gradient is 0.
+
+    >>> tx.std(tx.asarray([1.0, 2.0, 3.0]), correction=1)
+    tensor(1.)
+    """
+    v = var(x, axis=axis, correction=correction, keepdims=keepdims)
+    flat = v == 0
+    return where(flat, 0.0, sqrt(where(flat, 1.0, v)))
+
+
+@std.example
+def _(rng):
+    return rng.normal(size=(3, 4)), {"axis": 1}
+
+
+@composite
+def logsumexp(x, /, *, axis=None, keepdims=False):
+    """y = ln Σ exp x over ``axis``, without overflow.
+
+    >>> tx.logsumexp(tx.asarray([1000.0, 1000.0]))
+    tensor(1000.6931)
+    """
+    top = max(x, axis=axis, keepdims=True).detach()
+    top = where(isfinite(top), top, 0.0)  # of -inf alone: ln 0, not NaN
+    y = log(sum(exp(x - top), axis=axis, keepdims=True)) + top
+    if keepdims:
+        return y
+    axes = normalize_axes(axis, x.ndim)
+    return reshape(y, tuple(n for i, n in enumerate(x.shape) if i not in axes))
+
+
+@logsumexp.example
+def _(rng):
+    return rng.normal(size=(2, 3, 4)), {"axis": (0, 2)}

@@ -1,0 +1,163 @@
+"""Sign and rounding: elementwise, (...) -> (...)."""
+
+from tinyxp.primitive import primitive
+
+
+@primitive
+def abs(xp, x, /):
+    """y = |x|, with gradient 0 at 0.
+
+    >>> tx.abs(tx.asarray([-1.5, 2.0]))
+    tensor([1.5, 2. ])
+    """
+    return xp.abs(x)
+
+
+@abs.vjp
+def _(xp, g, x):
+    return g * xp.sign(x)
+
+
+@abs.example
+def _(rng):
+    return (rng.choice([-1.0, 1.0], size=(3, 4)) * rng.uniform(0.5, 2, size=(3, 4)),)
+
+
+@primitive
+def negative(xp, x, /):
+    """y = -x.
+
+    >>> tx.negative(tx.asarray([-1.5, 2.0]))
+    tensor([ 1.5, -2. ])
+    """
+    return -x
+
+
+@negative.vjp
+def _(xp, g):
+    return -g
+
+
+@negative.example
+def _(rng):
+    return (rng.normal(size=(3, 4)),)
+
+
+@primitive
+def positive(xp, x, /):
+    """y = x.
+
+    >>> tx.positive(tx.asarray([-1.5, 2.0]))
+    tensor([-1.5,  2. ])
+    """
+    return xp.positive(x)
+
+
+@positive.vjp
+def _(xp, g):
+    return g
+
+
+@positive.example
+def _(rng):
+    return (rng.normal(size=(3, 4)),)
+
+
+@primitive
+def sign(xp, x, /):
+    """y = -1, 0 or 1. Its derivative is 0 wherever it has one.
+
+    >>> tx.sign(tx.asarray([-1.7, 1.7]))
+    tensor([-1., 1.])
+    """
+    return xp.sign(x)
+
+
+@sign.vjp
+def _(xp, g):
+    return xp.zeros_like(g)
+
+
+@sign.example
+def _(rng):
+    return (rng.integers(-3, 3, size=(3, 4)) + 0.3,)
+
+
+@primitive
+def ceil(xp, x, /):
+    """y = ⌈x⌉. Its derivative is 0 wherever it has one.
+
+    >>> tx.ceil(tx.asarray([-1.7, 1.7]))
+    tensor([-1., 2.])
+    """
+    return xp.ceil(x)
+
+
+@ceil.vjp
+def _(xp, g):
+    return xp.zeros_like(g)
+
+
+@ceil.example
+def _(rng):
+    return (rng.integers(-3, 3, size=(3, 4)) + 0.3,)
+
+
+@primitive
+def floor(xp, x, /):
+    """y = ⌊x⌋. Its derivative is 0 wherever it has one.
+
+    >>> tx.floor(tx.asarray([-1.7, 1.7]))
+    tensor([-2., 1.])
+    """
+    return xp.floor(x)
+
+
+@floor.vjp
+def _(xp, g):
+    return xp.zeros_like(g)
+
+
+@floor.example
+def _(rng):
+    return (rng.integers(-3, 3, size=(3, 4)) + 0.3,)
+
+
+@primitive
+def round(xp, x, /):
+    """y = the nearest whole number, halves to even. Its derivative is 0 wherever it has one.
+
+    >>> tx.round(tx.asarray([-1.7, 1.7]))
+    tensor([-2., 2.])
+    """
+    return xp.round(x)
+
+
+@round.vjp
+def _(xp, g):
+    return xp.zeros_like(g)
+
+
+@round.example
+def _(rng):
+    return (rng.integers(-3, 3, size=(3, 4)) + 0.3,)
+
+
+@primitive
+def trunc(xp, x, /):
+    """y = x without its fraction. Its derivative is 0 wherever it has one.
+
+    >>> tx.trunc(tx.asarray([-1.7, 1.7]))
+    tensor([-1., 1.])
+    """
+    return xp.trunc(x)
+
+
+@trunc.vjp
+def _(xp, g):
+    return xp.zeros_like(g)
+
+
+@trunc.example
+def _(rng):
+    return (rng.integers(-3, 3, size=(3, 4)) + 0.3,)

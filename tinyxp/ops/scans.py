@@ -1,0 +1,103 @@
+"""Running sums and products along an axis, and differences."""
+
+from tinyxp.backends.errors import ShapeError
+from tinyxp.composite import composite
+from tinyxp.ops.reductions import products_before
+from tinyxp.ops.shaping import normalize_axes
+from tinyxp.primitive import primitive
+
+
+def _one_axis(axis, ndim):
+    if axis is None and ndim != 1:
+        raise ShapeError(f"axis may be left out for one axis only, got {ndim}")
+    return normalize_axes(0 if axis is None else axis, ndim)[0]
+
+
+@primitive
+def cumulative_sum(xp, x, /, *, axis=None, dtype=None, include_initial=False):
+    """yᵢ = x₀ + … + xᵢ along ``axis``; with ``include_initial`` a 0 comes first.
+
+    >>> tx.cumulative_sum(tx.asarray([1.0, 2.0, 3.0]))
+    tensor([1., 3., 6.])
+    """
+    axis = _one_axis(axis, len(x.shape))
+    return xp.cumulative_sum(x, axis=axis, dtype=dtype, include_initial=include_initial)
+
+
+@cumulative_sum.vjp
+def _(xp, g, x_shape, axis, include_initial):
+    axis = _one_axis(axis, len(x_shape))
+    if include_initial:
+        g = g[(*(slice(None),) * axis, slice(1, None), ...)]
+    return xp.flip(xp.cumulative_sum(xp.flip(g, axis=axis), axis=axis), axis=axis)
+
+
+@cumulative_sum.example
+def _(rng):
+    return rng.normal(size=(3, 4)), {"axis": 0, "include_initial": True}
+
+
+@cumulative_sum.example
+def _(rng):
+    return rng.normal(size=(5,)), {}
+
+
+@primitive
+def cumulative_prod(xp, x, /, *, axis=None, dtype=None, include_initial=False):
+    """yᵢ = x₀ · … · xᵢ along ``axis``; with ``include_initial`` a 1 comes first.
+
+    Its gradient divides by nothing, so it is right at zeros too.
+
+    >>> tx.cumulative_prod(tx.asarray([1.0, 2.0, 3.0]))
+    tensor([1., 2., 6.])
+    """
+    axis = _one_axis(axis, len(x.shape))
+    return xp.cumulative_prod(x, axis=axis, dtype=dtype, include_initial=include_initial)
+
+
+@cumulative_prod.vjp
+def _(xp, g, x, x_shape, axis, include_initial):
+    axis = _one_axis(axis, len(x_shape))
+    if include_initial:
+        g = g[(*(slice(None),) * axis, slice(1, None), ...)]
+    g, x = xp.moveaxis(g, axis, -1), xp.moveaxis(x, axis, -1)
+    zeros = xp.zeros_like(x)
+
+    def ahead(a, by):  # a moved `by` places towards the start, zeros coming in at the end
+        return xp.concat([a[..., by:], zeros[..., :by]], axis=-1)
+
+    # dL/dxᵢ = x₀…xᵢ₋₁ · rᵢ with rᵢ = gᵢ + xᵢ₊₁ rᵢ₊₁, a recurrence solved by doubling
+    r, factor, by = g, ahead(x, 1), 1
+    while by < x.shape[-1]:
+        r, factor, by = r + factor * ahead(r, by), factor * ahead(factor, by), 2 * by
+    return xp.moveaxis(products_before(xp, x) * r, -1, axis)
+
+
+@cumulative_prod.example
+def _(rng):
+    x = rng.uniform(0.5, 1.5, size=(3, 5))
+    x[0, 1] = x[2, 0] = x[2, 3] = 0
+    return x, {"axis": 1}
+
+
+@cumulative_prod.example
+def _(rng):
+    return rng.uniform(0.5, 1.5, size=(4, 2)), {"axis": 0, "include_initial": True}
+
+
+@composite
+def diff(x, /, *, axis=-1, n=1):
+    """yᵢ = xᵢ₊₁ - xᵢ along ``axis``, n times.
+
+    >>> tx.diff(tx.asarray([1.0, 4.0, 9.0]))
+    tensor([3., 5.])
+    """
+    before = (slice(None),) * normalize_axes(axis, x.ndim)[0]
+    for _ in range(n):
+        x = x[(*before, slice(1, None))] - x[(*before, slice(None, -1))]
+    return x
+
+
+@diff.example
+def _(rng):
+    return rng.normal(size=(3, 5)), {"axis": -1, "n": 2}

@@ -1,0 +1,35 @@
+"""Searching: the places of what is smallest, equal or not zero."""
+
+from tinyxp.primitive import primitive
+
+_INDEX = "its result is indices, constant wherever the order is"
+
+
+@primitive(promote=None, no_gradient=_INDEX)
+def argsort(xp, x, /, *, axis=-1, descending=False, stable=True):
+    """The indices that sort x along ``axis``.
+
+    >>> tx.argsort(tx.asarray([3.0, 1.0, 2.0]))
+    tensor([1, 2, 0])
+    """
+    return xp.argsort(x, axis=axis, descending=descending, stable=stable)
+
+
+@primitive(promote=0, no_gradient=_INDEX)
+def searchsorted(xp, x1, x2, /, *, side="left", sorter=None):
+    """Where each of x₂ would go into the sorted x₁ (n), before its equals, or ``side="right"``.
+
+    >>> tx.searchsorted(tx.asarray([1.0, 2.0, 4.0]), tx.asarray([2.0, 3.0]))
+    tensor([1, 2])
+    """
+    return xp.searchsorted(x1, x2, side=side, sorter=None if sorter is None else sorter.data)
+
+
+@primitive(promote=None, no_gradient=_INDEX)
+def nonzero(xp, x, /):
+    """The places where x is not zero: for each axis, their indices.
+
+    >>> tx.nonzero(tx.asarray([0, 3, 0, 5]))
+    (tensor([1, 3]),)
+    """
+    return xp.nonzero(x)

@@ -1,0 +1,335 @@
+"""Shapes: the same elements in another arrangement."""
+
+import math
+
+from tinyxp.backends.errors import ArgumentError, ShapeError
+from tinyxp.composite import composite
+from tinyxp.primitive import primitive
+
+
+def normalize_axes(axis, ndim):
+    """Axes as a tuple of numbers from 0: ``axis`` may be one, several or None for all.
+
+    Raises ShapeError for an axis that does not exist or comes twice.
+    """
+    axes = range(ndim) if axis is None else axis if isinstance(axis, (tuple, list)) else (axis,)
+    for i in axes:
+        if not -ndim <= i < ndim:
+            raise ShapeError(f"axis {i} does not exist in a tensor with {ndim} axes")
+    found = tuple(i % ndim for i in axes)
+    if len(set(found)) != len(found):
+        raise ShapeError(f"axes must differ, got {tuple(axes)}")
+    return found
+
+
+@primitive(promote=None)
+def reshape(xp, x, /, shape, *, copy=None):
+    """The elements of x, in row-major order, in another shape; one length may be -1.
+
+    >>> tx.reshape(tx.asarray([1, 2, 3, 4]), (2, -1))
+    tensor([[1, 2],
+            [3, 4]])
+    """
+    shape = (shape,) if isinstance(shape, int) else tuple(shape)
+    have, want = math.prod(x.shape), math.prod(n for n in shape if n != -1)
+    fits = have == want if -1 not in shape else shape.count(-1) == 1 and want and have % want == 0
+    if not fits:
+        raise ShapeError(f"reshape cannot put {have} elements, {tuple(x.shape)}, into {shape}")
+    return xp.reshape(x, shape)
+
+
+@reshape.vjp
+def _(xp, g, x_shape):
+    return xp.reshape(g, x_shape)
+
+
+@reshape.example
+def _(rng):
+    return rng.normal(size=(3, 4)), {"shape": (2, -1)}
+
+
+@primitive(promote=None)
+def permute_dims(xp, x, /, axes):
+    """The axes of x in the order ``axes``: (n₀, n₁, …) -> (n[axes[0]], n[axes[1]], …).
+
+    >>> tx.permute_dims(tx.zeros((2, 3, 4)), (2, 0, 1)).shape
+    (4, 2, 3)
+    """
+    axes = normalize_axes(axes, len(x.shape))
+    if len(axes) != len(x.shape):
+        raise ShapeError(f"permute_dims expects all {len(x.shape)} axes, got {axes}")
+    return xp.permute_dims(x, axes)
+
+
+@permute_dims.vjp
+def _(xp, g, axes):
+    axes = normalize_axes(axes, len(axes))
+    return xp.permute_dims(g, tuple(axes.index(i) for i in range(len(axes))))
+
+
+@permute_dims.example
+def _(rng):
+    return rng.normal(size=(2, 3, 4)), {"axes": (-1, 0, 1)}
+
+
+@primitive(promote=None)
+def matrix_transpose(xp, x, /):
+    """The last two axes exchanged: (..., m, n) -> (..., n, m).
+
+    >>> tx.matrix_transpose(tx.asarray([[1, 2], [3, 4]]))
+    tensor([[1, 3],
+            [2, 4]])
+    """
+    if len(x.shape) < 2:
+        raise ShapeError(f"matrix_transpose expects two axes or more, got shape {tuple(x.shape)}")
+    return xp.matrix_transpose(x)
+
+
+@matrix_transpose.vjp
+def _(xp, g):
+    return xp.matrix_transpose(g)
+
+
+@matrix_transpose.example
+def _(rng):
+    return (rng.normal(size=(2, 3, 4)),)
+
+
+@primitive(promote=None)
+def broadcast_to(xp, x, /, shape):
+    """x repeated along new axes and along those of length 1, to ``shape``.
+
+    >>> tx.broadcast_to(tx.asarray([1, 2]), (2, 2))
+    tensor([[1, 2],
+            [1, 2]])
+    """
+    return xp.broadcast_to(x, tuple(shape))
+
+
+@broadcast_to.vjp
+def _(xp, g):
+    return g  # the engine undoes broadcasting
+
+
+@broadcast_to.example
+def _(rng):
+    return rng.normal(size=(3, 1)), {"shape": (2, 3, 4)}
+
+
+def broadcast_shapes(*shapes):
+    """The shape that all broadcast to. Raises ShapeError if there is none.
+
+    >>> tx.broadcast_shapes((3, 1), (4,))
+    (3, 4)
+    """
+    result = []
+    for axis in range(max(map(len, shapes), default=0), 0, -1):
+        lengths = {shape[-axis] for shape in shapes if len(shape) >= axis} - {1}
+        if len(lengths) > 1:
+            raise ShapeError(
+                f"shapes {', '.join(map(str, shapes))} do not broadcast: "
+                f"axis -{axis} has the lengths {sorted(lengths)}"
+            )
+        result.append(lengths.pop() if lengths else 1)
+    return tuple(result)
+
+
+def broadcast_arrays(*arrays):
+    """All tensors, broadcast to one shape.
+
+    >>> [a.shape for a in tx.broadcast_arrays(tx.zeros((3, 1)), tx.zeros(4))]
+    [(3, 4), (3, 4)]
+    """
+    shape = broadcast_shapes(*(x.shape for x in arrays))
+    return [broadcast_to(x, shape) for x in arrays]
+
+
+@composite
+def expand_dims(x, /, axis=0):
+    """A new axis (or several) of length 1 at ``axis`` of the result.
+
+    >>> tx.expand_dims(tx.zeros((2, 3)), axis=1).shape
+    (2, 1, 3)
+    """
+    new = axis if isinstance(axis, (tuple, list)) else (axis,)
+    new = normalize_axes(new, x.ndim + len(new))
+    lengths = iter(x.shape)
+    return reshape(x, tuple(1 if i in new else next(lengths) for i in range(x.ndim + len(new))))
+
+
+@expand_dims.example
+def _(rng):
+    return rng.normal(size=(3, 4)), {"axis": (0, -1)}
+
+
+@composite
+def squeeze(x, /, axis):
+    """x without the given axes, which must have length 1.
+
+    >>> tx.squeeze(tx.zeros((2, 1, 3)), axis=1).shape
+    (2, 3)
+    """
+    gone = normalize_axes(axis, x.ndim)
+    for i in gone:
+        if x.shape[i] != 1:
+            raise ShapeError(f"squeeze expects length 1 at axis {i}, got shape {x.shape}")
+    return reshape(x, tuple(n for i, n in enumerate(x.shape) if i not in gone))
+
+
+@squeeze.example
+def _(rng):
+    return rng.normal(size=(3, 1, 4, 1)), {"axis": (1, -1)}
+
+
+@composite
+def moveaxis(x, source, destination, /):
+    """The axes ``source`` moved to the places ``destination``; the others keep their order.
+
+    >>> tx.moveaxis(tx.zeros((2, 3, 4)), 0, -1).shape
+    (3, 4, 2)
+    """
+    source, destination = normalize_axes(source, x.ndim), normalize_axes(destination, x.ndim)
+    if len(source) != len(destination):
+        raise ShapeError(f"moveaxis expects as many places as axes, got {source}, {destination}")
+    rest = iter(i for i in range(x.ndim) if i not in source)
+    place = dict(zip(destination, source, strict=True))
+    return permute_dims(x, tuple(place[i] if i in place else next(rest) for i in range(x.ndim)))
+
+
+@moveaxis.example
+def _(rng):
+    return rng.normal(size=(2, 3, 4)), 0, -1
+
+
+@primitive
+def _concat(xp, *arrays, axis=0):
+    first = arrays[0]
+    for x in arrays:
+        if len(x.shape) != len(first.shape):
+            shapes = ", ".join(str(tuple(x.shape)) for x in arrays)
+            raise ShapeError(f"concat expects tensors with equally many axes, got {shapes}")
+    return xp.concat(arrays, axis=axis)
+
+
+@_concat.vjp
+def _(xp, g, shapes, axis):
+    (axis,) = normalize_axes(axis, len(shapes[0]))
+    parts, start = [], 0
+    for shape in shapes:
+        parts.append(g[(*(slice(None),) * axis, slice(start, start + shape[axis]), ...)])
+        start += shape[axis]
+    return parts
+
+
+@_concat.example
+def _(rng):
+    return rng.normal(size=(2, 3)), rng.normal(size=(2, 1)), {"axis": -1}
+
+
+def concat(arrays, /, *, axis=0):
+    """Tensors joined along an existing axis; ``axis=None`` flattens them first.
+
+    >>> tx.concat([tx.asarray([1, 2]), tx.asarray([3])])
+    tensor([1, 2, 3])
+    """
+    if not isinstance(arrays, (tuple, list)) or not arrays:
+        raise ArgumentError(f"concat expects a list of tensors, got {arrays!r}")
+    if axis is None:
+        arrays, axis = [reshape(x, (-1,)) for x in arrays], 0
+    return _concat(*arrays, axis=axis)
+
+
+def stack(arrays, /, *, axis=0):
+    """Tensors of one shape joined along a new axis.
+
+    >>> tx.stack([tx.asarray([1, 2]), tx.asarray([3, 4])], axis=1)
+    tensor([[1, 3],
+            [2, 4]])
+    """
+    if len({x.shape for x in arrays}) > 1:
+        raise ShapeError(f"stack expects one shape, got {', '.join(str(x.shape) for x in arrays)}")
+    return concat([expand_dims(x, axis=axis) for x in arrays], axis=axis)
+
+
+@primitive(promote=None)
+def unstack(xp, x, /, *, axis=0):
+    """The slices of x along ``axis``, as a tuple: the reverse of ``stack``.
+
+    >>> tx.unstack(tx.asarray([[1, 2], [3, 4]]), axis=1)
+    (tensor([1, 3]), tensor([2, 4]))
+    """
+    (axis,) = normalize_axes(axis, len(x.shape))
+    return tuple(x[(*(slice(None),) * axis, i, ...)] for i in range(x.shape[axis]))
+
+
+@unstack.vjp
+def _(xp, g, axis):
+    return xp.stack(g, axis=axis)
+
+
+@unstack.example
+def _(rng):
+    return rng.normal(size=(2, 3)), {"axis": 1}
+
+
+@primitive(promote=None)
+def flip(xp, x, /, *, axis=None):
+    """x with the order of its elements reversed along ``axis``, or along all.
+
+    >>> tx.flip(tx.asarray([1, 2, 3]))
+    tensor([3, 2, 1])
+    """
+    return xp.flip(x, axis=axis)
+
+
+@flip.vjp
+def _(xp, g, axis):
+    return xp.flip(g, axis=axis)
+
+
+@flip.example
+def _(rng):
+    return rng.normal(size=(2, 3, 4)), {"axis": (0, 2)}
+
+
+@primitive(promote=None)
+def roll(xp, x, /, shift, *, axis=None):
+    """x with its elements moved by ``shift`` along ``axis``, round the end; None rolls it flat.
+
+    >>> tx.roll(tx.asarray([1, 2, 3]), 1)
+    tensor([3, 1, 2])
+    """
+    return xp.roll(x, shift, axis=axis)
+
+
+@roll.vjp
+def _(xp, g, shift, axis):
+    back = tuple(-s for s in shift) if isinstance(shift, (tuple, list)) else -shift
+    return xp.roll(g, back, axis=axis)
+
+
+@roll.example
+def _(rng):
+    return rng.normal(size=(3, 4)), {"shift": (1, -2), "axis": (0, 1)}
+
+
+@composite
+def tile(x, repetitions, /):
+    """x repeated as a whole, ``repetitions[i]`` times along axis i.
+
+    >>> tx.tile(tx.asarray([1, 2]), (2, 2))
+    tensor([[1, 2, 1, 2],
+            [1, 2, 1, 2]])
+    """
+    ndim = max(x.ndim, len(repetitions))
+    shape = (1,) * (ndim - x.ndim) + x.shape
+    times = (1,) * (ndim - len(repetitions)) + tuple(repetitions)
+    pairs = [n for t, s in zip(times, shape, strict=True) for n in (t, s)]
+    apart = reshape(x, tuple(n for s in shape for n in (1, s)))
+    whole = tuple(t * s for t, s in zip(times, shape, strict=True))
+    return reshape(broadcast_to(apart, tuple(pairs)), whole)
+
+
+@tile.example
+def _(rng):
+    return rng.normal(size=(2, 3)), (2, 1, 2)

@@ -1,0 +1,36 @@
+"""Sorting: the elements in order, their gradients back in their places."""
+
+from tinyxp.backends.errors import ArgumentError
+from tinyxp.composite import composite
+from tinyxp.ops.indexing import take_along_axis
+from tinyxp.ops.searching import argsort
+from tinyxp.ops.shaping import normalize_axes
+
+
+@composite
+def sort(x, /, *, axis=-1, descending=False, stable=True):
+    """x in ascending order along ``axis``.
+
+    >>> tx.sort(tx.asarray([3.0, 1.0, 2.0]))
+    tensor([1., 2., 3.])
+    """
+    order = argsort(x, axis=axis, descending=descending, stable=stable)
+    return take_along_axis(x, order, axis=axis)
+
+
+@sort.example
+def _(rng):
+    return rng.permutation(12).reshape(3, 4) * 1.0, {"axis": 0, "descending": True}
+
+
+def topk(x, k, /, *, axis=-1):
+    """The ``k`` largest of x along ``axis``, largest first, and their indices.
+
+    >>> tx.topk(tx.asarray([3.0, 1.0, 2.0]), 2)
+    (tensor([3., 2.]), tensor([0, 2]))
+    """
+    (axis,) = normalize_axes(axis, x.ndim)
+    if not 0 <= k <= x.shape[axis]:
+        raise ArgumentError(f"topk expects k from 0 to {x.shape[axis]}, got {k}")
+    order = argsort(x, axis=axis, descending=True)[(slice(None),) * axis + (slice(k),)]
+    return take_along_axis(x, order, axis=axis), order

@@ -1,0 +1,243 @@
+"""Circular and hyperbolic functions: elementwise, (...) -> (...). Integers become float32 first."""
+
+from tinyxp.primitive import primitive
+
+
+@primitive(floating=True)
+def sin(xp, x, /):
+    """y = sin x (radians).
+
+    >>> tx.sin(tx.asarray([0.5]))
+    tensor([0.47942555])
+    """
+    return xp.sin(x)
+
+
+@sin.vjp
+def _(xp, g, x):
+    return g * xp.cos(x)
+
+
+@sin.example
+def _(rng):
+    return (rng.uniform(-3, 3, size=(3, 4)),)
+
+
+@primitive(floating=True)
+def cos(xp, x, /):
+    """y = cos x (radians).
+
+    >>> tx.cos(tx.asarray([0.5]))
+    tensor([0.87758255])
+    """
+    return xp.cos(x)
+
+
+@cos.vjp
+def _(xp, g, x):
+    return -g * xp.sin(x)
+
+
+@cos.example
+def _(rng):
+    return (rng.uniform(-3, 3, size=(3, 4)),)
+
+
+@primitive(floating=True)
+def tan(xp, x, /):
+    """y = tan x (radians).
+
+    >>> tx.tan(tx.asarray([0.5]))
+    tensor([0.5463025])
+    """
+    return xp.tan(x)
+
+
+@tan.vjp
+def _(xp, g, y):
+    return g * (1 + y * y)
+
+
+@tan.example
+def _(rng):
+    return (rng.uniform(-1, 1, size=(3, 4)),)
+
+
+@primitive(floating=True)
+def asin(xp, x, /):
+    """y = arcsin x.
+
+    >>> tx.asin(tx.asarray([0.5]))
+    tensor([0.5235988])
+    """
+    return xp.asin(x)
+
+
+@asin.vjp
+def _(xp, g, x):
+    return g / xp.sqrt(1 - x * x)
+
+
+@asin.example
+def _(rng):
+    return (rng.uniform(-0.9, 0.9, size=(3, 4)),)
+
+
+@primitive(floating=True)
+def acos(xp, x, /):
+    """y = arccos x.
+
+    >>> tx.acos(tx.asarray([0.5]))
+    tensor([1.0471976])
+    """
+    return xp.acos(x)
+
+
+@acos.vjp
+def _(xp, g, x):
+    return -g / xp.sqrt(1 - x * x)
+
+
+@acos.example
+def _(rng):
+    return (rng.uniform(-0.9, 0.9, size=(3, 4)),)
+
+
+@primitive(floating=True)
+def atan(xp, x, /):
+    """y = arctan x.
+
+    >>> tx.atan(tx.asarray([0.5]))
+    tensor([0.4636476])
+    """
+    return xp.atan(x)
+
+
+@atan.vjp
+def _(xp, g, x):
+    return g / (1 + x * x)
+
+
+@atan.example
+def _(rng):
+    return (rng.uniform(-2, 2, size=(3, 4)),)
+
+
+@primitive(floating=True)
+def sinh(xp, x, /):
+    """y = sinh x.
+
+    >>> tx.sinh(tx.asarray([0.5]))
+    tensor([0.5210953])
+    """
+    return xp.sinh(x)
+
+
+@sinh.vjp
+def _(xp, g, x):
+    return g * xp.cosh(x)
+
+
+@sinh.example
+def _(rng):
+    return (rng.uniform(-2, 2, size=(3, 4)),)
+
+
+@primitive(floating=True)
+def cosh(xp, x, /):
+    """y = cosh x.
+
+    >>> tx.cosh(tx.asarray([0.5]))
+    tensor([1.1276261])
+    """
+    return xp.cosh(x)
+
+
+@cosh.vjp
+def _(xp, g, x):
+    return g * xp.sinh(x)
+
+
+@cosh.example
+def _(rng):
+    return (rng.uniform(-2, 2, size=(3, 4)),)
+
+
+@primitive(floating=True)
+def tanh(xp, x, /):
+    """y = tanh x.
+
+    >>> tx.tanh(tx.asarray([0.5]))
+    tensor([0.4621172])
+    """
+    return xp.tanh(x)
+
+
+@tanh.vjp
+def _(xp, g, y):
+    return g * (1 - y * y)
+
+
+@tanh.example
+def _(rng):
+    return (rng.uniform(-2, 2, size=(3, 4)),)
+
+
+@primitive(floating=True)
+def asinh(xp, x, /):
+    """y = arsinh x.
+
+    >>> tx.asinh(tx.asarray([0.5]))
+    tensor([0.4812118])
+    """
+    return xp.asinh(x)
+
+
+@asinh.vjp
+def _(xp, g, x):
+    return g / xp.sqrt(1 + x * x)
+
+
+@asinh.example
+def _(rng):
+    return (rng.uniform(-2, 2, size=(3, 4)),)
+
+
+@primitive(floating=True)
+def acosh(xp, x, /):
+    """y = arcosh x, for x >= 1.
+
+    >>> tx.acosh(tx.asarray([2.0]))
+    tensor([1.316958])
+    """
+    return xp.acosh(x)
+
+
+@acosh.vjp
+def _(xp, g, x):
+    return g / xp.sqrt(x * x - 1)
+
+
+@acosh.example
+def _(rng):
+    return (rng.uniform(1.2, 3, size=(3, 4)),)
+
+
+@primitive(floating=True)
+def atanh(xp, x, /):
+    """y = artanh x, for |x| < 1.
+
+    >>> tx.atanh(tx.asarray([0.5]))
+    tensor([0.54930615])
+    """
+    return xp.atanh(x)
+
+
+@atanh.vjp
+def _(xp, g, x):
+    return g / (1 - x * x)
+
+
+@atanh.example
+def _(rng):
+    return (rng.uniform(-0.9, 0.9, size=(3, 4)),)

@@ -1,0 +1,296 @@
+"""Primitives: functions of arrays, each with its vector-Jacobian product (vjp) beside it.
+
+Both are written against an Array API namespace ``xp``. Run on raw arrays, a vjp gives gradients;
+run on Tensors with ``xp = tinyxp``, it gives gradients that can be differentiated again.
+"""
+
+import functools
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any, Concatenate
+
+import numpy as np
+
+from tinyxp import backends, dtypes
+from tinyxp.backends import Array, Backend
+from tinyxp.backends.errors import ArgumentError, DTypeError, TinyError
+from tinyxp.core import SCALARS, Tensor, namespace, raw, wrap
+from tinyxp.graph import Node, attach, edge_of, fit, is_grad_enabled
+from tinyxp.operation import Operation, P, explain, mixed
+
+
+class Primitive(Operation[P]):
+    """An operation on arrays with its vjps; made by :func:`primitive`."""
+
+    def __init__(
+        self, fn: Callable[..., Any], floating: bool, promote: int | None, why: str | None
+    ) -> None:
+        super().__init__(fn, skip=1)
+        self.floating = floating
+        self.promote = promote
+        self.broadcasts = promote is not None and not self.variadic
+        self.why = why  # it is not differentiable
+        self.vjps: dict[int, Vjp] = {}
+        self.plans: dict[tuple[bool, ...], tuple[frozenset[int], bool]] = {}
+
+    def call(self, args: tuple[Any, ...], static: dict[str, Any]) -> Any:
+        if not self.variadic and len(args) > len(self.operands):
+            args, static = self.split(args, static)
+        backend, arrays = self.unwrap(args)
+        if static.get("dtype") is not None:
+            static["dtype"] = raw(dtypes.as_dtype(static["dtype"]), backend)
+        try:
+            y = self.fn(backend.xp, *arrays, **static)
+        except (TinyError, MemoryError):
+            raise
+        except Exception as error:
+            raise explain(self, arrays, backend, error) from error
+        node = cut = None
+        if is_grad_enabled():
+            parents = [edge_of(x) for x in args]
+            if any(parent is not None for parent in parents):
+                if self.vjps:
+                    node = self.record(parents, arrays, y, static, backend)
+                else:
+                    cut = f"{self.name} is not differentiable: {self.why}"
+        if isinstance(y, (tuple, list)):
+            return _wrap_many(y, backend, node)
+        tensor = wrap(y, backend, node)
+        if cut:
+            tensor._cut = cut
+        return tensor
+
+    def unwrap(self, args: Sequence[Any]) -> tuple[Backend, list[Any]]:
+        """The operands' backend and raw arrays, brought to one dtype. Python numbers stay."""
+        backend: Backend | None = None
+        arrays: list[Any] = []
+        for x in args:
+            if isinstance(x, Tensor):
+                if backend is None:
+                    backend = x.backend
+                elif x.backend is not backend:
+                    raise mixed(self.name, backend, x.backend)
+                arrays.append(x.data)
+            elif type(x) in SCALARS:
+                arrays.append(x)
+            elif isinstance(x, np.generic):
+                arrays.append(x.item())  # as weak as a Python number
+            elif (owner := backends.of(x)) is not None:
+                if backend is not None and owner is not backend:
+                    raise mixed(self.name, backend, owner)
+                backend = owner
+                arrays.append(Tensor(x).data)
+            else:
+                raise DTypeError(
+                    f"{self.name} expects Tensors, got {type(x).__name__}; use tx.asarray"
+                )
+        if backend is None:
+            got = ", ".join(type(x).__name__ for x in args) or "nothing"
+            raise DTypeError(f"{self.name} expects at least one Tensor, got {got}; use tx.asarray")
+        if self.promote is not None:
+            self._promote(arrays, backend)
+        return backend, arrays
+
+    def _promote(self, arrays: list[Any], backend: Backend) -> None:
+        """Cast ``arrays`` in place to the dtype they meet in; the common case costs nothing."""
+        first = None
+        for x in arrays[self.promote :]:
+            if type(x) not in SCALARS:
+                dtype = x.dtype
+                if first is None:
+                    first = dtype
+                elif dtype != first:
+                    break
+        else:
+            if first in backend.floating and complex not in map(type, arrays):
+                return
+        known = [
+            x if type(x) in SCALARS else dtypes.BY_NAME[backend.dtype_names[x.dtype]]
+            for x in arrays[self.promote :]
+        ]
+        target = dtypes.result_type(*known)
+        if self.floating and not target.kind.endswith("floating"):
+            target = dtypes.DEFAULT_FLOAT
+        wanted = raw(target, backend)
+        for i, x in enumerate(arrays):
+            if i >= (self.promote or 0) and type(x) not in SCALARS and x.dtype != wanted:
+                arrays[i] = backend.xp.astype(x, wanted)
+
+    # -- gradients ----------------------------------------------------------------------------
+
+    def record(
+        self,
+        parents: list[Any],
+        arrays: list[Any],
+        y: Any,
+        static: dict[str, Any],
+        backend: Backend,
+    ) -> Node | None:
+        """The node for a call, holding of its arrays only what its vjps name."""
+        for i in range(len(parents)):
+            if parents[i] is not None and (0 if self.variadic else i) not in self.vjps:
+                parents[i] = None
+        mask = tuple(parent is not None for parent in parents)
+        plan = self.plans.get(mask)
+        if plan is None:
+            vjps = self.vjps.values() if self.variadic else compress(self.vjps, mask)
+            sources = {source for vjp in vjps for source in vjp.sources}
+            plan = frozenset(s for s in sources if isinstance(s, int)), "y" in sources
+            self.plans[mask] = plan
+        if True not in mask:
+            return None
+        kept, keep_y = plan
+        inputs = [x if i in kept else None for i, x in enumerate(arrays)]
+        shapes = [() if type(x) in SCALARS else tuple(x.shape) for x in arrays]
+        kinds = [None if type(x) in SCALARS else x.dtype for x in arrays]
+        if isinstance(y, (tuple, list)):
+            specs = [(part.shape, part.dtype) for part in y]
+            return Node(self, parents, (inputs, specs, static, shapes, kinds, backend))
+        return Node(self, parents, (inputs, y if keep_y else None, static, shapes, kinds, backend))
+
+    def pull(self, node: Node, g: Any, recording: bool) -> Sequence[Any]:
+        inputs, y, static, shapes, kinds, backend = node.context
+        xp: Any = backend.xp
+        if isinstance(g, tuple):
+            g = _without_gaps(g, y, backend, recording)
+        if recording:
+            xp = namespace()
+            inputs = [
+                x if x is None or type(x) in SCALARS else attach(x, backend, parent)
+                for x, parent in zip(inputs, node.parents, strict=True)
+            ]
+            y = y if y is None or isinstance(y, list) else attach(y, backend, node)
+            kinds = [
+                None if kind is None else dtypes.BY_NAME[backend.dtype_names[kind]]
+                for kind in kinds
+            ]
+        if self.variadic:
+            parts = self.vjps[0](xp, g, inputs, y, shapes, static)
+        else:
+            parts = [
+                None if parent is None else self.vjps[i](xp, g, inputs, y, shapes, static)
+                for i, parent in enumerate(node.parents)
+            ]
+        return [
+            None if parent is None else fit(xp, part, shapes[i], kinds[i])
+            for i, (parent, part) in enumerate(zip(node.parents, parts, strict=True))
+        ]
+
+
+def compress(vjps: dict[int, "Vjp"], mask: tuple[bool, ...]) -> list["Vjp"]:
+    return [vjps[i] for i, wanted in enumerate(mask) if wanted]
+
+
+class Vjp:
+    """One vjp, and where each of its parameters comes from: an operand's index, ``"y"``, an
+    operand's shape ``("shape", i)`` or a static parameter's name."""
+
+    def __init__(self, fn: Callable[..., Any], op: Primitive[Any]) -> None:
+        self.fn = fn
+        self.defaults = op.defaults
+        self.sources = [
+            self._source(name, op) for name in list(inspect.signature(fn).parameters)[2:]
+        ]
+
+    @staticmethod
+    def _source(name: str, op: Primitive[Any]) -> Any:
+        if name == "y":
+            return "y"
+        if name == "shapes":
+            return ("shapes",)
+        if name in op.operands:
+            return op.operands.index(name)
+        stem = name.removesuffix("_shape")
+        if stem != name and stem in op.operands:
+            return ("shape", op.operands.index(stem))
+        if name not in (*op.statics, *op.defaults):
+            raise ArgumentError(
+                f"the vjp of {op.name} names {name!r}, which {op.name} does not have"
+            )
+        return name
+
+    def __call__(
+        self, xp: Any, g: Any, inputs: Any, y: Any, shapes: Any, static: dict[str, Any]
+    ) -> Any:
+        values = []
+        for source in self.sources:
+            if isinstance(source, int):
+                values.append(inputs[source])
+            elif isinstance(source, tuple):
+                values.append(shapes if len(source) == 1 else shapes[source[1]])
+            elif source == "y":
+                values.append(y)
+            else:
+                values.append(static[source] if source in static else self.defaults[source])
+        return self.fn(xp, g, *values)
+
+
+class _Projection:
+    """Output ``i`` of an operation with ``n`` outputs."""
+
+    def __init__(self, name: str, i: int, n: int) -> None:
+        self.name, self.i, self.n = name, i, n
+
+    def pull(self, node: Node, g: Any, recording: bool) -> Sequence[Any]:
+        return (tuple(g if k == self.i else None for k in range(self.n)),)
+
+
+def _wrap_many(parts: Sequence[Array], backend: Backend, node: Node | None) -> tuple[Tensor, ...]:
+    if node is None:
+        return tuple(wrap(part, backend) for part in parts)
+    n, name = len(parts), node.op.name
+    return tuple(
+        wrap(part, backend, Node(_Projection(name, i, n), (node,), ()))
+        for i, part in enumerate(parts)
+    )
+
+
+def _without_gaps(g: tuple[Any, ...], specs: Any, backend: Backend, recording: bool) -> list[Any]:
+    """The gradients of all outputs: zeros for those that nobody used."""
+    like = next(part for part in g if part is not None)
+    device = like.data.device if recording else like.device
+    filled = []
+    for part, (shape, dtype) in zip(g, specs, strict=True):
+        if part is None:
+            zeros = backend.xp.zeros(tuple(shape), dtype=dtype, device=device)
+            part = wrap(zeros, backend) if recording else zeros
+        filled.append(part)
+    return filled
+
+
+def primitive(
+    fn: Callable[Concatenate[Any, P], Any] | None = None,
+    *,
+    floating: bool = False,
+    promote: int | None = 0,
+    no_gradient: str | None = None,
+) -> Any:
+    """Declare a primitive: ``fn(xp, *operands, **static)`` on raw arrays.
+
+    ``floating``: integer operands become the default float dtype. ``promote``: the first operand
+    from which on all are brought to one dtype (None: none). ``no_gradient``: why there is no vjp.
+
+    Its vjps follow: ``@name.vjp`` for the first operand (for all, of a variadic primitive) or
+    ``@name.vjp(i)`` for operand i, a function ``(xp, g, ...)`` whose further parameters name what it
+    needs: operands, ``y`` for the result, ``x_shape`` for the shape of the operand ``x``, static
+    parameters. Only what is named is kept alive.
+    """
+    if fn is None:
+        return functools.partial(
+            primitive, floating=floating, promote=promote, no_gradient=no_gradient
+        )
+    op: Primitive[P] = Primitive(fn, floating, promote, no_gradient)
+
+    def vjp(which: Any) -> Any:
+        if isinstance(which, int):
+            return lambda rule: op.vjps.__setitem__(which, Vjp(rule, op))
+        op.vjps[0] = Vjp(which, op)
+        return which
+
+    call = op.public(skip=1)
+
+    def on(xp: Any, *operands: Any, **static: Any) -> Any:
+        return call(*operands, **static) if xp is namespace() else fn(xp, *operands, **static)
+
+    call.vjp, call.on = vjp, on  # on: for a vjp that calls a primitive which no library has
+    return call
