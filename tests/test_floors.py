@@ -1,0 +1,155 @@
+"""The house keeps its shape: imports go down, none in circles, files stay short."""
+
+import ast
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+FLOORS = {
+    "tinyxp.backends": 0,
+    "tinyxp.dtypes": 1,
+    "tinyxp.core": 1,
+    "tinyxp.graph": 1,
+    "tinyxp.operation": 1,
+    "tinyxp.primitive": 1,
+    "tinyxp.composite": 1,
+    "tinyxp.autograd": 1,
+    "tinyxp.ops": 2,
+    "tinyxp.nn": 3,
+    "tinyxp.optim": 3,
+    "tinyxp.data": 3,
+    "tinyxp.random": 3,
+    "tinyxp.io": 3,
+    "tinyxp.gradcheck": 3,
+    "tinyxp.train": 4,
+    "tinyxp.cli": 5,
+    "tinyxp.__main__": 5,
+    "tinyxp.models": 5,
+    "tinyxp": 5,  # the public face: it shows all floors but the uppermost
+}
+CORE_LIBRARIES = {"numpy", "array_api_compat"}
+OPTIONAL = {"torch", "cupy", "cupyx", "array_api_strict", "safetensors", "matplotlib", "numba"}
+HOMES = {
+    "tinyxp.backends.torch_backend": {"torch"},
+    "tinyxp.backends.cupy_backend": {"cupy", "cupyx"},
+    "tinyxp.backends.strict_backend": {"array_api_strict"},
+}
+
+
+def module_files():
+    """Every module of the package, by name."""
+    found = {}
+    for folder, name in (("tinyxp", "tinyxp"), ("backends", "tinyxp.backends"), ("models", "tinyxp.models")):  # fmt: skip  # noqa: E501
+        base = ROOT / folder
+        for path in base.rglob("*.py"):
+            parts = path.relative_to(base).with_suffix("").parts
+            if folder == "tinyxp" and parts[0] in ("backends", "models"):
+                continue  # links to folders beside it
+            found[".".join([name, *(p for p in parts if p != "__init__")])] = path
+    return found
+
+
+def imports(source, module, modules):
+    """The modules that ``source`` imports, and those of them at its top level."""
+    deep, top = set(), set()
+    tree = ast.parse(source)
+
+    def visit(node, inside):
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
+            return
+        names = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{module}: write absolute imports"
+            for alias in node.names:
+                full = f"{node.module}.{alias.name}"
+                names.append(full if full in modules else node.module)
+        deep.update(names)
+        if not inside:
+            top.update(names)
+        for child in ast.iter_child_nodes(node):
+            visit(child, inside or isinstance(node, (ast.FunctionDef, ast.ClassDef)))
+
+    visit(tree, False)
+    return deep, top
+
+
+def floor(module):
+    name = module
+    while name not in FLOORS:
+        name, dot, _ = name.rpartition(".")
+        assert dot, f"{module} is on no floor: add it to FLOORS"
+    assert name != "tinyxp" or module == "tinyxp", f"{module} is on no floor: add it to FLOORS"
+    return FLOORS[name]
+
+
+def upward(module, deep):
+    """What ``module`` imports from a higher floor."""
+    ours = {name for name in deep if name.partition(".")[0] == "tinyxp"}
+    return sorted(name for name in ours if floor(name) > floor(module))
+
+
+def cycle(graph):
+    """A circle in a graph of imports, or None."""
+    done, path = set(), []
+
+    def visit(node):
+        if node in path:
+            return path[path.index(node) :]
+        if node in done:
+            return None
+        path.append(node)
+        found = next(filter(None, map(visit, sorted(graph.get(node, ())))), None)
+        path.pop()
+        done.add(node)
+        return found
+
+    return next(filter(None, map(visit, sorted(graph))), None)
+
+
+MODULES = module_files()
+IMPORTS = {name: imports(path.read_text("utf-8"), name, MODULES) for name, path in MODULES.items()}
+
+
+@pytest.mark.parametrize("module", sorted(MODULES))
+def test_imports_go_down(module):
+    assert not upward(module, IMPORTS[module][0])
+
+
+@pytest.mark.parametrize("module", sorted(MODULES))
+def test_only_core_libraries_at_the_top_level(module):
+    roots = {name.partition(".")[0] for name in IMPORTS[module][1]}
+    assert not (roots & OPTIONAL) - HOMES.get(module, set())
+
+
+@pytest.mark.parametrize("module", sorted(MODULES))
+def test_files_are_short(module):
+    assert len(MODULES[module].read_text("utf-8").splitlines()) <= 400
+
+
+def test_no_import_cycle():
+    packages = {"tinyxp"}  # a module below may ask its package for a sibling
+    graph = {
+        name: {n for n in deep if n in MODULES and n not in packages and n != name}
+        for name, (deep, _) in IMPORTS.items()
+    }
+    assert cycle(graph) is None
+
+
+def test_pyproject_lists_every_package():
+    listed = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["setuptools"]
+    packages = {name for name, path in MODULES.items() if path.name == "__init__.py"}
+    assert set(listed["packages"]) == packages
+
+
+def test_the_checks_can_fail():
+    deep, top = imports("def f():\n    from tinyxp import train", "tinyxp.core", {"tinyxp.train"})
+    assert upward("tinyxp.core", deep) == ["tinyxp.train"]
+    assert not top
+    assert cycle({"a": {"b"}, "b": {"c"}, "c": {"a"}}) == ["a", "b", "c"]
+    assert cycle({"a": {"b"}, "b": {"c"}}) is None
+    with pytest.raises(AssertionError, match="add it to FLOORS"):
+        floor("tinyxp.attic")
