@@ -1,0 +1,273 @@
+"""Random numbers: a Generator whose state is a seed and a counter, with the same bits everywhere.
+
+The bits come from Philox (see ``backends.philox``) in integer arithmetic on the backend in use, and
+become numbers by operations that are exact or that NumPy does, so a seed means the same numbers on
+every backend. To go on where a checkpoint stopped, two integers are enough.
+"""
+
+import math
+import os
+from contextvars import ContextVar
+from typing import Any, Self
+
+import numpy as np
+
+from tinyxp import backends, dtypes
+from tinyxp.backends import Array, Backend
+from tinyxp.backends.errors import ArgumentError, DTypeError
+from tinyxp.backends.philox import blocks_for, random_bits
+from tinyxp.core import Tensor, raw, wrap
+
+Shape = int | tuple[int, ...]
+
+
+class Generator:
+    """A source of random numbers. ``seed``: any integer; None asks the operating system for one.
+
+    >>> g = tx.random.Generator(0)
+    >>> state = g.state_dict()
+    >>> a = g.uniform((2, 3))
+    >>> g.load_state_dict(state)
+    >>> bool((g.uniform((2, 3)) == a).all())
+    True
+    """
+
+    def __init__(self, seed: int | None = None) -> None:
+        self.manual_seed(int.from_bytes(os.urandom(8)) if seed is None else seed)
+
+    def __repr__(self) -> str:
+        return f"Generator(seed={self.seed}, counter={self.counter})"
+
+    def manual_seed(self, seed: int) -> Self:
+        """Start again from ``seed``, of which the low 64 bits count."""
+        if not isinstance(seed, (int, np.integer)):
+            raise DTypeError(f"a seed must be an integer, got {type(seed).__name__}")
+        self.seed = int(seed)
+        self.counter = 0
+        return self
+
+    def state_dict(self) -> dict[str, int]:
+        """All there is to save: ``{"seed": …, "counter": …}``."""
+        return {"seed": self.seed, "counter": self.counter}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """Go on from a state. Raises ArgumentError if it is not one."""
+        if set(state) != {"seed", "counter"}:
+            raise ArgumentError(
+                f"a generator's state has 'seed' and 'counter', got {sorted(state)}; "
+                "pass what state_dict() returned"
+            )
+        self.seed, self.counter = int(state["seed"]), int(state["counter"])
+
+    # -- numbers on the backend in use ----------------------------------------------------------
+
+    def uniform(
+        self,
+        shape: Shape,
+        low: float = 0.0,
+        high: float = 1.0,
+        *,
+        dtype: Any = None,
+        device: str | None = None,
+    ) -> Tensor:
+        """Numbers spread evenly over [low, high): 24 random bits each for float32, 53 for float64.
+
+        Between other bounds than 0 and 1, rounding may give ``high`` itself.
+
+        >>> tx.random.Generator(0).uniform(2)
+        tensor([0.39904642, 0.88052016])
+        """
+        backend, dtype, shape = backends.current(), _floating(dtype), _sizes(shape)
+        if dtype is dtypes.float32:
+            bits = self._words(backend, math.prod(shape), _place(backend, device)) >> 8
+            unit = 2.0**-24
+        else:
+            bits = self._words(backend, 2 * math.prod(shape), _place(backend, device))
+            bits = (bits[::2] >> 5) * 2**26 + (bits[1::2] >> 6)
+            unit = 2.0**-53
+        x = backend.xp.astype(bits, raw(dtype, backend)) * unit  # both steps are exact
+        if (low, high) != (0.0, 1.0):
+            x = x * float(high - low) + float(low)
+        return wrap(backend.xp.reshape(x, shape), backend)
+
+    def normal(
+        self,
+        shape: Shape,
+        mean: float = 0.0,
+        std: float = 1.0,
+        *,
+        dtype: Any = None,
+        device: str | None = None,
+    ) -> Tensor:
+        """Numbers from the normal distribution, by r cos φ and r sin φ with r = √(-2 ln u).
+
+        Source: Box and Muller 1958. Computed by NumPy in float64 and then cast, so that every
+        backend gets the same bits. u has 32 bits, so nothing lies beyond 6.7 standard deviations.
+
+        >>> tx.random.Generator(0).normal((2, 3)).shape
+        (2, 3)
+        """
+        backend, dtype, shape = backends.current(), _floating(dtype), _sizes(shape)
+        n = math.prod(shape)
+        words = self._words(backends.get("numpy"), n + n % 2) * 2.0**-32
+        r = np.sqrt(-2 * np.log1p(-words[::2]))  # 1 - u is never 0
+        angle = 2 * math.pi * words[1::2]
+        x = np.stack([r * np.cos(angle), r * np.sin(angle)], axis=-1).reshape(-1)[:n]
+        x = (x * std + mean).astype(dtype.name).reshape(shape)
+        return wrap(backend.from_numpy(x, device), backend)
+
+    def integers(self, low: int, high: int, shape: Shape, *, device: str | None = None) -> Tensor:
+        """Whole numbers in [low, high), as int64: low + (63 random bits mod (high - low)).
+
+        No number is likelier than another by more than a factor of 1 + (high - low) / 2**63.
+
+        >>> tx.random.Generator(0).integers(0, 10, 5)
+        tensor([4, 4, 1, 5, 7])
+        """
+        if not -(2**63) <= low < high <= 2**63 or high - low >= 2**63:
+            raise ArgumentError(
+                f"expected low < high, less than 2**63 apart, within int64; got {low} and {high}"
+            )
+        backend, shape = backends.current(), _sizes(shape)
+        bits = self._wide(backend, math.prod(shape), _place(backend, device))
+        return wrap(backend.xp.reshape(bits % (high - low) + low, shape), backend)
+
+    def bernoulli(self, x: Tensor, p: float) -> Tensor:
+        """True with probability p: booleans in the shape and place of x.
+
+        p counts in steps of 2**-32. Raises ArgumentError if it is not in [0, 1].
+
+        >>> tx.random.Generator(0).bernoulli(tx.zeros(4), 0.5)
+        tensor([ True, False, False, False])
+        """
+        if not 0 <= p <= 1:
+            raise ArgumentError(f"a probability lies in [0, 1], got {p}")
+        words = self._words(x.backend, x.size, x.data.device)
+        return wrap(x.backend.xp.reshape(words < round(p * 2**32), x.shape), x.backend)
+
+    # -- numbers on the host --------------------------------------------------------------------
+
+    def permutation(self, n: int) -> Any:
+        """The numbers 0 … n - 1 in random order, a NumPy array of int64: random keys, sorted.
+
+        >>> sorted(tx.random.Generator(0).permutation(4).tolist())
+        [0, 1, 2, 3]
+        """
+        (n,) = _sizes(n)
+        return np.argsort(self._wide(backends.get("numpy"), n), kind="stable")
+
+    # -- bits -----------------------------------------------------------------------------------
+
+    def _words(self, backend: Backend, n: int, device: Any = None) -> Array:
+        """The next n words of 32 bits, as int64; the counter moves on by whole blocks."""
+        words = random_bits(backend.xp, self.seed, self.counter, n, device)
+        self.counter += blocks_for(n)
+        return words
+
+    def _wide(self, backend: Backend, n: int, device: Any = None) -> Array:
+        """The next n words of 63 bits, which int64 holds without a sign."""
+        words = self._words(backend, 2 * n, device)
+        return (words[::2] << 31) | (words[1::2] >> 1)
+
+
+def _sizes(shape: Shape) -> tuple[int, ...]:
+    shape = (shape,) if isinstance(shape, (int, np.integer)) else tuple(shape)
+    if any(not isinstance(n, (int, np.integer)) or n < 0 for n in shape):
+        raise ArgumentError(f"a shape consists of integers from 0 up, got {shape}")
+    return shape
+
+
+def _floating(dtype: Any) -> dtypes.DType:
+    found = dtypes.DEFAULT_FLOAT if dtype is None else dtypes.as_dtype(dtype)
+    if found.kind != "real floating":
+        raise DTypeError(
+            f"random numbers come as float32 or float64, got {found!r}; for integers use randint"
+        )
+    return found
+
+
+def _place(backend: Backend, device: str | None) -> Any:
+    """The library's own device of that name."""
+    return None if device is None else backend.to_device(backend.xp.empty(0), device).device
+
+
+# -- the default generator, and PyTorch's functions ----------------------------------------------
+
+_default: ContextVar[Generator | None] = ContextVar("tinyxp_generator", default=None)
+
+
+def default_generator() -> Generator:
+    """The generator for those who pass none; in each thread or task its own, from a fresh seed."""
+    generator = _default.get()
+    if generator is None:
+        _default.set(generator := Generator())
+    return generator
+
+
+def manual_seed(seed: int) -> Generator:
+    """Start the default generator of this thread or task from ``seed``, and return it.
+
+    >>> tx.manual_seed(0)
+    Generator(seed=0, counter=0)
+    """
+    _default.set(generator := Generator(seed))
+    return generator
+
+
+def rand(
+    *size: Any,
+    generator: Generator | None = None,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """Numbers spread evenly over [0, 1), in the shape ``size``.
+
+    >>> tx.rand(2, 3).shape
+    (2, 3)
+    """
+    g = generator or default_generator()
+    return g.uniform(_spread(size), dtype=dtype, device=device).requires_grad_(requires_grad)
+
+
+def randn(
+    *size: Any,
+    generator: Generator | None = None,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """Numbers from the standard normal distribution, in the shape ``size``.
+
+    >>> tx.randn((2, 3)).shape
+    (2, 3)
+    """
+    g = generator or default_generator()
+    return g.normal(_spread(size), dtype=dtype, device=device).requires_grad_(requires_grad)
+
+
+def randint(
+    low: int, high: int, size: Shape, *, generator: Generator | None = None, device: Any = None
+) -> Tensor:
+    """Whole numbers in [low, high), in the shape ``size``.
+
+    >>> tx.randint(0, 10, (2, 3)).shape
+    (2, 3)
+    """
+    return (generator or default_generator()).integers(low, high, size, device=device)
+
+
+def randperm(n: int, *, generator: Generator | None = None, device: Any = None) -> Tensor:
+    """The numbers 0 … n - 1 in random order.
+
+    >>> tx.randperm(3).shape
+    (3,)
+    """
+    backend = backends.current()
+    order = (generator or default_generator()).permutation(n)
+    return wrap(backend.from_numpy(order, device), backend)
+
+
+def _spread(size: tuple[Any, ...]) -> tuple[int, ...]:
+    """``rand(2, 3)`` as ``rand((2, 3))``."""
+    return size[0] if len(size) == 1 and isinstance(size[0], tuple) else size
