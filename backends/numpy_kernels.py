@@ -1,1 +1,301 @@
-KERNELS = {}
+"""Fused NumPy kernels: each computes one composite and its vjp, faster than the formula does.
+
+Where the time goes on a CPU: temporaries that leave the cache, and reductions. So elementwise chains
+work in place on blocks of rows that stay in the L2 cache, and sums over the last axis are products
+with a vector of ones, which BLAS does twice as fast.
+"""
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinyxp.backends import Kernel
+from tinyxp.backends.special import erf
+
+Array = NDArray[Any]
+Needs = tuple[bool, ...]
+BLOCK = 1 << 15  # elements: 128 KiB of float32, so that a handful of temporaries stay in L2
+
+
+def alike(*arrays: Any) -> bool:
+    """Whether all arrays (None aside) share one floating dtype, and none is a lone number."""
+    present = [x for x in arrays if x is not None]
+    return all(
+        isinstance(x, np.ndarray) and x.dtype == present[0].dtype and x.dtype.kind == "f"
+        for x in present
+    )
+
+
+def blocks(*arrays: Array) -> Iterator[list[Array]]:
+    """Views of the same rows of all arrays, a cache-sized block at a time."""
+    n, width = len(arrays[0]), max(1, math.prod(arrays[0].shape[1:]))
+    rows = max(1, BLOCK // width)
+    for start in range(0, n, rows):
+        yield [x[start : start + rows] for x in arrays]
+
+
+def row_sums(x: Array) -> Array:
+    """Σ over the last axis, kept as length 1: (..., n) -> (..., 1)."""
+    return x @ np.ones((x.shape[-1], 1), dtype=x.dtype)
+
+
+def column_sums(x: Array) -> Array:
+    """Σ over the first axis of a matrix: (m, n) -> (n)."""
+    return np.ones(len(x), dtype=x.dtype) @ x
+
+
+# -- linear: y = x Wᵀ + b ---------------------------------------------------------------------
+
+
+def linear(x: Array, weight: Array, bias: Array | None = None) -> Any:
+    if not alike(x, weight, bias) or x.ndim < 2 or x.shape[-1] != weight.shape[-1]:
+        return NotImplemented
+    rows = x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
+    y = rows @ weight.T
+    if bias is not None:
+        y += bias
+    return y.reshape(*x.shape[:-1], len(weight)), (rows, weight, x.shape)
+
+
+def linear_vjp(g: Array, residuals: Any, needs: Needs) -> tuple[Array | None, ...]:
+    rows, weight, shape = residuals
+    g = g.reshape(len(rows), len(weight))
+    grads = (
+        (g @ weight).reshape(shape) if needs[0] else None,
+        g.T @ rows if needs[1] else None,
+        column_sums(g) if len(needs) > 2 and needs[2] else None,
+    )
+    return grads[: len(needs)]
+
+
+# -- gelu: y = x Φ(x), exactly or by tanh -----------------------------------------------------
+
+_C = math.sqrt(2 / math.pi)
+
+
+def gelu(x: Array, approximate: str = "none") -> Any:
+    if not alike(x) or x.ndim == 0:
+        return NotImplemented
+    y, curve = np.empty(x.shape, x.dtype), np.empty(x.shape, x.dtype)
+    for xb, yb, cb in blocks(x, y, curve):
+        if approximate == "tanh":
+            np.multiply(xb, xb, out=cb)
+            cb *= 0.044715 * _C
+            cb += _C
+            cb *= xb
+            np.tanh(cb, out=cb)
+        else:
+            cb[...] = erf(xb * math.sqrt(0.5))
+        np.add(cb, 1, out=yb)
+        yb *= xb
+        yb *= 0.5
+    return y, (x, curve, approximate)
+
+
+def gelu_vjp(g: Array, residuals: Any, needs: Needs) -> tuple[Array | None, ...]:
+    x, curve, approximate = residuals
+    gx = np.empty(x.shape, x.dtype)
+    for gb, xb, cb, out in blocks(g, x, curve, gx):
+        square = xb * xb
+        if approximate == "tanh":  # y' = (1 + t)/2 + x (1 - t²) (√(2/π) (1 + 3 · 0.044715 x²)) / 2
+            square *= 3 * 0.044715 * _C / 2
+            square += _C / 2
+            np.multiply(cb, cb, out=out)
+            np.subtract(1, out, out=out)
+            out *= square
+        else:  # y' = (1 + erf)/2 + x exp(-x²/2) / √(2π)
+            square *= -0.5
+            np.exp(square, out=out)
+            out *= 1 / math.sqrt(2 * math.pi)
+        out *= xb
+        np.multiply(cb, 0.5, out=square)
+        out += square
+        out += 0.5
+        out *= gb
+    return (gx,)
+
+
+# -- layer_norm: y = (x - mean) / √(var + eps) · w + b, over the last axis --------------------
+
+
+def layer_norm(
+    x: Array, weight: Array | None = None, bias: Array | None = None, axes: int = 1, eps: float = 1e-5
+) -> Any:
+    if axes != 1 or not alike(x, weight, bias) or x.ndim == 0 or x.size == 0:
+        return NotImplemented
+    rows = x.reshape(-1, x.shape[-1])
+    n = rows.shape[1]
+    normal, y = np.empty(rows.shape, x.dtype), np.empty(rows.shape, x.dtype)
+    scale = np.empty((len(rows), 1), x.dtype)
+    for xb, nb, sb, yb in blocks(rows, normal, scale, y):
+        np.subtract(xb, row_sums(xb) / n, out=nb)
+        np.multiply(nb, nb, out=yb)
+        sb[...] = 1 / np.sqrt(row_sums(yb) / n + eps)
+        nb *= sb
+        if weight is None:
+            yb[...] = nb
+        else:
+            np.multiply(nb, weight, out=yb)
+        if bias is not None:
+            yb += bias
+    return y.reshape(x.shape), (normal, scale, weight, x.shape)
+
+
+def layer_norm_vjp(g: Array, residuals: Any, needs: Needs) -> tuple[Array | None, ...]:
+    normal, scale, weight, shape = residuals
+    g, n = g.reshape(normal.shape), normal.shape[1]
+    gx = np.empty(normal.shape, normal.dtype)
+    for gb, nb, sb, out in blocks(g, normal, scale, gx):
+        h = gb if weight is None else gb * weight
+        np.multiply(h, nb, out=out)
+        along = row_sums(out) / n
+        np.multiply(nb, along, out=out)
+        out += row_sums(h) / n
+        np.subtract(h, out, out=out)
+        out *= sb
+    grads = (
+        gx.reshape(shape),
+        column_sums(g * normal) if len(needs) > 1 and needs[1] else None,
+        column_sums(g) if len(needs) > 2 and needs[2] else None,
+    )
+    return grads[: len(needs)]
+
+
+# -- softmax over the last axis ---------------------------------------------------------------
+
+
+def normalize(x: Array) -> None:
+    """Replace each row of x by its softmax."""
+    x -= x.max(axis=-1, keepdims=True)
+    np.exp(x, out=x)
+    x /= row_sums(x)
+
+
+def softmax(x: Array, dim: int) -> Any:
+    if not alike(x) or x.size == 0 or x.ndim == 0 or dim not in (-1, x.ndim - 1):
+        return NotImplemented
+    y = x.copy()
+    normalize(y)
+    return y, y
+
+
+def softmax_vjp(g: Array, y: Array, needs: Needs) -> tuple[Array | None, ...]:
+    gx = g * y
+    gx -= y * row_sums(gx)
+    return (gx,)
+
+
+# -- attention: softmax(scale · Q Kᵀ + causal mask) V -----------------------------------------
+
+
+def attention(
+    q: Array, k: Array, v: Array, mask: Array | None = None, *, is_causal: bool, scale: float
+) -> Any:
+    if mask is not None or not alike(q, k, v) or q.ndim < 2 or 0 in (*q.shape, *k.shape):
+        return NotImplemented
+    if q.shape[:-2] != k.shape[:-2] or k.shape[:-1] != v.shape[:-1] or q.shape[-1] != k.shape[-1]:
+        return NotImplemented
+    weights = (q * q.dtype.type(scale)) @ np.swapaxes(k, -1, -2)
+    if is_causal:
+        weights += np.triu(np.full(weights.shape[-2:], -np.inf, dtype=q.dtype), k=1)
+    normalize(weights)
+    return weights @ v, (q, k, v, weights, scale)
+
+
+def attention_vjp(g: Array, residuals: Any, needs: Needs) -> tuple[Array | None, ...]:
+    q, k, v, weights, scale = residuals
+    scores = g @ np.swapaxes(v, -1, -2)
+    (scores,) = softmax_vjp(scores, weights, needs)
+    scores *= scale
+    grads = (
+        scores @ k,
+        np.swapaxes(scores, -1, -2) @ q,
+        np.swapaxes(weights, -1, -2) @ g,
+        None,
+    )
+    return grads[: len(needs)]
+
+
+# -- cross_entropy: -log softmax(logits)[target], a row each ----------------------------------
+
+
+def cross_entropy(
+    logits: Array, targets: Array, *, ignore_index: int, label_smoothing: float
+) -> Any:
+    if not alike(logits) or logits.ndim != 2 or logits.size == 0:
+        return NotImplemented
+    valid = targets != ignore_index
+    places = np.where(valid, targets, 0)
+    shifted = logits - logits.max(axis=1, keepdims=True)
+    p = np.exp(shifted)
+    total = row_sums(p)
+    p /= total
+    log_total = np.log(total[:, 0])
+    rows = np.arange(len(logits))
+    losses = log_total - shifted[rows, places]
+    if label_smoothing:
+        mean = log_total - row_sums(shifted)[:, 0] / logits.shape[1]
+        losses = (1 - label_smoothing) * losses + label_smoothing * mean
+    return np.where(valid, losses, 0).astype(logits.dtype), (p, valid, places, rows, label_smoothing)
+
+
+def cross_entropy_vjp(g: Array, residuals: Any, needs: Needs) -> tuple[Array | None, ...]:
+    p, valid, places, rows, smoothing = residuals
+    g = np.where(valid, g, 0).astype(p.dtype)
+    gx = p - p.dtype.type(smoothing / p.shape[1]) if smoothing else p.copy()
+    gx[rows, places] -= p.dtype.type(1 - smoothing)
+    gx *= g[:, None]
+    return (gx, None)[: len(needs)]
+
+
+KERNELS: dict[str, Any] = {
+    "attention": Kernel(attention, attention_vjp),
+    "cross_entropy": Kernel(cross_entropy, cross_entropy_vjp),
+    "gelu": Kernel(gelu, gelu_vjp),
+    "layer_norm": Kernel(layer_norm, layer_norm_vjp),
+    "linear": Kernel(linear, linear_vjp),
+    "softmax": Kernel(softmax, softmax_vjp),
+}
+
+
+def adamw(
+    params: list[Array],
+    grads: list[Array],
+    m: list[Array],
+    v: list[Array],
+    *,
+    lr: float,
+    beta1: float,
+    beta2: float,
+    eps: float,
+    weight_decay: float,
+    step: int,
+) -> list[Array]:
+    """One AdamW step (Loshchilov & Hutter 2019, algorithm 2): new parameters; m and v in place."""
+    size = lr / (1 - beta1**step)
+    correction = 1 / math.sqrt(1 - beta2**step)
+    news = []
+    for p, g, m_, v_ in zip(params, grads, m, v, strict=True):
+        new = np.empty(p.shape, p.dtype)
+        flat = [x.reshape(-1) for x in (p, g, m_, v_, new)]
+        for pb, gb, mb, vb, out in blocks(*flat):
+            mb *= beta1
+            mb += (1 - beta1) * gb
+            vb *= beta2
+            np.multiply(gb, gb, out=out)
+            out *= 1 - beta2
+            vb += out
+            np.sqrt(vb, out=out)
+            out *= correction
+            out += eps
+            np.divide(mb, out, out=out)
+            out *= size
+            np.subtract(pb * (1 - lr * weight_decay) if weight_decay else pb, out, out=out)
+        news.append(new)
+    return news
+
+
+KERNELS["adamw"] = adamw
