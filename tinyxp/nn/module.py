@@ -1,0 +1,352 @@
+"""Module: the tensors of a model by name, and what is done to all of them at once."""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple, Self
+
+from tinyxp import backends, dtypes
+from tinyxp.backends import Backend
+from tinyxp.backends.errors import ArgumentError, DTypeError, TinyError
+from tinyxp.core import Tensor, to_array, wrap
+from tinyxp.nn.parameter import Parameter
+from tinyxp.ops.creation import to as moved_to
+from tinyxp.ops.creation import zeros_like
+
+REGISTRIES = ("_parameters", "_buffers", "_modules")
+
+
+class ModuleError(TinyError, AttributeError):
+    """A module lacks an attribute or ``forward``, or was used before ``super().__init__()``."""
+
+
+class IncompatibleKeys(NamedTuple):
+    """What ``load_state_dict`` did not find, and what it did not know."""
+
+    missing_keys: list[str]
+    unexpected_keys: list[str]
+
+
+class Module:
+    """The base of all layers and models: parameters, buffers and submodules, by attribute name.
+
+    A subclass calls ``super().__init__()`` first, assigns Parameters and Modules to attributes, and
+    defines ``forward``; calling the module calls it. Raises ModuleError for a missing attribute.
+
+    >>> class Scale(tx.nn.Module):
+    ...     def __init__(self):
+    ...         super().__init__()
+    ...         self.factor = tx.nn.Parameter([2.0])
+    ...     def forward(self, x):
+    ...         return x * self.factor
+    >>> list(Scale().state_dict())
+    ['factor']
+    """
+
+    training: bool
+    _parameters: dict[str, Parameter | None]
+    _buffers: dict[str, Tensor | None]
+    _modules: dict[str, "Module | None"]
+    _transient: set[str]  # buffers that state_dict leaves out
+
+    def __init__(self) -> None:
+        # past __setattr__, which refuses to work before these are there
+        self.__dict__.update(
+            training=True, _parameters={}, _buffers={}, _modules={}, _transient=set()
+        )
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """What the module computes; subclasses define it."""
+        raise ModuleError(f"{type(self).__name__} does not define forward()")
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.forward(*args, **kwargs)
+
+    # -- attributes ---------------------------------------------------------------------------
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        held = next((r for r in REGISTRIES if name in self.__dict__.get(r, ())), None)
+        if isinstance(value, Parameter):
+            self._register("_parameters", name, value)
+        elif isinstance(value, Module):
+            self._register("_modules", name, value)
+        elif held is None:
+            object.__setattr__(self, name, value)
+        elif value is None or (held == "_buffers" and isinstance(value, Tensor)):
+            self.__dict__[held][name] = value
+        else:
+            raise DTypeError(
+                f"{type(self).__name__}.{name} is one of its {held[1:]}, got "
+                f"{type(value).__name__}; assign one, or None, or change its values by "
+                "load_state_dict or nn.init"
+            )
+
+    def __getattr__(self, name: str) -> Any:
+        # only called when the attribute is not in the usual places
+        for registry in REGISTRIES:
+            if name in self.__dict__.get(registry, ()):
+                return self.__dict__[registry][name]
+        if "_modules" not in self.__dict__:
+            raise ModuleError(
+                f"{type(self).__name__} has no attribute {name!r}; "
+                "its __init__ did not call super().__init__()"
+            )
+        known = [*self._parameters, *self._buffers, *self._modules]
+        known += [k for k in self.__dict__ if not k.startswith("_")]
+        raise ModuleError(f"{type(self).__name__} has no attribute {name!r}; it has {known}")
+
+    def __delattr__(self, name: str) -> None:
+        for registry in (self._parameters, self._buffers, self._modules):
+            if name in registry:
+                del registry[name]
+                self._transient.discard(name)
+                return
+        object.__delattr__(self, name)
+
+    def __dir__(self) -> list[str]:
+        return [*super().__dir__(), *self._parameters, *self._buffers, *self._modules]
+
+    def _register(self, registry: str, name: str, value: Any) -> None:
+        if registry not in self.__dict__:
+            raise ModuleError(
+                f"cannot set {type(self).__name__}.{name} yet; "
+                "call super().__init__() first in __init__"
+            )
+        if not name or "." in name:
+            raise ArgumentError(f"a name must be without dots and not empty, got {name!r}")
+        self.__dict__.pop(name, None)
+        for other in REGISTRIES:
+            if other != registry:
+                self.__dict__[other].pop(name, None)
+        self.__dict__[registry][name] = value
+
+    def register_parameter(self, name: str, param: Parameter | None) -> None:
+        """Add a parameter, or None for one that this module does without."""
+        if not isinstance(param, Parameter | None):
+            raise DTypeError(f"{name} must be an nn.Parameter or None, got {type(param).__name__}")
+        self._register("_parameters", name, param)
+
+    def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
+        """Add a tensor that is not learned; ``persistent`` ones are part of the state dict."""
+        if not isinstance(tensor, Tensor | None):
+            raise DTypeError(f"{name} must be a Tensor or None, got {type(tensor).__name__}")
+        self._register("_buffers", name, tensor)
+        (self._transient.discard if persistent else self._transient.add)(name)
+
+    def add_module(self, name: str, module: "Module | None") -> None:
+        """Add a submodule under ``name``, or None for one that this module does without."""
+        if not isinstance(module, Module | None):
+            raise DTypeError(f"{name} must be an nn.Module or None, got {type(module).__name__}")
+        self._register("_modules", name, module)
+
+    # -- walking ------------------------------------------------------------------------------
+
+    def named_children(self) -> Iterator[tuple[str, "Module"]]:
+        """The direct submodules with their names, each module once."""
+        seen: set[Module] = set()
+        for name, module in self._modules.items():
+            if module is not None and module not in seen:
+                seen.add(module)
+                yield name, module
+
+    def children(self) -> Iterator["Module"]:
+        """The direct submodules, each once."""
+        return (module for _, module in self.named_children())
+
+    def named_modules(
+        self, prefix: str = "", remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, "Module"]]:
+        """This module and all below it, with dotted names."""
+        seen: set[Module] = set()
+
+        def walk(module: Module, name: str) -> Iterator[tuple[str, Module]]:
+            if module in seen:
+                return
+            if remove_duplicate:
+                seen.add(module)
+            yield name, module
+            for child_name, child in module._modules.items():
+                if child is not None:
+                    yield from walk(child, f"{name}.{child_name}" if name else child_name)
+
+        return walk(self, prefix)
+
+    def modules(self) -> Iterator["Module"]:
+        """This module and all below it, each once."""
+        return (module for _, module in self.named_modules())
+
+    def _named(
+        self, registry: str, prefix: str, recurse: bool, remove_duplicate: bool
+    ) -> Iterator[tuple[str, Any]]:
+        seen: set[int] = set()
+        modules = self.named_modules(prefix, remove_duplicate) if recurse else [(prefix, self)]
+        for path, module in modules:
+            for name, tensor in getattr(module, registry).items():
+                if tensor is None or id(tensor) in seen:
+                    continue
+                if remove_duplicate:
+                    seen.add(id(tensor))
+                yield (f"{path}.{name}" if path else name), tensor
+
+    def named_parameters(
+        self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, Parameter]]:
+        """The parameters with dotted names; one that is tied comes under its first name only."""
+        return self._named("_parameters", prefix, recurse, remove_duplicate)
+
+    def parameters(self, recurse: bool = True) -> Iterator[Parameter]:
+        """The parameters, each once."""
+        return (p for _, p in self.named_parameters(recurse=recurse))
+
+    def named_buffers(
+        self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, Tensor]]:
+        """The buffers with dotted names."""
+        return self._named("_buffers", prefix, recurse, remove_duplicate)
+
+    def buffers(self, recurse: bool = True) -> Iterator[Tensor]:
+        """The buffers, each once."""
+        return (b for _, b in self.named_buffers(recurse=recurse))
+
+    def get_submodule(self, target: str) -> "Module":
+        """The module at a dotted path; '' is this one. Raises ModuleError."""
+        module = self
+        for name in target.split(".") if target else ():
+            if not isinstance(module._modules.get(name), Module):
+                raise ModuleError(
+                    f"{type(module).__name__} has no submodule {name!r} (in {target!r}); "
+                    f"it has {list(module._modules)}"
+                )
+            module = getattr(module, name)
+        return module
+
+    # -- state --------------------------------------------------------------------------------
+
+    def _state(self) -> dict[str, Tensor]:
+        """The live tensors of the state dict, tied ones under every name, as PyTorch has them."""
+        state: dict[str, Tensor] = {}
+        for path, module in self.named_modules(remove_duplicate=False):
+            dot = f"{path}." if path else ""
+            kept = {k: v for k, v in module._buffers.items() if k not in module._transient}
+            for name, tensor in (module._parameters | kept).items():
+                if tensor is not None:
+                    state[dot + name] = tensor
+        return state
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Every parameter and persistent buffer by its dotted name, detached.
+
+        Values are immutable, so this is a snapshot: later training does not change it.
+        """
+        return {name: tensor.detach() for name, tensor in self._state().items()}
+
+    def load_state_dict(self, state: Mapping[str, Any], strict: bool = True) -> IncompatibleKeys:
+        """Take the values of ``state`` (Tensors or arrays) into the tensors that are here.
+
+        Each keeps its identity, dtype, backend and device. Raises ArgumentError naming every
+        missing, unexpected (if ``strict``) and misshapen key, before anything is changed.
+        """
+        own = self._state()
+        missing = [name for name in own if name not in state]
+        unexpected = [name for name in state if name not in own]
+        found = {name: _tensor(state[name]) for name in own if name in state}
+        misshapen = [
+            f"{name}: expected {own[name].shape}, got {value.shape}"
+            for name, value in found.items()
+            if value.shape != own[name].shape
+        ]
+        wrong = {"misshapen": misshapen}
+        if strict:
+            wrong = {"missing": missing, "unexpected": unexpected} | wrong
+        if any(wrong.values()):
+            parts = [f"{what}: {', '.join(keys)}" for what, keys in wrong.items() if keys]
+            hint = "" if misshapen else "; pass strict=False to load what fits"
+            raise ArgumentError(
+                f"the state does not fit {type(self).__name__}; {'; '.join(parts)}{hint}"
+            )
+        fitted = {name: _like(value, own[name]) for name, value in found.items()}
+        for name, value in fitted.items():
+            own[name].data = value.data
+        return IncompatibleKeys(missing, unexpected)
+
+    # -- all at once --------------------------------------------------------------------------
+
+    def train(self, mode: bool = True) -> Self:
+        """Switch this module and all below to training, which turns dropout on."""
+        for module in self.modules():
+            module.training = mode
+        return self
+
+    def eval(self) -> Self:
+        """Switch to evaluation: ``train(False)``."""
+        return self.train(False)
+
+    def requires_grad_(self, requires_grad: bool = True) -> Self:
+        """Have all parameters collect gradients, or freeze them."""
+        for p in self.parameters():
+            p.requires_grad_(requires_grad)
+        return self
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget the gradients of all parameters, or set them to zeros."""
+        for p in self.parameters():
+            p.grad = None if set_to_none or p.grad is None else zeros_like(p.grad)
+
+    def apply(self, fn: Callable[["Module"], Any]) -> Self:
+        """Call ``fn`` on every module below, then on this one."""
+        for child in self.children():
+            child.apply(fn)
+        fn(self)
+        return self
+
+    def to(self, backend_or_device: Any = None, dtype: Any = None) -> Self:
+        """Move all parameters and buffers, in place, to another backend, device or floating dtype.
+
+        ``model.to("torch")``, ``model.to("cuda:0")``, ``model.to(dtype=tx.float64)``. The objects
+        stay the same, so tied weights stay tied and an optimizer keeps its parameters; only
+        floating tensors change their dtype.
+        """
+        if isinstance(backend_or_device, dtypes.DType):
+            backend_or_device, dtype = None, backend_or_device
+        if dtype is not None and dtypes.as_dtype(dtype).kind != "real floating":
+            raise DTypeError(f"a module takes a real floating dtype, got {dtype!r}")
+
+        def move(tensor: Tensor) -> None:
+            floating = tensor.dtype.kind == "real floating"
+            new = moved_to(tensor.detach(), backend_or_device, dtype=dtype if floating else None)
+            tensor.data, tensor.backend = new.data, new.backend
+
+        for tensor in (*self.parameters(), *self.buffers()):
+            if tensor.grad is not None:
+                tensor.grad = tensor.grad.detach()  # not to move what the user may hold
+                move(tensor.grad)
+            move(tensor)
+        return self
+
+    # -- shown --------------------------------------------------------------------------------
+
+    def extra_repr(self) -> str:
+        """What a module says about itself between its brackets."""
+        return ""
+
+    def __repr__(self) -> str:
+        children = [
+            f"({name}): {child!r}".replace("\n", "\n  ") for name, child in self._modules.items()
+        ]
+        extra = self.extra_repr()
+        if not children:
+            return f"{type(self).__name__}({extra})"
+        lines = "\n  ".join([extra, *children] if extra else children)
+        return f"{type(self).__name__}(\n  {lines}\n)"
+
+
+def _tensor(value: Any) -> Tensor:
+    """A state's value as a Tensor where it lies; arrays of any library, with their own dtype."""
+    if isinstance(value, Tensor):
+        return value.detach()
+    owner: Backend | None = backends.of(value)
+    with backends.using(owner or backends.get("numpy")):
+        return wrap(*to_array(value))
+
+
+def _like(value: Tensor, here: Tensor) -> Any:
+    """``value`` in the dtype and place of ``here``."""
+    return moved_to(moved_to(value, here.backend.name, dtype=here.dtype), here.device)

@@ -1,0 +1,32 @@
+"""Parameter: a tensor that a module learns."""
+
+from typing import Any
+
+from tinyxp.core import Tensor, to_array
+
+
+class Parameter(Tensor):
+    """A leaf tensor that a module learns: it requires grad, and assigning it registers it.
+
+    ``Parameter(data, requires_grad=True)`` takes a Tensor, an array, numbers or nested lists.
+
+    >>> tx.nn.Parameter([1.0, 2.0])
+    Parameter(tensor([1., 2.], requires_grad=True))
+    """
+
+    __slots__ = ()
+
+    def __init__(self, data: Any, requires_grad: bool = True) -> None:
+        if isinstance(data, Tensor):
+            self.data, self.backend = data.data, data.backend
+        else:
+            self.data, self.backend = to_array(data)
+        self.grad = self._node = self._cut = None
+        self._leaf = False
+        self.requires_grad_(requires_grad)
+
+    def __repr__(self) -> str:
+        return f"Parameter({super().__repr__()})"
+
+    def __reduce__(self) -> Any:
+        return Parameter, (self.detach(), self._leaf)
