@@ -7,7 +7,7 @@ The package is itself an Array API namespace, so nothing is implemented here: th
 # ruff: noqa: F401, A004
 import math as _math
 
-from tinyxp import autograd, backends
+from tinyxp import autograd, backends, data, nn, optim, random
 from tinyxp.autograd import grad_of as grad
 from tinyxp.backends import backend, errors, use_backend
 from tinyxp.core import Tensor
@@ -35,6 +35,7 @@ from tinyxp.dtypes import (
 )
 from tinyxp.gradcheck import gradcheck
 from tinyxp.graph import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
+from tinyxp.io import load, save
 from tinyxp.ops import methods as _methods
 from tinyxp.ops.arithmetic import (
     add,
@@ -194,6 +195,7 @@ from tinyxp.ops.trigonometric import (
     tan,
     tanh,
 )
+from tinyxp.random import manual_seed, rand, randint, randn, randperm
 
 __version__ = "0.1.0"
 __array_api_version__ = "2025.12"

@@ -1,0 +1,61 @@
+"""The same GPT in PyTorch: the reference of the benchmarks and of the whole-model tests.
+
+Its names are those of ``tinyxp.models.transformer.GPT``, so a state dict of one loads into the other.
+"""
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+
+class Attention(nn.Module):
+    def __init__(self, width: int, heads: int, bias: bool) -> None:
+        super().__init__()
+        self.heads = heads
+        self.in_proj_weight = nn.Parameter(torch.empty(3 * width, width))
+        self.in_proj_bias = nn.Parameter(torch.zeros(3 * width)) if bias else None
+        self.out_proj = nn.Linear(width, width, bias=bias)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        b, t, c = x.shape
+        qkv = F.linear(x, self.in_proj_weight, self.in_proj_bias)
+        q, k, v = qkv.view(b, t, 3, self.heads, c // self.heads).permute(2, 0, 3, 1, 4)
+        y = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+        return self.out_proj(y.transpose(1, 2).reshape(b, t, c))
+
+
+class Block(nn.Module):
+    def __init__(self, width: int, heads: int, bias: bool) -> None:
+        super().__init__()
+        self.self_attn = Attention(width, heads, bias)
+        self.linear1 = nn.Linear(width, 4 * width, bias=bias)
+        self.linear2 = nn.Linear(4 * width, width, bias=bias)
+        self.norm1 = nn.LayerNorm(width, bias=bias)
+        self.norm2 = nn.LayerNorm(width, bias=bias)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = x + self.self_attn(self.norm1(x))
+        return x + self.linear2(F.gelu(self.linear1(self.norm2(x)), approximate="tanh"))
+
+
+class GPT(nn.Module):
+    def __init__(self, config, vocab_size: int) -> None:
+        super().__init__()
+        width = config.n_embd
+        self.token = nn.Embedding(vocab_size, width)
+        self.position = nn.Embedding(config.block_size, width)
+        self.blocks = nn.ModuleList(
+            Block(width, config.n_head, config.bias) for _ in range(config.n_layer)
+        )
+        self.norm = nn.LayerNorm(width, bias=config.bias)
+        self.head = nn.Linear(width, vocab_size, bias=False)
+        self.head.weight = self.token.weight
+        for p in self.parameters():
+            if p.ndim == 2:
+                nn.init.normal_(p, std=0.02)
+
+    def forward(self, ids: torch.Tensor) -> torch.Tensor:
+        x = self.token(ids) + self.position.weight[: ids.shape[1]]
+        for block in self.blocks:
+            x = block(x)
+        return self.head(self.norm(x))

@@ -1,0 +1,8 @@
+"""``python -m tinyxp`` is the command ``tinyxp``."""
+
+import sys
+
+from tinyxp.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,116 @@
+"""The command line: ``tinyxp train transformer``, ``tinyxp generate``, ``tinyxp info``."""
+
+import argparse
+import dataclasses
+import platform
+import sys
+import typing
+from pathlib import Path
+from typing import Any
+
+import tinyxp as tx
+from tinyxp import backends
+from tinyxp.backends.errors import ArgumentError, BackendError, TinyError
+
+
+def parse_settings(kind: type[Any], settings: list[str]) -> dict[str, Any]:
+    """``["n_layer=6"]`` as typed values for the dataclass ``kind``; ArgumentError names the faults."""
+    types = typing.get_type_hints(kind)
+    found = {}
+    for setting in settings:
+        name, equals, value = setting.partition("=")
+        if not equals or name not in types:
+            raise ArgumentError(f"unknown setting {setting!r}; --set takes {', '.join(types)}, as n=1")
+        wanted = types[name]
+        try:
+            if wanted is bool:
+                found[name] = {"true": True, "1": True, "false": False, "0": False}[value.lower()]
+            else:
+                found[name] = wanted(value)
+        except (KeyError, ValueError):
+            raise ArgumentError(f"{name} expects {wanted.__name__}, got {value!r}") from None
+    return found
+
+
+def train(args: argparse.Namespace) -> None:
+    from tinyxp.models import transformer
+
+    settings = parse_settings(transformer.Config, args.set)
+    for name in ("steps", "seed"):
+        if getattr(args, name) is not None:
+            settings[name] = getattr(args, name)
+    config = dataclasses.replace(transformer.Config(), **settings)
+    folder = None if args.name is None else Path("runs") / args.name
+    transformer.train(config, args.text, folder)
+
+
+def generate(args: argparse.Namespace) -> None:
+    from tinyxp.models import transformer
+
+    text = transformer.generate(
+        args.run, args.prompt, args.tokens, args.temperature, args.top_k, args.seed
+    )
+    print(text)
+
+
+def info(args: argparse.Namespace) -> None:
+    print(f"tinyxp {tx.__version__}, Python {platform.python_version()}, {platform.platform()}")
+    for name in backends.names():
+        try:
+            backend = backends.get(name)
+            print(f"{name}: devices {', '.join(backend.devices())}")
+        except BackendError as error:
+            print(f"{name}: {error}")
+
+
+def build() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="tinyxp", description="deep learning on the Python Array API"
+    )
+    parser.add_argument("--version", action="version", version=f"tinyxp {tx.__version__}")
+    commands = parser.add_subparsers(dest="command", required=True)
+
+    command = commands.add_parser("train", help="train a milestone's model")
+    command.add_argument("model", choices=["transformer"])
+    command.add_argument("--text", metavar="FILE", help="UTF-8 text to learn (default: Shakespeare)")
+    command.add_argument("--steps", type=int, help="training steps")
+    command.add_argument("--seed", type=int, help="seed of weights and batches")
+    command.add_argument("--name", help="name of the run's folder under runs/")
+    command.add_argument("--set", action="append", default=[], metavar="NAME=VALUE",
+                         help="any setting, as --set n_layer=6")  # fmt: skip
+    command.set_defaults(run_command=train)
+
+    command = commands.add_parser("generate", help="continue a text with a trained model")
+    command.add_argument("run", metavar="RUN", help="a run's folder")
+    command.add_argument("--prompt", default="\n", help="the text to continue")
+    command.add_argument("--tokens", type=int, default=500, help="how many symbols")
+    command.add_argument("--temperature", type=float, default=0.8, help="0 takes the likeliest")
+    command.add_argument("--top-k", type=int, help="draw from the k likeliest only")
+    command.add_argument("--seed", type=int, help="seed of the draws")
+    command.set_defaults(run_command=generate)
+
+    command = commands.add_parser("info", help="what this machine offers")
+    command.set_defaults(run_command=info)
+
+    for command in commands.choices.values():
+        command.add_argument("--backend", help="numpy, cupy, torch or strict (TINY_BACKEND)")
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run a command; 0 if it went well, 2 after one line that says what was wrong."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # a console that lacks a letter shows '?', not a crash
+            stream.reconfigure(errors="replace")
+    args = build().parse_args(argv)
+    try:
+        if args.backend:
+            tx.use_backend(args.backend)
+        args.run_command(args)
+    except TinyError as error:
+        print(f"tinyxp: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\ntinyxp: stopped", file=sys.stderr)
+        return 130
+    return 0

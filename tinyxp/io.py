@@ -1,0 +1,84 @@
+"""Saving tensors to disk and loading them: safetensors files, written atomically."""
+
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tinyxp import backends
+from tinyxp.backends.errors import ArgumentError, DataError
+from tinyxp.core import Tensor
+
+
+def _safetensors() -> Any:
+    try:
+        import safetensors.numpy
+    except ImportError as error:
+        raise backends.missing("safetensors", "io") from error
+    return safetensors
+
+
+def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
+    """Write ``data`` so that ``path`` holds the old content or the new, whatever happens."""
+    path = Path(path)
+    try:
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+        except BaseException:
+            os.unlink(temporary)
+            raise
+        if os.name == "posix":  # the new name itself must reach the disk
+            folder = os.open(path.parent, os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+    except OSError as error:
+        raise DataError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def save(
+    tensors: Mapping[str, Tensor],
+    path: str | os.PathLike[str],
+    metadata: Mapping[str, str] | None = None,
+) -> None:
+    """Save tensors by name in a safetensors file, which appears whole or not at all.
+
+    Raises ArgumentError for a value that is no Tensor, DataError if the file cannot be written,
+    BackendError if the library safetensors is missing.
+
+    >>> tx.save({"w": tx.asarray([1.0, 2.0])}, tmp / "w.safetensors")
+    >>> tx.load(tmp / "w.safetensors")
+    {'w': tensor([1., 2.])}
+    """
+    library = _safetensors()
+    arrays = {}
+    for name, x in tensors.items():
+        if not isinstance(x, Tensor):
+            raise ArgumentError(f"save expects Tensors, got {type(x).__name__} for {name!r}")
+        # contiguous: some releases of safetensors scramble strided arrays
+        arrays[name] = np.ascontiguousarray(x.detach().numpy()).reshape(x.shape)
+    write_atomically(path, library.numpy.save(arrays, dict(metadata or {})))
+
+
+def load(path: str | os.PathLike[str]) -> dict[str, Tensor]:
+    """The tensors of a safetensors file, by name, on the backend in use.
+
+    Raises DataError if there is no such file, or it is damaged.
+    """
+    library = _safetensors()
+    try:
+        arrays = library.numpy.load(Path(path).read_bytes())
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror or error}") from error
+    except library.SafetensorError as error:
+        raise DataError(f"{path} is damaged or no safetensors file: {error}") from error
+    return {name: Tensor(array) for name, array in sorted(arrays.items())}

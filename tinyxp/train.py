@@ -1,0 +1,208 @@
+"""Training: the loop, its progress on the screen, and the folder that a run leaves behind."""
+
+import json
+import math
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TextIO
+
+from tinyxp.backends.errors import DataError
+from tinyxp.core import Tensor
+from tinyxp.io import save, write_atomically
+from tinyxp.nn.module import Module
+from tinyxp.optim.clip import clip_grad_norm_
+
+
+class Run:
+    """The folder of a training run: config.json, metrics.jsonl, model.safetensors, loss.png."""
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+
+    @classmethod
+    def create(cls, folder: str | Path, config: dict[str, Any]) -> "Run":
+        """Make the folder and write the configuration. Raises DataError if it exists or can't be."""
+        run = cls(folder)
+        try:
+            run.folder.mkdir(parents=True)
+        except FileExistsError as error:
+            raise DataError(f"{folder} exists already; choose another --name") from error
+        except OSError as error:
+            raise DataError(f"cannot make {folder}: {error.strerror or error}") from error
+        write_atomically(run.folder / "config.json", json.dumps(config, indent=2).encode())
+        return run
+
+    def config(self) -> dict[str, Any]:
+        """The configuration. Raises DataError if this is no run's folder."""
+        try:
+            return dict(json.loads((self.folder / "config.json").read_text(encoding="utf-8")))
+        except OSError as error:
+            raise DataError(f"{self.folder} is not the folder of a run: {error.strerror}") from error
+        except ValueError as error:
+            raise DataError(f"{self.folder / 'config.json'} is damaged: {error}") from error
+
+    def log(self, **metrics: Any) -> None:
+        """Add a line to metrics.jsonl."""
+        with open(self.folder / "metrics.jsonl", "a", encoding="utf-8") as file:
+            file.write(json.dumps(metrics) + "\n")
+
+    def metrics(self) -> list[dict[str, Any]]:
+        """Every line of metrics.jsonl."""
+        text = (self.folder / "metrics.jsonl").read_text(encoding="utf-8")
+        return [json.loads(line) for line in text.splitlines()]
+
+    def save_model(self, model: Module) -> None:
+        """Write model.safetensors."""
+        save(model.state_dict(), self.folder / "model.safetensors")
+
+    def draw(self) -> Path | None:
+        """Draw the losses into loss.png; None without matplotlib (the extra ``plot``)."""
+        try:
+            from matplotlib.figure import Figure
+        except ImportError:
+            return None
+        lines = self.metrics()
+        axes = (figure := Figure(figsize=(7, 4), layout="constrained")).subplots()
+        for name, style in (("loss", "-"), ("validation loss", "o-")):
+            points = [(line["step"], line[name]) for line in lines if name in line]
+            if points:
+                axes.plot(*zip(*points, strict=True), style, label=name, markersize=4, linewidth=1)
+        axes.set(xlabel="step", ylabel="cross-entropy, nats per symbol", title=self.folder.name)
+        axes.legend()
+        axes.grid(alpha=0.3)
+        path = self.folder / "loss.png"
+        figure.savefig(path, dpi=120)
+        return path
+
+
+class Progress:
+    """A bar that rewrites its line on a terminal; elsewhere a plain line now and then."""
+
+    def __init__(self, total: int, stream: TextIO | None = None, lines: int = 10) -> None:
+        self.total = total
+        self.stream = stream or sys.stderr
+        self.terminal = self.stream.isatty()
+        self.every = max(1, total // lines)
+        self.start = time.monotonic()
+        self.shown = 0.0
+
+    def update(self, done: int, note: str) -> None:
+        now = time.monotonic()
+        last = done >= self.total
+        due = now - self.shown > 0.1 if self.terminal else done % self.every == 0
+        if not (due or last):
+            return
+        self.shown = now
+        left = (now - self.start) / done * (self.total - done)
+        clock = f"{int(left) // 60}:{int(left) % 60:02d} left"
+        if self.terminal:
+            filled = 24 * done // self.total
+            bar = "#" * filled + "." * (24 - filled)  # plain ASCII: any console can show it
+            end = "\n" if last else ""
+            self.stream.write(f"\r[{bar}] {done}/{self.total} {note} {clock}\033[K{end}")
+        else:
+            self.stream.write(f"step {done}/{self.total} {note} {clock}\n")
+        self.stream.flush()
+
+
+class Trainer:
+    """The training loop: loss, backward, clip, step, schedule; with progress and metrics.
+
+    ``loss_of(batch)`` computes the loss of a batch; ``evaluate()`` the validation loss, every
+    ``eval_every`` steps. Raises DataError if the loss stops being a number.
+    """
+
+    def __init__(
+        self,
+        model: Module,
+        optimizer: Any,
+        *,
+        scheduler: Any = None,
+        grad_clip: float | None = None,
+        run: Run | None = None,
+        evaluate: Callable[[], float] | None = None,
+        eval_every: int = 250,
+        log_every: int = 10,
+        tokens_per_step: int | None = None,
+        stream: TextIO | None = None,
+    ) -> None:
+        self.model = model
+        self.optimizer = optimizer
+        self.scheduler = scheduler
+        self.grad_clip = grad_clip
+        self.run = run
+        self.evaluate = evaluate
+        self.eval_every = eval_every
+        self.log_every = log_every
+        self.tokens_per_step = tokens_per_step
+        self.stream = stream
+
+    def step(self, loss: Tensor) -> None:
+        """One update from a loss."""
+        self.optimizer.zero_grad()
+        loss.backward()
+        if self.grad_clip:
+            clip_grad_norm_(self.model.parameters(), self.grad_clip)
+        self.optimizer.step()
+        if self.scheduler is not None:
+            self.scheduler.step()
+
+    def fit(
+        self, batches: Iterable[Any], loss_of: Callable[[Any], Tensor], steps: int
+    ) -> float | None:
+        """Train for ``steps`` steps; returns the last validation loss, if there is one."""
+        progress = Progress(steps, self.stream)
+        start, paused, validation = time.monotonic(), 0.0, None
+        note = ""
+        self.model.train()
+        for step, batch in zip(range(1, steps + 1), batches, strict=False):
+            loss = loss_of(batch)
+            self.step(loss)
+            if step % self.log_every == 0 or step in (1, steps):
+                value = loss.item()
+                if not math.isfinite(value):
+                    raise DataError(f"the loss is {value} at step {step}; lower the learning rate")
+                metrics: dict[str, Any] = {"step": step, "loss": value}
+                note = f"loss {value:.3f}"
+                if self.evaluate is not None and (step % self.eval_every == 0 or step == steps):
+                    before = time.monotonic()
+                    with evaluation(self.model):
+                        validation = metrics["validation loss"] = self.evaluate()
+                    paused += time.monotonic() - before
+                if validation is not None:
+                    note += f" validation {validation:.3f}"
+                rate = step / (time.monotonic() - start - paused)
+                if self.tokens_per_step:
+                    metrics["tokens/s"] = round(rate * self.tokens_per_step)
+                    note += f" {metrics['tokens/s']:,} tokens/s"
+                if self.run is not None:
+                    self.run.log(**metrics)
+            progress.update(step, note)
+        return validation
+
+
+@contextmanager
+def evaluation(model: Module) -> Iterator[None]:
+    """The model in evaluation mode, nothing recorded; afterwards as it was."""
+    from tinyxp.graph import no_grad
+
+    training = model.training
+    model.eval()
+    try:
+        with no_grad():
+            yield
+    finally:
+        model.train(training)
+
+
+def unmoved(before: dict[str, Tensor], model: Module) -> list[str]:
+    """The names of trainable parameters equal to what they were ``before`` training."""
+    named = dict(model.named_parameters())
+    return [
+        name
+        for name, p in named.items()
+        if p.requires_grad and bool((p.detach() == before[name]).all())
+    ]
