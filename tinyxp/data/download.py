@@ -1,0 +1,83 @@
+"""Downloads that never hang and never leave half a file, and the folder that keeps them."""
+
+import hashlib
+import os
+import queue
+import sys
+import tempfile
+import threading
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+from tinyxp.backends.errors import DataError
+
+
+def cache_folder() -> Path:
+    """Where downloads are kept: ``TINY_CACHE``, or tinyxp's corner of the system's cache folder."""
+    if chosen := os.environ.get("TINY_CACHE"):
+        return Path(chosen)
+    try:
+        home = Path.home()
+    except RuntimeError:  # a user without a home, as in some containers
+        home = Path(tempfile.gettempdir())
+    variable, usual = {
+        "win32": ("LOCALAPPDATA", "AppData/Local"),
+        "darwin": ("", "Library/Caches"),
+    }.get(sys.platform, ("XDG_CACHE_HOME", ".cache"))
+    return Path(os.environ.get(variable) or home / usual) / "tinyxp"
+
+
+def checked(data: bytes, size: int, sha256: str) -> bytes:
+    if len(data) != size:
+        got = "more" if len(data) > size else f"{len(data):,}"
+        raise DataError(f"expected {size:,} bytes, got {got}")
+    if (found := hashlib.sha256(data).hexdigest()) != sha256:
+        raise DataError(f"expected sha256 {sha256[:12]}, got {found[:12]}")
+    return data
+
+
+def download(
+    url: str, size: int, sha256: str, *, patience: float = 5.0, limit: float = 15.0
+) -> bytes:
+    """The file at ``url``, if it has that size and hash.
+
+    Gives up after ``patience`` seconds without a byte (the name look-up counts) and ``limit``
+    seconds in all. Raises DataError.
+    """
+    deadline = time.monotonic() + limit
+    chunks: queue.SimpleQueue[bytes | Exception] = queue.SimpleQueue()
+
+    def fetch() -> None:
+        left = size + 1  # one byte too many is enough to know
+        try:
+            # half the patience: if the first address is dead, a second one gets its chance
+            with urllib.request.urlopen(url, timeout=patience / 2) as response:
+                while time.monotonic() < deadline:
+                    chunk = response.read1(min(left, 65536))
+                    chunks.put(chunk)
+                    left -= len(chunk)
+                    if not chunk:
+                        return
+        except Exception as error:  # whatever it is, the one who waits must hear of it
+            if isinstance(error, urllib.error.HTTPError):
+                error.close()
+            chunks.put(error)
+
+    # a thread, since looking up a name heeds no timeout; a daemon, so that the program can end
+    threading.Thread(target=fetch, daemon=True).start()
+    data = bytearray()
+    while True:
+        try:
+            chunk = chunks.get(timeout=max(0.0, min(patience, deadline - time.monotonic())))
+        except queue.Empty:
+            late = time.monotonic() >= deadline
+            why = f"not done in {limit:g} s" if late else f"no answer in {patience:g} s"
+            raise DataError(why) from None
+        if isinstance(chunk, Exception):
+            why = str(chunk.reason if type(chunk) is urllib.error.URLError else chunk)
+            raise DataError(why) from chunk
+        if not chunk:
+            return checked(bytes(data), size, sha256)
+        data += chunk
