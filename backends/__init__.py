@@ -5,6 +5,7 @@ leaves out (moving to and from NumPy, scatter-add) and, where they pay, fused ke
 above this floor is written once, against ``Backend.xp``.
 """
 
+import functools
 import importlib
 import importlib.metadata
 import os
@@ -79,7 +80,7 @@ class Kernel:
 
     ``forward(*arrays, **static)`` returns ``(y, residuals)``, or NotImplemented for a case that it
     leaves to the formula. ``vjp(g, residuals, needs)`` returns one gradient for each array operand
-    (None where ``needs`` says that nobody asks). Residuals never hold an array that is changed later.
+    (None where ``needs`` says that nobody asks). Residuals hold no array that is changed later.
     """
 
     forward: Callable[..., Any]
@@ -101,10 +102,16 @@ _by_type: dict[type, Backend | None] = {}
 _current: ContextVar[Backend | None] = ContextVar("tinyxp_backend", default=None)
 
 
+@functools.cache  # reading what is installed takes milliseconds
+def _plugins() -> dict[str, importlib.metadata.EntryPoint]:
+    return {
+        plugin.name: plugin for plugin in importlib.metadata.entry_points(group="tinyxp.backends")
+    }
+
+
 def names() -> list[str]:
     """The names of all backends: those in the tree and those of the group ``tinyxp.backends``."""
-    plugins = importlib.metadata.entry_points(group="tinyxp.backends").names
-    return sorted({*_modules, *plugins})
+    return sorted({*_modules, *_plugins()})
 
 
 def get(name: str) -> Backend:
@@ -123,8 +130,7 @@ def get(name: str) -> Backend:
     if name in _modules:
         backend = importlib.import_module(_modules[name]).load()
     else:
-        (plugin,) = importlib.metadata.entry_points(group="tinyxp.backends", name=name)
-        backend = plugin.load()()
+        backend = _plugins()[name].load()()
     _by_type.clear()  # a type that nobody owned may have an owner now
     return _loaded.setdefault(name, backend)
 

@@ -6,7 +6,7 @@ Each type is also the builtin that a Python programmer would expect to catch: a 
 
 
 class TinyError(Exception):
-    """The base of all errors raised by tinyxp. The command line prints it as one line, exit code 2."""
+    """The base of all errors raised by tinyxp; on the command line, one line and exit code 2."""
 
 
 class BackendError(TinyError, RuntimeError):

@@ -1,5 +1,7 @@
 """NumPy: the backend that is always there."""
 
+import math
+
 import array_api_compat.numpy as compat
 import numpy as np
 
@@ -29,7 +31,8 @@ def index_add(x: Array, indices: Array, values: Array) -> Array:
 def matmul(a: Array, b: Array) -> Array:
     """``a @ b``; a stack of matrices times one matrix is one product of two matrices in BLAS."""
     if b.ndim == 2 and a.ndim > 2:
-        return np.matmul(a.reshape(-1, a.shape[-1]), b).reshape(*a.shape[:-1], b.shape[-1])
+        rows = math.prod(a.shape[:-1])  # not -1: it is ambiguous for an empty array
+        return np.matmul(a.reshape(rows, a.shape[-1]), b).reshape(*a.shape[:-1], b.shape[-1])
     return np.matmul(a, b)
 
 

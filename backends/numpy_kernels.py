@@ -1,8 +1,8 @@
 """Fused NumPy kernels: each computes one composite and its vjp, faster than the formula does.
 
-Where the time goes on a CPU: temporaries that leave the cache, and reductions. So elementwise chains
-work in place on blocks of rows that stay in the L2 cache, and sums over the last axis are products
-with a vector of ones, which BLAS does twice as fast.
+Where the time goes on a CPU: temporaries that leave the cache, and reductions. So elementwise
+chains work in place on blocks of rows that stay in the L2 cache, and sums over the last axis are
+products with a vector of ones, which BLAS does twice as fast.
 """
 
 import math
@@ -122,7 +122,11 @@ def gelu_vjp(g: Array, residuals: Any, needs: Needs) -> tuple[Array | None, ...]
 
 
 def layer_norm(
-    x: Array, weight: Array | None = None, bias: Array | None = None, axes: int = 1, eps: float = 1e-5
+    x: Array,
+    weight: Array | None = None,
+    bias: Array | None = None,
+    axes: int = 1,
+    eps: float = 1e-5,
 ) -> Any:
     if axes != 1 or not alike(x, weight, bias) or x.ndim == 0 or x.size == 0:
         return NotImplemented
@@ -239,7 +243,13 @@ def cross_entropy(
     if label_smoothing:
         mean = log_total - row_sums(shifted)[:, 0] / logits.shape[1]
         losses = (1 - label_smoothing) * losses + label_smoothing * mean
-    return np.where(valid, losses, 0).astype(logits.dtype), (p, valid, places, rows, label_smoothing)
+    return np.where(valid, losses, 0).astype(logits.dtype), (
+        p,
+        valid,
+        places,
+        rows,
+        label_smoothing,
+    )
 
 
 def cross_entropy_vjp(g: Array, residuals: Any, needs: Needs) -> tuple[Array | None, ...]:

@@ -37,15 +37,24 @@ def to_numpy(array: Array) -> Array:
     return np.asarray(array.to_device(DEVICES["cpu"]))
 
 
+def from_numpy(array: Array, name: str | None = None) -> Array:
+    return library.asarray(array, device=device(name))
+
+
+def to_device(array: Array, name: str) -> Array:
+    return array.to_device(device(name))
+
+
 def load() -> Backend:
     library.set_array_api_strict_flags(api_version="2025.12")
     return Backend(
         name="strict",
-        xp=Namespace(library, erf=erf, index_add=index_add),
+        # linalg and fft are loaded lazily, so that dir() does not list them
+        xp=Namespace(library, erf=erf, index_add=index_add, linalg=library.linalg, fft=library.fft),
         array_types=(type(library.asarray(0)),),
         to_numpy=to_numpy,
-        from_numpy=lambda array, name=None: library.asarray(array, device=device(name)),
+        from_numpy=from_numpy,
         device_of=lambda array: next(n for n, d in DEVICES.items() if d == array.device),
-        to_device=lambda array, name: array.to_device(device(name)),
+        to_device=to_device,
         devices=lambda: list(DEVICES),
     )

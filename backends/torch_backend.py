@@ -3,10 +3,12 @@
 Only its arrays are used. Its own autograd stays off: no tensor here ever requires its gradient.
 """
 
+from typing import Any
+
 import numpy as np
 
 from tinyxp.backends import Array, Backend, Namespace, missing
-from tinyxp.backends.errors import BackendError
+from tinyxp.backends.errors import BackendError, GradientError
 
 try:
     import torch
@@ -14,6 +16,12 @@ except ImportError as error:
     raise missing("PyTorch", "torch") from error
 
 import array_api_compat.torch as compat
+
+
+def asarray(obj: Any, **options: Any) -> Array:
+    if isinstance(obj, torch.Tensor) and obj.requires_grad:
+        raise GradientError("this tensor requires grad in PyTorch; pass x.detach() to tinyxp")
+    return compat.asarray(obj, **options)
 
 
 def index_add(x: Array, indices: Array, values: Array) -> Array:
@@ -45,7 +53,7 @@ def devices() -> list[str]:
 def load() -> Backend:
     return Backend(
         name="torch",
-        xp=Namespace(compat, erf=torch.erf, index_add=index_add),
+        xp=Namespace(compat, asarray=asarray, erf=torch.erf, index_add=index_add),
         array_types=(torch.Tensor,),
         to_numpy=lambda array: array.detach().cpu().resolve_conj().numpy(),
         from_numpy=from_numpy,

@@ -77,7 +77,7 @@ def contest(
 
 
 def table(results: list[Result], reference: str) -> str:
-    """A Markdown table; ratios are medians over the rounds, each against the same round's reference."""
+    """A Markdown table; ratios are medians over rounds, each against the reference then."""
     base = next(r for r in results if r.name == reference)
     lines = [
         f"| contender | ms per step (median) | ratio to {reference} (median, 10-90%) "

@@ -1,6 +1,6 @@
 """The same GPT in PyTorch: the reference of the benchmarks and of the whole-model tests.
 
-Its names are those of ``tinyxp.models.transformer.GPT``, so a state dict of one loads into the other.
+Its names are those of ``tinyxp.models.transformer.GPT``, so a state dict of one fits the other.
 """
 
 import torch

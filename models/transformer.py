@@ -2,10 +2,9 @@
 
 Vaswani et al. 2017 ("Attention is all you need") dropped recurrence: every position looks at every
 earlier one, weighted by how well its query fits their keys. This is the decoder of that paper as
-GPT-2 arranges it (Radford et al. 2019: normalisation first, GELU, tied embeddings), in the size that
-nanoGPT suggests for a laptop. A model that guessed evenly among 65 symbols would have a loss of
-ln 65 = 4.17 nats; after 2,000 steps this one is below 1.9 and spells, rhymes a little, and knows who
-speaks.
+GPT-2 arranges it (Radford et al. 2019: normalisation first, GELU, tied embeddings), in the size
+that nanoGPT suggests for a laptop. Guessing evenly among 65 symbols has a loss of ln 65 = 4.17;
+after 2,000 steps this model is below 1.9, spells, and knows that speakers take turns.
 """
 
 import dataclasses
@@ -19,7 +18,7 @@ from typing import Any
 import numpy as np
 
 import tinyxp as tx
-from tinyxp import nn
+from tinyxp import Tensor, nn
 from tinyxp.backends.errors import ArgumentError, DataError
 from tinyxp.data import CharTokenizer, load_corpus, split
 from tinyxp.nn import functional as F
@@ -61,7 +60,7 @@ class Config:
 
 
 class GPT(nn.Module):
-    """A stack of causal transformer blocks between tied embeddings: ids (B, T) -> logits (B, T, V)."""
+    """Causal transformer blocks between tied embeddings: ids (B, T) -> logits (B, T, V)."""
 
     def __init__(self, config: Config, vocab_size: int, generator: Generator | None = None) -> None:
         super().__init__()
@@ -93,7 +92,7 @@ class GPT(nn.Module):
             elif name.endswith("bias"):
                 nn.init.zeros_(p)
 
-    def forward(self, ids: tx.Tensor) -> tx.Tensor:
+    def forward(self, ids: Tensor) -> Tensor:
         time = ids.shape[1]
         if time > self.block_size:
             raise ArgumentError(f"this model reads {self.block_size} symbols at once, got {time}")
@@ -103,7 +102,7 @@ class GPT(nn.Module):
             x = block(x, is_causal=True)
         return self.head(self.norm(x))
 
-    def loss(self, batch: tuple[tx.Tensor, tx.Tensor]) -> tx.Tensor:
+    def loss(self, batch: tuple[Tensor, Tensor]) -> Tensor:
         """The mean cross-entropy of predicting each next symbol."""
         ids, targets = batch
         logits = self(ids)
@@ -123,7 +122,9 @@ class GPT(nn.Module):
         ``top_k`` keeps only the k likeliest; temperature 0 takes the likeliest.
         """
         if temperature < 0 or (top_k is not None and top_k < 1):
-            raise ArgumentError(f"expected temperature >= 0, top_k >= 1, got {temperature}, {top_k}")
+            raise ArgumentError(
+                f"expected temperature >= 0, top_k >= 1, got {temperature}, {top_k}"
+            )
         generator = generator or tx.random.default_generator()
         ids = list(ids)
         with evaluation(self):
@@ -141,21 +142,21 @@ class GPT(nn.Module):
         return ids
 
 
-def gelu(x: tx.Tensor) -> tx.Tensor:
+def gelu(x: Tensor) -> Tensor:
     """GELU by tanh, as GPT-2 has it."""
     return F.gelu(x, approximate="tanh")
 
 
 def random_batches(
     ids: Any, config: Config, generator: Generator
-) -> Iterator[tuple[tx.Tensor, tx.Tensor]]:
+) -> Iterator[tuple[Tensor, Tensor]]:
     """Endless batches of windows at random places: inputs (B, T) and the symbols after each."""
     while True:
         starts = generator.integers(0, len(ids) - config.block_size, (config.batch_size,)).numpy()
         yield windows(ids, starts, config.block_size)
 
 
-def windows(ids: Any, starts: Any, length: int) -> tuple[tx.Tensor, tx.Tensor]:
+def windows(ids: Any, starts: Any, length: int) -> tuple[Tensor, Tensor]:
     places = starts[:, None] + np.arange(length + 1)
     both = tx.asarray(ids[places])
     return both[:, :-1], both[:, 1:]
@@ -190,9 +191,10 @@ def train(config: Config, text: str | None = None, folder: str | Path | None = N
     before = {name: p.detach() for name, p in model.named_parameters()}
     print(f"model: {count:,} parameters in {len(before)} tensors, {len(tokenizer)} symbols")
     decayed = [p for p in model.parameters() if p.ndim >= 2]
-    plain = [p for p in model.parameters() if p.ndim < 2]
+    plain = [p for p in model.parameters() if p.ndim < 2]  # gains and biases are not pulled to 0
+    groups: list[dict[str, Any]] = [{"params": decayed}, {"params": plain, "weight_decay": 0.0}]
     optimizer = AdamW(
-        [{"params": decayed}, {"params": plain, "weight_decay": 0.0}],
+        groups,
         lr=config.learning_rate,
         betas=(0.9, config.beta2),
         weight_decay=config.weight_decay,

@@ -1,13 +1,12 @@
 """One fixture over every backend that this machine has."""
 
-import importlib
-
 import numpy as np
 import pytest
 
 import tinyxp as tx
 from tinyxp import backends
 from tinyxp.backends.errors import BackendError
+from tinyxp.primitive import Primitive
 
 BACKENDS = ("numpy", "strict", "torch", "cupy")
 
@@ -44,3 +43,17 @@ def rng():
 @pytest.fixture(autouse=True)
 def numpy_by_default(monkeypatch):
     monkeypatch.delenv("TINY_BACKEND", raising=False)
+
+
+@pytest.fixture
+def pulls(monkeypatch):
+    """The names of the operations whose vjp ran, in order."""
+    seen = []
+    pull = Primitive.pull
+
+    def counted(self, node, g, recording):
+        seen.append(self.name)
+        return pull(self, node, g, recording)
+
+    monkeypatch.setattr(Primitive, "pull", counted)
+    return seen

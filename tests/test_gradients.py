@@ -62,5 +62,7 @@ def test_a_wrong_gradient_is_named():
     def broken(x):
         return x**2 + x.detach()  # the graph does not know of the second term
 
-    with pytest.raises(GradientError, match=r"broken d/dx0, float64, backend numpy: error .* at \(0,\)"):
+    with pytest.raises(
+        GradientError, match=r"broken d/dx0, float64, backend numpy: error .* at \(0,\)"
+    ):
         tx.gradcheck(broken, tx.asarray([1.0, 2.0], dtype=tx.float64))

@@ -30,7 +30,7 @@ for module in pkgutil.walk_packages(tinyxp.__path__, "tinyxp."):
         refused.append(module.name)
 expected = {f"tinyxp.backends.{name}_backend" for name in ("cupy", "strict", "torch")}
 assert set(refused) == expected, f"refused {refused}, expected {sorted(expected)}"
-assert len(imported) > 30, f"only {len(imported)} modules: is a package missing from pyproject.toml?"
+assert len(imported) > 30, f"only {len(imported)} modules: does pyproject.toml lack a package?"
 
 heavy = {"torch", "cupy", "matplotlib", "safetensors"} & set(sys.modules)
 assert not heavy, f"importing tinyxp imported {heavy}"

@@ -56,7 +56,7 @@ def grad_of(f: Callable[..., Tensor], argnums: int | Sequence[int] = 0) -> Calla
     """The function that computes the gradient of ``f`` (of one number) at its arguments.
 
     ``argnums`` says with respect to which arguments: one gives a Tensor, several a tuple. Nests to
-    any order.
+    any order. The gradient at an argument that ``f`` does not depend on is 0.
 
     >>> slope = tx.grad(lambda x: x**3)
     >>> slope(tx.asarray(2.0)).item(), tx.grad(slope)(tx.asarray(2.0)).item()
@@ -82,7 +82,14 @@ def grad_of(f: Callable[..., Tensor], argnums: int | Sequence[int] = 0) -> Calla
             # differentiate again only if somebody outside, an outer grad or a model, can ask for it
             outside = any(isinstance(e, Tensor) and e not in fresh for e in ordered([edge_of(y)]))
             targets = [inner[i] for i in wanted]
-            result = grad(y, targets, create_graph=outside)
+            if y.requires_grad or y._cut:
+                found = grad(y, targets, create_graph=outside, allow_unused=True)
+            else:
+                found = (None,) * len(targets)
+        result = tuple(
+            wrap(x.backend.xp.zeros_like(x.data), x.backend) if g is None else g
+            for g, x in zip(found, targets, strict=True)
+        )
         return result[0] if isinstance(argnums, int) else result
 
     return gradient

@@ -14,13 +14,15 @@ from tinyxp.backends.errors import ArgumentError, BackendError, TinyError
 
 
 def parse_settings(kind: type[Any], settings: list[str]) -> dict[str, Any]:
-    """``["n_layer=6"]`` as typed values for the dataclass ``kind``; ArgumentError names the faults."""
+    """``["n_layer=6"]`` as values for the dataclass ``kind``; ArgumentError names the fault."""
     types = typing.get_type_hints(kind)
     found = {}
     for setting in settings:
         name, equals, value = setting.partition("=")
         if not equals or name not in types:
-            raise ArgumentError(f"unknown setting {setting!r}; --set takes {', '.join(types)}, as n=1")
+            raise ArgumentError(
+                f"unknown setting {setting!r}; --set takes {', '.join(types)}, as n=1"
+            )
         wanted = types[name]
         try:
             if wanted is bool:
@@ -72,7 +74,9 @@ def build() -> argparse.ArgumentParser:
 
     command = commands.add_parser("train", help="train a milestone's model")
     command.add_argument("model", choices=["transformer"])
-    command.add_argument("--text", metavar="FILE", help="UTF-8 text to learn (default: Shakespeare)")
+    command.add_argument(
+        "--text", metavar="FILE", help="text to learn, UTF-8 (default: Shakespeare)"
+    )
     command.add_argument("--steps", type=int, help="training steps")
     command.add_argument("--seed", type=int, help="seed of weights and batches")
     command.add_argument("--name", help="name of the run's folder under runs/")

@@ -9,10 +9,9 @@ from typing import Any
 
 from tinyxp import backends
 from tinyxp.backends import Backend, Kernel
-from tinyxp.backends.errors import TinyError
 from tinyxp.core import Tensor, wrap
-from tinyxp.graph import Node, behind_identity, edge_of, is_grad_enabled, propagate
-from tinyxp.operation import Operation, P, explain
+from tinyxp.graph import Node, behind_identity, edge_of, fit, is_grad_enabled, propagate
+from tinyxp.operation import PASSED_ON, Operation, P, expect_tensors, explain
 
 
 class Composite(Operation[P]):
@@ -28,9 +27,19 @@ class Composite(Operation[P]):
                         return y
                 if x.backend is not backends.current():
                     with backends.using(x.backend):  # where the formula makes its constants
-                        return self.fn(*args, **static)
-                break
+                        return self.formula(args, static, x.backend)
+                return self.formula(args, static, x.backend)
+        expect_tensors(self.name, *args)
         return self.fn(*args, **static)
+
+    def formula(self, args: tuple[Any, ...], static: dict[str, Any], backend: Backend) -> Any:
+        try:
+            return self.fn(*args, **static)
+        except PASSED_ON:
+            raise
+        except Exception as error:
+            arrays = [x.data if isinstance(x, Tensor) else x for x in args]
+            raise explain(self, arrays, backend, error) from error
 
     def run(
         self, kernel: Kernel, backend: Backend, args: tuple[Any, ...], static: dict[str, Any]
@@ -44,7 +53,7 @@ class Composite(Operation[P]):
         static = {k: v for k, v in self.defaults.items() if k not in self.operands} | static
         try:
             result = kernel.forward(*arrays, **static)
-        except (TinyError, MemoryError):
+        except PASSED_ON:
             raise
         except Exception as error:
             raise explain(self, arrays, backend, error) from error
@@ -61,7 +70,15 @@ class Composite(Operation[P]):
     def pull(self, node: Node, g: Any, recording: bool) -> Sequence[Any]:
         arrays, residuals, static, kernel, backend = node.context
         if not recording:
-            return kernel.vjp(g, residuals, tuple(parent is not None for parent in node.parents))
+            needs = tuple(parent is not None for parent in node.parents)
+            parts = kernel.vjp(g, residuals, needs)
+            return [
+                None if part is None else fit(backend.xp, part, tuple(x.shape), x.dtype)
+                for part, x in zip(parts, arrays, strict=True)
+            ]
+        if backend is not backends.current():
+            with backends.using(backend):  # a graph may cross from one backend to another
+                return self.pull(node, g, recording)
         # The formula, replayed from identity nodes: the inner pass stops there, the graph goes on.
         replayed = [
             None if x is None else behind_identity(x, backend, parent)

@@ -145,8 +145,9 @@ class Tensor:
         return self.numpy() if dtype is None else self.numpy().astype(dtype)
 
     def __dlpack__(self, **options: Any) -> Any:
-        array = self._leave("DLPack export")
-        return (np.asarray(array) if isinstance(array, np.generic) else array).__dlpack__(**options)
+        array: Any = self._leave("DLPack export")
+        array = np.asarray(array) if isinstance(array, np.generic) else array
+        return array.__dlpack__(**options)
 
     def __dlpack_device__(self) -> Any:
         return (np.asarray(self.data) if self.device == "cpu" else self.data).__dlpack_device__()
@@ -283,7 +284,7 @@ def to_array(
             )
         obj = backend.xp.asarray(obj, dtype=raw_dtype, copy=True if copy is None else copy or None)
         return (obj if device is None else backend.to_device(obj, device)), backend
-    array = _from_numbers(obj) if backend is None else np.asarray(obj)
+    array = _from_numbers(obj, wanted) if backend is None else np.asarray(obj)
     wanted = wanted or dtypes.as_dtype(array.dtype)
     if copy is not False or array.dtype != wanted.name:
         array = array.astype(wanted.name)
@@ -291,8 +292,9 @@ def to_array(
     return backend.from_numpy(array, device), backend
 
 
-def _from_numbers(obj: Any) -> Any:
-    """A NumPy array from Python numbers or nested lists, in tinyxp's default dtypes."""
+def _from_numbers(obj: Any, wanted: dtypes.DType | None) -> Any:
+    """A NumPy array from Python numbers or nested lists, in tinyxp's default dtypes if none is
+    wanted (a wanted one must not be reached through a narrower one)."""
     if isinstance(obj, (list, tuple)) and any(isinstance(x, Tensor) for x in obj):
         raise DTypeError("a list of Tensors is not an array; join them with tx.stack or tx.concat")
     try:
@@ -306,7 +308,7 @@ def _from_numbers(obj: Any) -> Any:
     default = {"f": dtypes.DEFAULT_FLOAT, "c": dtypes.DEFAULT_COMPLEX}.get(array.dtype.kind)
     if array.size == 0 and isinstance(obj, (list, tuple)):
         default = dtypes.DEFAULT_FLOAT
-    return array if default is None else array.astype(default.name)
+    return array if default is None or wanted is not None else array.astype(default.name)
 
 
 def raw(dtype: dtypes.DType, backend: Backend) -> Any:

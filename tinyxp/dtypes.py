@@ -43,14 +43,19 @@ BY_NAME = {value.name: value for value in dict(globals()).values() if isinstance
 # dtypes of Python numbers and lists: float32, as users of a deep-learning framework expect
 DEFAULT_FLOAT, DEFAULT_COMPLEX, DEFAULT_INT = float32, complex64, int64
 
-_RANK = {
+RANK = {
     "bool": 0,
     "unsigned integer": 1,
     "signed integer": 1,
     "real floating": 2,
     "complex floating": 3,
 }
-_SCALAR_RANK: dict[type, int] = {type(True): 0, int: 1, float: 2, complex: 3}
+_SCALAR_RANK: dict[type, int] = {
+    type(True): 0,  # noqa: UP003, bool is a DType here
+    int: 1,
+    float: 2,
+    complex: 3,
+}
 
 
 def as_dtype(dtype: Any) -> DType:
@@ -79,8 +84,8 @@ def promote(a: DType, b: DType) -> DType:
     """
     if a is b:
         return a
-    if _RANK[a.kind] != _RANK[b.kind]:
-        low, high = sorted((a, b), key=lambda dtype: _RANK[dtype.kind])
+    if RANK[a.kind] != RANK[b.kind]:
+        low, high = sorted((a, b), key=lambda dtype: RANK[dtype.kind])
         return complex128 if (low, high) == (float64, complex64) else high
     if a.kind == b.kind:
         return max(a, b, key=lambda dtype: dtype.itemsize)
@@ -99,7 +104,7 @@ def promote_scalar(dtype: DType, scalar: complex) -> DType:
     (tinyxp.float64, tinyxp.float32)
     """
     rank = _SCALAR_RANK[type(scalar)]
-    if rank <= _RANK[dtype.kind]:
+    if rank <= RANK[dtype.kind]:
         return dtype
     if rank == 3:
         return complex128 if dtype is float64 else DEFAULT_COMPLEX
@@ -143,8 +148,8 @@ def isdtype(dtype: DType, kind: Any) -> Any:
         return dtype.kind.endswith("integer")
     if kind == "numeric":
         return dtype.kind != "bool"
-    if kind not in _RANK:
-        names = ", ".join(map(repr, [*_RANK, "integral", "numeric"]))
+    if kind not in RANK:
+        names = ", ".join(map(repr, [*RANK, "integral", "numeric"]))
         raise DTypeError(f"unknown kind of dtype {kind!r}; choose one of {names}")
     return dtype.kind == kind
 

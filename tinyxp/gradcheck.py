@@ -25,14 +25,13 @@ def gradcheck(
 
     Every floating Tensor among ``inputs`` must be float64 and is differentiated. The result, a
     tensor or several, is reduced to one number with random weights w, L(x) = Σ w · f(x), and each
-    element of dL/dx is compared with (L(x + eps) - L(x - eps)) / 2 eps. With ``order=2`` the gradient
-    dL/dx itself is checked too, as a function of x. The error names the argument, the place and
-    both values.
+    element of dL/dx is compared with (L(x + eps) - L(x - eps)) / 2 eps. With ``order=2`` dL/dx
+    itself is checked too, as a function of x. The error names the argument, the place and both values.
 
     >>> tx.gradcheck(lambda x: x**3, tx.asarray([1.0, 2.0], dtype=tx.float64), order=2)
     True
     """
-    label = name or getattr(f, "__name__", "f")
+    label = name or str(getattr(f, "__name__", "f"))
     wanted = []
     for i, x in enumerate(inputs):
         if isinstance(x, Tensor) and x.dtype.kind == "real floating":
@@ -49,7 +48,7 @@ def gradcheck(
         ys = [y for y in (ys if isinstance(ys, (tuple, list)) else [ys]) if _real(y)]
         if not weights:
             weights.extend(_on(rng.normal(size=y.shape), y) for y in ys)
-        total = (ys[0] * weights[0]).sum()
+        total: Tensor = (ys[0] * weights[0]).sum()
         for y, w in zip(ys[1:], weights[1:], strict=True):
             total = total + (y * w).sum()
         return total
@@ -131,5 +130,6 @@ def _compare(
             if not error <= atol + rtol * abs(expected):
                 raise GradientError(
                     f"{label} d/dx{i}, {x.dtype.name}, backend {x.backend.name}: error {error:.0e} "
-                    f"at {place}: the gradient is {found[place]:.8g}, differences give {expected:.8g}"
+                    f"at {place}: the gradient is {found[place]:.8g}, differences give "
+                    f"{expected:.8g}"
                 )

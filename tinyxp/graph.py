@@ -165,7 +165,7 @@ def propagate(
     order = ordered(map(edge_of, outputs), (targets or ()) if stop else ())
     useful: set[Node | Tensor] = set(order)
     if targets is not None:
-        useful &= {*targets}  # type: ignore[arg-type]
+        useful &= {*targets}
         for edge in order:
             if isinstance(edge, Node) and not useful.isdisjoint(edge.parents):
                 useful.add(edge)
@@ -194,10 +194,8 @@ def propagate(
             if isinstance(edge, Tensor) or edge not in grads:
                 continue
             g = grads[edge] if edge in wanted else grads.pop(edge)
-            if edge in wanted:
-                owned.discard(edge)  # kept for the caller: later sums must not write into it
-                if stop:
-                    continue
+            if stop and edge in wanted:
+                continue
             if edge.context is None:
                 raise GradientError(
                     f"this graph was used up by an earlier backward pass (at {edge.op.name}); "

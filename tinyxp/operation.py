@@ -2,7 +2,8 @@
 
 import functools
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Generic, ParamSpec
 
 import numpy as np
@@ -16,11 +17,12 @@ from tinyxp.backends.errors import (
     ShapeError,
     TinyError,
 )
-from tinyxp.core import SCALARS
+from tinyxp.core import Tensor
 
 P = ParamSpec("P")
 
 OPS: dict[str, "Operation[Any]"] = {}  # the registry: tests and docs read it
+PASSED_ON = (TinyError, MemoryError, Warning)  # raised as they are; the rest is explained
 
 
 class Operation(Generic[P]):
@@ -62,9 +64,7 @@ class Operation(Generic[P]):
     def call(self, args: tuple[Any, ...], static: dict[str, Any]) -> Any:
         raise NotImplementedError
 
-    def example(
-        self, make: Callable[[Any], tuple[Any, ...]]
-    ) -> Callable[[Any], tuple[Any, ...]]:
+    def example(self, make: Callable[[Any], tuple[Any, ...]]) -> Callable[[Any], tuple[Any, ...]]:
         """Declare inputs for the gradient tests: ``make(rng)`` returns the operands.
 
         A dict at the end holds static parameters. Floating operands are differentiated.
@@ -94,28 +94,57 @@ def explain(
     op: Operation[Any], arrays: Sequence[Any], backend: Backend, error: Exception
 ) -> TinyError:
     """The error of a backend's library as one of ours, naming the operation and its operands."""
-    kind = next(
-        (
-            ours
-            for theirs, ours in (
-                (TypeError, DTypeError),
-                (IndexError, IndexingError),
-                (OverflowError, ArgumentError),
-                (NotImplementedError, BackendError),
-            )
-            if isinstance(error, theirs)
-        ),
-        ShapeError,
-    )
+    kind = kind_of(error)
+    if kind is IndexingError and "axis" in op.defaults:
+        kind = ShapeError  # libraries raise an IndexError for an axis that does not exist
     operands = ", ".join(
-        repr(x)
-        if x is None or type(x) in SCALARS
-        else f"{tuple(x.shape)} {backend.dtype_names.get(x.dtype, x.dtype)}"
+        f"{tuple(x.shape)} {backend.dtype_names.get(x.dtype, x.dtype)}"
+        if hasattr(x, "shape")
+        else repr(x)
         for x in arrays
     )
     reason = broadcast_problem(arrays) if kind is ShapeError and op.broadcasts else None
-    reason = reason or (str(error).splitlines() or [type(error).__name__])[0]
+    devices = {backend.device_of(x) for x in arrays if backend.owns(x)}
+    if len(devices) > 1:
+        kind = BackendError
+        reason = f"they lie on the devices {sorted(devices)}; move one: x.to({min(devices)!r})"
+    reason = reason or first_line(error)
     return kind(f"{op.name} cannot take {operands} (backend {backend.name}): {reason}")
+
+
+def kind_of(error: Exception) -> type[TinyError]:
+    """Our type for an error of a backend's library."""
+    known: tuple[tuple[type[Exception], type[TinyError]], ...] = (
+        (TypeError, DTypeError),
+        (AttributeError, DTypeError),  # a Tensor was expected
+        (IndexError, IndexingError),
+        (ArithmeticError, ArgumentError),
+        (NotImplementedError, DTypeError),  # for operands of this dtype
+    )
+    return next((ours for theirs, ours in known if isinstance(error, theirs)), ShapeError)
+
+
+def first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+@contextmanager
+def explained(name: str, *given: Any) -> Iterator[None]:
+    """Raise the errors of a library inside as ours, for a function that is no Operation."""
+    try:
+        yield
+    except PASSED_ON:
+        raise
+    except Exception as error:
+        shown = ", ".join(map(repr, given))
+        raise kind_of(error)(f"{name} cannot take {shown}: {first_line(error)}") from error
+
+
+def expect_tensors(name: str, *args: Any) -> None:
+    """Raise DTypeError unless all ``args`` are Tensors."""
+    for x in args:
+        if not isinstance(x, Tensor):
+            raise DTypeError(f"{name} expects Tensors, got {type(x).__name__}; use tx.asarray")
 
 
 def broadcast_problem(arrays: Sequence[Any]) -> str | None:

@@ -13,10 +13,10 @@ import numpy as np
 
 from tinyxp import backends, dtypes
 from tinyxp.backends import Array, Backend
-from tinyxp.backends.errors import ArgumentError, DTypeError, TinyError
-from tinyxp.core import SCALARS, Tensor, namespace, raw, wrap
-from tinyxp.graph import Node, attach, edge_of, fit, is_grad_enabled
-from tinyxp.operation import Operation, P, explain, mixed
+from tinyxp.backends.errors import ArgumentError, DTypeError
+from tinyxp.core import SCALARS, Tensor, namespace, raw, to_array, wrap
+from tinyxp.graph import Edge, Node, attach, edge_of, fit, is_grad_enabled
+from tinyxp.operation import PASSED_ON, Operation, P, explain, mixed
 
 
 class Primitive(Operation[P]):
@@ -41,7 +41,7 @@ class Primitive(Operation[P]):
             static["dtype"] = raw(dtypes.as_dtype(static["dtype"]), backend)
         try:
             y = self.fn(backend.xp, *arrays, **static)
-        except (TinyError, MemoryError):
+        except PASSED_ON:
             raise
         except Exception as error:
             raise explain(self, arrays, backend, error) from error
@@ -50,7 +50,7 @@ class Primitive(Operation[P]):
             parents = [edge_of(x) for x in args]
             if any(parent is not None for parent in parents):
                 if self.vjps:
-                    node = self.record(parents, arrays, y, static, backend)
+                    node = self.record(args, parents, arrays, y, static, backend)
                 else:
                     cut = f"{self.name} is not differentiable: {self.why}"
         if isinstance(y, (tuple, list)):
@@ -76,10 +76,14 @@ class Primitive(Operation[P]):
             elif isinstance(x, np.generic):
                 arrays.append(x.item())  # as weak as a Python number
             elif (owner := backends.of(x)) is not None:
+                # NumPy's arrays move to the backend in use, but not beside a Tensor
+                beside = any(isinstance(other, Tensor) for other in args)
+                with backends.using(owner if beside else backends.current()):
+                    array, owner = to_array(x)
                 if backend is not None and owner is not backend:
                     raise mixed(self.name, backend, owner)
                 backend = owner
-                arrays.append(Tensor(x).data)
+                arrays.append(array)
             else:
                 raise DTypeError(
                     f"{self.name} expects Tensors, got {type(x).__name__}; use tx.asarray"
@@ -120,6 +124,7 @@ class Primitive(Operation[P]):
 
     def record(
         self,
+        args: Sequence[Any],
         parents: list[Any],
         arrays: list[Any],
         y: Any,
@@ -142,7 +147,11 @@ class Primitive(Operation[P]):
         kept, keep_y = plan
         inputs = [x if i in kept else None for i, x in enumerate(arrays)]
         shapes = [() if type(x) in SCALARS else tuple(x.shape) for x in arrays]
-        kinds = [None if type(x) in SCALARS else x.dtype for x in arrays]
+        # of the operands before they were brought to one dtype: what their gradients go back to
+        kinds = [
+            None if parent is None else x.data.dtype
+            for x, parent in zip(args, parents, strict=True)
+        ]
         if isinstance(y, (tuple, list)):
             specs = [(part.shape, part.dtype) for part in y]
             return Node(self, parents, (inputs, specs, static, shapes, kinds, backend))
@@ -150,14 +159,17 @@ class Primitive(Operation[P]):
 
     def pull(self, node: Node, g: Any, recording: bool) -> Sequence[Any]:
         inputs, y, static, shapes, kinds, backend = node.context
+        if recording and backend is not backends.current():
+            with backends.using(backend):  # a graph may cross from one backend to another
+                return self.pull(node, g, recording)
         xp: Any = backend.xp
         if isinstance(g, tuple):
             g = _without_gaps(g, y, backend, recording)
         if recording:
             xp = namespace()
             inputs = [
-                x if x is None or type(x) in SCALARS else attach(x, backend, parent)
-                for x, parent in zip(inputs, node.parents, strict=True)
+                x if x is None or type(x) in SCALARS else _operand(x, backend, parent, kind)
+                for x, parent, kind in zip(inputs, node.parents, kinds, strict=True)
             ]
             y = y if y is None or isinstance(y, list) else attach(y, backend, node)
             kinds = [
@@ -175,6 +187,15 @@ class Primitive(Operation[P]):
             None if parent is None else fit(xp, part, shapes[i], kinds[i])
             for i, (parent, part) in enumerate(zip(node.parents, parts, strict=True))
         ]
+
+
+def _operand(x: Array, backend: Backend, parent: Edge, kind: Any) -> Tensor:
+    """The Tensor of a saved operand, behind its cast if it was brought to another dtype."""
+    if parent is None or x.dtype == kind:
+        return attach(x, backend, parent)
+    own = attach(backend.xp.astype(x, kind), backend, parent)
+    cast: Tensor = namespace().astype(own, dtypes.BY_NAME[backend.dtype_names[x.dtype]])
+    return cast
 
 
 def compress(vjps: dict[int, "Vjp"], mask: tuple[bool, ...]) -> list["Vjp"]:
@@ -271,8 +292,8 @@ def primitive(
     from which on all are brought to one dtype (None: none). ``no_gradient``: why there is no vjp.
 
     Its vjps follow: ``@name.vjp`` for the first operand (for all, of a variadic primitive) or
-    ``@name.vjp(i)`` for operand i, a function ``(xp, g, ...)`` whose further parameters name what it
-    needs: operands, ``y`` for the result, ``x_shape`` for the shape of the operand ``x``, static
+    ``@name.vjp(i)`` for operand i, a function ``(xp, g, ...)`` whose further parameters name what
+    it needs: operands, ``y`` for the result, ``x_shape`` for the shape of the operand ``x``, static
     parameters. Only what is named is kept alive.
     """
     if fn is None:

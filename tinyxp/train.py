@@ -24,7 +24,7 @@ class Run:
 
     @classmethod
     def create(cls, folder: str | Path, config: dict[str, Any]) -> "Run":
-        """Make the folder and write the configuration. Raises DataError if it exists or can't be."""
+        """Make the folder and write the configuration. DataError if it exists or cannot be."""
         run = cls(folder)
         try:
             run.folder.mkdir(parents=True)
@@ -40,7 +40,9 @@ class Run:
         try:
             return dict(json.loads((self.folder / "config.json").read_text(encoding="utf-8")))
         except OSError as error:
-            raise DataError(f"{self.folder} is not the folder of a run: {error.strerror}") from error
+            raise DataError(
+                f"{self.folder} is not the folder of a run: {error.strerror}"
+            ) from error
         except ValueError as error:
             raise DataError(f"{self.folder / 'config.json'} is damaged: {error}") from error
 

@@ -144,6 +144,7 @@ def prepared(mask, query, key):
             f"an attention mask is boolean or floating, got {mask.dtype!r}; for 0 and 1: mask == 1"
         )
     scores = (*broadcast_shapes(query.shape[:-2], key.shape[:-2]), query.shape[-2], key.shape[-2])
-    if len(mask.shape) > len(scores) or broadcast_shapes(mask.shape, scores) != scores:
+    pairs = zip(reversed(mask.shape), reversed(scores), strict=False)
+    if mask.ndim > len(scores) or not all(m in (1, n) for m, n in pairs):
         raise ShapeError(f"an attention mask must broadcast to {scores}, got {mask.shape}")
     return mask if mask.dtype.kind == "bool" else astype(mask, query.dtype, copy=False)

@@ -143,7 +143,7 @@ class LayerNorm(Module):
 
     def extra_repr(self) -> str:
         affine = f"elementwise_affine={self.elementwise_affine}"
-        return f"{self.normalized_shape}, eps={self.eps}, {affine}"
+        return f"{self.normalized_shape}, eps={self.eps}, {affine}, bias={self.bias is not None}"
 
 
 class Dropout(Module):

@@ -249,8 +249,8 @@ def _(rng):
 def atan2(xp, x1, x2, /):
     """y = the angle of the point (x₂, x₁), in radians, from -π to π.
 
-    >>> tx.atan2(tx.asarray([1.0]), tx.asarray([1.0]))
-    tensor([0.7853982])
+    >>> tx.atan2(tx.asarray([0.0]), tx.asarray([-1.0]))
+    tensor([3.1415927])
     """
     return xp.atan2(x1, x2)
 

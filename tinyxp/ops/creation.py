@@ -6,6 +6,7 @@ from tinyxp import backends, dtypes
 from tinyxp.backends.errors import DTypeError
 from tinyxp.core import Tensor, raw, to_array, wrap
 from tinyxp.graph import Node, edge_of, is_grad_enabled
+from tinyxp.operation import expect_tensors, explained
 from tinyxp.primitive import primitive
 
 
@@ -60,6 +61,7 @@ def astype(x, dtype, /, *, copy=True):
     >>> tx.astype(tx.asarray([1.9, -1.9]), tx.int64)
     tensor([ 1, -1])
     """
+    expect_tensors("astype", x)
     target = dtypes.as_dtype(dtype)
     if target is x.dtype:
         return clone(x) if copy else x
@@ -144,20 +146,25 @@ def _new(name, *args, dtype, device, default=dtypes.DEFAULT_FLOAT, **options):
     """A tensor from the creation function ``name`` of the backend in use."""
     backend = backends.current()
     dtype = raw(dtypes.as_dtype(dtype or default), backend)
-    array = getattr(backend.xp, name)(*args, dtype=dtype, **options)
+    with explained(name, *args):
+        array = getattr(backend.xp, name)(*args, dtype=dtype, **options)
     return wrap(array if device is None else backend.to_device(array, device), backend)
 
 
 def _like(x, value, dtype, device):
+    expect_tensors("full_like", x)
     dtype = x.data.dtype if dtype is None else raw(dtypes.as_dtype(dtype), x.backend)
-    array = x.backend.xp.full_like(x.data, value, dtype=dtype)
+    with explained("full_like", x.shape, value):
+        array = x.backend.xp.full_like(x.data, value, dtype=dtype)
     return wrap(array if device is None else x.backend.to_device(array, device), x.backend)
 
 
 def _default_for(*numbers):
     if any(isinstance(n, complex) for n in numbers):
         return dtypes.DEFAULT_COMPLEX
-    return dtypes.DEFAULT_FLOAT if any(isinstance(n, float) for n in numbers) else dtypes.DEFAULT_INT
+    return (
+        dtypes.DEFAULT_FLOAT if any(isinstance(n, float) for n in numbers) else dtypes.DEFAULT_INT
+    )
 
 
 def zeros(shape, *, dtype=None, device=None):
@@ -254,7 +261,8 @@ def linspace(start, stop, /, num, *, dtype=None, device=None, endpoint=True):
     tensor([0. , 0.5, 1. ])
     """
     # computed once, by NumPy in float64, so that every backend gets the same bits
-    values = np.linspace(start, stop, num, endpoint=endpoint)
+    with explained("linspace", start, stop, num):
+        values = np.linspace(start, stop, num, endpoint=endpoint)
     return asarray(values, dtype=dtype or dtypes.DEFAULT_FLOAT, device=device)
 
 
@@ -277,4 +285,6 @@ def from_dlpack(x, /, *, device=None, copy=None):
     """
     if backends.of(x) is not None:
         return asarray(x, device=device, copy=bool(copy))
-    return asarray(backends.current().xp.from_dlpack(x), device=device, copy=bool(copy))
+    with explained("from_dlpack", type(x)):
+        array = backends.current().xp.from_dlpack(x)
+    return asarray(array, device=device, copy=bool(copy))

@@ -10,7 +10,7 @@ from tinyxp.primitive import primitive
 
 
 def _unless_idle(xp, g, d):
-    """``d``, but 1 where it cannot divide and ``g`` is 0: 0/0 is a gradient that nobody asked for."""
+    """``d``, but 1 where it cannot divide and ``g`` is 0: a gradient that nobody asked for."""
     return xp.where((g == 0) & ~(xp.abs(d) > 0), 1.0, d)
 
 

@@ -11,8 +11,10 @@ import operator
 from tinyxp import backends, dtypes
 from tinyxp.backends.errors import DTypeError, IndexingError, ShapeError
 from tinyxp.core import Tensor
+from tinyxp.operation import expect_tensors
 from tinyxp.ops.arithmetic import where
-from tinyxp.ops.creation import arange, asarray, astype
+from tinyxp.ops.creation import arange, asarray, astype, move
+from tinyxp.ops.searching import argsort, nonzero, searchsorted
 from tinyxp.ops.shaping import (
     broadcast_arrays,
     broadcast_shapes,
@@ -25,7 +27,6 @@ from tinyxp.ops.shaping import (
     reshape,
     squeeze,
 )
-from tinyxp.ops.searching import argsort, nonzero, searchsorted
 from tinyxp.primitive import primitive
 
 
@@ -91,7 +92,7 @@ def _take_rows(xp, x, indices, /):
 @_take_rows.vjp(0)
 def _(xp, g, indices, x_shape):
     zeros = xp.zeros(x_shape, dtype=g.dtype, device=g.device)
-    return index_add.on(xp, zeros, indices, g)
+    return _index_add.on(xp, zeros, indices, g)
 
 
 @_take_rows.example
@@ -100,28 +101,21 @@ def _(rng):
 
 
 @primitive(promote=None)
-def index_add(xp, x, indices, values, /):
-    """A copy of x with ``values[i]`` added to row ``indices[i]``; indices may repeat.
-
-    Shapes: x (n, ...), indices (k), values (k, ...).
-
-    >>> tx.index_add(tx.zeros(3), tx.asarray([0, 2, 2]), tx.ones(3))
-    tensor([1., 0., 2.])
-    """
+def _index_add(xp, x, indices, values, /):
     return xp.index_add(x, indices, values)
 
 
-@index_add.vjp(0)
+@_index_add.vjp(0)
 def _(xp, g):
     return g
 
 
-@index_add.vjp(2)
+@_index_add.vjp(2)
 def _(xp, g, indices):
     return xp.take(g, indices, axis=0)
 
 
-@index_add.example
+@_index_add.example
 def _(rng):
     return rng.normal(size=(3, 2)), rng.integers(0, 3, size=(5,)), rng.normal(size=(5, 2))
 
@@ -141,6 +135,24 @@ def _checked(indices, length, axis):
     return where(indices < 0, indices + length, indices) if low < 0 else indices
 
 
+def index_add(x, indices, values, /):
+    """A copy of x with ``values[i]`` added to row ``indices[i]``; indices may repeat.
+
+    Shapes: x (n, ...), indices (k), values (k, ...). Raises IndexingError for an index out of
+    bounds, ShapeError where the shapes do not fit.
+
+    >>> tx.index_add(tx.zeros(3), tx.asarray([0, 2, 2]), tx.ones(3))
+    tensor([1., 0., 2.])
+    """
+    expect_tensors("index_add", x, indices, values)
+    if indices.ndim != 1 or x.ndim == 0 or values.shape != (*indices.shape, *x.shape[1:]):
+        raise ShapeError(
+            f"index_add expects x (n, ...), indices (k), values (k, ...), "
+            f"got {x.shape}, {indices.shape}, {values.shape}"
+        )
+    return _index_add(x, _checked(indices, x.shape[0], 0), astype(values, x.dtype, copy=False))
+
+
 def take(x, indices, /, *, axis=None):
     """The slices of x at ``indices`` along ``axis``: axis -> the shape of ``indices``.
 
@@ -149,6 +161,7 @@ def take(x, indices, /, *, axis=None):
     >>> tx.take(tx.asarray([10.0, 20.0, 30.0]), tx.asarray([2, 0, 2]))
     tensor([30., 10., 30.])
     """
+    expect_tensors("take", x, indices)
     if axis is None and x.ndim != 1:
         raise ShapeError(f"take needs an axis for a tensor with {x.ndim} axes")
     (axis,) = normalize_axes(axis or 0, x.ndim)
@@ -168,6 +181,7 @@ def take_along_axis(x, indices, /, *, axis=-1):
     tensor([[2.],
             [3.]])
     """
+    expect_tensors("take_along_axis", x, indices)
     (axis,) = normalize_axes(axis, x.ndim)
     if indices.ndim != x.ndim:
         raise ShapeError(f"take_along_axis expects {x.ndim} axes in indices, got {indices.ndim}")
@@ -179,7 +193,7 @@ def take_along_axis(x, indices, /, *, axis=-1):
 
 
 def _like_index(index, x):
-    return index.to(x.backend.name).to(x.device)
+    return move(index, x.backend, x.device)
 
 
 def getitem(x, key):
@@ -217,8 +231,8 @@ def getitem(x, key):
 
 
 def _parse(x, key):
-    """A key as: a key of integers and slices (None for all of x), new axes, axes to flip, {axis: index
-    tensor}, and whether the index tensors stood side by side."""
+    """A key as: a key of integers and slices (None for all of x), new axes, axes to flip, a dict
+    {axis: index tensor}, and whether the index tensors stood side by side."""
     items = list(key) if isinstance(key, tuple) else [key]
     items = [_index_tensor(item, x) for item in items]
     used = sum(_axes_of(item) for item in items)
@@ -226,17 +240,19 @@ def _parse(x, key):
     if used > x.ndim or len(dots) > 1:
         raise IndexingError(f"too many indices or ellipses in {key!r} for shape {x.shape}")
     at = dots[0] if dots else len(items)
-    items[at : at + len(dots)] = [slice(None)] * (x.ndim - used)
+    items[at + len(dots) : at + len(dots)] = [slice(None)] * (x.ndim - used)
     fancy = any(isinstance(item, Tensor) for item in items)
     basic, new, flips, advanced, spots = [], [], [], {}, []
     axis = out = 0  # in x, and in the result before index tensors are applied
     for spot, item in enumerate(items):
+        if item is Ellipsis:
+            continue  # left in its place: it parts index tensors even where it stands for no axis
         if item is None:
             new.append(out)
             out += 1
         elif isinstance(item, slice):
             basic.append(_forward(item, x.shape[axis]))
-            if item.step is not None and item.step < 0:
+            if item.step is not None and operator.index(item.step) < 0:
                 flips.append(out)
             axis, out = axis + 1, out + 1
         elif isinstance(item, Tensor):
@@ -272,7 +288,9 @@ def _index_tensor(item, x):
     if isinstance(item, (list, bool)) or backends.of(item) is not None:
         if getattr(item, "ndim", 1) == 0 and not isinstance(item, bool):
             return operator.index(item)
-        found = asarray(item, dtype=dtypes.int64 if item == [] else None)  # noqa: PLC1901
+        found = asarray(item)
+        if isinstance(item, list) and found.size == 0:
+            found = astype(found, dtypes.int64)  # an empty list holds no floats
         return _like_index(found, x)
     try:
         return operator.index(item)
@@ -301,11 +319,20 @@ def _from_mask(item, shape, axis):
 
 
 def _forward(item, length):
-    """A slice with the same elements and a positive step (some libraries have no other)."""
-    if item.step is None or item.step > 0:
-        return item
-    picked = range(*item.indices(length))
-    return slice(picked[-1], picked[0] + 1, -picked.step) if picked else slice(0, 0, 1)
+    """A slice with the same elements, inside the axis and with a positive step, as all libraries
+    take it."""
+    try:
+        picked = range(*item.indices(length))
+    except TypeError as error:
+        raise DTypeError(f"a slice is made of integers, got {item}") from error
+    except ValueError as error:
+        raise IndexingError(f"the step of a slice cannot be zero, got {item}") from error
+    if picked == range(length):
+        return slice(None)
+    if not picked:
+        return slice(0, 0, 1)
+    picked = picked if picked.step > 0 else picked[::-1]
+    return slice(picked[0], picked[-1] + 1, picked.step)
 
 
 def setitem(x, key, value):
@@ -317,12 +344,12 @@ def setitem(x, key, value):
     tensor([0., 1., 1., 0.])
     """
     value = value if isinstance(value, Tensor) else _like_index(asarray(value), x)
-    if not dtypes.can_cast(value.dtype, x.dtype) and dtypes.promote(value.dtype, x.dtype).kind != x.dtype.kind:
+    if dtypes.RANK[value.dtype.kind] > dtypes.RANK[x.dtype.kind]:
         raise DTypeError(f"cannot put {value.dtype!r} into a tensor of {x.dtype!r}; cast it first")
     value = astype(value, x.dtype, copy=False)
     basic, new, flips, advanced, _ = _parse(x, key)
     if not advanced:
-        if new or flips:
+        if value.ndim:  # a number goes anywhere
             value = _into(value, getitem(x, key).shape)
             value = flip(value, axis=flips) if flips else value
             value = squeeze(value, axis=new) if new else value
@@ -330,8 +357,8 @@ def setitem(x, key, value):
     places = reshape(_like_index(arange(x.size), x), x.shape)[key]
     values = reshape(_into(value, places.shape), (-1,))
     places, rows = reshape(places, (-1,)), _like_index(arange(x.size), x)
-    if places.size == 0:
-        return x
+    if places.size == 0:  # nothing changes, but the graph goes on
+        return reshape(_replace(reshape(x, (-1,)), values, (slice(0, 0),)), x.shape)
     # the last of equal places is the last in a stable order: found by search, without a scatter
     order = argsort(places, stable=True)
     ranked = take(places, order)
@@ -344,6 +371,9 @@ def setitem(x, key, value):
 
 def _into(value, shape):
     """``value`` broadcast to the shape of the place it goes to; it may not be larger."""
+    extra = value.ndim - len(shape)
+    if extra > 0 and value.shape[:extra] == (1,) * extra:
+        value = reshape(value, value.shape[extra:])
     if broadcast_shapes(value.shape, shape) != shape:
         raise ShapeError(f"a value of shape {value.shape} does not fit into a place of {shape}")
     return broadcast_to(value, shape)

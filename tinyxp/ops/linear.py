@@ -4,6 +4,7 @@ import math
 
 from tinyxp.backends.errors import ArgumentError, ShapeError
 from tinyxp.composite import composite
+from tinyxp.operation import expect_tensors
 from tinyxp.ops.reductions import sum
 from tinyxp.ops.shaping import (
     broadcast_shapes,
@@ -34,6 +35,9 @@ def matmul(xp, x1, x2, /):
             "second-to-last of the second"
         )
     return xp.matmul(x1, x2)
+
+
+matmul.op.broadcasts = False  # not its last two axes: an error must not speak of them so
 
 
 @matmul.vjp(0)
@@ -158,13 +162,16 @@ def einsum(subscripts, /, *operands):
     >>> tx.einsum("bij,bjk->bik", tx.ones((5, 2, 3)), tx.ones((5, 3, 4))).shape
     (5, 2, 4)
     """
+    expect_tensors("einsum", *operands)
     terms, result = _parse(subscripts, operands)
-    lengths: dict[str, int] = {}
+    lengths = {}
     for term, x in zip(terms, operands, strict=True):
         for letter, n in zip(term, x.shape, strict=True):
             if lengths.setdefault(letter, n) != n:
                 if 1 not in (n, lengths[letter]) or not letter.isdigit():
-                    raise ShapeError(f"einsum {subscripts!r}: {letter!r} is {lengths[letter]} and {n}")
+                    raise ShapeError(
+                        f"einsum {subscripts!r}: {letter!r} is {lengths[letter]} and {n}"
+                    )
                 lengths[letter] = max(n, lengths[letter])
     todo = [_diagonal(term, x) for term, x in zip(terms, operands, strict=True)]
     term, x = todo.pop(0)
@@ -179,11 +186,13 @@ def einsum(subscripts, /, *operands):
 
 
 def _parse(subscripts, operands):
-    """The letters of every operand and of the result; '...' becomes digits, counted from the right."""
+    """The letters of all operands and of the result; '...' becomes digits, from the right."""
     left, arrow, right = subscripts.replace(" ", "").partition("->")
     terms = left.split(",")
     if len(terms) != len(operands):
-        raise ArgumentError(f"einsum {subscripts!r} names {len(terms)} operands, got {len(operands)}")
+        raise ArgumentError(
+            f"einsum {subscripts!r} names {len(terms)} operands, got {len(operands)}"
+        )
     spread, found = [], 0
     for term, x in zip(terms, operands, strict=True):
         hidden = x.ndim - len(term.replace("...", ""))
@@ -221,9 +230,11 @@ def _diagonal(term, x):
 
 
 def _contract(a, x, b, y, later):
-    """Two operands joined by one product of matrices, summed over letters that nobody needs later."""
+    """Two operands joined by one product of matrices, summed over letters not needed later."""
     for own, other in ((a, b), (b, a)):
-        gone = tuple(i for i, letter in enumerate(own) if letter not in later and letter not in other)
+        gone = tuple(
+            i for i, letter in enumerate(own) if letter not in later and letter not in other
+        )
         if gone and own is a:
             x, a = sum(x, axis=gone), [letter for letter in a if letter in later or letter in b]
         elif gone:
@@ -244,4 +255,3 @@ def _contract(a, x, b, y, later):
     y3 = reshape(y, (*y.shape[:k], size, math.prod(y.shape[k + n :])))
     z = reshape(matmul(x3, y3), (*leading, *x.shape[k : k + m], *y.shape[k + n :]))
     return batch + left + right, z
-

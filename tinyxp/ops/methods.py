@@ -115,7 +115,10 @@ METHODS = {
     "flatten": lambda self: shaping.reshape(self, (math.prod(self.shape),)),
 }
 for _module, _names in (
-    (reductions, ("all", "any", "argmax", "argmin", "max", "mean", "min", "prod", "std", "sum", "var")),
+    (
+        reductions,
+        ("all", "any", "argmax", "argmin", "max", "mean", "min", "prod", "std", "sum", "var"),
+    ),
     (exponential, ("exp", "log", "sqrt", "square")),
     (trigonometric, ("cos", "sin", "tanh")),
     (rounding, ("abs", "round", "sign")),

@@ -68,7 +68,7 @@ def sign(xp, x, /):
     """y = -1, 0 or 1. Its derivative is 0 wherever it has one.
 
     >>> tx.sign(tx.asarray([-1.7, 1.7]))
-    tensor([-1., 1.])
+    tensor([-1.,  1.])
     """
     return xp.sign(x)
 
@@ -88,7 +88,7 @@ def ceil(xp, x, /):
     """y = ⌈x⌉. Its derivative is 0 wherever it has one.
 
     >>> tx.ceil(tx.asarray([-1.7, 1.7]))
-    tensor([-1., 2.])
+    tensor([-1.,  2.])
     """
     return xp.ceil(x)
 
@@ -108,7 +108,7 @@ def floor(xp, x, /):
     """y = ⌊x⌋. Its derivative is 0 wherever it has one.
 
     >>> tx.floor(tx.asarray([-1.7, 1.7]))
-    tensor([-2., 1.])
+    tensor([-2.,  1.])
     """
     return xp.floor(x)
 
@@ -128,7 +128,7 @@ def round(xp, x, /):
     """y = the nearest whole number, halves to even. Its derivative is 0 wherever it has one.
 
     >>> tx.round(tx.asarray([-1.7, 1.7]))
-    tensor([-2., 2.])
+    tensor([-2.,  2.])
     """
     return xp.round(x)
 
@@ -148,7 +148,7 @@ def trunc(xp, x, /):
     """y = x without its fraction. Its derivative is 0 wherever it has one.
 
     >>> tx.trunc(tx.asarray([-1.7, 1.7]))
-    tensor([-1., 1.])
+    tensor([-1.,  1.])
     """
     return xp.trunc(x)
 

@@ -2,8 +2,9 @@
 
 import math
 
-from tinyxp.backends.errors import ArgumentError, ShapeError
+from tinyxp.backends.errors import ArgumentError, DTypeError, ShapeError
 from tinyxp.composite import composite
+from tinyxp.operation import expect_tensors
 from tinyxp.primitive import primitive
 
 
@@ -14,6 +15,8 @@ def normalize_axes(axis, ndim):
     """
     axes = range(ndim) if axis is None else axis if isinstance(axis, (tuple, list)) else (axis,)
     for i in axes:
+        if not hasattr(i, "__index__"):
+            raise DTypeError(f"an axis is an integer, got {i!r}")
         if not -ndim <= i < ndim:
             raise ShapeError(f"axis {i} does not exist in a tensor with {ndim} axes")
     found = tuple(i % ndim for i in axes)
@@ -140,6 +143,7 @@ def broadcast_arrays(*arrays):
     >>> [a.shape for a in tx.broadcast_arrays(tx.zeros((3, 1)), tx.zeros(4))]
     [(3, 4), (3, 4)]
     """
+    expect_tensors("broadcast_arrays", *arrays)
     shape = broadcast_shapes(*(x.shape for x in arrays))
     return [broadcast_to(x, shape) for x in arrays]
 
@@ -234,6 +238,7 @@ def concat(arrays, /, *, axis=0):
     """
     if not isinstance(arrays, (tuple, list)) or not arrays:
         raise ArgumentError(f"concat expects a list of tensors, got {arrays!r}")
+    expect_tensors("concat", *arrays)
     if axis is None:
         arrays, axis = [reshape(x, (-1,)) for x in arrays], 0
     return _concat(*arrays, axis=axis)
@@ -246,6 +251,7 @@ def stack(arrays, /, *, axis=0):
     tensor([[1, 3],
             [2, 4]])
     """
+    expect_tensors("stack", *arrays)
     if len({x.shape for x in arrays}) > 1:
         raise ShapeError(f"stack expects one shape, got {', '.join(str(x.shape) for x in arrays)}")
     return concat([expand_dims(x, axis=axis) for x in arrays], axis=axis)

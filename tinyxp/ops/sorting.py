@@ -2,6 +2,7 @@
 
 from tinyxp.backends.errors import ArgumentError
 from tinyxp.composite import composite
+from tinyxp.operation import expect_tensors
 from tinyxp.ops.indexing import take_along_axis
 from tinyxp.ops.searching import argsort
 from tinyxp.ops.shaping import normalize_axes
@@ -29,6 +30,7 @@ def topk(x, k, /, *, axis=-1):
     >>> tx.topk(tx.asarray([3.0, 1.0, 2.0]), 2)
     (tensor([3., 2.]), tensor([0, 2]))
     """
+    expect_tensors("topk", x)
     (axis,) = normalize_axes(axis, x.ndim)
     if not 0 <= k <= x.shape[axis]:
         raise ArgumentError(f"topk expects k from 0 to {x.shape[axis]}, got {k}")

@@ -1,0 +1,78 @@
+"""The examples in docstrings run, and every public operation has one."""
+
+import doctest
+import importlib
+import inspect
+import pkgutil
+
+import pytest
+
+import tinyxp as tx
+from tinyxp.backends.errors import BackendError
+from tinyxp.operation import OPS
+
+
+def modules():
+    """Every module of tinyxp that can be imported here, and the reasons for the others."""
+    found, skipped = [tx], {}
+    for info in pkgutil.walk_packages(tx.__path__, "tinyxp."):
+        if info.name.endswith("__main__"):
+            continue  # importing it runs the command line
+        try:
+            found.append(importlib.import_module(info.name))
+        except BackendError as error:  # an optional backend
+            skipped[info.name] = str(error)
+    return found, skipped
+
+
+MODULES, SKIPPED = modules()
+
+
+def examples():
+    """The doctests of everything, each found in the module that defines it.
+
+    Not by DocTestFinder's own search: it takes @primitive's wrappers for another module's.
+    """
+    finder = doctest.DocTestFinder(recurse=False)
+    for module in MODULES:
+        things = {module.__name__: module}
+        for name, thing in vars(module).items():
+            if getattr(thing, "__module__", None) != module.__name__ or not callable(thing):
+                continue
+            things[f"{module.__name__}.{name}"] = thing
+            if inspect.isclass(thing):
+                for attribute, member in vars(thing).items():
+                    member = getattr(member, "__func__", member)
+                    if isinstance(member, property) or inspect.isroutine(member):
+                        things[f"{module.__name__}.{name}.{attribute}"] = member
+        for name, thing in things.items():
+            yield from finder.find(thing, name, module=False, globs={**vars(module), "tx": tx})
+
+
+DOCTESTS = {test.name: test for test in examples() if test.examples}
+
+
+@pytest.mark.parametrize("name", DOCTESTS)
+def test_examples_give_what_they_say(name, tmp_path, monkeypatch):
+    test, said = DOCTESTS[name], []
+    monkeypatch.chdir(tmp_path)
+    test.globs["tmp"] = tmp_path  # where an example may write
+    tx.manual_seed(0)
+    with tx.backend("numpy"):
+        result = doctest.DocTestRunner(verbose=False).run(test, out=said.append)
+    assert result.failed == 0, "".join(said)
+
+
+def test_only_optional_backends_are_left_out():
+    assert all(name.startswith("tinyxp.backends.") for name in SKIPPED), SKIPPED
+
+
+def public_operations():
+    return sorted(
+        name for name in OPS if hasattr(tx, name) and not inspect.ismodule(getattr(tx, name))
+    )
+
+
+@pytest.mark.parametrize("name", public_operations())
+def test_every_public_operation_has_an_example(name):
+    assert ">>> " in (getattr(tx, name).__doc__ or ""), f"tx.{name} has no example in its docstring"

@@ -1,0 +1,182 @@
+"""Errors of the libraries below come out as ours, naming the operation and its operands."""
+
+import re
+
+import numpy as np
+import pytest
+
+import tinyxp as tx
+from tinyxp.backends.errors import (
+    ArgumentError,
+    BackendError,
+    DTypeError,
+    IndexingError,
+    ShapeError,
+    TinyError,
+)
+
+F = np.arange(12.0).reshape(3, 4)
+A34, A23, A5 = (lambda: tx.asarray(F)), (lambda: tx.ones((2, 3))), (lambda: tx.ones(5))
+SHAPES = r"\(3, 4\).*\(5,\)"
+BAD = {  # a call, the error, what its message says
+    "add": (lambda: A34() + A5(), ShapeError, "add.*" + SHAPES),
+    "radd": (lambda: A5() - A34(), ShapeError, r"subtract.*\(5,\).*\(3, 4\)"),
+    "where": (lambda: tx.where(A34() > 0, A34(), A5()), ShapeError, "where.*" + SHAPES),
+    "maximum": (lambda: tx.maximum(A34(), A5()), ShapeError, "maximum.*" + SHAPES),
+    "logaddexp": (
+        lambda: tx.logaddexp(A34(), A5()),
+        ShapeError,
+        "axis -1 is 4 in one and 5 in the other",
+    ),
+    "matmul": (lambda: A34() @ A23(), ShapeError, r"matmul of \(3, 4\) and \(2, 3\)"),
+    "matmul batch": (
+        lambda: tx.ones((2, 3, 4)) @ tx.ones((3, 4, 5)),
+        ShapeError,
+        r"matmul cannot take \(2, 3, 4\) float32, \(3, 4, 5\) float32 .*(?!axis -1)",
+    ),
+    "matmul number": (lambda: tx.matmul(A34(), 2.0), (DTypeError, ShapeError), "matmul"),
+    "matmul scalar": (lambda: A34() @ tx.asarray(2.0), ShapeError, r"matmul.*\(3, 4\) and \(\)"),
+    "reshape": (
+        lambda: tx.reshape(A34(), (5, 2)),
+        ShapeError,
+        r"12 elements, \(3, 4\), into \(5, 2\)",
+    ),
+    "reshape -1": (lambda: tx.reshape(A34(), (5, -1)), ShapeError, r"\(3, 4\), into \(5, -1\)"),
+    "reshape -1 -1": (lambda: A34().reshape(-1, -1), ShapeError, r"into \(-1, -1\)"),
+    "reshape word": (lambda: tx.reshape(A34(), "ab"), DTypeError, "reshape"),
+    "sum axis": (lambda: tx.sum(A34(), axis=2), ShapeError, r"sum.*\(3, 4\)"),
+    "sum axis -3": (lambda: tx.sum(A34(), axis=-3), ShapeError, r"sum.*\(3, 4\)"),
+    "sum axes": (lambda: tx.sum(A34(), axis=(0, 0)), ShapeError, r"sum.*\(3, 4\)"),
+    "sum word": (lambda: tx.sum(A34(), axis="a"), DTypeError, r"sum.*\(3, 4\)"),
+    "sum text": (lambda: tx.sum("abc"), DTypeError, "sum expects Tensors, got str; use tx.asarray"),
+    "mean axis": (lambda: tx.mean(A34(), axis=2), ShapeError, r"\(3, 4\)"),
+    "mean text": (lambda: tx.mean("abc"), DTypeError, "mean expects Tensors, got str"),
+    "max axis": (lambda: tx.max(A34(), axis=5), ShapeError, r"max.*\(3, 4\)"),
+    "max empty": (lambda: tx.max(tx.zeros(0)), ShapeError, r"max.*\(0,\)"),
+    "argmax axis": (lambda: tx.argmax(A34(), axis=5), ShapeError, "argmax"),
+    "argsort axis": (lambda: tx.argsort(A34(), axis=5), ShapeError, "argsort"),
+    "sort axis": (lambda: tx.sort(A34(), axis=5), ShapeError, r"\(3, 4\)"),
+    "flip axis": (lambda: tx.flip(A34(), axis=5), ShapeError, "flip"),
+    "roll axis": (lambda: tx.roll(A34(), 1, axis=5), ShapeError, "roll"),
+    "cumulative_sum": (lambda: tx.cumulative_sum(A34()), ShapeError, "one axis only, got 2"),
+    "squeeze": (
+        lambda: tx.squeeze(A34(), 0),
+        ShapeError,
+        r"length 1 at axis 0, got shape \(3, 4\)",
+    ),
+    "expand_dims": (lambda: tx.expand_dims(A34(), axis=5), ShapeError, "axis 5 does not exist"),
+    "permute_dims": (lambda: tx.permute_dims(A34(), (0, 0)), ShapeError, "axes must differ"),
+    "permute word": (
+        lambda: tx.permute_dims(A34(), ("a", "b")),
+        DTypeError,
+        "an axis is an integer, got 'a'",
+    ),
+    "moveaxis": (lambda: tx.moveaxis(A34(), (0, 1), 0), ShapeError, "as many places as axes"),
+    "broadcast_to": (lambda: tx.broadcast_to(A34(), (2, 4)), ShapeError, r"broadcast_to.*\(3, 4\)"),
+    "concat": (lambda: tx.concat([A34(), A23()]), ShapeError, r"concat.*\(3, 4\).*\(2, 3\)"),
+    "concat axes": (lambda: tx.concat([A34(), A5()]), ShapeError, "concat.*" + SHAPES),
+    "concat nothing": (lambda: tx.concat([]), ArgumentError, "concat expects a list of tensors"),
+    "concat numbers": (
+        lambda: tx.concat([1.0, 2.0]),
+        DTypeError,
+        "concat expects Tensors, got float",
+    ),
+    "stack": (lambda: tx.stack([A34(), A5()]), ShapeError, "stack.*" + SHAPES),
+    "stack numbers": (lambda: tx.stack([1, 2]), DTypeError, "stack expects Tensors, got int"),
+    "tile": (lambda: tx.tile(A34(), 2), DTypeError, r"tile.*\(3, 4\)"),
+    "unstack": (lambda: tx.unstack(A34(), axis=2), ShapeError, "axis 2 does not exist"),
+    "pad": (lambda: tx.pad(A34(), ((1, 1),)), ShapeError, "a pair for each of 2 axes"),
+    "pad mode": (lambda: tx.pad(A34(), 1, "reflect"), ArgumentError, "'constant', got 'reflect'"),
+    "outer": (lambda: tx.outer(A34(), A5()), ShapeError, "outer.*" + SHAPES),
+    "tensordot": (lambda: tx.tensordot(A34(), A5(), axes=1), ShapeError, "tensordot.*" + SHAPES),
+    "einsum": (lambda: tx.einsum("ij,j->i", A34(), A5()), ShapeError, "'j' is 4 and 5"),
+    "einsum letters": (lambda: tx.einsum("ij->k", A34()), ArgumentError, "invents a letter"),
+    "einsum number": (lambda: tx.einsum("i,i->", A5()), ArgumentError, "names 2 operands, got 1"),
+    "einsum axes": (
+        lambda: tx.einsum("ijk->k", A34()),
+        ShapeError,
+        r"does not fit the shape \(3, 4\)",
+    ),
+    "take": (lambda: tx.take(A34(), [0], axis=0), DTypeError, "take expects Tensors, got list"),
+    "take axis": (
+        lambda: tx.take(A34(), tx.asarray([0]), axis=2),
+        ShapeError,
+        "axis 2 does not exist",
+    ),
+    "take place": (
+        lambda: tx.take(A5(), tx.asarray([5])),
+        IndexingError,
+        "index 5 is out of bounds",
+    ),
+    "topk": (lambda: tx.topk(A5(), 6), ArgumentError, "k from 0 to 5, got 6"),
+    "None": (lambda: A34() + None, DTypeError, "add expects Tensors, got NoneType; use tx.asarray"),
+    "text": (lambda: A34() * "a", DTypeError, "multiply expects Tensors, got str; use tx.asarray"),
+    "list": (
+        lambda: A34() * [1, 2, 3, 4],
+        DTypeError,
+        "multiply expects Tensors, got list; use tx.asarray",
+    ),
+    "numbers": (lambda: tx.add(1.0, 2.0), DTypeError, "at least one Tensor, got float, float"),
+    "float16": (lambda: tx.sin(np.ones(3, np.float16)), DTypeError, "unknown dtype"),
+    "float & float": (lambda: A34() & A34(), DTypeError, r"bitwise_and.*\(3, 4\) float64"),
+    "bool - bool": (lambda: (A34() > 0) - (A34() > 0), TinyError, r"subtract.*\(3, 4\) bool"),
+    "-bool": (lambda: -(A34() > 0), TinyError, r"negative.*\(3, 4\) bool"),
+    "uint64 + int64": (
+        lambda: tx.ones(1, dtype=tx.uint64) + tx.ones(1, dtype=tx.int64),
+        DTypeError,
+        "no common integer dtype",
+    ),
+    "dtype": (
+        lambda: tx.zeros(2, dtype="float8"),
+        DTypeError,
+        "unknown dtype 'float8'; choose one of bool",
+    ),
+    "zeros": (lambda: tx.zeros("a"), DTypeError, "zeros cannot take 'a'"),
+    "zeros -1": (lambda: tx.zeros(-1), ShapeError, "zeros cannot take -1"),
+    "full": (lambda: tx.full(2, "a"), TinyError, "full cannot take 2, 'a'"),
+    "eye": (lambda: tx.eye("a"), DTypeError, "eye cannot take 'a'"),
+    "arange": (lambda: tx.arange("a"), TinyError, "arange cannot take"),
+    "arange step": (lambda: tx.arange(0, 3, 0), TinyError, "arange cannot take 0, 3, 0"),
+    "linspace": (lambda: tx.linspace(0, 1, -1), ShapeError, "linspace cannot take 0, 1, -1"),
+    "asarray text": (lambda: tx.asarray("abc"), DTypeError, "expected numbers, nested lists"),
+    "asarray None": (lambda: tx.asarray(None), DTypeError, "got NoneType"),
+    "asarray ragged": (
+        lambda: tx.asarray([[1, 2], [3]]),
+        ShapeError,
+        "nested lists must all have the same length",
+    ),
+    "asarray tensors": (lambda: tx.asarray([A5(), A5()]), DTypeError, "join them with tx.stack"),
+    "astype": (lambda: tx.astype([1.0], tx.int64), DTypeError, "astype expects Tensors, got list"),
+    "T": (lambda: A5().T, ShapeError, r"T expects two axes, got shape \(5,\)"),
+    "mT": (lambda: A5().mT, ShapeError, "matrix_transpose expects two axes"),
+    "len": (lambda: len(tx.asarray(1.0)), DTypeError, r"len\(\) of a tensor without axes"),
+    "keyword": (
+        lambda: tx.mean(A5(), dim=0),
+        DTypeError,
+        "mean.*unexpected keyword argument 'dim'",
+    ),
+    "keyword sum": (
+        lambda: tx.sum(A5(), dim=0),
+        DTypeError,
+        "sum.*unexpected keyword argument 'dim'",
+    ),
+    "compare": (lambda: A34() == A5(), ShapeError, "equal.*" + SHAPES),
+    "device": (lambda: tx.ones(2).to("nowhere"), BackendError, "got 'nowhere'|no device 'nowhere'"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_errors_of_the_library_come_out_as_ours(name, backend):
+    bad, kind, text = BAD[name]
+    with pytest.raises(TinyError) as caught:
+        bad()
+    assert isinstance(caught.value, kind), repr(caught.value)
+    assert re.search(text, str(caught.value)), str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_warning_of_the_library_is_not_called_an_error_of_ours():
+    with pytest.warns(RuntimeWarning, match="divide by zero"):
+        assert tx.log(tx.asarray([0.0])).tolist() == [-np.inf]
+    with pytest.raises(RuntimeWarning, match="divide by zero"):
+        tx.log(tx.asarray([0.0]))

@@ -1,0 +1,397 @@
+"""Every operation of the registry against PyTorch: value, gradient and second derivative."""
+
+import numpy as np
+import pytest
+
+import tinyxp as tx
+from tests.registry import call, differentiable, example, tensors
+from tinyxp.operation import OPS
+from tinyxp.primitive import Primitive
+
+torch = pytest.importorskip("torch", reason="PyTorch is the reference: pip install 'tinyxp[torch]'")
+F = torch.nn.functional
+
+NO_REFERENCE: dict[str, str] = {}  # operation: why PyTorch cannot be asked
+
+
+def pad(x, pad_width, constant_values=0):
+    flat = [n for pair in reversed(pad_width) for n in pair]  # PyTorch counts from the last axis
+    return F.pad(x, flat, value=constant_values)
+
+
+def index(key):
+    return tuple(key) if isinstance(key, (list, tuple)) else key
+
+
+def replace(x, values, key):
+    y = x.clone()
+    y[index(key)] = values
+    return y
+
+
+def unslice(g, shape, key):
+    return replace(torch.zeros(shape, dtype=g.dtype), g, key)
+
+
+def over_axes(fold):
+    """A function of one axis as one over several: ``fold`` is applied to the last one first."""
+
+    def reduce(x, axis=None, keepdims=False):
+        axes = range(x.ndim) if axis is None else axis if isinstance(axis, tuple) else (axis,)
+        for i in sorted((i % x.ndim for i in axes), reverse=True):
+            x = fold(x, i, keepdims)
+        return x
+
+    return reduce
+
+
+def scan(name, first):
+    def run(x, axis=None, include_initial=False):
+        y = getattr(torch, name)(x, axis or 0)
+        if not include_initial:
+            return y
+        start = torch.full_like(y.narrow(axis or 0, 0, 1), first)
+        return torch.concat([start, y], axis or 0)
+
+    return run
+
+
+def axes_of(x, axis):
+    return tuple(range(x.ndim)) if axis is None else axis
+
+
+def alike(name):
+    """The function of PyTorch with this name, which takes numbers as tensors only."""
+    f = getattr(torch, name)
+
+    def run(*operands):
+        return f(
+            *(x if torch.is_tensor(x) else torch.asarray(x, dtype=torch.float64) for x in operands)
+        )
+
+    return run
+
+
+REFERENCE = {
+    name: getattr(torch, name)
+    for name in [
+        "abs",
+        "acos",
+        "acosh",
+        "add",
+        "asin",
+        "asinh",
+        "atan",
+        "atan2",
+        "atanh",
+        "bitwise_and",
+        "bitwise_left_shift",
+        "bitwise_or",
+        "bitwise_right_shift",
+        "bitwise_xor",
+        "ceil",
+        "clone",
+        "copysign",
+        "cos",
+        "cosh",
+        "divide",
+        "erf",
+        "exp",
+        "expm1",
+        "floor",
+        "hypot",
+        "index_add",
+        "isfinite",
+        "isinf",
+        "isnan",
+        "log",
+        "log10",
+        "log1p",
+        "log2",
+        "logaddexp",
+        "logical_and",
+        "logical_not",
+        "logical_or",
+        "logical_xor",
+        "matmul",
+        "maximum",
+        "minimum",
+        "moveaxis",
+        "multiply",
+        "negative",
+        "nextafter",
+        "positive",
+        "reciprocal",
+        "remainder",
+        "reshape",
+        "round",
+        "searchsorted",
+        "sign",
+        "signbit",
+        "sin",
+        "sinh",
+        "sqrt",
+        "square",
+        "squeeze",
+        "subtract",
+        "tan",
+        "tanh",
+        "tile",
+        "trunc",
+        "where",
+    ]
+}
+REFERENCE |= {
+    "all": lambda x, axis=None, keepdims=False: torch.all(x, dim=axis, keepdim=keepdims),
+    "any": lambda x, axis=None, keepdims=False: torch.any(x, dim=axis, keepdim=keepdims),
+    "argmax": lambda x, axis=None, keepdims=False: torch.argmax(x, dim=axis, keepdim=keepdims),
+    "argmin": lambda x, axis=None, keepdims=False: torch.argmin(x, dim=axis, keepdim=keepdims),
+    "argsort": lambda x, axis=-1, descending=False, stable=True: torch.argsort(
+        x, dim=axis, descending=descending, stable=stable
+    ),
+    "astype": lambda x, dtype: x.to(getattr(torch, dtype.name)),
+    "bitwise_invert": torch.bitwise_not,
+    "broadcast_to": lambda x, shape: torch.broadcast_to(x, shape),
+    "clip": lambda x, min=None, max=None: torch.clamp(x, min, max),
+    "concat": lambda *xs, axis=0: torch.concat(xs, dim=axis),
+    "count_nonzero": lambda x, axis=None: torch.count_nonzero(x, dim=axis),
+    "cumulative_prod": scan("cumprod", 1),
+    "cumulative_sum": scan("cumsum", 0),
+    "diff": lambda x, axis=-1, n=1: torch.diff(x, n=n, dim=axis),
+    "equal": torch.eq,
+    "expand_dims": lambda x, axis: x[None, ..., None],  # the example's axes
+    "flip": lambda x, axis=None: torch.flip(x, axes_of(x, axis)),
+    # PyTorch's own has no derivative
+    "floor_divide": lambda x1, x2: torch.floor(x1 / x2),
+    "greater": torch.gt,
+    "greater_equal": torch.ge,
+    "index_add": lambda x, indices, values: x.index_add(0, indices, values),
+    "less": torch.lt,
+    "less_equal": torch.le,
+    "logsumexp": lambda x, axis=None, keepdims=False: torch.logsumexp(
+        x, axes_of(x, axis), keepdims
+    ),
+    "matrix_transpose": lambda x: x.mT,
+    "max": lambda x, axis=None, keepdims=False: torch.amax(x, axes_of(x, axis), keepdims),
+    "mean": lambda x, axis=None, keepdims=False: torch.mean(x, axes_of(x, axis), keepdims),
+    "min": lambda x, axis=None, keepdims=False: torch.amin(x, axes_of(x, axis), keepdims),
+    "nonzero": lambda x: torch.nonzero(x, as_tuple=True),
+    "not_equal": torch.ne,
+    "outer": torch.outer,
+    "pad": pad,
+    "permute_dims": lambda x, axes: torch.permute(x, axes),
+    "pow": alike("pow"),
+    "prod": over_axes(lambda x, i, keep: torch.prod(x, i, keep)),
+    "replace": replace,
+    "roll": lambda x, shift, axis=None: torch.roll(x, shift, axis),
+    "slice": lambda x, key: x[index(key)],
+    "sort": lambda x, axis=-1, descending=False, stable=True: (
+        torch.sort(x, dim=axis, descending=descending, stable=stable).values
+    ),
+    "squeeze": lambda x, axis: torch.squeeze(x, axis),
+    "std": lambda x, axis=None, correction=0, keepdims=False: torch.std(
+        x, axes_of(x, axis), correction=correction, keepdim=keepdims
+    ),
+    "sum": lambda x, axis=None, keepdims=False: torch.sum(x, axes_of(x, axis), keepdims),
+    "take_rows": lambda x, indices: x[indices],
+    "tensordot": lambda x1, x2, axes=2: torch.tensordot(x1, x2, dims=axes),
+    "tril": lambda x, k=0: torch.tril(x, k),
+    "triu": lambda x, k=0: torch.triu(x, k),
+    "unslice": unslice,
+    "unstack": lambda x, axis=0: torch.unbind(x, axis),
+    "var": lambda x, axis=None, correction=0, keepdims=False: torch.var(
+        x, axes_of(x, axis), correction=correction, keepdim=keepdims
+    ),
+    "vecdot": lambda x1, x2, axis=-1: (x1 * x2).sum(axis),
+}
+
+
+def attention_weights(q, k, mask=None, is_causal=False, scale=1.0):
+    scores = scale * q @ k.mT
+    allowed = torch.ones(scores.shape[-2:], dtype=torch.bool)
+    if is_causal:
+        allowed = torch.tril(allowed)
+    if mask is not None and mask.dtype != torch.bool:
+        scores = scores + mask
+    elif mask is not None:
+        allowed = allowed & mask
+    e = torch.where(allowed, torch.exp(scores), 0.0)
+    total = e.sum(-1, keepdim=True)
+    return e / torch.where(total == 0, 1.0, total)  # a query without any key gets zeros
+
+
+def without_reduction(loss):
+    return lambda *args, **static: loss(*args, reduction="none", **static)
+
+
+REFERENCE |= {
+    "attention": lambda q, k, v, mask=None, **static: attention_weights(q, k, mask, **static) @ v,
+    "attention_weights": attention_weights,
+    "gelu": lambda x, approximate="none": F.gelu(x, approximate=approximate),
+    "layer_norm": lambda x, weight=None, bias=None, axes=1, eps=1e-5: F.layer_norm(
+        x, x.shape[-axes:], weight, bias, eps
+    ),
+    "linear": F.linear,
+    "log_softmax": F.log_softmax,
+    "relu": F.relu,
+    "sigmoid": torch.sigmoid,
+    "silu": F.silu,
+    # its own turns to the straight line from a threshold on
+    "softplus": lambda x, beta=1.0: F.softplus(x, beta, threshold=1e9),
+    "softmax": F.softmax,
+}
+REFERENCE |= {
+    name: without_reduction(getattr(F, name))
+    for name in [
+        "binary_cross_entropy",
+        "binary_cross_entropy_with_logits",
+        "cross_entropy",
+        "l1_loss",
+        "mse_loss",
+        "nll_loss",
+    ]
+}
+
+# inputs for the operations without a gradient, which declare no example
+INTEGERS = np.asarray([[6, 3, -5], [0, 7, 12]]), np.asarray([2, 5, 1])
+TRUTHS = np.asarray([[True, True, False], [False, True, False]]), np.asarray([True, False, True])
+REALS = np.asarray([[1.5, -2.0, 0.0], [3.0, -0.0, 1.5]]), np.asarray([1.5, 3.0, -0.5])
+SPECIAL = (np.asarray([[1.0, np.inf, -np.inf], [np.nan, -0.0, 0.0]]),)
+INPUTS = (
+    {name: [(TRUTHS, {})] for name in ("logical_and", "logical_or", "logical_xor")}
+    | {"logical_not": [(TRUTHS[:1], {})], "bitwise_invert": [(INTEGERS[:1], {}), (TRUTHS[:1], {})]}
+    | {f"bitwise_{name}": [(INTEGERS, {}), (TRUTHS, {})] for name in ("and", "or", "xor")}
+    | {f"bitwise_{name}_shift": [(INTEGERS, {})] for name in ("left", "right")}
+    | {name: [(SPECIAL, {})] for name in ("isfinite", "isinf", "isnan", "signbit")}
+    | {name: [(TRUTHS[:1], {}), (TRUTHS[:1], {"axis": 1})] for name in ("all", "any")}
+    | {
+        name: [(REALS, {}), (INTEGERS, {})]
+        for name in ["equal", "not_equal", "less", "less_equal", "greater", "greater_equal"]
+    }
+    | {
+        name: [
+            ((INTEGERS[0] * 1.0,), {}),
+            ((INTEGERS[0] * 1.0,), {"axis": 0}),
+            ((INTEGERS[0],), {"axis": -1, "keepdims": True}),
+        ]
+        for name in ("argmax", "argmin")
+    }
+    | {
+        "argsort": [
+            (REALS[:1], {"axis": 0}),
+            (REALS[:1], {"descending": True}),  # equal ones keep their order
+        ],
+        "count_nonzero": [(REALS[:1], {}), (INTEGERS[:1], {"axis": 0})],
+        "nextafter": [(REALS, {})],
+        "nonzero": [(REALS[:1], {}), (TRUTHS[:1], {})],
+        "searchsorted": [
+            ((np.asarray([-1.0, 0.5, 0.5, 2.0]), np.asarray([[0.5, 3.0], [-1.0, -2.0]])), {}),
+            ((np.asarray([1, 2, 2, 5]), np.asarray([2, 5, 0])), {"side": "right"}),
+        ],
+    }
+)
+
+
+def test_every_operation_has_a_reference():
+    missing = OPS.keys() - REFERENCE.keys() - NO_REFERENCE.keys()
+    assert not missing, f"add to REFERENCE the function of PyTorch for {sorted(missing)}"
+
+
+def referenced():
+    return [(name, i) for name, i in differentiable() if name not in NO_REFERENCE]
+
+
+def without_gradient():
+    return [name for name, op in sorted(OPS.items()) if isinstance(op, Primitive) and op.why]
+
+
+def is_float(x):
+    return isinstance(x, np.ndarray) and x.dtype == "float64"
+
+
+def leaves(operands):
+    """The operands of an example for us and for PyTorch, the floating ones as leaves."""
+    ours = [
+        x.requires_grad_() if is_float(a) else x
+        for x, a in zip(tensors(operands), operands, strict=True)
+    ]
+    theirs = [torch.tensor(x) if isinstance(x, np.ndarray) else x for x in operands]
+    theirs = [
+        x.requires_grad_() if is_float(a) else x for x, a in zip(theirs, operands, strict=True)
+    ]
+    return ours, theirs
+
+
+def as_torch(static):
+    return {
+        k: torch.tensor(v.numpy()) if isinstance(v, tx.Tensor) else v for k, v in static.items()
+    }
+
+
+def several(y):
+    return list(y) if isinstance(y, (tuple, list)) else [y]
+
+
+def close(ours, theirs, what, tolerance=1e-12):
+    a, b = ours.detach().numpy(), theirs.numpy(force=True)
+    assert a.dtype == b.dtype, what
+    np.testing.assert_allclose(
+        a, b, rtol=tolerance, atol=tolerance * (1 + abs(b).max(initial=0)), err_msg=what
+    )
+
+
+def weighted(ys, make, seed):
+    """Σ weights · y over several results, the weights from one seed on both sides."""
+    rng = np.random.default_rng(seed)
+    terms = [(y * make(rng.normal(size=tuple(y.shape)))).sum() for y in ys]
+    total = terms[0]
+    for term in terms[1:]:
+        total = total + term
+    return total
+
+
+@pytest.mark.parametrize(("name", "i"), referenced())
+def test_value_gradient_and_curvature(name, i):
+    operands, static = example(name, i)
+    ours, theirs = leaves(operands)
+    ys = several(call(name, ours, static))
+    zs = several(REFERENCE[name](*theirs, **as_torch(static)))
+    assert len(ys) == len(zs)
+    for y, z in zip(ys, zs, strict=True):
+        close(y, z, f"{name}: value")
+
+    xs = [x for x in ours if isinstance(x, tx.Tensor) and x.requires_grad]
+    ts = [x for x in theirs if torch.is_tensor(x) and x.requires_grad]
+    loss, reference = weighted(ys, tx.asarray, 1), weighted(zs, torch.tensor, 1)
+    gs = tx.autograd.grad(loss, xs, create_graph=True, allow_unused=True)
+    hs = torch.autograd.grad(reference, ts, create_graph=True, allow_unused=True)
+    gs, hs = filled(gs, xs, tx.zeros_like), filled(hs, ts, torch.zeros_like)
+    for k, (g, h) in enumerate(zip(gs, hs, strict=True)):
+        close(g, h, f"{name}: d/dx{k}")
+
+    curved, bent = weighted(gs, tx.asarray, 2), weighted(hs, torch.tensor, 2)
+    unbent = (None,) * len(xs)  # linear: no second derivative is recorded
+    gs = tx.autograd.grad(curved, xs, allow_unused=True) if curved.requires_grad else unbent
+    hs = torch.autograd.grad(bent, ts, allow_unused=True) if bent.requires_grad else unbent
+    gs, hs = filled(gs, xs, tx.zeros_like), filled(hs, ts, torch.zeros_like)
+    for k, (g, h) in enumerate(zip(gs, hs, strict=True)):
+        close(g, h, f"{name}: second derivative at x{k}", tolerance=1e-11)
+
+
+def filled(gs, xs, zeros):
+    return [zeros(x) if g is None else g for g, x in zip(gs, xs, strict=True)]
+
+
+@pytest.mark.parametrize("name", without_gradient())
+def test_value_without_gradient(name):
+    assert name in INPUTS, f"add inputs for {name} to INPUTS"
+    for operands, static in INPUTS[name]:
+        ys = several(call(name, tensors(operands), static))
+        zs = several(REFERENCE[name](*map(torch.tensor, operands), **renamed(name, static)))
+        assert len(ys) == len(zs)
+        for y, z in zip(ys, zs, strict=True):
+            np.testing.assert_array_equal(y.numpy(), z.numpy(), err_msg=name)
+
+
+def renamed(name, static):
+    return {"right": static["side"] == "right"} if name == "searchsorted" and static else static
