@@ -131,8 +131,9 @@ def get(name: str) -> Backend:
         backend = importlib.import_module(_modules[name]).load()
     else:
         backend = _plugins()[name].load()()
+    backend = _loaded.setdefault(name, backend)  # of two threads that load it, one wins
     _by_type.clear()  # a type that nobody owned may have an owner now
-    return _loaded.setdefault(name, backend)
+    return backend
 
 
 def of(array: object) -> Backend | None:
@@ -141,7 +142,7 @@ def of(array: object) -> Backend | None:
     try:
         return _by_type[kind]
     except KeyError:
-        owners = (backend for backend in _loaded.values() if backend.owns(array))
+        owners = (backend for backend in tuple(_loaded.values()) if backend.owns(array))
         return _by_type.setdefault(kind, next(owners, None))
 
 
