@@ -346,3 +346,13 @@ def test_no_operation_leaves_a_reference_cycle(no_collector):
     step()
     found = gc.collect()
     assert found == 0, f"{found} objects were in reference cycles"
+
+
+def test_an_error_of_the_library_in_a_gradient_is_ours(monkeypatch):
+    from tinyxp.operation import OPS
+
+    x = leaf([1.0, 2.0])
+    y = tx.exp(x).sum()
+    monkeypatch.setattr(OPS["exp"].vjps[0], "fn", lambda xp, g, y: np.ones(2) @ np.ones(3))
+    with pytest.raises(GradientError, match="the gradient of exp failed: matmul: "):
+        y.backward()

@@ -13,6 +13,7 @@ from tinyxp import backends
 from tinyxp.backends import Array, Backend
 from tinyxp.backends.errors import BackendError, GradientError, ShapeError
 from tinyxp.core import Tensor, wrap
+from tinyxp.operation import PASSED_ON, first_line
 
 _recording: ContextVar[bool] = ContextVar("tinyxp_recording", default=True)
 
@@ -201,7 +202,14 @@ def propagate(
                     f"this graph was used up by an earlier backward pass (at {edge.op.name}); "
                     "compute it again, or pass retain_graph=True the first time"
                 )
-            for parent, part in zip(edge.parents, edge.op.pull(edge, g, recording), strict=True):
+            try:
+                parts = edge.op.pull(edge, g, recording)
+            except PASSED_ON:
+                raise
+            except Exception as error:
+                problem = f"the gradient of {edge.op.name} failed: {first_line(error)}"
+                raise GradientError(problem) from error
+            for parent, part in zip(edge.parents, parts, strict=True):
                 receive(parent, part)
             if not retain:
                 edge.context = None  # saved arrays go as soon as they are used

@@ -1,0 +1,25 @@
+"""What README.md shows runs, and does what it says."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+README = Path(__file__).parent.parent / "README.md"
+BLOCKS = re.findall(r"```python\n(.*?)```", README.read_text("utf-8"), flags=re.DOTALL)
+
+
+def test_the_first_example_learns_xor(capsys):
+    names = {}
+    exec(BLOCKS[0], names)
+    assert names["loss"].item() < 0.05
+    assert ((names["net"](names["x"]) > 0) == (names["y"] > 0)).all()
+
+
+def test_the_second_example_differentiates_and_moves():
+    pytest.importorskip("torch", reason="the example moves a model to PyTorch's arrays")
+    names = {}
+    exec(BLOCKS[0] + BLOCKS[1], names)
+    assert names["slope"](names["tx"].asarray(0.0)).item() == 1
+    assert names["curvature"](names["tx"].asarray(0.0)).item() == 0
+    assert {p.backend.name for p in names["net"].parameters()} == {"torch"}
