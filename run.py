@@ -32,7 +32,10 @@ def make_venv(venv):
     works = [python_in(venv), "-m", "pip", "--version"]
     if os.path.exists(python_in(venv)) and subprocess.call(works, stdout=subprocess.DEVNULL) == 0:
         return
-    shutil.rmtree(venv, ignore_errors=True)
+    if os.path.isdir(venv) and os.listdir(venv):
+        if not os.path.exists(os.path.join(venv, "pyvenv.cfg")):
+            fail(venv + " is no virtual environment; give --venv another folder")
+        shutil.rmtree(venv)
     try:
         import ensurepip  # noqa: F401
         import venv as library
