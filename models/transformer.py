@@ -230,7 +230,9 @@ def train(config: Config, text: str | None = None, folder: str | Path | None = N
     run.log(step=config.steps, final=final)
     picture = run.draw()
     first = tokenizer.encode("\n").tolist() if "\n" in tokenizer.symbols else [0]
-    sample = model.generate(first, config.sample_tokens, generator=Generator(config.seed))
+    sample = model.generate(
+        first, config.sample_tokens, temperature=0.8, generator=Generator(config.seed)
+    )
     print(f"\n{tokenizer.decode(sample)}\n")
     print(f"all {len(before)} parameter tensors moved; {time.monotonic() - started:.0f} s in all")
     print(f"run: {folder}; continue a text: tinyxp generate {folder} --prompt 'ROMEO:'")

@@ -95,3 +95,11 @@ def test_info_names_every_backend(capsys):
 def test_settings_are_typed():
     found = parse_settings(Config, ["n_layer=6", "dropout=0.1", "bias=true"])
     assert found == {"n_layer": 6, "dropout": 0.1, "bias": True}
+
+
+def test_a_missing_library_is_named_before_training(here, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "safetensors.numpy", None)
+    assert main(["train", "transformer", "--text", "text.txt", "--name", "b", *SMALL]) == 2
+    expected = "tinyxp: the library safetensors is not installed; pip install 'tinyxp[io]'\n"
+    assert capsys.readouterr().err == expected
+    assert not (here / "runs").exists()

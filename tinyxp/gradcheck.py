@@ -26,7 +26,7 @@ def gradcheck(
     Every floating Tensor among ``inputs`` must be float64 and is differentiated. The result, a
     tensor or several, is reduced to one number with random weights w, L(x) = Σ w · f(x), and each
     element of dL/dx is compared with (L(x + eps) - L(x - eps)) / 2 eps. With ``order=2`` dL/dx
-    itself is checked too, as a function of x. The error names the argument, the place and both values.
+    itself is checked too, as a function of x. The error names argument, place and both values.
 
     >>> tx.gradcheck(lambda x: x**3, tx.asarray([1.0, 2.0], dtype=tx.float64), order=2)
     True

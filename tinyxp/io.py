@@ -1,7 +1,7 @@
 """Saving tensors to disk and loading them: safetensors files, written atomically."""
 
 import os
-import tempfile
+import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,8 @@ from tinyxp.backends.errors import ArgumentError, DataError
 from tinyxp.core import Tensor
 
 
-def _safetensors() -> Any:
+def library() -> Any:
+    """The library safetensors. Raises BackendError, with the command that installs it."""
     try:
         import safetensors.numpy
     except ImportError as error:
@@ -24,16 +25,16 @@ def _safetensors() -> Any:
 def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
     """Write ``data`` so that ``path`` holds the old content or the new, whatever happens."""
     path = Path(path)
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         try:
-            with os.fdopen(handle, "wb") as file:
+            with open(temporary, "xb") as file:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(temporary, path)
         except BaseException:
-            os.unlink(temporary)
+            temporary.unlink(missing_ok=True)
             raise
         if os.name == "posix":  # the new name itself must reach the disk
             folder = os.open(path.parent, os.O_RDONLY)
@@ -59,14 +60,14 @@ def save(
     >>> tx.load(tmp / "w.safetensors")
     {'w': tensor([1., 2.])}
     """
-    library = _safetensors()
+    safetensors = library()
     arrays = {}
     for name, x in tensors.items():
         if not isinstance(x, Tensor):
             raise ArgumentError(f"save expects Tensors, got {type(x).__name__} for {name!r}")
         # contiguous: some releases of safetensors scramble strided arrays
         arrays[name] = np.ascontiguousarray(x.detach().numpy()).reshape(x.shape)
-    write_atomically(path, library.numpy.save(arrays, dict(metadata or {})))
+    write_atomically(path, safetensors.numpy.save(arrays, dict(metadata or {})))
 
 
 def load(path: str | os.PathLike[str]) -> dict[str, Tensor]:
@@ -74,11 +75,11 @@ def load(path: str | os.PathLike[str]) -> dict[str, Tensor]:
 
     Raises DataError if there is no such file, or it is damaged.
     """
-    library = _safetensors()
+    safetensors = library()
     try:
-        arrays = library.numpy.load(Path(path).read_bytes())
+        arrays = safetensors.numpy.load(Path(path).read_bytes())
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror or error}") from error
-    except library.SafetensorError as error:
+    except safetensors.SafetensorError as error:
         raise DataError(f"{path} is damaged or no safetensors file: {error}") from error
     return {name: Tensor(array) for name, array in sorted(arrays.items())}

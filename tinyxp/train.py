@@ -11,7 +11,8 @@ from typing import Any, TextIO
 
 from tinyxp.backends.errors import DataError
 from tinyxp.core import Tensor
-from tinyxp.io import save, write_atomically
+from tinyxp.graph import no_grad
+from tinyxp.io import library, save, write_atomically
 from tinyxp.nn.module import Module
 from tinyxp.optim.clip import clip_grad_norm_
 
@@ -25,6 +26,7 @@ class Run:
     @classmethod
     def create(cls, folder: str | Path, config: dict[str, Any]) -> "Run":
         """Make the folder and write the configuration. DataError if it exists or cannot be."""
+        library()  # what saves the model must be there before hours of training, not after
         run = cls(folder)
         try:
             run.folder.mkdir(parents=True)
@@ -189,8 +191,6 @@ class Trainer:
 @contextmanager
 def evaluation(model: Module) -> Iterator[None]:
     """The model in evaluation mode, nothing recorded; afterwards as it was."""
-    from tinyxp.graph import no_grad
-
     training = model.training
     model.eval()
     try:
