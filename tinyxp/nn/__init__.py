@@ -1,6 +1,6 @@
 """Neural networks: modules, functions, first values; names and defaults follow torch.nn."""
 
-from tinyxp.nn import functional, init
+from tinyxp.nn import functional, init, utils
 from tinyxp.nn.containers import ModuleDict, ModuleList, Sequential
 from tinyxp.nn.criterions import (
     BCELoss,
@@ -33,6 +33,7 @@ from tinyxp.nn.transformer import TransformerEncoder, TransformerEncoderLayer
 __all__ = [
     "functional",
     "init",
+    "utils",
     "ModuleDict",
     "ModuleList",
     "Sequential",
