@@ -1,6 +1,6 @@
 """One training step of nanoGPT's CPU configuration: tinyxp's backends beside PyTorch eager.
 
-    python -m bench.gpt_step [--backends numpy,torch] [--rounds 20] [--json FILE]
+    python -m bench.gpt_step [--backends numpy,torch] [--device cpu] [--rounds 20] [--json FILE]
 
 Forward, loss, backward, gradient clipping and AdamW, on the same random ids.
 """
@@ -35,10 +35,16 @@ def tinyxp_step(backend: str) -> Step:
     optimizer = AdamW(model.parameters(), lr=1e-3, betas=(0.9, 0.99), weight_decay=0.1)
     trainer = Trainer(model, optimizer, grad_clip=1.0)
     ids, targets = map(tx.asarray, batch(config))
-    return lambda: trainer.step(model.loss((ids, targets)))
+
+    def step() -> None:
+        loss = model.loss((ids, targets))
+        trainer.step(loss)
+        loss.item()  # waits for a GPU to finish
+
+    return step
 
 
-def torch_step(threads: int) -> Step:
+def torch_step(threads: int, device: str) -> Step:
     import torch
 
     from bench.torch_gpt import GPT
@@ -46,9 +52,9 @@ def torch_step(threads: int) -> Step:
 
     torch.set_num_threads(threads)
     config = Config()
-    model = GPT(config, VOCABULARY)
+    model = GPT(config, VOCABULARY).to(device)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, betas=(0.9, 0.99), weight_decay=0.1)
-    ids, targets = map(torch.from_numpy, batch(config))
+    ids, targets = torch.from_numpy(batch(config)).to(device)
 
     def step() -> None:
         optimizer.zero_grad()
@@ -57,6 +63,7 @@ def torch_step(threads: int) -> Step:
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
+        loss.item()
 
     return step
 
@@ -64,11 +71,12 @@ def torch_step(threads: int) -> Step:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--backends", default="numpy")
+    parser.add_argument("--device", default="cpu", help="of PyTorch eager: cpu or cuda")
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--json", help="also write every figure to this file")
     args = parser.parse_args()
-    contenders: dict[str, Any] = {"PyTorch eager": (torch_step, (args.threads,))}
+    contenders: dict[str, Any] = {"PyTorch eager": (torch_step, (args.threads, args.device))}
     contenders |= {f"tinyxp {name}": (tinyxp_step, (name,)) for name in args.backends.split(",")}
     results = contest(contenders, rounds=args.rounds)
     print(f"{platform.machine()}, {args.threads} threads, Python {platform.python_version()}")

@@ -2,11 +2,16 @@
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 import tinyxp as tx
 from tinyxp import backends
 from tinyxp.backends.errors import BackendError
 from tinyxp.primitive import Primitive
+
+# no test is timed, and a failure must come back on the next run
+settings.register_profile("repeatable", deadline=None, derandomize=True)
+settings.load_profile("repeatable")
 
 BACKENDS = ("numpy", "strict", "torch", "cupy")
 

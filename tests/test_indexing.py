@@ -150,7 +150,7 @@ def is_mask(part):
     return isinstance(part, np.ndarray) and part.dtype == bool
 
 
-@settings(max_examples=150, deadline=None, derandomize=True)
+@settings(max_examples=150)
 @given(key=keys())
 @pytest.mark.parametrize("name", ["numpy", "strict", "torch"])
 def test_random_keys(name, key):
