@@ -18,6 +18,8 @@ from tinyxp.core import SCALARS, Tensor, namespace, raw, to_array, wrap
 from tinyxp.graph import Edge, Node, attach, edge_of, fit, is_grad_enabled
 from tinyxp.operation import PASSED_ON, Operation, P, explain, mixed
 
+Plan = tuple[tuple[bool, ...], tuple[bool, ...], bool]  # live operands, kept operands, keep y
+
 
 class Primitive(Operation[P]):
     """An operation on arrays with its vjps; made by :func:`primitive`."""
@@ -31,7 +33,7 @@ class Primitive(Operation[P]):
         self.broadcasts = promote is not None and not self.variadic
         self.why = why  # it is not differentiable
         self.vjps: dict[int, Vjp] = {}
-        self.plans: dict[tuple[bool, ...], tuple[frozenset[int], bool]] = {}
+        self.plans: dict[tuple[bool, ...], Plan] = {}
 
     def call(self, args: tuple[Any, ...], static: dict[str, Any]) -> Any:
         if not self.variadic and len(args) > len(self.operands):
@@ -48,9 +50,10 @@ class Primitive(Operation[P]):
         node = cut = None
         if is_grad_enabled():
             parents = [edge_of(x) for x in args]
-            if any(parent is not None for parent in parents):
+            mask = tuple([parent is not None for parent in parents])
+            if True in mask:
                 if self.vjps:
-                    node = self.record(args, parents, arrays, y, static, backend)
+                    node = self.record(args, parents, mask, arrays, y, static, backend)
                 else:
                     cut = f"{self.name} is not differentiable: {self.why}"
         if isinstance(y, (tuple, list)):
@@ -126,36 +129,42 @@ class Primitive(Operation[P]):
         self,
         args: Sequence[Any],
         parents: list[Any],
+        mask: tuple[bool, ...],
         arrays: list[Any],
         y: Any,
         static: dict[str, Any],
         backend: Backend,
     ) -> Node | None:
         """The node for a call, holding of its arrays only what its vjps name."""
-        for i in range(len(parents)):
-            if parents[i] is not None and (0 if self.variadic else i) not in self.vjps:
-                parents[i] = None
-        mask = tuple(parent is not None for parent in parents)
         plan = self.plans.get(mask)
         if plan is None:
-            vjps = self.vjps.values() if self.variadic else compress(self.vjps, mask)
-            sources = {source for vjp in vjps for source in vjp.sources}
-            plan = frozenset(s for s in sources if isinstance(s, int)), "y" in sources
-            self.plans[mask] = plan
-        if True not in mask:
-            return None
-        kept, keep_y = plan
-        inputs = [x if i in kept else None for i, x in enumerate(arrays)]
+            plan = self.plans[mask] = self.plan(mask)
+        live, kept, keep_y = plan
+        if live != mask:
+            parents = [
+                parent if alive else None for parent, alive in zip(parents, live, strict=True)
+            ]
+            if True not in live:
+                return None
+        inputs = [x if keep else None for x, keep in zip(arrays, kept, strict=True)]
         shapes = [() if type(x) in SCALARS else tuple(x.shape) for x in arrays]
         # of the operands before they were brought to one dtype: what their gradients go back to
-        kinds = [
-            None if parent is None else x.data.dtype
-            for x, parent in zip(args, parents, strict=True)
-        ]
+        kinds = [x.data.dtype if alive else None for x, alive in zip(args, live, strict=True)]
         if isinstance(y, (tuple, list)):
-            specs = [(part.shape, part.dtype) for part in y]
-            return Node(self, parents, (inputs, specs, static, shapes, kinds, backend))
-        return Node(self, parents, (inputs, y if keep_y else None, static, shapes, kinds, backend))
+            y = [(part.shape, part.dtype) for part in y]  # to fill in for parts that nobody uses
+        elif not keep_y:
+            y = None
+        return Node(self, parents, (inputs, y, static, shapes, kinds, backend))
+
+    def plan(self, mask: tuple[bool, ...]) -> Plan:
+        """For operands with a gradient as in ``mask``: which have a vjp, and what these name."""
+        if self.variadic:
+            live, vjps = mask, list(self.vjps.values())
+        else:
+            live = tuple(wanted and i in self.vjps for i, wanted in enumerate(mask))
+            vjps = [self.vjps[i] for i, alive in enumerate(live) if alive]
+        sources = {source for vjp in vjps for source in vjp.sources}
+        return live, tuple(i in sources for i in range(len(mask))), "y" in sources
 
     def pull(self, node: Node, g: Any, recording: bool) -> Sequence[Any]:
         inputs, y, static, shapes, kinds, backend = node.context
@@ -196,10 +205,6 @@ def _operand(x: Array, backend: Backend, parent: Edge, kind: Any) -> Tensor:
     own = attach(backend.xp.astype(x, kind), backend, parent)
     cast: Tensor = namespace().astype(own, dtypes.BY_NAME[backend.dtype_names[x.dtype]])
     return cast
-
-
-def compress(vjps: dict[int, "Vjp"], mask: tuple[bool, ...]) -> list["Vjp"]:
-    return [vjps[i] for i, wanted in enumerate(mask) if wanted]
 
 
 class Vjp:
