@@ -253,6 +253,8 @@ def generate(
     """The prompt, continued by the model of a run."""
     run = Run(folder)
     saved = run.config()
+    if saved.get("model") != "transformer":
+        raise DataError(f"{folder} holds no transformer's run, but {saved.get('model')!r}")
     fields = {f.name: saved[f.name] for f in dataclasses.fields(Config) if f.name in saved}
     tokenizer = CharTokenizer(list(saved["symbols"]))
     model = GPT(Config(**fields), len(tokenizer))

@@ -58,12 +58,15 @@ def test_train_then_generate(here, capsys):
         (["train", "transformer", "--steps", "0"], "steps must be at least 1, got 0"),
         (["train", "transformer", "--backend", "cuda"], "unknown backend 'cuda'; choose one of"),
         (["generate", "nowhere"], "nowhere is not the folder of a run"),
+        (["generate", "other"], "other holds no transformer's run, but 'cnn'"),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2(here, capsys, args, message):
     (here / "empty.txt").write_text(" \n")
     (here / "binary.txt").write_bytes(b"\xff\xfe\x00")
     (here / "short.txt").write_text("too short")
+    (here / "other").mkdir()
+    (here / "other" / "config.json").write_text('{"model": "cnn"}')
     assert main(args) == 2
     error = capsys.readouterr().err
     assert error.startswith("tinyxp: ")
