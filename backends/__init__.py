@@ -7,7 +7,6 @@ above this floor is written once, against ``Backend.xp``.
 
 import functools
 import importlib
-import importlib.metadata
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -102,11 +101,11 @@ _by_type: dict[type, Backend | None] = {}
 _current: ContextVar[Backend | None] = ContextVar("tinyxp_backend", default=None)
 
 
-@functools.cache  # reading what is installed takes milliseconds
-def _plugins() -> dict[str, importlib.metadata.EntryPoint]:
-    return {
-        plugin.name: plugin for plugin in importlib.metadata.entry_points(group="tinyxp.backends")
-    }
+@functools.cache  # reading what is installed takes milliseconds, and so does the import
+def _plugins() -> dict[str, Any]:
+    from importlib.metadata import entry_points
+
+    return {plugin.name: plugin for plugin in entry_points(group="tinyxp.backends")}
 
 
 def names() -> list[str]:
@@ -124,13 +123,13 @@ def get(name: str) -> Backend:
     """
     if name in _loaded:
         return _loaded[name]
-    if name not in names():
-        choices = ", ".join(map(repr, names()))
-        raise BackendError(f"unknown backend {name!r}; choose one of {choices}")
     if name in _modules:
         backend = importlib.import_module(_modules[name]).load()
-    else:
+    elif name in _plugins():
         backend = _plugins()[name].load()()
+    else:
+        choices = ", ".join(map(repr, names()))
+        raise BackendError(f"unknown backend {name!r}; choose one of {choices}")
     backend = _loaded.setdefault(name, backend)  # of two threads that load it, one wins
     _by_type.clear()  # a type that nobody owned may have an owner now
     return backend

@@ -66,7 +66,7 @@ class GPT(nn.Module):
         super().__init__()
         self.block_size = config.block_size
         self.token = nn.Embedding(vocab_size, config.n_embd)
-        self.position = nn.Embedding(config.block_size, config.n_embd)
+        self.position = nn.LearnedPositionalEncoding(config.block_size, config.n_embd)
         self.dropout = nn.Dropout(config.dropout)
         self.blocks = nn.ModuleList(
             nn.TransformerEncoderLayer(
@@ -93,11 +93,11 @@ class GPT(nn.Module):
                 nn.init.zeros_(p)
 
     def forward(self, ids: Tensor) -> Tensor:
-        time = ids.shape[1]
-        if time > self.block_size:
-            raise ArgumentError(f"this model reads {self.block_size} symbols at once, got {time}")
-        x = self.token(ids) + self.position.weight[:time]  # (B, T, C)
-        x = self.dropout(x)
+        if ids.shape[1] > self.block_size:
+            raise ArgumentError(
+                f"this model reads {self.block_size} symbols at once, got {ids.shape[1]}"
+            )
+        x = self.dropout(self.position(self.token(ids)))  # (B, T, C)
         for block in self.blocks:
             x = block(x, is_causal=True)
         return self.head(self.norm(x))

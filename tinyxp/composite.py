@@ -25,16 +25,14 @@ class Composite(Operation[P]):
                     y = self.run(kernel, x.backend, *self.split(args, static))
                     if y is not NotImplemented:
                         return y
-                if x.backend is not backends.current():
-                    with backends.using(x.backend):  # where the formula makes its constants
-                        return self.formula(args, static, x.backend)
                 return self.formula(args, static, x.backend)
         expect_tensors(self.name, *args)
         return self.fn(*args, **static)
 
     def formula(self, args: tuple[Any, ...], static: dict[str, Any], backend: Backend) -> Any:
         try:
-            return self.fn(*args, **static)
+            with backends.using(backend):  # where the formula makes its constants
+                return self.fn(*args, **static)
         except PASSED_ON:
             raise
         except Exception as error:
@@ -76,9 +74,6 @@ class Composite(Operation[P]):
                 None if part is None else fit(backend.xp, part, tuple(x.shape), x.dtype)
                 for part, x in zip(parts, arrays, strict=True)
             ]
-        if backend is not backends.current():
-            with backends.using(backend):  # a graph may cross from one backend to another
-                return self.pull(node, g, recording)
         # The formula, replayed from identity nodes: the inner pass stops there, the graph goes on.
         replayed = [
             None if x is None else behind_identity(x, backend, parent)

@@ -14,7 +14,6 @@ from tinyxp import backends, dtypes
 from tinyxp.backends import Array, Backend
 from tinyxp.backends.errors import DTypeError, GradientError, ShapeError
 
-Scalar = bool | int | float | complex
 SCALARS = frozenset((bool, int, float, complex))
 
 

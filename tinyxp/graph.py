@@ -190,7 +190,7 @@ def propagate(
         g = _seed(output, gradient)
         receive(edge_of(output), g if recording else g.data)
     wanted = {*targets} if targets is not None else frozenset()
-    with set_grad_enabled(recording), backends.using(outputs[0].backend):
+    with set_grad_enabled(recording):
         for edge in reversed(order):
             if isinstance(edge, Tensor) or edge not in grads:
                 continue
@@ -203,7 +203,7 @@ def propagate(
                     "compute it again, or pass retain_graph=True the first time"
                 )
             try:
-                parts = edge.op.pull(edge, g, recording)
+                parts = _pull(edge, g) if recording else edge.op.pull(edge, g, False)
             except PASSED_ON:
                 raise
             except Exception as error:
@@ -214,6 +214,13 @@ def propagate(
             if not retain:
                 edge.context = None  # saved arrays go as soon as they are used
     return grads
+
+
+def _pull(node: Node, g: Any) -> Sequence[Any]:
+    """A recorded pull, which makes its constants where ``g`` lies: a graph may cross backends."""
+    one = next(part for part in g if part is not None) if isinstance(g, tuple) else g
+    with backends.using(one.backend):
+        return node.op.pull(node, g, True)
 
 
 def _seed(output: Tensor, gradient: Tensor | None) -> Tensor:

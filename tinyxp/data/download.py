@@ -7,8 +7,6 @@ import sys
 import tempfile
 import threading
 import time
-import urllib.error
-import urllib.request
 from pathlib import Path
 
 from tinyxp.backends.errors import DataError
@@ -46,6 +44,9 @@ def download(
     Gives up after ``patience`` seconds without a byte (the name look-up counts) and ``limit``
     seconds in all. Raises DataError.
     """
+    import urllib.error  # here, as ssl and email would slow down every import of tinyxp
+    import urllib.request
+
     deadline = time.monotonic() + limit
     chunks: queue.SimpleQueue[bytes | Exception] = queue.SimpleQueue()
 
