@@ -54,7 +54,8 @@ class Backend:
     kernels: Mapping[str, "Kernel"] = field(default_factory=dict)
     dtypes: Mapping[str, Any] = field(init=False)  # dtype name -> the library's dtype
     dtype_names: Mapping[Any, str] = field(init=False)  # and back
-    floating: frozenset[Any] = field(init=False)  # the library's dtypes that have a gradient
+    floating: frozenset[Any] = field(init=False)  # the library's real floating dtypes
+    complex_floating: frozenset[Any] = field(init=False)
 
     def __post_init__(self) -> None:
         # asked of an array, because NumPy's np.float32 is a class and not the dtype of any array
@@ -62,8 +63,9 @@ class Backend:
         dtypes = {name: self.xp.empty(0, dtype=getattr(self.xp, name)).dtype for name in known}
         object.__setattr__(self, "dtypes", dtypes)
         object.__setattr__(self, "dtype_names", {dtype: name for name, dtype in dtypes.items()})
-        floating = frozenset(dtypes[name] for name in ("float32", "float64") if name in dtypes)
-        object.__setattr__(self, "floating", floating)
+        for kind, stem in (("floating", "float"), ("complex_floating", "complex")):
+            found = frozenset(dtype for name, dtype in dtypes.items() if name.startswith(stem))
+            object.__setattr__(self, kind, found)
 
     def __repr__(self) -> str:
         return f"<backend {self.name}>"

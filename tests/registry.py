@@ -31,6 +31,53 @@ def example(name, i):
     return list(operands), static
 
 
+def is_floating(x):
+    """Whether an operand of an example is differentiated."""
+    return isinstance(x, np.ndarray) and x.dtype.kind in "fc"
+
+
+def complex_example(name, i, only=None):
+    """The example made complex, its zeros kept, or None if it has no real array.
+
+    ``only``: of its real arrays just that one.
+    """
+    operands, static = example(name, i)
+    rng = np.random.default_rng(1)
+    arrays = [
+        k for k, x in enumerate(operands) if isinstance(x, np.ndarray) and x.dtype == "float64"
+    ]
+    if len(arrays) <= (only or 0):
+        return None
+    turned = list(operands)
+    for k in arrays if only is None else arrays[only : only + 1]:
+        turned[k] = turned[k] + 1j * np.where(
+            turned[k] == 0, 0, rng.normal(size=turned[k].shape) / 2
+        )
+    wide = {k: tx.complex128 if v is tx.float64 else v for k, v in static.items()}
+    return turned, wide
+
+
+def complex_cases():
+    """The cases of ``differentiable`` for operations that take complex numbers."""
+    return [
+        (name, i) for name, i in differentiable() if not OPS[name].real and complex_example(name, i)
+    ]
+
+
+def mixed_cases():
+    """Those of them with several real arrays, which are promoted to one dtype."""
+    return [
+        (name, i)
+        for name, i in complex_cases()
+        if getattr(OPS[name], "promote", 0) is not None and complex_example(name, i, only=1)
+    ]
+
+
+def real_only():
+    """Operations with a gradient that refuse complex numbers."""
+    return sorted({name for name, _ in differentiable() if OPS[name].real})
+
+
 def tensors(operands):
     """Arrays as Tensors of the backend in use, everything else as it is."""
     return [tx.asarray(x) if isinstance(x, np.ndarray) else x for x in operands]

@@ -4,9 +4,18 @@ import numpy as np
 import pytest
 
 import tinyxp as tx
-from tests.registry import call, differentiable, example, tensors
+from tests.registry import (
+    call,
+    complex_cases,
+    complex_example,
+    differentiable,
+    example,
+    mixed_cases,
+    real_only,
+    tensors,
+)
 from tinyxp import backends
-from tinyxp.backends.errors import GradientError
+from tinyxp.backends.errors import DTypeError, GradientError
 from tinyxp.operation import OPS
 from tinyxp.primitive import Primitive
 
@@ -15,6 +24,27 @@ from tinyxp.primitive import Primitive
 def test_gradient_orders_1_and_2(name, i, backend):
     operands, static = example(name, i)
     tx.gradcheck(lambda *xs: call(name, xs, static), *tensors(operands), order=2, name=name)
+
+
+@pytest.mark.parametrize(("name", "i"), complex_cases())
+def test_complex_gradient_orders_1_and_2(name, i, backend):
+    operands, static = complex_example(name, i)
+    tx.gradcheck(lambda *xs: call(name, xs, static), *tensors(operands), order=2, name=name)
+
+
+@pytest.mark.parametrize(("name", "i"), mixed_cases())
+def test_complex_beside_real_operands(name, i, backend):
+    static = example(name, i)[1]
+    for only in (0, 1):
+        operands, _ = complex_example(name, i, only)
+        tx.gradcheck(lambda *xs: call(name, xs, static), *tensors(operands), order=2, name=name)
+
+
+@pytest.mark.parametrize("name", real_only())
+def test_complex_operands_are_refused(name, backend):
+    operands, static = complex_example(name, 0)
+    with pytest.raises(DTypeError, match=f"{name} is for real numbers, got tinyxp.complex128"):
+        call(name, tensors(operands), static)
 
 
 @pytest.mark.parametrize(("name", "i"), differentiable())

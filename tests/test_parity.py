@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 
 import tinyxp as tx
-from tests.registry import call, differentiable, example, tensors
+from tests.registry import (
+    call,
+    complex_cases,
+    complex_example,
+    differentiable,
+    example,
+    is_floating,
+    tensors,
+)
 
 # float32 sums differ in their order; float64 is where a wrong formula cannot hide
 TOLERANCE = 1e-12
@@ -125,16 +133,23 @@ def test_formula(name, backend):
 
 @pytest.mark.parametrize(("name", "i"), differentiable())
 def test_operation(name, i, backend):
-    operands, static = example(name, i)
+    agree(name, *example(name, i))
 
+
+@pytest.mark.parametrize(("name", "i"), complex_cases())
+def test_complex_operation(name, i, backend):
+    agree(name, *complex_example(name, i))
+
+
+def agree(name, operands, static):
     def f():
         leaves = [
-            x.requires_grad_() if isinstance(x, tx.Tensor) and x.dtype is tx.float64 else x
-            for x in tensors(operands)
+            x.requires_grad_() if is_floating(a) else x
+            for x, a in zip(tensors(operands), operands, strict=True)
         ]
         y = call(name, leaves, static)
         y = tx.concat([part.flatten() for part in y]) if isinstance(y, tuple) else y
-        y.backward(tx.asarray(normal(*y.shape, seed=9)))
+        y.backward(tx.asarray(normal(*y.shape, seed=9), dtype=y.dtype))
         return [y.detach().numpy()] + [
             x.grad.numpy() for x in leaves if isinstance(x, tx.Tensor) and x.requires_grad
         ]

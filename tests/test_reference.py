@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 
 import tinyxp as tx
-from tests.registry import call, differentiable, example, tensors
+from tests.registry import (
+    call,
+    complex_cases,
+    complex_example,
+    differentiable,
+    example,
+    is_floating,
+    tensors,
+)
 from tinyxp.operation import OPS
 from tinyxp.primitive import Primitive
 
@@ -124,9 +132,7 @@ REFERENCE = {
         "reciprocal",
         "remainder",
         "reshape",
-        "round",
         "searchsorted",
-        "sign",
         "signbit",
         "sin",
         "sinh",
@@ -149,6 +155,13 @@ REFERENCE |= {
     "argsort": lambda x, axis=-1, descending=False, stable=True: torch.argsort(
         x, dim=axis, descending=descending, stable=stable
     ),
+    "conj": lambda x: torch.conj(x).resolve_conj(),
+    "imag": torch.imag,
+    "real": torch.real,
+    "round": lambda x: (
+        torch.complex(x.real.round(), x.imag.round()) if x.is_complex() else x.round()
+    ),
+    "sign": torch.sgn,
     "astype": lambda x, dtype: x.to(getattr(torch, dtype.name)),
     "bitwise_invert": torch.bitwise_not,
     "broadcast_to": lambda x, shape: torch.broadcast_to(x, shape),
@@ -202,7 +215,7 @@ REFERENCE |= {
     "var": lambda x, axis=None, correction=0, keepdims=False: torch.var(
         x, axes_of(x, axis), correction=correction, keepdim=keepdims
     ),
-    "vecdot": lambda x1, x2, axis=-1: (x1 * x2).sum(axis),
+    "vecdot": lambda x1, x2, axis=-1: (x1.conj() * x2).sum(axis),
 }
 
 
@@ -305,19 +318,15 @@ def without_gradient():
     return [name for name, op in sorted(OPS.items()) if isinstance(op, Primitive) and op.why]
 
 
-def is_float(x):
-    return isinstance(x, np.ndarray) and x.dtype == "float64"
-
-
 def leaves(operands):
     """The operands of an example for us and for PyTorch, the floating ones as leaves."""
     ours = [
-        x.requires_grad_() if is_float(a) else x
+        x.requires_grad_() if is_floating(a) else x
         for x, a in zip(tensors(operands), operands, strict=True)
     ]
     theirs = [torch.tensor(x) if isinstance(x, np.ndarray) else x for x in operands]
     theirs = [
-        x.requires_grad_() if is_float(a) else x for x, a in zip(theirs, operands, strict=True)
+        x.requires_grad_() if is_floating(a) else x for x, a in zip(theirs, operands, strict=True)
     ]
     return ours, theirs
 
@@ -341,18 +350,31 @@ def close(ours, theirs, what, tolerance=1e-12):
 
 
 def weighted(ys, make, seed):
-    """Σ weights · y over several results, the weights from one seed on both sides."""
+    """Re Σ weights · y over several results, the weights from one seed on both sides."""
     rng = np.random.default_rng(seed)
-    terms = [(y * make(rng.normal(size=tuple(y.shape)))).sum() for y in ys]
+    terms = [(y * make(weights(rng, y))).sum().real for y in ys]
     total = terms[0]
     for term in terms[1:]:
         total = total + term
     return total
 
 
+def weights(rng, y):
+    real = rng.normal(size=tuple(y.shape))
+    return real + 1j * rng.normal(size=real.shape) if "complex" in str(y.dtype) else real
+
+
 @pytest.mark.parametrize(("name", "i"), referenced())
 def test_value_gradient_and_curvature(name, i):
-    operands, static = example(name, i)
+    compare(name, *example(name, i))
+
+
+@pytest.mark.parametrize(("name", "i"), complex_cases())
+def test_complex_value_gradient_and_curvature(name, i):
+    compare(name, *complex_example(name, i))
+
+
+def compare(name, operands, static):
     ours, theirs = leaves(operands)
     ys = several(call(name, ours, static))
     zs = several(REFERENCE[name](*theirs, **as_torch(static)))

@@ -53,6 +53,7 @@ from tinyxp.ops.arithmetic import (
     subtract,
     where,
 )
+from tinyxp.ops.complexes import conj, imag, real
 from tinyxp.ops.creation import (
     arange,
     asarray,
@@ -240,6 +241,7 @@ __all__ = [
     "complex128",
     "complex64",
     "concat",
+    "conj",
     "copysign",
     "cos",
     "cosh",
@@ -276,6 +278,7 @@ __all__ = [
     "greater_equal",
     "hypot",
     "iinfo",
+    "imag",
     "index_add",
     "inf",
     "int16",
@@ -335,6 +338,7 @@ __all__ = [
     "randn",
     "random",
     "randperm",
+    "real",
     "reciprocal",
     "remainder",
     "reshape",

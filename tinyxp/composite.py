@@ -4,6 +4,7 @@ With a kernel, the whole is one node on the tape. Its second derivative comes fr
 formula, so that a kernel is only ever an acceleration.
 """
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -17,9 +18,15 @@ from tinyxp.operation import PASSED_ON, Operation, P, expect_tensors, explain
 class Composite(Operation[P]):
     """A formula over Tensors, with a kernel where a backend has one; made by :func:`composite`."""
 
+    def __init__(self, fn: Callable[..., Any], real: bool) -> None:
+        super().__init__(fn, skip=0)
+        self.real = real
+
     def call(self, args: tuple[Any, ...], static: dict[str, Any]) -> Any:
         for x in args:
             if isinstance(x, Tensor):
+                if self.real and x.data.dtype in x.backend.complex_floating:
+                    raise self.refuse_complex(x.dtype)
                 kernel = x.backend.kernels.get(self.name)
                 if kernel is not None:
                     y = self.run(kernel, x.backend, *self.split(args, static))
@@ -48,6 +55,8 @@ class Composite(Operation[P]):
         if any(x is not None and x.backend is not backend for x in args):
             return NotImplemented
         arrays = [None if x is None else x.data for x in args]
+        if any(x is not None and x.dtype in backend.complex_floating for x in arrays):
+            return NotImplemented  # kernels are for real numbers
         static = {k: v for k, v in self.defaults.items() if k not in self.operands} | static
         try:
             result = kernel.forward(*arrays, **static)
@@ -86,7 +95,12 @@ class Composite(Operation[P]):
         return [None if edge is None else grads.get(edge) for edge in edges]
 
 
-def composite(fn: Callable[P, Any]) -> Any:
-    """Declare a composite: ``fn(*operands, **static)``, a formula over Tensors."""
-    op: Composite[P] = Composite(fn, skip=0)
+def composite(fn: Callable[P, Any] | None = None, *, real: bool = False) -> Any:
+    """Declare a composite: ``fn(*operands, **static)``, a formula over Tensors.
+
+    ``real``: complex operands are refused.
+    """
+    if fn is None:
+        return functools.partial(composite, real=real)
+    op: Composite[P] = Composite(fn, real)
     return op.public(skip=0)

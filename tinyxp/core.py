@@ -101,15 +101,18 @@ class Tensor:
         """Make this leaf collect its gradient in ``grad``, or stop.
 
         Raises GradientError on a tensor that an operation made, DTypeError on integers.
+
+        For a complex leaf z = a + ib and a real loss L, ``grad`` is ∂L/∂a + i ∂L/∂b, as in PyTorch:
+        the direction of steepest ascent.
         """
         if self._node is not None and not requires_grad:
             raise GradientError(
                 f"requires_grad_(False) expects a leaf, got the result of {self._node.op.name}; "
                 "use x.detach()"
             )
-        if requires_grad and self.data.dtype not in self.backend.floating:
+        if requires_grad and not self.dtype.kind.endswith("floating"):
             raise DTypeError(
-                f"only real floating tensors have gradients, got {self.dtype!r}; "
+                f"only floating tensors have gradients, got {self.dtype!r}; "
                 "cast it first: tx.astype(x, tx.float32)"
             )
         self._leaf = requires_grad and self._node is None

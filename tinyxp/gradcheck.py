@@ -1,14 +1,18 @@
 """Gradients proven: the vjps of any function against central differences in float64."""
 
+import functools
+import operator
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from tinyxp import dtypes
 from tinyxp.autograd import grad
 from tinyxp.backends.errors import ArgumentError, GradientError
 from tinyxp.core import Tensor, wrap
 from tinyxp.graph import enable_grad
+from tinyxp.ops.complexes import real
 
 
 def gradcheck(
@@ -23,10 +27,11 @@ def gradcheck(
 ) -> bool:
     """Compare the gradients of ``f(*inputs)`` with central differences; True, or GradientError.
 
-    Every floating Tensor among ``inputs`` must be float64 and is differentiated. The result, a
-    tensor or several, is reduced to one number with random weights w, L(x) = Σ w · f(x), and each
-    element of dL/dx is compared with (L(x + eps) - L(x - eps)) / 2 eps. With ``order=2`` dL/dx
-    itself is checked too, as a function of x. The error names argument, place and both values.
+    Every floating Tensor among ``inputs`` must be float64 or complex128 and is differentiated. The
+    result, a tensor or several, is reduced to one number with random weights w:
+    L(x) = Re Σ w · f(x). Each element of dL/dx is compared with (L(x + eps) - L(x - eps)) / 2 eps,
+    for a complex x along the real and the imaginary axis. With ``order=2`` dL/dx itself is checked
+    too, as a function of x, and so on. The error names argument, place and both values.
 
     >>> tx.gradcheck(lambda x: x**3, tx.asarray([1.0, 2.0], dtype=tx.float64), order=2)
     True
@@ -34,9 +39,11 @@ def gradcheck(
     label = name or str(getattr(f, "__name__", "f"))
     wanted = []
     for i, x in enumerate(inputs):
-        if isinstance(x, Tensor) and x.dtype.kind == "real floating":
-            if x.dtype.itemsize < 8:
-                raise ArgumentError(f"gradcheck needs float64, got {x.dtype!r} for argument {i}")
+        if _floating(x):
+            if x.dtype not in (dtypes.float64, dtypes.complex128):
+                raise ArgumentError(
+                    f"gradcheck needs float64 or complex128, got {x.dtype!r} for argument {i}"
+                )
             wanted.append(i)
     if not wanted:
         raise ArgumentError("gradcheck needs at least one float64 Tensor")
@@ -45,13 +52,11 @@ def gradcheck(
 
     def loss(*args: Any) -> Tensor:
         ys = f(*args)
-        ys = [y for y in (ys if isinstance(ys, (tuple, list)) else [ys]) if _real(y)]
+        ys = [y for y in (ys if isinstance(ys, (tuple, list)) else [ys]) if _floating(y)]
         if not weights:
-            weights.extend(_on(rng.normal(size=y.shape), y) for y in ys)
-        total: Tensor = (ys[0] * weights[0]).sum()
-        for y, w in zip(ys[1:], weights[1:], strict=True):
-            total = total + (y * w).sum()
-        return total
+            weights.extend(_on(_normal(rng, y), y) for y in ys)
+        terms = [real((y * w).sum()) for y, w in zip(ys, weights, strict=True)]
+        return functools.reduce(operator.add, terms)
 
     _compare(loss, inputs, wanted, eps, rtol, atol, label)
     if order >= 2:
@@ -79,8 +84,15 @@ def gradcheck(
     return True
 
 
-def _real(y: Any) -> bool:
-    return isinstance(y, Tensor) and y.dtype.kind == "real floating"
+def _floating(y: Any) -> bool:
+    return isinstance(y, Tensor) and y.dtype.kind.endswith("floating")
+
+
+def _normal(rng: np.random.Generator, like: Tensor) -> Any:
+    """Normal numbers in the shape of ``like``, complex ones if it is complex."""
+    if like.dtype.kind == "complex floating":
+        return rng.normal(size=like.shape) + 1j * rng.normal(size=like.shape)
+    return rng.normal(size=like.shape)
 
 
 def _on(array: Any, like: Tensor) -> Tensor:
@@ -118,14 +130,17 @@ def _compare(
         x = inputs[i]
         values = np.array(x.backend.to_numpy(x.data))
         found = np.zeros_like(values) if g is None else x.backend.to_numpy(g.data)
+        directions = (1, 1j) if x.dtype.kind == "complex floating" else (1,)
         for place in np.ndindex(values.shape):
-            sides = []
-            for step in (eps, -eps):
-                moved = values.copy()
-                moved[place] += step
-                args = [*inputs[:i], _on(moved, x), *inputs[i + 1 :]]
-                sides.append(loss(*args).item())
-            expected = (sides[0] - sides[1]) / (2 * eps)
+            expected = 0
+            for direction in directions:  # the gradient is ∂L/∂Re x + i ∂L/∂Im x
+                sides = []
+                for step in (eps, -eps):
+                    moved = values.copy()
+                    moved[place] += step * direction
+                    args = [*inputs[:i], _on(moved, x), *inputs[i + 1 :]]
+                    sides.append(loss(*args).item())
+                expected += direction * (sides[0] - sides[1]) / (2 * eps)
             error = abs(expected - found[place])
             if not error <= atol + rtol * abs(expected):
                 raise GradientError(

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from tinyxp import backends
 from tinyxp.backends import Array, Backend
 from tinyxp.backends.errors import BackendError, GradientError, ShapeError
-from tinyxp.core import Tensor, wrap
+from tinyxp.core import Tensor, namespace, wrap
 from tinyxp.operation import PASSED_ON, first_line
 
 _recording: ContextVar[bool] = ContextVar("tinyxp_recording", default=True)
@@ -118,7 +118,24 @@ def fit(xp: Any, g: Any, shape: tuple[int, ...], dtype: Any) -> Any:
         stretched = (i + extra for i, n in enumerate(shape) if n != g.shape[i + extra])
         axes = (*range(extra), *stretched)
         g = xp.reshape(xp.sum(g, axis=axes), shape)
-    return g if g.dtype == dtype else xp.astype(g, dtype)
+    if g.dtype == dtype:
+        return g
+    if xp.isdtype(g.dtype, "complex floating") and not xp.isdtype(dtype, "complex floating"):
+        g = xp.real(g)
+    return xp.astype(g, dtype)
+
+
+def _at_border(g: Any) -> Any:
+    """A gradient, Tensor or array, on its way in or out.
+
+    Inside, dL = Re Σ g·dy, so that a vjp is the textbook's formula without conjugates; users see
+    the conjugate, PyTorch's ∂L/∂Re y + i ∂L/∂Im y.
+    """
+    if isinstance(g, Tensor):
+        return namespace().conj(g) if g.dtype.kind == "complex floating" else g
+    backend = backends.of(g)
+    assert backend is not None
+    return backend.xp.conj(g) if g.dtype in backend.complex_floating else g
 
 
 def ordered(edges: Iterable[Edge], stop: Iterable[Edge] = ()) -> list[Node | Tensor]:
@@ -159,8 +176,9 @@ def propagate(
 ) -> dict[Node | Tensor, Any]:
     """The one backward pass: the gradient at every leaf, or at the ``targets`` alone.
 
-    Visits each node once, in reverse topological order; ``stop`` ends the walk at the targets.
-    Recording, the gradients are Tensors that can be differentiated again; else raw arrays.
+    Visits each node once, in reverse topological order. Recording, the gradients are Tensors that
+    can be differentiated again; else raw arrays. ``stop`` is for a pass inside a vjp: it ends the
+    walk at the targets, and crosses no border (see ``_at_border``).
     """
     retain = recording if retain is None else retain
     order = ordered(map(edge_of, outputs), (targets or ()) if stop else ())
@@ -186,11 +204,12 @@ def propagate(
             if not recording and not isinstance(g, tuple):
                 owned.add(edge)
 
-    for output, gradient in zip(outputs, gradients, strict=True):
-        g = _seed(output, gradient)
-        receive(edge_of(output), g if recording else g.data)
     wanted = {*targets} if targets is not None else frozenset()
     with set_grad_enabled(recording):
+        for output, gradient in zip(outputs, gradients, strict=True):
+            seed = _seed(output, gradient)
+            seed = seed if stop else _at_border(seed)
+            receive(edge_of(output), seed if recording else seed.data)
         for edge in reversed(order):
             if isinstance(edge, Tensor) or edge not in grads:
                 continue
@@ -213,6 +232,9 @@ def propagate(
                 receive(parent, part)
             if not retain:
                 edge.context = None  # saved arrays go as soon as they are used
+        if not stop:
+            for edge, g in grads.items():
+                grads[edge] = _at_border(g)
     return grads
 
 
@@ -232,6 +254,11 @@ def _seed(output: Tensor, gradient: Tensor | None) -> Tensor:
         )
         raise GradientError(f"this tensor has no gradient: {reason}")
     if gradient is None:
+        if output.dtype.kind == "complex floating":
+            raise GradientError(
+                f"a gradient starts at a real number, got {output.dtype!r}; make it real with "
+                "tx.abs or tx.real, or pass the gradient of its own"
+            )
         if output.size != 1:
             raise GradientError(
                 f"a gradient starts at a single number, got shape {output.shape}; reduce it "

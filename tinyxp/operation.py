@@ -32,6 +32,7 @@ class Operation(Generic[P]):
     """
 
     broadcasts = False  # whether the operands' shapes are broadcast together
+    real = False  # whether complex operands are refused
 
     def __init__(self, fn: Callable[..., Any], skip: int) -> None:
         self.name = fn.__name__.strip("_")
@@ -40,11 +41,18 @@ class Operation(Generic[P]):
         self.variadic = any(p.kind is p.VAR_POSITIONAL for p in parameters)
         self.operands = tuple(p.name for p in parameters if p.kind is p.POSITIONAL_ONLY)
         self.statics = tuple(p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD)
+        self.bare = len(self.operands) == len(parameters)  # nothing but operands
         self.defaults = {p.name: p.default for p in parameters if p.default is not p.empty}
         self.examples: list[Callable[[np.random.Generator], tuple[Any, ...]]] = []
         if self.name in OPS:
             raise ArgumentError(f"an operation named {self.name!r} is registered already")
         OPS[self.name] = self
+
+    def refuse_complex(self, dtype: Any) -> DTypeError:
+        """The error of an operation for real numbers that was given others."""
+        return DTypeError(
+            f"{self.name} is for real numbers, got {dtype!r}; take tx.real, tx.imag or tx.abs of it"
+        )
 
     def public(self, skip: int) -> Any:
         """The function that users call, with the declaration's signature and docstring."""

@@ -7,7 +7,7 @@ run on Tensors with ``xp = tinyxp``, it gives gradients that can be differentiat
 import functools
 import inspect
 from collections.abc import Callable, Sequence
-from typing import Any, Concatenate
+from typing import Any, Concatenate, NamedTuple
 
 import numpy as np
 
@@ -25,15 +25,22 @@ class Primitive(Operation[P]):
     """An operation on arrays with its vjps; made by :func:`primitive`."""
 
     def __init__(
-        self, fn: Callable[..., Any], floating: bool, promote: int | None, why: str | None
+        self,
+        fn: Callable[..., Any],
+        floating: bool,
+        real: bool,
+        promote: int | None,
+        why: str | None,
     ) -> None:
         super().__init__(fn, skip=1)
         self.floating = floating
+        self.real = real
         self.promote = promote
         self.broadcasts = promote is not None and not self.variadic
         self.why = why  # it is not differentiable
         self.vjps: dict[int, Vjp] = {}
         self.plans: dict[tuple[bool, ...], Plan] = {}
+        self.meetings: dict[tuple[Any, ...], Any] = {}  # dtypes of operands -> where they meet
 
     def call(self, args: tuple[Any, ...], static: dict[str, Any]) -> Any:
         if not self.variadic and len(args) > len(self.operands):
@@ -99,29 +106,29 @@ class Primitive(Operation[P]):
         return backend, arrays
 
     def _promote(self, arrays: list[Any], backend: Backend) -> None:
-        """Cast ``arrays`` in place to the dtype they meet in; the common case costs nothing."""
-        first = None
-        for x in arrays[self.promote :]:
-            if type(x) not in SCALARS:
-                dtype = x.dtype
-                if first is None:
-                    first = dtype
-                elif dtype != first:
-                    break
-        else:
-            if first in backend.floating and complex not in map(type, arrays):
-                return
+        """Cast ``arrays`` in place to the dtype they meet in."""
+        start = self.promote or 0
+        kinds = [type(x) if type(x) in SCALARS else x.dtype for x in arrays[start:]]
+        key = (backend, *kinds)
+        wanted = self.meetings.get(key)
+        if wanted is None:
+            wanted = self.meetings[key] = self._meet(kinds, backend)
+        for i, kind in enumerate(kinds, start):
+            if kind not in SCALARS and kind != wanted:
+                arrays[i] = backend.xp.astype(arrays[i], wanted)
+
+    def _meet(self, kinds: list[Any], backend: Backend) -> Any:
+        """The backend's dtype that operands of these dtypes and Python types are brought to."""
         known = [
-            x if type(x) in SCALARS else dtypes.BY_NAME[backend.dtype_names[x.dtype]]
-            for x in arrays[self.promote :]
+            kind() if kind in SCALARS else dtypes.BY_NAME[backend.dtype_names[kind]]
+            for kind in kinds
         ]
         target = dtypes.result_type(*known)
+        if self.real and target.kind == "complex floating":
+            raise self.refuse_complex(target)
         if self.floating and not target.kind.endswith("floating"):
             target = dtypes.DEFAULT_FLOAT
-        wanted = raw(target, backend)
-        for i, x in enumerate(arrays):
-            if i >= (self.promote or 0) and type(x) not in SCALARS and x.dtype != wanted:
-                arrays[i] = backend.xp.astype(x, wanted)
+        return raw(target, backend)
 
     # -- gradients ----------------------------------------------------------------------------
 
@@ -150,8 +157,8 @@ class Primitive(Operation[P]):
         shapes = [() if type(x) in SCALARS else tuple(x.shape) for x in arrays]
         # of the operands before they were brought to one dtype: what their gradients go back to
         kinds = [x.data.dtype if alive else None for x, alive in zip(args, live, strict=True)]
-        if isinstance(y, (tuple, list)):
-            y = [(part.shape, part.dtype) for part in y]  # to fill in for parts that nobody uses
+        if isinstance(y, (tuple, list)) and not keep_y:
+            y = [Spec(part.shape, part.dtype) for part in y]
         elif not keep_y:
             y = None
         return Node(self, parents, (inputs, y, static, shapes, kinds, backend))
@@ -177,7 +184,7 @@ class Primitive(Operation[P]):
                 x if x is None or type(x) in SCALARS else _operand(x, backend, parent, kind)
                 for x, parent, kind in zip(inputs, node.parents, kinds, strict=True)
             ]
-            y = y if y is None or isinstance(y, list) else attach(y, backend, node)
+            y = _results(y, backend, node)
             kinds = [
                 None if kind is None else dtypes.BY_NAME[backend.dtype_names[kind]]
                 for kind in kinds
@@ -199,9 +206,26 @@ def _operand(x: Array, backend: Backend, parent: Edge, kind: Any) -> Tensor:
     """The Tensor of a saved operand, behind its cast if it was brought to another dtype."""
     if parent is None or x.dtype == kind:
         return attach(x, backend, parent)
-    own = attach(backend.xp.astype(x, kind), backend, parent)
+    part = backend.xp.real(x) if kind in backend.floating and x.dtype not in backend.floating else x
+    own = attach(backend.xp.astype(part, kind), backend, parent)
     cast: Tensor = namespace().astype(own, dtypes.BY_NAME[backend.dtype_names[x.dtype]])
     return cast
+
+
+class Spec(NamedTuple):
+    """What is kept of an output that no vjp names: enough for zeros, if nobody uses it."""
+
+    shape: tuple[int, ...]
+    dtype: Any
+
+
+def _results(y: Any, backend: Backend, node: Node) -> Any:
+    """The Tensors of what a node has kept of its results."""
+    if y is None:
+        return None
+    if not isinstance(y, (tuple, list)):
+        return attach(y, backend, node)
+    return y if isinstance(y[0], Spec) else _wrap_many(y, backend, node)
 
 
 class Vjp:
@@ -273,25 +297,65 @@ def _without_gaps(g: tuple[Any, ...], specs: Any, backend: Backend, recording: b
     like = next(part for part in g if part is not None)
     device = like.data.device if recording else like.device
     filled = []
-    for part, (shape, dtype) in zip(g, specs, strict=True):
+    for part, spec in zip(g, specs, strict=True):
         if part is None:
-            zeros = backend.xp.zeros(tuple(shape), dtype=dtype, device=device)
+            zeros = backend.xp.zeros(tuple(spec.shape), dtype=spec.dtype, device=device)
             part = wrap(zeros, backend) if recording else zeros
         filled.append(part)
     return filled
+
+
+def _fast_lane(op: Primitive[Any]) -> Any:
+    """``op.call`` with a short cut for Tensors of one dtype that no gradient flows through.
+
+    It takes a call on small arrays from eight times the cost of NumPy's to less than three.
+    """
+    fn, general = op.fn, op.call
+    any_dtype = not (op.floating or op.real)  # else floating ones alone stay what they are
+
+    def unary(x: Any, /) -> Any:
+        if type(x) is Tensor and x._node is None and not x._leaf:
+            backend, array = x.backend, x.data
+            if any_dtype or array.dtype in backend.floating:
+                try:
+                    y = fn(backend.xp, array)
+                except Exception:  # which the general call explains
+                    return general((x,), {})
+                return _wrap_many(y, backend, None) if isinstance(y, tuple) else wrap(y, backend)
+        return general((x,), {})
+
+    def binary(x1: Any, x2: Any, /) -> Any:
+        if (
+            type(x1) is type(x2) is Tensor
+            and x1._node is x2._node is None
+            and not (x1._leaf or x2._leaf)
+            and x1.backend is x2.backend
+        ):
+            backend, a, b = x1.backend, x1.data, x2.data
+            if a.dtype is b.dtype and (any_dtype or a.dtype in backend.floating):
+                try:
+                    y = fn(backend.xp, a, b)
+                except Exception:
+                    return general((x1, x2), {})
+                return _wrap_many(y, backend, None) if isinstance(y, tuple) else wrap(y, backend)
+        return general((x1, x2), {})
+
+    return unary if len(op.operands) == 1 else binary
 
 
 def primitive(
     fn: Callable[Concatenate[Any, P], Any] | None = None,
     *,
     floating: bool = False,
+    real: bool = False,
     promote: int | None = 0,
     no_gradient: str | None = None,
 ) -> Any:
     """Declare a primitive: ``fn(xp, *operands, **static)`` on raw arrays.
 
-    ``floating``: integer operands become the default float dtype. ``promote``: the first operand
-    from which on all are brought to one dtype (None: none). ``no_gradient``: why there is no vjp.
+    ``floating``: integer operands become the default float dtype. ``real``: complex ones are
+    refused. ``promote``: the first operand from which on all are brought to one dtype (None: none).
+    ``no_gradient``: why there is no vjp.
 
     Its vjps follow: ``@name.vjp`` for the first operand (for all, of a variadic primitive) or
     ``@name.vjp(i)`` for operand i, a function ``(xp, g, ...)`` whose further parameters name what
@@ -300,9 +364,9 @@ def primitive(
     """
     if fn is None:
         return functools.partial(
-            primitive, floating=floating, promote=promote, no_gradient=no_gradient
+            primitive, floating=floating, real=real, promote=promote, no_gradient=no_gradient
         )
-    op: Primitive[P] = Primitive(fn, floating, promote, no_gradient)
+    op: Primitive[P] = Primitive(fn, floating, real, promote, no_gradient)
 
     def vjp(which: Any) -> Any:
         if isinstance(which, int):
@@ -311,6 +375,8 @@ def primitive(
         return which
 
     call = op.public(skip=1)
+    if op.bare and len(op.operands) <= 2:
+        call = functools.update_wrapper(_fast_lane(op), call)
 
     def on(xp: Any, *operands: Any, **static: Any) -> Any:
         return call(*operands, **static) if xp is namespace() else fn(xp, *operands, **static)

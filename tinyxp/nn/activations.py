@@ -11,7 +11,7 @@ from tinyxp.ops.trigonometric import tanh
 from tinyxp.primitive import primitive
 
 
-@primitive
+@primitive(real=True)
 def relu(xp, x, /):
     """y = max(x, 0); its gradient at 0 is 0.
 
@@ -31,7 +31,7 @@ def _(rng):
     return (rng.permutation(12).reshape(3, 4) - 5.5,)
 
 
-@composite
+@composite(real=True)
 def _gelu(x, /, approximate="none"):
     if approximate == "tanh":
         curve = tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * (x * x * x)))
@@ -64,7 +64,7 @@ def gelu(x, /, approximate="none"):
     return _gelu(x, approximate=approximate)
 
 
-@composite
+@composite(real=True)
 def sigmoid(x, /):
     """y = 1 / (1 + e⁻ˣ), without overflow on either side.
 
@@ -86,7 +86,7 @@ def _(rng):
     return (rng.integers(-1, 2, size=(6,)) * 1.0,)  # at 0 too
 
 
-@composite
+@composite(real=True)
 def silu(x, /):
     """y = x · sigmoid(x), also called swish. Source: Elfwing et al. 2017; Ramachandran et al. 2017.
 
@@ -101,7 +101,7 @@ def _(rng):
     return (rng.normal(size=(3, 4)),)
 
 
-@composite
+@composite(real=True)
 def softplus(x, /, beta=1.0):
     """y = ln(1 + e^(βx)) / β, exact for large x (so it needs no threshold).
 
@@ -121,7 +121,7 @@ def _(rng):
     return rng.normal(size=(3, 4)), {"beta": 2.0}
 
 
-@composite
+@composite(real=True)
 def softmax(x, /, dim):
     """y = e^x / Σ e^x along the axis ``dim``, without overflow.
 
@@ -142,7 +142,7 @@ def _(rng):
     return rng.normal(size=(3, 4)), {"dim": 0}
 
 
-@composite
+@composite(real=True)
 def log_softmax(x, /, dim):
     """y = x - ln Σ e^x along the axis ``dim``, without overflow.
 

@@ -13,7 +13,7 @@ from tinyxp.ops.linear import matmul
 from tinyxp.ops.shaping import broadcast_shapes, matrix_transpose
 
 
-@composite
+@composite(real=True)
 def attention_weights(q, k, mask=None, /, *, is_causal=False, scale):
     """weights = softmax(scale · Q Kᵀ + mask) over the keys; a query without any key gets zeros.
 
@@ -51,7 +51,7 @@ def causal_mask(length, keys=None, *, device=None):
     return queries[:, None] >= arange(length if keys is None else keys, device=device)[None, :]
 
 
-@composite
+@composite(real=True)
 def _attention(q, k, v, mask=None, /, *, is_causal, scale):
     return matmul(attention_weights(q, k, mask, is_causal=is_causal, scale=scale), v)
 

@@ -28,7 +28,7 @@ def _picked(x, targets, valid):
     return squeeze(take_along_axis(x, places, axis=1), axis=1)
 
 
-@composite
+@composite(real=True)
 def _cross_entropy(logits, targets, /, *, ignore_index, label_smoothing):
     valid = targets != ignore_index
     log_p = log_softmax(logits, dim=1)
@@ -72,7 +72,7 @@ def cross_entropy(input, target, *, ignore_index=-100, reduction="mean", label_s
     return _reduce_classes(losses, places != ignore_index, target.shape, reduction)
 
 
-@composite
+@composite(real=True)
 def _nll_loss(log_p, targets, /, *, ignore_index):
     valid = targets != ignore_index
     return where(valid, -_picked(log_p, targets, valid), 0.0)
@@ -142,7 +142,7 @@ def _expect_alike(name, input, target):
         )
 
 
-@composite
+@composite(real=True)
 def _mse_loss(input, target, /):
     difference = input - target
     return difference * difference
@@ -194,7 +194,7 @@ def _log_rest(xp, p):
     return xp.where(inside, xp.log1p(-xp.where(inside, p, 0.0)), -100.0)
 
 
-@primitive
+@primitive(real=True)
 def _binary_cross_entropy(xp, p, target, /):
     return -(target * _log(xp, p) + (1 - target) * _log_rest(xp, p))
 
@@ -233,7 +233,7 @@ def binary_cross_entropy(input, target, *, reduction="mean"):
     return _reduce(_binary_cross_entropy(input, target), reduction)
 
 
-@composite
+@composite(real=True)
 def _binary_cross_entropy_with_logits(input, target, /):
     return (1 - target) * input + softplus(-input)
 

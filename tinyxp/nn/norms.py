@@ -6,7 +6,7 @@ from tinyxp.ops.exponential import sqrt
 from tinyxp.ops.reductions import mean
 
 
-@composite
+@composite(real=True)
 def _layer_norm(x, weight=None, bias=None, /, axes=1, eps=1e-5):
     last = tuple(range(-axes, 0))
     centred = x - mean(x, axis=last, keepdims=True)

@@ -104,7 +104,7 @@ def _(rng):
     return rng.normal(size=(3, 4)), rng.uniform(0.5, 2, size=(3, 1))
 
 
-@primitive
+@primitive(real=True)
 def floor_divide(xp, x1, x2, /):
     """y = ⌊x₁ / x₂⌋. Its derivative is 0 wherever it has one.
 
@@ -129,7 +129,7 @@ def _(rng):
     return rng.integers(-4, 4, size=(3, 4)) + 0.3, rng.integers(1, 4, size=(4,)) + 0.05
 
 
-@primitive
+@primitive(real=True)
 def remainder(xp, x1, x2, /):
     """y = x₁ - ⌊x₁ / x₂⌋ · x₂, with the sign of x₂.
 
@@ -169,7 +169,7 @@ def pow(xp, x1, x2, /):
 
 @pow.vjp(0)
 def _(xp, g, x1, x2):
-    if isinstance(x2, (int, float)):  # libraries are fast for the powers 1 and 2
+    if isinstance(x2, (int, float, complex)):  # libraries are fast for the powers 1 and 2
         return g * (x2 * x1 ** (x2 - 1)) if x2 != 0 else xp.zeros_like(g)
     return g * x2 * x1 ** xp.where(x2 == 0, 1.0, x2 - 1)
 
@@ -195,7 +195,7 @@ def _(rng):
     return 2.5, rng.normal(size=(3, 4))
 
 
-@primitive
+@primitive(real=True)
 def maximum(xp, x1, x2, /):
     """y = the larger of x₁ and x₂; where they are equal, each gets half of the gradient.
 
@@ -220,7 +220,7 @@ def _(rng):
     return rng.permutation(12).reshape(3, 4) * 1.0, rng.permutation(4) + 3.5
 
 
-@primitive
+@primitive(real=True)
 def minimum(xp, x1, x2, /):
     """y = the smaller of x₁ and x₂; where they are equal, each gets half of the gradient.
 
@@ -245,7 +245,7 @@ def _(rng):
     return rng.permutation(12).reshape(3, 4) * 1.0, rng.permutation(4) + 3.5
 
 
-@primitive(floating=True)
+@primitive(floating=True, real=True)
 def atan2(xp, x1, x2, /):
     """y = the angle of the point (x₂, x₁), in radians, from -π to π.
 
@@ -270,7 +270,7 @@ def _(rng):
     return rng.normal(size=(3, 4)), rng.uniform(0.5, 2, size=(4,))
 
 
-@primitive(floating=True)
+@primitive(floating=True, real=True)
 def hypot(xp, x1, x2, /):
     """y = √(x₁² + x₂²), without overflow; its gradient at the origin is 0.
 
@@ -295,7 +295,7 @@ def _(rng):
     return rng.normal(size=(3, 4)), rng.uniform(0.5, 2, size=(4,))
 
 
-@primitive(floating=True)
+@primitive(floating=True, real=True)
 def logaddexp(xp, x1, x2, /):
     """y = ln(exp x₁ + exp x₂), without overflow.
 
@@ -320,7 +320,7 @@ def _(rng):
     return rng.normal(size=(3, 4)), rng.normal(size=(4,))
 
 
-@primitive(floating=True)
+@primitive(floating=True, real=True)
 def copysign(xp, x1, x2, /):
     """y = |x₁| with the sign of x₂.
 
@@ -370,7 +370,7 @@ def _(rng):
     return rng.integers(0, 2, size=(3, 4)) == 1, rng.normal(size=(3, 4)), rng.normal(size=(4,))
 
 
-@composite
+@composite(real=True)
 def clip(x, /, min=None, max=None):
     """y = x held between ``min`` and ``max``, numbers or tensors; None leaves a side open.
 

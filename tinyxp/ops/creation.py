@@ -65,10 +65,10 @@ def astype(x, dtype, /, *, copy=True):
     target = dtypes.as_dtype(dtype)
     if target is x.dtype:
         return clone(x) if copy else x
-    if target.kind == "real floating" and x.dtype.kind != "complex floating":
-        return _astype(x, target)
     if x.dtype.kind == "complex floating" and target.kind != "complex floating":
         raise DTypeError(f"astype to {target!r} would lose the imaginary part; use tx.real first")
+    if target.kind.endswith("floating"):
+        return _astype(x, target)
     y = _astype(x.detach(), target)
     if x.requires_grad:
         y._cut = f"astype to {target!r} is not differentiable: its result is not a real number"

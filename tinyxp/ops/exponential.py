@@ -194,7 +194,7 @@ def _(rng):
     return (rng.uniform(0.5, 2, size=(3, 4)),)
 
 
-@primitive(floating=True)
+@primitive(floating=True, real=True)
 def erf(xp, x, /):
     """y = 2/√π ∫₀ˣ exp(-t²) dt.
 

@@ -29,7 +29,7 @@ def not_equal(xp, x1, x2, /):
     return x1 != x2
 
 
-@primitive(no_gradient=_STEP)
+@primitive(real=True, no_gradient=_STEP)
 def less(xp, x1, x2, /):
     """y = (x₁ < x₂).
 
@@ -39,7 +39,7 @@ def less(xp, x1, x2, /):
     return x1 < x2
 
 
-@primitive(no_gradient=_STEP)
+@primitive(real=True, no_gradient=_STEP)
 def less_equal(xp, x1, x2, /):
     """y = (x₁ <= x₂).
 
@@ -49,7 +49,7 @@ def less_equal(xp, x1, x2, /):
     return x1 <= x2
 
 
-@primitive(no_gradient=_STEP)
+@primitive(real=True, no_gradient=_STEP)
 def greater(xp, x1, x2, /):
     """y = (x₁ > x₂).
 
@@ -59,7 +59,7 @@ def greater(xp, x1, x2, /):
     return x1 > x2
 
 
-@primitive(no_gradient=_STEP)
+@primitive(real=True, no_gradient=_STEP)
 def greater_equal(xp, x1, x2, /):
     """y = (x₁ >= x₂).
 
@@ -139,7 +139,7 @@ def isnan(xp, x, /):
     return xp.isnan(x)
 
 
-@primitive(floating=True, no_gradient=_STEP)
+@primitive(floating=True, real=True, no_gradient=_STEP)
 def signbit(xp, x, /):
     """Whether the sign bit of x is set, that of -0.0 included.
 
@@ -149,7 +149,9 @@ def signbit(xp, x, /):
     return xp.signbit(x)
 
 
-@primitive(floating=True, no_gradient="its result is a neighbour in the floating-point numbers")
+@primitive(
+    floating=True, real=True, no_gradient="its result is a neighbour in the floating-point numbers"
+)
 def nextafter(xp, x1, x2, /):
     """The floating-point number after x₁ on the way to x₂.
 

@@ -7,6 +7,7 @@ from tinyxp.core import Tensor, namespace
 from tinyxp.graph import is_grad_enabled
 from tinyxp.ops import (
     arithmetic,
+    complexes,
     creation,
     exponential,
     indexing,
@@ -104,6 +105,9 @@ METHODS = {
     "__setitem__": _setitem,
     "__array_namespace__": lambda self, *, api_version=None: namespace(),
     "T": property(_transpose),
+    "real": property(complexes.real),
+    "imag": property(complexes.imag),
+    "conj": complexes.conj,
     "mT": property(shaping.matrix_transpose),
     "to": creation.to,
     "to_device": lambda self, device, /, *, stream=None: creation.to(self, device),

@@ -3,6 +3,7 @@
 from tinyxp import dtypes
 from tinyxp.composite import composite
 from tinyxp.ops.arithmetic import where
+from tinyxp.ops.complexes import conj, real
 from tinyxp.ops.creation import astype
 from tinyxp.ops.exponential import exp, log, sqrt
 from tinyxp.ops.logic import isfinite
@@ -87,7 +88,7 @@ def _(rng):
     return rng.uniform(0.5, 1.5, size=(2, 3, 2)), {"axis": (0, 2), "keepdims": True}
 
 
-@primitive
+@primitive(real=True)
 def max(xp, x, /, *, axis=None, keepdims=False):
     """y = the largest of x over ``axis``; equal ones share the gradient.
 
@@ -97,7 +98,7 @@ def max(xp, x, /, *, axis=None, keepdims=False):
     return xp.max(x, axis=axis, keepdims=keepdims)
 
 
-@primitive
+@primitive(real=True)
 def min(xp, x, /, *, axis=None, keepdims=False):
     """y = the smallest of x over ``axis``; equal ones share the gradient.
 
@@ -147,7 +148,7 @@ def any(xp, x, /, *, axis=None, keepdims=False):
     return xp.any(x, axis=axis, keepdims=keepdims)
 
 
-@primitive(no_gradient=_INDEX)
+@primitive(real=True, no_gradient=_INDEX)
 def argmax(xp, x, /, *, axis=None, keepdims=False):
     """The index of the largest of x over ``axis``, the first of equals.
 
@@ -157,7 +158,7 @@ def argmax(xp, x, /, *, axis=None, keepdims=False):
     return xp.argmax(x, axis=axis, keepdims=keepdims)
 
 
-@primitive(no_gradient=_INDEX)
+@primitive(real=True, no_gradient=_INDEX)
 def argmin(xp, x, /, *, axis=None, keepdims=False):
     """The index of the smallest of x over ``axis``, the first of equals.
 
@@ -203,13 +204,14 @@ def _(rng):
 
 @composite
 def var(x, /, *, axis=None, correction=0.0, keepdims=False):
-    """y = 1/(n - correction) Σ (x - mean)² over ``axis``.
+    """y = 1/(n - correction) Σ |x - mean|² over ``axis``, real.
 
     >>> tx.var(tx.asarray([1.0, 2.0, 3.0]), correction=1)
     tensor(1.)
     """
     centred = x - mean(x, axis=axis, keepdims=True)
-    return sum(centred * centred, axis=axis, keepdims=keepdims) / (_count(x, axis) - correction)
+    squares = real(centred * conj(centred))
+    return sum(squares, axis=axis, keepdims=keepdims) / (_count(x, axis) - correction)
 
 
 @var.example
@@ -234,7 +236,7 @@ def _(rng):
     return rng.normal(size=(3, 4)), {"axis": 1}
 
 
-@composite
+@composite(real=True)
 def logsumexp(x, /, *, axis=None, keepdims=False):
     """y = ln Σ exp x over ``axis``, without overflow.
 

@@ -1,11 +1,12 @@
 """Sign and rounding: elementwise, (...) -> (...)."""
 
+from tinyxp.ops.complexes import conj
 from tinyxp.primitive import primitive
 
 
 @primitive
 def abs(xp, x, /):
-    """y = |x|, with gradient 0 at 0.
+    """y = |x|, real, with gradient 0 at 0.
 
     >>> tx.abs(tx.asarray([-1.5, 2.0]))
     tensor([1.5, 2. ])
@@ -15,7 +16,7 @@ def abs(xp, x, /):
 
 @abs.vjp
 def _(xp, g, x):
-    return g * xp.sign(x)
+    return g * conj.on(xp, xp.sign(x))
 
 
 @abs.example
@@ -65,7 +66,7 @@ def _(rng):
 
 @primitive
 def sign(xp, x, /):
-    """y = -1, 0 or 1. Its derivative is 0 wherever it has one.
+    """y = x / |x|, and 0 at 0: -1, 0 or 1 for a real x, whose derivative is 0 where it has one.
 
     >>> tx.sign(tx.asarray([-1.7, 1.7]))
     tensor([-1.,  1.])
@@ -74,8 +75,12 @@ def sign(xp, x, /):
 
 
 @sign.vjp
-def _(xp, g):
-    return xp.zeros_like(g)
+def _(xp, g, x, y):
+    if not xp.isdtype(y.dtype, "complex floating"):
+        return xp.zeros_like(g)
+    size = xp.abs(x)  # on the unit circle y can only turn
+    turn = (g - xp.real(g * y) * xp.conj(y)) / xp.where(size == 0, 1.0, size)
+    return xp.where(y == 0, 0.0, turn)
 
 
 @sign.example
@@ -83,7 +88,7 @@ def _(rng):
     return (rng.integers(-3, 3, size=(3, 4)) + 0.3,)
 
 
-@primitive
+@primitive(real=True)
 def ceil(xp, x, /):
     """y = ⌈x⌉. Its derivative is 0 wherever it has one.
 
@@ -103,7 +108,7 @@ def _(rng):
     return (rng.integers(-3, 3, size=(3, 4)) + 0.3,)
 
 
-@primitive
+@primitive(real=True)
 def floor(xp, x, /):
     """y = ⌊x⌋. Its derivative is 0 wherever it has one.
 
@@ -143,7 +148,7 @@ def _(rng):
     return (rng.integers(-3, 3, size=(3, 4)) + 0.3,)
 
 
-@primitive
+@primitive(real=True)
 def trunc(xp, x, /):
     """y = x without its fraction. Its derivative is 0 wherever it has one.
 

@@ -5,7 +5,7 @@ from tinyxp.primitive import primitive
 _INDEX = "its result is indices, constant wherever the order is"
 
 
-@primitive(promote=None, no_gradient=_INDEX)
+@primitive(real=True, no_gradient=_INDEX)
 def argsort(xp, x, /, *, axis=-1, descending=False, stable=True):
     """The indices that sort x along ``axis``.
 
@@ -15,7 +15,7 @@ def argsort(xp, x, /, *, axis=-1, descending=False, stable=True):
     return xp.argsort(x, axis=axis, descending=descending, stable=stable)
 
 
-@primitive(promote=0, no_gradient=_INDEX)
+@primitive(real=True, promote=0, no_gradient=_INDEX)
 def searchsorted(xp, x1, x2, /, *, side="left", sorter=None):
     """Where each of x₂ would go into the sorted x₁ (n), before its equals, or ``side="right"``.
 

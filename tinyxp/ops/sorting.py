@@ -8,7 +8,7 @@ from tinyxp.ops.searching import argsort
 from tinyxp.ops.shaping import normalize_axes
 
 
-@composite
+@composite(real=True)
 def sort(x, /, *, axis=-1, descending=False, stable=True):
     """x in ascending order along ``axis``.
 

@@ -215,7 +215,7 @@ def acosh(xp, x, /):
 
 @acosh.vjp
 def _(xp, g, x):
-    return g / xp.sqrt(x * x - 1)
+    return g / (xp.sqrt(x - 1) * xp.sqrt(x + 1))  # not √(x² - 1): another branch left of 0
 
 
 @acosh.example

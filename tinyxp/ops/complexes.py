@@ -1,0 +1,68 @@
+"""Complex numbers and their parts: elementwise, (...) -> (...).
+
+These are the functions that are not holomorphic. Inside a vjp dL = Re Σ g·dy, so theirs follow from
+dy = Re dx, Im dx and the conjugate of dx. Every other vjp is written as for real numbers.
+"""
+
+from tinyxp.primitive import primitive
+
+
+def _is_complex(xp, x):
+    return xp.isdtype(x.dtype, "complex floating")
+
+
+@primitive
+def real(xp, x, /):
+    """y = Re x; a real x as it is.
+
+    >>> tx.real(tx.asarray([1 + 2j]))
+    tensor([1.])
+    """
+    return xp.real(x) if _is_complex(xp, x) else x
+
+
+@real.vjp
+def _(xp, g):
+    return g
+
+
+@primitive
+def imag(xp, x, /):
+    """y = Im x; zeros for a real x.
+
+    >>> tx.imag(tx.asarray([1 + 2j]))
+    tensor([2.])
+    """
+    return xp.imag(x) if _is_complex(xp, x) else xp.zeros_like(x)
+
+
+@imag.vjp
+def _(xp, g, x):
+    return g * -1j if _is_complex(xp, x) else xp.zeros_like(g)
+
+
+@primitive
+def conj(xp, x, /):
+    """y = Re x - i Im x; a real x as it is.
+
+    >>> tx.conj(tx.asarray([1 + 2j]))
+    tensor([1.-2.j], dtype=complex64)
+    """
+    return xp.conj(x) if _is_complex(xp, x) else x
+
+
+@conj.vjp
+def _(xp, g):
+    return conj.on(xp, g)
+
+
+@real.example
+@imag.example
+@conj.example
+def _(rng):
+    return (rng.normal(size=(3, 4)) + 1j * rng.normal(size=(3, 4)),)
+
+
+def adjoint(xp, x):
+    """The matrices of x transposed and conjugated, xᴴ, for a vjp: (..., m, n) -> (..., n, m)."""
+    return conj.on(xp, xp.matrix_transpose(x))
