@@ -1,12 +1,10 @@
-"""Gradients as functions: ``tx.autograd.grad`` of tensors, ``tx.grad`` of a function."""
+"""``tx.autograd``: gradients of tensors. Those of functions are in ``transforms``."""
 
-import functools
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from tinyxp.backends.errors import ArgumentError, GradientError
 from tinyxp.core import Tensor, wrap
-from tinyxp.graph import behind_identity, edge_of, enable_grad, ordered, propagate
+from tinyxp.graph import edge_of, propagate
 
 
 def grad(
@@ -50,46 +48,3 @@ def grad(
             )
         result.append(g if g is None or create_graph else wrap(g, x.backend))
     return tuple(result)
-
-
-def grad_of(f: Callable[..., Tensor], argnums: int | Sequence[int] = 0) -> Callable[..., Any]:
-    """The function that computes the gradient of ``f`` (of one number) at its arguments.
-
-    ``argnums`` says with respect to which arguments: one gives a Tensor, several a tuple. Nests to
-    any order. The gradient at an argument that ``f`` does not depend on is 0.
-
-    >>> slope = tx.grad(lambda x: x**3)
-    >>> slope(tx.asarray(2.0)).item(), tx.grad(slope)(tx.asarray(2.0)).item()
-    (12.0, 12.0)
-    """
-    wanted = (argnums,) if isinstance(argnums, int) else tuple(argnums)
-
-    @functools.wraps(f)
-    def gradient(*args: Any, **kwargs: Any) -> Any:
-        inner = list(args)
-        with enable_grad():
-            for i in wanted:
-                x = args[i]
-                if not isinstance(x, Tensor):
-                    raise ArgumentError(f"argument {i} must be a Tensor, got {type(x).__name__}")
-                inner[i] = (
-                    behind_identity(x.data, x.backend, edge_of(x))
-                    if x.requires_grad
-                    else x.detach().requires_grad_()
-                )
-            y = f(*inner, **kwargs)
-            fresh = {edge_of(inner[i]) for i in wanted}
-            # differentiate again only if somebody outside, an outer grad or a model, can ask for it
-            outside = any(isinstance(e, Tensor) and e not in fresh for e in ordered([edge_of(y)]))
-            targets = [inner[i] for i in wanted]
-            if y.requires_grad or y._cut:
-                found = grad(y, targets, create_graph=outside, allow_unused=True)
-            else:
-                found = (None,) * len(targets)
-        result = tuple(
-            wrap(x.backend.xp.zeros_like(x.data), x.backend) if g is None else g
-            for g, x in zip(found, targets, strict=True)
-        )
-        return result[0] if isinstance(argnums, int) else result
-
-    return gradient

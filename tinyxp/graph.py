@@ -4,6 +4,7 @@ A Node knows its op, its parents and the raw arrays that its gradient needs, nev
 it made: without that link back there are no reference cycles.
 """
 
+import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -16,6 +17,7 @@ from tinyxp.core import Tensor, namespace, wrap
 from tinyxp.operation import PASSED_ON, first_line
 
 _recording: ContextVar[bool] = ContextVar("tinyxp_recording", default=True)
+births = itertools.count()
 
 
 def is_grad_enabled() -> bool:
@@ -72,12 +74,13 @@ class Node:
     gradient, or None where no gradient flows.
     """
 
-    __slots__ = ("__weakref__", "context", "op", "parents")
+    __slots__ = ("__weakref__", "born", "context", "op", "parents")
 
     def __init__(self, op: Op, parents: Sequence["Edge"], context: Any) -> None:
         self.op = op
         self.parents = parents
         self.context = context  # None when a backward pass has used it up
+        self.born = next(births)  # tells what a call recorded from what was there before it
 
 
 Edge = Node | Tensor | None

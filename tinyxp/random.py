@@ -7,6 +7,8 @@ every backend. To go on where a checkpoint stopped, two integers are enough.
 
 import math
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, Self
 
@@ -160,6 +162,9 @@ class Generator:
 
     def _words(self, backend: Backend, n: int, device: Any = None) -> Array:
         """The next n words of 32 bits, as int64; the counter moves on by whole blocks."""
+        seen = _watching.get()
+        if seen is not None and self not in seen:
+            seen[self] = self.state_dict()
         words = random_bits(backend.xp, self.seed, self.counter, n, device)
         self.counter += blocks_for(n)
         return words
@@ -202,6 +207,39 @@ def default_generator() -> Generator:
     if generator is None:
         _default.set(generator := Generator())
     return generator
+
+
+States = dict[Generator, dict[str, int]]
+_watching: ContextVar[States | None] = ContextVar("tinyxp_watching", default=None)
+
+
+@contextmanager
+def watched() -> Iterator[States]:
+    """The generators that are drawn from inside a ``with`` block, as they were before."""
+    seen: States = {}
+    outer = _watching.get()
+    token = _watching.set(seen)
+    try:
+        yield seen
+    finally:
+        _watching.reset(token)
+        if outer is not None:
+            outer.update({**seen, **outer})
+
+
+@contextmanager
+def rewound(states: States, default: Generator) -> Iterator[None]:
+    """Generators at earlier states, for what is computed again; afterwards all is as it was."""
+    now = {generator: generator.state_dict() for generator in states}
+    token = _default.set(default)
+    try:
+        for generator, state in states.items():
+            generator.load_state_dict(state)
+        yield
+    finally:
+        _default.reset(token)
+        for generator, state in now.items():
+            generator.load_state_dict(state)
 
 
 def manual_seed(seed: int) -> Generator:
