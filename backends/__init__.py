@@ -41,6 +41,8 @@ class Backend:
     ``xp`` holds the Array API functions, with ``erf(x)`` and ``index_add(x, indices, values)``
     (rows of ``values`` added to rows of ``x``, indices may repeat; returns a new array) beside
     them. ``kernels["name"]`` may hold a :class:`Kernel` that computes the composite ``name``.
+    ``fallback(fn, arrays, static)`` is asked when the primitive ``fn`` failed on the library: it
+    may compute it in another way, for dtypes that the library has no kernels for.
     """
 
     name: str
@@ -52,6 +54,7 @@ class Backend:
     to_device: Callable[[Array, str], Array]
     devices: Callable[[], list[str]]
     kernels: Mapping[str, "Kernel"] = field(default_factory=dict)
+    fallback: Callable[..., Any] = lambda fn, arrays, static: NotImplemented
     dtypes: Mapping[str, Any] = field(init=False)  # dtype name -> the library's dtype
     dtype_names: Mapping[Any, str] = field(init=False)  # and back
     floating: frozenset[Any] = field(init=False)  # the library's real floating dtypes

@@ -1,6 +1,7 @@
 """CuPy: NVIDIA GPUs."""
 
 import math
+from typing import Any
 
 from tinyxp.backends import Array, Backend, Namespace, missing
 from tinyxp.backends.errors import BackendError
@@ -23,6 +24,29 @@ def index_add(x: Array, indices: Array, values: Array) -> Array:
     out = x.copy()
     cupyx.scatter_add(out, indices, values)
     return out
+
+
+def take(x: Array, indices: Array, *, axis: int) -> Array:
+    """CuPy wraps an index that is out of bounds round the end; finding it out costs a
+    synchronisation."""
+    in_bounds(indices, x.shape[axis], axis)
+    return cupy.take(x, indices, axis=axis)
+
+
+def take_along_axis(x: Array, indices: Array, *, axis: int = -1) -> Array:
+    in_bounds(indices, x.shape[axis], axis)
+    return cupy.take_along_axis(x, indices, axis=axis)
+
+
+def in_bounds(indices: Array, length: int, axis: int) -> None:
+    if indices.size and not bool(((indices >= -length) & (indices < length)).all()):
+        raise IndexError(f"an index is out of bounds for axis {axis} of length {length}")
+
+
+def repeat(x: Array, repeats: Any, axis: int | None = None) -> Array:
+    """CuPy takes different numbers of repeats as a list only."""
+    each = repeats.tolist() if isinstance(repeats, cupy.ndarray) else repeats
+    return cupy.repeat(x, each, axis=axis)
 
 
 def matmul(a: Array, b: Array) -> Array:
@@ -72,7 +96,15 @@ def load() -> Backend:
         raise BackendError("CuPy is installed but this machine has no CUDA device")
     return Backend(
         name="cupy",
-        xp=Namespace(compat, erf=erf, index_add=index_add, matmul=matmul),
+        xp=Namespace(
+            compat,
+            erf=erf,
+            index_add=index_add,
+            matmul=matmul,
+            repeat=repeat,
+            take=take,
+            take_along_axis=take_along_axis,
+        ),
         array_types=(cupy.ndarray,),
         to_numpy=cupy.asnumpy,
         from_numpy=from_numpy,

@@ -17,6 +17,10 @@ class ShapeError(TinyError, ValueError):
     """Shapes or axes do not fit the operation."""
 
 
+class AxisError(ShapeError, IndexError):
+    """An axis does not exist: an IndexError too, as the Array API asks."""
+
+
 class DTypeError(TinyError, TypeError):
     """A dtype or a Python type does not fit the operation."""
 

@@ -40,6 +40,30 @@ def test_complex_beside_real_operands(name, i, backend):
         tx.gradcheck(lambda *xs: call(name, xs, static), *tensors(operands), order=2, name=name)
 
 
+SAMPLE = [
+    *("abs", "acosh", "atan2", "divide", "exp", "log1p", "maximum", "pow", "sqrt", "tanh", "where"),
+    *("cumulative_prod", "logsumexp", "max", "prod", "std", "var", "sort", "take_along"),
+    *("matmul", "tensordot", "vecdot", "reshape", "pad", "concat", "fft", "irfft"),
+    *("cholesky", "det", "eigvalsh", "inv", "qr", "solve", "svdvals", "matrix_norm"),
+    *("attention", "cross_entropy", "gelu", "layer_norm", "softmax"),
+]
+
+
+@pytest.mark.parametrize("name", SAMPLE)
+def test_gradient_order_3(name, backend):
+    cases = [example(name, 0)]
+    if (name, 0) in complex_cases():
+        cases.append(complex_example(name, 0))
+    for operands, static in cases:
+        tx.gradcheck(
+            lambda *xs, static=static: call(name, xs, static),
+            *tensors(operands),
+            order=3,
+            rtol=1e-4,  # differences of larger numbers
+            name=name,
+        )
+
+
 @pytest.mark.parametrize("name", real_only())
 def test_complex_operands_are_refused(name, backend):
     operands, static = complex_example(name, 0)
@@ -63,10 +87,11 @@ def test_kernel_equals_formula(name, i, backend, monkeypatch):
         with monkeypatch.context() as patch:
             patch.setitem(backends.current().__dict__, "kernels", {})
             plain = value_and_gradients(name, xs, static)
-        for a, b in zip(fused, plain, strict=True):
-            assert a.shape == b.shape and a.dtype is b.dtype
+        for k, (a, b) in enumerate(zip(fused, plain, strict=True)):
+            what = f"{name}: {f'd/dx, gradient {k}' if k else 'value'}, {dtype.name}, {backend}"
+            assert a.shape == b.shape and a.dtype is b.dtype, what
             scale = 1 + tx.max(tx.abs(b)).item()
-            assert tx.max(tx.abs(a - b)).item() <= tolerance * scale
+            assert tx.max(tx.abs(a - b)).item() <= tolerance * scale, what
 
 
 def value_and_gradients(name, xs, static):

@@ -278,7 +278,6 @@ REFUSED = [
     ((slice(None), [0, -5]), IndexingError, "index -5 is out of bounds for axis 1 of length 4"),
     ((5, [0, 1]), IndexingError, "index 5 is out of bounds for axis 0 of length 3"),
     ([True, False], IndexingError, "a mask of shape (2,) does not fit axis 0 of (3, 4, 5)"),
-    (True, IndexingError, "a mask needs at least one axis"),
     (([0, 1], [0, 1, 2]), ShapeError, "do not broadcast"),
     (
         1.5,
@@ -367,7 +366,7 @@ def test_take_and_take_along_axis_are_numpys(backend):
         tx.asarray(normal((2, 3))),
         order=2,
     )
-    with pytest.raises(IndexingError, match="index 4 is out of bounds for axis 1 of length 4"):
+    with pytest.raises(IndexingError, match="index.* out of bounds for axis 1 .* 4"):
         tx.take(tx.asarray(x), tx.asarray([4]), axis=1)
     with pytest.raises(
         DTypeError, match=r"indices must be integers or a boolean mask, got tinyxp\.float32"

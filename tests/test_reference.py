@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import tinyxp as tx
+from tests import reference_fft, reference_linalg
 from tests.registry import (
     call,
     complex_cases,
@@ -206,7 +207,9 @@ REFERENCE |= {
         x, axes_of(x, axis), correction=correction, keepdim=keepdims
     ),
     "sum": lambda x, axis=None, keepdims=False: torch.sum(x, axes_of(x, axis), keepdims),
-    "take_rows": lambda x, indices: x[indices],
+    "stack": lambda *xs, axis: torch.stack(xs, dim=axis),
+    "take": lambda x, indices, dim: torch.index_select(x, dim, indices % x.shape[dim]),
+    "take_along": lambda x, indices, dim: torch.gather(x, dim, indices % x.shape[dim]),
     "tensordot": lambda x1, x2, axes=2: torch.tensordot(x1, x2, dims=axes),
     "tril": lambda x, k=0: torch.tril(x, k),
     "triu": lambda x, k=0: torch.triu(x, k),
@@ -217,6 +220,9 @@ REFERENCE |= {
     ),
     "vecdot": lambda x1, x2, axis=-1: (x1.conj() * x2).sum(axis),
 }
+
+
+REFERENCE |= reference_fft.REFERENCE | reference_linalg.REFERENCE
 
 
 def attention_weights(q, k, mask=None, is_causal=False, scale=1.0):
@@ -271,7 +277,9 @@ TRUTHS = np.asarray([[True, True, False], [False, True, False]]), np.asarray([Tr
 REALS = np.asarray([[1.5, -2.0, 0.0], [3.0, -0.0, 1.5]]), np.asarray([1.5, 3.0, -0.5])
 SPECIAL = (np.asarray([[1.0, np.inf, -np.inf], [np.nan, -0.0, 0.0]]),)
 INPUTS = (
-    {name: [(TRUTHS, {})] for name in ("logical_and", "logical_or", "logical_xor")}
+    reference_fft.INPUTS
+    | reference_linalg.INPUTS
+    | {name: [(TRUTHS, {})] for name in ("logical_and", "logical_or", "logical_xor")}
     | {"logical_not": [(TRUTHS[:1], {})], "bitwise_invert": [(INTEGERS[:1], {}), (TRUTHS[:1], {})]}
     | {f"bitwise_{name}": [(INTEGERS, {}), (TRUTHS, {})] for name in ("and", "or", "xor")}
     | {f"bitwise_{name}_shift": [(INTEGERS, {})] for name in ("left", "right")}

@@ -44,7 +44,7 @@ class Composite(Operation[P]):
             raise
         except Exception as error:
             arrays = [x.data if isinstance(x, Tensor) else x for x in args]
-            raise explain(self, arrays, backend, error) from error
+            raise explain(self, arrays, static, backend, error) from error
 
     def run(
         self, kernel: Kernel, backend: Backend, args: tuple[Any, ...], static: dict[str, Any]
@@ -63,7 +63,7 @@ class Composite(Operation[P]):
         except PASSED_ON:
             raise
         except Exception as error:
-            raise explain(self, arrays, backend, error) from error
+            raise explain(self, arrays, static, backend, error) from error
         if result is NotImplemented:
             return NotImplemented
         y, residuals = result

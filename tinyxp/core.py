@@ -12,7 +12,7 @@ import numpy as np
 
 from tinyxp import backends, dtypes
 from tinyxp.backends import Array, Backend
-from tinyxp.backends.errors import DTypeError, GradientError, ShapeError
+from tinyxp.backends.errors import ArgumentError, DTypeError, GradientError, ShapeError
 
 SCALARS = frozenset((bool, int, float, complex))
 
@@ -35,7 +35,6 @@ class Tensor:
     """
 
     __slots__ = ("__weakref__", "_cut", "_leaf", "_node", "backend", "data", "grad")
-    __array_ufunc__ = None  # NumPy arrays leave mixed operators to us
     __hash__ = object.__hash__
 
     data: Array  # the backend's array
@@ -144,12 +143,27 @@ class Tensor:
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
         self._leave("converting to a NumPy array")
+        if copy is False:
+            raise ArgumentError(
+                "a tensor becomes a NumPy array by a copy; np.from_dlpack shares it"
+            )
         return self.numpy() if dtype is None else self.numpy().astype(dtype)
 
-    def __dlpack__(self, **options: Any) -> Any:
+    def __dlpack__(
+        self,
+        /,
+        *,
+        stream: Any = None,
+        max_version: tuple[int, int] | None = None,
+        dl_device: tuple[Any, int] | None = None,
+        copy: bool | None = None,
+    ) -> Any:
+        """A DLPack capsule that shares the data. Refuses a tensor that requires grad."""
         array: Any = self._leave("DLPack export")
         array = np.asarray(array) if isinstance(array, np.generic) else array
-        return array.__dlpack__(**options)
+        options = {"max_version": max_version, "dl_device": dl_device, "copy": copy}
+        given = {name: value for name, value in options.items() if value is not None}
+        return array.__dlpack__(stream=stream, **given)  # older libraries know the stream alone
 
     def __dlpack_device__(self) -> Any:
         return (np.asarray(self.data) if self.device == "cpu" else self.data).__dlpack_device__()
@@ -221,7 +235,9 @@ class Tensor:
 
     if (
         TYPE_CHECKING
-    ):  # put here by the floors above: backward by graph.py, the rest by ops/methods.py
+    ):  # put here by the floors above: graph.py, interop.py (what NumPy asks for), ops/methods.py
+        __array_ufunc__: Any
+        __array_function__: Any
 
         def __getattr__(self, name: str) -> Callable[..., "Tensor"]: ...
         def __getitem__(self, key: Any) -> "Tensor": ...

@@ -140,6 +140,7 @@ def isdtype(dtype: DType, kind: Any) -> Any:
     >>> isdtype(int8, "integral"), isdtype(float32, ("bool", float64))
     (True, False)
     """
+    dtype = as_dtype(dtype)
     if isinstance(kind, tuple):
         return any(isdtype(dtype, one) for one in kind)
     if isinstance(kind, DType):
@@ -166,9 +167,9 @@ def can_cast(from_: Any, to: DType, /) -> Any:
         return False
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class finfo:
-    """Limits of a floating dtype, as Python floats (those of the parts, for a complex one).
+    """Limits of a floating dtype (or a tensor's), as Python floats; of its parts, if complex.
 
     >>> finfo(float32).eps == 2.0**-23
     True
@@ -176,8 +177,8 @@ class finfo:
 
     dtype: DType
 
-    def __post_init__(self) -> None:
-        dtype = as_dtype(getattr(self.dtype, "dtype", self.dtype))
+    def __init__(self, type: Any, /) -> None:
+        dtype = as_dtype(getattr(type, "dtype", type))
         if not dtype.kind.endswith("floating"):
             raise DTypeError(f"finfo expects a floating dtype, got {dtype!r}; use iinfo")
         part = {complex64: float32, complex128: float64}.get(dtype, dtype)
@@ -205,9 +206,9 @@ class finfo:
         return 2.0**-126 if self.dtype is float32 else 2.0**-1022
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class iinfo:
-    """Limits of an integer dtype.
+    """Limits of an integer dtype, or of a tensor's.
 
     >>> iinfo(int8).min, iinfo(int8).max
     (-128, 127)
@@ -215,8 +216,8 @@ class iinfo:
 
     dtype: DType
 
-    def __post_init__(self) -> None:
-        dtype = as_dtype(getattr(self.dtype, "dtype", self.dtype))
+    def __init__(self, type: Any, /) -> None:
+        dtype = as_dtype(getattr(type, "dtype", type))
         if not dtype.kind.endswith("integer"):
             raise DTypeError(f"iinfo expects an integer dtype, got {dtype!r}; use finfo")
         object.__setattr__(self, "dtype", dtype)

@@ -11,6 +11,7 @@ import numpy as np
 from tinyxp.backends import Backend
 from tinyxp.backends.errors import (
     ArgumentError,
+    AxisError,
     BackendError,
     DTypeError,
     IndexingError,
@@ -22,7 +23,7 @@ from tinyxp.core import Tensor
 P = ParamSpec("P")
 
 OPS: dict[str, "Operation[Any]"] = {}  # the registry: tests and docs read it
-PASSED_ON = (TinyError, MemoryError, Warning)  # raised as they are; the rest is explained
+PASSED_ON = (TinyError, MemoryError, BufferError, Warning)  # as they are; the rest is explained
 
 
 class Operation(Generic[P]):
@@ -41,6 +42,7 @@ class Operation(Generic[P]):
         self.variadic = any(p.kind is p.VAR_POSITIONAL for p in parameters)
         self.operands = tuple(p.name for p in parameters if p.kind is p.POSITIONAL_ONLY)
         self.statics = tuple(p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD)
+        self.parameters = frozenset(p.name for p in parameters)
         self.bare = len(self.operands) == len(parameters)  # nothing but operands
         self.defaults = {p.name: p.default for p in parameters if p.default is not p.empty}
         self.examples: list[Callable[[np.random.Generator], tuple[Any, ...]]] = []
@@ -99,17 +101,24 @@ def mixed(name: str, a: Backend, b: Backend) -> BackendError:
 
 
 def explain(
-    op: Operation[Any], arrays: Sequence[Any], backend: Backend, error: Exception
+    op: Operation[Any],
+    arrays: Sequence[Any],
+    static: dict[str, Any],
+    backend: Backend,
+    error: Exception,
 ) -> TinyError:
     """The error of a backend's library as one of ours, naming the operation and its operands."""
     kind = kind_of(error)
-    if kind is IndexingError and "axis" in op.defaults:
-        kind = ShapeError  # libraries raise an IndexError for an axis that does not exist
+    if kind is IndexingError and {"axis", "axes", "source"} & op.parameters:
+        kind = AxisError  # libraries raise an IndexError for an axis that does not exist
     operands = ", ".join(
-        f"{tuple(x.shape)} {backend.dtype_names.get(x.dtype, x.dtype)}"
-        if hasattr(x, "shape")
-        else repr(x)
-        for x in arrays
+        [
+            f"{tuple(x.shape)} {backend.dtype_names.get(x.dtype, x.dtype)}"
+            if hasattr(x, "shape")
+            else repr(x)
+            for x in arrays
+        ]
+        + [f"{k}={v!r}" for k, v in static.items() if v is not op.defaults.get(k)]
     )
     reason = broadcast_problem(arrays) if kind is ShapeError and op.broadcasts else None
     devices = {backend.device_of(x) for x in arrays if backend.owns(x)}

@@ -5,7 +5,6 @@ run on Tensors with ``xp = tinyxp``, it gives gradients that can be differentiat
 """
 
 import functools
-import inspect
 from collections.abc import Callable, Sequence
 from typing import Any, Concatenate, NamedTuple
 
@@ -13,10 +12,11 @@ import numpy as np
 
 from tinyxp import backends, dtypes
 from tinyxp.backends import Array, Backend
-from tinyxp.backends.errors import ArgumentError, DTypeError
+from tinyxp.backends.errors import DTypeError
 from tinyxp.core import SCALARS, Tensor, namespace, raw, to_array, wrap
 from tinyxp.graph import Edge, Node, attach, edge_of, fit, is_grad_enabled
 from tinyxp.operation import PASSED_ON, Operation, P, explain, mixed
+from tinyxp.vjp import Vjp
 
 Plan = tuple[tuple[bool, ...], tuple[bool, ...], bool]  # live operands, kept operands, keep y
 
@@ -45,7 +45,7 @@ class Primitive(Operation[P]):
     def call(self, args: tuple[Any, ...], static: dict[str, Any]) -> Any:
         if not self.variadic and len(args) > len(self.operands):
             args, static = self.split(args, static)
-        backend, arrays = self.unwrap(args)
+        backend, arrays, tracked = self.unwrap(args)
         if static.get("dtype") is not None:
             static["dtype"] = raw(dtypes.as_dtype(static["dtype"]), backend)
         try:
@@ -53,16 +53,15 @@ class Primitive(Operation[P]):
         except PASSED_ON:
             raise
         except Exception as error:
-            raise explain(self, arrays, backend, error) from error
+            y = backend.fallback(self.fn, arrays, static)
+            if y is NotImplemented:
+                raise explain(self, arrays, static, backend, error) from error
         node = cut = None
-        if is_grad_enabled():
-            parents = [edge_of(x) for x in args]
-            mask = tuple([parent is not None for parent in parents])
-            if True in mask:
-                if self.vjps:
-                    node = self.record(args, parents, mask, arrays, y, static, backend)
-                else:
-                    cut = f"{self.name} is not differentiable: {self.why}"
+        if tracked and is_grad_enabled():
+            if self.vjps:
+                node = self.record(args, arrays, y, static, backend)
+            else:
+                cut = f"{self.name} is not differentiable: {self.why}"
         if isinstance(y, (tuple, list)):
             return _wrap_many(y, backend, node)
         tensor = wrap(y, backend, node)
@@ -70,9 +69,11 @@ class Primitive(Operation[P]):
             tensor._cut = cut
         return tensor
 
-    def unwrap(self, args: Sequence[Any]) -> tuple[Backend, list[Any]]:
-        """The operands' backend and raw arrays, brought to one dtype. Python numbers stay."""
+    def unwrap(self, args: Sequence[Any]) -> tuple[Backend, list[Any], bool]:
+        """The operands' backend, their raw arrays brought to one dtype, and whether any requires
+        grad. Python numbers stay."""
         backend: Backend | None = None
+        tracked = False
         arrays: list[Any] = []
         for x in args:
             if isinstance(x, Tensor):
@@ -81,6 +82,7 @@ class Primitive(Operation[P]):
                 elif x.backend is not backend:
                     raise mixed(self.name, backend, x.backend)
                 arrays.append(x.data)
+                tracked = tracked or x._leaf or x._node is not None
             elif type(x) in SCALARS:
                 arrays.append(x)
             elif isinstance(x, np.generic):
@@ -103,22 +105,22 @@ class Primitive(Operation[P]):
             raise DTypeError(f"{self.name} expects at least one Tensor, got {got}; use tx.asarray")
         if self.promote is not None:
             self._promote(arrays, backend)
-        return backend, arrays
+        return backend, arrays, tracked
 
     def _promote(self, arrays: list[Any], backend: Backend) -> None:
         """Cast ``arrays`` in place to the dtype they meet in."""
-        start = self.promote or 0
-        kinds = [type(x) if type(x) in SCALARS else x.dtype for x in arrays[start:]]
+        kinds = [getattr(x, "dtype", type(x)) for x in arrays]
         key = (backend, *kinds)
-        wanted = self.meetings.get(key)
-        if wanted is None:
-            wanted = self.meetings[key] = self._meet(kinds, backend)
-        for i, kind in enumerate(kinds, start):
-            if kind not in SCALARS and kind != wanted:
-                arrays[i] = backend.xp.astype(arrays[i], wanted)
+        meeting = self.meetings.get(key)
+        if meeting is None:
+            meeting = self.meetings[key] = self._meet(kinds, backend)
+        wanted, casts = meeting
+        for i in casts:
+            arrays[i] = backend.xp.astype(arrays[i], wanted)
 
-    def _meet(self, kinds: list[Any], backend: Backend) -> Any:
-        """The backend's dtype that operands of these dtypes and Python types are brought to."""
+    def _meet(self, kinds: list[Any], backend: Backend) -> tuple[Any, tuple[int, ...]]:
+        """The dtype that operands of these dtypes and Python types meet in, and which to cast."""
+        start, kinds = self.promote or 0, kinds[self.promote or 0 :]
         known = [
             kind() if kind in SCALARS else dtypes.BY_NAME[backend.dtype_names[kind]]
             for kind in kinds
@@ -128,21 +130,24 @@ class Primitive(Operation[P]):
             raise self.refuse_complex(target)
         if self.floating and not target.kind.endswith("floating"):
             target = dtypes.DEFAULT_FLOAT
-        return raw(target, backend)
+        wanted = raw(target, backend)
+        return wanted, tuple(
+            i for i, kind in enumerate(kinds, start) if kind not in SCALARS and kind != wanted
+        )
 
     # -- gradients ----------------------------------------------------------------------------
 
     def record(
         self,
         args: Sequence[Any],
-        parents: list[Any],
-        mask: tuple[bool, ...],
         arrays: list[Any],
         y: Any,
         static: dict[str, Any],
         backend: Backend,
     ) -> Node | None:
         """The node for a call, holding of its arrays only what its vjps name."""
+        parents = [edge_of(x) for x in args]
+        mask = tuple([parent is not None for parent in parents])
         plan = self.plans.get(mask)
         if plan is None:
             plan = self.plans[mask] = self.plan(mask)
@@ -228,51 +233,7 @@ def _results(y: Any, backend: Backend, node: Node) -> Any:
     return y if isinstance(y[0], Spec) else _wrap_many(y, backend, node)
 
 
-class Vjp:
-    """One vjp, and where each of its parameters comes from: an operand's index, ``"y"``, an
-    operand's shape ``("shape", i)`` or a static parameter's name."""
-
-    def __init__(self, fn: Callable[..., Any], op: Primitive[Any]) -> None:
-        self.fn = fn
-        self.defaults = op.defaults
-        self.sources = [
-            self._source(name, op) for name in list(inspect.signature(fn).parameters)[2:]
-        ]
-
-    @staticmethod
-    def _source(name: str, op: Primitive[Any]) -> Any:
-        if name == "y":
-            return "y"
-        if name == "shapes":
-            return ("shapes",)
-        if name in op.operands:
-            return op.operands.index(name)
-        stem = name.removesuffix("_shape")
-        if stem != name and stem in op.operands:
-            return ("shape", op.operands.index(stem))
-        if name not in (*op.statics, *op.defaults):
-            raise ArgumentError(
-                f"the vjp of {op.name} names {name!r}, which {op.name} does not have"
-            )
-        return name
-
-    def __call__(
-        self, xp: Any, g: Any, inputs: Any, y: Any, shapes: Any, static: dict[str, Any]
-    ) -> Any:
-        values = []
-        for source in self.sources:
-            if isinstance(source, int):
-                values.append(inputs[source])
-            elif isinstance(source, tuple):
-                values.append(shapes if len(source) == 1 else shapes[source[1]])
-            elif source == "y":
-                values.append(y)
-            else:
-                values.append(static[source] if source in static else self.defaults[source])
-        return self.fn(xp, g, *values)
-
-
-class _Projection:
+class Projection:
     """Output ``i`` of an operation with ``n`` outputs."""
 
     def __init__(self, name: str, i: int, n: int) -> None:
@@ -287,7 +248,7 @@ def _wrap_many(parts: Sequence[Array], backend: Backend, node: Node | None) -> t
         return tuple(wrap(part, backend) for part in parts)
     n, name = len(parts), node.op.name
     return tuple(
-        wrap(part, backend, Node(_Projection(name, i, n), (node,), ()))
+        wrap(part, backend, Node(Projection(name, i, n), (node,), ()))
         for i, part in enumerate(parts)
     )
 
@@ -312,6 +273,7 @@ def _fast_lane(op: Primitive[Any]) -> Any:
     """
     fn, general = op.fn, op.call
     any_dtype = not (op.floating or op.real)  # else floating ones alone stay what they are
+    takes_dtype = "dtype" in op.parameters  # which the general call turns into the library's
 
     def unary(x: Any, /) -> Any:
         if type(x) is Tensor and x._node is None and not x._leaf:
@@ -340,6 +302,24 @@ def _fast_lane(op: Primitive[Any]) -> Any:
                 return _wrap_many(y, backend, None) if isinstance(y, tuple) else wrap(y, backend)
         return general((x1, x2), {})
 
+    def with_static(x: Any, /, *rest: Any, **static: Any) -> Any:
+        if (
+            type(x) is Tensor
+            and x._node is None
+            and not x._leaf
+            and not (takes_dtype and (rest or "dtype" in static))
+        ):
+            backend, array = x.backend, x.data
+            if any_dtype or array.dtype in backend.floating:
+                try:
+                    y = fn(backend.xp, array, *rest, **static)
+                except Exception:
+                    return general((x, *rest), static)
+                return _wrap_many(y, backend, None) if isinstance(y, tuple) else wrap(y, backend)
+        return general((x, *rest), static)
+
+    if not op.bare:
+        return with_static
     return unary if len(op.operands) == 1 else binary
 
 
@@ -375,7 +355,7 @@ def primitive(
         return which
 
     call = op.public(skip=1)
-    if op.bare and len(op.operands) <= 2:
+    if len(op.operands) == 1 or (op.bare and len(op.operands) == 2):
         call = functools.update_wrapper(_fast_lane(op), call)
 
     def on(xp: Any, *operands: Any, **static: Any) -> Any:

@@ -10,7 +10,7 @@ from tinyxp.backends import Array
 from tinyxp.backends.errors import ArgumentError, DTypeError, IndexingError, ShapeError
 from tinyxp.core import Tensor, wrap
 from tinyxp.ops.creation import asarray
-from tinyxp.ops.indexing import take
+from tinyxp.ops.gathering import take
 from tinyxp.ops.shaping import stack
 from tinyxp.random import Generator, default_generator
 

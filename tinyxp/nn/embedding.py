@@ -5,7 +5,7 @@ from tinyxp.backends.errors import ArgumentError
 from tinyxp.nn.checks import expect_indices
 from tinyxp.ops.arithmetic import where
 from tinyxp.ops.creation import arange, astype
-from tinyxp.ops.indexing import take
+from tinyxp.ops.gathering import take
 from tinyxp.ops.reductions import max
 from tinyxp.ops.shaping import expand_dims
 

@@ -13,7 +13,7 @@ from tinyxp.nn.checks import expect_indices
 from tinyxp.operation import expect_tensors
 from tinyxp.ops.arithmetic import where
 from tinyxp.ops.creation import astype
-from tinyxp.ops.indexing import take_along_axis
+from tinyxp.ops.gathering import take_along_axis
 from tinyxp.ops.reductions import mean, sum
 from tinyxp.ops.rounding import abs
 from tinyxp.ops.shaping import expand_dims, moveaxis, reshape, squeeze

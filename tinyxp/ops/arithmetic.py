@@ -111,7 +111,7 @@ def floor_divide(xp, x1, x2, /):
     >>> tx.floor_divide(tx.asarray([7, -7]), 2)
     tensor([ 3, -4])
     """
-    return x1 // x2
+    return xp.floor_divide(x1, x2)
 
 
 @floor_divide.vjp(0)
@@ -136,7 +136,7 @@ def remainder(xp, x1, x2, /):
     >>> tx.remainder(tx.asarray([7, -7]), 3)
     tensor([1, 2])
     """
-    return x1 % x2
+    return xp.remainder(x1, x2)
 
 
 @remainder.vjp(0)

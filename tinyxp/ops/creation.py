@@ -3,7 +3,7 @@
 import numpy as np
 
 from tinyxp import backends, dtypes
-from tinyxp.backends.errors import DTypeError
+from tinyxp.backends.errors import ArgumentError, DTypeError
 from tinyxp.core import Tensor, raw, to_array, wrap
 from tinyxp.graph import Node, edge_of, is_grad_enabled
 from tinyxp.operation import expect_tensors, explained
@@ -11,7 +11,7 @@ from tinyxp.primitive import primitive
 
 
 def asarray(obj, /, *, dtype=None, device=None, copy=None, requires_grad=False):
-    """A Tensor from numbers, nested lists, an array, or a Tensor (returned as it is if it fits).
+    """A Tensor from numbers, nested lists, arrays, buffers, or a Tensor (kept as it is if it fits).
 
     Python floats become float32 and ints int64, unless ``dtype`` says otherwise. Arrays are copied,
     unless ``copy`` is False. Raises DTypeError or ShapeError for what is no array.
@@ -21,12 +21,41 @@ def asarray(obj, /, *, dtype=None, device=None, copy=None, requires_grad=False):
             [3., 4.]], dtype=float64)
     """
     if isinstance(obj, Tensor):
-        x = obj if dtype is None else astype(obj, dtype)
+        x = obj if dtype is None else astype(obj, dtype, copy=False)
         x = x if device is None or device == x.device else x.to(device)
         x = clone(x) if copy and x is obj else x
+        shared = x is obj
     else:
+        obj = _unbuffered(obj)
         x = wrap(*to_array(obj, dtype, device, copy))
+        shared = copy is not False or _shares_memory(obj, x)
+    if copy is False and not shared:
+        raise ArgumentError(
+            f"asarray(copy=False) would have to copy from {getattr(obj, 'dtype', type(obj))} to "
+            f"{x.dtype!r} on {x.device!r}; leave copy out"
+        )
     return x.requires_grad_() if requires_grad and not x.requires_grad else x
+
+
+def _unbuffered(obj):
+    """An object with Python's buffer protocol as a NumPy array of its own dtype; others as is."""
+    if isinstance(obj, (list, tuple, int, float, complex)) or hasattr(obj, "__dlpack__"):
+        return obj
+    try:
+        return np.asarray(memoryview(obj))
+    except TypeError:
+        return obj
+
+
+def _shares_memory(obj, x):
+    """Whether x is a view of the array ``obj``. What is no array has no memory to share."""
+    owner = backends.of(obj)
+    if owner is x.backend and owner.name != "numpy":
+        return owner.dtype_names[obj.dtype] == x.dtype.name and owner.device_of(obj) == x.device
+    if isinstance(obj, np.generic) or (owner is None and not hasattr(obj, "__dlpack__")):
+        return True
+    array = np.from_dlpack(obj) if owner is None else owner.to_numpy(obj)
+    return array.size == 0 or np.may_share_memory(array, x.backend.to_numpy(x.data))
 
 
 def tensor(data, *, dtype=None, device=None, requires_grad=False):
@@ -55,21 +84,26 @@ def _(rng):
     return rng.normal(size=(3, 4)), {"dtype": dtypes.float64}
 
 
-def astype(x, dtype, /, *, copy=True):
-    """x in another dtype. Only a floating result carries a gradient.
+def astype(x, dtype, /, *, copy=True, device=None):
+    """x in another dtype, on ``device`` if one is given. Only a floating result carries a gradient.
+
+    With ``copy=False`` x itself is returned if it has the dtype already.
 
     >>> tx.astype(tx.asarray([1.9, -1.9]), tx.int64)
     tensor([ 1, -1])
     """
     expect_tensors("astype", x)
     target = dtypes.as_dtype(dtype)
+    if device is not None and device != x.device:
+        x, copy = move(x, x.backend, device), False
     if target is x.dtype:
         return clone(x) if copy else x
-    if x.dtype.kind == "complex floating" and target.kind != "complex floating":
+    if x.dtype.kind == "complex floating" and target.kind not in ("complex floating", "bool"):
         raise DTypeError(f"astype to {target!r} would lose the imaginary part; use tx.real first")
     if target.kind.endswith("floating"):
         return _astype(x, target)
-    y = _astype(x.detach(), target)
+    # of complex numbers a library may refuse the truth
+    y = wrap(x.data != 0, x.backend) if target is dtypes.bool else _astype(x.detach(), target)
     if x.requires_grad:
         y._cut = f"astype to {target!r} is not differentiable: its result is not a real number"
     return y
@@ -263,7 +297,7 @@ def linspace(start, stop, /, num, *, dtype=None, device=None, endpoint=True):
     # computed once, by NumPy in float64, so that every backend gets the same bits
     with explained("linspace", start, stop, num):
         values = np.linspace(start, stop, num, endpoint=endpoint)
-    return asarray(values, dtype=dtype or dtypes.DEFAULT_FLOAT, device=device)
+    return asarray(values, dtype=dtype or _default_for(start, stop, 1.0), device=device)
 
 
 def eye(n_rows, n_cols=None, /, *, k=0, dtype=None, device=None):
@@ -279,12 +313,18 @@ def eye(n_rows, n_cols=None, /, *, k=0, dtype=None, device=None):
 def from_dlpack(x, /, *, device=None, copy=None):
     """A Tensor sharing the memory of another library's array, through DLPack.
 
+    It is copied where it must be, or never (``copy=False``: ArgumentError then), or always.
+
     >>> import numpy as np
     >>> tx.from_dlpack(np.asarray([1.0, 2.0]))
     tensor([1., 2.], dtype=float64)
     """
-    if backends.of(x) is not None:
-        return asarray(x, device=device, copy=bool(copy))
-    with explained("from_dlpack", type(x)):
-        array = backends.current().xp.from_dlpack(x)
-    return asarray(array, device=device, copy=bool(copy))
+    if isinstance(x, Tensor):
+        x = x._leave("from_dlpack")
+    elif backends.of(x) is None:
+        with explained("from_dlpack", type(x)):
+            x = backends.current().xp.from_dlpack(x)
+    y = wrap(*to_array(x, None, device, copy is True))
+    if copy is False and not _shares_memory(x, y):
+        raise ArgumentError(f"from_dlpack(copy=False) would have to copy to {y.device!r}")
+    return y

@@ -181,7 +181,7 @@ def reciprocal(xp, x, /):
     >>> tx.reciprocal(tx.asarray([2.0]))
     tensor([0.5])
     """
-    return 1 / x
+    return xp.reciprocal(x)
 
 
 @reciprocal.vjp

@@ -11,9 +11,9 @@ import operator
 from tinyxp import backends, dtypes
 from tinyxp.backends.errors import DTypeError, IndexingError, ShapeError
 from tinyxp.core import Tensor
-from tinyxp.operation import expect_tensors
 from tinyxp.ops.arithmetic import where
 from tinyxp.ops.creation import arange, asarray, astype, move
+from tinyxp.ops.gathering import _take, checked, take
 from tinyxp.ops.searching import argsort, nonzero, searchsorted
 from tinyxp.ops.shaping import (
     broadcast_arrays,
@@ -22,7 +22,6 @@ from tinyxp.ops.shaping import (
     expand_dims,
     flip,
     moveaxis,
-    normalize_axes,
     permute_dims,
     reshape,
     squeeze,
@@ -84,114 +83,6 @@ def _(rng):
     return rng.normal(size=(3, 4)), rng.normal(size=(2, 4)), {"key": (slice(1, 3), slice(None))}
 
 
-@primitive(promote=None)
-def _take_rows(xp, x, indices, /):
-    return xp.take(x, indices, axis=0)
-
-
-@_take_rows.vjp(0)
-def _(xp, g, indices, x_shape):
-    zeros = xp.zeros(x_shape, dtype=g.dtype, device=g.device)
-    return _index_add.on(xp, zeros, indices, g)
-
-
-@_take_rows.example
-def _(rng):
-    return rng.normal(size=(3, 2)), rng.integers(0, 3, size=(5,))
-
-
-@primitive(promote=None)
-def _index_add(xp, x, indices, values, /):
-    return xp.index_add(x, indices, values)
-
-
-@_index_add.vjp(0)
-def _(xp, g):
-    return g
-
-
-@_index_add.vjp(2)
-def _(xp, g, indices):
-    return xp.take(g, indices, axis=0)
-
-
-@_index_add.example
-def _(rng):
-    return rng.normal(size=(3, 2)), rng.integers(0, 3, size=(5,)), rng.normal(size=(5, 2))
-
-
-def _checked(indices, length, axis):
-    """Indices from 0, negative ones counted from the end; IndexingError for one out of bounds."""
-    if not dtypes.isdtype(indices.dtype, "integral"):
-        raise DTypeError(f"indices must be integers or a boolean mask, got {indices.dtype!r}")
-    if indices.size == 0:
-        return astype(indices, dtypes.int64, copy=False)
-    xp = indices.backend.xp
-    low, high = int(xp.min(indices.data)), int(xp.max(indices.data))
-    if low < -length or high >= length:
-        wrong = low if low < -length else high
-        raise IndexingError(f"index {wrong} is out of bounds for axis {axis} of length {length}")
-    indices = astype(indices, dtypes.int64, copy=False)
-    return where(indices < 0, indices + length, indices) if low < 0 else indices
-
-
-def index_add(x, indices, values, /):
-    """A copy of x with ``values[i]`` added to row ``indices[i]``; indices may repeat.
-
-    Shapes: x (n, ...), indices (k), values (k, ...). Raises IndexingError for an index out of
-    bounds, ShapeError where the shapes do not fit.
-
-    >>> tx.index_add(tx.zeros(3), tx.asarray([0, 2, 2]), tx.ones(3))
-    tensor([1., 0., 2.])
-    """
-    expect_tensors("index_add", x, indices, values)
-    if indices.ndim != 1 or x.ndim == 0 or values.shape != (*indices.shape, *x.shape[1:]):
-        raise ShapeError(
-            f"index_add expects x (n, ...), indices (k), values (k, ...), "
-            f"got {x.shape}, {indices.shape}, {values.shape}"
-        )
-    return _index_add(x, _checked(indices, x.shape[0], 0), astype(values, x.dtype, copy=False))
-
-
-def take(x, indices, /, *, axis=None):
-    """The slices of x at ``indices`` along ``axis``: axis -> the shape of ``indices``.
-
-    Raises IndexingError for an index out of bounds.
-
-    >>> tx.take(tx.asarray([10.0, 20.0, 30.0]), tx.asarray([2, 0, 2]))
-    tensor([30., 10., 30.])
-    """
-    expect_tensors("take", x, indices)
-    if axis is None and x.ndim != 1:
-        raise ShapeError(f"take needs an axis for a tensor with {x.ndim} axes")
-    (axis,) = normalize_axes(axis or 0, x.ndim)
-    flat = reshape(_checked(indices, x.shape[axis], axis), (-1,))
-    rows = _take_rows(x if axis == 0 else moveaxis(x, axis, 0), flat)
-    if axis:
-        rows = moveaxis(rows, 0, axis)
-    if indices.ndim == 1:
-        return rows
-    return reshape(rows, (*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :]))
-
-
-def take_along_axis(x, indices, /, *, axis=-1):
-    """y[..., i, ...] = x[..., indices[..., i, ...], ...]; other axes are broadcast together.
-
-    >>> tx.take_along_axis(tx.asarray([[1.0, 2.0], [3.0, 4.0]]), tx.asarray([[1], [0]]), axis=1)
-    tensor([[2.],
-            [3.]])
-    """
-    expect_tensors("take_along_axis", x, indices)
-    (axis,) = normalize_axes(axis, x.ndim)
-    if indices.ndim != x.ndim:
-        raise ShapeError(f"take_along_axis expects {x.ndim} axes in indices, got {indices.ndim}")
-    grid = []
-    for i, n in enumerate(x.shape):
-        shape = tuple(-1 if k == i else 1 for k in range(x.ndim))
-        grid.append(indices if i == axis else reshape(_like_index(arange(n), indices), shape))
-    return getitem(x, tuple(grid))
-
-
 def _like_index(index, x):
     return move(index, x.backend, x.device)
 
@@ -216,13 +107,13 @@ def getitem(x, key):
     places = broadcast_arrays(*advanced.values())
     flat = None
     for axis, place in zip(axes, places, strict=True):
-        index = _checked(place, x.shape[axis], axis)
+        index = checked(place, x.shape[axis], axis)
         flat = index if flat is None else flat * x.shape[axis] + index
     rest = tuple(i for i in range(x.ndim) if i not in axes)
     order = (*axes, *rest)
     moved = x if order == tuple(range(x.ndim)) else permute_dims(x, order)
     rows = reshape(moved, (math.prod(x.shape[i] for i in axes), *(x.shape[i] for i in rest)))
-    taken = _take_rows(rows, reshape(flat, (-1,)))
+    taken = _take(rows, reshape(flat, (-1,)), dim=0)
     taken = reshape(taken, (*flat.shape, *(x.shape[i] for i in rest)))
     if together and axes[0] > 0:  # neighbours keep their place; parted ones go first
         source = tuple(range(flat.ndim))
@@ -257,6 +148,11 @@ def _parse(x, key):
             axis, out = axis + 1, out + 1
         elif isinstance(item, Tensor):
             spots.append(spot)
+            if item.ndim == 0:  # a truth value: a new axis with one element, or with none
+                new.append(out)
+                advanced[out] = _like_index(arange(int(item.item())), x)
+                out += 1
+                continue
             for index in _from_mask(item, x.shape, axis):
                 basic.append(slice(None))
                 advanced[out] = index
@@ -286,9 +182,9 @@ def _index_tensor(item, x):
         whole = item.ndim == 0 and item.dtype.kind != "bool"
         return operator.index(item) if whole else item
     if isinstance(item, (list, bool)) or backends.of(item) is not None:
-        if getattr(item, "ndim", 1) == 0 and not isinstance(item, bool):
-            return operator.index(item)
         found = asarray(item)
+        if found.ndim == 0 and found.dtype.kind != "bool":
+            return operator.index(found)
         if isinstance(item, list) and found.size == 0:
             found = astype(found, dtypes.int64)  # an empty list holds no floats
         return _like_index(found, x)
@@ -311,9 +207,7 @@ def _from_mask(item, shape, axis):
     """The integer tensors that a key's tensor stands for: a mask gives one for each of its axes."""
     if item.dtype.kind != "bool":
         return (item,)
-    if item.ndim == 0:
-        raise IndexingError("a mask needs at least one axis; use tx.where for a single truth value")
-    if item.shape != shape[axis : axis + item.ndim]:
+    if any(m not in (0, n) for m, n in zip(item.shape, shape[axis:], strict=False)):
         raise IndexingError(f"a mask of shape {item.shape} does not fit axis {axis} of {shape}")
     return nonzero(item)
 
@@ -343,7 +237,7 @@ def setitem(x, key, value):
     >>> tx.setitem(tx.zeros(4), slice(1, 3), 1.0)
     tensor([0., 1., 1., 0.])
     """
-    value = value if isinstance(value, Tensor) else _like_index(asarray(value), x)
+    value = value if isinstance(value, Tensor) else _beside(value, x)
     if dtypes.RANK[value.dtype.kind] > dtypes.RANK[x.dtype.kind]:
         raise DTypeError(f"cannot put {value.dtype!r} into a tensor of {x.dtype!r}; cast it first")
     value = astype(value, x.dtype, copy=False)
@@ -367,6 +261,14 @@ def setitem(x, key, value):
     hit = take(ranked, last) == rows
     put = where(hit, take(values, take(order, last)), reshape(x, (-1,)))
     return reshape(put, x.shape)
+
+
+def _beside(value, x):
+    """Numbers or an array as a Tensor where x lies; numbers not by way of a narrower dtype."""
+    found = asarray(value)
+    if backends.of(value) is None and dtypes.RANK[found.dtype.kind] <= dtypes.RANK[x.dtype.kind]:
+        found = asarray(value, dtype=x.dtype)
+    return _like_index(found, x)
 
 
 def _into(value, shape):

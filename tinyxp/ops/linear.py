@@ -2,9 +2,10 @@
 
 import math
 
-from tinyxp.backends.errors import ArgumentError, ShapeError
+from tinyxp.backends.errors import ArgumentError, AxisError, ShapeError
 from tinyxp.composite import composite
 from tinyxp.operation import expect_tensors
+from tinyxp.ops.complexes import conj
 from tinyxp.ops.reductions import sum
 from tinyxp.ops.shaping import (
     broadcast_shapes,
@@ -94,19 +95,42 @@ def _(rng):
     return rng.normal(size=(2, 1, 2, 3)), rng.normal(size=(3, 3, 2))
 
 
+def expect_common_axis(name, x1, x2, axis):
+    """Raise AxisError unless ``axis``, counted from the end, exists in both."""
+    n = min(x1.ndim, x2.ndim)
+    if not hasattr(axis, "__index__") or not -n <= axis <= -1:
+        raise AxisError(
+            f"{name} counts its axis from the end, -{n} to -1 for the shapes {x1.shape} and "
+            f"{x2.shape}, got {axis!r}"
+        )
+
+
 @composite
 def vecdot(x1, x2, /, *, axis=-1):
-    """y = Σ x₁ · x₂ along ``axis``.
+    """y = Σ conj(x₁) · x₂ along ``axis``, counted from the end; the other axes are broadcast.
+
+    Raises AxisError, or ShapeError if the axis has not the same length in both.
 
     >>> tx.vecdot(tx.asarray([1.0, 2.0]), tx.asarray([3.0, 4.0]))
     tensor(11.)
     """
-    return sum(x1 * x2, axis=axis)
+    expect_common_axis("vecdot", x1, x2, axis)
+    if x1.shape[axis] != x2.shape[axis]:
+        raise ShapeError(
+            f"vecdot of {x1.shape} and {x2.shape}: axis {axis} must have the same length in both"
+        )
+    products = conj(x1) * x2
+    return sum(products, axis=axis, dtype=products.dtype)  # the sum of int8 is int8 here
 
 
 @vecdot.example
 def _(rng):
     return rng.normal(size=(3, 4)), rng.normal(size=(4,))
+
+
+@vecdot.example
+def _(rng):
+    return rng.normal(size=(3, 4)), rng.normal(size=(2, 3, 1)), {"axis": -2}
 
 
 @composite
@@ -135,6 +159,8 @@ def tensordot(x1, x2, /, *, axes=2):
     (2, 4)
     """
     if isinstance(axes, int):
+        if not 0 <= axes <= min(x1.ndim, x2.ndim):
+            raise AxisError(f"tensordot of {x1.shape} and {x2.shape} cannot sum over {axes} axes")
         axes = (tuple(range(x1.ndim - axes, x1.ndim)), tuple(range(axes)))
     left, right = normalize_axes(axes[0], x1.ndim), normalize_axes(axes[1], x2.ndim)
     if [x1.shape[i] for i in left] != [x2.shape[i] for i in right]:

@@ -2,7 +2,7 @@
 
 import math
 
-from tinyxp.backends.errors import DTypeError, GradientError, ShapeError
+from tinyxp.backends.errors import ArgumentError, DTypeError, GradientError, ShapeError
 from tinyxp.core import Tensor, namespace
 from tinyxp.graph import is_grad_enabled
 from tinyxp.ops import (
@@ -43,6 +43,7 @@ COMPARISONS = {
     "gt": logic.greater,
     "ge": logic.greater_equal,
 }
+API_VERSIONS = ("2021.12", "2022.12", "2023.12", "2024.12", "2025.12")
 
 
 def _reflected(op):
@@ -96,6 +97,22 @@ def _transpose(self):
     return shaping.matrix_transpose(self)
 
 
+def _array_namespace(self, /, *, api_version=None):
+    """The namespace of the Array API that x belongs to: tinyxp."""
+    if api_version not in (None, *API_VERSIONS):
+        raise ArgumentError(
+            f"unknown version of the Array API {api_version!r}; choose one of {API_VERSIONS}"
+        )
+    return namespace()
+
+
+def _to_device(self, device, /, *, stream=None):
+    """x on another device of its backend."""
+    if stream is not None:
+        raise ArgumentError(f"to_device takes no stream, got {stream!r}; leave it out")
+    return creation.to(self, device)
+
+
 METHODS = {
     "__neg__": rounding.negative,
     "__pos__": rounding.positive,
@@ -103,14 +120,14 @@ METHODS = {
     "__invert__": logic.bitwise_invert,
     "__getitem__": indexing.getitem,
     "__setitem__": _setitem,
-    "__array_namespace__": lambda self, *, api_version=None: namespace(),
+    "__array_namespace__": _array_namespace,
     "T": property(_transpose),
     "real": property(complexes.real),
     "imag": property(complexes.imag),
     "conj": complexes.conj,
     "mT": property(shaping.matrix_transpose),
     "to": creation.to,
-    "to_device": lambda self, device, /, *, stream=None: creation.to(self, device),
+    "to_device": _to_device,
     "astype": creation.astype,
     "clone": creation.clone,
     "reshape": _reshape,

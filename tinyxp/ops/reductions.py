@@ -72,6 +72,8 @@ def _(xp, g, x, x_shape, axis):
 
 def products_before(xp, x):
     """y[..., i] = Π x[..., :i] along the last axis."""
+    if x.shape[-1] == 0:
+        return x
     shifted = xp.concat([xp.ones_like(x[..., :1]), x[..., :-1]], axis=-1)
     return xp.cumulative_prod(shifted, axis=-1)
 
@@ -210,7 +212,8 @@ def var(x, /, *, axis=None, correction=0.0, keepdims=False):
     tensor(1.)
     """
     centred = x - mean(x, axis=axis, keepdims=True)
-    squares = real(centred * conj(centred))
+    complex_ = x.dtype.kind == "complex floating"
+    squares = real(centred * conj(centred)) if complex_ else centred * centred
     return sum(squares, axis=axis, keepdims=keepdims) / (_count(x, axis) - correction)
 
 

@@ -1,9 +1,9 @@
 """Running sums and products along an axis, and differences."""
 
-from tinyxp.backends.errors import ShapeError
-from tinyxp.composite import composite
+from tinyxp.backends.errors import ArgumentError, ShapeError
+from tinyxp.operation import expect_tensors
 from tinyxp.ops.reductions import products_before
-from tinyxp.ops.shaping import normalize_axes
+from tinyxp.ops.shaping import concat, normalize_axes
 from tinyxp.primitive import primitive
 
 
@@ -85,19 +85,42 @@ def _(rng):
     return rng.uniform(0.5, 1.5, size=(4, 2)), {"axis": 0, "include_initial": True}
 
 
-@composite
-def diff(x, /, *, axis=-1, n=1):
-    """yᵢ = xᵢ₊₁ - xᵢ along ``axis``, n times.
+@primitive(promote=None)
+def _diff(xp, x, /, axis, n):
+    return xp.diff(x, axis=axis, n=n)
+
+
+@_diff.vjp
+def _(xp, g, x_shape, axis, n):
+    """The transposed differences: those of g between zeros, with the other sign."""
+    before, middle, after = x_shape[:axis], x_shape[axis], x_shape[axis + 1 :]
+    zeros = [(*before, k, *after) for k in (n, middle - g.shape[axis])]
+    first, last = (xp.zeros(shape, dtype=g.dtype, device=g.device) for shape in zeros)
+    gx = xp.diff(xp.concat([first, g, last], axis=axis), axis=axis, n=n)
+    return -gx if n % 2 else gx
+
+
+@_diff.example
+def _(rng):
+    return rng.normal(size=(3, 5)), {"axis": 1, "n": 2}
+
+
+@_diff.example
+def _(rng):
+    return rng.normal(size=(2, 3)), {"axis": 0, "n": 3}
+
+
+def diff(x, /, *, axis=-1, n=1, prepend=None, append=None):
+    """yᵢ = xᵢ₊₁ - xᵢ along ``axis``, n times, of ``prepend``, x and ``append`` joined.
 
     >>> tx.diff(tx.asarray([1.0, 4.0, 9.0]))
     tensor([3., 5.])
+    >>> tx.diff(tx.asarray([1.0, 4.0, 9.0]), prepend=tx.asarray([0.0]))
+    tensor([1., 3., 5.])
     """
-    before = (slice(None),) * normalize_axes(axis, x.ndim)[0]
-    for _ in range(n):
-        x = x[(*before, slice(1, None))] - x[(*before, slice(None, -1))]
-    return x
-
-
-@diff.example
-def _(rng):
-    return rng.normal(size=(3, 5)), {"axis": -1, "n": 2}
+    expect_tensors("diff", x)
+    (axis,) = normalize_axes(axis, x.ndim)
+    if n < 0:
+        raise ArgumentError(f"diff expects n of 0 or more, got {n}")
+    parts = [part for part in (prepend, x, append) if part is not None]
+    return _diff(concat(parts, axis=axis) if len(parts) > 1 else x, axis=axis, n=n)

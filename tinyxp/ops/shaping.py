@@ -1,9 +1,6 @@
 """Shapes: the same elements in another arrangement."""
 
-import math
-
-from tinyxp.backends.errors import ArgumentError, DTypeError, ShapeError
-from tinyxp.composite import composite
+from tinyxp.backends.errors import ArgumentError, AxisError, DTypeError, ShapeError
 from tinyxp.operation import expect_tensors
 from tinyxp.primitive import primitive
 
@@ -18,7 +15,7 @@ def normalize_axes(axis, ndim):
         if not hasattr(i, "__index__"):
             raise DTypeError(f"an axis is an integer, got {i!r}")
         if not -ndim <= i < ndim:
-            raise ShapeError(f"axis {i} does not exist in a tensor with {ndim} axes")
+            raise AxisError(f"axis {i} does not exist in a tensor with {ndim} axes")
     found = tuple(i % ndim for i in axes)
     if len(set(found)) != len(found):
         raise ShapeError(f"axes must differ, got {tuple(axes)}")
@@ -34,11 +31,7 @@ def reshape(xp, x, /, shape, *, copy=None):
             [3, 4]])
     """
     shape = (shape,) if isinstance(shape, int) else tuple(shape)
-    have, want = math.prod(x.shape), math.prod(n for n in shape if n != -1)
-    fits = have == want if -1 not in shape else shape.count(-1) == 1 and want and have % want == 0
-    if not fits:
-        raise ShapeError(f"reshape cannot put {have} elements, {tuple(x.shape)}, into {shape}")
-    return xp.reshape(x, shape)
+    return xp.reshape(x, shape) if copy is None else xp.reshape(x, shape, copy=copy)
 
 
 @reshape.vjp
@@ -58,10 +51,7 @@ def permute_dims(xp, x, /, axes):
     >>> tx.permute_dims(tx.zeros((2, 3, 4)), (2, 0, 1)).shape
     (4, 2, 3)
     """
-    axes = normalize_axes(axes, len(x.shape))
-    if len(axes) != len(x.shape):
-        raise ShapeError(f"permute_dims expects all {len(x.shape)} axes, got {axes}")
-    return xp.permute_dims(x, axes)
+    return xp.permute_dims(x, tuple(axes))
 
 
 @permute_dims.vjp
@@ -145,20 +135,20 @@ def broadcast_arrays(*arrays):
     """
     expect_tensors("broadcast_arrays", *arrays)
     shape = broadcast_shapes(*(x.shape for x in arrays))
-    return [broadcast_to(x, shape) for x in arrays]
+    return tuple(broadcast_to(x, shape) for x in arrays)
 
 
-@composite
-def expand_dims(x, /, axis=0):
+@primitive(promote=None)
+def expand_dims(xp, x, /, axis=0):
     """A new axis (or several) of length 1 at ``axis`` of the result.
 
     >>> tx.expand_dims(tx.zeros((2, 3)), axis=1).shape
     (2, 1, 3)
     """
     new = axis if isinstance(axis, (tuple, list)) else (axis,)
-    new = normalize_axes(new, x.ndim + len(new))
-    lengths = iter(x.shape)
-    return reshape(x, tuple(1 if i in new else next(lengths) for i in range(x.ndim + len(new))))
+    ndim = len(x.shape) + len(new)
+    new, lengths = normalize_axes(new, ndim), iter(x.shape)
+    return xp.reshape(x, tuple(1 if i in new else next(lengths) for i in range(ndim)))
 
 
 @expand_dims.example
@@ -166,18 +156,20 @@ def _(rng):
     return rng.normal(size=(3, 4)), {"axis": (0, -1)}
 
 
-@composite
-def squeeze(x, /, axis):
+@primitive(promote=None)
+def squeeze(xp, x, /, axis):
     """x without the given axes, which must have length 1.
 
     >>> tx.squeeze(tx.zeros((2, 1, 3)), axis=1).shape
     (2, 3)
     """
-    gone = normalize_axes(axis, x.ndim)
-    for i in gone:
-        if x.shape[i] != 1:
-            raise ShapeError(f"squeeze expects length 1 at axis {i}, got shape {x.shape}")
-    return reshape(x, tuple(n for i, n in enumerate(x.shape) if i not in gone))
+    return xp.squeeze(x, axis=axis)
+
+
+@expand_dims.vjp
+@squeeze.vjp
+def _(xp, g, x_shape):
+    return xp.reshape(g, x_shape)
 
 
 @squeeze.example
@@ -185,33 +177,34 @@ def _(rng):
     return rng.normal(size=(3, 1, 4, 1)), {"axis": (1, -1)}
 
 
-@composite
-def moveaxis(x, source, destination, /):
+@primitive(promote=None)
+def moveaxis(xp, x, /, source, destination):
     """The axes ``source`` moved to the places ``destination``; the others keep their order.
 
     >>> tx.moveaxis(tx.zeros((2, 3, 4)), 0, -1).shape
     (3, 4, 2)
     """
-    source, destination = normalize_axes(source, x.ndim), normalize_axes(destination, x.ndim)
-    if len(source) != len(destination):
-        raise ShapeError(f"moveaxis expects as many places as axes, got {source}, {destination}")
-    rest = iter(i for i in range(x.ndim) if i not in source)
-    place = dict(zip(destination, source, strict=True))
-    return permute_dims(x, tuple(place[i] if i in place else next(rest) for i in range(x.ndim)))
+    source, destination = (
+        tuple(i) if isinstance(i, (tuple, list)) else (i,) for i in (source, destination)
+    )
+    return xp.moveaxis(x, source, destination)
+
+
+@moveaxis.vjp
+def _(xp, g, source, destination):
+    return xp.moveaxis(g, destination, source)
 
 
 @moveaxis.example
 def _(rng):
-    return rng.normal(size=(2, 3, 4)), 0, -1
+    return rng.normal(size=(2, 3, 4)), {"source": (0, 2), "destination": (-1, 0)}
 
 
 @primitive
 def _concat(xp, *arrays, axis=0):
-    first = arrays[0]
-    for x in arrays:
-        if len(x.shape) != len(first.shape):
-            shapes = ", ".join(str(tuple(x.shape)) for x in arrays)
-            raise ShapeError(f"concat expects tensors with equally many axes, got {shapes}")
+    if len({len(x.shape) for x in arrays}) != 1:  # PyTorch would leave out an empty one
+        shapes = ", ".join(str(tuple(x.shape)) for x in arrays)
+        raise ShapeError(f"concat expects tensors with equally many axes, got {shapes}")
     return xp.concat(arrays, axis=axis)
 
 
@@ -244,6 +237,24 @@ def concat(arrays, /, *, axis=0):
     return _concat(*arrays, axis=axis)
 
 
+@primitive
+def _stack(xp, *arrays, axis):
+    if len({tuple(x.shape) for x in arrays}) != 1:
+        shapes = ", ".join(str(tuple(x.shape)) for x in arrays)
+        raise ShapeError(f"stack expects tensors of one shape, got {shapes or 'none'}")
+    return xp.stack(arrays, axis=axis)
+
+
+@_stack.vjp
+def _(xp, g, axis):
+    return xp.unstack(g, axis=axis)
+
+
+@_stack.example
+def _(rng):
+    return rng.normal(size=(2, 3)), rng.normal(size=(2, 3)), {"axis": -1}
+
+
 def stack(arrays, /, *, axis=0):
     """Tensors of one shape joined along a new axis.
 
@@ -252,9 +263,7 @@ def stack(arrays, /, *, axis=0):
             [2, 4]])
     """
     expect_tensors("stack", *arrays)
-    if len({x.shape for x in arrays}) > 1:
-        raise ShapeError(f"stack expects one shape, got {', '.join(str(x.shape) for x in arrays)}")
-    return concat([expand_dims(x, axis=axis) for x in arrays], axis=axis)
+    return _stack(*arrays, axis=axis)
 
 
 @primitive(promote=None)
@@ -317,25 +326,3 @@ def _(xp, g, shift, axis):
 @roll.example
 def _(rng):
     return rng.normal(size=(3, 4)), {"shift": (1, -2), "axis": (0, 1)}
-
-
-@composite
-def tile(x, repetitions, /):
-    """x repeated as a whole, ``repetitions[i]`` times along axis i.
-
-    >>> tx.tile(tx.asarray([1, 2]), (2, 2))
-    tensor([[1, 2, 1, 2],
-            [1, 2, 1, 2]])
-    """
-    ndim = max(x.ndim, len(repetitions))
-    shape = (1,) * (ndim - x.ndim) + x.shape
-    times = (1,) * (ndim - len(repetitions)) + tuple(repetitions)
-    pairs = [n for t, s in zip(times, shape, strict=True) for n in (t, s)]
-    apart = reshape(x, tuple(n for s in shape for n in (1, s)))
-    whole = tuple(t * s for t, s in zip(times, shape, strict=True))
-    return reshape(broadcast_to(apart, tuple(pairs)), whole)
-
-
-@tile.example
-def _(rng):
-    return rng.normal(size=(2, 3)), (2, 1, 2)

@@ -1,22 +1,27 @@
 """Sorting: the elements in order, their gradients back in their places."""
 
 from tinyxp.backends.errors import ArgumentError
-from tinyxp.composite import composite
 from tinyxp.operation import expect_tensors
-from tinyxp.ops.indexing import take_along_axis
+from tinyxp.ops.gathering import take_along_axis
 from tinyxp.ops.searching import argsort
 from tinyxp.ops.shaping import normalize_axes
+from tinyxp.primitive import primitive
 
 
-@composite(real=True)
-def sort(x, /, *, axis=-1, descending=False, stable=True):
+@primitive(real=True)
+def sort(xp, x, /, *, axis=-1, descending=False, stable=True):
     """x in ascending order along ``axis``.
 
     >>> tx.sort(tx.asarray([3.0, 1.0, 2.0]))
     tensor([1., 2., 3.])
     """
-    order = argsort(x, axis=axis, descending=descending, stable=stable)
-    return take_along_axis(x, order, axis=axis)
+    return xp.sort(x, axis=axis, descending=descending, stable=stable)
+
+
+@sort.vjp
+def _(xp, g, x, axis, descending):
+    order = xp.argsort(x, axis=axis, descending=descending)
+    return xp.take_along_axis(g, xp.argsort(order, axis=axis), axis=axis)
 
 
 @sort.example

@@ -1,0 +1,87 @@
+"""Special values that the standard fixes and NumPy has otherwise: infinities, signed zeros, nan."""
+
+import numpy as np
+import pytest
+
+import tinyxp as tx
+
+
+def same(a, b):
+    """Equal, zeros with their signs, and nan equal to nan."""
+    np.testing.assert_array_equal(a, b)
+    np.testing.assert_array_equal(np.signbit(a) | np.isnan(a), np.signbit(b) | np.isnan(b))
+
+
+INF, NAN = float("inf"), float("nan")
+
+
+@pytest.mark.parametrize("dtype", [tx.float32, tx.float64])
+@pytest.mark.parametrize(
+    ("x1", "x2", "expected"),
+    [
+        (INF, 2.0, INF),
+        (INF, -2.0, -INF),
+        (-INF, 2.0, -INF),
+        (-INF, -2.0, INF),
+        (1.0, INF, 0.0),
+        (1.0, -INF, -0.0),
+        (-1.0, INF, -0.0),
+        (-1.0, -INF, 0.0),
+        (INF, INF, NAN),
+        (0.0, 0.0, NAN),
+        (0.0, -2.0, -0.0),
+        (-0.0, 2.0, -0.0),
+        (1.0, 0.0, INF),
+        (1.0, -0.0, -INF),
+        (7.0, 2.0, 3.0),
+        (-7.0, 2.0, -4.0),
+        (1.0, 0.1, 9.0),  # of the true quotient, 9.99…, as in Python
+    ],
+)
+@pytest.mark.filterwarnings("ignore:divide by zero", "ignore:invalid value")
+def test_floor_of_a_quotient(x1, x2, expected, dtype):
+    a, b = tx.asarray([x1], dtype=dtype), tx.asarray([x2], dtype=dtype)
+    for y in (a // b, tx.floor_divide(a, b), a[0] // b):
+        assert y.dtype is dtype
+        same(y.numpy(), np.asarray([expected], dtype=dtype.name))
+    if abs(x2) != 0.1:
+        same((a // x2).numpy(), np.asarray([expected], dtype=dtype.name))
+        same((x1 // b).numpy(), np.asarray([expected], dtype=dtype.name))
+
+
+@pytest.mark.parametrize("dtype", [tx.complex64, tx.complex128])
+@pytest.mark.parametrize(
+    ("name", "x", "expected"),
+    [
+        ("expm1", complex(-0.0, 0.0), complex(0.0, 0.0)),
+        ("expm1", complex(INF, 0.0), complex(INF, 0.0)),
+        ("expm1", complex(INF, -0.0), complex(INF, -0.0)),
+        ("expm1", complex(-INF, 1.0), complex(-1.0, 0.0)),
+        ("expm1", complex(-INF, INF), complex(-1.0, 0.0)),
+        ("expm1", complex(-INF, NAN), complex(-1.0, 0.0)),
+        ("expm1", complex(INF, INF), complex(INF, NAN)),
+        ("expm1", complex(INF, NAN), complex(INF, NAN)),
+        ("expm1", complex(NAN, 0.0), complex(NAN, 0.0)),
+        ("expm1", complex(1.0, INF), complex(NAN, NAN)),
+        ("tanh", complex(INF, 2.0), complex(1.0, 0.0)),  # sin 2b < 0
+        ("tanh", complex(INF, -2.0), complex(1.0, -0.0)),
+        ("tanh", complex(-INF, 2.0), complex(-1.0, 0.0)),
+        ("tanh", complex(INF, INF), complex(1.0, 0.0)),
+        ("tanh", complex(NAN, 0.0), complex(NAN, 0.0)),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:invalid value")
+def test_special_complex_values(name, x, expected, dtype):
+    for given_shape in ((), (1,)):
+        y = getattr(tx, name)(tx.full(given_shape, x, dtype=dtype))
+        assert y.dtype is dtype and y.shape == given_shape
+        found = y.numpy().reshape(())
+        same(found.real, np.real(expected))
+        same(found.imag, np.imag(expected))
+
+
+def test_mended_functions_are_exact_elsewhere(rng):
+    z = rng.normal(size=8) * 1e-9 + 1j * rng.normal(size=8) * 1e-9
+    x = np.concatenate([z, [complex(INF, 0)]])  # beside a special value too
+    np.testing.assert_array_equal(tx.expm1(tx.asarray(x)).numpy()[:-1], np.expm1(z))
+    np.testing.assert_array_equal(tx.tanh(tx.asarray(x)).numpy()[:-1], np.tanh(z))

@@ -1,0 +1,179 @@
+"""Determinants and their logarithms: (..., n, n) -> (...)."""
+
+from typing import NamedTuple
+
+from tinyxp.core import Tensor
+from tinyxp.linalg.common import (
+    adjoint,
+    diagonal_matrix,
+    expect_square,
+    identity_like,
+    invertible,
+    transpose,
+)
+from tinyxp.ops.complexes import _is_complex, conj, imag
+from tinyxp.ops.reductions import products_before
+from tinyxp.primitive import primitive
+
+
+class Slogdet(NamedTuple):
+    sign: Tensor
+    logabsdet: Tensor
+
+
+def _outside(xp, a):
+    """A number for each matrix, ready to multiply it: (...) -> (..., 1, 1)."""
+    return xp.reshape(a, (*a.shape, 1, 1))
+
+
+@primitive(floating=True)
+def det(xp, x, /):
+    """det x = Σ over permutations π of sign(π) Π x[i, π(i)].
+
+    (..., n, n) -> (...). Its gradient, the cofactors, is right for singular matrices too; so is the
+    second one. From the third on x must be invertible. Raises ShapeError.
+
+    >>> tx.linalg.det(tx.asarray([[1.0, 2.0], [3.0, 4.0]])).item()
+    -2.0
+    """
+    expect_square("det", x)
+    return xp.linalg.det(x)
+
+
+@det.vjp
+def _(xp, g, x):
+    return _outside(xp, g) * _cofactors.on(xp, x)
+
+
+def _through_svd(xp, x):
+    """U, s, Vᴴ of x, and det(U) det(Vᴴ), a number of size 1."""
+    u, s, vh = xp.linalg.svd(x)
+    return u, s, vh, _outside(xp, xp.linalg.det(u) * xp.linalg.det(vh))
+
+
+@primitive(floating=True)
+def _cofactors(xp, x, /):
+    """C = ∂det/∂x, which is det(x) x⁻ᵀ where that exists.
+
+    Of a diagonal s, C is diagonal with the products of all others; C(u s vᴴ) = C(u) C(s) C(vᴴ).
+    """
+    u, s, vh, phase = _through_svd(xp, x)
+    others = products_before(xp, s) * xp.flip(products_before(xp, xp.flip(s, axis=-1)), axis=-1)
+    return phase * xp.matmul(conj.on(xp, u) * xp.expand_dims(others, axis=-2), conj.on(xp, vh))
+
+
+@_cofactors.vjp
+def _(xp, g, x):
+    return _minors.on(xp, x, g)
+
+
+@primitive(floating=True)
+def _minors(xp, x, h, /):
+    """Σ h·∂²det/∂x², which is det(x) (tr(hᵀ x⁻ᵀ) x⁻ᵀ - x⁻ᵀ hᵀ x⁻ᵀ) where that exists.
+
+    Of a diagonal s, ∂²det/∂x_ii∂x_kk = -∂²det/∂x_ik∂x_ki is the product of all but s_i and s_k.
+    """
+    u, s, vh, phase = _through_svd(xp, x)
+    keep = identity_like(xp, s) == 0  # keep[i, l]: l is not i
+    rows, columns = xp.expand_dims(keep, axis=-2), xp.expand_dims(keep, axis=-3)
+    factors = xp.where(rows & columns, xp.reshape(s, (*s.shape[:-1], 1, 1, s.shape[-1])), 1.0)
+    rest = xp.where(keep, xp.prod(factors, axis=-1), 0.0)  # rest[i, k] = Π s[l], l ≠ i, k
+    h = phase * xp.matmul(xp.matmul(adjoint(xp, u), h), adjoint(xp, vh))
+    own = xp.sum(h * identity_like(xp, h), axis=-1, keepdims=True)
+    ones = xp.matmul(xp.astype(rest, h.dtype), own)
+    inner = diagonal_matrix(xp, ones[..., 0]) - rest * transpose(xp, h)
+    return xp.matmul(xp.matmul(conj.on(xp, u), inner), conj.on(xp, vh))
+
+
+@_minors.vjp(0)
+def _(xp, g, x, h):
+    d = _outside(xp, xp.linalg.det(x))
+    b = transpose(xp, xp.linalg.inv(x))
+    bg = xp.matmul(xp.matmul(b, transpose(xp, g)), b)
+    bh = xp.matmul(xp.matmul(b, transpose(xp, h)), b)
+    t, u = (xp.sum(a * b, axis=(-2, -1), keepdims=True) for a in (h, g))
+    w = xp.sum(g * bh, axis=(-2, -1), keepdims=True)
+    twice = xp.matmul(xp.matmul(bh, transpose(xp, g)), b)
+    twice = twice + xp.matmul(xp.matmul(bg, transpose(xp, h)), b)
+    return d * ((t * u - w) * b - u * bh - t * bg + twice)
+
+
+@_minors.vjp(1)
+def _(xp, g, x):
+    return _minors.on(xp, x, g)
+
+
+@det.example
+@_cofactors.example
+def _(rng):
+    return (invertible(rng, 3, 3),)
+
+
+@det.example
+@_cofactors.example
+def _(rng):
+    return (invertible(rng, 2, 2, 2),)
+
+
+@det.example
+def _(rng):
+    x = rng.normal(size=(3, 3))
+    x[2] = x[0] - 2 * x[1]  # of rank 2
+    return (x,)
+
+
+@det.example
+def _(rng):
+    x = rng.normal(size=(4, 4))
+    x[2], x[3] = x[0] - 2 * x[1], x[0] + x[1]  # of rank 2: the first gradient is 0
+    return (x,)
+
+
+@_minors.example
+def _(rng):
+    return invertible(rng, 3, 3), rng.normal(size=(3, 3))
+
+
+@_minors.example
+def _(rng):
+    return invertible(rng, 2, 2, 2), rng.normal(size=(2, 2, 2))
+
+
+@primitive(floating=True)
+def _slogdet(xp, x, /):
+    expect_square("slogdet", x)
+    return tuple(xp.linalg.slogdet(x))
+
+
+@_slogdet.vjp
+def _(xp, g, x, y):
+    # d ln|det| + i d(phase) = tr(x⁻¹ dx)
+    sign, c = y[0], g[1]
+    if _is_complex(xp, x):
+        c = c + 1j * imag.on(xp, g[0] * sign)
+    # where nothing is asked of a singular matrix, its gradient is 0
+    idle = _outside(xp, (sign == 0) & (c == 0))
+    b = xp.linalg.inv(xp.where(idle, identity_like(xp, x), x))
+    return _outside(xp, c) * transpose(xp, b)
+
+
+@_slogdet.example
+def _(rng):
+    return (invertible(rng, 3, 3),)
+
+
+@_slogdet.example
+def _(rng):
+    return (-invertible(rng, 2, 3, 3),)
+
+
+def slogdet(x, /):
+    """The sign of det x (a number of size 1, if complex) and ln|det x|, which cannot overflow.
+
+    (..., n, n) -> (sign, logabsdet), (...) each. Of a singular matrix 0 and -inf, without a
+    gradient. Raises ShapeError.
+
+    >>> tx.linalg.slogdet(tx.asarray([[-1.0, 0.0], [0.0, 1.0]]))
+    Slogdet(sign=tensor(-1.), logabsdet=tensor(0.))
+    """
+    return Slogdet(*_slogdet(x))

@@ -1,0 +1,188 @@
+"""Triangular and orthogonal factors: Cholesky and QR, of (..., m, n) each matrix by itself.
+
+In the vjps Re Σ g·dy = Re Σ gx·dx, so that conjugates appear where the formula itself has them.
+"""
+
+from typing import NamedTuple
+
+from tinyxp.backends.errors import ArgumentError, GradientError
+from tinyxp.core import Tensor
+from tinyxp.linalg.common import (
+    adjoint,
+    expect_matrices,
+    expect_square,
+    hermitian,
+    identity_like,
+    numerical,
+    phases,
+    positive_definite,
+    to_floating,
+    transpose,
+    without_phase,
+)
+from tinyxp.operation import expect_tensors
+from tinyxp.ops.complexes import _is_complex, conj, imag
+from tinyxp.ops.creation import zeros
+from tinyxp.ops.linear import matmul
+from tinyxp.ops.shaping import concat
+from tinyxp.ops.shaping import matrix_transpose as transposed
+from tinyxp.primitive import primitive
+
+
+class QR(NamedTuple):
+    Q: Tensor
+    R: Tensor
+
+
+@primitive(floating=True)
+def cholesky(xp, x, /, *, upper=False):
+    """The triangular L with x = L Lᴴ and a positive diagonal; U = Lᴴ if ``upper``.
+
+    (..., n, n) -> (..., n, n). x stands for its Hermitian part (x + xᴴ) / 2. Raises ShapeError if
+    it is not square, ArgumentError if it is not positive-definite.
+
+    Gradient: Murray 2016, "Differentiation of the Cholesky decomposition", eq. 9.
+
+    >>> tx.linalg.cholesky(tx.asarray([[4.0, 2.0], [2.0, 5.0]]))
+    tensor([[2., 0.],
+            [1., 2.]])
+    """
+    expect_square("cholesky", x)
+    with numerical("cholesky", x, "a positive-definite matrix"):
+        lower = xp.linalg.cholesky(hermitian(xp, x))
+    return adjoint(xp, lower) if upper else lower
+
+
+@cholesky.vjp
+def _(xp, g, y, upper):
+    lower, g = (adjoint(xp, y), adjoint(xp, g)) if upper else (y, g)
+    k = xp.matmul(transpose(xp, lower), g)
+    k = xp.tril(k) / 2 + xp.tril(k, k=-1) / 2  # the lower triangle, half of its diagonal
+    # L⁻ᵀ k conj(L)⁻¹
+    k = xp.linalg.solve(transpose(xp, lower), k)
+    return hermitian(xp, transpose(xp, xp.linalg.solve(adjoint(xp, lower), transpose(xp, k))))
+
+
+@cholesky.example
+def _(rng):
+    return (positive_definite(rng, 3, 3),)
+
+
+@cholesky.example
+def _(rng):
+    return positive_definite(rng, 2, 2, 2), {"upper": True}
+
+
+@primitive(floating=True)
+def _qr(xp, x, /):
+    """Of matrices with m >= n, Q without its last columns, and R with a positive diagonal."""
+    with numerical("qr", x, "finite numbers"):
+        q, r = xp.linalg.qr(x, mode="reduced")
+    if 0 in x.shape:
+        return q, r
+    d = xp.linalg.diagonal(r)
+    d = xp.expand_dims(xp.sign(xp.where(d == 0, xp.ones_like(d), d)), axis=-2)
+    return q * d, xp.triu(r * transpose(xp, conj.on(xp, d)))
+
+
+@_qr.vjp
+def _(xp, g, y):
+    # With C = Qᴴ dx R⁻¹ and its strictly lower triangle L: Qᴴ dQ = L - Lᴴ + i Im diag C = W and
+    # dR = (C - W) R. (Walter and Lehmann 2012; for wide and complex x Roberts and Roberts 2020.)
+    q, r = y
+    gq, gr = g
+    p = xp.matmul(transpose(xp, q), gq)
+    t = xp.matmul(gr, transpose(xp, r))
+    z = p - t
+    n = t + xp.tril(z - adjoint(xp, z), k=-1)
+    if _is_complex(xp, z):
+        n = n + 1j * imag.on(xp, z) * identity_like(xp, z)
+    a = gq + xp.matmul(conj.on(xp, q), n - p)
+    return transpose(xp, xp.linalg.solve(r, transpose(xp, a)))
+
+
+@_qr.example
+def _(rng):
+    return (rng.normal(size=(4, 3)),)
+
+
+@_qr.example
+def _(rng):
+    return (rng.normal(size=(2, 2, 2)),)
+
+
+@primitive(floating=True)
+def _complement(xp, q, /):
+    """Orthonormal columns that complete those of q: (..., m, n) -> (..., m, m - n), m > n."""
+    rest = xp.linalg.qr(q, mode="complete")[0][..., q.shape[-1] :]
+    return rest if 0 in rest.shape else rest * phases(xp, rest)
+
+
+@_complement.vjp
+def _(xp, g, q, y):
+    # yᴴ q = 0 ties dy to dq: dy = -(q⁺)ᴴ dqᴴ y, but for a turn of the columns among themselves
+    if y.shape[-1] == 1:
+        g = without_phase(xp, g, y)
+    else:
+        _expect_no_turn(xp, g, y)
+    w = xp.matmul(transpose(xp, g), adjoint(xp, xp.linalg.pinv(q)))
+    return -conj.on(xp, xp.matmul(y, w))
+
+
+def _expect_no_turn(xp, g, y):
+    """Raise GradientError if a turn y -> y W would change the result: (gᵀ y) is not Hermitian."""
+    if 0 in g.shape:
+        return
+    b = xp.matmul(transpose(xp, g), y)
+    turn = float(xp.max(xp.abs(b - adjoint(xp, b))))
+    eps = xp.finfo(y.dtype).eps
+    if turn > 100 * eps + 1000 * eps**0.75 * float(xp.max(xp.abs(g))):  # more than rounding
+        raise GradientError(
+            "the last columns of a complete Q (or of a full U or V) are any basis of what the "
+            "others leave over, and have a derivative only in what all bases share, such as the "
+            "projector q @ qᴴ; use mode='reduced' or full_matrices=False"
+        )
+
+
+@_complement.example
+def _(rng):
+    return (rng.normal(size=(4, 3)),)
+
+
+@_complement.example
+def _(rng):
+    return (rng.normal(size=(2, 2, 1)),)
+
+
+def complete(q):
+    """The columns of q (..., m, n) and, if they are fewer than m, orthonormal ones to fill up."""
+    return q if q.shape[-1] == q.shape[-2] else concat([q, _complement(q)], axis=-1)
+
+
+def qr(x, /, *, mode="reduced"):
+    """x = Q R with orthonormal columns Q and an upper triangular R with a positive diagonal.
+
+    (..., m, n) -> (Q, R), (..., m, k) and (..., k, n) with k = min(m, n); if mode is "complete"
+    (..., m, m) and (..., m, n). Raises ShapeError, ArgumentError.
+
+    Its gradient needs the first k columns of x linearly independent (a GradientError says if they
+    are not). The last m - n columns of a complete Q are any orthonormal basis of the rest of the
+    space: a function that depends on which one raises GradientError in its backward pass.
+
+    >>> tx.linalg.qr(tx.asarray([[0.0, 2.0], [1.0, 3.0]])).R
+    tensor([[1., 3.],
+            [0., 2.]])
+    """
+    if mode not in ("reduced", "complete"):
+        raise ArgumentError(f"qr knows the modes 'reduced' and 'complete', got {mode!r}")
+    expect_tensors("qr", x)
+    expect_matrices("qr", x)
+    x = to_floating(x)
+    m, n = x.shape[-2:]
+    q, r = _qr(x[..., :m])
+    if m < n:
+        r = concat([r, matmul(conj(transposed(q)), x[..., m:])], axis=-1)
+    elif mode == "complete" and m > n:
+        q = complete(q)
+        r = concat([r, zeros((*r.shape[:-2], m - n, n), dtype=r.dtype, device=r.device)], axis=-2)
+    return QR(q, r)

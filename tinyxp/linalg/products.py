@@ -1,0 +1,83 @@
+"""Products of vectors, and the diagonals of matrices."""
+
+from tinyxp.backends.errors import ShapeError
+from tinyxp.composite import composite
+from tinyxp.linalg.common import expect_matrices
+from tinyxp.ops.linear import expect_common_axis
+from tinyxp.ops.reductions import sum
+from tinyxp.ops.shaping import reshape, roll
+
+
+@composite
+def cross(x1, x2, /, *, axis=-1):
+    """y_i = x₁_(i+1) x₂_(i+2) - x₁_(i+2) x₂_(i+1), indices modulo 3: orthogonal to both.
+
+    ``axis``, counted from the end, has length 3 in both; the other axes are broadcast. Raises
+    ShapeError, AxisError.
+
+    >>> tx.linalg.cross(tx.asarray([1, 0, 0]), tx.asarray([0, 1, 0]))
+    tensor([0, 0, 1])
+    """
+    expect_common_axis("cross", x1, x2, axis)
+    if x1.shape[axis] != 3 or x2.shape[axis] != 3:
+        raise ShapeError(
+            f"cross expects length 3 at axis {axis}, got shapes {x1.shape} and {x2.shape}"
+        )
+    left = roll(x1, -1, axis=axis) * roll(x2, -2, axis=axis)
+    return left - roll(x1, -2, axis=axis) * roll(x2, -1, axis=axis)
+
+
+@cross.example
+def _(rng):
+    return rng.normal(size=(2, 3)), rng.normal(size=(3,))
+
+
+@cross.example
+def _(rng):
+    return rng.normal(size=(3, 2)), rng.normal(size=(2, 3, 1)), {"axis": -2}
+
+
+@composite
+def diagonal(x, /, *, offset=0):
+    """The diagonals x[..., i, i + offset]: (..., m, n) -> (..., k).
+
+    >>> tx.linalg.diagonal(tx.asarray([[1, 2], [3, 4]]), offset=1)
+    tensor([2])
+    """
+    expect_matrices("diagonal", x)
+    m, n = x.shape[-2:]
+    start = offset if offset >= 0 else -offset * n
+    count = max(0, min(m, n - offset) if offset >= 0 else min(m + offset, n))
+    stop = start + (count - 1) * (n + 1) + 1 if count else start
+    return reshape(x, (*x.shape[:-2], m * n))[..., start : stop : n + 1]
+
+
+@diagonal.example
+def _(rng):
+    return rng.normal(size=(2, 3, 4)), {"offset": 1}
+
+
+@diagonal.example
+def _(rng):
+    return rng.normal(size=(3, 3)), {"offset": -1}
+
+
+@composite
+def trace(x, /, *, offset=0, dtype=None):
+    """y = Σ x[..., i, i + offset]: (..., m, n) -> (...). Small integers are summed as int64.
+
+    >>> tx.linalg.trace(tx.asarray([[1, 2], [3, 4]]))
+    tensor(5)
+    """
+    expect_matrices("trace", x)
+    return sum(diagonal(x, offset=offset), axis=-1, dtype=dtype)
+
+
+@trace.example
+def _(rng):
+    return rng.normal(size=(2, 3, 3)), {}
+
+
+@trace.example
+def _(rng):
+    return rng.normal(size=(3, 4)), {"offset": 2}

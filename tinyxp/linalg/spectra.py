@@ -1,0 +1,297 @@
+"""Eigenvalues and singular values, with their vectors: of (..., m, n) each matrix by itself.
+
+Vectors are unique up to a phase (a sign, if real), which is chosen here the same way on every
+backend: the first element of a column of U, or of eigenvectors, that is at least 0.4 as large as
+the largest in it is real and positive. So they have a derivative, wherever no two values are equal.
+
+The values alone have a first derivative also where some are equal. What depends on the vectors of
+equal values (up to rounding) raises GradientError in its backward pass, and so do second
+derivatives of a function of equal values, which need their vectors.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from tinyxp.core import Tensor
+from tinyxp.linalg.common import (
+    adjoint,
+    diagonal_matrix,
+    divided,
+    expect_matrices,
+    expect_nothing,
+    expect_square,
+    hermitian,
+    is_rounding,
+    numerical,
+    over_gaps,
+    phases,
+    skew,
+    transpose,
+    without_phase,
+)
+from tinyxp.linalg.factors import complete
+from tinyxp.operation import expect_tensors
+from tinyxp.ops.complexes import conj, real
+from tinyxp.ops.shaping import matrix_transpose as transposed
+from tinyxp.primitive import primitive
+
+
+class Eigh(NamedTuple):
+    eigenvalues: Tensor
+    eigenvectors: Tensor
+
+
+class Eig(NamedTuple):
+    eigenvalues: Tensor
+    eigenvectors: Tensor
+
+
+class SVD(NamedTuple):
+    U: Tensor
+    S: Tensor
+    Vh: Tensor
+
+
+def _sandwich(xp, u, inner, vh):
+    """conj(u) · inner · conj(vh): the gradient of x, from that of uᴴ x v."""
+    return xp.matmul(xp.matmul(conj.on(xp, u), inner), conj.on(xp, vh))
+
+
+def _symmetric(rng, *gaps):
+    """A symmetric matrix with given gaps between its eigenvalues."""
+    q, _ = np.linalg.qr(rng.normal(size=(len(gaps), len(gaps))))
+    return q * np.cumsum(gaps) @ q.T
+
+
+@primitive(floating=True)
+def _eigh(xp, x, /):
+    expect_square("eigh", x)
+    with numerical("eigh", x, "finite numbers"):
+        w, v = xp.linalg.eigh(hermitian(xp, x))
+    return (w, v) if 0 in x.shape else (w, v * phases(xp, v))
+
+
+@_eigh.vjp
+def _(xp, g, y):
+    # dw = Re diag(vᴴ dx v), dv = v (E ∘ vᴴ dx v), E[i, j] = 1 / (wⱼ - wᵢ)
+    w, v = y
+    p = xp.matmul(transpose(xp, v), without_phase(xp, g[1], v))
+    inner = diagonal_matrix(xp, g[0]) + over_gaps(xp, skew(xp, p), w, p)
+    return _sandwich(xp, v, inner, adjoint(xp, v))
+
+
+@_eigh.example
+def _(rng):
+    return (_symmetric(rng, 1, 0.5, 0.7),)
+
+
+@_eigh.example
+def _(rng):
+    x = rng.normal(size=(2, 2, 2))
+    return (x + x.swapaxes(-1, -2),)
+
+
+def eigh(x, /):
+    """x v = v diag(w): the eigenvalues w, rising, and orthonormal eigenvectors, the columns of v.
+
+    (..., n, n) -> (eigenvalues, eigenvectors), (..., n) real and (..., n, n). x stands for its
+    Hermitian part (x + xᴴ) / 2, and so does its gradient. Raises ShapeError, ArgumentError.
+
+    >>> w, v = tx.linalg.eigh(tx.asarray([[2.0, 1.0], [1.0, 2.0]]))
+    >>> w
+    tensor([1., 3.])
+    """
+    return Eigh(*_eigh(x))
+
+
+@primitive(floating=True)
+def eigvalsh(xp, x, /):
+    """The eigenvalues, rising, of the Hermitian part of x (see ``eigh``).
+
+    (..., n, n) -> (..., n), real. Equal ones have a gradient too, if what is made of them does not
+    depend on their order. Raises ShapeError, ArgumentError.
+
+    >>> tx.linalg.eigvalsh(tx.asarray([[2.0, 1.0], [1.0, 2.0]]))
+    tensor([1., 3.])
+    """
+    expect_square("eigvalsh", x)
+    with numerical("eigvalsh", x, "finite numbers"):
+        return xp.linalg.eigvalsh(hermitian(xp, x))
+
+
+@eigvalsh.vjp
+def _(xp, g, x):
+    _, v = _eigh.on(xp, x)
+    return xp.matmul(conj.on(xp, v) * xp.expand_dims(g, axis=-2), transpose(xp, v))
+
+
+@eigvalsh.example
+def _(rng):
+    return (_symmetric(rng, 1, 0.5, 0.7),)
+
+
+@eigvalsh.example
+def _(rng):
+    x = rng.normal(size=(2, 2, 2))
+    return (x + x.swapaxes(-1, -2),)
+
+
+@primitive(floating=True)
+def _eig(xp, x, /):
+    expect_square("eig", x)
+    with numerical("eig", x, "finite numbers"):
+        w, v = xp.linalg.eig(x)
+    return (w, v) if 0 in x.shape else (w, v * phases(xp, v))
+
+
+@_eig.vjp
+def _(xp, g, y):
+    # dw = diag(v⁻¹ dx v), dv = v (E ∘ v⁻¹ dx v + a multiple each, which keeps length and phase)
+    w, v = y
+    g, gw = without_phase(xp, g[1], v), g[0]
+    g = g - conj.on(xp, v) * xp.sum(real.on(xp, g * v), axis=-2, keepdims=True)
+    vt = transpose(xp, v)
+    p = xp.matmul(vt, g)
+    inner = diagonal_matrix(xp, gw) + over_gaps(xp, p, w, p)
+    return xp.linalg.solve(vt, xp.matmul(inner, vt))
+
+
+@_eig.example
+def _(rng):
+    return (rng.normal(size=(3, 3)),)
+
+
+@_eig.example
+def _(rng):
+    return (rng.normal(size=(2, 2, 2)),)
+
+
+def eig(x, /):
+    """x v = v diag(w): the eigenvalues w and the eigenvectors of length 1, the columns of v.
+
+    (..., n, n) -> (eigenvalues, eigenvectors), (..., n) and (..., n, n), both complex. Their order
+    is the library's. Raises ShapeError, ArgumentError. The gradient needs n independent
+    eigenvectors.
+
+    >>> w, v = tx.linalg.eig(tx.asarray([[0.0, 2.0], [0.0, 3.0]]))
+    >>> w
+    tensor([0.+0.j, 3.+0.j], dtype=complex64)
+    """
+    return Eig(*_eig(x))
+
+
+def eigvals(x, /):
+    """The eigenvalues of x, complex, in the order of ``eig``: (..., n, n) -> (..., n).
+
+    >>> tx.linalg.eigvals(tx.asarray([[0.0, 2.0], [0.0, 3.0]]))
+    tensor([0.+0.j, 3.+0.j], dtype=complex64)
+    """
+    # of eig, because libraries order them otherwise when they leave the vectors out
+    return _eig(x)[0]
+
+
+@primitive(floating=True)
+def _svd(xp, x, /):
+    with numerical("svd", x, "finite numbers"):
+        u, s, vh = xp.linalg.svd(x, full_matrices=False)
+    if 0 in x.shape:
+        return u, s, vh
+    turn = phases(xp, u)
+    return u * turn, s, vh * transpose(xp, conj.on(xp, turn))
+
+
+@_svd.vjp
+def _(xp, g, y):
+    # With P = uᴴ dx v: ds = Re diag P, and uᴴ du = X + Y, vᴴ dv = X - Y, where
+    # X = (P + Pᴴ) / 2 (sⱼ - sᵢ) and Y = (P - Pᴴ) / 2 (sⱼ + sᵢ). (Townsend 2016.)
+    u, s, vh = y
+    gu, gs, gv = g[0], g[1], adjoint(xp, g[2])
+    v = adjoint(xp, vh)
+    gu = without_phase(xp, gu, u, xp.sum(gv * v, axis=-2, keepdims=True))
+    pu, pv = xp.matmul(transpose(xp, u), gu), xp.matmul(transpose(xp, v), gv)
+    sums = xp.expand_dims(s, axis=-2) + xp.expand_dims(s, axis=-1)
+    inner = diagonal_matrix(xp, gs) + over_gaps(xp, skew(xp, pu + pv), s, pu, pv)
+    inner = inner + divided(xp, skew(xp, pu - pv), sums, is_rounding(xp, sums, s))
+    gx = _sandwich(xp, u, inner, vh)
+    # and what lies outside of the columns of u, or of v
+    m, n = u.shape[-2], v.shape[-2]
+    if m == n:
+        return gx
+    rest = gu - xp.matmul(conj.on(xp, u), pu) if m > n else gv - xp.matmul(conj.on(xp, v), pv)
+    divisor = xp.expand_dims(s, axis=-2)
+    idle = is_rounding(xp, divisor, s)
+    expect_nothing(xp, rest, idle)
+    rest = divided(xp, rest, divisor, idle)
+    if m > n:
+        return gx + xp.matmul(rest, conj.on(xp, vh))
+    return gx + xp.matmul(conj.on(xp, u), adjoint(xp, rest))
+
+
+@_svd.example
+def _(rng):
+    return (rng.normal(size=(3, 3)),)
+
+
+@_svd.example
+def _(rng):
+    return (rng.normal(size=(3, 2)),)
+
+
+@_svd.example
+def _(rng):
+    return (rng.normal(size=(2, 2, 3)),)
+
+
+def svd(x, /, *, full_matrices=True):
+    """x = U diag(S) Vh, the columns of U and the rows of Vh orthonormal, S >= 0 and falling.
+
+    (..., m, n) -> (U, S, Vh), (..., m, m), (..., k) real and (..., n, n) with k = min(m, n);
+    without ``full_matrices`` (..., m, k), (..., k) and (..., k, n). Raises ShapeError,
+    ArgumentError.
+
+    The last columns of a full U, or rows of Vh, are any orthonormal basis of the rest of the space:
+    a function that depends on which one raises GradientError in its backward pass.
+
+    >>> tx.linalg.svd(tx.asarray([[0.0, 2.0], [1.0, 0.0]])).S
+    tensor([2., 1.])
+    """
+    expect_tensors("svd", x)
+    expect_matrices("svd", x)
+    u, s, vh = _svd(x)
+    if full_matrices:
+        u = complete(u)
+        vh = (
+            vh if vh.shape[-1] == vh.shape[-2] else transposed(conj(complete(transposed(conj(vh)))))
+        )
+    return SVD(u, s, vh)
+
+
+@primitive(floating=True)
+def svdvals(xp, x, /):
+    """The singular values of x, falling: (..., m, n) -> (..., min(m, n)), real.
+
+    Equal ones, and 0, have a gradient too, if what is made of them has one (as Σ s²).
+
+    >>> tx.linalg.svdvals(tx.asarray([[0.0, 2.0], [1.0, 0.0]]))
+    tensor([2., 1.])
+    """
+    expect_matrices("svdvals", x)
+    with numerical("svdvals", x, "finite numbers"):
+        return xp.linalg.svdvals(x)
+
+
+@svdvals.vjp
+def _(xp, g, x):
+    u, _, vh = _svd.on(xp, x)
+    return xp.matmul(conj.on(xp, u) * xp.expand_dims(g, axis=-2), conj.on(xp, vh))
+
+
+@svdvals.example
+def _(rng):
+    return (rng.normal(size=(3, 3)),)
+
+
+@svdvals.example
+def _(rng):
+    return (rng.normal(size=(2, 3, 2)),)

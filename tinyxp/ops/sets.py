@@ -1,0 +1,152 @@
+"""Sets: which elements occur, where first, how often.
+
+Elements are the same if they are equal: each NaN differs from all others, and -0 is 0. One stable
+sort brings equals together, the first occurrence in front, on every backend alike.
+"""
+
+from typing import NamedTuple
+
+from tinyxp.core import Tensor
+from tinyxp.operation import expect_tensors
+from tinyxp.ops.gathering import take
+from tinyxp.ops.shaping import reshape
+from tinyxp.primitive import primitive
+
+_JUMPS = "its result counts or points, and jumps instead of changing"
+
+
+def _sortable(xp, x):
+    return xp.astype(x, xp.uint8) if xp.isdtype(x.dtype, "bool") else x
+
+
+def _order(xp, x):
+    """The indices that sort x (n), stably; complex numbers by their real, then imaginary parts."""
+    if not xp.isdtype(x.dtype, "complex floating"):
+        return xp.argsort(_sortable(xp, x), stable=True)
+    order = xp.argsort(xp.imag(x), stable=True)
+    return xp.take(order, xp.argsort(xp.real(xp.take(x, order)), stable=True))
+
+
+def _sorted_runs(xp, x):
+    """The order of x, whether an element there differs from the one before it, and ``_runs``."""
+    order = _order(xp, x)
+    ranked = xp.take(x, order)
+    head = xp.ones_like(ranked, dtype=xp.bool)
+    head[1:] = ranked[1:] != ranked[:-1]
+    (starts,) = xp.nonzero(head)
+    ends = xp.concat([starts[1:], xp.full_like(starts[:1], x.shape[0])])
+    return order, head, xp.take(order, starts), ends - starts
+
+
+@primitive(promote=None, no_gradient=_JUMPS)
+def _runs(xp, x, /):
+    """For x (n) with m different elements, in order: their first places and their counts (m)."""
+    if x.shape[0] == 0:
+        return (xp.zeros_like(x, dtype=xp.int64),) * 2
+    _, _, first, counts = _sorted_runs(xp, x)
+    return first, counts
+
+
+@primitive(promote=None, no_gradient=_JUMPS)
+def _groups(xp, x, /):
+    """As ``_runs``, and for each element of x the number of its group (n)."""
+    if x.shape[0] == 0:
+        return (xp.zeros_like(x, dtype=xp.int64),) * 3
+    order, head, first, counts = _sorted_runs(xp, x)
+    group = xp.cumulative_sum(xp.astype(head, xp.int64)) - 1
+    return first, counts, xp.take(group, xp.argsort(order))
+
+
+class UniqueAllResult(NamedTuple):
+    """What ``unique_all`` returns."""
+
+    values: Tensor
+    indices: Tensor
+    inverse_indices: Tensor
+    counts: Tensor
+
+
+class UniqueCountsResult(NamedTuple):
+    """What ``unique_counts`` returns."""
+
+    values: Tensor
+    counts: Tensor
+
+
+class UniqueInverseResult(NamedTuple):
+    """What ``unique_inverse`` returns."""
+
+    values: Tensor
+    inverse_indices: Tensor
+
+
+def unique_all(x, /):
+    """The different elements of x in ascending order, where they lie, and how often each occurs.
+
+    ``values[i]`` occurs ``counts[i]`` times in the flattened x, first at ``indices[i]``, and
+    ``values[inverse_indices]`` is x. The gradient of a value goes to its first occurrence.
+
+    >>> tx.unique_all(tx.asarray([3, 1, 3])).indices
+    tensor([1, 0])
+    """
+    expect_tensors("unique_all", x)
+    flat = reshape(x, (x.size,))
+    indices, counts, inverse = _groups(flat.detach())
+    return UniqueAllResult(take(flat, indices), indices, reshape(inverse, x.shape), counts)
+
+
+def unique_counts(x, /):
+    """The different elements of x in ascending order, and how often each occurs: (values, counts).
+
+    >>> tx.unique_counts(tx.asarray([3, 1, 3])).counts
+    tensor([1, 2])
+    """
+    expect_tensors("unique_counts", x)
+    flat = reshape(x, (x.size,))
+    indices, counts = _runs(flat.detach())
+    return UniqueCountsResult(take(flat, indices), counts)
+
+
+def unique_inverse(x, /):
+    """The different elements of x in ascending order, and their indices that give x back.
+
+    >>> tx.unique_inverse(tx.asarray([3, 1, 3])).inverse_indices
+    tensor([1, 0, 1])
+    """
+    expect_tensors("unique_inverse", x)
+    values, _, inverse, _ = unique_all(x)
+    return UniqueInverseResult(values, inverse)
+
+
+def unique_values(x, /):
+    """The different elements of x in ascending order. Their gradients go to the first occurrences.
+
+    >>> tx.unique_values(tx.asarray([3, 1, 3]))
+    tensor([1, 3])
+    """
+    expect_tensors("unique_values", x)
+    return unique_counts(x).values
+
+
+@primitive(no_gradient=_JUMPS)
+def isin(xp, x1, x2, /, *, invert=False):
+    """Whether each element of x₁ occurs in x₂, or with ``invert`` whether it does not.
+
+    >>> tx.isin(tx.asarray([1, 2, 3]), tx.asarray([3, 1]))
+    tensor([ True, False,  True])
+    """
+    like = x2 if isinstance(x1, (bool, int, float, complex)) else x1
+    x1, x2 = (xp.asarray(x, dtype=like.dtype, device=like.device) for x in (x1, x2))
+    known, wanted = xp.reshape(x2, (-1,)), xp.reshape(x1, (-1,))
+    n = known.shape[0]
+    if n == 0:
+        found = xp.zeros_like(wanted, dtype=xp.bool)
+    elif xp.isdtype(known.dtype, "complex floating"):  # which no library searches for
+        first, _, group = _groups.on(xp, xp.concat([known, wanted]))
+        found = xp.take(first, group[n:]) < n  # seen among the known
+    else:
+        known, wanted = xp.sort(_sortable(xp, known)), _sortable(xp, wanted)
+        place = xp.searchsorted(known, wanted)
+        found = xp.take(known, xp.where(place < n, place, n - 1)) == wanted
+    found = xp.reshape(found, x1.shape)
+    return xp.logical_not(found) if invert else found
