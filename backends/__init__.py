@@ -152,7 +152,13 @@ def of(array: object) -> Backend | None:
 
 def current() -> Backend:
     """The backend in use here: the last ``use_backend``, else ``TINY_BACKEND``, else numpy."""
-    return _current.get() or get(os.environ.get("TINY_BACKEND", "numpy"))
+    return _current.get() or default()
+
+
+@functools.cache  # reading the environment takes as long as adding two small arrays
+def default() -> Backend:
+    """The backend that ``TINY_BACKEND`` names when a tensor is first made."""
+    return get(os.environ.get("TINY_BACKEND", "numpy"))
 
 
 def use_backend(name: str) -> None:

@@ -90,8 +90,9 @@ def to_device(array: Array, device: str) -> Array:
 def load() -> Backend:
     # array_api_compat's wrappers cost a microsecond each; where NumPy itself is right, use it
     own = (
-        "all any ceil cumulative_prod cumulative_sum floor matrix_transpose max min permute_dims "
-        "prod sign std sum tensordot trunc var"
+        "all any arange ceil cumulative_prod cumulative_sum empty empty_like eye floor full "
+        "full_like linspace matrix_transpose max min ones ones_like permute_dims prod sign std sum "
+        "tensordot trunc var zeros zeros_like"
     )
     fast = {name: getattr(np, name) for name in own.split()}
     return Backend(

@@ -8,6 +8,7 @@ cost of a call itself.
 """
 
 import argparse
+import functools
 import json
 import platform
 import statistics
@@ -20,6 +21,11 @@ import numpy as np
 import tinyxp as tx
 from tinyxp.operation import OPS
 
+SETS = ("unique_all", "unique_counts", "unique_inverse", "unique_values")
+LINALG = (
+    *("cholesky", "det", "diagonal", "eigh", "eigvalsh", "inv", "matrix_norm", "pinv", "qr"),
+    *("slogdet", "svd", "svdvals", "trace", "vector_norm"),
+)
 REDUCTIONS = [
     *("all", "any", "argmax", "argmin", "count_nonzero", "cumulative_prod", "cumulative_sum"),
     *("max", "mean", "min", "prod", "std", "sum", "var"),
@@ -38,17 +44,32 @@ def cases() -> dict[str, tuple[tuple[Any, ...], dict[str, Any]]]:
             found[name] = ((operand,) * len(op.operands), {})
     found |= {"acosh": ((x + 1,), {}), "outer": ((x[0], z[0]), {}), "where": ((mask, x, z), {})}
     found |= {name: ((x,), {"axis": 1}) for name in REDUCTIONS}
+    found |= {name: (((8, 8),), {"dtype": np.float32}) for name in ("empty", "ones", "zeros")}
+    found |= {name: ((x,), {}) for name in ("empty_like", "ones_like", "zeros_like")}
+    found |= {name: ((i,), {}) for name in SETS}
+    found |= {f"fft.{name}": ((x,), {}) for name in ("fft", "fftn", "fftshift", "ifft", "rfft")}
+    found |= {f"linalg.{name}": ((x + 8 * np.eye(8, dtype=x.dtype),), {}) for name in LINALG}
     found |= {
+        "arange": ((8,), {}),
         "argsort": ((x,), {}),
         "astype": ((x, np.float64), {}),
+        "broadcast_arrays": ((x, z), {}),
         "broadcast_to": ((x, (4, 8, 8)), {}),
         "clip": ((x, 0.2, 0.8), {}),
         "concat": (([x, z],), {}),
         "diff": ((x,), {}),
+        "eye": ((8,), {"dtype": np.float32}),
         "expand_dims": ((x,), {"axis": 0}),
+        "full": (((8, 8), 2.0), {"dtype": np.float32}),
+        "full_like": ((x, 2.0), {}),
         "flip": ((x,), {"axis": 0}),
+        "isin": ((i, i[0]), {}),
+        "linalg.solve": ((x + 8 * np.eye(8, dtype=x.dtype), z), {}),
+        "linspace": ((0.0, 1.0, 8), {"dtype": np.float32}),
+        "meshgrid": ((x[0], z[0]), {}),
         "moveaxis": ((x, 0, 1), {}),
         "permute_dims": ((x, (1, 0)), {}),
+        "repeat": ((x, 2), {"axis": 0}),
         "reshape": ((x, (4, 16)), {}),
         "roll": ((x, 1), {"axis": 0}),
         "searchsorted": ((np.sort(x[0]), z[0]), {}),
@@ -69,8 +90,8 @@ def tensors(value: Any) -> Any:
     """Arrays, alone or in a list, and dtypes as ours."""
     if isinstance(value, list):
         return [tensors(item) for item in value]
-    if value is np.float64:
-        return tx.float64
+    if value is np.float32 or value is np.float64:
+        return tx.float32 if value is np.float32 else tx.float64
     return tx.asarray(value) if isinstance(value, np.ndarray) else value
 
 
@@ -98,10 +119,11 @@ def main() -> None:
     options = parser.parse_args()
     figures = {}
     for name, (args, static) in sorted(cases().items()):
-        f, g, own = getattr(np, name), getattr(tx, name), [tensors(value) for value in args]
+        f, g = (functools.reduce(getattr, name.split("."), library) for library in (np, tx))
+        own, ours = [tensors(value) for value in args], {k: tensors(v) for k, v in static.items()}
         figures[name] = contest(
             lambda f=f, args=args, static=static: f(*args, **static),
-            lambda g=g, own=own, static=static: g(*own, **static),
+            lambda g=g, own=own, ours=ours: g(*own, **ours),
             options.rounds,
         )
     print("| function | NumPy, µs | tinyxp / NumPy |\n|---|---|---|")

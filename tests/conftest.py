@@ -1,5 +1,7 @@
 """One fixture over every backend that this machine has."""
 
+import os
+
 import numpy as np
 import pytest
 from hypothesis import settings
@@ -8,6 +10,8 @@ import tinyxp as tx
 from tinyxp import backends
 from tinyxp.backends.errors import BackendError
 from tinyxp.primitive import Primitive
+
+os.environ["SCIPY_ARRAY_API"] = "1"  # SciPy reads it when it is imported
 
 # no test is timed, and a failure must come back on the next run
 settings.register_profile("repeatable", deadline=None, derandomize=True)
@@ -48,6 +52,7 @@ def rng():
 @pytest.fixture(autouse=True)
 def numpy_by_default(monkeypatch):
     monkeypatch.delenv("TINY_BACKEND", raising=False)
+    backends.default.cache_clear()
 
 
 @pytest.fixture

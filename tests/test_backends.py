@@ -49,6 +49,8 @@ def test_the_environment_gives_another_default(fresh):
     assert tx.ones(2).backend.name == "strict"
     assert tx.asarray([1.0]).backend.name == "strict"
     fresh.setenv("TINY_BACKEND", "cuda")
+    assert tx.ones(2).backend.name == "strict"  # it was read when the first tensor was made
+    backends.default.cache_clear()
     with pytest.raises(BackendError, match="unknown backend 'cuda'"):
         tx.ones(2)
 

@@ -83,10 +83,14 @@ BAD = {  # a call, the error, what its message says
     "concat numbers": (
         lambda: tx.concat([1.0, 2.0]),
         DTypeError,
-        "concat expects Tensors, got float",
+        "concat expects at least one Tensor, got float",
     ),
     "stack": (lambda: tx.stack([A34(), A5()]), ShapeError, "stack.*" + SHAPES),
-    "stack numbers": (lambda: tx.stack([1, 2]), DTypeError, "stack expects Tensors, got int"),
+    "stack numbers": (
+        lambda: tx.stack([1, 2]),
+        DTypeError,
+        "stack expects at least one Tensor, got int",
+    ),
     "tile": (lambda: tx.tile(A34(), 2), DTypeError, r"tile.*\(3, 4\)"),
     "unstack": (lambda: tx.unstack(A34(), axis=2), ShapeError, "axis 2 does not exist"),
     "pad": (lambda: tx.pad(A34(), ((1, 1),)), ShapeError, "a pair for each of 2 axes"),

@@ -303,9 +303,9 @@ def to_array(
         obj = backend.xp.asarray(obj, dtype=raw_dtype, copy=True if copy is None else copy or None)
         return (obj if device is None else backend.to_device(obj, device)), backend
     array = _from_numbers(obj, wanted) if backend is None else np.asarray(obj)
-    wanted = wanted or dtypes.as_dtype(array.dtype)
-    if copy is not False or array.dtype != wanted.name:
-        array = array.astype(wanted.name)
+    wanted = wanted or dtypes.BY_NAME.get(array.dtype.name) or dtypes.as_dtype(array.dtype)
+    # an array made of numbers is ours already
+    array = array.astype(wanted.name, copy=copy is not False and backend is not None)
     backend = backends.current()
     return backend.from_numpy(array, device), backend
 

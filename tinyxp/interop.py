@@ -35,6 +35,8 @@ NAMES = {
     "transpose": "permute_dims",
     "vstack": "concat",
 }
+# functions by which plotting libraries convert what they are given
+CONVERSIONS = frozenset(["broadcast_arrays"])
 # the ufuncs that NumPy's arrays call for an operator: array + tensor, array @ tensor …
 OPERATORS = frozenset(
     ["add", "subtract", "multiply", "divide", "floor_divide", "remainder", "power", "matmul"]
@@ -77,7 +79,7 @@ def array_function(
     refuses one that requires grad.
     """
     ours = _ours(function)
-    if ours is None:
+    if ours is None or function.__name__ in CONVERSIONS:
         return function._implementation(*args, **options)
     raise _refusal(f"{function.__module__}.{function.__name__}".removeprefix("numpy."), ours)
 

@@ -267,7 +267,8 @@ def _without_gaps(g: tuple[Any, ...], specs: Any, backend: Backend, recording: b
 
 
 def _fast_lane(op: Primitive[Any]) -> Any:
-    """``op.call`` with a short cut for Tensors of one dtype that no gradient flows through.
+    """``op.call`` with a short cut for Tensors of one dtype that no gradient flows through,
+    and for such a Tensor with a Python number.
 
     It takes a call on small arrays from eight times the cost of NumPy's to less than three.
     """
@@ -287,14 +288,21 @@ def _fast_lane(op: Primitive[Any]) -> Any:
         return general((x,), {})
 
     def binary(x1: Any, x2: Any, /) -> Any:
-        if (
-            type(x1) is type(x2) is Tensor
-            and x1._node is x2._node is None
-            and not (x1._leaf or x2._leaf)
-            and x1.backend is x2.backend
-        ):
-            backend, a, b = x1.backend, x1.data, x2.data
-            if a.dtype is b.dtype and (any_dtype or a.dtype in backend.floating):
+        if type(x1) is Tensor and x1._node is None and not x1._leaf:
+            backend, a = x1.backend, x1.data
+            if type(x2) is Tensor:
+                b = x2.data
+                plain = (
+                    x2._node is None
+                    and not x2._leaf
+                    and x2.backend is backend
+                    and a.dtype is b.dtype
+                    and (any_dtype or a.dtype in backend.floating)
+                )
+            else:  # a Python number takes the dtype of a floating array
+                b = x2
+                plain = (type(b) is float or type(b) is int) and a.dtype in backend.floating
+            if plain:
                 try:
                     y = fn(backend.xp, a, b)
                 except Exception:

@@ -84,17 +84,16 @@ def diagonal_matrix(xp, d):
 
 
 def pivots(xp, v):
-    """Where the pivots of the columns of v are: a boolean array in the shape of v."""
+    """In which row the pivot of each column of v is: (..., m, n) -> (..., 1, n)."""
     size = xp.abs(v)
     large = size >= 0.4 * xp.max(size, axis=-2, keepdims=True)
-    return large & (xp.cumulative_sum(xp.astype(large, xp.int32), axis=-2) == 1)
+    return xp.argmax(xp.astype(large, xp.int32), axis=-2, keepdims=True)  # the first of equals
 
 
 def phases(xp, v):
     """For each column of v the number of size 1 that makes its pivot real and positive."""
-    chosen = xp.where(pivots(xp, v), v, xp.zeros_like(v))
-    pivot = xp.sum(chosen, axis=-2, keepdims=True)
-    return conj.on(xp, xp.sign(xp.where(pivot == 0, xp.ones_like(pivot), pivot)))
+    phase = xp.sign(xp.take_along_axis(v, pivots(xp, v), axis=-2))
+    return conj.on(xp, xp.where(phase == 0, xp.ones_like(phase), phase))
 
 
 def without_phase(xp, g, v, others=None):
@@ -106,11 +105,12 @@ def without_phase(xp, g, v, others=None):
     """
     if not _is_complex(xp, v) or 0 in v.shape:
         return g
-    where = pivots(xp, v)
-    pivot = xp.sum(xp.where(where, real.on(xp, v), 0.0), axis=-2, keepdims=True)
+    rows = pivots(xp, v)
+    pivot = xp.take_along_axis(real.on(xp, v), rows, axis=-2)
     s = xp.sum(g * v, axis=-2, keepdims=True)
     s = s if others is None else s + others
-    return xp.where(where, g - 1j * imag.on(xp, s) / pivot, g)
+    here = xp.reshape(xp.arange(v.shape[-2], device=v.device), (-1, 1)) == rows
+    return xp.where(here, g - 1j * imag.on(xp, s) / pivot, g)
 
 
 # -- matrices made of a spectrum ----------------------------------------------------------------

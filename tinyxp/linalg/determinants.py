@@ -51,6 +51,11 @@ def _through_svd(xp, x):
     return u, s, vh, _outside(xp, xp.linalg.det(u) * xp.linalg.det(vh))
 
 
+def products_after(xp, x):
+    """y[..., i] = Π x[..., i+1:] along the last axis."""
+    return xp.flip(products_before(xp, xp.flip(x, axis=-1)), axis=-1)
+
+
 @primitive(floating=True)
 def _cofactors(xp, x, /):
     """C = ∂det/∂x, which is det(x) x⁻ᵀ where that exists.
@@ -58,7 +63,7 @@ def _cofactors(xp, x, /):
     Of a diagonal s, C is diagonal with the products of all others; C(u s vᴴ) = C(u) C(s) C(vᴴ).
     """
     u, s, vh, phase = _through_svd(xp, x)
-    others = products_before(xp, s) * xp.flip(products_before(xp, xp.flip(s, axis=-1)), axis=-1)
+    others = products_before(xp, s) * products_after(xp, s)
     return phase * xp.matmul(conj.on(xp, u) * xp.expand_dims(others, axis=-2), conj.on(xp, vh))
 
 
@@ -74,10 +79,13 @@ def _minors(xp, x, h, /):
     Of a diagonal s, ∂²det/∂x_ii∂x_kk = -∂²det/∂x_ik∂x_ki is the product of all but s_i and s_k.
     """
     u, s, vh, phase = _through_svd(xp, x)
-    keep = identity_like(xp, s) == 0  # keep[i, l]: l is not i
-    rows, columns = xp.expand_dims(keep, axis=-2), xp.expand_dims(keep, axis=-3)
-    factors = xp.where(rows & columns, xp.reshape(s, (*s.shape[:-1], 1, 1, s.shape[-1])), 1.0)
-    rest = xp.where(keep, xp.prod(factors, axis=-1), 0.0)  # rest[i, k] = Π s[l], l ≠ i, k
+    # rest[i, k]: the product of all before i, between, and after k
+    before, after = products_before(xp, s), products_after(xp, s)
+    columns = xp.broadcast_to(xp.expand_dims(s, axis=-2), x.shape)
+    between = products_before(xp, xp.where(xp.triu(xp.ones_like(columns), k=1) == 1, columns, 1.0))
+    rest = xp.expand_dims(before, axis=-1) * between * xp.expand_dims(after, axis=-2)
+    rest = xp.triu(rest, k=1)
+    rest = rest + transpose(xp, rest)
     h = phase * xp.matmul(xp.matmul(adjoint(xp, u), h), adjoint(xp, vh))
     own = xp.sum(h * identity_like(xp, h), axis=-1, keepdims=True)
     ones = xp.matmul(xp.astype(rest, h.dtype), own)

@@ -7,14 +7,45 @@ from tinyxp.composite import composite
 from tinyxp.linalg.common import expect_matrices, to_floating
 from tinyxp.linalg.spectra import svdvals
 from tinyxp.ops.arithmetic import where
-from tinyxp.ops.complexes import conj, real
-from tinyxp.ops.exponential import sqrt
+from tinyxp.ops.complexes import conj
 from tinyxp.ops.reductions import any as any_of
 from tinyxp.ops.reductions import max as largest
 from tinyxp.ops.reductions import min as smallest
 from tinyxp.ops.reductions import sum
 from tinyxp.ops.rounding import abs
-from tinyxp.ops.shaping import expand_dims
+from tinyxp.ops.shaping import expand_dims, normalize_axes
+from tinyxp.primitive import primitive
+
+
+@primitive
+def _length(xp, x, /, axis=None, keepdims=False):
+    """√Σ |x|²."""
+    return xp.linalg.vector_norm(x, axis=axis, keepdims=keepdims)
+
+
+@_length.vjp
+def _(xp, g, x, y, axis, keepdims):
+    if not keepdims:
+        axes = normalize_axes(axis, len(x.shape))
+        shape = tuple(1 if i in axes else n for i, n in enumerate(x.shape))
+        g, y = xp.reshape(g, shape), xp.reshape(y, shape)
+    zero = y == 0  # and so is x
+    return conj.on(xp, x) * (g / xp.where(zero, 1.0, y))
+
+
+@_length.example
+def _(rng):
+    return (rng.normal(size=(2, 3)),)
+
+
+@_length.example
+def _(rng):
+    return rng.normal(size=(3, 2, 2)), {"axis": (0, -1), "keepdims": True}
+
+
+@_length.example
+def _(rng):
+    return rng.normal(size=(3, 2)), {"axis": 1}
 
 
 @composite
@@ -33,9 +64,7 @@ def vector_norm(x, /, *, axis=None, keepdims=False, ord=2):
     x = to_floating(x)
     over = {"axis": axis, "keepdims": keepdims}
     if ord == 2:
-        squares = sum(real(x * conj(x)), **over)
-        zero = squares == 0
-        return where(zero, 0.0, sqrt(where(zero, 1.0, squares)))
+        return _length(x, axis, keepdims)
     size = abs(x)
     if ord == math.inf:
         return largest(size, **over)

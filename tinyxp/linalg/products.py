@@ -3,9 +3,11 @@
 from tinyxp.backends.errors import ShapeError
 from tinyxp.composite import composite
 from tinyxp.linalg.common import expect_matrices
+from tinyxp.ops.indexing import _unslice
 from tinyxp.ops.linear import expect_common_axis
 from tinyxp.ops.reductions import sum
-from tinyxp.ops.shaping import reshape, roll
+from tinyxp.ops.shaping import roll
+from tinyxp.primitive import primitive
 
 
 @composite
@@ -37,19 +39,31 @@ def _(rng):
     return rng.normal(size=(3, 2)), rng.normal(size=(2, 3, 1)), {"axis": -2}
 
 
-@composite
-def diagonal(x, /, *, offset=0):
+def _places(shape, offset):
+    """Where in the flattened matrix (m · n) its diagonal lies: a slice."""
+    m, n = shape[-2:]
+    start = offset if offset >= 0 else -offset * n
+    count = min(m, n - offset) if offset >= 0 else min(m + offset, n)
+    return slice(start, start + (count - 1) * (n + 1) + 1, n + 1) if count > 0 else slice(0, 0)
+
+
+@primitive(promote=None)
+def diagonal(xp, x, /, *, offset=0):
     """The diagonals x[..., i, i + offset]: (..., m, n) -> (..., k).
 
     >>> tx.linalg.diagonal(tx.asarray([[1, 2], [3, 4]]), offset=1)
     tensor([2])
     """
     expect_matrices("diagonal", x)
-    m, n = x.shape[-2:]
-    start = offset if offset >= 0 else -offset * n
-    count = max(0, min(m, n - offset) if offset >= 0 else min(m + offset, n))
-    stop = start + (count - 1) * (n + 1) + 1 if count else start
-    return reshape(x, (*x.shape[:-2], m * n))[..., start : stop : n + 1]
+    *stack, m, n = x.shape
+    return xp.reshape(x, (*stack, m * n))[..., _places(x.shape, offset)]
+
+
+@diagonal.vjp
+def _(xp, g, x_shape, offset):
+    *stack, m, n = x_shape
+    flat = _unslice.on(xp, g, shape=(*stack, m * n), key=(..., _places(x_shape, offset)))
+    return xp.reshape(flat, x_shape)
 
 
 @diagonal.example

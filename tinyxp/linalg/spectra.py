@@ -261,9 +261,8 @@ def svd(x, /, *, full_matrices=True):
     u, s, vh = _svd(x)
     if full_matrices:
         u = complete(u)
-        vh = (
-            vh if vh.shape[-1] == vh.shape[-2] else transposed(conj(complete(transposed(conj(vh)))))
-        )
+        if vh.shape[-1] > vh.shape[-2]:
+            vh = transposed(conj(complete(transposed(conj(vh)))))
     return SVD(u, s, vh)
 
 

@@ -94,6 +94,8 @@ def getitem(x, key):
     >>> x[:, ::-1][0], x[x > 4], x[[1, 0], [0, 2]]
     (tensor([3, 2, 1]), tensor([5, 6]), tensor([4, 3]))
     """
+    if type(key) is int and x.ndim and -x.shape[0] <= key < x.shape[0]:  # the short way
+        return _slice(x, (key % x.shape[0], ...))
     basic, new, flips, advanced, together = _parse(x, key)
     if basic is not None:
         x = _slice(x, basic)

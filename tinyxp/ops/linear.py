@@ -10,6 +10,7 @@ from tinyxp.ops.reductions import sum
 from tinyxp.ops.shaping import (
     broadcast_shapes,
     broadcast_to,
+    expand_dims,
     normalize_axes,
     permute_dims,
     reshape,
@@ -97,16 +98,16 @@ def _(rng):
 
 def expect_common_axis(name, x1, x2, axis):
     """Raise AxisError unless ``axis``, counted from the end, exists in both."""
-    n = min(x1.ndim, x2.ndim)
+    n = min(len(x1.shape), len(x2.shape))
     if not hasattr(axis, "__index__") or not -n <= axis <= -1:
         raise AxisError(
-            f"{name} counts its axis from the end, -{n} to -1 for the shapes {x1.shape} and "
-            f"{x2.shape}, got {axis!r}"
+            f"{name} counts its axis from the end, -{n} to -1 for the shapes {tuple(x1.shape)} and "
+            f"{tuple(x2.shape)}, got {axis!r}"
         )
 
 
-@composite
-def vecdot(x1, x2, /, *, axis=-1):
+@primitive
+def vecdot(xp, x1, x2, /, *, axis=-1):
     """y = Σ conj(x₁) · x₂ along ``axis``, counted from the end; the other axes are broadcast.
 
     Raises AxisError, or ShapeError if the axis has not the same length in both.
@@ -117,10 +118,20 @@ def vecdot(x1, x2, /, *, axis=-1):
     expect_common_axis("vecdot", x1, x2, axis)
     if x1.shape[axis] != x2.shape[axis]:
         raise ShapeError(
-            f"vecdot of {x1.shape} and {x2.shape}: axis {axis} must have the same length in both"
+            f"vecdot of {tuple(x1.shape)} and {tuple(x2.shape)}: axis {axis} must have the same "
+            "length in both"
         )
-    products = conj(x1) * x2
-    return sum(products, axis=axis, dtype=products.dtype)  # the sum of int8 is int8 here
+    return xp.vecdot(x1, x2, axis=axis)
+
+
+@vecdot.vjp(0)
+def _(xp, g, x2, axis):
+    return conj.on(xp, xp.expand_dims(g, axis=axis) * x2)  # dy = Σ conj(dx₁) x₂
+
+
+@vecdot.vjp(1)
+def _(xp, g, x1, axis):
+    return xp.expand_dims(g, axis=axis) * conj.on(xp, x1)
 
 
 @vecdot.example
@@ -143,7 +154,7 @@ def outer(x1, x2, /):
     """
     if x1.ndim != 1 or x2.ndim != 1:
         raise ShapeError(f"outer expects two vectors, got shapes {x1.shape} and {x2.shape}")
-    return x1[:, None] * x2[None, :]
+    return expand_dims(x1, axis=1) * x2
 
 
 @outer.example

@@ -231,7 +231,6 @@ def concat(arrays, /, *, axis=0):
     """
     if not isinstance(arrays, (tuple, list)) or not arrays:
         raise ArgumentError(f"concat expects a list of tensors, got {arrays!r}")
-    expect_tensors("concat", *arrays)
     if axis is None:
         arrays, axis = [reshape(x, (-1,)) for x in arrays], 0
     return _concat(*arrays, axis=axis)
@@ -262,7 +261,6 @@ def stack(arrays, /, *, axis=0):
     tensor([[1, 3],
             [2, 4]])
     """
-    expect_tensors("stack", *arrays)
     return _stack(*arrays, axis=axis)
 
 
