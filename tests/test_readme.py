@@ -1,5 +1,6 @@
 """What README.md shows runs, and does what it says."""
 
+import math
 import re
 from pathlib import Path
 
@@ -23,3 +24,13 @@ def test_the_second_example_differentiates_and_moves():
     assert names["slope"](names["tx"].asarray(0.0)).item() == 1
     assert names["curvature"](names["tx"].asarray(0.0)).item() == 0
     assert {p.backend.name for p in names["net"].parameters()} == {"torch"}
+
+
+def test_the_third_example_hands_tensors_to_other_libraries():
+    for library in ("einops", "scipy"):
+        pytest.importorskip(library, reason="the example uses it: pip install 'tinyxp[test]'")
+    names = {}
+    exec(BLOCKS[0] + BLOCKS[2], names)
+    tx = names["tx"]
+    expected = tx.asarray([[1, math.e, 1, math.e]] * 2) / (1 + math.e)
+    assert tx.max(tx.abs(names["x"].grad - expected)).item() < 1e-6
