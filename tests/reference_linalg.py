@@ -101,6 +101,7 @@ REFERENCE = {
     "eigh": eigh,
     "eigvalsh": lambda x: torch.linalg.eigvalsh(hermitian(x)),
     "inv": torch.linalg.inv,
+    "length": vector_norm,
     "matrix_norm": matrix_norm,
     "matrix_power": torch.linalg.matrix_power,
     "matrix_rank": lambda x, rtol=None: torch.linalg.matrix_rank(x, rtol=rtol),

@@ -405,7 +405,7 @@ def test_third_derivatives_of_vectors(dtype, backend):
 
 
 @pytest.mark.parametrize("dtype", ["float64", "complex128"])
-@pytest.mark.parametrize("shape", [(4, 2), (3, 2), (2, 4), (3, 3), (2, 4, 2)])
+@pytest.mark.parametrize("shape", [(4, 2), (2, 4), (3, 3), (2, 3, 1)])
 def test_projectors_on_completed_columns(shape, dtype, backend):
     """What all bases of the last columns share has a derivative, also of the second order."""
     x = t(numbers(shape, dtype))
@@ -622,7 +622,7 @@ def test_slogdet_of_a_singular_matrix(backend):
     leaf = t(x, requires_grad=True)
     la.slogdet(leaf).logabsdet[1].backward()  # nothing is asked of the singular one
     np.testing.assert_allclose(leaf.grad.numpy(), [np.zeros((2, 2)), np.eye(2) / 2])
-    with pytest.raises(GradientError, match="slogdet"):
+    with pytest.raises(GradientError, match="slogdet has no derivative where the determinant is 0"):
         la.slogdet(leaf).logabsdet.sum().backward()
 
 
@@ -634,8 +634,9 @@ def test_where_there_is_no_derivative(backend):
     rank = la.matrix_rank(t(np.ones((3, 3)), requires_grad=True))
     with pytest.raises(GradientError, match="matrix_rank is not differentiable: a rank counts"):
         rank.backward()
-    with pytest.raises(GradientError, match="the gradient of qr failed"):  # of dependent columns
-        la.qr(t(np.zeros((3, 2)), requires_grad=True)).Q.sum().backward()
+    for dependent in (np.zeros((3, 2)), np.ones((3, 2)), np.ones((2, 3, 4))):
+        with pytest.raises(GradientError, match="columns of a matrix are linearly dependent"):
+            la.qr(t(dependent, requires_grad=True)).R.sum().backward()
 
 
 # -- errors -------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ import numpy as np
 from tinyxp import dtypes
 from tinyxp.backends.errors import ArgumentError, GradientError, ShapeError
 from tinyxp.operation import first_line
-from tinyxp.ops.complexes import _is_complex, conj, imag, real
+from tinyxp.ops.complexes import _is_complex, adjoint, conj, imag, real
 from tinyxp.ops.creation import astype
 
 
@@ -47,12 +47,8 @@ def numerical(name, x, expected):
 
 
 def transpose(xp, x):
+    """xᵀ."""
     return xp.matrix_transpose(x)
-
-
-def adjoint(xp, x):
-    """xᴴ, transposed and conjugated."""
-    return conj.on(xp, xp.matrix_transpose(x))
 
 
 def hermitian(xp, x):
@@ -114,8 +110,6 @@ def without_phase(xp, g, v, others=None):
 
 
 # -- matrices made of a spectrum ----------------------------------------------------------------
-
-
 #
 # 1 / (wⱼ - wᵢ) does not exist between equal values. Where nothing is asked of their vectors its
 # factor is 0, and so is the product. Where something is, the limit of 0 / 0 cannot be known: it is

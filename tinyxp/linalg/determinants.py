@@ -2,16 +2,16 @@
 
 from typing import NamedTuple
 
+from tinyxp.backends.errors import GradientError
 from tinyxp.core import Tensor
 from tinyxp.linalg.common import (
-    adjoint,
     diagonal_matrix,
     expect_square,
     identity_like,
     invertible,
     transpose,
 )
-from tinyxp.ops.complexes import _is_complex, conj, imag
+from tinyxp.ops.complexes import _is_complex, adjoint, conj, imag
 from tinyxp.ops.reductions import products_before
 from tinyxp.primitive import primitive
 
@@ -159,9 +159,10 @@ def _(xp, g, x, y):
     sign, c = y[0], g[1]
     if _is_complex(xp, x):
         c = c + 1j * imag.on(xp, g[0] * sign)
-    # where nothing is asked of a singular matrix, its gradient is 0
-    idle = _outside(xp, (sign == 0) & (c == 0))
-    b = xp.linalg.inv(xp.where(idle, identity_like(xp, x), x))
+    singular = sign == 0
+    if bool(xp.any(singular & (c != 0))):
+        raise GradientError("slogdet has no derivative where the determinant is 0; det has one")
+    b = xp.linalg.inv(xp.where(_outside(xp, singular), identity_like(xp, x), x))
     return _outside(xp, c) * transpose(xp, b)
 
 
@@ -179,7 +180,7 @@ def slogdet(x, /):
     """The sign of det x (a number of size 1, if complex) and ln|det x|, which cannot overflow.
 
     (..., n, n) -> (sign, logabsdet), (...) each. Of a singular matrix 0 and -inf, without a
-    gradient. Raises ShapeError.
+    gradient. Raises ShapeError, GradientError.
 
     >>> tx.linalg.slogdet(tx.asarray([[-1.0, 0.0], [0.0, 1.0]]))
     Slogdet(sign=tensor(-1.), logabsdet=tensor(0.))

@@ -8,11 +8,11 @@ from typing import NamedTuple
 from tinyxp.backends.errors import ArgumentError, GradientError
 from tinyxp.core import Tensor
 from tinyxp.linalg.common import (
-    adjoint,
     expect_matrices,
     expect_square,
     hermitian,
     identity_like,
+    is_rounding,
     numerical,
     phases,
     positive_definite,
@@ -21,7 +21,7 @@ from tinyxp.linalg.common import (
     without_phase,
 )
 from tinyxp.operation import expect_tensors
-from tinyxp.ops.complexes import _is_complex, conj, imag
+from tinyxp.ops.complexes import _is_complex, adjoint, conj, imag
 from tinyxp.ops.creation import zeros
 from tinyxp.ops.linear import matmul
 from tinyxp.ops.shaping import concat
@@ -41,7 +41,7 @@ def cholesky(xp, x, /, *, upper=False):
     (..., n, n) -> (..., n, n). x stands for its Hermitian part (x + xᴴ) / 2. Raises ShapeError if
     it is not square, ArgumentError if it is not positive-definite.
 
-    Gradient: Murray 2016, "Differentiation of the Cholesky decomposition", eq. 9.
+    Gradient: Murray 2016, "Differentiation of the Cholesky decomposition".
 
     >>> tx.linalg.cholesky(tx.asarray([[4.0, 2.0], [2.0, 5.0]]))
     tensor([[2., 0.],
@@ -91,6 +91,12 @@ def _(xp, g, y):
     # dR = (C - W) R. (Walter and Lehmann 2012; for wide and complex x Roberts and Roberts 2020.)
     q, r = y
     gq, gr = g
+    lengths = xp.linalg.diagonal(r)
+    if bool(xp.any(is_rounding(xp, lengths, lengths))):
+        raise GradientError(
+            f"qr has no derivative where the first {r.shape[-1]} columns of a matrix are linearly "
+            "dependent"
+        )
     p = xp.matmul(transpose(xp, q), gq)
     t = xp.matmul(gr, transpose(xp, r))
     z = p - t

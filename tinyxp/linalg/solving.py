@@ -6,7 +6,6 @@ from tinyxp import dtypes
 from tinyxp.backends.errors import DTypeError, ShapeError
 from tinyxp.composite import composite
 from tinyxp.linalg.common import (
-    adjoint,
     expect_matrices,
     expect_square,
     invertible,
@@ -15,7 +14,7 @@ from tinyxp.linalg.common import (
 )
 from tinyxp.operation import expect_tensors, mixed
 from tinyxp.ops.arithmetic import where
-from tinyxp.ops.complexes import conj
+from tinyxp.ops.complexes import adjoint, conj
 from tinyxp.ops.creation import eye, zeros
 from tinyxp.ops.linear import matmul
 from tinyxp.primitive import primitive

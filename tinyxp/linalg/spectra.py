@@ -15,7 +15,6 @@ import numpy as np
 
 from tinyxp.core import Tensor
 from tinyxp.linalg.common import (
-    adjoint,
     diagonal_matrix,
     divided,
     expect_matrices,
@@ -32,7 +31,7 @@ from tinyxp.linalg.common import (
 )
 from tinyxp.linalg.factors import complete
 from tinyxp.operation import expect_tensors
-from tinyxp.ops.complexes import conj, real
+from tinyxp.ops.complexes import adjoint, conj, real
 from tinyxp.ops.shaping import matrix_transpose as transposed
 from tinyxp.primitive import primitive
 
