@@ -1,5 +1,6 @@
 """One fixture over every backend that this machine has."""
 
+import importlib.util
 import os
 
 import numpy as np
@@ -12,6 +13,11 @@ from tinyxp.backends.errors import BackendError
 from tinyxp.primitive import Primitive
 
 os.environ["SCIPY_ARRAY_API"] = "1"  # SciPy reads it when it is imported
+
+if importlib.util.find_spec("torch"):
+    import torch
+
+    torch.set_num_threads(1)  # on small matrices its threads only wait for each other
 
 # no test is timed, and a failure must come back on the next run
 settings.register_profile("repeatable", deadline=None, derandomize=True)

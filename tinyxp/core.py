@@ -323,6 +323,11 @@ def _from_numbers(obj: Any, wanted: dtypes.DType | None) -> Any:
         raise DTypeError(
             f"expected numbers, nested lists of numbers or an array, got {type(obj).__name__}"
         )
+    if wanted is dtypes.uint64 and array.dtype.kind == "f":
+        # NumPy makes floats of a list of ints on both sides of 2**63
+        numbers = np.array(obj, dtype=object)
+        if all(isinstance(n, int) and n >= 0 for n in numbers.flat):
+            array = numbers.astype("uint64")
     default = {"f": dtypes.DEFAULT_FLOAT, "c": dtypes.DEFAULT_COMPLEX}.get(array.dtype.kind)
     if array.size == 0 and isinstance(obj, (list, tuple)):
         default = dtypes.DEFAULT_FLOAT

@@ -1,13 +1,11 @@
 """What the decompositions share: checks, the gauge of a vector, and matrices of a spectrum."""
 
-from contextlib import contextmanager
-
 import numpy as np
 
 from tinyxp import dtypes
 from tinyxp.backends.errors import ArgumentError, GradientError, ShapeError
 from tinyxp.operation import first_line
-from tinyxp.ops.complexes import _is_complex, adjoint, conj, imag, real
+from tinyxp.ops.complexes import adjoint, conj, imag, is_complex, real
 from tinyxp.ops.creation import astype
 
 
@@ -32,18 +30,21 @@ def to_floating(x):
     return x if x.dtype.kind.endswith("floating") else astype(x, dtypes.DEFAULT_FLOAT)
 
 
-@contextmanager
-def numerical(name, x, expected):
+class numerical:
     """Turn a library's LinAlgError (which has no common type) into an ArgumentError."""
-    try:
-        yield
-    except Exception as error:
-        if not type(error).__name__.endswith("LinAlgError"):
-            raise
-        raise ArgumentError(
-            f"{name} expects {expected}, got one in shape {tuple(x.shape)} that is not "
-            f"({first_line(error)})"
-        ) from error
+
+    def __init__(self, name, x, expected):
+        self.name, self.x, self.expected = name, x, expected
+
+    def __enter__(self):
+        pass
+
+    def __exit__(self, kind, error, trace):
+        if type(error).__name__.endswith("LinAlgError"):
+            raise ArgumentError(
+                f"{self.name} expects {self.expected}, got one in shape {tuple(self.x.shape)} "
+                f"that is not ({first_line(error)})"
+            ) from error
 
 
 def transpose(xp, x):
@@ -99,7 +100,7 @@ def without_phase(xp, g, v, others=None):
     θ = -Im dp / p, and L changes with it by Re Σ g·iθv = -θ Im s, where s = Σ gᵢ·vᵢ. So
     -i Im(s) / p is added to g at the pivot. (Real vectors have no phase but a sign.)
     """
-    if not _is_complex(xp, v) or 0 in v.shape:
+    if not is_complex(xp, v) or 0 in v.shape:
         return g
     rows = pivots(xp, v)
     pivot = xp.take_along_axis(real.on(xp, v), rows, axis=-2)

@@ -11,7 +11,7 @@ from tinyxp.linalg.common import (
     invertible,
     transpose,
 )
-from tinyxp.ops.complexes import _is_complex, adjoint, conj, imag
+from tinyxp.ops.complexes import adjoint, conj, imag, is_complex
 from tinyxp.ops.reductions import products_before
 from tinyxp.primitive import primitive
 
@@ -157,7 +157,7 @@ def _slogdet(xp, x, /):
 def _(xp, g, x, y):
     # d ln|det| + i d(phase) = tr(x⁻¹ dx)
     sign, c = y[0], g[1]
-    if _is_complex(xp, x):
+    if is_complex(xp, x):
         c = c + 1j * imag.on(xp, g[0] * sign)
     singular = sign == 0
     if bool(xp.any(singular & (c != 0))):

@@ -21,7 +21,7 @@ from tinyxp.linalg.common import (
     without_phase,
 )
 from tinyxp.operation import expect_tensors
-from tinyxp.ops.complexes import _is_complex, adjoint, conj, imag
+from tinyxp.ops.complexes import adjoint, conj, imag, is_complex
 from tinyxp.ops.creation import zeros
 from tinyxp.ops.linear import matmul
 from tinyxp.ops.shaping import concat
@@ -101,7 +101,7 @@ def _(xp, g, y):
     t = xp.matmul(gr, transpose(xp, r))
     z = p - t
     n = t + xp.tril(z - adjoint(xp, z), k=-1)
-    if _is_complex(xp, z):
+    if is_complex(xp, z):
         n = n + 1j * imag.on(xp, z) * identity_like(xp, z)
     a = gq + xp.matmul(conj.on(xp, q), n - p)
     return transpose(xp, xp.linalg.solve(r, transpose(xp, a)))

@@ -6,7 +6,9 @@ the largest in it is real and positive. So they have a derivative, wherever no t
 
 The values alone have a first derivative also where some are equal. What depends on the vectors of
 equal values (up to rounding) raises GradientError in its backward pass, and so do second
-derivatives of a function of equal values, which need their vectors.
+derivatives of a function of equal values, which need their vectors. (One case cannot be seen: where
+the vectors are multiplied by equal values that are 0, as in U diag(S), their gradient is 0 as if
+nobody asked for them.)
 """
 
 from typing import NamedTuple

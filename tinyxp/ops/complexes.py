@@ -7,7 +7,7 @@ dy = Re dx, Im dx and the conjugate of dx. Every other vjp is written as for rea
 from tinyxp.primitive import primitive
 
 
-def _is_complex(xp, x):
+def is_complex(xp, x):
     return xp.isdtype(x.dtype, "complex floating")
 
 
@@ -18,7 +18,7 @@ def real(xp, x, /):
     >>> tx.real(tx.asarray([1 + 2j]))
     tensor([1.])
     """
-    return xp.real(x) if _is_complex(xp, x) else x
+    return xp.real(x) if is_complex(xp, x) else x
 
 
 @real.vjp
@@ -33,12 +33,12 @@ def imag(xp, x, /):
     >>> tx.imag(tx.asarray([1 + 2j]))
     tensor([2.])
     """
-    return xp.imag(x) if _is_complex(xp, x) else xp.zeros_like(x)
+    return xp.imag(x) if is_complex(xp, x) else xp.zeros_like(x)
 
 
 @imag.vjp
 def _(xp, g, x):
-    return g * -1j if _is_complex(xp, x) else xp.zeros_like(g)
+    return g * -1j if is_complex(xp, x) else xp.zeros_like(g)
 
 
 @primitive
@@ -48,7 +48,7 @@ def conj(xp, x, /):
     >>> tx.conj(tx.asarray([1 + 2j]))
     tensor([1.-2.j], dtype=complex64)
     """
-    return xp.conj(x) if _is_complex(xp, x) else x
+    return xp.conj(x) if is_complex(xp, x) else x
 
 
 @conj.vjp
