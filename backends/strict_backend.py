@@ -1,8 +1,10 @@
 """array-api-strict: the judge. It refuses whatever the Array API standard does not promise."""
 
+from collections.abc import Callable
+
 import numpy as np
 
-from tinyxp.backends import Array, Backend, Namespace, missing
+from tinyxp.backends import Array, Backend, Namespace, missing, numpy_backend
 from tinyxp.backends.errors import BackendError
 from tinyxp.backends.special import erf
 
@@ -13,6 +15,7 @@ except ImportError as error:
 
 # what tinyxp calls the library's devices, of which the second stands in for an accelerator
 DEVICES = {"cpu": library.Device("CPU_DEVICE"), "device1": library.Device("device1")}
+SCALARS = (bool, int, float, complex)
 
 
 def index_add(x: Array, indices: Array, values: Array) -> Array:
@@ -23,6 +26,26 @@ def index_add(x: Array, indices: Array, values: Array) -> Array:
     hot = library.astype(rows[:, None] == indices[None, :], x.dtype)
     flat = library.reshape(values, (values.shape[0], -1))
     return x + library.reshape(hot @ flat, x.shape)
+
+
+def sign(x: Array) -> Array:
+    """x / |x|. The library's for complex numbers makes -0 of the parts of a zero; the standard asks
+    for 0."""
+    y = library.sign(x)
+    return library.where(y == 0, library.zeros_like(y), y)
+
+
+def mended(name: str) -> Callable[..., Array]:
+    """The function ``name``, mended as for NumPy, whose arithmetic the library wraps."""
+    judge, mend = getattr(library, name), getattr(numpy_backend, name)
+
+    def function(*operands: Array) -> Array:
+        with np.errstate(all="ignore"):  # what deserves a warning, the mend warns of
+            place = judge(*operands).device  # it refuses what the standard does not promise
+        plain = (x if isinstance(x, SCALARS) else to_numpy(x) for x in operands)
+        return library.asarray(mend(*plain), device=place)
+
+    return function
 
 
 def device(name: str | None) -> library.Device:
@@ -50,7 +73,15 @@ def load() -> Backend:
     return Backend(
         name="strict",
         # linalg and fft are loaded lazily, so that dir() does not list them
-        xp=Namespace(library, erf=erf, index_add=index_add, linalg=library.linalg, fft=library.fft),
+        xp=Namespace(
+            library,
+            erf=erf,
+            index_add=index_add,
+            linalg=library.linalg,
+            fft=library.fft,
+            sign=sign,
+            **{name: mended(name) for name in ("expm1", "floor_divide", "tanh")},
+        ),
         array_types=(type(library.asarray(0)),),
         to_numpy=to_numpy,
         from_numpy=from_numpy,

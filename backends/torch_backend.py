@@ -17,6 +17,8 @@ except ImportError as error:
 
 import array_api_compat.torch as compat
 
+from tinyxp.backends.torch_mends import MENDS, by_numpy
+
 
 def asarray(obj: Any, **options: Any) -> Array:
     if isinstance(obj, torch.Tensor) and obj.requires_grad:
@@ -26,7 +28,34 @@ def asarray(obj: Any, **options: Any) -> Array:
 
 def index_add(x: Array, indices: Array, values: Array) -> Array:
     """A copy of ``x`` with ``x[indices[i]] += values[i]``, repeated indices included."""
-    return x.index_add(0, indices, values)
+    return x.index_add(0, as_int64(indices), values)
+
+
+def as_int64(indices: Array) -> Array:
+    """Indices in the only dtype that all of PyTorch's functions take."""
+    return indices if indices.dtype == torch.int64 else indices.to(torch.int64)
+
+
+def from_zero(indices: Array, length: int) -> Array:
+    """Indices with those from the end counted from 0, which PyTorch's functions need."""
+    indices = as_int64(indices)
+    return torch.where(indices < 0, indices + length, indices)
+
+
+def gathered(gather: Any, x: Array, indices: Array, axis: int) -> Array:
+    n = x.shape[axis]
+    try:
+        return gather(x, axis, from_zero(indices, n))
+    except (IndexError, RuntimeError) as error:
+        raise IndexError(f"an index is out of bounds for axis {axis} of length {n}") from error
+
+
+def take(x: Array, indices: Array, *, axis: int | None = None) -> Array:
+    return gathered(torch.index_select, x, indices, axis or 0)
+
+
+def take_along_axis(x: Array, indices: Array, *, axis: int = -1) -> Array:
+    return gathered(torch.gather, x, indices, axis)
 
 
 def to_device(array: Array, name: str) -> Array:
@@ -42,6 +71,8 @@ def to_device(array: Array, name: str) -> Array:
 def from_numpy(array: Array, name: str | None = None) -> Array:
     # torch warns about read-only memory and cannot take negative strides: give it a copy then
     plain = np.ascontiguousarray(array).reshape(array.shape)
+    if plain.dtype.char in "qQ":  # C's long long, NumPy's dtype for ints from 2**63 on
+        plain = plain.view(plain.dtype.name)
     tensor = torch.from_numpy(plain if plain.flags.writeable else plain.copy())
     return tensor if name is None else to_device(tensor, name)
 
@@ -53,11 +84,20 @@ def devices() -> list[str]:
 def load() -> Backend:
     return Backend(
         name="torch",
-        xp=Namespace(compat, asarray=asarray, erf=torch.erf, index_add=index_add),
+        xp=Namespace(
+            compat,
+            asarray=asarray,
+            erf=torch.erf,
+            index_add=index_add,
+            take=take,
+            take_along_axis=take_along_axis,
+            **MENDS,
+        ),
         array_types=(torch.Tensor,),
         to_numpy=lambda array: array.detach().cpu().resolve_conj().numpy(),
         from_numpy=from_numpy,
         device_of=lambda array: str(array.device),
         to_device=to_device,
         devices=devices,
+        fallback=by_numpy,
     )

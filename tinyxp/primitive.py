@@ -274,7 +274,7 @@ def _fast_lane(op: Primitive[Any]) -> Any:
     """
     fn, general = op.fn, op.call
     any_dtype = not (op.floating or op.real)  # else floating ones alone stay what they are
-    takes_dtype = "dtype" in op.parameters  # which the general call turns into the library's
+    takes_dtype = "dtype" in op.parameters
 
     def unary(x: Any, /) -> Any:
         if type(x) is Tensor and x._node is None and not x._leaf:
@@ -315,10 +315,12 @@ def _fast_lane(op: Primitive[Any]) -> Any:
             type(x) is Tensor
             and x._node is None
             and not x._leaf
-            and not (takes_dtype and (rest or "dtype" in static))
+            and not (takes_dtype and rest)
         ):
             backend, array = x.backend, x.data
             if any_dtype or array.dtype in backend.floating:
+                if takes_dtype and static.get("dtype") is not None:
+                    static["dtype"] = raw(dtypes.as_dtype(static["dtype"]), backend)
                 try:
                     y = fn(backend.xp, array, *rest, **static)
                 except Exception:

@@ -101,9 +101,9 @@ def astype(x, dtype, /, *, copy=True, device=None):
     if x.dtype.kind == "complex floating" and target.kind not in ("complex floating", "bool"):
         raise DTypeError(f"astype to {target!r} would lose the imaginary part; use tx.real first")
     if target.kind.endswith("floating"):
-        return _astype(x, target)
+        return _astype(x, dtype=target)
     # of complex numbers a library may refuse the truth
-    y = wrap(x.data != 0, x.backend) if target is dtypes.bool else _astype(x.detach(), target)
+    y = wrap(x.data != 0, x.backend) if target is dtypes.bool else _astype(x.detach(), dtype=target)
     if x.requires_grad:
         y._cut = f"astype to {target!r} is not differentiable: its result is not a real number"
     return y
