@@ -211,6 +211,18 @@ def test_python_numbers_are_weak(backend):
             assert (y.dtype.name, y.tolist()) == (expected, [number]), (dtype, number)
 
 
+def test_large_integers_stay_integers(backend):
+    large = 2**63 + 1
+    for dtype in (None, tx.uint64):
+        x = tx.asarray([5, large], dtype=dtype)
+        assert x.dtype is tx.uint64 and x.tolist() == [5, large]
+    assert tx.asarray([5, large, 0.5]).dtype is tx.float32
+    with pytest.raises(ArgumentError, match="no dtype holds"):
+        tx.asarray([-5, large])
+    with pytest.raises(DTypeError):
+        tx.asarray([2**64])
+
+
 def test_division_and_functions_of_integers_give_float32(backend):
     n = tx.asarray([1, 3])
     for y, expected in (

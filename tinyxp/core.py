@@ -323,15 +323,24 @@ def _from_numbers(obj: Any, wanted: dtypes.DType | None) -> Any:
         raise DTypeError(
             f"expected numbers, nested lists of numbers or an array, got {type(obj).__name__}"
         )
-    if wanted is dtypes.uint64 and array.dtype.kind == "f":
+    if array.dtype.kind == "f" and isinstance(_first(obj), int):
         # NumPy makes floats of a list of ints on both sides of 2**63
         numbers = np.array(obj, dtype=object)
-        if all(isinstance(n, int) and n >= 0 for n in numbers.flat):
+        if numbers.size and all(isinstance(n, int) for n in numbers.flat):
+            if min(numbers.flat) < 0:
+                raise ArgumentError("no dtype holds integers below 0 and above 2**63 - 1")
             array = numbers.astype("uint64")
     default = {"f": dtypes.DEFAULT_FLOAT, "c": dtypes.DEFAULT_COMPLEX}.get(array.dtype.kind)
     if array.size == 0 and isinstance(obj, (list, tuple)):
         default = dtypes.DEFAULT_FLOAT
     return array if default is None or wanted is not None else array.astype(default.name)
+
+
+def _first(obj: Any) -> Any:
+    """The first number of nested lists."""
+    while isinstance(obj, (list, tuple)) and obj:
+        obj = obj[0]
+    return obj
 
 
 def raw(dtype: dtypes.DType, backend: Backend) -> Any:
