@@ -135,10 +135,17 @@ def tanh(x: Array) -> Array:
     return torch.complex(y.real, torch.where(torch.isinf(x.real), zero, y.imag))
 
 
+def concat(arrays: Sequence[Array], /, *, axis: int = 0) -> Array:
+    """Arrays joined. PyTorch leaves out an empty vector, whatever the shapes of the others."""
+    if len({x.ndim for x in arrays}) > 1:
+        raise ValueError("all arrays must have equally many axes")
+    return compat.concat(arrays, axis=axis)
+
+
 MENDS: dict[str, Callable[..., Any]] = {
     **{name: totals(name) for name in ("prod", "cumulative_sum", "cumulative_prod")},
     **{
         mend.__name__: mend
-        for mend in (acos, expm1, floor_divide, log1p, remainder, round, sum, tanh)
+        for mend in (acos, concat, expm1, floor_divide, log1p, remainder, round, sum, tanh)
     },
 }

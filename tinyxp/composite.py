@@ -38,6 +38,8 @@ class Composite(Operation[P]):
 
     def formula(self, args: tuple[Any, ...], static: dict[str, Any], backend: Backend) -> Any:
         try:
+            if backends.current() is backend:
+                return self.fn(*args, **static)
             with backends.using(backend):  # where the formula makes its constants
                 return self.fn(*args, **static)
         except PASSED_ON:

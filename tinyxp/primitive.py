@@ -311,12 +311,7 @@ def _fast_lane(op: Primitive[Any]) -> Any:
         return general((x1, x2), {})
 
     def with_static(x: Any, /, *rest: Any, **static: Any) -> Any:
-        if (
-            type(x) is Tensor
-            and x._node is None
-            and not x._leaf
-            and not (takes_dtype and rest)
-        ):
+        if type(x) is Tensor and x._node is None and not x._leaf and not (takes_dtype and rest):
             backend, array = x.backend, x.data
             if any_dtype or array.dtype in backend.floating:
                 if takes_dtype and static.get("dtype") is not None:

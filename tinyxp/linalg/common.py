@@ -100,7 +100,7 @@ def without_phase(xp, g, v, others=None):
     θ = -Im dp / p, and L changes with it by Re Σ g·iθv = -θ Im s, where s = Σ gᵢ·vᵢ. So
     -i Im(s) / p is added to g at the pivot. (Real vectors have no phase but a sign.)
     """
-    if not is_complex(xp, v) or 0 in v.shape:
+    if not is_complex(v) or 0 in v.shape:
         return g
     rows = pivots(xp, v)
     pivot = xp.take_along_axis(real.on(xp, v), rows, axis=-2)

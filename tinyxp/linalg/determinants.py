@@ -157,7 +157,7 @@ def _slogdet(xp, x, /):
 def _(xp, g, x, y):
     # d ln|det| + i d(phase) = tr(x⁻¹ dx)
     sign, c = y[0], g[1]
-    if is_complex(xp, x):
+    if is_complex(x):
         c = c + 1j * imag.on(xp, g[0] * sign)
     singular = sign == 0
     if bool(xp.any(singular & (c != 0))):

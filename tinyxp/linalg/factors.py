@@ -101,7 +101,7 @@ def _(xp, g, y):
     t = xp.matmul(gr, transpose(xp, r))
     z = p - t
     n = t + xp.tril(z - adjoint(xp, z), k=-1)
-    if is_complex(xp, z):
+    if is_complex(z):
         n = n + 1j * imag.on(xp, z) * identity_like(xp, z)
     a = gq + xp.matmul(conj.on(xp, q), n - p)
     return transpose(xp, xp.linalg.solve(r, transpose(xp, a)))

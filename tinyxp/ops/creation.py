@@ -180,25 +180,34 @@ def _new(name, *args, dtype, device, default=dtypes.DEFAULT_FLOAT, **options):
     """A tensor from the creation function ``name`` of the backend in use."""
     backend = backends.current()
     dtype = raw(dtypes.as_dtype(dtype or default), backend)
-    with explained(name, *args):
+    try:
         array = getattr(backend.xp, name)(*args, dtype=dtype, **options)
+    except Exception:
+        with explained(name, *args):
+            raise
     return wrap(array if device is None else backend.to_device(array, device), backend)
 
 
-def _like(x, value, dtype, device):
-    expect_tensors("full_like", x)
+def _like(name, x, *value, dtype, device):
+    """A tensor beside x from the creation function ``name`` of its backend."""
+    expect_tensors(name, x)
     dtype = x.data.dtype if dtype is None else raw(dtypes.as_dtype(dtype), x.backend)
-    with explained("full_like", x.shape, value):
-        array = x.backend.xp.full_like(x.data, value, dtype=dtype)
+    try:
+        array = getattr(x.backend.xp, name)(x.data, *value, dtype=dtype)
+    except Exception:
+        with explained(name, x.shape, *value):
+            raise
     return wrap(array if device is None else x.backend.to_device(array, device), x.backend)
 
 
 def _default_for(*numbers):
-    if any(isinstance(n, complex) for n in numbers):
-        return dtypes.DEFAULT_COMPLEX
-    return (
-        dtypes.DEFAULT_FLOAT if any(isinstance(n, float) for n in numbers) else dtypes.DEFAULT_INT
-    )
+    default = dtypes.DEFAULT_INT
+    for n in numbers:
+        if isinstance(n, complex):
+            return dtypes.DEFAULT_COMPLEX
+        if isinstance(n, float):
+            default = dtypes.DEFAULT_FLOAT
+    return default
 
 
 def zeros(shape, *, dtype=None, device=None):
@@ -247,7 +256,7 @@ def zeros_like(x, /, *, dtype=None, device=None):
     >>> tx.zeros_like(tx.asarray([1, 2]))
     tensor([0, 0])
     """
-    return _like(x, 0, dtype, device)
+    return _like("zeros_like", x, dtype=dtype, device=device)
 
 
 def ones_like(x, /, *, dtype=None, device=None):
@@ -256,7 +265,7 @@ def ones_like(x, /, *, dtype=None, device=None):
     >>> tx.ones_like(tx.asarray([1, 2]))
     tensor([1, 1])
     """
-    return _like(x, 1, dtype, device)
+    return _like("ones_like", x, dtype=dtype, device=device)
 
 
 def empty_like(x, /, *, dtype=None, device=None):
@@ -265,7 +274,7 @@ def empty_like(x, /, *, dtype=None, device=None):
     >>> tx.empty_like(tx.asarray([1, 2])).shape
     (2,)
     """
-    return _like(x, 0, dtype, device)
+    return _like("empty_like", x, dtype=dtype, device=device)
 
 
 def full_like(x, /, fill_value, *, dtype=None, device=None):
@@ -274,7 +283,7 @@ def full_like(x, /, fill_value, *, dtype=None, device=None):
     >>> tx.full_like(tx.asarray([1, 2]), 7)
     tensor([7, 7])
     """
-    return _like(x, fill_value, dtype, device)
+    return _like("full_like", x, fill_value, dtype=dtype, device=device)
 
 
 def arange(start, /, stop=None, step=1, *, dtype=None, device=None):
