@@ -3,12 +3,17 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import array_api_compat.torch as compat
 import numpy as np
-import torch
 
 from tinyxp import backends
-from tinyxp.backends import Array
+from tinyxp.backends import Array, missing
+
+try:
+    import torch
+except ImportError as error:
+    raise missing("PyTorch", "torch") from error
+
+import array_api_compat.torch as compat
 
 # -- unsigned integers: those of 16 bits and more PyTorch stores, but has hardly a kernel for -----
 
