@@ -142,7 +142,7 @@ def matrix_norm(x, /, *, keepdims=False, ord="fro"):
     """
     expect_matrices("matrix_norm", x)
     if ord in ("fro", None):
-        return vector_norm(x, axis=(-2, -1), keepdims=keepdims)
+        return _length(to_floating(x), (-2, -1), keepdims)
     if ord not in ("nuc", 1, -1, 2, -2, math.inf, -math.inf):
         raise ArgumentError(
             f"matrix_norm knows the ord 'fro', 'nuc', 1, -1, 2, -2, inf and -inf, got {ord!r}"

@@ -99,6 +99,8 @@ def checked(indices, length, axis):
 
 
 def _integers(indices):
+    if indices.dtype is dtypes.int64:
+        return indices
     if not dtypes.isdtype(indices.dtype, "integral"):
         raise DTypeError(f"indices must be integers or a boolean mask, got {indices.dtype!r}")
     return astype(indices, dtypes.int64, copy=False)
@@ -133,7 +135,7 @@ def take(x, indices, /, *, axis=None):
     expect_tensors("take", x, indices)
     if axis is None and x.ndim != 1:
         raise ShapeError(f"take needs an axis for a tensor with {x.ndim} axes")
-    (axis,) = normalize_axes(axis or 0, x.ndim)
+    (axis,) = normalize_axes(axis, x.ndim)
     indices = _integers(indices)
     if indices.ndim == 1:
         return _take(x, indices, dim=axis)

@@ -10,6 +10,8 @@ def normalize_axes(axis, ndim):
 
     Raises ShapeError for an axis that does not exist or comes twice.
     """
+    if type(axis) is int and -ndim <= axis < ndim:  # the commonest, in short
+        return (axis % ndim,)
     axes = range(ndim) if axis is None else axis if isinstance(axis, (tuple, list)) else (axis,)
     for i in axes:
         if not hasattr(i, "__index__"):
