@@ -343,8 +343,13 @@ def _first(obj: Any) -> Any:
     return obj
 
 
-def raw(dtype: dtypes.DType, backend: Backend) -> Any:
-    """The backend's own dtype. Raises DTypeError if it has none."""
+def raw(dtype: Any, backend: Backend) -> Any:
+    """The backend's own dtype for one of ours, or what ``as_dtype`` takes for one.
+
+    Raises DTypeError if it has none.
+    """
+    if type(dtype) is not dtypes.DType:
+        dtype = dtypes.as_dtype(dtype)
     try:
         return backend.dtypes[dtype.name]
     except KeyError:

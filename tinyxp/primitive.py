@@ -47,7 +47,7 @@ class Primitive(Operation[P]):
             args, static = self.split(args, static)
         backend, arrays, tracked = self.unwrap(args)
         if static.get("dtype") is not None:
-            static["dtype"] = raw(dtypes.as_dtype(static["dtype"]), backend)
+            static["dtype"] = raw(static["dtype"], backend)
         try:
             y = self.fn(backend.xp, *arrays, **static)
         except PASSED_ON:
@@ -315,7 +315,7 @@ def _fast_lane(op: Primitive[Any]) -> Any:
             backend, array = x.backend, x.data
             if any_dtype or array.dtype in backend.floating:
                 if takes_dtype and static.get("dtype") is not None:
-                    static["dtype"] = raw(dtypes.as_dtype(static["dtype"]), backend)
+                    static["dtype"] = raw(static["dtype"], backend)
                 try:
                     y = fn(backend.xp, array, *rest, **static)
                 except Exception:

@@ -179,7 +179,7 @@ def to(x, backend_or_device=None, /, *, dtype=None):
 def _new(name, *args, dtype, device, default=dtypes.DEFAULT_FLOAT, **options):
     """A tensor from the creation function ``name`` of the backend in use."""
     backend = backends.current()
-    dtype = raw(dtypes.as_dtype(dtype or default), backend)
+    dtype = raw(dtype or default, backend)
     try:
         array = getattr(backend.xp, name)(*args, dtype=dtype, **options)
     except Exception:
@@ -191,7 +191,7 @@ def _new(name, *args, dtype, device, default=dtypes.DEFAULT_FLOAT, **options):
 def _like(name, x, *value, dtype, device):
     """A tensor beside x from the creation function ``name`` of its backend."""
     expect_tensors(name, x)
-    dtype = x.data.dtype if dtype is None else raw(dtypes.as_dtype(dtype), x.backend)
+    dtype = x.data.dtype if dtype is None else raw(dtype, x.backend)
     try:
         array = getattr(x.backend.xp, name)(x.data, *value, dtype=dtype)
     except Exception:
