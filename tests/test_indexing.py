@@ -278,7 +278,7 @@ REFUSED = [
     ((slice(None), [0, -5]), IndexingError, "index -5 is out of bounds for axis 1 of length 4"),
     ((5, [0, 1]), IndexingError, "index 5 is out of bounds for axis 0 of length 3"),
     ([True, False], IndexingError, "a mask of shape (2,) does not fit axis 0 of (3, 4, 5)"),
-    (([0, 1], [0, 1, 2]), ShapeError, "do not broadcast"),
+    (([0, 1], [0, 1, 2]), ShapeError, "axis -1 is 2 in one and 3"),
     (
         1.5,
         DTypeError,

@@ -165,6 +165,7 @@ REFERENCE |= {
     "sign": torch.sgn,
     "astype": lambda x, dtype: x.to(getattr(torch, dtype.name)),
     "bitwise_invert": torch.bitwise_not,
+    "broadcast_arrays": torch.broadcast_tensors,
     "broadcast_to": lambda x, shape: torch.broadcast_to(x, shape),
     "clip": lambda x, min=None, max=None: torch.clamp(x, min, max),
     "concat": lambda *xs, axis=0: torch.concat(xs, dim=axis),

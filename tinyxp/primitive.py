@@ -323,6 +323,28 @@ def _fast_lane(op: Primitive[Any]) -> Any:
                 return _wrap_many(y, backend, None) if isinstance(y, tuple) else wrap(y, backend)
         return general((x, *rest), static)
 
+    def variadic(*operands: Any, **static: Any) -> Any:
+        if operands and type(operands[0]) is Tensor:
+            backend, dtype = operands[0].backend, operands[0].data.dtype
+            arrays = [
+                x.data
+                for x in operands
+                if type(x) is Tensor
+                and x._node is None
+                and not x._leaf
+                and x.backend is backend
+                and x.data.dtype is dtype
+            ]
+            if len(arrays) == len(operands):
+                try:
+                    y = fn(backend.xp, *arrays, **static)
+                except Exception:
+                    return general(operands, static)
+                return _wrap_many(y, backend, None) if isinstance(y, tuple) else wrap(y, backend)
+        return general(operands, static)
+
+    if op.variadic:
+        return variadic
     if not op.bare:
         return with_static
     return unary if len(op.operands) == 1 else binary
@@ -360,7 +382,7 @@ def primitive(
         return which
 
     call = op.public(skip=1)
-    if len(op.operands) == 1 or (op.bare and len(op.operands) == 2):
+    if op.variadic or len(op.operands) == 1 or (op.bare and len(op.operands) == 2):
         call = functools.update_wrapper(_fast_lane(op), call)
 
     def on(xp: Any, *operands: Any, **static: Any) -> Any:

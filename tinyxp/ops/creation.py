@@ -176,7 +176,7 @@ def to(x, backend_or_device=None, /, *, dtype=None):
     return x if dtype is None else astype(x, dtype, copy=False)
 
 
-def _new(name, *args, dtype, device, default=dtypes.DEFAULT_FLOAT, **options):
+def _new(name, args, dtype, device, default=dtypes.DEFAULT_FLOAT, **options):
     """A tensor from the creation function ``name`` of the backend in use."""
     backend = backends.current()
     dtype = raw(dtype or default, backend)
@@ -216,7 +216,7 @@ def zeros(shape, *, dtype=None, device=None):
     >>> tx.zeros(2)
     tensor([0., 0.])
     """
-    return _new("zeros", shape, dtype=dtype, device=device)
+    return _new("zeros", (shape,), dtype, device)
 
 
 def ones(shape, *, dtype=None, device=None):
@@ -225,7 +225,7 @@ def ones(shape, *, dtype=None, device=None):
     >>> tx.ones(2)
     tensor([1., 1.])
     """
-    return _new("ones", shape, dtype=dtype, device=device)
+    return _new("ones", (shape,), dtype, device)
 
 
 def empty(shape, *, dtype=None, device=None):
@@ -234,7 +234,7 @@ def empty(shape, *, dtype=None, device=None):
     >>> tx.empty((2, 3)).shape
     (2, 3)
     """
-    return _new("empty", shape, dtype=dtype, device=device)
+    return _new("empty", (shape,), dtype, device)
 
 
 def full(shape, fill_value, *, dtype=None, device=None):
@@ -245,9 +245,7 @@ def full(shape, fill_value, *, dtype=None, device=None):
     """
     if isinstance(fill_value, bool):
         dtype = dtype or dtypes.bool
-    return _new(
-        "full", shape, fill_value, dtype=dtype, device=device, default=_default_for(fill_value)
-    )
+    return _new("full", (shape, fill_value), dtype, device, _default_for(fill_value))
 
 
 def zeros_like(x, /, *, dtype=None, device=None):
@@ -294,7 +292,7 @@ def arange(start, /, stop=None, step=1, *, dtype=None, device=None):
     """
     start, stop = (0, start) if stop is None else (start, stop)
     default = _default_for(start, stop, step)
-    return _new("arange", start, stop, step, dtype=dtype, device=device, default=default)
+    return _new("arange", (start, stop, step), dtype, device, default)
 
 
 def linspace(start, stop, /, num, *, dtype=None, device=None, endpoint=True):
@@ -316,7 +314,7 @@ def eye(n_rows, n_cols=None, /, *, k=0, dtype=None, device=None):
     tensor([[1., 0.],
             [0., 1.]])
     """
-    return _new("eye", n_rows, n_cols, k=k, dtype=dtype, device=device)
+    return _new("eye", (n_rows, n_cols), dtype, device, k=k)
 
 
 def from_dlpack(x, /, *, device=None, copy=None):

@@ -10,7 +10,6 @@ from tinyxp.ops.reductions import sum
 from tinyxp.ops.shaping import (
     broadcast_shapes,
     broadcast_to,
-    expand_dims,
     normalize_axes,
     permute_dims,
     reshape,
@@ -144,17 +143,32 @@ def _(rng):
     return rng.normal(size=(3, 4)), rng.normal(size=(2, 3, 1)), {"axis": -2}
 
 
-@composite
-def outer(x1, x2, /):
+@primitive
+def outer(xp, x1, x2, /):
     """y[i, j] = x₁[i] · x₂[j].
 
     >>> tx.outer(tx.asarray([1, 2]), tx.asarray([3, 4]))
     tensor([[3, 4],
             [6, 8]])
     """
-    if x1.ndim != 1 or x2.ndim != 1:
-        raise ShapeError(f"outer expects two vectors, got shapes {x1.shape} and {x2.shape}")
-    return expand_dims(x1, axis=1) * x2
+    if len(x1.shape) != 1 or len(x2.shape) != 1:
+        raise ShapeError(
+            f"outer expects two vectors, got shapes {tuple(x1.shape)} and {tuple(x2.shape)}"
+        )
+    return xp.reshape(x1, (-1, 1)) * x2
+
+
+outer.op.broadcasts = False
+
+
+@outer.vjp(0)
+def _(xp, g, x2):
+    return xp.matmul(g, x2)
+
+
+@outer.vjp(1)
+def _(xp, g, x1):
+    return xp.matmul(x1, g)
 
 
 @outer.example

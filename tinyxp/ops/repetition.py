@@ -97,7 +97,7 @@ def meshgrid(*arrays, indexing="xy"):
             raise ShapeError(f"meshgrid expects tensors with one axis, got shape {x.shape}")
         axis = 1 - i if indexing == "xy" and n > 1 and i < 2 else i
         spread.append(reshape(x, tuple(x.shape[0] if k == axis else 1 for k in range(n))))
-    return broadcast_arrays(*spread)
+    return broadcast_arrays(*spread) if spread else ()
 
 
 @meshgrid.example

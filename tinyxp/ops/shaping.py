@@ -1,7 +1,6 @@
 """Shapes: the same elements in another arrangement."""
 
 from tinyxp.backends.errors import ArgumentError, AxisError, DTypeError, ShapeError
-from tinyxp.operation import expect_tensors
 from tinyxp.primitive import primitive
 
 
@@ -129,15 +128,27 @@ def broadcast_shapes(*shapes):
     return tuple(result)
 
 
-def broadcast_arrays(*arrays):
+@primitive(promote=None)
+def broadcast_arrays(xp, *arrays):
     """All tensors, broadcast to one shape.
 
     >>> [a.shape for a in tx.broadcast_arrays(tx.zeros((3, 1)), tx.zeros(4))]
     [(3, 4), (3, 4)]
     """
-    expect_tensors("broadcast_arrays", *arrays)
-    shape = broadcast_shapes(*(x.shape for x in arrays))
-    return tuple(broadcast_to(x, shape) for x in arrays)
+    return tuple(xp.broadcast_arrays(*arrays))
+
+
+broadcast_arrays.op.broadcasts = True  # an error says which axis does not fit
+
+
+@broadcast_arrays.vjp
+def _(xp, g):
+    return g  # the engine undoes broadcasting
+
+
+@broadcast_arrays.example
+def _(rng):
+    return rng.normal(size=(3, 1)), rng.normal(size=(2, 1, 4)), rng.normal(size=(4,))
 
 
 @primitive(promote=None)
