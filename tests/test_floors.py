@@ -15,6 +15,7 @@ FLOORS = {
     "tinyxp.graph": 1,
     "tinyxp.operation": 1,
     "tinyxp.vjp": 1,
+    "tinyxp.lanes": 1,
     "tinyxp.primitive": 1,
     "tinyxp.composite": 1,
     "tinyxp.autograd": 1,

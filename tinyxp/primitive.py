@@ -15,6 +15,7 @@ from tinyxp.backends import Array, Backend
 from tinyxp.backends.errors import DTypeError
 from tinyxp.core import SCALARS, Tensor, namespace, raw, to_array, wrap
 from tinyxp.graph import Edge, Node, attach, edge_of, fit, is_grad_enabled
+from tinyxp.lanes import lane
 from tinyxp.operation import PASSED_ON, Operation, P, explain, mixed
 from tinyxp.vjp import Vjp
 
@@ -266,90 +267,6 @@ def _without_gaps(g: tuple[Any, ...], specs: Any, backend: Backend, recording: b
     return filled
 
 
-def _fast_lane(op: Primitive[Any]) -> Any:
-    """``op.call`` with a short cut for Tensors of one dtype that no gradient flows through,
-    and for such a Tensor with a Python number.
-
-    It takes a call on small arrays from eight times the cost of NumPy's to less than three.
-    """
-    fn, general = op.fn, op.call
-    any_dtype = not (op.floating or op.real)  # else floating ones alone stay what they are
-    takes_dtype = "dtype" in op.parameters
-
-    def unary(x: Any, /) -> Any:
-        if type(x) is Tensor and x._node is None and not x._leaf:
-            backend, array = x.backend, x.data
-            if any_dtype or array.dtype in backend.floating:
-                try:
-                    y = fn(backend.xp, array)
-                except Exception:  # which the general call explains
-                    return general((x,), {})
-                return _wrap_many(y, backend, None) if isinstance(y, tuple) else wrap(y, backend)
-        return general((x,), {})
-
-    def binary(x1: Any, x2: Any, /) -> Any:
-        if type(x1) is Tensor and x1._node is None and not x1._leaf:
-            backend, a = x1.backend, x1.data
-            if type(x2) is Tensor:
-                b = x2.data
-                plain = (
-                    x2._node is None
-                    and not x2._leaf
-                    and x2.backend is backend
-                    and a.dtype is b.dtype
-                    and (any_dtype or a.dtype in backend.floating)
-                )
-            else:  # a Python number takes the dtype of a floating array
-                b = x2
-                plain = (type(b) is float or type(b) is int) and a.dtype in backend.floating
-            if plain:
-                try:
-                    y = fn(backend.xp, a, b)
-                except Exception:
-                    return general((x1, x2), {})
-                return _wrap_many(y, backend, None) if isinstance(y, tuple) else wrap(y, backend)
-        return general((x1, x2), {})
-
-    def with_static(x: Any, /, *rest: Any, **static: Any) -> Any:
-        if type(x) is Tensor and x._node is None and not x._leaf and not (takes_dtype and rest):
-            backend, array = x.backend, x.data
-            if any_dtype or array.dtype in backend.floating:
-                if takes_dtype and static.get("dtype") is not None:
-                    static["dtype"] = raw(static["dtype"], backend)
-                try:
-                    y = fn(backend.xp, array, *rest, **static)
-                except Exception:
-                    return general((x, *rest), static)
-                return _wrap_many(y, backend, None) if isinstance(y, tuple) else wrap(y, backend)
-        return general((x, *rest), static)
-
-    def variadic(*operands: Any, **static: Any) -> Any:
-        if operands and type(operands[0]) is Tensor:
-            backend, dtype = operands[0].backend, operands[0].data.dtype
-            arrays = [
-                x.data
-                for x in operands
-                if type(x) is Tensor
-                and x._node is None
-                and not x._leaf
-                and x.backend is backend
-                and x.data.dtype is dtype
-            ]
-            if len(arrays) == len(operands):
-                try:
-                    y = fn(backend.xp, *arrays, **static)
-                except Exception:
-                    return general(operands, static)
-                return _wrap_many(y, backend, None) if isinstance(y, tuple) else wrap(y, backend)
-        return general(operands, static)
-
-    if op.variadic:
-        return variadic
-    if not op.bare:
-        return with_static
-    return unary if len(op.operands) == 1 else binary
-
-
 def primitive(
     fn: Callable[Concatenate[Any, P], Any] | None = None,
     *,
@@ -382,8 +299,9 @@ def primitive(
         return which
 
     call = op.public(skip=1)
-    if op.variadic or len(op.operands) == 1 or (op.bare and len(op.operands) == 2):
-        call = functools.update_wrapper(_fast_lane(op), call)
+    short = lane(op)
+    if short is not None:
+        call = functools.update_wrapper(short, call)
 
     def on(xp: Any, *operands: Any, **static: Any) -> Any:
         return call(*operands, **static) if xp is namespace() else fn(xp, *operands, **static)
