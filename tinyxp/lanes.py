@@ -1,7 +1,7 @@
 """Short cuts for calls that record nothing: Tensors of one backend and one dtype, none of which
 requires grad, and such a Tensor with a Python number.
 
-With them a call on small arrays costs less than three times NumPy's, without them eight times
+With them a call on small arrays costs two and a half times NumPy's, without them eight times
 (bench/namespace.py). Whatever else comes, an error too, goes to the general call.
 """
 
