@@ -57,6 +57,14 @@ def test_complex_numbers_have_no_order(backend):
             f(leaf())
 
 
+def test_a_complex_operand_behind_a_real_one_is_refused(backend):
+    F, x = tx.nn.functional, tx.asarray([1.0, 2.0], dtype=tx.float64)
+    with pytest.raises(DTypeError, match="mse_loss is for real numbers"):
+        F.mse_loss(x, leaf())
+    with pytest.raises(DTypeError, match="layer_norm is for real numbers"):
+        F.layer_norm(x, 2, leaf())
+
+
 def test_parts_of_a_real_tensor(backend):
     x = tx.asarray([1.0, -2.0], requires_grad=True)
     assert x.real.tolist() == x.conj().tolist() == [1.0, -2.0] and x.imag.tolist() == [0.0, 0.0]

@@ -10,7 +10,7 @@ from typing import Any
 
 from tinyxp import backends
 from tinyxp.backends import Backend, Kernel
-from tinyxp.core import Tensor, wrap
+from tinyxp.core import Tensor, is_complex, wrap
 from tinyxp.graph import Node, behind_identity, edge_of, fit, is_grad_enabled, propagate
 from tinyxp.operation import PASSED_ON, Operation, P, expect_tensors, explain
 
@@ -23,12 +23,13 @@ class Composite(Operation[P]):
         self.real = real
 
     def call(self, args: tuple[Any, ...], static: dict[str, Any]) -> Any:
+        found = next((x for x in args if is_complex(x)), None)
+        if self.real and found is not None:
+            raise self.refuse_complex(found.dtype)
         for x in args:
             if isinstance(x, Tensor):
-                if self.real and x.data.dtype in x.backend.complex_floating:
-                    raise self.refuse_complex(x.dtype)
                 kernel = x.backend.kernels.get(self.name)
-                if kernel is not None:
+                if kernel is not None and found is None:  # kernels are for real numbers
                     y = self.run(kernel, x.backend, *self.split(args, static))
                     if y is not NotImplemented:
                         return y
@@ -57,8 +58,6 @@ class Composite(Operation[P]):
         if any(x is not None and x.backend is not backend for x in args):
             return NotImplemented
         arrays = [None if x is None else x.data for x in args]
-        if any(x is not None and x.dtype in backend.complex_floating for x in arrays):
-            return NotImplemented  # kernels are for real numbers
         static = {k: v for k, v in self.defaults.items() if k not in self.operands} | static
         try:
             result = kernel.forward(*arrays, **static)

@@ -356,6 +356,14 @@ def raw(dtype: Any, backend: Backend) -> Any:
         raise DTypeError(f"the backend {backend.name!r} has no dtype {dtype!r}") from None
 
 
+def is_complex(x: Any) -> bool:
+    """Whether x, a Tensor or a backend's array, is complex."""
+    if isinstance(x, Tensor):
+        return x.data.dtype in x.backend.complex_floating
+    backend = backends.of(x)
+    return backend is not None and x.dtype in backend.complex_floating
+
+
 def wrap(array: Array, backend: Backend, node: Any = None) -> Tensor:
     """The Tensor of a backend's array, without copying or checking."""
     tensor = object.__new__(Tensor)

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from tinyxp import backends
 from tinyxp.backends import Array, Backend
 from tinyxp.backends.errors import BackendError, GradientError, ShapeError
-from tinyxp.core import Tensor, namespace, wrap
+from tinyxp.core import Tensor, is_complex, namespace, wrap
 from tinyxp.operation import PASSED_ON, first_line
 
 _recording: ContextVar[bool] = ContextVar("tinyxp_recording", default=True)
@@ -123,7 +123,7 @@ def fit(xp: Any, g: Any, shape: tuple[int, ...], dtype: Any) -> Any:
         g = xp.reshape(xp.sum(g, axis=axes), shape)
     if g.dtype == dtype:
         return g
-    if xp.isdtype(g.dtype, "complex floating") and not xp.isdtype(dtype, "complex floating"):
+    if is_complex(g) and not xp.isdtype(dtype, "complex floating"):
         g = xp.real(g)
     return xp.astype(g, dtype)
 
@@ -134,11 +134,10 @@ def _at_border(g: Any) -> Any:
     Inside, dL = Re Σ g·dy, so that a vjp is the textbook's formula without conjugates; users see
     the conjugate, PyTorch's ∂L/∂Re y + i ∂L/∂Im y.
     """
-    if isinstance(g, Tensor):
-        return namespace().conj(g) if g.dtype.kind == "complex floating" else g
-    backend = backends.of(g)
-    assert backend is not None
-    return backend.xp.conj(g) if g.dtype in backend.complex_floating else g
+    if not is_complex(g):
+        return g
+    xp: Any = namespace() if isinstance(g, Tensor) else backends.of(g).xp  # type: ignore[union-attr]
+    return xp.conj(g)
 
 
 def ordered(edges: Iterable[Edge], stop: Iterable[Edge] = ()) -> list[Node | Tensor]:

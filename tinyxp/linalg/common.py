@@ -4,8 +4,9 @@ import numpy as np
 
 from tinyxp import dtypes
 from tinyxp.backends.errors import ArgumentError, GradientError, ShapeError
+from tinyxp.core import is_complex
 from tinyxp.operation import first_line
-from tinyxp.ops.complexes import adjoint, conj, imag, is_complex, real
+from tinyxp.ops.complexes import adjoint, conj, imag, real
 from tinyxp.ops.creation import astype
 
 

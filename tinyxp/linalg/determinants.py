@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from tinyxp.backends.errors import GradientError
-from tinyxp.core import Tensor
+from tinyxp.core import Tensor, is_complex
 from tinyxp.linalg.common import (
     diagonal_matrix,
     expect_square,
@@ -11,7 +11,7 @@ from tinyxp.linalg.common import (
     invertible,
     transpose,
 )
-from tinyxp.ops.complexes import adjoint, conj, imag, is_complex
+from tinyxp.ops.complexes import adjoint, conj, imag
 from tinyxp.ops.reductions import products_before
 from tinyxp.primitive import primitive
 

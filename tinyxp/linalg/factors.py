@@ -6,7 +6,7 @@ In the vjps Re Σ g·dy = Re Σ gx·dx, so that conjugates appear where the form
 from typing import NamedTuple
 
 from tinyxp.backends.errors import ArgumentError, GradientError
-from tinyxp.core import Tensor
+from tinyxp.core import Tensor, is_complex
 from tinyxp.linalg.common import (
     expect_matrices,
     expect_square,
@@ -21,7 +21,7 @@ from tinyxp.linalg.common import (
     without_phase,
 )
 from tinyxp.operation import expect_tensors
-from tinyxp.ops.complexes import adjoint, conj, imag, is_complex
+from tinyxp.ops.complexes import adjoint, conj, imag
 from tinyxp.ops.creation import zeros
 from tinyxp.ops.linear import matmul
 from tinyxp.ops.shaping import concat

@@ -4,16 +4,8 @@ These are the functions that are not holomorphic. Inside a vjp dL = Re Σ g·dy,
 dy = Re dx, Im dx and the conjugate of dx. Every other vjp is written as for real numbers.
 """
 
-from tinyxp import backends
-from tinyxp.core import Tensor
+from tinyxp.core import is_complex
 from tinyxp.primitive import primitive
-
-
-def is_complex(x):
-    """Whether x, an array or a Tensor, is complex."""
-    if isinstance(x, Tensor):
-        return x.dtype.kind == "complex floating"
-    return x.dtype in backends.of(x).complex_floating
 
 
 @primitive

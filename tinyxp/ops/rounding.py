@@ -1,5 +1,6 @@
 """Sign and rounding: elementwise, (...) -> (...)."""
 
+from tinyxp.core import is_complex
 from tinyxp.ops.complexes import conj
 from tinyxp.primitive import primitive
 
@@ -76,7 +77,7 @@ def sign(xp, x, /):
 
 @sign.vjp
 def _(xp, g, x, y):
-    if not xp.isdtype(y.dtype, "complex floating"):
+    if not is_complex(y):
         return xp.zeros_like(g)
     size = xp.abs(x)  # on the unit circle y can only turn
     turn = (g - xp.real(g * y) * xp.conj(y)) / xp.where(size == 0, 1.0, size)

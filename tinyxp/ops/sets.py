@@ -6,7 +6,7 @@ sort brings equals together, the first occurrence in front, on every backend ali
 
 from typing import NamedTuple
 
-from tinyxp.core import Tensor
+from tinyxp.core import Tensor, is_complex
 from tinyxp.operation import expect_tensors
 from tinyxp.ops.gathering import take
 from tinyxp.ops.shaping import reshape
@@ -21,7 +21,7 @@ def _sortable(xp, x):
 
 def _order(xp, x):
     """The indices that sort x (n), stably; complex numbers by their real, then imaginary parts."""
-    if not xp.isdtype(x.dtype, "complex floating"):
+    if not is_complex(x):
         return xp.argsort(_sortable(xp, x), stable=True)
     order = xp.argsort(xp.imag(x), stable=True)
     return xp.take(order, xp.argsort(xp.real(xp.take(x, order)), stable=True))
@@ -141,7 +141,7 @@ def isin(xp, x1, x2, /, *, invert=False):
     n = known.shape[0]
     if n == 0:
         found = xp.zeros_like(wanted, dtype=xp.bool)
-    elif xp.isdtype(known.dtype, "complex floating"):  # which no library searches for
+    elif is_complex(known):  # which no library searches for
         first, _, group = _groups.on(xp, xp.concat([known, wanted]))
         found = xp.take(first, group[n:]) < n  # seen among the known
     else:
