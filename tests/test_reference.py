@@ -1,10 +1,12 @@
 """Every operation of the registry against PyTorch: value, gradient and second derivative."""
 
+import importlib
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 import tinyxp as tx
-from tests import reference_fft, reference_linalg
 from tests.registry import (
     call,
     complex_cases,
@@ -20,6 +22,11 @@ from tinyxp.primitive import Primitive
 torch = pytest.importorskip("torch", reason="PyTorch is the reference: pip install 'tinyxp[torch]'")
 F = torch.nn.functional
 
+# the files of references beside this one: REFERENCE, and INPUTS for what declares no example
+OTHERS = [
+    importlib.import_module(f"tests.{path.stem}")
+    for path in sorted(Path(__file__).parent.glob("reference_*.py"))
+]
 NO_REFERENCE: dict[str, str] = {}  # operation: why PyTorch cannot be asked
 
 
@@ -223,54 +230,9 @@ REFERENCE |= {
 }
 
 
-REFERENCE |= reference_fft.REFERENCE | reference_linalg.REFERENCE
+for other in OTHERS:
+    REFERENCE |= other.REFERENCE
 
-
-def attention_weights(q, k, mask=None, is_causal=False, scale=1.0):
-    scores = scale * q @ k.mT
-    allowed = torch.ones(scores.shape[-2:], dtype=torch.bool)
-    if is_causal:
-        allowed = torch.tril(allowed)
-    if mask is not None and mask.dtype != torch.bool:
-        scores = scores + mask
-    elif mask is not None:
-        allowed = allowed & mask
-    e = torch.where(allowed, torch.exp(scores), 0.0)
-    total = e.sum(-1, keepdim=True)
-    return e / torch.where(total == 0, 1.0, total)  # a query without any key gets zeros
-
-
-def without_reduction(loss):
-    return lambda *args, **static: loss(*args, reduction="none", **static)
-
-
-REFERENCE |= {
-    "attention": lambda q, k, v, mask=None, **static: attention_weights(q, k, mask, **static) @ v,
-    "attention_weights": attention_weights,
-    "gelu": lambda x, approximate="none": F.gelu(x, approximate=approximate),
-    "layer_norm": lambda x, weight=None, bias=None, axes=1, eps=1e-5: F.layer_norm(
-        x, x.shape[-axes:], weight, bias, eps
-    ),
-    "linear": F.linear,
-    "log_softmax": F.log_softmax,
-    "relu": F.relu,
-    "sigmoid": torch.sigmoid,
-    "silu": F.silu,
-    # its own turns to the straight line from a threshold on
-    "softplus": lambda x, beta=1.0: F.softplus(x, beta, threshold=1e9),
-    "softmax": F.softmax,
-}
-REFERENCE |= {
-    name: without_reduction(getattr(F, name))
-    for name in [
-        "binary_cross_entropy",
-        "binary_cross_entropy_with_logits",
-        "cross_entropy",
-        "l1_loss",
-        "mse_loss",
-        "nll_loss",
-    ]
-}
 
 # inputs for the operations without a gradient, which declare no example
 INTEGERS = np.asarray([[6, 3, -5], [0, 7, 12]]), np.asarray([2, 5, 1])
@@ -278,9 +240,7 @@ TRUTHS = np.asarray([[True, True, False], [False, True, False]]), np.asarray([Tr
 REALS = np.asarray([[1.5, -2.0, 0.0], [3.0, -0.0, 1.5]]), np.asarray([1.5, 3.0, -0.5])
 SPECIAL = (np.asarray([[1.0, np.inf, -np.inf], [np.nan, -0.0, 0.0]]),)
 INPUTS = (
-    reference_fft.INPUTS
-    | reference_linalg.INPUTS
-    | {name: [(TRUTHS, {})] for name in ("logical_and", "logical_or", "logical_xor")}
+    {name: [(TRUTHS, {})] for name in ("logical_and", "logical_or", "logical_xor")}
     | {"logical_not": [(TRUTHS[:1], {})], "bitwise_invert": [(INTEGERS[:1], {}), (TRUTHS[:1], {})]}
     | {f"bitwise_{name}": [(INTEGERS, {}), (TRUTHS, {})] for name in ("and", "or", "xor")}
     | {f"bitwise_{name}_shift": [(INTEGERS, {})] for name in ("left", "right")}
@@ -312,6 +272,10 @@ INPUTS = (
         ],
     }
 )
+
+
+for other in OTHERS:
+    INPUTS |= getattr(other, "INPUTS", {})
 
 
 def test_every_operation_has_a_reference():

@@ -1,66 +1,18 @@
-"""Neural networks: modules, functions, first values; names and defaults follow torch.nn."""
+"""Neural networks: modules, functions, first values; names and defaults follow torch.nn.
+
+Each file of modules has its functions under the same name in ``functional``.
+"""
 
 from tinyxp.nn import functional, init, utils
-from tinyxp.nn.containers import ModuleDict, ModuleList, Sequential
-from tinyxp.nn.criterions import (
-    BCELoss,
-    BCEWithLogitsLoss,
-    CrossEntropyLoss,
-    L1Loss,
-    MSELoss,
-    NLLLoss,
-)
-from tinyxp.nn.layers import (
-    GELU,
-    Dropout,
-    Embedding,
-    Flatten,
-    Identity,
-    LayerNorm,
-    Linear,
-    ReLU,
-    Sigmoid,
-    SiLU,
-    Softmax,
-    Tanh,
-)
-from tinyxp.nn.module import Module, ModuleError
-from tinyxp.nn.multihead import MultiheadAttention
-from tinyxp.nn.parameter import Parameter
-from tinyxp.nn.positional import LearnedPositionalEncoding, SinusoidalPositionalEncoding
-from tinyxp.nn.transformer import TransformerEncoder, TransformerEncoderLayer
-
-__all__ = [
-    "functional",
-    "init",
-    "utils",
-    "ModuleDict",
-    "ModuleList",
-    "Sequential",
-    "BCELoss",
-    "BCEWithLogitsLoss",
-    "CrossEntropyLoss",
-    "L1Loss",
-    "MSELoss",
-    "NLLLoss",
-    "GELU",
-    "Dropout",
-    "Embedding",
-    "Flatten",
-    "Identity",
-    "LayerNorm",
-    "Linear",
-    "ReLU",
-    "Sigmoid",
-    "SiLU",
-    "Softmax",
-    "Tanh",
-    "Module",
-    "ModuleError",
-    "Parameter",
-    "MultiheadAttention",
-    "LearnedPositionalEncoding",
-    "SinusoidalPositionalEncoding",
-    "TransformerEncoder",
-    "TransformerEncoderLayer",
-]
+from tinyxp.nn.activations import *
+from tinyxp.nn.affine import *
+from tinyxp.nn.attention import *
+from tinyxp.nn.containers import *
+from tinyxp.nn.dropouts import *
+from tinyxp.nn.embeddings import *
+from tinyxp.nn.losses import *
+from tinyxp.nn.module import *
+from tinyxp.nn.norms import *
+from tinyxp.nn.parameter import *
+from tinyxp.nn.positional import *
+from tinyxp.nn.transformer import *

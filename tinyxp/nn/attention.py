@@ -1,150 +1,175 @@
-"""Attention: each query takes a mean of the values, weighted by how well its key fits."""
+"""Multi-head attention, as torch.nn.MultiheadAttention: the same parameters, masks and results."""
 
 import math
+from typing import Any
 
-from tinyxp import dtypes
-from tinyxp.backends.errors import DTypeError, ShapeError
-from tinyxp.composite import composite
-from tinyxp.nn.activations import softmax
-from tinyxp.nn.dropout import dropout
+from tinyxp.backends.errors import ArgumentError, DTypeError, ShapeError
+from tinyxp.core import Tensor
+from tinyxp.nn import functional as F
+from tinyxp.nn import init
+from tinyxp.nn.affine import Linear
+from tinyxp.nn.module import Module
+from tinyxp.nn.parameter import Parameter
 from tinyxp.ops.arithmetic import where
-from tinyxp.ops.creation import arange, astype
+from tinyxp.ops.creation import astype, empty, zeros, zeros_like
 from tinyxp.ops.linear import matmul
-from tinyxp.ops.shaping import broadcast_shapes, matrix_transpose
+from tinyxp.ops.shaping import expand_dims, permute_dims, reshape, squeeze, unstack
+from tinyxp.random import Generator
+
+__all__ = ["MultiheadAttention"]
 
 
-@composite(real=True)
-def attention_weights(q, k, mask=None, /, *, is_causal=False, scale):
-    """weights = softmax(scale · Q Kᵀ + mask) over the keys; a query without any key gets zeros.
+class MultiheadAttention(Module):
+    """concat(head₁ … headₕ) W_out, headᵢ = attention(Q Wᵢ, K Wᵢ, V Wᵢ).
 
-    Shapes: q (..., L, E), k (..., S, E), mask (..., L, S) -> (..., L, S).
+    Source: Vaswani et al. 2017, sec. 3.2.2. ``forward`` returns (output, weights or None).
 
-    >>> q = tx.zeros((2, 3))
-    >>> tx.nn.functional.attention_weights(q, q, is_causal=True, scale=1.0)
-    tensor([[1. , 0. ],
-            [0.5, 0.5]])
+    >>> attention = tx.nn.MultiheadAttention(4, 2, batch_first=True)
+    >>> x = tx.zeros((5, 3, 4))  # (batch, time, embed_dim)
+    >>> y, weights = attention(x, x, x)
+    >>> y.shape, weights.shape
+    ((5, 3, 4), (5, 3, 3))
     """
-    scores = matmul(q * scale, matrix_transpose(k))  # (..., L, S)
-    allowed = mask
-    if mask is not None and mask.dtype.kind != "bool":
-        allowed = mask != -math.inf  # -inf forbids; any other number is added
-        scores = scores + where(allowed, mask, 0.0)
-    if is_causal:
-        past = causal_mask(*scores.shape[-2:], device=scores.device)
-        allowed = past if allowed is None else allowed & past
-    if allowed is None:
-        return softmax(scores, dim=-1)
-    # the lowest finite number, and not -inf, of which a row alone would be NaN, gradient and all
-    lowest = dtypes.finfo(scores.dtype).min
-    weights = softmax(where(allowed, scores, lowest), dim=-1)
-    return weights if mask is None else where(allowed, weights, 0.0)
+
+    def __init__(
+        self,
+        embed_dim: int,
+        num_heads: int,
+        dropout: float = 0.0,
+        bias: bool = True,
+        *,
+        batch_first: bool = False,
+        device: str | None = None,
+        dtype: Any = None,
+        generator: Generator | None = None,
+    ) -> None:
+        super().__init__()
+        if num_heads < 1 or embed_dim % num_heads:
+            raise ArgumentError(f"embed_dim {embed_dim} is not a multiple of num_heads {num_heads}")
+        self.embed_dim, self.num_heads = embed_dim, num_heads
+        self.head_dim = embed_dim // num_heads
+        self.dropout, self.batch_first, self.generator = dropout, batch_first, generator
+        place: dict[str, Any] = {"device": device, "dtype": dtype}
+        self.in_proj_weight = Parameter(empty((3 * embed_dim, embed_dim), **place))
+        in_proj_bias = Parameter(zeros(3 * embed_dim, **place)) if bias else None
+        self.register_parameter("in_proj_bias", in_proj_bias)
+        self.out_proj = Linear(embed_dim, embed_dim, bias, **place, generator=generator)
+        self.reset_parameters(generator)
+
+    def reset_parameters(self, generator: Generator | None = None) -> None:
+        """Draw the input projection from Xavier's uniform distribution, set biases to 0."""
+        init.xavier_uniform_(self.in_proj_weight, generator=generator)
+        for bias in (self.in_proj_bias, self.out_proj.bias):
+            if bias is not None:
+                init.zeros_(bias)
+
+    def forward(
+        self,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        key_padding_mask: Tensor | None = None,
+        need_weights: bool = True,
+        attn_mask: Tensor | None = None,
+        average_attn_weights: bool = True,
+        is_causal: bool = False,
+    ) -> tuple[Any, Any]:
+        """(output (N, L, E), weights (N, L, S), or (N, H, L, S) if not averaged, or None).
+
+        Shapes: query (N, L, E), key and value (N, S, E), with ``batch_first``; otherwise time
+        comes first, (L, N, E); and without a batch (L, E). key_padding_mask (N, S) and attn_mask
+        (L, S) or (N · H, L, S): booleans say which keys are NOT to be looked at (the opposite of
+        ``scaled_dot_product_attention``), floating ones are added. ``is_causal`` forbids later
+        keys, besides the masks. A query without any key gets zeros. Raises ShapeError, DTypeError.
+        """
+        alone = query is key and key is value
+        batched = query.ndim == 3
+        for name, x in (("query", query), ("key", key), ("value", value)):
+            if x.ndim not in (2, 3) or x.ndim != query.ndim or x.shape[-1] != self.embed_dim:
+                raise ShapeError(
+                    f"attention with embed_dim={self.embed_dim} expects query, key and value all "
+                    f"(N, L, E) or all (L, E), got {name} {x.shape}"
+                )
+        if not batched and key_padding_mask is not None:
+            key_padding_mask = expand_dims(key_padding_mask, axis=0)
+        query, key, value = (self._batch_first(x) for x in (query, key, value))
+        q, k, v = self._heads(query, key, value, alone)
+        mask = self._mask(key_padding_mask, attn_mask, q, k)
+        scale, p = 1 / math.sqrt(self.head_dim), self.dropout if self.training else 0.0
+        weights = None
+        if need_weights:
+            weights = F.attention_weights(q, k, mask, is_causal=is_causal, scale=scale)
+            weights = F.dropout(weights, p, generator=self.generator)
+            y = matmul(weights, v)
+            weights = weights.mean(axis=1) if average_attn_weights else weights
+            weights = weights if batched else squeeze(weights, axis=0)
+        else:
+            y = F.scaled_dot_product_attention(
+                q, k, v, mask, p, is_causal, scale, generator=self.generator
+            )
+        y = permute_dims(y, (0, 2, 1, 3))  # (N, L, H, D)
+        y = self.out_proj(reshape(y, (*y.shape[:2], self.embed_dim)))
+        if not batched:
+            return squeeze(y, axis=0), weights
+        return (y if self.batch_first else permute_dims(y, (1, 0, 2))), weights
+
+    def _batch_first(self, x: Tensor) -> Any:
+        if x.ndim == 2:
+            return expand_dims(x, axis=0)
+        return x if self.batch_first else permute_dims(x, (1, 0, 2))
+
+    def _heads(self, query: Tensor, key: Tensor, value: Tensor, alone: bool) -> list[Any]:
+        """The projections, split by head: (N, T, E) -> (N, H, T, D)."""
+        weight, bias = self.in_proj_weight, self.in_proj_bias
+        heads = (self.num_heads, self.head_dim)
+        if alone:  # self-attention: one product for all three
+            x = F.linear(query, weight, bias)  # (N, T, 3 E)
+            x = reshape(x, (*x.shape[:2], 3, *heads))
+            return list(unstack(permute_dims(x, (2, 0, 3, 1, 4)), axis=0))
+        parts = []
+        for i, x in enumerate((query, key, value)):
+            rows = slice(i * self.embed_dim, (i + 1) * self.embed_dim)
+            x = F.linear(x, weight[rows], None if bias is None else bias[rows])
+            parts.append(permute_dims(reshape(x, (*x.shape[:2], *heads)), (0, 2, 1, 3)))
+        return parts
+
+    def _mask(self, padding: Tensor | None, attn_mask: Tensor | None, q: Tensor, k: Tensor) -> Any:
+        """Both masks as one for ``scaled_dot_product_attention``, broadcast to (N, H, L, S)."""
+        n, length, keys = q.shape[0], q.shape[2], k.shape[2]
+        found = []
+        if padding is not None:
+            _expect("key_padding_mask", padding, {(n, keys): "(N, S)"})
+            found.append(reshape(padding, (n, 1, 1, keys)))
+        if attn_mask is not None:
+            each = (n * self.num_heads, length, keys)
+            _expect("attn_mask", attn_mask, {(length, keys): "(L, S)", each: "(N * H, L, S)"})
+            by_head = (n, self.num_heads, length, keys)
+            found.append(reshape(attn_mask, by_head) if attn_mask.ndim == 3 else attn_mask)
+        if not found:
+            return None
+        if all(mask.dtype.kind == "bool" for mask in found):
+            allowed = [~mask for mask in found]
+            return allowed[0] if len(allowed) == 1 else allowed[0] & allowed[1]
+        added = [_additive(mask, q) for mask in found]
+        return added[0] if len(added) == 1 else added[0] + added[1]
+
+    def extra_repr(self) -> str:
+        return f"embed_dim={self.embed_dim}, num_heads={self.num_heads}, dropout={self.dropout}"
 
 
-def causal_mask(length, keys=None, *, device=None):
-    """True where a query may look: at its own place and before. (length, keys)
-
-    >>> tx.nn.functional.causal_mask(2)
-    tensor([[ True, False],
-            [ True,  True]])
-    """
-    queries = arange(length, device=device)
-    return queries[:, None] >= arange(length if keys is None else keys, device=device)[None, :]
-
-
-@composite(real=True)
-def _attention(q, k, v, mask=None, /, *, is_causal, scale):
-    return matmul(attention_weights(q, k, mask, is_causal=is_causal, scale=scale), v)
-
-
-@attention_weights.example
-def _(rng):
-    return rng.normal(size=(2, 3, 4)), rng.normal(size=(2, 5, 4)), {"scale": 0.5}
-
-
-@attention_weights.example
-def _(rng):
-    mask = rng.normal(size=(3, 5))
-    mask[0, 1:] = mask[1] = -math.inf  # a query with one key, and one without any
-    return rng.normal(size=(2, 3, 4)), rng.normal(size=(2, 5, 4)), mask > -math.inf, {"scale": 0.5}
-
-
-@_attention.example
-def _(rng):
-    q, k, v = (rng.normal(size=(2, 2, 3, 4)) for _ in range(3))
-    return q, k, v, {"is_causal": False, "scale": 0.5}
-
-
-@_attention.example
-def _(rng):
-    q, k, v = (rng.normal(size=(2, 2, 3, 4)) for _ in range(3))
-    return q, k, v, None, {"is_causal": True, "scale": 0.5}
-
-
-@_attention.example
-def _(rng):
-    q, k, v = rng.normal(size=(2, 3, 4)), rng.normal(size=(2, 5, 4)), rng.normal(size=(2, 5, 2))
-    return q, k, v, rng.normal(size=(3, 5)), {"is_causal": False, "scale": 0.5}
-
-
-@_attention.example
-def _(rng):
-    q, k, v = (rng.normal(size=(2, 3, 4)) for _ in range(3))
-    keys = rng.permutation(3).reshape(1, 1, 3) > 0  # one key of three is padding
-    return q, k, v, keys, {"is_causal": True, "scale": 0.5}
-
-
-def scaled_dot_product_attention(
-    query,
-    key,
-    value,
-    attn_mask=None,
-    dropout_p=0.0,
-    is_causal=False,
-    scale=None,
-    *,
-    generator=None,
-):
-    """y = dropout(softmax(scale · Q Kᵀ + mask)) V; ``scale`` is 1/√E if None.
-
-    Shapes: query (..., L, E), key (..., S, E), value (..., S, Eᵥ), attn_mask (..., L, S) or
-    broadcast to it, -> (..., L, Eᵥ). A boolean mask says which keys take part (True); a floating
-    one is added, and its -inf forbids. ``is_causal`` forbids keys after the query, besides the
-    mask. A query without any key gets zeros. Raises ShapeError, DTypeError, ArgumentError.
-    Source: Vaswani et al. 2017, eq. 1.
-
-    >>> x = tx.ones((1, 2, 3))  # (heads, time, head_dim)
-    >>> tx.nn.functional.scaled_dot_product_attention(x, x, x, is_causal=True).shape
-    (1, 2, 3)
-    """
-    _check(query, key, value)
-    scale = 1 / math.sqrt(query.shape[-1]) if scale is None else scale
-    mask = prepared(attn_mask, query, key)
-    if dropout_p == 0:
-        return _attention(query, key, value, mask, is_causal=is_causal, scale=scale)
-    weights = attention_weights(query, key, mask, is_causal=is_causal, scale=scale)
-    return matmul(dropout(weights, dropout_p, generator=generator), value)
-
-
-def _check(query, key, value):
-    shapes = f"query {query.shape}, key {key.shape}, value {value.shape}"
-    if min(query.ndim, key.ndim, value.ndim) < 2:
-        raise ShapeError(f"attention expects (..., time, features), got {shapes}")
-    if query.shape[-1] != key.shape[-1] or not query.shape[-1]:
-        raise ShapeError(f"attention expects query and key of the same width, not 0, got {shapes}")
-    if key.shape[-2] != value.shape[-2]:
-        raise ShapeError(f"attention expects as many values as keys, got {shapes}")
-
-
-def prepared(mask, query, key):
-    """An attention mask checked against (..., L, S), floating ones in the dtype of the query."""
-    if mask is None:
-        return None
+def _expect(name: str, mask: Tensor, shapes: dict[tuple[int, ...], str]) -> None:
+    if mask.shape not in shapes:
+        expected = " or ".join(f"{text} = {shape}" for shape, text in shapes.items())
+        raise ShapeError(f"{name} must be {expected}, got {mask.shape}")
     if mask.dtype.kind not in ("bool", "real floating"):
         raise DTypeError(
-            f"an attention mask is boolean or floating, got {mask.dtype!r}; for 0 and 1: mask == 1"
+            f"{name} is boolean (True: not allowed) or floating (added), got {mask.dtype!r}; "
+            f"for 0 and 1: {name} == 1"
         )
-    scores = (*broadcast_shapes(query.shape[:-2], key.shape[:-2]), query.shape[-2], key.shape[-2])
-    pairs = zip(reversed(mask.shape), reversed(scores), strict=False)
-    if mask.ndim > len(scores) or not all(m in (1, n) for m, n in pairs):
-        raise ShapeError(f"an attention mask must broadcast to {scores}, got {mask.shape}")
-    return mask if mask.dtype.kind == "bool" else astype(mask, query.dtype, copy=False)
+
+
+def _additive(mask: Tensor, like: Tensor) -> Any:
+    """A mask to be added to the scores: -inf where a boolean one forbids."""
+    if mask.dtype.kind == "bool":
+        return where(mask, -math.inf, zeros_like(mask, dtype=like.dtype))
+    return astype(mask, like.dtype, copy=False)

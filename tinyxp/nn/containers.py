@@ -7,6 +7,8 @@ from typing import Any, Self
 from tinyxp.backends.errors import ArgumentError, IndexingError
 from tinyxp.nn.module import Module
 
+__all__ = ["Sequential", "ModuleList", "ModuleDict"]
+
 
 class _Numbered(Module):
     """What Sequential and ModuleList share: children named '0', '1', …"""

@@ -11,6 +11,8 @@ from tinyxp.nn.parameter import Parameter
 from tinyxp.ops.creation import to as moved_to
 from tinyxp.ops.creation import zeros_like
 
+__all__ = ["Module", "ModuleError"]
+
 REGISTRIES = ("_parameters", "_buffers", "_modules")
 
 

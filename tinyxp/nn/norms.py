@@ -1,52 +1,56 @@
-"""Normalisation over the trailing axes."""
+"""Normalisation as modules, which hold the learned scale and shift."""
 
-from tinyxp.backends.errors import ShapeError
-from tinyxp.composite import composite
-from tinyxp.ops.exponential import sqrt
-from tinyxp.ops.reductions import mean
+from typing import Any
 
+from tinyxp.core import Tensor
+from tinyxp.nn import functional as F
+from tinyxp.nn import init
+from tinyxp.nn.module import Module
+from tinyxp.nn.parameter import Parameter
+from tinyxp.ops.creation import ones, zeros
 
-@composite(real=True)
-def _layer_norm(x, weight=None, bias=None, /, axes=1, eps=1e-5):
-    last = tuple(range(-axes, 0))
-    centred = x - mean(x, axis=last, keepdims=True)
-    variance = mean(centred * centred, axis=last, keepdims=True)
-    y = centred / sqrt(variance + eps)
-    y = y if weight is None else y * weight
-    return y if bias is None else y + bias
+__all__ = ["LayerNorm"]
 
 
-@_layer_norm.example
-def _(rng):
-    return rng.normal(size=(2, 3, 4)), rng.normal(size=(4,)), rng.normal(size=(4,))
+class LayerNorm(Module):
+    """y = (x - mean) / √(var + eps) · weight + bias over the trailing axes ``normalized_shape``.
 
+    Source: Ba et al. 2016. Raises ShapeError.
 
-@_layer_norm.example
-def _(rng):
-    return rng.normal(size=(2, 3, 4)), rng.normal(size=(3, 4)), None, {"axes": 2, "eps": 0.1}
-
-
-@_layer_norm.example
-def _(rng):
-    return rng.normal(size=(3, 4)), None, None
-
-
-def layer_norm(input, normalized_shape, weight=None, bias=None, eps=1e-5):
-    """y = (x - mean) / √(var + eps) · weight + bias, mean and var over the trailing axes.
-
-    Shapes: input (..., *normalized_shape), weight and bias (*normalized_shape). Raises ShapeError.
-    Source: Ba et al. 2016, eq. 4; var is the biased one (1/n).
-
-    >>> tx.nn.functional.layer_norm(tx.asarray([[1.0, 2.0, 3.0]]), (3,))
+    >>> tx.nn.LayerNorm(3)(tx.asarray([[1.0, 2.0, 3.0]])).detach()
     tensor([[-1.2247356,  0.       ,  1.2247356]])
     """
-    shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
-    n = len(shape)
-    if not n or input.shape[-n:] != shape:
-        raise ShapeError(
-            f"layer_norm over {shape} expects input (..., *{shape}), got {input.shape}"
+
+    def __init__(
+        self,
+        normalized_shape: int | tuple[int, ...],
+        eps: float = 1e-5,
+        elementwise_affine: bool = True,
+        bias: bool = True,
+        device: str | None = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__()
+        shape = (normalized_shape,) if isinstance(normalized_shape, int) else normalized_shape
+        self.normalized_shape, self.eps = tuple(shape), eps
+        self.elementwise_affine = elementwise_affine
+        weight = Parameter(ones(shape, device=device, dtype=dtype)) if elementwise_affine else None
+        self.register_parameter("weight", weight)
+        has_bias = elementwise_affine and bias
+        self.register_parameter(
+            "bias", Parameter(zeros(shape, device=device, dtype=dtype)) if has_bias else None
         )
-    for name, part in (("weight", weight), ("bias", bias)):
-        if part is not None and part.shape != shape:
-            raise ShapeError(f"layer_norm expects {name} {shape}, got {part.shape}")
-    return _layer_norm(input, weight, bias, axes=n, eps=eps)
+
+    def reset_parameters(self) -> None:
+        """Set the weight to ones and the bias to zeros."""
+        if self.weight is not None:
+            init.ones_(self.weight)
+        if self.bias is not None:
+            init.zeros_(self.bias)
+
+    def forward(self, x: Tensor) -> Any:
+        return F.layer_norm(x, self.normalized_shape, self.weight, self.bias, self.eps)
+
+    def extra_repr(self) -> str:
+        affine = f"elementwise_affine={self.elementwise_affine}"
+        return f"{self.normalized_shape}, eps={self.eps}, {affine}, bias={self.bias is not None}"

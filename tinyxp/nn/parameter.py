@@ -4,6 +4,8 @@ from typing import Any
 
 from tinyxp.core import Tensor, to_array
 
+__all__ = ["Parameter"]
+
 
 class Parameter(Tensor):
     """A leaf tensor that a module learns: it requires grad, and assigning it registers it.

@@ -7,11 +7,13 @@ import numpy as np
 from tinyxp.backends.errors import ShapeError
 from tinyxp.core import Tensor
 from tinyxp.nn import init
-from tinyxp.nn.layers import Dropout
+from tinyxp.nn.dropouts import Dropout
 from tinyxp.nn.module import Module
 from tinyxp.nn.parameter import Parameter
 from tinyxp.ops.creation import asarray, empty
 from tinyxp.random import Generator
+
+__all__ = ["SinusoidalPositionalEncoding", "LearnedPositionalEncoding"]
 
 
 def _first(table: Tensor, x: Tensor) -> Tensor:

@@ -10,11 +10,15 @@ from typing import Any
 from tinyxp.backends.errors import ArgumentError
 from tinyxp.core import Tensor
 from tinyxp.nn import functional as F
+from tinyxp.nn.affine import Linear
+from tinyxp.nn.attention import MultiheadAttention
 from tinyxp.nn.containers import ModuleList
-from tinyxp.nn.layers import Dropout, LayerNorm, Linear
+from tinyxp.nn.dropouts import Dropout
 from tinyxp.nn.module import Module
-from tinyxp.nn.multihead import MultiheadAttention
+from tinyxp.nn.norms import LayerNorm
 from tinyxp.random import Generator
+
+__all__ = ["TransformerEncoderLayer", "TransformerEncoder"]
 
 Activation = Callable[[Tensor], Tensor]
 

@@ -4,6 +4,8 @@ from tinyxp.backends.errors import ArgumentError
 from tinyxp.ops.arithmetic import where
 from tinyxp.random import default_generator
 
+__all__ = ["dropout"]
+
 
 def dropout(input, p=0.5, training=True, *, generator=None):
     """y = x / (1 - p) with probability 1 - p, else 0: so that the mean stays. (...) -> (...)

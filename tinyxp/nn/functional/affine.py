@@ -5,6 +5,8 @@ from tinyxp.composite import composite
 from tinyxp.ops.linear import matmul
 from tinyxp.ops.shaping import matrix_transpose
 
+__all__ = ["linear"]
+
 
 @composite
 def _linear(x, weight, bias=None, /):

@@ -2,12 +2,14 @@
 
 from tinyxp import backends, dtypes
 from tinyxp.backends.errors import ArgumentError
-from tinyxp.nn.checks import expect_indices
+from tinyxp.nn.functional.checks import expect_indices
 from tinyxp.ops.arithmetic import where
 from tinyxp.ops.creation import arange, astype
 from tinyxp.ops.gathering import take
 from tinyxp.ops.reductions import max
 from tinyxp.ops.shaping import expand_dims
+
+__all__ = ["embedding", "one_hot"]
 
 
 def embedding(input, weight, padding_idx=None):

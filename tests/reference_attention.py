@@ -1,0 +1,26 @@
+"""The functions of PyTorch that attention and the transformer are compared with, by name."""
+
+import pytest
+
+torch = pytest.importorskip("torch", reason="PyTorch is the reference: pip install 'tinyxp[torch]'")
+F = torch.nn.functional
+
+
+def attention_weights(q, k, mask=None, is_causal=False, scale=1.0):
+    scores = scale * q @ k.mT
+    allowed = torch.ones(scores.shape[-2:], dtype=torch.bool)
+    if is_causal:
+        allowed = torch.tril(allowed)
+    if mask is not None and mask.dtype != torch.bool:
+        scores = scores + mask
+    elif mask is not None:
+        allowed = allowed & mask
+    e = torch.where(allowed, torch.exp(scores), 0.0)
+    total = e.sum(-1, keepdim=True)
+    return e / torch.where(total == 0, 1.0, total)  # a query without any key gets zeros
+
+
+REFERENCE = {
+    "attention": lambda q, k, v, mask=None, **static: attention_weights(q, k, mask, **static) @ v,
+    "attention_weights": attention_weights,
+}
