@@ -361,13 +361,19 @@ def test_device_and_dtype_of_new_layers(backend):
 def test_repr():
     assert repr(Net()) == (
         "Net(\n"
-        "  (first): Linear(in_features=2, out_features=3, bias=True)\n"
+        "  (first): Linear(in_features=2, out_features=3, bias=True)"
+        "  # weight (3, 2), bias (3,): 9 parameters\n"
         "  (blocks): ModuleList(\n"
-        "    (0): Linear(in_features=3, out_features=3, bias=True)\n"
-        "    (1): Linear(in_features=3, out_features=3, bias=False)\n"
-        "  )\n"
-        ")"
+        "    (0): Linear(in_features=3, out_features=3, bias=True)"
+        "  # weight (3, 3), bias (3,): 12 parameters\n"
+        "    (1): Linear(in_features=3, out_features=3, bias=False)"
+        "  # weight (3, 3): 9 parameters\n"
+        "  )  # 21 parameters\n"
+        ")  # scale (1,): 31 parameters"
     )
+    alike = nn.ModuleList(nn.ReLU() for _ in range(12))
+    assert repr(alike) == "ModuleList(\n  (0-11): 12 x ReLU()\n)"
+    assert repr(Tied()).endswith(")  # 15 parameters")  # the tied weight counts once
 
 
 # -- first values -----------------------------------------------------------------------------

@@ -1,5 +1,7 @@
 """tinyxp.nn against PyTorch in float64: values and every gradient, to 1e-10 relative."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -420,9 +422,11 @@ def test_a_state_dict_goes_back_to_torch(rng):
 def test_repr_is_that_of_torch():
     def model(n):
         inner = n.Sequential(n.Embedding(3, 4, 1), n.LayerNorm(4), n.Flatten(), n.GELU())
-        return n.Sequential(n.Linear(2, 3), n.ReLU(), inner)
+        several = n.ModuleList([n.Linear(2, 2), n.Linear(2, 2), n.ReLU(), n.Linear(2, 2)])
+        return n.Sequential(n.Linear(2, 3), n.ReLU(), inner, several)
 
-    assert repr(model(nn)) == repr(model(torch.nn))
+    counts_left_out = re.sub(r"  # .* parameters", "", repr(model(nn)))
+    assert counts_left_out == repr(model(torch.nn))
 
 
 @pytest.mark.parametrize("name", ["linear", "tanh", "relu", "leaky_relu", "sigmoid", "selu"])

@@ -128,7 +128,7 @@ def fit(xp: Any, g: Any, shape: tuple[int, ...], dtype: Any) -> Any:
     return xp.astype(g, dtype)
 
 
-def _at_border(g: Any) -> Any:
+def at_border(g: Any) -> Any:
     """A gradient, Tensor or array, on its way in or out.
 
     Inside, dL = Re Σ g·dy, so that a vjp is the textbook's formula without conjugates; users see
@@ -180,7 +180,7 @@ def propagate(
 
     Visits each node once, in reverse topological order. Recording, the gradients are Tensors that
     can be differentiated again; else raw arrays. ``stop`` is for a pass inside a vjp: it ends the
-    walk at the targets, and crosses no border (see ``_at_border``).
+    walk at the targets, and crosses no border (see ``at_border``).
     """
     retain = recording if retain is None else retain
     order = ordered(map(edge_of, outputs), (targets or ()) if stop else ())
@@ -210,7 +210,7 @@ def propagate(
     with set_grad_enabled(recording):
         for output, gradient in zip(outputs, gradients, strict=True):
             seed = _seed(output, gradient)
-            seed = seed if stop else _at_border(seed)
+            seed = seed if stop else at_border(seed)
             receive(edge_of(output), seed if recording else seed.data)
         for edge in reversed(order):
             if isinstance(edge, Tensor) or edge not in grads:
@@ -236,7 +236,7 @@ def propagate(
                 edge.context = None  # saved arrays go as soon as they are used
         if not stop:
             for edge, g in grads.items():
-                grads[edge] = _at_border(g)
+                grads[edge] = at_border(g)
     return grads
 
 

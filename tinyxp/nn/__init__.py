@@ -10,6 +10,8 @@ from tinyxp.nn.attention import *
 from tinyxp.nn.containers import *
 from tinyxp.nn.dropouts import *
 from tinyxp.nn.embeddings import *
+from tinyxp.nn.hooks import *
+from tinyxp.nn.inspection import *
 from tinyxp.nn.losses import *
 from tinyxp.nn.module import *
 from tinyxp.nn.norms import *

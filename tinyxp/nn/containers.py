@@ -1,5 +1,6 @@
 """Modules that hold modules: in a row, in a list, in a dict."""
 
+import itertools
 import operator
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Self
@@ -91,6 +92,15 @@ class ModuleList(_Numbered):
     def __init__(self, modules: Iterable[Module] | None = None) -> None:
         super().__init__()
         self.extend(modules or ())
+
+    def _shown(self) -> Iterable[tuple[str, str]]:
+        """Equal neighbours once: ``(0-11): 12 x Linear(…)``."""
+        for text, run in itertools.groupby(super()._shown(), key=lambda shown: shown[1]):
+            names = [name for name, _ in run]
+            if len(names) == 1:
+                yield names[0], text
+            else:
+                yield f"{names[0]}-{names[-1]}", f"{len(names)} x {text}"
 
     def insert(self, index: int, module: Module) -> None:
         """Put a module before ``index``; those after it are renumbered."""

@@ -1,12 +1,13 @@
 """Module: the tensors of a model by name, and what is done to all of them at once."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, Self
 
 from tinyxp import backends, dtypes
 from tinyxp.backends import Backend
 from tinyxp.backends.errors import ArgumentError, DTypeError, TinyError
 from tinyxp.core import Tensor, to_array, wrap
+from tinyxp.nn.hooks import Hooked
 from tinyxp.nn.parameter import Parameter
 from tinyxp.ops.creation import to as moved_to
 from tinyxp.ops.creation import zeros_like
@@ -27,7 +28,7 @@ class IncompatibleKeys(NamedTuple):
     unexpected_keys: list[str]
 
 
-class Module:
+class Module(Hooked):
     """The base of all layers and models: parameters, buffers and submodules, by attribute name.
 
     A subclass calls ``super().__init__()`` first, assigns Parameters and Modules to attributes, and
@@ -52,15 +53,12 @@ class Module:
     def __init__(self) -> None:
         # past __setattr__, which refuses to work before these are there
         self.__dict__.update(
-            training=True, _parameters={}, _buffers={}, _modules={}, _transient=set()
+            training=True, _parameters={}, _buffers={}, _modules={}, _transient=set(), _hooks={}
         )
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """What the module computes; subclasses define it."""
         raise ModuleError(f"{type(self).__name__} does not define forward()")
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return self.forward(*args, **kwargs)
 
     # -- attributes ---------------------------------------------------------------------------
 
@@ -220,6 +218,25 @@ class Module:
             module = getattr(module, name)
         return module
 
+    def get_parameter(self, target: str) -> Parameter:
+        """The parameter at a dotted path. Raises ModuleError."""
+        return self._at("_parameters", target)
+
+    def get_buffer(self, target: str) -> Tensor:
+        """The buffer at a dotted path. Raises ModuleError."""
+        return self._at("_buffers", target)
+
+    def _at(self, registry: str, target: str) -> Any:
+        path, _, name = target.rpartition(".")
+        module = self.get_submodule(path)
+        held = getattr(module, registry)
+        if name not in held:
+            raise ModuleError(
+                f"{type(module).__name__} has no {name!r} among its {registry[1:]} (in "
+                f"{target!r}); it has {list(held)}"
+            )
+        return held[name]
+
     # -- state --------------------------------------------------------------------------------
 
     def _state(self) -> dict[str, Tensor]:
@@ -330,14 +347,22 @@ class Module:
         return ""
 
     def __repr__(self) -> str:
-        children = [
-            f"({name}): {child!r}".replace("\n", "\n  ") for name, child in self._modules.items()
-        ]
+        """PyTorch's, with the shapes of a module's own parameters and the count of all behind."""
+        own = [f"{name} {p.shape}" for name, p in self._parameters.items() if p is not None]
+        total = sum(p.size for p in self.parameters())
+        shapes = f"{', '.join(own)}: " if own else ""
+        note = f"  # {shapes}{total:,} parameters" if total else ""
+        children = [f"({name}): {text}" for name, text in self._shown()]
         extra = self.extra_repr()
         if not children:
-            return f"{type(self).__name__}({extra})"
-        lines = "\n  ".join([extra, *children] if extra else children)
-        return f"{type(self).__name__}(\n  {lines}\n)"
+            return f"{type(self).__name__}({extra}){note}"
+        lines = [line.replace("\n", "\n  ") for line in ([extra, *children] if extra else children)]
+        body = "\n  ".join(lines)
+        return f"{type(self).__name__}(\n  {body}\n){note}"
+
+    def _shown(self) -> Iterable[tuple[str, str]]:
+        """The submodules as ``repr`` shows them, by name."""
+        return ((name, repr(child)) for name, child in self._modules.items())
 
 
 def _tensor(value: Any) -> Tensor:

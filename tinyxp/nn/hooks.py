@@ -1,0 +1,204 @@
+"""Hooks: functions that a module calls around its forward and its backward pass."""
+
+import itertools
+from collections.abc import Callable, Sequence
+from typing import Any, Self
+
+from tinyxp.backends.errors import DTypeError
+from tinyxp.core import Tensor, wrap
+from tinyxp.graph import Node, at_border, edge_of, is_grad_enabled
+from tinyxp.primitive import Projection
+from tinyxp.tree import fill, leaves
+
+__all__ = ["RemovableHandle"]
+
+_numbers = itertools.count()  # of hooks, in the order in which they were registered
+
+
+class RemovableHandle:
+    """What registering a hook returns: ``remove()`` takes the hook away, as the end of a ``with``.
+
+    >>> model = tx.nn.Linear(2, 1)
+    >>> with model.register_forward_hook(lambda module, args, y: print(y.shape)):
+    ...     _ = model(tx.zeros((3, 2)))
+    (3, 1)
+    """
+
+    def __init__(self, hooks: dict[int, Any]) -> None:
+        self.hooks, self.number = hooks, next(_numbers)
+
+    def remove(self) -> None:
+        """Take the hook away; a second time does nothing."""
+        self.hooks.pop(self.number, None)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.remove()
+
+
+class Hooked:
+    """The part of a Module that calls ``forward``, and the hooks before and after it."""
+
+    _hooks: dict[str, dict[int, tuple[Callable[..., Any], bool]]]  # kind -> number -> hook, option
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        raise NotImplementedError
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if not self._hooks:
+            return self.forward(*args, **kwargs)
+        return _call(self, args, kwargs)
+
+    def register_forward_pre_hook(
+        self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False
+    ) -> RemovableHandle:
+        """Call ``hook(module, args)`` before ``forward``; what it returns replaces ``args``.
+
+        ``with_kwargs``: ``hook(module, args, kwargs)``, which may return both. ``prepend`` puts it
+        before the hooks that are there.
+        """
+        return self._add("forward_pre", hook, prepend, with_kwargs)
+
+    def register_forward_hook(
+        self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False
+    ) -> RemovableHandle:
+        """Call ``hook(module, args, output)`` after ``forward``; what it returns replaces the
+        output.
+
+        ``with_kwargs``: ``hook(module, args, kwargs, output)``.
+        """
+        return self._add("forward", hook, prepend, with_kwargs)
+
+    def register_full_backward_pre_hook(
+        self, hook: Callable[..., Any], prepend: bool = False
+    ) -> RemovableHandle:
+        """Call ``hook(module, grad_output)`` when the gradients of all outputs are known.
+
+        ``grad_output`` is a tuple, with None for an output that was not used; what the hook returns
+        replaces it.
+        """
+        return self._add("backward_pre", hook, prepend)
+
+    def register_full_backward_hook(
+        self, hook: Callable[..., Any], prepend: bool = False
+    ) -> RemovableHandle:
+        """Call ``hook(module, grad_input, grad_output)`` when all inputs have their gradients.
+
+        Both are tuples, ``grad_input`` with None for positional arguments without a gradient (where
+        none has one, the hook is called with the outputs' gradients alone); what the hook returns
+        replaces ``grad_input``.
+
+        >>> model = tx.nn.Linear(1, 1, bias=False)
+        >>> _ = tx.nn.init.ones_(model.weight)
+        >>> _ = model.register_full_backward_hook(lambda module, gx, gy: print(gx, gy))
+        >>> model(tx.asarray([[1.0]], requires_grad=True)).sum().backward()
+        (tensor([[1.]]),) (tensor([[1.]]),)
+        """
+        return self._add("backward", hook, prepend)
+
+    def _add(
+        self, kind: str, hook: Callable[..., Any], prepend: bool, option: bool = False
+    ) -> RemovableHandle:
+        if not callable(hook):
+            raise DTypeError(f"a hook is a function, got {type(hook).__name__}")
+        hooks = self._hooks.setdefault(kind, {})
+        handle = RemovableHandle(hooks)
+        rest = dict(hooks) if prepend else {}
+        if prepend:
+            hooks.clear()
+        hooks[handle.number] = (hook, option)
+        hooks.update(rest)
+        return handle
+
+
+def _call(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """``module.forward`` between its hooks."""
+    hooks = {kind: list(some.values()) for kind, some in module._hooks.items()}
+    for hook, with_kwargs in hooks.get("forward_pre", ()):
+        new = hook(module, args, kwargs) if with_kwargs else hook(module, args)
+        if new is not None:
+            new, kwargs = new if with_kwargs else (new, kwargs)
+            args = new if isinstance(new, tuple) else (new,)
+    watch = None
+    if is_grad_enabled() and (hooks.get("backward") or hooks.get("backward_pre")):
+        watch = _Watch(module, hooks)
+        args = watch.inputs(args)
+    output = module.forward(*args, **kwargs)
+    for hook, with_kwargs in hooks.get("forward", ()):
+        new = hook(module, args, kwargs, output) if with_kwargs else hook(module, args, output)
+        output = output if new is None else new
+    return output if watch is None else watch.outputs(output)
+
+
+class _Watch:
+    """The backward hooks of one call: a gate behind its outputs, and one before its inputs."""
+
+    def __init__(self, module: Any, hooks: dict[str, list[Any]]) -> None:
+        self.module = module
+        self.before, self.after = hooks.get("backward_pre", []), hooks.get("backward", [])
+        self.grad_output: tuple[Any, ...] = ()
+        self.has_inputs = False
+
+    def inputs(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        self.has_inputs = any(edge_of(x) is not None for x in args)
+        return tuple(gate(args, self.at_inputs)) if self.has_inputs else args
+
+    def outputs(self, output: Any) -> Any:
+        return fill(output, gate([leaf for _, leaf in leaves(output)], self.at_outputs))
+
+    def at_outputs(self, grads: tuple[Any, ...]) -> tuple[Any, ...]:
+        for hook, _ in self.before:
+            grads = _replaced(hook(self.module, grads), grads)
+        self.grad_output = grads
+        if not self.has_inputs:
+            for hook, _ in self.after:
+                hook(self.module, (), grads)
+        return grads
+
+    def at_inputs(self, grads: tuple[Any, ...]) -> tuple[Any, ...]:
+        for hook, _ in self.after:
+            grads = _replaced(hook(self.module, grads, self.grad_output), grads)
+        return grads
+
+
+def _replaced(new: Any, grads: tuple[Any, ...]) -> tuple[Any, ...]:
+    if new is None:
+        return grads
+    new = new if isinstance(new, tuple) else (new,)
+    if len(new) != len(grads):
+        raise DTypeError(f"a backward hook returns {len(grads)} gradients or None, got {len(new)}")
+    return new
+
+
+class _Gate:
+    """The identity on several tensors, which shows their gradients to a function all at once."""
+
+    name = "module_hook"
+
+    def pull(self, node: Node, g: Any, recording: bool) -> Sequence[Any]:
+        show, places = node.context
+        shown = [
+            None if part is None else part if recording else wrap(part, backend)
+            for part, backend in zip(g, places, strict=True)
+        ]
+        new = show(tuple(None if part is None else at_border(part) for part in shown))
+        new = [None if part is None else at_border(part) for part in new]
+        return new if recording else [None if part is None else part.data for part in new]
+
+
+def gate(values: Sequence[Any], show: Callable[[tuple[Any, ...]], tuple[Any, ...]]) -> list[Any]:
+    """``values``, of which the tensors that require grad pass through one node; ``show`` is called
+    with the gradients of all values (None where there is none) and returns those to go on with."""
+    edges = [edge_of(x) for x in values]
+    if all(edge is None for edge in edges):
+        return list(values)
+    places = [x.backend if isinstance(x, Tensor) else None for x in values]
+    node, n = Node(_Gate(), edges, (show, places)), len(edges)
+    return [
+        x
+        if edge is None
+        else wrap(x.data, x.backend, Node(Projection(node.op.name, i, n), (node,), ()))
+        for i, (x, edge) in enumerate(zip(values, edges, strict=True))
+    ]

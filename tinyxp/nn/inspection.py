@@ -1,0 +1,74 @@
+"""A model at a glance: each module with the shape that it gives and its parameters, as a table."""
+
+from typing import Any
+
+from tinyxp.core import Tensor
+from tinyxp.graph import no_grad
+from tinyxp.nn.module import Module
+from tinyxp.tree import leaves
+
+__all__ = ["summary"]
+
+
+def summary(model: Module, *args: Any, **kwargs: Any) -> str:
+    """A table of all modules: name, kind, shape of what it gives, number of own parameters.
+
+    With arguments the model is called once with them, in evaluation mode and without a graph, to
+    see the shapes; else that column is left out. A tied parameter counts where it comes first.
+
+    >>> model = tx.nn.Sequential(tx.nn.Linear(2, 3), tx.nn.ReLU())
+    >>> print(tx.nn.summary(model, tx.zeros((5, 2))))
+    module  kind        output  parameters
+    -       Sequential  (5, 3)           0
+    0       Linear      (5, 3)           9
+    1       ReLU        (5, 3)           0
+    9 parameters, of which 9 are trained; 36 bytes with buffers
+    """
+    shapes = _shapes(model, args, kwargs) if args or kwargs else None
+    rows = [["module", "kind", *([] if shapes is None else ["output"]), "parameters"]]
+    counted: set[Tensor] = set()
+    for name, module in model.named_modules():
+        own = [p for p in module.parameters(recurse=False) if p not in counted]
+        counted.update(own)
+        output = [] if shapes is None else [shapes.get(module, "-")]
+        count = sum(p.size for p in own)
+        rows.append([name or "-", type(module).__name__, *output, f"{count:,}"])
+    parameters = list(model.parameters())
+    trained = sum(p.size for p in parameters if p.requires_grad)
+    held = sum(x.size * x.dtype.itemsize for x in (*parameters, *model.buffers()))
+    total = sum(p.size for p in parameters)
+    last = f"{total:,} parameters, of which {trained:,} are trained; {held:,} bytes with buffers"
+    return "\n".join([*_aligned(rows), last])
+
+
+def _shapes(model: Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[Module, str]:
+    """The shapes of what each module gives in one call of the model."""
+    shapes: dict[Module, str] = {}
+
+    def see(module: Module, args: Any, output: Any) -> None:
+        found = [str(x.shape) for _, x in leaves(output) if isinstance(x, Tensor)]
+        shapes[module] = ", ".join(found)
+
+    modes = {module: module.training for module in model.modules()}
+    handles = [module.register_forward_hook(see) for module in modes]
+    try:
+        with no_grad():
+            model.eval()(*args, **kwargs)
+    finally:
+        for handle in handles:
+            handle.remove()
+        for module, mode in modes.items():
+            module.training = mode
+    return shapes
+
+
+def _aligned(rows: list[list[str]]) -> list[str]:
+    """Rows of cells as lines; the last column, of numbers, is flush right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(
+            cell.rjust(width) if i == len(widths) - 1 else cell.ljust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in rows
+    ]
