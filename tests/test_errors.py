@@ -159,14 +159,14 @@ BAD = {  # a call, the error, what its message says
     "mT": (lambda: A5().mT, ShapeError, "matrix_transpose expects two axes"),
     "len": (lambda: len(tx.asarray(1.0)), DTypeError, r"len\(\) of a tensor without axes"),
     "keyword": (
-        lambda: tx.mean(A5(), dim=0),
+        lambda: tx.mean(A5(), along=0),
         DTypeError,
-        "mean.*unexpected keyword argument 'dim'",
+        "mean.*unexpected keyword argument 'along'",
     ),
     "keyword sum": (
-        lambda: tx.sum(A5(), dim=0),
+        lambda: tx.sum(A5(), along=0),
         DTypeError,
-        "sum.*unexpected keyword argument 'dim'",
+        "sum.*unexpected keyword argument 'along'",
     ),
     "compare": (lambda: A34() == A5(), ShapeError, "equal.*" + SHAPES),
     "device": (lambda: tx.ones(2).to("nowhere"), BackendError, "got 'nowhere'|no device 'nowhere'"),

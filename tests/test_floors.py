@@ -31,6 +31,7 @@ FLOORS = {
     "tinyxp.data": 3,
     "tinyxp.random": 3,
     "tinyxp.io": 3,
+    "tinyxp.spelling": 3,
     "tinyxp.gradcheck": 3,
     "tinyxp.checkpointing": 3,
     "tinyxp.train": 4,

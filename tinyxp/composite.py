@@ -23,6 +23,8 @@ class Composite(Operation[P]):
         self.real = real
 
     def call(self, args: tuple[Any, ...], static: dict[str, Any]) -> Any:
+        if static:
+            static = self.spelled(static)
         found = next((x for x in args if is_complex(x)), None)
         if self.real and found is not None:
             raise self.refuse_complex(found.dtype)

@@ -21,6 +21,20 @@ from tinyxp.core import Tensor
 
 P = ParamSpec("P")
 
+PYTORCH_NAMES = {"dim": "axis", "dims": "axis", "keepdim": "keepdims"}
+# functions of the Array API that share a name with one of PyTorch, and not what it gives
+OTHER_IN_PYTORCH = (
+    {
+        name: f"gives no indices; call tx.{name}(x, axis=…) and tx.arg{name}(x, axis=…)"
+        for name in ("max", "min")
+    }
+    | {
+        name: f"divides by n, and PyTorch by n - 1; call tx.{name}(x, axis=…, correction=1)"
+        for name in ("std", "var")
+    }
+    | {"sort": "gives no indices; call tx.sort(x, axis=…) and tx.argsort(x, axis=…)"}
+)
+
 OPS: dict[str, "Operation[Any]"] = {}  # the registry: tests and docs read it
 PASSED_ON = (TinyError, MemoryError, BufferError, Warning)  # as they are; the rest is explained
 
@@ -73,6 +87,16 @@ class Operation(Generic[P]):
     def call(self, args: tuple[Any, ...], static: dict[str, Any]) -> Any:
         raise NotImplementedError
 
+    def spelled(self, static: dict[str, Any]) -> dict[str, Any]:
+        """Static parameters under the Array API's names, where they came under PyTorch's."""
+        if self.parameters.isdisjoint(PYTORCH_NAMES) and not static.keys().isdisjoint(
+            PYTORCH_NAMES
+        ):
+            if self.name in OTHER_IN_PYTORCH:
+                raise ArgumentError(f"{self.name} here {OTHER_IN_PYTORCH[self.name]}")
+            return {PYTORCH_NAMES.get(name, name): value for name, value in static.items()}
+        return static
+
     def example(self, make: Callable[[Any], tuple[Any, ...]]) -> Callable[[Any], tuple[Any, ...]]:
         """Declare inputs for the gradient tests: ``make(rng)`` returns the operands.
 
@@ -88,6 +112,12 @@ class Operation(Generic[P]):
         if self.variadic or len(args) <= len(self.operands):
             return args, static
         n = len(self.operands)
+        if len(args) > n + len(self.statics):
+            places = [*self.operands, *self.statics]
+            raise DTypeError(
+                f"{self.name} takes {len(places)} positional arguments ({', '.join(places)}), "
+                f"got {len(args)}; pass the others by name"
+            )
         return args[:n], static | dict(zip(self.statics, args[n:], strict=False))
 
 

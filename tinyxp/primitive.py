@@ -46,6 +46,8 @@ class Primitive(Operation[P]):
     def call(self, args: tuple[Any, ...], static: dict[str, Any]) -> Any:
         if not self.variadic and len(args) > len(self.operands):
             args, static = self.split(args, static)
+        if static:
+            static = self.spelled(static)
         backend, arrays, tracked = self.unwrap(args)
         if static.get("dtype") is not None:
             static["dtype"] = raw(static["dtype"], backend)

@@ -63,9 +63,9 @@ class Sequential(_Numbered):
 
     >>> tx.nn.Sequential(tx.nn.Linear(2, 3), tx.nn.ReLU())
     Sequential(
-      (0): Linear(in_features=2, out_features=3, bias=True)
+      (0): Linear(in_features=2, out_features=3, bias=True)  # weight (3, 2), bias (3,): 9 parameters
       (1): ReLU()
-    )
+    )  # 9 parameters
     """
 
     def __init__(self, *modules: Any) -> None:

@@ -1,7 +1,5 @@
 """What makes a Tensor an object of the Array API: each operator and method is one op."""
 
-import math
-
 from tinyxp.backends.errors import ArgumentError, DTypeError, GradientError, ShapeError
 from tinyxp.core import Tensor, namespace
 from tinyxp.graph import is_grad_enabled
@@ -133,7 +131,7 @@ METHODS = {
     "reshape": _reshape,
     "permute_dims": _permute,
     "clip": arithmetic.clip,
-    "flatten": lambda self: shaping.reshape(self, (math.prod(self.shape),)),
+    "flatten": shaping.flatten,
 }
 for _module, _names in (
     (

@@ -20,7 +20,7 @@ def _keep(xp, a, x_shape, axis):
 
 
 @primitive
-def sum(xp, x, /, *, axis=None, dtype=None, keepdims=False):
+def sum(xp, x, /, axis=None, *, dtype=None, keepdims=False):
     """y = Σ x over ``axis``.
 
     >>> tx.sum(tx.asarray([[1.0, 2.0], [3.0, 4.0]]), axis=0)
@@ -45,7 +45,7 @@ def _(rng):
 
 
 @primitive
-def prod(xp, x, /, *, axis=None, dtype=None, keepdims=False):
+def prod(xp, x, /, axis=None, *, dtype=None, keepdims=False):
     """y = Π x over ``axis``. Its gradient, the product of all others, is right at zeros too.
 
     >>> tx.prod(tx.asarray([[1.0, 2.0], [3.0, 4.0]]), axis=1)
@@ -91,7 +91,7 @@ def _(rng):
 
 
 @primitive(real=True)
-def max(xp, x, /, *, axis=None, keepdims=False):
+def max(xp, x, /, axis=None, *, keepdims=False):
     """y = the largest of x over ``axis``; equal ones share the gradient.
 
     >>> tx.max(tx.asarray([[1.0, 4.0], [3.0, 2.0]]), axis=0)
@@ -101,7 +101,7 @@ def max(xp, x, /, *, axis=None, keepdims=False):
 
 
 @primitive(real=True)
-def min(xp, x, /, *, axis=None, keepdims=False):
+def min(xp, x, /, axis=None, *, keepdims=False):
     """y = the smallest of x over ``axis``; equal ones share the gradient.
 
     >>> tx.min(tx.asarray([[1.0, 4.0], [3.0, 2.0]]), axis=0)
@@ -131,7 +131,7 @@ def _(rng):
 
 
 @primitive(no_gradient=_INDEX)
-def all(xp, x, /, *, axis=None, keepdims=False):
+def all(xp, x, /, axis=None, *, keepdims=False):
     """Whether x holds everywhere over ``axis``.
 
     >>> tx.all(tx.asarray([True, False]))
@@ -141,7 +141,7 @@ def all(xp, x, /, *, axis=None, keepdims=False):
 
 
 @primitive(no_gradient=_INDEX)
-def any(xp, x, /, *, axis=None, keepdims=False):
+def any(xp, x, /, axis=None, *, keepdims=False):
     """Whether x holds anywhere over ``axis``.
 
     >>> tx.any(tx.asarray([True, False]))
@@ -151,7 +151,7 @@ def any(xp, x, /, *, axis=None, keepdims=False):
 
 
 @primitive(real=True, no_gradient=_INDEX)
-def argmax(xp, x, /, *, axis=None, keepdims=False):
+def argmax(xp, x, /, axis=None, *, keepdims=False):
     """The index of the largest of x over ``axis``, the first of equals.
 
     >>> tx.argmax(tx.asarray([1.0, 3.0, 2.0]))
@@ -161,7 +161,7 @@ def argmax(xp, x, /, *, axis=None, keepdims=False):
 
 
 @primitive(real=True, no_gradient=_INDEX)
-def argmin(xp, x, /, *, axis=None, keepdims=False):
+def argmin(xp, x, /, axis=None, *, keepdims=False):
     """The index of the smallest of x over ``axis``, the first of equals.
 
     >>> tx.argmin(tx.asarray([1.0, 3.0, 0.0]))
@@ -171,7 +171,7 @@ def argmin(xp, x, /, *, axis=None, keepdims=False):
 
 
 @primitive(no_gradient=_INDEX)
-def count_nonzero(xp, x, /, *, axis=None, keepdims=False):
+def count_nonzero(xp, x, /, axis=None, *, keepdims=False):
     """How many of x are not zero over ``axis``.
 
     >>> tx.count_nonzero(tx.asarray([0.0, 3.0, 2.0]))
@@ -188,7 +188,7 @@ def _count(x, axis):
 
 
 @composite
-def mean(x, /, *, axis=None, keepdims=False):
+def mean(x, /, axis=None, *, keepdims=False):
     """y = 1/n Σ x over ``axis``; integers become float32 first.
 
     >>> tx.mean(tx.asarray([[1.0, 2.0], [3.0, 4.0]]), axis=0)
@@ -205,7 +205,7 @@ def _(rng):
 
 
 @composite
-def var(x, /, *, axis=None, correction=0.0, keepdims=False):
+def var(x, /, axis=None, *, correction=0.0, keepdims=False):
     """y = 1/(n - correction) Σ |x - mean|² over ``axis``, real.
 
     >>> tx.var(tx.asarray([1.0, 2.0, 3.0]), correction=1)
@@ -223,7 +223,7 @@ def _(rng):
 
 
 @composite
-def std(x, /, *, axis=None, correction=0.0, keepdims=False):
+def std(x, /, axis=None, *, correction=0.0, keepdims=False):
     """y = √var(x) over ``axis``; where all are equal its gradient is 0.
 
     >>> tx.std(tx.asarray([1.0, 2.0, 3.0]), correction=1)
@@ -240,7 +240,7 @@ def _(rng):
 
 
 @composite(real=True)
-def logsumexp(x, /, *, axis=None, keepdims=False):
+def logsumexp(x, /, axis=None, *, keepdims=False):
     """y = ln Σ exp x over ``axis``, without overflow.
 
     >>> tx.logsumexp(tx.asarray([1000.0, 1000.0]))

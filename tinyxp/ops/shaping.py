@@ -1,5 +1,7 @@
 """Shapes: the same elements in another arrangement."""
 
+import math
+
 from tinyxp.backends.errors import ArgumentError, AxisError, DTypeError, ShapeError
 from tinyxp.primitive import primitive
 
@@ -43,6 +45,21 @@ def _(xp, g, x_shape):
 @reshape.example
 def _(rng):
     return rng.normal(size=(3, 4)), {"shape": (2, -1)}
+
+
+def flatten(input, start_dim=0, end_dim=-1):
+    """The axes from ``start_dim`` to ``end_dim`` as one.
+
+    >>> tx.flatten(tx.zeros((2, 3, 4)), 1).shape
+    (2, 12)
+    """
+    if input.ndim == 0:
+        return reshape(input, (1,))
+    (first,), (last,) = (normalize_axes(dim, input.ndim) for dim in (start_dim, end_dim))
+    if first > last:
+        raise ArgumentError(f"flatten expects start_dim <= end_dim, got {start_dim}, {end_dim}")
+    middle = math.prod(input.shape[first : last + 1])
+    return reshape(input, (*input.shape[:first], middle, *input.shape[last + 1 :]))
 
 
 @primitive(promote=None)
@@ -264,14 +281,14 @@ def _(rng):
     return rng.normal(size=(2, 3)), rng.normal(size=(2, 3)), {"axis": -1}
 
 
-def stack(arrays, /, *, axis=0):
-    """Tensors of one shape joined along a new axis.
+def stack(arrays, /, axis=0, *, dim=None):
+    """Tensors of one shape joined along a new axis; ``dim`` is PyTorch's word for it.
 
     >>> tx.stack([tx.asarray([1, 2]), tx.asarray([3, 4])], axis=1)
     tensor([[1, 3],
             [2, 4]])
     """
-    return _stack(*arrays, axis=axis)
+    return _stack(*arrays, axis=axis if dim is None else dim)
 
 
 @primitive(promote=None)

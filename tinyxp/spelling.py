@@ -1,0 +1,156 @@
+"""PyTorch's spellings of what Tensors do, so that a model's ``forward`` runs as it was written.
+
+The Array API's names come first everywhere in tinyxp, and where the two mean different things by
+one name (``x.size``, ``max``, ``std``) its meaning holds. What PyTorch calls otherwise is here:
+methods of the Tensor, and the same as functions.
+"""
+
+from tinyxp import dtypes
+from tinyxp.backends.errors import ArgumentError, ShapeError
+from tinyxp.core import Tensor
+from tinyxp.nn.functional import relu, sigmoid, softmax
+from tinyxp.ops.arithmetic import pow, where
+from tinyxp.ops.creation import astype
+from tinyxp.ops.linear import matmul
+from tinyxp.ops.shaping import (
+    broadcast_to,
+    concat,
+    expand_dims,
+    flatten,
+    matrix_transpose,
+    moveaxis,
+    normalize_axes,
+    permute_dims,
+    reshape,
+)
+
+__all__ = ["bmm", "cat", "chunk", "flatten", "masked_fill", "mm", "relu", "sigmoid", "softmax"]
+__all__ += ["split", "transpose", "unsqueeze"]
+
+
+def cat(tensors, dim=0):
+    """Tensors joined along an existing axis: ``tx.concat``.
+
+    >>> tx.cat([tx.asarray([[1]]), tx.asarray([[2]])], dim=1)
+    tensor([[1, 2]])
+    """
+    return concat(tensors, axis=dim)
+
+
+def unsqueeze(input, dim):
+    """A new axis of length 1: ``tx.expand_dims``.
+
+    >>> tx.zeros(3).unsqueeze(-1).shape
+    (3, 1)
+    """
+    return expand_dims(input, axis=dim)
+
+
+def transpose(input, dim0, dim1):
+    """Two axes exchanged.
+
+    >>> tx.zeros((2, 3, 4)).transpose(0, 2).shape
+    (4, 3, 2)
+    """
+    (a,), (b,) = (normalize_axes(dim, input.ndim) for dim in (dim0, dim1))
+    order = list(range(input.ndim))
+    order[a], order[b] = b, a
+    return permute_dims(input, tuple(order))
+
+
+def split(tensor, split_size_or_sections, dim=0):
+    """Pieces along an axis: all of one length (the last may be shorter), or of the lengths given.
+
+    >>> tx.split(tx.arange(5), 2)
+    (tensor([0, 1]), tensor([2, 3]), tensor([4]))
+    """
+    (axis,) = normalize_axes(dim, tensor.ndim)
+    n, sizes = tensor.shape[axis], split_size_or_sections
+    if isinstance(sizes, int):
+        if sizes < 1:
+            raise ArgumentError(f"split expects pieces of length 1 or more, got {sizes}")
+        sizes = [min(sizes, n - start) for start in range(0, n, sizes)] or [0]
+    if sum(sizes) != n:
+        raise ShapeError(f"split expects lengths that add up to {n}, got {list(sizes)}")
+    ends = [sum(sizes[: i + 1]) for i in range(len(sizes))]
+    before = (slice(None),) * axis
+    return tuple(
+        tensor[(*before, slice(end - size, end))] for end, size in zip(ends, sizes, strict=True)
+    )
+
+
+def chunk(input, chunks, dim=0):
+    """At most ``chunks`` pieces of one length along an axis; the last may be shorter.
+
+    >>> tx.chunk(tx.arange(5), 2)
+    (tensor([0, 1, 2]), tensor([3, 4]))
+    """
+    (axis,) = normalize_axes(dim, input.ndim)
+    return split(input, max(1, -(-input.shape[axis] // chunks)), axis)
+
+
+def masked_fill(input, mask, value):
+    """x with ``value`` where the mask is True.
+
+    >>> tx.asarray([1.0, 2.0]).masked_fill(tx.asarray([True, False]), 0.0)
+    tensor([0., 2.])
+    """
+    return where(mask, value, input)
+
+
+def mm(input, mat2):
+    """The product of two matrices: (m, k), (k, n) -> (m, n). Raises ShapeError for other ranks."""
+    return _matrices("mm", input, mat2, 2)
+
+
+def bmm(input, mat2):
+    """Products of two stacks of matrices: (b, m, k), (b, k, n) -> (b, m, n).
+
+    Raises ShapeError for other ranks, or stacks of two lengths.
+    """
+    if input.shape[:1] != mat2.shape[:1]:
+        raise ShapeError(f"bmm expects stacks of one length, got {input.shape} and {mat2.shape}")
+    return _matrices("bmm", input, mat2, 3)
+
+
+def _matrices(name, a, b, ndim):
+    if (a.ndim, b.ndim) != (ndim, ndim):
+        raise ShapeError(
+            f"{name} expects two tensors of {ndim} axes, got {a.shape} and {b.shape}; use matmul"
+        )
+    return matmul(a, b)
+
+
+def _spread(sizes):
+    """``view(2, 3)`` as ``view((2, 3))``."""
+    return tuple(sizes[0]) if len(sizes) == 1 and not isinstance(sizes[0], int) else sizes
+
+
+def _expand(self, *sizes):
+    sizes = _spread(sizes)
+    own = (1,) * (len(sizes) - self.ndim) + self.shape
+    return broadcast_to(self, tuple(n if m == -1 else m for m, n in zip(sizes, own, strict=True)))
+
+
+METHODS = {
+    "view": lambda self, *shape: reshape(self, _spread(shape)),
+    "view_as": lambda self, other: reshape(self, other.shape),
+    "permute": lambda self, *dims: permute_dims(self, _spread(dims)),
+    "movedim": moveaxis,
+    "t": lambda self: matrix_transpose(self) if self.ndim > 1 else self,
+    "expand": _expand,
+    "contiguous": lambda self: self,  # every tensor's layout is its backend's own affair
+    "dim": lambda self: self.ndim,
+    "numel": lambda self: self.size,
+    "matmul": matmul,
+    "pow": pow,
+    "float": lambda self: astype(self, dtypes.float32, copy=False),
+    "double": lambda self: astype(self, dtypes.float64, copy=False),
+    "long": lambda self: astype(self, dtypes.int64, copy=False),
+    "int": lambda self: astype(self, dtypes.int32, copy=False),
+    "bool": lambda self: astype(self, dtypes.bool, copy=False),
+}
+for _function in (bmm, chunk, masked_fill, mm, relu, sigmoid, softmax, split, transpose, unsqueeze):
+    METHODS[_function.__name__] = _function
+for _name, _method in METHODS.items():
+    setattr(Tensor, _name, _method)
