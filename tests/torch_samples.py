@@ -38,6 +38,7 @@ class Case:
     ours: Callable[[], Any]
     theirs: Callable[[], Any]
     sample: Any
+    exact: Callable[[], Any] | None = None  # ``theirs`` in float64, for a sample in float32
 
 
 @functools.cache
@@ -134,22 +135,31 @@ class Translator:
     def __call__(self, value: Any) -> Any:
         if torch.is_tensor(value):
             if id(value) not in self.known:
-                if value.dtype not in KNOWN:
-                    raise Unknown(value.dtype)
-                array = value.detach().resolve_conj().numpy()
-                mine = tx.asarray(array, requires_grad=value.requires_grad)
-                self.known[id(value)] = value, mine
+                self.known[id(value)] = value, self.tensor(value)
             return self.known[id(value)][1]
+        if isinstance(value, torch.nn.utils.rnn.PackedSequence):
+            return self.packed(*map(self, value))
+        if isinstance(value, dict):
+            return {k: self(v) for k, v in value.items()}
+        if isinstance(value, (list, tuple)) and not hasattr(value, "_fields"):
+            return type(value)(map(self, value))
+        return self.other(value)
+
+    packed = staticmethod(nn.utils.rnn.PackedSequence)
+
+    def tensor(self, value: Any) -> Any:
+        if value.dtype not in KNOWN:
+            raise Unknown(value.dtype)
+        array = value.detach().resolve_conj().numpy()
+        return tx.asarray(array, requires_grad=value.requires_grad)
+
+    def other(self, value: Any) -> Any:
         if isinstance(value, torch.dtype):
             return getattr(tx, str(value).removeprefix("torch."))
         if isinstance(value, torch.device):
             return None
         if isinstance(value, torch.nn.Module):
             return self.module(value)
-        if isinstance(value, dict):
-            return {k: self(v) for k, v in value.items()}
-        if isinstance(value, (list, tuple)) and not hasattr(value, "_fields"):
-            return type(value)(map(self, value))
         if callable(value) and getattr(value, "__name__", "") in dir(F):
             return getattr(F, value.__name__)
         return value
@@ -181,6 +191,20 @@ class Translator:
         return [(t, x) for t, x in self.known.values() if t.requires_grad]
 
 
+class Doubler(Translator):
+    """The same values for PyTorch itself, in float64."""
+
+    packed = staticmethod(torch.nn.utils.rnn.PackedSequence)
+
+    def tensor(self, value: Any) -> Any:
+        if value.dtype != torch.float32:
+            return value
+        return value.detach().double().requires_grad_(value.requires_grad)
+
+    def other(self, value: Any) -> Any:
+        return value
+
+
 def leaves(value: Any) -> list[Any]:
     """The tensors in nested results."""
     if isinstance(value, (list, tuple)):
@@ -202,7 +226,14 @@ def function_cases(name: str, dtype: str) -> list[Case]:
         samples = list(
             op.sample_inputs("cpu", getattr(torch, dtype), requires_grad=dtype != "int64")
         )
-    return [function_case(op, ours, sample, f"{name} #{i}") for i, sample in enumerate(samples)]
+    if name.startswith("fractional_max_pool"):  # so that both sides take the same random windows
+        for sample in samples:
+            shape = (*sample.input.shape[:2], sample.input.ndim - 2)
+            drawn = torch.rand(shape, dtype=sample.input.dtype)
+            sample.kwargs.setdefault("_random_samples", drawn)
+    return [
+        function_case(op, ours, sample, dtype, f"{name} #{i}") for i, sample in enumerate(samples)
+    ]
 
 
 def called(name: str) -> Any:
@@ -211,10 +242,13 @@ def called(name: str) -> Any:
     def unbuilt(*args: Any, **kwargs: Any) -> Any:
         raise NotImplementedError("not built")
 
-    return getattr(F, name.split(" ")[0], unbuilt)
+    ours = getattr(F, name.split(" ")[0], unbuilt)
+    if name in ("embedding", "embedding_bag"):  # op_db has the weight first, being what has grads
+        return lambda weight, input, **options: ours(input, weight, **options)
+    return ours
 
 
-def function_case(op: Any, ours: Any, sample: Any, label: str) -> Case:
+def function_case(op: Any, ours: Any, sample: Any, dtype: str, label: str) -> Case:
     translate = Translator()
 
     def mine() -> Any:
@@ -225,13 +259,20 @@ def function_case(op: Any, ours: Any, sample: Any, label: str) -> Case:
         y = op.op(sample.input, *sample.args, **sample.kwargs)
         return y, [t for t, _ in translate.tracked()]
 
-    return Case(label, mine, theirs, sample)
+    def exact() -> Any:
+        double = Doubler()
+        args = double([sample.input, *sample.args])
+        y = op.op(*args, **double(sample.kwargs))
+        return y, [t for _, t in double.tracked()]
+
+    return Case(label, mine, theirs, sample, exact if dtype == "float32" else None)
 
 
 def module_cases(name: str, dtype: str) -> list[Case]:
     info = modules()[name]
     cases = []
     for training in (True, False):
+        torch.manual_seed(0)  # the same inputs in every run, as functions have
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             inputs = info.module_inputs_func(
@@ -252,15 +293,22 @@ def module_case(name: str, info: Any, sample: Any, dtype: str, training: bool, l
     translate = Translator()
     state: dict[str, Any] = {}
 
-    def theirs() -> Any:
+    def run(dtype: str, args: Any, kwargs: Any) -> Any:
         module = info.module_cls(*make.args, **make.kwargs).to(getattr(torch, dtype))
         if state:
             module.load_state_dict(state)
         state.update(copy.deepcopy(module.state_dict()))
-        module.train(training)
-        y = module(*call.args, **call.kwargs)
-        buffers = [b for _, b in module.named_buffers()]
-        return [y, buffers], [*(t for t, _ in translate.tracked()), *module.parameters()]
+        y = module.train(training)(*args, **kwargs)
+        return [y, [b for _, b in module.named_buffers()]], list(module.parameters())
+
+    def theirs() -> Any:
+        y, parameters = run(dtype, call.args, call.kwargs)
+        return y, [*(t for t, _ in translate.tracked()), *parameters]
+
+    def exact() -> Any:
+        double = Doubler()
+        y, parameters = run("float64", double(list(call.args)), double(call.kwargs))
+        return y, [*(t for _, t in double.tracked()), *parameters]
 
     def mine() -> Any:
         make_ours = Translator()  # tensors of the constructor are values, not inputs
@@ -271,19 +319,22 @@ def module_case(name: str, info: Any, sample: Any, dtype: str, training: bool, l
         buffers = [b for _, b in module.named_buffers()]
         return [y, buffers], [*(x for _, x in translate.tracked()), *module.parameters()]
 
-    return Case(label, mine, theirs, sample)
+    return Case(label, mine, theirs, sample, exact if dtype == "float32" else None)
 
 
 # -- comparison -------------------------------------------------------------------------------
 
 
 def problem(case: Case, dtype: str) -> str | None:
-    """What tinyxp does differently on a case, or None."""
-    tolerance = TOLERANCES[dtype]
+    """What tinyxp does differently on a case, or None.
+
+    In float32 a tensor may differ by more than the tolerance where rounding does as much to
+    PyTorch's: where ours lies at most twice as far from the result in float64.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.manual_seed(0)
-        expected, _ = case.theirs()  # for a module's state; inputs are known after ours ran
+        case.theirs()  # for a module's state; inputs are known after ours ran
         try:
             found, inputs = case.ours()
         except Exception as error:
@@ -293,28 +344,54 @@ def problem(case: Case, dtype: str) -> str | None:
     ys, zs = leaves(found), leaves(expected)
     if len(ys) != len(zs):
         return f"{len(ys)} results instead of {len(zs)}"
+    recorded = [z.requires_grad for z in zs]
+
+    @functools.cache
+    def exact() -> tuple[list[Any], list[Any]]:
+        torch.manual_seed(0)
+        values, places = case.exact()
+        values = leaves(values)
+        return values, gradients(torch, values, recorded, places, dtype)
+
     for i, (y, z) in enumerate(zip(ys, zs, strict=True)):
-        if wrong := difference(y, z, tolerance):
+        wrong = difference(y, z, TOLERANCES[dtype])
+        if wrong and not (case.exact and as_near(y, z, exact()[0][i])):
             return f"result {i}: {wrong}"
-    rng = np.random.default_rng(0)
-    loss, reference = 0.0, 0.0
-    for y, z in zip(ys, zs, strict=True):
-        if z.requires_grad:
-            weights = rng.normal(size=tuple(z.shape)).astype(dtype)
-            loss = loss + (y * tx.asarray(weights)).sum()
-            reference = reference + (z * torch.asarray(weights)).sum()
-    if not torch.is_tensor(reference):
-        return None
-    if not loss.requires_grad:
-        return "the result does not require grad"
-    gs = tx.autograd.grad(loss, inputs, allow_unused=True)
-    hs = torch.autograd.grad(reference, references, allow_unused=True)
-    for i, (g, h, x) in enumerate(zip(gs, hs, inputs, strict=True)):
-        g = tx.zeros_like(x.detach()) if g is None else g
-        h = torch.zeros(x.shape, dtype=getattr(torch, dtype)) if h is None else h
-        if wrong := difference(g, h, tolerance):
+    try:
+        gs = gradients(tx, ys, recorded, inputs, dtype)
+    except TinyError as error:
+        return f"{type(error).__name__}: {error}"
+    hs = gradients(torch, zs, recorded, references, dtype)
+    for i, (g, h) in enumerate(zip(gs, hs, strict=True)):
+        wrong = difference(g, h, TOLERANCES[dtype])
+        if wrong and not (case.exact and as_near(g, h, exact()[1][i])):
             return f"gradient of input {i}: {wrong}"
     return None
+
+
+def gradients(library: Any, ys: Any, recorded: Any, inputs: Any, dtype: str) -> list[Any]:
+    """Those of a weighted sum of all results that PyTorch records, the same for both libraries."""
+    rng = np.random.default_rng(0)
+    terms = [
+        (y * library.asarray(rng.normal(size=tuple(y.shape)).astype(dtype))).sum()
+        for y, wanted in zip(ys, recorded, strict=True)
+        if wanted
+    ]
+    if not terms:
+        return []
+    gs = library.autograd.grad(sum(terms[1:], terms[0]), inputs, allow_unused=True)
+    return [
+        library.zeros_like(x.detach()) if g is None else g for g, x in zip(gs, inputs, strict=True)
+    ]
+
+
+def as_near(y: Any, z: Any, exact: Any) -> bool:
+    """Whether ours is at most twice as far from the exact value as PyTorch's, by the maximum."""
+    a, b = y.detach().numpy(), z.detach().numpy()
+    if a.shape != b.shape or a.dtype != b.dtype:
+        return False
+    truth = exact.detach().numpy()
+    return bool(np.abs(a - truth).max() <= 2 * np.abs(b - truth).max())
 
 
 def difference(y: Any, z: Any, tolerance: float) -> str | None:
