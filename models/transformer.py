@@ -21,6 +21,7 @@ import tinyxp as tx
 from tinyxp import Tensor, nn
 from tinyxp.backends.errors import ArgumentError, DataError
 from tinyxp.data import CharTokenizer, load_corpus, split
+from tinyxp.generation import generate as continued
 from tinyxp.nn import functional as F
 from tinyxp.optim import AdamW
 from tinyxp.optim.lr_scheduler import cosine_with_warmup
@@ -107,39 +108,6 @@ class GPT(nn.Module):
         ids, targets = batch
         logits = self(ids)
         return F.cross_entropy(logits.reshape(-1, logits.shape[-1]), targets.reshape(-1))
-
-    def generate(
-        self,
-        ids: list[int],
-        count: int,
-        *,
-        temperature: float = 1.0,
-        top_k: int | None = None,
-        generator: Generator | None = None,
-    ) -> list[int]:
-        """``ids`` continued by ``count`` symbols, each drawn from softmax(logits / temperature).
-
-        ``top_k`` keeps only the k likeliest; temperature 0 takes the likeliest.
-        """
-        if temperature < 0 or (top_k is not None and top_k < 1):
-            raise ArgumentError(
-                f"expected temperature >= 0, top_k >= 1, got {temperature}, {top_k}"
-            )
-        generator = generator or tx.random.default_generator()
-        ids = list(ids)
-        with evaluation(self):
-            for _ in range(count):
-                seen = tx.asarray([ids[-self.block_size :]], dtype=tx.int64)
-                logits = self(seen)[0, -1].numpy().astype(np.float64)
-                if temperature == 0:
-                    ids.append(int(logits.argmax()))
-                    continue
-                if top_k is not None and top_k < len(logits):
-                    logits[logits < np.sort(logits)[-top_k]] = -np.inf
-                p = np.exp((logits - logits.max()) / temperature)
-                threshold = generator.uniform((), dtype=tx.float64).item() * p.sum()
-                ids.append(int(np.searchsorted(p.cumsum(), threshold, side="right")))
-        return ids
 
 
 def gelu(x: Tensor) -> Tensor:
@@ -230,8 +198,8 @@ def train(config: Config, text: str | None = None, folder: str | Path | None = N
     run.log(step=config.steps, final=final)
     picture = run.draw()
     first = tokenizer.encode("\n").tolist() if "\n" in tokenizer.symbols else [0]
-    sample = model.generate(
-        first, config.sample_tokens, temperature=0.8, generator=Generator(config.seed)
+    sample = continued(
+        model, first, config.sample_tokens, temperature=0.8, generator=Generator(config.seed)
     )
     print(f"\n{tokenizer.decode(sample)}\n")
     print(f"all {len(before)} parameter tensors moved; {time.monotonic() - started:.0f} s in all")
@@ -264,5 +232,5 @@ def generate(
         raise ArgumentError("the prompt is empty; give at least one character")
     generator = Generator(seed)
     return tokenizer.decode(
-        model.generate(ids, tokens, temperature=temperature, top_k=top_k, generator=generator)
+        continued(model, ids, tokens, temperature=temperature, top_k=top_k, generator=generator)
     )

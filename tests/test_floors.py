@@ -35,6 +35,7 @@ FLOORS = {
     "tinyxp.gradcheck": 3,
     "tinyxp.checkpointing": 3,
     "tinyxp.train": 4,
+    "tinyxp.generation": 4,
     "tinyxp.cli": 5,
     "tinyxp.__main__": 5,
     "tinyxp.models": 5,

@@ -9,6 +9,7 @@ import pytest
 
 import tinyxp as tx
 from tinyxp.backends.errors import ArgumentError
+from tinyxp.generation import generate
 from tinyxp.models.transformer import GPT, Config, random_batches, whole_loss
 from tinyxp.optim import AdamW
 from tinyxp.random import Generator
@@ -138,11 +139,11 @@ def test_no_position_sees_a_later_one(backend):
 
 def test_generation_repeats_with_its_seed_and_takes_the_likeliest_at_temperature_0():
     model = gpt()
-    a = model.generate([1, 2], 20, generator=Generator(5))
-    assert a == model.generate([1, 2], 20, generator=Generator(5))
-    assert a != model.generate([1, 2], 20, generator=Generator(6))
-    greedy = model.generate([1, 2], 5, temperature=0)
-    assert greedy == model.generate([1, 2], 5, top_k=1, generator=Generator(0))
+    a = generate(model, [1, 2], 20, generator=Generator(5))
+    assert a == generate(model, [1, 2], 20, generator=Generator(5))
+    assert a != generate(model, [1, 2], 20, generator=Generator(6))
+    greedy = generate(model, [1, 2], 5, temperature=0)
+    assert greedy == generate(model, [1, 2], 5, top_k=1, generator=Generator(0))
     for n in range(2, 7):
         with tx.no_grad():
             logits = model(tx.asarray([greedy[:n]])).numpy()[0, -1]

@@ -1,5 +1,6 @@
 """Data: datasets and their batches, and text for language models."""
 
+from tinyxp.data.bpe import BPETokenizer
 from tinyxp.data.corpus import Corpus, load_corpus
 from tinyxp.data.loader import (
     DataLoader,
@@ -12,6 +13,7 @@ from tinyxp.data.loader import (
 from tinyxp.data.text import CharTokenizer, split
 
 __all__ = [
+    "BPETokenizer",
     "CharTokenizer",
     "Corpus",
     "DataLoader",

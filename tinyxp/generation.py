@@ -1,0 +1,143 @@
+"""Generation: a sequence continued symbol by symbol, with what was read kept in a cache.
+
+A causal model computes the same keys and values for the beginning of a sequence whatever follows.
+So they are kept, and each new symbol costs one position instead of all.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinyxp import dtypes
+from tinyxp.backends import Array
+from tinyxp.backends.errors import ArgumentError, GradientError, ShapeError
+from tinyxp.core import Tensor, wrap
+from tinyxp.ops.creation import asarray
+from tinyxp.random import Generator, default_generator
+from tinyxp.train import evaluation
+
+
+class KVCache:
+    """Keys and values of the positions read so far, for every attention layer of a model.
+
+    The arrays have room for ``max_len`` positions and are only ever appended to, so that what
+    ``append`` gave earlier never changes. ``length`` counts the positions of completed calls of the
+    model. Shapes: (batch, heads, time, head_dim).
+
+    >>> cache = KVCache(layers=1, max_len=8)
+    >>> with tx.no_grad():
+    ...     k, v = cache.append(0, tx.ones((1, 2, 3, 4)), tx.ones((1, 2, 3, 4)))
+    >>> cache.advance(3)
+    >>> k.shape, cache.length
+    ((1, 2, 3, 4), 3)
+    """
+
+    def __init__(self, layers: int, max_len: int) -> None:
+        self.max_len, self.length = max_len, 0
+        self._layers: list[tuple[Array, Array] | None] = [None] * layers
+
+    def append(self, layer: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+        """Add the keys and values of new positions; returns those of all positions.
+
+        Raises GradientError where a graph is recorded (no gradient flows through a cache),
+        ShapeError if they do not fit, or there is no more room.
+        """
+        if k.requires_grad or v.requires_grad:
+            raise GradientError("a cache is for generation, without a graph; use tx.no_grad()")
+        xp, end = k.backend.xp, self.length + k.shape[-2]
+        if end > self.max_len:
+            raise ShapeError(f"a cache for {self.max_len} positions has no room for {end}")
+        held = self._layers[layer]
+        if held is None:
+            room = [(*x.shape[:-2], self.max_len, x.shape[-1]) for x in (k, v)]
+            like = {"dtype": k.data.dtype, "device": k.data.device}
+            held = xp.zeros(room[0], **like), xp.zeros(room[1], **like)
+            self._layers[layer] = held
+        whole = []
+        for array, new in zip(held, (k, v), strict=True):
+            if new.shape[:-2] != tuple(array.shape[:-2]) or new.shape[-1] != array.shape[-1]:
+                raise ShapeError(
+                    f"this cache holds (…, time, …) of {tuple(array.shape)}, got {new.shape}; "
+                    "make a new one for another batch"
+                )
+            array[..., self.length : end, :] = new.data
+            whole.append(wrap(array[..., :end, :], k.backend))
+        return whole[0], whole[1]
+
+    def advance(self, positions: int) -> None:
+        """Count new positions, after all layers have appended theirs."""
+        self.length += positions
+
+
+def choose(
+    logits: NDArray[Any],
+    temperature: float,
+    top_k: int | None,
+    top_p: float | None,
+    generator: Generator,
+) -> int:
+    """One symbol drawn from softmax(logits / temperature): (V,) -> an index.
+
+    ``top_k`` keeps the k likeliest, ``top_p`` the fewest whose probabilities reach p (Holtzman et
+    al. 2020, sec. 3.1). Temperature 0 takes the likeliest.
+    """
+    if temperature == 0:
+        return int(logits.argmax())
+    logits = logits.astype(np.float64)
+    if top_k is not None and top_k < len(logits):
+        logits[logits < np.sort(logits)[-top_k]] = -np.inf
+    p = np.exp((logits - logits.max()) / temperature)
+    if top_p is not None:
+        order = np.argsort(-p, kind="stable")
+        before = np.cumsum(p[order]) - p[order]  # of those that are likelier
+        p[order[before >= top_p * p.sum()]] = 0.0
+    threshold = generator.uniform((), dtype=dtypes.float64).item() * p.sum()
+    return int(np.searchsorted(p.cumsum(), threshold, side="right"))
+
+
+def generate(
+    model: Any,
+    ids: Sequence[int],
+    count: int,
+    *,
+    temperature: float = 1.0,
+    top_k: int | None = None,
+    top_p: float | None = None,
+    stop: int | None = None,
+    generator: Generator | None = None,
+    cache: KVCache | None = None,
+) -> list[int]:
+    """``ids`` continued by up to ``count`` symbols, each drawn from what the model says comes next.
+
+    The model takes ids (B, T) to logits (B, T, V), and reads at most ``model.block_size`` at once.
+    Ends early after the symbol ``stop``. With an empty ``cache`` it reads each symbol once, with
+    the same result; past ``block_size`` the oldest are forgotten, all positions shift, and it reads
+    the whole window again. See ``choose`` for the other options. Raises ArgumentError.
+    """
+    if not ids:
+        raise ArgumentError("generate expects some symbols to begin with, got none")
+    if temperature < 0 or (top_k is not None and top_k < 1):
+        raise ArgumentError(f"expected temperature >= 0, top_k >= 1, got {temperature}, {top_k}")
+    if top_p is not None and not 0 < top_p <= 1:
+        raise ArgumentError(f"top_p lies in (0, 1], got {top_p}")
+    if cache is not None and cache.length:
+        raise ArgumentError(f"generate expects an empty cache, got one of {cache.length} positions")
+    generator = generator or default_generator()
+    ids = list(ids)
+    with evaluation(model):
+        for _ in range(count):
+            if cache is not None and len(ids) <= model.block_size:
+                logits = model(_batch(ids[cache.length :]), cache)
+            else:
+                logits = model(_batch(ids[-model.block_size :]))
+            last = logits[0, -1].numpy()
+            ids.append(choose(last, temperature, top_k, top_p, generator))
+            if ids[-1] == stop:
+                break
+    return ids
+
+
+def _batch(ids: list[int]) -> Tensor:
+    return asarray([ids], dtype=dtypes.int64)
