@@ -17,6 +17,7 @@ from typing import Any
 import tinyxp as tx
 from tinyxp import Tensor, nn
 from tinyxp.backends.errors import ArgumentError, DataError, ShapeError
+from tinyxp.data import BPETokenizer
 from tinyxp.generation import KVCache, generate
 from tinyxp.io import write_atomically
 from tinyxp.nn import functional as F
@@ -244,3 +245,13 @@ def translated(state: dict[str, Tensor]) -> dict[str, Tensor]:
     if "transformer.wte.weight" in found:
         found.setdefault("lm_head.weight", found["transformer.wte.weight"])
     return found
+
+
+def example(config: Config) -> tuple[GPT2, Tensor]:
+    """A fresh model, and a sequence of its full length."""
+    return GPT2(config), tx.zeros((1, config.n_positions), dtype=tx.int64)
+
+
+def load(folder: str | Path) -> tuple[GPT2, BPETokenizer]:
+    """The model of a folder and its tokenizer."""
+    return GPT2.from_pretrained(folder), BPETokenizer.load(folder)

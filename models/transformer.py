@@ -21,7 +21,7 @@ import tinyxp as tx
 from tinyxp import Tensor, nn
 from tinyxp.backends.errors import ArgumentError, DataError
 from tinyxp.data import CharTokenizer, load_corpus, split
-from tinyxp.generation import generate as continued
+from tinyxp.generation import generate
 from tinyxp.nn import functional as F
 from tinyxp.optim import AdamW
 from tinyxp.optim.lr_scheduler import cosine_with_warmup
@@ -198,7 +198,7 @@ def train(config: Config, text: str | None = None, folder: str | Path | None = N
     run.log(step=config.steps, final=final)
     picture = run.draw()
     first = tokenizer.encode("\n").tolist() if "\n" in tokenizer.symbols else [0]
-    sample = continued(
+    sample = generate(
         model, first, config.sample_tokens, temperature=0.8, generator=Generator(config.seed)
     )
     print(f"\n{tokenizer.decode(sample)}\n")
@@ -210,27 +210,17 @@ def train(config: Config, text: str | None = None, folder: str | Path | None = N
     return final
 
 
-def generate(
-    folder: str | Path,
-    prompt: str,
-    tokens: int = 500,
-    temperature: float = 0.8,
-    top_k: int | None = None,
-    seed: int | None = None,
-) -> str:
-    """The prompt, continued by the model of a run."""
+def load(folder: str | Path) -> tuple[GPT, CharTokenizer]:
+    """The model of a run and its tokenizer."""
     run = Run(folder)
     saved = run.config()
-    if saved.get("model") != "transformer":
-        raise DataError(f"{folder} holds no transformer's run, but {saved.get('model')!r}")
     fields = {f.name: saved[f.name] for f in dataclasses.fields(Config) if f.name in saved}
     tokenizer = CharTokenizer(list(saved["symbols"]))
     model = GPT(Config(**fields), len(tokenizer))
     model.load_state_dict(tx.load(run.folder / "model.safetensors"))
-    ids = tokenizer.encode(prompt).tolist()
-    if not ids:
-        raise ArgumentError("the prompt is empty; give at least one character")
-    generator = Generator(seed)
-    return tokenizer.decode(
-        continued(model, ids, tokens, temperature=temperature, top_k=top_k, generator=generator)
-    )
+    return model, tokenizer
+
+
+def example(config: Config) -> tuple[GPT, Tensor]:
+    """A fresh model for tinyshakespeare's 65 symbols, and a sequence of its full length."""
+    return GPT(config, 65), tx.zeros((1, config.block_size), dtype=tx.int64)

@@ -7,7 +7,11 @@ import sys
 import pytest
 
 from tinyxp.cli import main, parse_settings
+from tinyxp.data import BPETokenizer
+from tinyxp.generation import generate
+from tinyxp.models import gpt2
 from tinyxp.models.transformer import Config
+from tinyxp.random import Generator
 
 SMALL = ["--steps", "3", "--set", "n_layer=1", "--set", "n_embd=8", "--set", "block_size=8",
          "--set", "n_head=2", "--set", "sample_tokens=5", "--set", "eval_batches=1"]  # fmt: skip
@@ -58,7 +62,14 @@ def test_train_then_generate(here, capsys):
         (["train", "transformer", "--steps", "0"], "steps must be at least 1, got 0"),
         (["train", "transformer", "--backend", "cuda"], "unknown backend 'cuda'; choose one of"),
         (["generate", "nowhere"], "nowhere is not the folder of a run"),
-        (["generate", "other"], "other holds no transformer's run, but 'cnn'"),
+        (
+            ["summary", "cnn"],
+            "expected a model transformer, gpt2, which --set configures, or yours",
+        ),
+        (["summary", "nowhere:Net"], "cannot import 'nowhere:Net': No module named 'nowhere'"),
+        (["summary", "tinyxp.nn:Net"], "cannot import 'tinyxp.nn:Net'"),
+        (["summary", "gpt2", "--set", "n_inner=x"], "n_inner expects int, got 'x'"),
+        (["generate", "other"], "expected one of the models transformer, gpt2, got 'cnn'"),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2(here, capsys, args, message):
@@ -95,7 +106,47 @@ def test_info_names_every_backend(capsys):
     assert "numpy: devices cpu" in lines
 
 
+def test_summary(here, capsys, monkeypatch):
+    assert main(["summary", "transformer", "--set", "n_layer=1", "--set", "n_embd=8"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[2].split() == ["token", "Embedding", "(1,", "64,", "8)", "520"]
+    assert lines[-1].startswith("1,824 parameters, of which 1,824 are trained")
+    assert main(["summary", "gpt2", "--set", "n_layer=0", "--set", "n_inner=5"]) == 0
+    assert "GPT2" in capsys.readouterr().out
+    (here / "students_model.py").write_text(
+        "from tinyxp import nn\ndef net():\n    return nn.Sequential(nn.Linear(3, 4), nn.ReLU())\n"
+    )
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    assert main(["summary", "students_model:net", "--input", "5,3"]) == 0
+    assert capsys.readouterr().out.splitlines()[2].split() == ["0", "Linear", "(5,", "4)", "16"]
+    assert main(["summary", "tinyxp.nn:Identity", "--input", "2", "--integers"]) == 0
+
+
+def test_generate_from_a_checkpoint_of_gpt2(here, capsys):
+    tokenizer = BPETokenizer.train("to be, or not to be. " * 20, 270)
+    config = gpt2.Config(len(tokenizer), n_positions=16, n_embd=8, n_layer=1, n_head=2)
+    model = gpt2.GPT2(config, Generator(0))
+    model.save_pretrained(here / "small")
+    tokenizer.save(here / "small" / "tokenizer.json")
+    command = ["generate", "small", "--prompt", "to be", "--tokens", "20", "--seed", "1"]
+    assert main([*command, "--top-p", "0.9"]) == 0
+    text = capsys.readouterr().out
+    assert text.startswith("to be")
+    ids = generate(
+        model,
+        tokenizer.encode("to be").tolist(),
+        20,
+        temperature=0.8,
+        top_p=0.9,
+        generator=Generator(1),
+    )
+    assert text == tokenizer.decode(ids) + "\n"
+    assert main(["generate", "small", "--prompt", ""]) == 2
+    assert "the prompt is empty" in capsys.readouterr().err
+
+
 def test_settings_are_typed():
+    assert parse_settings(gpt2.Config, ["n_inner=7"]) == {"n_inner": 7}
     found = parse_settings(Config, ["n_layer=6", "dropout=0.1", "bias=true"])
     assert found == {"n_layer": 6, "dropout": 0.1, "bias": True}
 

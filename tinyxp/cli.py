@@ -1,7 +1,8 @@
-"""The command line: ``tinyxp train transformer``, ``tinyxp generate``, ``tinyxp info``."""
+"""The command line: ``tinyxp train``, ``generate``, ``summary``, ``info``."""
 
 import argparse
 import dataclasses
+import importlib
 import platform
 import sys
 import typing
@@ -10,7 +11,9 @@ from typing import Any
 
 import tinyxp as tx
 from tinyxp import backends
-from tinyxp.backends.errors import ArgumentError, BackendError, TinyError
+from tinyxp.backends.errors import ArgumentError, BackendError, DataError, TinyError
+
+LANGUAGE_MODELS = ("transformer", "gpt2")
 
 
 def parse_settings(kind: type[Any], settings: list[str]) -> dict[str, Any]:
@@ -23,7 +26,8 @@ def parse_settings(kind: type[Any], settings: list[str]) -> dict[str, Any]:
             raise ArgumentError(
                 f"unknown setting {setting!r}; --set takes {', '.join(types)}, as n=1"
             )
-        wanted = types[name]
+        options = [kind for kind in typing.get_args(types[name]) if kind is not type(None)]
+        wanted = options[0] if options else types[name]  # int, of int | None
         try:
             if wanted is bool:
                 found[name] = {"true": True, "1": True, "false": False, "0": False}[value.lower()]
@@ -47,12 +51,54 @@ def train(args: argparse.Namespace) -> None:
 
 
 def generate(args: argparse.Namespace) -> None:
-    from tinyxp.models import transformer
+    from tinyxp.generation import continue_text
+    from tinyxp.train import Run
 
-    text = transformer.generate(
-        args.run, args.prompt, args.tokens, args.temperature, args.top_k, args.seed
-    )
-    print(text)
+    config = Run(args.run).config()
+    model, tokenizer = story(config.get("model") or config.get("model_type")).load(args.run)
+    options = {"temperature": args.temperature, "top_k": args.top_k, "top_p": args.top_p}
+    print(continue_text(model, tokenizer, args.prompt, args.tokens, args.seed, **options))
+
+
+def story(name: Any) -> Any:
+    """The module of ``models/`` that tells of a language model."""
+    if name not in LANGUAGE_MODELS:
+        raise DataError(f"expected one of the models {', '.join(LANGUAGE_MODELS)}, got {name!r}")
+    return importlib.import_module(f"tinyxp.models.{name}")
+
+
+def summary(args: argparse.Namespace) -> None:
+    print(tx.nn.summary(*example(args)))
+
+
+def example(args: argparse.Namespace) -> tuple[Any, ...]:
+    """A model that a user names, and what to call it with, if that is known."""
+    if args.model in LANGUAGE_MODELS:
+        made: tuple[Any, ...] = story(args.model).example(configured(story(args.model), args.set))
+        return made
+    module, colon, name = args.model.partition(":")
+    if not colon or args.set:
+        raise ArgumentError(
+            f"expected a model {', '.join(LANGUAGE_MODELS)}, which --set configures, or yours as "
+            f"MODULE:NAME, got {args.model!r}"
+        )
+    sys.path.insert(0, "")  # where python -m finds modules, but not a console script
+    try:
+        make = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise ArgumentError(f"cannot import {args.model!r}: {error}") from error
+    dtype = tx.int64 if args.integers else tx.float32
+    return make(), *(tx.zeros(shape, dtype=dtype) for shape in args.input)
+
+
+def configured(module: Any, settings: list[str]) -> Any:
+    """The configuration of a story, with settings."""
+    return module.Config(**parse_settings(module.Config, settings))
+
+
+def shape(text: str) -> tuple[int, ...]:
+    """``"8,1,28,28"`` as a shape."""
+    return tuple(int(n) for n in text.split(",") if n.strip())
 
 
 def info(args: argparse.Namespace) -> None:
@@ -85,13 +131,25 @@ def build() -> argparse.ArgumentParser:
     command.set_defaults(run_command=train)
 
     command = commands.add_parser("generate", help="continue a text with a trained model")
-    command.add_argument("run", metavar="RUN", help="a run's folder")
+    command.add_argument("run", metavar="RUN", help="a run's folder, or a GPT-2 checkpoint's")
     command.add_argument("--prompt", default="\n", help="the text to continue")
     command.add_argument("--tokens", type=int, default=500, help="how many symbols")
     command.add_argument("--temperature", type=float, default=0.8, help="0 takes the likeliest")
     command.add_argument("--top-k", type=int, help="draw from the k likeliest only")
+    command.add_argument("--top-p", type=float, help="draw from the likeliest that add up to p")
     command.add_argument("--seed", type=int, help="seed of the draws")
     command.set_defaults(run_command=generate)
+
+    command = commands.add_parser("summary", help="a table of a model's modules and parameters")
+    command.add_argument(
+        "model", metavar="MODEL", help=f"{', '.join(LANGUAGE_MODELS)}, or yours as MODULE:NAME"
+    )
+    command.add_argument("--set", action="append", default=[], metavar="NAME=VALUE",
+                         help="any setting, as --set n_layer=6")  # fmt: skip
+    command.add_argument("--input", action="append", default=[], type=shape, metavar="SHAPE",
+                         help="shape of an input of your model, as 8,1,28,28")  # fmt: skip
+    command.add_argument("--integers", action="store_true", help="inputs are integers (indices)")
+    command.set_defaults(run_command=summary)
 
     command = commands.add_parser("info", help="what this machine offers")
     command.set_defaults(run_command=info)

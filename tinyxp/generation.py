@@ -139,5 +139,21 @@ def generate(
     return ids
 
 
+def continue_text(
+    model: Any, tokenizer: Any, prompt: str, count: int, seed: int | None = None, **options: Any
+) -> str:
+    """The prompt continued by ``count`` symbols, with a cache where the model has one.
+
+    ``tokenizer`` has ``encode`` and ``decode``; the options are those of ``generate``. Raises
+    ArgumentError for an empty prompt.
+    """
+    ids = tokenizer.encode(prompt).tolist()
+    if not ids:
+        raise ArgumentError("the prompt is empty; give at least one character")
+    cache = model.new_cache() if hasattr(model, "new_cache") else None
+    ids = generate(model, ids, count, generator=Generator(seed), cache=cache, **options)
+    return str(tokenizer.decode(ids))
+
+
 def _batch(ids: list[int]) -> Tensor:
     return asarray([ids], dtype=dtypes.int64)
