@@ -1,7 +1,8 @@
 """Models as students write them for PyTorch, run on tinyxp with nothing but the imports changed.
 
 Both start from one state dict, PyTorch's, and are trained for three steps: losses, gradients and
-the state dict that goes back agree.
+the state dict that goes back agree. (A larger eps than usual keeps the optimizers from blowing up
+gradients that are nothing but rounding.)
 """
 
 import re
@@ -93,7 +94,7 @@ def loss_of(model, images, labels):
     return criterion(model(images), labels)
 
 def optimizer_of(model):
-    return optim.AdamW(model.parameters(), lr=1e-2)
+    return optim.AdamW(model.parameters(), lr=1e-2, eps=1e-4)
 """
 
 LSTM = """
@@ -109,12 +110,12 @@ class Model(nn.Module):
         return self.out(y) + h.mean(dim=0).unsqueeze(1).sum(dim=-1, keepdim=True)
 
 def loss_of(model, images, labels):
-    ids = (images.squeeze(1) > 0).sum(dim=-1)  # (batch, 12) symbols
+    ids = (images.squeeze(1) > 0).long().sum(dim=-1) % 10  # (batch, 12) symbols
     logits = model(ids)
     return F.cross_entropy(logits.transpose(1, 2), (ids + labels.unsqueeze(1)) % 10)
 
 def optimizer_of(model):
-    return optim.RMSprop(model.parameters(), lr=1e-2)
+    return optim.RMSprop(model.parameters(), lr=1e-2, eps=1e-4)
 """
 
 TRANSFORMER = """
@@ -153,7 +154,7 @@ def loss_of(model, images, labels):
     return nn.CrossEntropyLoss()(logits.view(-1, 10), ids.flatten())
 
 def optimizer_of(model):
-    return optim.Adam(model.parameters(), lr=1e-2, betas=(0.9, 0.98), eps=1e-9)
+    return optim.Adam(model.parameters(), lr=1e-2, betas=(0.9, 0.98), eps=1e-4)
 """
 
 VAE = """
@@ -182,7 +183,7 @@ def loss_of(model, images, labels):
     return (bce + kld) / images.shape[0]
 
 def optimizer_of(model):
-    return optim.Adam(model.parameters(), lr=1e-2)
+    return optim.Adam(model.parameters(), lr=1e-2, eps=1e-4)
 """
 
 MODELS = {"cnn": CNN, "resnet": RESNET, "lstm": LSTM, "transformer": TRANSFORMER, "vae": VAE}
@@ -231,4 +232,4 @@ def test_only_the_imports_change(name, backend):
         assert abs(g).max() > 0 or "bias" in key, f"the gradient of {key} is 0"
     scope["Model"]().load_state_dict({k: torch.asarray(v.numpy()) for k, v in state.items()})
     for key, value in trained.items():
-        np.testing.assert_allclose(state[key].numpy(), value, rtol=0, atol=2e-2, err_msg=key)
+        np.testing.assert_allclose(state[key].numpy(), value, rtol=0, atol=1e-4, err_msg=key)
