@@ -1,0 +1,200 @@
+"""Pooling by means: each window of the trailing axes becomes the mean of its numbers or powers."""
+
+import functools
+import math
+
+import numpy as np
+
+from tinyxp.backends.errors import ArgumentError, DTypeError
+from tinyxp.composite import composite
+from tinyxp.nn.functional.checks import numbers
+from tinyxp.nn.functional.maxima import geometry_of, max_pooled, spatial_of
+from tinyxp.operation import expect_tensors
+from tinyxp.ops.arithmetic import where
+from tinyxp.ops.creation import asarray
+from tinyxp.ops.padding import pad
+from tinyxp.ops.reductions import sum
+from tinyxp.ops.rounding import abs
+from tinyxp.ops.windows import _windows
+
+__all__ = [
+    "avg_pool1d",
+    "avg_pool2d",
+    "avg_pool3d",
+    "lp_pool1d",
+    "lp_pool2d",
+    "lp_pool3d",
+]
+
+
+@composite(real=True)
+def _avg_pool(x, /, size, stride, padding, divisors):
+    lead = ((0, 0),) * (x.ndim - len(size))
+    x = pad(x, (*lead, *padding)) if any(map(any, padding)) else x
+    n = len(size)
+    total = sum(_windows(x, size=size, stride=stride, dilation=(1,) * n), axis=tuple(range(n)))
+    divisor = functools.reduce(np.multiply.outer, map(np.asarray, divisors))
+    if np.all(divisor == divisor.flat[0]):
+        return total / float(divisor.flat[0])
+    return total / asarray(divisor, dtype=x.dtype, device=x.device)
+
+
+@_avg_pool.example
+def _(rng):
+    static = {"size": (2,), "stride": (2,), "padding": ((1, 0),), "divisors": ((1, 2),)}
+    return rng.normal(size=(2, 3)), static
+
+
+@_avg_pool.example
+def _(rng):
+    static = {"size": (2, 3), "stride": (1, 2), "padding": ((0, 0), (0, 0))}
+    return rng.normal(size=(2, 3, 5)), static | {"divisors": ((2, 2), (3, 3))}
+
+
+def expect_floating(name, input):
+    """Raise DTypeError for an input that has no means in its own dtype."""
+    if input.dtype.kind != "real floating":
+        raise DTypeError(
+            f"{name} expects a real floating dtype, got {input.dtype!r}; "
+            "cast the input: tx.astype(x, tx.float32)"
+        )
+
+
+def _avg_pooled(
+    name,
+    n,
+    input,
+    kernel_size,
+    stride,
+    padding,
+    ceil_mode,
+    count_include_pad,
+    divisor_override=None,
+):
+    """The means of windows over n axes, after all checks."""
+    spatial = spatial_of(name, input, n)
+    expect_floating(name, input)
+    if divisor_override == 0:
+        raise ArgumentError(f"{name}: divisor_override must not be 0")
+    geometry = geometry_of(name, spatial, kernel_size, stride, padding, (1,) * n, ceil_mode)
+    margins, divisors = [], []
+    for m, k, count, s, p in zip(spatial, *geometry, strict=True):
+        starts = range(-p, count * s - p, s)
+        margins.append((p, max(0, starts[-1] + k - m)))
+        low, high = (-p, m + p) if count_include_pad else (0, m)
+        divisors.append(tuple(min(i + k, high) - max(i, low) for i in starts))
+    if divisor_override is not None:
+        divisors = [(divisor_override,), *[(1,)] * (n - 1)]
+    size, _, stride, _ = geometry
+    return _avg_pool(
+        input, size=size, stride=stride, padding=tuple(margins), divisors=tuple(divisors)
+    )
+
+
+def avg_pool1d(input, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True):
+    """The means of windows over one axis, (N, C, L) -> (N, C, L'); see ``avg_pool2d``.
+
+    >>> tx.nn.functional.avg_pool1d(tx.asarray([[1.0, 3.0, 2.0, 0.0]]), 2)
+    tensor([[2., 1.]])
+    """
+    return _avg_pooled(
+        "avg_pool1d", 1, input, kernel_size, stride, padding, ceil_mode, count_include_pad
+    )
+
+
+def avg_pool2d(
+    input,
+    kernel_size,
+    stride=None,
+    padding=0,
+    ceil_mode=False,
+    count_include_pad=True,
+    divisor_override=None,
+):
+    """y[n, c, i] = the mean over the window's places k of x[n, c, stride · i + k - padding].
+
+    Windows move by ``stride`` (``kernel_size`` if None). The sum is divided by the number of places
+    in the window, zeros of the margin included if ``count_include_pad``, or by
+    ``divisor_override``. With ``ceil_mode`` a last window may reach over the end of the margin;
+    what is there does not count.
+
+    Shapes: input (N, C, H, W) or (C, H, W) -> (N, C, H', W') with
+    H' = ⌊(H + 2 · padding - K) / stride⌋ + 1, or ⌈…⌉. Raises ShapeError, DTypeError, ArgumentError
+    for a padding of more than half a window.
+
+    >>> tx.nn.functional.avg_pool2d(tx.reshape(tx.arange(8.0), (1, 2, 4)), 2)
+    tensor([[[2.5, 4.5]]])
+    """
+    return _avg_pooled(
+        "avg_pool2d",
+        *(2, input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override),
+    )
+
+
+def avg_pool3d(
+    input,
+    kernel_size,
+    stride=None,
+    padding=0,
+    ceil_mode=False,
+    count_include_pad=True,
+    divisor_override=None,
+):
+    """The means of windows over three axes, (N, C, D, H, W) -> (N, C, D', H', W'); see
+    ``avg_pool2d``.
+
+    >>> tx.nn.functional.avg_pool3d(tx.reshape(tx.arange(8.0), (1, 2, 2, 2)), 2)
+    tensor([[[[3.5]]]])
+    """
+    return _avg_pooled(
+        "avg_pool3d",
+        *(3, input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override),
+    )
+
+
+def _lp_pooled(name, n, input, norm_type, kernel_size, stride, ceil_mode):
+    """The norms of windows over n axes."""
+    expect_tensors(name, input)
+    if norm_type == 0:
+        raise ArgumentError(f"{name}: norm_type must not be 0")
+    if math.isinf(norm_type):
+        side = 1.0 if norm_type > 0 else -1.0
+        return side * max_pooled(name, n, side * abs(input), kernel_size, stride, 0, 1, ceil_mode)
+    powers = input**norm_type
+    y = _avg_pooled(name, n, powers, kernel_size, stride, 0, ceil_mode, True)
+    places = math.prod(numbers(name, "kernel_size", kernel_size, n, 1))
+    zero = y == 0  # a window of zeros has the gradient 0, and not NaN
+    return where(zero, 0.0, (places * where(zero, 1.0, y)) ** (1.0 / norm_type))
+
+
+def lp_pool1d(input, norm_type, kernel_size, stride=None, ceil_mode=False):
+    """The p-norms of windows over one axis, (N, C, L) -> (N, C, L'); see ``lp_pool2d``.
+
+    >>> tx.nn.functional.lp_pool1d(tx.asarray([[3.0, 4.0, 0.0, 2.0]]), 2, 2)
+    tensor([[5., 2.]])
+    """
+    return _lp_pooled("lp_pool1d", 1, input, norm_type, kernel_size, stride, ceil_mode)
+
+
+def lp_pool2d(input, norm_type, kernel_size, stride=None, ceil_mode=False):
+    """y[n, c, i] = (Σ x[n, c, stride · i + k]ᵖ)^(1/p) over places k in the window, p the norm_type.
+
+    p = ∞ gives the maximum of |x|. There is no absolute value otherwise, as in PyTorch: an odd p
+    wants x ≥ 0. Where the sum is 0 the gradient is 0. Shapes as in ``avg_pool2d``; with
+    ``ceil_mode`` a window over the end is scaled up to a whole one. Raises as ``avg_pool2d`` does.
+    Source: Sermanet et al. 2012, eq. 1.
+
+    >>> tx.nn.functional.lp_pool2d(tx.asarray([[[3.0, 0.0], [0.0, 4.0]]]), 2, 2)
+    tensor([[[5.]]])
+    """
+    return _lp_pooled("lp_pool2d", 2, input, norm_type, kernel_size, stride, ceil_mode)
+
+
+def lp_pool3d(input, norm_type, kernel_size, stride=None, ceil_mode=False):
+    """The p-norms of windows over three axes, (N, C, D, H, W) -> (N, C, D', H', W'); see
+    ``lp_pool2d``.
+
+    >>> tx.nn.functional.lp_pool3d(tx.ones((1, 1, 2, 2)), 2, (1, 2, 2))
+    tensor([[[[2.]]]])
+    """
+    return _lp_pooled("lp_pool3d", 3, input, norm_type, kernel_size, stride, ceil_mode)
