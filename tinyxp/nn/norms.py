@@ -1,21 +1,54 @@
-"""Normalisation as modules, which hold the learned scale and shift."""
+"""Normalisation as modules, which hold the learned scale and shift, and running statistics."""
 
 from typing import Any
 
+from tinyxp.backends.errors import ShapeError
 from tinyxp.core import Tensor
+from tinyxp.dtypes import int64
 from tinyxp.nn import functional as F
 from tinyxp.nn import init
 from tinyxp.nn.module import Module
 from tinyxp.nn.parameter import Parameter
 from tinyxp.ops.creation import ones, zeros
+from tinyxp.ops.shaping import expand_dims, squeeze
 
-__all__ = ["LayerNorm"]
+__all__ = [
+    "BatchNorm1d",
+    "BatchNorm2d",
+    "BatchNorm3d",
+    "GroupNorm",
+    "InstanceNorm1d",
+    "InstanceNorm2d",
+    "InstanceNorm3d",
+    "LayerNorm",
+    "LocalResponseNorm",
+    "RMSNorm",
+]
 
 
-class LayerNorm(Module):
+class _Affine(Module):
+    """A scale ``weight`` of ones and a shift ``bias`` of zeros, or None for one that is not had."""
+
+    weight: Parameter | None
+    bias: Parameter | None
+
+    def _learn(self, shape: Any, weight: bool, bias: bool, device: str | None, dtype: Any) -> None:
+        one, zero = (make(shape, device=device, dtype=dtype) for make in (ones, zeros))
+        self.register_parameter("weight", Parameter(one) if weight else None)
+        self.register_parameter("bias", Parameter(zero) if weight and bias else None)
+
+    def reset_parameters(self) -> None:
+        """Set the weight to ones and the bias to zeros."""
+        if self.weight is not None:
+            init.ones_(self.weight)
+        if self.bias is not None:
+            init.zeros_(self.bias)
+
+
+class LayerNorm(_Affine):
     """y = (x - mean) / √(var + eps) · weight + bias over the trailing axes ``normalized_shape``.
 
-    Source: Ba et al. 2016. Raises ShapeError.
+    ``weight`` and ``bias`` (*normalized_shape). Raises ShapeError; see ``functional.layer_norm``.
 
     >>> tx.nn.LayerNorm(3)(tx.asarray([[1.0, 2.0, 3.0]])).detach()
     tensor([[-1.2247356,  0.       ,  1.2247356]])
@@ -34,23 +67,296 @@ class LayerNorm(Module):
         shape = (normalized_shape,) if isinstance(normalized_shape, int) else normalized_shape
         self.normalized_shape, self.eps = tuple(shape), eps
         self.elementwise_affine = elementwise_affine
-        weight = Parameter(ones(shape, device=device, dtype=dtype)) if elementwise_affine else None
-        self.register_parameter("weight", weight)
-        has_bias = elementwise_affine and bias
-        self.register_parameter(
-            "bias", Parameter(zeros(shape, device=device, dtype=dtype)) if has_bias else None
-        )
+        self._learn(self.normalized_shape, elementwise_affine, bias, device, dtype)
 
-    def reset_parameters(self) -> None:
-        """Set the weight to ones and the bias to zeros."""
-        if self.weight is not None:
-            init.ones_(self.weight)
-        if self.bias is not None:
-            init.zeros_(self.bias)
-
-    def forward(self, x: Tensor) -> Any:
-        return F.layer_norm(x, self.normalized_shape, self.weight, self.bias, self.eps)
+    def forward(self, input: Tensor) -> Any:
+        return F.layer_norm(input, self.normalized_shape, self.weight, self.bias, self.eps)
 
     def extra_repr(self) -> str:
         affine = f"elementwise_affine={self.elementwise_affine}"
         return f"{self.normalized_shape}, eps={self.eps}, {affine}, bias={self.bias is not None}"
+
+
+class RMSNorm(Module):
+    """y = x / √(mean of x² + eps) · weight over the trailing axes ``normalized_shape``.
+
+    ``weight`` (*normalized_shape) starts as ones. Raises ShapeError; see ``functional.rms_norm``.
+
+    >>> tx.nn.RMSNorm(2)(tx.asarray([[1.0, 7.0]])).detach()
+    tensor([[0.2, 1.4]])
+    """
+
+    weight: Parameter | None
+
+    def __init__(
+        self,
+        normalized_shape: int | tuple[int, ...],
+        eps: float | None = None,
+        elementwise_affine: bool = True,
+        device: str | None = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__()
+        shape = (normalized_shape,) if isinstance(normalized_shape, int) else normalized_shape
+        self.normalized_shape, self.eps = tuple(shape), eps
+        self.elementwise_affine = elementwise_affine
+        weight = Parameter(ones(self.normalized_shape, device=device, dtype=dtype))
+        self.register_parameter("weight", weight if elementwise_affine else None)
+
+    def reset_parameters(self) -> None:
+        """Set the weight to ones."""
+        if self.weight is not None:
+            init.ones_(self.weight)
+
+    def forward(self, x: Tensor) -> Any:
+        return F.rms_norm(x, self.normalized_shape, self.weight, self.eps)
+
+    def extra_repr(self) -> str:
+        affine = f"elementwise_affine={self.elementwise_affine}"
+        return f"{self.normalized_shape}, eps={self.eps}, {affine}"
+
+
+class GroupNorm(_Affine):
+    """Each group of channels of each sample normalised: (N, C, ...) -> (N, C, ...).
+
+    ``weight`` and ``bias`` (num_channels). Raises ShapeError; see ``functional.group_norm``.
+
+    >>> tx.nn.GroupNorm(2, 4)(tx.asarray([[1.0, 3.0, 5.0, 5.0]])).detach()
+    tensor([[-0.999995,  0.999995,  0.      ,  0.      ]])
+    """
+
+    def __init__(
+        self,
+        num_groups: int,
+        num_channels: int,
+        eps: float = 1e-5,
+        affine: bool = True,
+        device: str | None = None,
+        dtype: Any = None,
+        *,
+        bias: bool = True,
+    ) -> None:
+        super().__init__()
+        if num_groups < 1 or num_channels % num_groups:
+            raise ShapeError(
+                f"GroupNorm expects channels in {num_groups} equal groups, got {num_channels}"
+            )
+        self.num_groups, self.num_channels, self.eps = num_groups, num_channels, eps
+        self.affine = affine
+        self._learn(num_channels, affine, bias, device, dtype)
+
+    def forward(self, input: Tensor) -> Any:
+        return F.group_norm(input, self.num_groups, self.weight, self.bias, self.eps)
+
+    def extra_repr(self) -> str:
+        return (
+            f"{self.num_groups}, {self.num_channels}, eps={self.eps}, affine={self.affine}, "
+            f"bias={self.bias is not None}"
+        )
+
+
+class _Running(_Affine):
+    """A norm of channels that may track the mean and variance of what it has seen."""
+
+    running_mean: Tensor | None
+    running_var: Tensor | None
+    num_batches_tracked: Tensor | None
+    axes: tuple[int, ...]  # how many an input may have
+
+    def __init__(
+        self,
+        num_features: int,
+        eps: float,
+        momentum: float | None,
+        affine: bool,
+        track_running_stats: bool,
+        device: str | None,
+        dtype: Any,
+        bias: bool,
+    ) -> None:
+        super().__init__()
+        self.num_features, self.eps, self.momentum = num_features, eps, momentum
+        self.affine, self.track_running_stats = affine, track_running_stats
+        self._learn(num_features, affine, bias, device, dtype)
+        tracked = track_running_stats
+        mean, var = (make(num_features, device=device, dtype=dtype) for make in (zeros, ones))
+        self.register_buffer("running_mean", mean if tracked else None)
+        self.register_buffer("running_var", var if tracked else None)
+        count = zeros((), device=device, dtype=int64)
+        self.register_buffer("num_batches_tracked", count if tracked else None)
+
+    def reset_running_stats(self) -> None:
+        """Forget what was seen: mean 0, variance 1."""
+        if self.running_mean is not None and self.running_var is not None:
+            init.zeros_(self.running_mean)
+            init.ones_(self.running_var)
+        if self.num_batches_tracked is not None:
+            init.zeros_(self.num_batches_tracked)
+
+    def reset_parameters(self) -> None:
+        """Set weight and running variance to ones, bias and running mean to zeros."""
+        self.reset_running_stats()
+        super().reset_parameters()
+
+    def expect(self, input: Tensor) -> None:
+        if input.ndim not in self.axes:
+            shapes = " or ".join(f"{n} axes" for n in self.axes)
+            raise ShapeError(f"{type(self).__name__} expects {shapes}, got shape {input.shape}")
+
+    def extra_repr(self) -> str:
+        return (
+            f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, "
+            f"affine={self.affine}, bias={self.bias is not None}, "
+            f"track_running_stats={self.track_running_stats}"
+        )
+
+
+class _BatchNorm(_Running):
+    def __init__(
+        self,
+        num_features: int,
+        eps: float = 1e-5,
+        momentum: float | None = 0.1,
+        affine: bool = True,
+        track_running_stats: bool = True,
+        device: str | None = None,
+        dtype: Any = None,
+        *,
+        bias: bool = True,
+    ) -> None:
+        super().__init__(
+            num_features, eps, momentum, affine, track_running_stats, device, dtype, bias
+        )
+
+    def forward(self, input: Tensor) -> Any:
+        self.expect(input)
+        mean, var, count = self.running_mean, self.running_var, self.num_batches_tracked
+        momentum = self.momentum or 0.0
+        if self.training and not self.track_running_stats:
+            mean = var = None
+        elif self.training and count is not None:
+            count += 1
+            if self.momentum is None:  # the mean over all batches so far
+                momentum = 1 / float(count)
+        alone = self.training or (mean is None and var is None)
+        return F.batch_norm(input, mean, var, self.weight, self.bias, alone, momentum, self.eps)
+
+
+class BatchNorm1d(_BatchNorm):
+    """Each channel normalised over the batch: (N, C) or (N, C, L) -> the same.
+
+    ``weight`` and ``bias`` (C) are learned. In training ``running_mean`` and ``running_var`` move
+    by the fraction ``momentum`` (None: all batches count alike) towards those of the batch; they
+    are used in evaluation. Raises ShapeError, ArgumentError; see ``functional.batch_norm``.
+
+    >>> norm = tx.nn.BatchNorm1d(1)
+    >>> norm(tx.asarray([[1.0], [3.0]])).flatten().detach(), norm.running_mean
+    (tensor([-0.999995,  0.999995]), tensor([0.2]))
+    """
+
+    axes = (2, 3)
+
+
+class BatchNorm2d(_BatchNorm):
+    """Each channel normalised over batch and places: (N, C, H, W); else as ``BatchNorm1d``.
+
+    >>> tx.nn.BatchNorm2d(1)(tx.asarray([[[[1.0, 3.0]]]])).detach()
+    tensor([[[[-0.999995,  0.999995]]]])
+    """
+
+    axes = (4,)
+
+
+class BatchNorm3d(_BatchNorm):
+    """Each channel normalised over batch and places: (N, C, D, H, W); else as ``BatchNorm1d``.
+
+    >>> tx.nn.BatchNorm3d(1)(tx.asarray([[[[[1.0, 3.0]]]]])).flatten().detach()
+    tensor([-0.999995,  0.999995])
+    """
+
+    axes = (5,)
+
+
+class _InstanceNorm(_Running):
+    def __init__(
+        self,
+        num_features: int,
+        eps: float = 1e-5,
+        momentum: float | None = 0.1,
+        affine: bool = False,
+        track_running_stats: bool = False,
+        device: str | None = None,
+        dtype: Any = None,
+        *,
+        bias: bool = True,
+    ) -> None:
+        super().__init__(
+            num_features, eps, momentum, affine, track_running_stats, device, dtype, bias
+        )
+
+    def forward(self, input: Tensor) -> Any:
+        self.expect(input)
+        single = input.ndim == self.axes[0]
+        y = F.instance_norm(
+            expand_dims(input, axis=0) if single else input,
+            self.running_mean,
+            self.running_var,
+            self.weight,
+            self.bias,
+            self.training or not self.track_running_stats,
+            self.momentum or 0.0,
+            self.eps,
+        )
+        return squeeze(y, axis=0) if single else y
+
+
+class InstanceNorm1d(_InstanceNorm):
+    """Each channel of each sample normalised: (N, C, L) or (C, L) -> the same.
+
+    ``weight`` and ``bias`` (C) with ``affine``; running statistics, as of ``BatchNorm1d``, with
+    ``track_running_stats``. Raises ShapeError; see ``functional.instance_norm``.
+
+    >>> tx.nn.InstanceNorm1d(2)(tx.asarray([[1.0, 3.0], [5.0, 5.0]]))
+    tensor([[-0.999995,  0.999995],
+            [ 0.      ,  0.      ]])
+    """
+
+    axes = (2, 3)
+
+
+class InstanceNorm2d(_InstanceNorm):
+    """Each channel of each sample normalised: (N, C, H, W) or (C, H, W); as ``InstanceNorm1d``.
+
+    >>> tx.nn.InstanceNorm2d(1)(tx.asarray([[[1.0, 3.0]]]))
+    tensor([[[-0.999995,  0.999995]]])
+    """
+
+    axes = (3, 4)
+
+
+class InstanceNorm3d(_InstanceNorm):
+    """Each channel of each sample normalised: (N, C, D, H, W) or (C, D, H, W).
+
+    >>> tx.nn.InstanceNorm3d(1)(tx.asarray([[[[1.0, 3.0]]]])).flatten()
+    tensor([-0.999995,  0.999995])
+    """
+
+    axes = (4, 5)
+
+
+class LocalResponseNorm(Module):
+    """y = x / (k + α/size · Σ x²)^β over ``size`` channels; see ``functional.local_response_norm``.
+
+    >>> tx.nn.LocalResponseNorm(1, alpha=3.0, beta=0.5)(tx.ones((1, 1, 2)))
+    tensor([[[0.5, 0.5]]])
+    """
+
+    def __init__(self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> None:
+        super().__init__()
+        self.size, self.alpha, self.beta, self.k = size, alpha, beta, k
+
+    def forward(self, input: Tensor) -> Any:
+        return F.local_response_norm(input, self.size, self.alpha, self.beta, self.k)
+
+    def extra_repr(self) -> str:
+        return f"{self.size}, alpha={self.alpha}, beta={self.beta}, k={self.k}"

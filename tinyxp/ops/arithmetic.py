@@ -307,12 +307,18 @@ def logaddexp(xp, x1, x2, /):
 
 @logaddexp.vjp(0)
 def _(xp, g, x1, y):
-    return g * xp.exp(xp.where(xp.isfinite(y), x1 - y, 0.0))
+    return g * xp.exp(_gap(xp, x1, y))
 
 
 @logaddexp.vjp(1)
 def _(xp, g, x2, y):
-    return g * xp.exp(xp.where(xp.isfinite(y), x2 - y, 0.0))
+    return g * xp.exp(_gap(xp, x2, y))
+
+
+def _gap(xp, x, y):
+    """x - y, and 0 where both are the same infinity."""
+    alike = (x == y) & ~xp.isfinite(y)
+    return xp.where(alike, 0.0, x) - xp.where(alike, 0.0, y)
 
 
 @logaddexp.example

@@ -1,42 +1,46 @@
-"""Activations: elementwise, (...) -> (...), and softmax along one axis."""
+"""Smooth activations, elementwise, (...) -> (...); and softmax, along one axis."""
 
 import math
 
-from tinyxp.backends.errors import ArgumentError
+from tinyxp import backends, dtypes
+from tinyxp.backends.errors import ArgumentError, DTypeError, ShapeError
 from tinyxp.composite import composite
-from tinyxp.ops.arithmetic import logaddexp, where
-from tinyxp.ops.exponential import erf, exp, log
-from tinyxp.ops.reductions import max, sum
-from tinyxp.ops.trigonometric import tanh
+from tinyxp.nn.functional.checks import in_place
+from tinyxp.operation import expect_tensors
+from tinyxp.ops import trigonometric
+from tinyxp.ops.arithmetic import logaddexp, maximum, where
+from tinyxp.ops.creation import arange, astype, clone
+from tinyxp.ops.exponential import erf, exp, log, log1p
+from tinyxp.ops.reductions import argmax, max, sum
+from tinyxp.ops.rounding import abs
+from tinyxp.ops.shaping import normalize_axes, reshape
 from tinyxp.primitive import primitive
+from tinyxp.random import default_generator
 
-__all__ = ["gelu", "log_softmax", "relu", "sigmoid", "silu", "softmax", "softplus", "tanh"]
+__all__ = [
+    "gelu",
+    "glu",
+    "gumbel_softmax",
+    "log_softmax",
+    "logsigmoid",
+    "mish",
+    "sigmoid",
+    "silu",
+    "softmax",
+    "softmin",
+    "softplus",
+    "softsign",
+    "tanh",
+    "tanhshrink",
+]
 
-
-@primitive(real=True)
-def relu(xp, x, /):
-    """y = max(x, 0); its gradient at 0 is 0.
-
-    >>> tx.nn.functional.relu(tx.asarray([-1.0, 2.0]))
-    tensor([0., 2.])
-    """
-    return xp.maximum(x, 0)
-
-
-@relu.vjp
-def _(xp, g, y):
-    return xp.where(y > 0, g, 0.0)
-
-
-@relu.example
-def _(rng):
-    return (rng.permutation(12).reshape(3, 4) - 5.5,)
+# -- elementwise ------------------------------------------------------------------------------
 
 
 @composite(real=True)
 def _gelu(x, /, approximate="none"):
     if approximate == "tanh":
-        curve = tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * (x * x * x)))
+        curve = trigonometric.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * (x * x * x)))
     else:
         curve = erf(x * math.sqrt(0.5))
     return 0.5 * x * (1 + curve)
@@ -52,7 +56,7 @@ def _(rng):
     return rng.normal(size=(3, 4)), {"approximate": "tanh"}
 
 
-def gelu(x, /, approximate="none"):
+def gelu(input, approximate="none"):
     """y = x Φ(x) = x/2 · (1 + erf(x/√2)), Φ the normal distribution function.
 
     ``approximate="tanh"``: y = x/2 · (1 + tanh(√(2/π) (x + 0.044715 x³))). Raises ArgumentError
@@ -63,98 +67,279 @@ def gelu(x, /, approximate="none"):
     """
     if approximate not in ("none", "tanh"):
         raise ArgumentError(f"gelu: approximate is 'none' or 'tanh', got {approximate!r}")
-    return _gelu(x, approximate=approximate)
+    return _gelu(input, approximate=approximate)
 
 
-@composite(real=True)
-def sigmoid(x, /):
+@primitive(floating=True, real=True)
+def _sigmoid(xp, x, /):
+    return xp.exp(xp.minimum(x, 0.0)) / (1 + xp.exp(-xp.abs(x)))  # neither can overflow
+
+
+@_sigmoid.vjp
+def _(xp, g, x, y):
+    return g * y * _sigmoid.on(xp, -x)  # y (1 - y), exact where y is near 1
+
+
+@_sigmoid.example
+def _(rng):
+    return (rng.normal(size=(3, 4)),)
+
+
+@_sigmoid.example
+def _(rng):
+    return (rng.integers(-1, 2, size=(6,)) * 1.0,)  # at 0 too
+
+
+def sigmoid(input):
     """y = 1 / (1 + e⁻ˣ), without overflow on either side.
 
     >>> tx.nn.functional.sigmoid(tx.asarray([-1000.0, 0.0, 1000.0]))
     tensor([0. , 0.5, 1. ])
     """
-    positive = x >= 0
-    z = exp(where(positive, -x, x))  # e^-|x| <= 1; abs would have no slope at 0
-    return where(positive, 1.0, z) / (1 + z)
-
-
-@sigmoid.example
-def _(rng):
-    return (rng.normal(size=(3, 4)),)
-
-
-@sigmoid.example
-def _(rng):
-    return (rng.integers(-1, 2, size=(6,)) * 1.0,)  # at 0 too
+    return _sigmoid(input)
 
 
 @composite(real=True)
-def silu(x, /):
+def _logsigmoid(x, /):
+    return -logaddexp(-x, 0.0)
+
+
+def logsigmoid(input):
+    """y = ln sigmoid(x) = -ln(1 + e⁻ˣ), exact for any x.
+
+    >>> tx.nn.functional.logsigmoid(tx.asarray([-1000.0, 0.0]))
+    tensor([-1.000000e+03, -6.931472e-01])
+    """
+    return _logsigmoid(input)
+
+
+@composite(real=True)
+def _silu(x, /):
+    return x * _sigmoid(x)
+
+
+def silu(input, inplace=False):
     """y = x · sigmoid(x), also called swish. Source: Elfwing et al. 2017; Ramachandran et al. 2017.
 
     >>> tx.nn.functional.silu(tx.asarray([0.0, 2.0]))
     tensor([0.      , 1.761594])
     """
-    return x * sigmoid(x)
-
-
-@silu.example
-def _(rng):
-    return (rng.normal(size=(3, 4)),)
+    y = _silu(input)
+    return in_place(input, y) if inplace else y
 
 
 @composite(real=True)
-def softplus(x, /, beta=1.0):
-    """y = ln(1 + e^(βx)) / β, exact for large x (so it needs no threshold).
+def _mish(x, /):
+    return x * trigonometric.tanh(logaddexp(x, 0.0))
 
-    >>> tx.nn.functional.softplus(tx.asarray([0.0, 1000.0]))
-    tensor([6.931472e-01, 1.000000e+03])
+
+def mish(input, inplace=False):
+    """y = x · tanh(ln(1 + eˣ)). Source: Misra 2019, eq. 1.
+
+    >>> tx.nn.functional.mish(tx.asarray([0.0, 2.0]))
+    tensor([0.       , 1.9439589])
     """
-    return logaddexp(beta * x, 0.0) / beta
+    y = _mish(input)
+    return in_place(input, y) if inplace else y
 
 
-@softplus.example
+@composite(real=True)
+def _softplus(x, /, beta=1.0, threshold=20.0):
+    return where(beta * x > threshold, x, logaddexp(beta * x, 0.0) / beta)
+
+
+@_softplus.example
 def _(rng):
     return (rng.integers(-1, 2, size=(6,)) * 1.0,)  # at 0 too
 
 
-@softplus.example
+@_softplus.example
 def _(rng):
-    return rng.normal(size=(3, 4)), {"beta": 2.0}
+    return rng.normal(size=(3, 4)) + 0.5, {"beta": 2.0, "threshold": 1.0}
+
+
+def softplus(input, beta=1.0, threshold=20.0):
+    """y = ln(1 + e^(βx)) / β, and x where βx is above ``threshold``.
+
+    There the two differ by less than e^-threshold / β. Source: Dugas et al. 2001, eq. 5.
+
+    >>> tx.nn.functional.softplus(tx.asarray([0.0, 1000.0]))
+    tensor([6.931472e-01, 1.000000e+03])
+    """
+    return _softplus(input, beta=beta, threshold=threshold)
 
 
 @composite(real=True)
-def softmax(x, /, dim):
-    """y = e^x / Σ e^x along the axis ``dim``, without overflow.
+def _softsign(x, /):
+    return x / (1 + abs(x))
 
-    >>> tx.nn.functional.softmax(tx.asarray([0.0, 0.0]), dim=0)
-    tensor([0.5, 0.5])
+
+def softsign(input):
+    """y = x / (1 + |x|). Source: Bergstra et al. 2009.
+
+    >>> tx.nn.functional.softsign(tx.asarray([-1.0, 0.0, 3.0]))
+    tensor([-0.5 ,  0.  ,  0.75])
     """
+    return _softsign(input)
+
+
+def tanh(input):
+    """y = tanh x.
+
+    >>> tx.nn.functional.tanh(tx.asarray([0.0, 1.0]))
+    tensor([0.       , 0.7615942])
+    """
+    return trigonometric.tanh(input)
+
+
+@composite(real=True)
+def _tanhshrink(x, /):
+    return x - trigonometric.tanh(x)
+
+
+def tanhshrink(input):
+    """y = x - tanh x.
+
+    >>> tx.nn.functional.tanhshrink(tx.asarray([0.0, 1.0]))
+    tensor([0.        , 0.23840582])
+    """
+    return _tanhshrink(input)
+
+
+@_logsigmoid.example
+@_silu.example
+@_mish.example
+@_softsign.example
+@_tanhshrink.example
+def _(rng):
+    return (rng.normal(size=(3, 4)),)
+
+
+# -- along one axis ---------------------------------------------------------------------------
+
+
+@composite(real=True)
+def _glu(x, /, *, dim):
+    half = x.shape[dim] // 2
+    before = (slice(None),) * dim
+    return x[(*before, slice(half))] * _sigmoid(x[(*before, slice(half, None))])
+
+
+@_glu.example
+def _(rng):
+    return rng.normal(size=(2, 4, 2)), {"dim": 1}
+
+
+def glu(input, dim=-1):
+    """y = a · sigmoid(b), a and b the halves of x along ``dim``: (..., 2 n, ...) -> (..., n, ...).
+
+    Raises ShapeError unless that axis has an even length. Source: Dauphin et al. 2017, eq. 1.
+
+    >>> tx.nn.functional.glu(tx.asarray([1.0, 2.0, 0.0, 0.0]))
+    tensor([0.5, 1. ])
+    """
+    expect_tensors("glu", input)
+    if input.ndim == 0:
+        raise ShapeError("glu halves an axis, got a tensor without any")
+    (dim,) = normalize_axes(dim, input.ndim)
+    if input.shape[dim] % 2:
+        raise ShapeError(f"glu expects an even length of axis {dim}, got shape {input.shape}")
+    return _glu(input, dim=dim)
+
+
+@composite(real=True)
+def _softmax(x, /, dim):
     e = exp(x - max(x, axis=dim, keepdims=True).detach())
     return e / sum(e, axis=dim, keepdims=True)
 
 
-@softmax.example
-def _(rng):
-    return rng.normal(size=(2, 3, 4)), {"dim": -1}
-
-
-@softmax.example
-def _(rng):
-    return rng.normal(size=(3, 4)), {"dim": 0}
-
-
 @composite(real=True)
-def log_softmax(x, /, dim):
-    """y = x - ln Σ e^x along the axis ``dim``, without overflow.
-
-    >>> tx.nn.functional.log_softmax(tx.asarray([0.0, 0.0]), dim=0)
-    tensor([-0.6931472, -0.6931472])
-    """
+def _log_softmax(x, /, dim):
     shifted = x - max(x, axis=dim, keepdims=True).detach()
     return shifted - log(sum(exp(shifted), axis=dim, keepdims=True))
 
 
-@log_softmax.example
+@_softmax.example
+@_log_softmax.example
 def _(rng):
-    return rng.normal(size=(2, 3, 4)), {"dim": 1}
+    return rng.normal(size=(2, 3, 4)), {"dim": -1}
+
+
+@_softmax.example
+@_log_softmax.example
+def _(rng):
+    return rng.normal(size=(3, 4)), {"dim": 0}
+
+
+def _along(op, input, dim, dtype):
+    """``op`` along an axis; a tensor without axes is taken as one of length 1."""
+    expect_tensors(op.op.name, input)
+    if dtype is not None:
+        input = astype(input, dtype, copy=False)
+    if dim is None:
+        dim = 0 if input.ndim in (0, 1, 3) else 1
+    if isinstance(dim, (tuple, list)):
+        raise DTypeError(f"{op.op.name} expects one axis, an integer, got {dim!r}")
+    (dim,) = normalize_axes(dim, input.ndim or 1)
+    if input.size == 0:
+        return clone(input)  # no largest to take off, and nothing to do
+    if input.ndim == 0:
+        return reshape(op(reshape(input, (1,)), dim=dim), ())
+    return op(input, dim=dim)
+
+
+def softmax(input, dim=None, _stacklevel=3, dtype=None):
+    """y = e^x / Σ e^x along the axis ``dim``, without overflow; ``dtype``: to compute in.
+
+    Say ``dim``: None takes axis 0 of 0, 1 or 3 axes, else axis 1. Raises AxisError, DTypeError.
+    Source: Bridle 1990.
+
+    >>> tx.nn.functional.softmax(tx.asarray([0.0, 0.0]), dim=0)
+    tensor([0.5, 0.5])
+    """
+    return _along(_softmax, input, dim, dtype)
+
+
+def softmin(input, dim=None, _stacklevel=3, dtype=None):
+    """y = softmax(-x), with the arguments of ``softmax``.
+
+    >>> tx.nn.functional.softmin(tx.asarray([0.0, 0.0, 1000.0]), dim=0)
+    tensor([0.5, 0.5, 0. ])
+    """
+    expect_tensors("softmin", input)
+    return _along(_softmax, -input, dim, dtype)
+
+
+def log_softmax(input, dim=None, _stacklevel=3, dtype=None):
+    """y = x - ln Σ e^x along the axis ``dim``, without overflow; arguments as of ``softmax``.
+
+    >>> tx.nn.functional.log_softmax(tx.asarray([0.0, 0.0]), dim=0)
+    tensor([-0.6931472, -0.6931472])
+    """
+    return _along(_log_softmax, input, dim, dtype)
+
+
+def gumbel_softmax(logits, tau=1, hard=False, eps=1e-10, dim=-1, *, generator=None):
+    """y = softmax((x + G) / τ), G = -ln(-ln U): a draw by the probabilities softmax(x), made soft.
+
+    ``hard``: one-hot, with the gradient of the soft one. ``eps`` has no effect. Raises AxisError.
+    Source: Jang et al. 2017, eq. 2; Maddison et al. 2017.
+
+    >>> g = tx.random.Generator(0)
+    >>> tx.nn.functional.gumbel_softmax(tx.asarray([0.0, 1000.0]), hard=True, generator=g)
+    tensor([0., 1.])
+    """
+    expect_tensors("gumbel_softmax", logits)
+    with backends.using(logits.backend):
+        u = (generator or default_generator()).uniform(
+            logits.shape, dtype=dtypes.float64, device=logits.device
+        )
+        noise = -log(-log1p(-maximum(u, 2.0**-54)))  # u may be 0, of which there is no logarithm
+        soft = softmax((logits + astype(noise, logits.dtype)) / tau, dim)
+        if not hard or soft.ndim == 0:
+            return soft
+        (dim,) = normalize_axes(dim, soft.ndim)
+        places = arange(soft.shape[dim], device=soft.device)
+        places = reshape(places, (-1, *(1,) * (soft.ndim - 1 - dim)))
+        one_hot = astype(places == argmax(soft, axis=dim, keepdims=True), soft.dtype)
+    return one_hot - soft.detach() + soft

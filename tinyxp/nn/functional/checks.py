@@ -1,8 +1,11 @@
 """What several functions check of their inputs before they compute."""
 
+import operator
+
 from tinyxp import dtypes
-from tinyxp.backends.errors import DTypeError, IndexingError
+from tinyxp.backends.errors import ArgumentError, DTypeError, IndexingError
 from tinyxp.operation import expect_tensors
+from tinyxp.ops.methods import _rebind
 
 
 def expect_indices(name, indices, n, things, ignore_index=None):
@@ -31,3 +34,23 @@ def expect_indices(name, indices, n, things, ignore_index=None):
             f"{name}: index {int(first)} is out of range for {n} {things}; "
             f"expected 0 to {n - 1}{besides}"
         )
+
+
+def numbers(name, what, value, n, least):
+    """``value`` as n integers: one for all axes, or one for each. Raises DTypeError, ArgumentError
+    unless they are n (or one), none below ``least``."""
+    given = value if isinstance(value, (tuple, list)) else (value,)
+    try:
+        found = tuple(map(operator.index, given))
+    except TypeError as error:
+        raise DTypeError(f"{name}: {what} is an integer or {n} of them, got {value!r}") from error
+    if len(found) not in (1, n) or min(found) < least:
+        raise ArgumentError(
+            f"{name}: {what} is an integer or {n} of them, none below {least}, got {value!r}"
+        )
+    return found * n if len(found) == 1 else found
+
+
+def in_place(x, y):
+    """x made to be y, as ``inplace=True`` asks: differentiably, and refused where ``x += y`` is."""
+    return _rebind(x, y, "inplace=True")

@@ -1,21 +1,54 @@
-"""Normalisation over the trailing axes."""
+"""Normalisation: values brought to mean 0 and variance 1, then scaled and shifted.
 
-from tinyxp.backends.errors import ShapeError
+Over which axes mean and variance are taken, of an input (N, C, ...):
+
+===============  =====================================================================
+batch_norm       the batch and the places, for each channel
+instance_norm    the places, for each channel of each sample
+group_norm       the places and the channels of one group, for each sample
+layer_norm       the trailing axes that are named
+===============  =====================================================================
+"""
+
+import math
+
+from tinyxp import dtypes
+from tinyxp.backends.errors import ArgumentError, ShapeError
 from tinyxp.composite import composite
+from tinyxp.graph import no_grad
+from tinyxp.operation import expect_tensors
+from tinyxp.ops.creation import astype
 from tinyxp.ops.exponential import sqrt
+from tinyxp.ops.padding import pad
 from tinyxp.ops.reductions import mean
+from tinyxp.ops.shaping import reshape
 
-__all__ = ["layer_norm"]
+__all__ = [
+    "batch_norm",
+    "group_norm",
+    "instance_norm",
+    "layer_norm",
+    "local_response_norm",
+    "rms_norm",
+]
+
+
+def _affine(x, weight, bias):
+    y = x if weight is None else x * weight
+    return y if bias is None else y + bias
+
+
+# -- over trailing axes -----------------------------------------------------------------------
 
 
 @composite(real=True)
 def _layer_norm(x, weight=None, bias=None, /, axes=1, eps=1e-5):
-    last = tuple(range(-axes, 0))
-    centred = x - mean(x, axis=last, keepdims=True)
-    variance = mean(centred * centred, axis=last, keepdims=True)
-    y = centred / sqrt(variance + eps)
-    y = y if weight is None else y * weight
-    return y if bias is None else y + bias
+    if x.size:  # else there is no mean
+        last = tuple(range(-axes, 0))
+        centred = x - mean(x, axis=last, keepdims=True)
+        variance = mean(centred * centred, axis=last, keepdims=True)
+        x = centred / sqrt(variance + eps)
+    return _affine(x, weight, bias)
 
 
 @_layer_norm.example
@@ -33,6 +66,18 @@ def _(rng):
     return rng.normal(size=(3, 4)), None, None
 
 
+def _trailing(name, input, normalized_shape, **parts):
+    """How many axes ``normalized_shape`` names, after all checks."""
+    shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
+    n = len(shape)
+    if not n or input.shape[-n:] != shape:
+        raise ShapeError(f"{name} over {shape} expects input (..., *{shape}), got {input.shape}")
+    for part, given in parts.items():
+        if given is not None and given.shape != shape:
+            raise ShapeError(f"{name} expects {part} {shape}, got {given.shape}")
+    return n
+
+
 def layer_norm(input, normalized_shape, weight=None, bias=None, eps=1e-5):
     """y = (x - mean) / √(var + eps) · weight + bias, mean and var over the trailing axes.
 
@@ -42,13 +87,266 @@ def layer_norm(input, normalized_shape, weight=None, bias=None, eps=1e-5):
     >>> tx.nn.functional.layer_norm(tx.asarray([[1.0, 2.0, 3.0]]), (3,))
     tensor([[-1.2247356,  0.       ,  1.2247356]])
     """
-    shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
-    n = len(shape)
-    if not n or input.shape[-n:] != shape:
-        raise ShapeError(
-            f"layer_norm over {shape} expects input (..., *{shape}), got {input.shape}"
-        )
-    for name, part in (("weight", weight), ("bias", bias)):
-        if part is not None and part.shape != shape:
-            raise ShapeError(f"layer_norm expects {name} {shape}, got {part.shape}")
+    n = _trailing("layer_norm", input, normalized_shape, weight=weight, bias=bias)
     return _layer_norm(input, weight, bias, axes=n, eps=eps)
+
+
+@composite(real=True)
+def _rms_norm(x, weight=None, /, *, axes, eps):
+    if x.size:
+        x = x / sqrt(mean(x * x, axis=tuple(range(-axes, 0)), keepdims=True) + eps)
+    return _affine(x, weight, None)
+
+
+@_rms_norm.example
+def _(rng):
+    return rng.normal(size=(2, 3, 4)), rng.normal(size=(3, 4)), {"axes": 2, "eps": 0.1}
+
+
+@_rms_norm.example
+def _(rng):
+    return rng.normal(size=(3, 4)), None, {"axes": 1, "eps": 1e-5}
+
+
+def rms_norm(input, normalized_shape, weight=None, eps=None):
+    """y = x / √(mean of x² + eps) · weight, the mean over the trailing axes.
+
+    Shapes: input (..., *normalized_shape), weight (*normalized_shape). ``eps``: if None, the
+    distance from 1 to the next number of the input's dtype. Raises ShapeError.
+    Source: Zhang & Sennrich 2019, eq. 4.
+
+    >>> tx.nn.functional.rms_norm(tx.asarray([[1.0, 7.0]]), (2,))
+    tensor([[0.2, 1.4]])
+    """
+    expect_tensors("rms_norm", input)
+    n = _trailing("rms_norm", input, normalized_shape, weight=weight)
+    return _rms_norm(
+        input, weight, axes=n, eps=dtypes.finfo(input.dtype).eps if eps is None else eps
+    )
+
+
+# -- for each channel -------------------------------------------------------------------------
+
+
+@composite(real=True)
+def _batch_norm(centred, variance, weight=None, bias=None, /, *, eps):
+    scale = 1 / sqrt(variance + eps)  # one for each channel, so that all is passed over but twice
+    return _affine(centred, scale if weight is None else scale * weight, bias)
+
+
+@_batch_norm.example
+def _(rng):
+    variance, weight, bias = rng.uniform(0.5, 2, size=(3, 3, 1))
+    return rng.normal(size=(2, 3, 4)), variance, weight, bias, {"eps": 0.1}
+
+
+@_batch_norm.example
+def _(rng):
+    return rng.normal(size=(4, 3)), rng.uniform(0.5, 2, size=(3,)), {"eps": 0.1}
+
+
+def _per_channel(name, input, **parts):
+    """Tensors (C) in a shape that meets the input's, (N, C, ...), after all checks."""
+    expect_tensors(name, input)
+    if input.ndim < 2:
+        raise ShapeError(f"{name} expects input (N, C, ...), got {input.shape}")
+    channels = input.shape[1]
+    for part, given in parts.items():
+        if given is not None and given.shape != (channels,):
+            raise ShapeError(
+                f"{name} of input {input.shape} expects {part} ({channels},), got {given.shape}"
+            )
+    shape = (channels, *(1,) * (input.ndim - 2))
+    return [None if given is None else reshape(given, shape) for given in parts.values()]
+
+
+def _by_statistics(name, input, axes, running_mean, running_var, weight, bias, momentum, eps):
+    """Normalised by the mean and variance over ``axes``, which the running ones move towards."""
+    if (running_mean is None) != (running_var is None):
+        raise ArgumentError(f"{name} expects both or none of running_mean and running_var")
+    centre = mean(input, axis=axes, keepdims=True)
+    centred = input - centre
+    variance = mean(centred * centred, axis=axes, keepdims=True)
+    if running_mean is not None:
+        n = math.prod(input.shape[i] for i in axes)
+        with no_grad():
+            unbiased = variance * (n / (n - 1))
+            for running, found in ((running_mean, centre), (running_var, unbiased)):
+                others = tuple(i for i in range(input.ndim) if i != 1)
+                new = (1 - momentum) * running + momentum * mean(found, axis=others)
+                running.data = astype(new, running.dtype, copy=False).data
+    return _batch_norm(centred, variance, weight, bias, eps=eps)
+
+
+def batch_norm(
+    input,
+    running_mean,
+    running_var,
+    weight=None,
+    bias=None,
+    training=False,
+    momentum=0.1,
+    eps=1e-5,
+):
+    """y = (x - mean) / √(var + eps) · weight + bias, for each channel.
+
+    While ``training``, mean and var (1/n) are those of the input over all axes but the channels,
+    and if running ones are given they become (1 - momentum) · running + momentum · new, with the
+    unbiased var (1/(n - 1)). Otherwise the running ones are used.
+    Shapes: input (N, C, ...), all others (C) or None. Raises ShapeError, also when training with
+    one value per channel; ArgumentError for eps below 0 (in training: 0), or without running
+    statistics where they are needed. Source: Ioffe & Szegedy 2015, algorithms 1 and 2.
+
+    >>> mean, var = tx.zeros(1), tx.ones(1)
+    >>> x = tx.asarray([[1.0], [3.0]])
+    >>> tx.nn.functional.batch_norm(x, mean, var, training=True, momentum=0.5).flatten(), mean
+    (tensor([-0.999995,  0.999995]), tensor([1.]))
+    """
+    expect_tensors("batch_norm", input)
+    if eps < 0 or (training and eps == 0):
+        raise ArgumentError(f"batch_norm expects eps above 0 (0 only in evaluation), got {eps}")
+    if input.size == 0 and input.ndim < 2:
+        return input
+    centre, variance, weight, bias = _per_channel(
+        "batch_norm",
+        input,
+        running_mean=running_mean,
+        running_var=running_var,
+        weight=weight,
+        bias=bias,
+    )
+    if input.size == 0:
+        return _affine(input, weight, bias)
+    if training:
+        if input.size == input.shape[1]:
+            raise ShapeError(
+                f"batch_norm in training expects more than one value per channel, "
+                f"got input {input.shape}"
+            )
+        axes = (0, *range(2, input.ndim))
+        return _by_statistics(
+            "batch_norm", input, axes, running_mean, running_var, weight, bias, momentum, eps
+        )
+    if centre is None or variance is None:
+        raise ArgumentError("batch_norm expects running_mean and running_var unless training")
+    return _batch_norm(input - centre, variance, weight, bias, eps=eps)
+
+
+def instance_norm(
+    input,
+    running_mean=None,
+    running_var=None,
+    weight=None,
+    bias=None,
+    use_input_stats=True,
+    momentum=0.1,
+    eps=1e-5,
+):
+    """y = (x - mean) / √(var + eps) · weight + bias, for each channel of each sample.
+
+    With ``use_input_stats`` mean and var are over the trailing axes, and running ones, if given,
+    move towards their means over the batch as in ``batch_norm``; else the running ones are used.
+    Shapes: input (N, C, ...), all others (C) or None. Raises ShapeError, also for one value per
+    channel; ArgumentError. Source: Ulyanov et al. 2016, eq. 2.
+
+    >>> tx.nn.functional.instance_norm(tx.asarray([[[1.0, 3.0], [5.0, 5.0]]]))
+    tensor([[[-0.999995,  0.999995],
+             [ 0.      ,  0.      ]]])
+    """
+    centre, variance, weight, bias = _per_channel(
+        "instance_norm",
+        input,
+        running_mean=running_mean,
+        running_var=running_var,
+        weight=weight,
+        bias=bias,
+    )
+    if use_input_stats:
+        if math.prod(input.shape[2:]) == 1:
+            raise ShapeError(
+                f"instance_norm expects more than one value per channel, got input {input.shape}"
+            )
+        if input.size == 0:
+            return _affine(input, weight, bias)
+        axes = tuple(range(2, input.ndim))
+        return _by_statistics(
+            "instance_norm", input, axes, running_mean, running_var, weight, bias, momentum, eps
+        )
+    if centre is None or variance is None:
+        raise ArgumentError(
+            "instance_norm expects running_mean and running_var unless use_input_stats"
+        )
+    return _batch_norm(input - centre, variance, weight, bias, eps=eps)
+
+
+@composite(real=True)
+def _group_norm(x, weight=None, bias=None, /, *, groups, eps):
+    n, channels, *rest = x.shape
+    together = reshape(x, (n, groups, math.prod((channels // groups, *rest))))
+    y = reshape(_layer_norm(together, None, None, axes=1, eps=eps), x.shape)
+    return _affine(y, weight, bias)
+
+
+@_group_norm.example
+def _(rng):
+    x, weight, bias = rng.normal(size=(2, 4, 3)), rng.normal(size=(4, 1)), rng.normal(size=(4, 1))
+    return x, weight, bias, {"groups": 2, "eps": 0.1}
+
+
+def group_norm(input, num_groups, weight=None, bias=None, eps=1e-5):
+    """y = (x - mean) / √(var + eps) · weight + bias, over each group of channels of each sample.
+
+    Shapes: input (N, C, ...), weight and bias (C). Raises ShapeError unless C is a multiple of
+    ``num_groups`` and a group has more than one value. Source: Wu & He 2018, eq. 1-7.
+
+    >>> tx.nn.functional.group_norm(tx.asarray([[1.0, 3.0, 5.0, 5.0]]), 2)
+    tensor([[-0.999995,  0.999995,  0.      ,  0.      ]])
+    """
+    weight, bias = _per_channel("group_norm", input, weight=weight, bias=bias)
+    if num_groups < 1 or input.shape[1] % num_groups:
+        raise ShapeError(
+            f"group_norm expects channels in {num_groups} equal groups, got input {input.shape}"
+        )
+    if input.size == num_groups:
+        raise ShapeError(
+            f"group_norm expects more than one value per group, got input {input.shape} "
+            f"in {num_groups} groups"
+        )
+    return _group_norm(input, weight, bias, groups=num_groups, eps=eps)
+
+
+# -- by the neighbours ------------------------------------------------------------------------
+
+
+@composite(real=True)
+def _local_response_norm(x, /, *, size, alpha, beta, k):
+    channels = x.shape[1]
+    margins = [(0, 0)] * x.ndim
+    margins[1] = (size // 2, (size - 1) // 2)
+    squares = pad(x * x, tuple(margins))
+    total = squares[:, :channels]
+    for i in range(1, size):
+        total = total + squares[:, i : i + channels]
+    return x / (k + alpha / size * total) ** beta
+
+
+@_local_response_norm.example
+def _(rng):
+    return rng.normal(size=(2, 5, 3)), {"size": 4, "alpha": 0.5, "beta": 0.75, "k": 1.5}
+
+
+def local_response_norm(input, size, alpha=1e-4, beta=0.75, k=1.0):
+    """y = x / (k + α/size · Σ x²)^β, the sum over ``size`` neighbouring channels.
+
+    Shapes: (N, C, ...) with three axes or more. Raises ShapeError, ArgumentError.
+    Source: Krizhevsky et al. 2012, sec. 3.3, which does not divide α.
+
+    >>> tx.nn.functional.local_response_norm(tx.ones((1, 1, 2)), 1, alpha=3.0, beta=0.5)
+    tensor([[[0.5, 0.5]]])
+    """
+    expect_tensors("local_response_norm", input)
+    if input.ndim < 3:
+        raise ShapeError(f"local_response_norm expects input (N, C, ...), got {input.shape}")
+    if size < 1:
+        raise ArgumentError(f"local_response_norm expects a size of 1 or more, got {size}")
+    return _local_response_norm(input, size=size, alpha=alpha, beta=beta, k=k)

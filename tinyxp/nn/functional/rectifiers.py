@@ -1,0 +1,321 @@
+"""Activations made of pieces, elementwise, (...) -> (...); each says its slope where pieces meet.
+
+``inplace=True`` makes ``input`` itself the result; GradientError on a leaf that requires grad.
+"""
+
+from tinyxp import backends
+from tinyxp.backends.errors import ArgumentError, ShapeError
+from tinyxp.composite import composite
+from tinyxp.nn.functional.checks import in_place
+from tinyxp.operation import expect_tensors
+from tinyxp.ops.arithmetic import where
+from tinyxp.ops.exponential import expm1
+from tinyxp.ops.rounding import abs, sign
+from tinyxp.ops.shaping import reshape
+from tinyxp.primitive import primitive
+from tinyxp.random import default_generator
+
+__all__ = [
+    "celu",
+    "elu",
+    "hardshrink",
+    "hardsigmoid",
+    "hardswish",
+    "hardtanh",
+    "leaky_relu",
+    "prelu",
+    "relu",
+    "relu6",
+    "rrelu",
+    "selu",
+    "softshrink",
+    "threshold",
+]
+
+
+def _ramp(rng):
+    """Numbers of both signs, and 0: every piece, and where they meet."""
+    return (rng.permutation(13) - 6.0) / 2
+
+
+# -- one piece per sign -----------------------------------------------------------------------
+
+
+@primitive(real=True)
+def _relu(xp, x, /):
+    return xp.maximum(x, 0)
+
+
+@_relu.vjp
+def _(xp, g, y):
+    return xp.where(y <= 0, 0.0, g)
+
+
+@_relu.example
+def _(rng):
+    return (rng.permutation(12).reshape(3, 4) - 5.5,)
+
+
+def relu(input, inplace=False):
+    """y = max(x, 0); its gradient at 0 is 0.
+
+    >>> tx.nn.functional.relu(tx.asarray([-1.0, 2.0]))
+    tensor([0., 2.])
+    """
+    y = _relu(input)
+    return in_place(input, y) if inplace else y
+
+
+@composite(real=True)
+def _prelu(x, slope, /):
+    return where(x > 0, x, slope * x)
+
+
+@_prelu.example
+def _(rng):
+    return rng.permutation(24).reshape(2, 3, 4) - 11.5, rng.uniform(0.1, 0.5, size=(3, 1))
+
+
+def prelu(input, weight):
+    """y = x above 0, else a x; the slope a is learned: one, or one for each channel.
+
+    Shapes: input (N, C, ...), weight (C); or input (...), weight (1) or (). The slope at 0 is a.
+    Raises ShapeError. Source: He et al. 2015, eq. 1.
+
+    >>> tx.nn.functional.prelu(tx.asarray([[-1.0, -1.0]]), tx.asarray([0.5, 0.25]))
+    tensor([[-0.5 , -0.25]])
+    """
+    expect_tensors("prelu", input, weight)
+    channels = input.shape[1] if input.ndim > 1 else 1
+    if weight.ndim > 1 or weight.size not in (1, channels):
+        raise ShapeError(
+            f"prelu expects weight (), (1), or ({channels}), a slope for each channel "
+            f"of input {input.shape}, got {weight.shape}"
+        )
+    after = (1,) * (input.ndim - 2)
+    return _prelu(input, reshape(weight, () if weight.size == 1 else (channels, *after)))
+
+
+@composite(real=True)
+def _leaky_relu(x, /, *, negative_slope):
+    return where(x > 0, x, negative_slope * x)
+
+
+@_leaky_relu.example
+def _(rng):
+    return rng.permutation(12).reshape(3, 4) - 5.5, {"negative_slope": 0.1}
+
+
+def leaky_relu(input, negative_slope=0.01, inplace=False):
+    """y = x above 0, else a x, a = ``negative_slope``, which is also the slope at 0.
+
+    Source: Maas et al. 2013, sec. 2.
+
+    >>> tx.nn.functional.leaky_relu(tx.asarray([-1.0, 2.0]))
+    tensor([-0.01,  2.  ])
+    """
+    y = _leaky_relu(input, negative_slope=negative_slope)
+    return in_place(input, y) if inplace else y
+
+
+def rrelu(input, lower=1 / 8, upper=1 / 3, training=False, inplace=False, *, generator=None):
+    """y = x above 0, else a x; while ``training``, a ~ U(lower, upper) for each element anew.
+
+    Otherwise a = (lower + upper) / 2. Raises ArgumentError if lower is above upper.
+    Source: Xu et al. 2015, sec. 2.4.
+
+    >>> tx.nn.functional.rrelu(tx.asarray([-8.0, 2.0]), 0.25, 0.5)
+    tensor([-3.,  2.])
+    """
+    expect_tensors("rrelu", input)
+    if lower > upper:
+        raise ArgumentError(f"rrelu expects lower <= upper, got {lower} and {upper}")
+    if not training:
+        return leaky_relu(input, (lower + upper) / 2, inplace)
+    with backends.using(input.backend):
+        slopes = (generator or default_generator()).uniform(
+            input.shape, lower, upper, dtype=input.dtype, device=input.device
+        )
+    y = _prelu(input, slopes)
+    return in_place(input, y) if inplace else y
+
+
+@composite(real=True)
+def _elu(x, /, *, alpha, scale=1.0, input_scale=1.0):
+    positive = x > 0
+    below = where(positive, 0.0, x)  # not to overflow where it is not used
+    return scale * where(positive, x, alpha * expm1(input_scale * below))
+
+
+@_elu.example
+def _(rng):
+    return _ramp(rng) + 0.1, {"alpha": 1.5, "scale": 1.1, "input_scale": 0.5}
+
+
+def elu(input, alpha=1.0, inplace=False):
+    """y = x above 0, else α (eˣ - 1); the slope at 0 is α. Source: Clevert et al. 2016, eq. 15.
+
+    >>> tx.nn.functional.elu(tx.asarray([-1000.0, 2.0]))
+    tensor([-1.,  2.])
+    """
+    y = _elu(input, alpha=alpha)
+    return in_place(input, y) if inplace else y
+
+
+def selu(input, inplace=False):
+    """y = λ x above 0, else λ α (eˣ - 1), with λ ≈ 1.0507 and α ≈ 1.6733; the slope at 0 is λ α.
+
+    Layers of mean 0 and variance 1 stay so. Source: Klambauer et al. 2017, eq. 2 and 14.
+
+    >>> tx.nn.functional.selu(tx.asarray([-1000.0, 2.0]))
+    tensor([-1.7580993,  2.101402 ])
+    """
+    y = _elu(input, alpha=1.6732632423543772, scale=1.0507009873554805)
+    return in_place(input, y) if inplace else y
+
+
+def celu(input, alpha=1.0, inplace=False):
+    """y = x above 0, else α (e^(x/α) - 1), smooth at 0 for any α. Raises ArgumentError for α = 0.
+
+    Source: Barron 2017, eq. 2.
+
+    >>> tx.nn.functional.celu(tx.asarray([-1000.0, 2.0]), alpha=3.0)
+    tensor([-3.,  2.])
+    """
+    if alpha == 0:
+        raise ArgumentError("celu divides by alpha, got 0; for max(x, 0) use relu")
+    y = _elu(input, alpha=alpha, input_scale=1 / alpha)
+    return in_place(input, y) if inplace else y
+
+
+# -- held between two bounds ------------------------------------------------------------------
+
+
+@composite(real=True)
+def _hardtanh(x, /, *, min_val, max_val):
+    return where(x <= min_val, min_val, where(x >= max_val, max_val, x))
+
+
+@_hardtanh.example
+def _(rng):
+    return _ramp(rng) + 0.1, {"min_val": -1.5, "max_val": 2.0}
+
+
+def hardtanh(input, min_val=-1.0, max_val=1.0, inplace=False):
+    """y = x held between ``min_val`` and ``max_val``, where its gradient is 0.
+
+    Raises ArgumentError if the first is above the second.
+
+    >>> tx.nn.functional.hardtanh(tx.asarray([-2.0, 0.5, 2.0]))
+    tensor([-1. ,  0.5,  1. ])
+    """
+    if min_val > max_val:
+        raise ArgumentError(f"hardtanh expects min_val <= max_val, got {min_val} and {max_val}")
+    y = _hardtanh(input, min_val=min_val, max_val=max_val)
+    return in_place(input, y) if inplace else y
+
+
+def relu6(input, inplace=False):
+    """y = min(max(x, 0), 6); its gradient at 0 and 6 is 0. Source: Krizhevsky 2010, sec. 2.
+
+    >>> tx.nn.functional.relu6(tx.asarray([-1.0, 2.0, 8.0]))
+    tensor([0., 2., 6.])
+    """
+    return hardtanh(input, 0.0, 6.0, inplace)
+
+
+@composite(real=True)
+def _hardsigmoid(x, /):
+    return _hardtanh(x + 3, min_val=0.0, max_val=6.0) / 6
+
+
+def hardsigmoid(input, inplace=False):
+    """y = min(max(x + 3, 0), 6) / 6; its gradient at -3 and 3 is 0. Source: Howard et al. 2019.
+
+    >>> tx.nn.functional.hardsigmoid(tx.asarray([-4.0, 0.0, 4.0]))
+    tensor([0. , 0.5, 1. ])
+    """
+    y = _hardsigmoid(input)
+    return in_place(input, y) if inplace else y
+
+
+@composite(real=True)
+def _hardswish(x, /):
+    return x * _hardsigmoid(x)
+
+
+def hardswish(input, inplace=False):
+    """y = x · hardsigmoid(x), with slope 0 at -3, 1 at 3. Source: Howard et al. 2019, sec. 5.2.
+
+    >>> tx.nn.functional.hardswish(tx.asarray([0.0, 1.5, 4.0]))
+    tensor([0.   , 1.125, 4.   ])
+    """
+    y = _hardswish(input)
+    return in_place(input, y) if inplace else y
+
+
+@_hardsigmoid.example
+@_hardswish.example
+def _(rng):
+    return (2 * _ramp(rng) + 0.1,)
+
+
+# -- with a gap -------------------------------------------------------------------------------
+
+
+@composite(real=True)
+def _hardshrink(x, /, *, lambd):
+    return where((x >= -lambd) & (x <= lambd), 0.0, x)
+
+
+def hardshrink(input, lambd=0.5):
+    """y = 0 between -λ and λ, and there the gradient is 0; else x.
+
+    >>> tx.nn.functional.hardshrink(tx.asarray([-2.0, 0.5, 0.6]))
+    tensor([-2. ,  0. ,  0.6])
+    """
+    return _hardshrink(input, lambd=lambd)
+
+
+@composite(real=True)
+def _softshrink(x, /, *, lambd):
+    return where(abs(x) <= lambd, 0.0, x - lambd * sign(x))
+
+
+@_hardshrink.example
+@_softshrink.example
+def _(rng):
+    return _ramp(rng) + 0.1, {"lambd": 0.75}
+
+
+def softshrink(input, lambd=0.5):
+    """y = 0 between -λ and λ, and there the gradient is 0; else x nearer to 0 by λ.
+
+    Raises ArgumentError for λ below 0.
+
+    >>> tx.nn.functional.softshrink(tx.asarray([-2.0, 0.5, 1.0]))
+    tensor([-1.5,  0. ,  0.5])
+    """
+    if lambd < 0:
+        raise ArgumentError(f"softshrink expects lambd of 0 or more, got {lambd}")
+    return _softshrink(input, lambd=lambd)
+
+
+@composite(real=True)
+def _threshold(x, /, *, threshold, value):
+    return where(x <= threshold, value, x)
+
+
+@_threshold.example
+def _(rng):
+    return _ramp(rng) + 0.1, {"threshold": 0.75, "value": -2.0}
+
+
+def threshold(input, threshold, value, inplace=False):
+    """y = x above ``threshold``, else ``value``, and there the gradient is 0.
+
+    >>> tx.nn.functional.threshold(tx.asarray([1.0, 2.0]), 1.0, 20.0)
+    tensor([20.,  2.])
+    """
+    y = _threshold(input, threshold=threshold, value=value)
+    return in_place(input, y) if inplace else y
