@@ -1,8 +1,9 @@
-"""The linear layer, and the reshaping around it, with the sizes and first values of torch.nn."""
+"""Linear and bilinear layers, and the reshaping around them, with the first values of torch.nn."""
 
 import math
 from typing import Any
 
+from tinyxp.backends.errors import ArgumentError, DTypeError, ShapeError
 from tinyxp.core import Tensor
 from tinyxp.nn import functional as F
 from tinyxp.nn import init
@@ -12,17 +13,21 @@ from tinyxp.ops.creation import empty
 from tinyxp.ops.shaping import normalize_axes, reshape
 from tinyxp.random import Generator
 
-__all__ = ["Identity", "Linear", "Flatten"]
+__all__ = ["Bilinear", "Flatten", "Identity", "Linear", "Unflatten"]
 
 
 class Identity(Module):
-    """y = x; takes and ignores any arguments, as a stand-in for another module."""
+    """y = x; takes and ignores any arguments, as a stand-in for another module.
+
+    >>> tx.nn.Identity()(tx.ones(2))
+    tensor([1., 1.])
+    """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__()
 
-    def forward(self, x: Any) -> Any:
-        return x
+    def forward(self, input: Any) -> Any:
+        return input
 
 
 class Linear(Module):
@@ -58,13 +63,62 @@ class Linear(Module):
         """Draw the first values anew."""
         init.default_(self.weight, self.bias, generator)
 
-    def forward(self, x: Tensor) -> Any:
-        return F.linear(x, self.weight, self.bias)
+    def forward(self, input: Tensor) -> Any:
+        return F.linear(input, self.weight, self.bias)
 
     def extra_repr(self) -> str:
         return (
             f"in_features={self.in_features}, out_features={self.out_features}, "
             f"bias={self.bias is not None}"
+        )
+
+
+class Bilinear(Module):
+    """yₖ = Σᵢⱼ x₁ᵢ Wₖᵢⱼ x₂ⱼ + bₖ: (..., in1_features), (..., in2_features) -> (..., out_features).
+
+    ``weight`` (out_features, in1_features, in2_features) and ``bias`` (out_features) start from
+    U(-b, b) with b = 1/√in1_features. Raises ShapeError, ArgumentError.
+
+    >>> tx.nn.Bilinear(2, 3, 5)(tx.ones((4, 2)), tx.ones((4, 3))).shape
+    (4, 5)
+    """
+
+    def __init__(
+        self,
+        in1_features: int,
+        in2_features: int,
+        out_features: int,
+        bias: bool = True,
+        device: str | None = None,
+        dtype: Any = None,
+        *,
+        generator: Generator | None = None,
+    ) -> None:
+        super().__init__()
+        if in1_features <= 0:
+            raise ArgumentError(f"Bilinear expects in1_features of 1 or more, got {in1_features}")
+        self.in1_features, self.in2_features = in1_features, in2_features
+        self.out_features = out_features
+        shape = (out_features, in1_features, in2_features)
+        self.weight = Parameter(empty(shape, device=device, dtype=dtype))
+        self.register_parameter(
+            "bias", Parameter(empty(out_features, device=device, dtype=dtype)) if bias else None
+        )
+        self.reset_parameters(generator)
+
+    def reset_parameters(self, generator: Generator | None = None) -> None:
+        """Draw the first values anew."""
+        bound = 1 / math.sqrt(self.in1_features)
+        for parameter in self.parameters():
+            init.uniform_(parameter, -bound, bound, generator)
+
+    def forward(self, input1: Tensor, input2: Tensor) -> Any:
+        return F.bilinear(input1, input2, self.weight, self.bias)
+
+    def extra_repr(self) -> str:
+        return (
+            f"in1_features={self.in1_features}, in2_features={self.in2_features}, "
+            f"out_features={self.out_features}, bias={self.bias is not None}"
         )
 
 
@@ -79,11 +133,51 @@ class Flatten(Module):
         super().__init__()
         self.start_dim, self.end_dim = start_dim, end_dim
 
-    def forward(self, x: Tensor) -> Any:
-        (start,) = normalize_axes(self.start_dim, x.ndim)
-        (end,) = normalize_axes(self.end_dim, x.ndim)
-        middle = math.prod(x.shape[start : end + 1])
-        return reshape(x, (*x.shape[:start], middle, *x.shape[end + 1 :]))
+    def forward(self, input: Tensor) -> Any:
+        (start,) = normalize_axes(self.start_dim, max(input.ndim, 1))
+        (end,) = normalize_axes(self.end_dim, max(input.ndim, 1))
+        if start > end:
+            raise ShapeError(
+                f"Flatten from axis {self.start_dim} to {self.end_dim} of shape {input.shape}: "
+                "the first comes after the last"
+            )
+        middle = math.prod(input.shape[start : end + 1])
+        return reshape(input, (*input.shape[:start], middle, *input.shape[end + 1 :]))
 
     def extra_repr(self) -> str:
         return f"start_dim={self.start_dim}, end_dim={self.end_dim}"
+
+
+class Unflatten(Module):
+    """The axis ``dim`` as several: (N, d₁ · d₂ · …) -> (N, d₁, d₂, …). One of them may be -1.
+
+    Raises ShapeError unless their product is the length of the axis.
+
+    >>> tx.nn.Unflatten(1, (3, 4))(tx.zeros((2, 12))).shape
+    (2, 3, 4)
+    """
+
+    def __init__(self, dim: int, unflattened_size: tuple[int, ...]) -> None:
+        super().__init__()
+        sizes = unflattened_size
+        if not isinstance(dim, int) or not isinstance(sizes, (tuple, list)):
+            raise DTypeError(f"Unflatten expects an axis and a tuple of sizes, got {dim}, {sizes}")
+        if not all(isinstance(n, int) for n in sizes):
+            raise DTypeError(f"Unflatten expects sizes that are integers, got {sizes}")
+        self.dim, self.unflattened_size = dim, unflattened_size
+
+    def forward(self, input: Tensor) -> Any:
+        (dim,) = normalize_axes(self.dim, input.ndim)
+        n, sizes = input.shape[dim], list(self.unflattened_size)
+        known = math.prod(size for size in sizes if size != -1)
+        if sizes.count(-1) == 1 and known and n % known == 0:
+            sizes[sizes.index(-1)] = n // known
+        if math.prod(sizes) != n or min(sizes, default=-1) < 0:
+            raise ShapeError(
+                f"Unflatten cannot make axis {dim} of length {n} into {self.unflattened_size}; "
+                "their product must be that length"
+            )
+        return reshape(input, (*input.shape[:dim], *sizes, *input.shape[dim + 1 :]))
+
+    def extra_repr(self) -> str:
+        return f"dim={self.dim}, unflattened_size={self.unflattened_size}"

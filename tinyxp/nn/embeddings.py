@@ -1,8 +1,8 @@
-"""Embeddings: a learned vector for each index."""
+"""Embeddings: a learned vector for each index, or for each bag of indices."""
 
-from typing import Any
+from typing import Any, Self
 
-from tinyxp.backends.errors import ArgumentError
+from tinyxp.backends.errors import ArgumentError, ShapeError
 from tinyxp.core import Tensor
 from tinyxp.nn import functional as F
 from tinyxp.nn import init
@@ -11,14 +11,77 @@ from tinyxp.nn.parameter import Parameter
 from tinyxp.ops.creation import empty
 from tinyxp.random import Generator
 
-__all__ = ["Embedding"]
+__all__ = ["Embedding", "EmbeddingBag"]
 
 
-class Embedding(Module):
+class _Table(Module):
+    """The weight of both embeddings, and their common options."""
+
+    def __init__(
+        self,
+        shape: tuple[int, int],
+        padding_idx: int | None,
+        max_norm: float | None,
+        norm_type: float,
+        scale_grad_by_freq: bool,
+        sparse: bool,
+        weight: Tensor | None,
+        device: str | None,
+        dtype: Any,
+        generator: Generator | None,
+    ) -> None:
+        super().__init__()
+        n = shape[0]
+        if padding_idx is not None and not -n <= padding_idx < n:
+            raise ArgumentError(f"padding_idx {padding_idx} is out of range for {n} embeddings")
+        if sparse:
+            raise ArgumentError(f"{type(self).__name__} has no sparse gradients; leave sparse out")
+        if weight is not None and weight.shape != shape:
+            raise ShapeError(f"{type(self).__name__} of {shape} got a weight of {weight.shape}")
+        self.num_embeddings, self.embedding_dim = shape
+        self.padding_idx = None if padding_idx is None else padding_idx % n
+        self.max_norm, self.norm_type = max_norm, norm_type
+        self.scale_grad_by_freq, self.sparse = scale_grad_by_freq, sparse
+        if weight is None:
+            self.weight = Parameter(empty(shape, device=device, dtype=dtype))
+            self.reset_parameters(generator)
+        else:
+            self.weight = Parameter(weight)
+
+    def reset_parameters(self, generator: Generator | None = None) -> None:
+        """Draw the first values anew."""
+        init.normal_(self.weight, generator=generator)
+        if self.padding_idx is not None:
+            weight = self.weight.detach()
+            weight[self.padding_idx] = 0.0
+            self.weight.data = weight.data
+
+    @classmethod
+    def _of(cls: Any, embeddings: Tensor, freeze: bool, **options: Any) -> Any:
+        if embeddings.ndim != 2:
+            raise ShapeError(
+                f"from_pretrained expects (num_embeddings, embedding_dim), got {embeddings.shape}"
+            )
+        module = cls(*embeddings.shape, _weight=embeddings, **options)
+        module.weight.requires_grad_(not freeze)
+        return module
+
+    def _described(self, after: str = "") -> str:
+        """Sizes and options as ``extra_repr`` shows them."""
+        padding = "" if self.padding_idx is None else f", padding_idx={self.padding_idx}"
+        options = "" if self.max_norm is None else f", max_norm={self.max_norm}"
+        options += "" if self.norm_type == 2 else f", norm_type={self.norm_type}"
+        options += ", scale_grad_by_freq=True" if self.scale_grad_by_freq else ""
+        sizes = f"{self.num_embeddings}, {self.embedding_dim}"
+        return sizes + (options + after + padding if after else padding + options)
+
+
+class Embedding(_Table):
     """y[...] = weight[x[...]]: integers (...) -> (..., embedding_dim).
 
     ``weight`` (num_embeddings, embedding_dim) starts from N(0, 1); the row ``padding_idx`` starts
-    as zeros and gets no gradient. Raises IndexingError, DTypeError, ArgumentError.
+    as zeros and gets no gradient. For the other options see ``functional.embedding``. Raises
+    IndexingError, DTypeError, ArgumentError.
 
     >>> tx.nn.Embedding(10, 3)(tx.asarray([[1, 9]])).shape
     (1, 2, 3)
@@ -29,31 +92,163 @@ class Embedding(Module):
         num_embeddings: int,
         embedding_dim: int,
         padding_idx: int | None = None,
-        *,
+        max_norm: float | None = None,
+        norm_type: float = 2.0,
+        scale_grad_by_freq: bool = False,
+        sparse: bool = False,
+        _weight: Tensor | None = None,
+        _freeze: bool = False,
         device: str | None = None,
         dtype: Any = None,
+        *,
         generator: Generator | None = None,
     ) -> None:
-        super().__init__()
-        n = num_embeddings
-        if padding_idx is not None and not -n <= padding_idx < n:
-            raise ArgumentError(f"padding_idx {padding_idx} is out of range for {n} embeddings")
-        self.num_embeddings, self.embedding_dim = num_embeddings, embedding_dim
-        self.padding_idx = None if padding_idx is None else padding_idx % n
-        self.weight = Parameter(empty((n, embedding_dim), device=device, dtype=dtype))
-        self.reset_parameters(generator)
+        super().__init__(
+            (num_embeddings, embedding_dim),
+            padding_idx,
+            max_norm,
+            norm_type,
+            scale_grad_by_freq,
+            sparse,
+            _weight,
+            device,
+            dtype,
+            generator,
+        )
+        self.weight.requires_grad_(not _freeze)
 
-    def reset_parameters(self, generator: Generator | None = None) -> None:
-        """Draw the first values anew."""
-        init.normal_(self.weight, generator=generator)
-        if self.padding_idx is not None:
-            weight = self.weight.detach()
-            weight[self.padding_idx] = 0.0
-            self.weight.data = weight.data
+    @classmethod
+    def from_pretrained(
+        cls,
+        embeddings: Tensor,
+        freeze: bool = True,
+        padding_idx: int | None = None,
+        max_norm: float | None = None,
+        norm_type: float = 2.0,
+        scale_grad_by_freq: bool = False,
+        sparse: bool = False,
+    ) -> Self:
+        """An Embedding with the weight ``embeddings``, not learned if ``freeze``.
 
-    def forward(self, x: Tensor) -> Any:
-        return F.embedding(x, self.weight, self.padding_idx)
+        >>> tx.nn.Embedding.from_pretrained(tx.eye(3))(tx.asarray([2]))
+        tensor([[0., 0., 1.]])
+        """
+        return cls._of(
+            embeddings,
+            freeze,
+            padding_idx=padding_idx,
+            max_norm=max_norm,
+            norm_type=norm_type,
+            scale_grad_by_freq=scale_grad_by_freq,
+            sparse=sparse,
+        )
+
+    def forward(self, input: Tensor) -> Any:
+        return F.embedding(
+            input,
+            self.weight,
+            self.padding_idx,
+            self.max_norm,
+            self.norm_type,
+            self.scale_grad_by_freq,
+            self.sparse,
+        )
 
     def extra_repr(self) -> str:
-        padding = "" if self.padding_idx is None else f", padding_idx={self.padding_idx}"
-        return f"{self.num_embeddings}, {self.embedding_dim}{padding}"
+        return self._described()
+
+
+class EmbeddingBag(_Table):
+    """The sum, mean or maximum of the rows of ``weight`` in each bag of indices.
+
+    Integers (B, N), or (N) with offsets (B), -> (B, embedding_dim). ``weight`` starts as that of
+    ``Embedding``; for options see ``functional.embedding_bag``. Raises ShapeError, DTypeError,
+    IndexingError, ArgumentError.
+
+    >>> tx.nn.EmbeddingBag(10, 3, mode="sum")(tx.asarray([1, 2, 4, 5]), tx.asarray([0, 3])).shape
+    (2, 3)
+    """
+
+    def __init__(
+        self,
+        num_embeddings: int,
+        embedding_dim: int,
+        max_norm: float | None = None,
+        norm_type: float = 2.0,
+        scale_grad_by_freq: bool = False,
+        mode: str = "mean",
+        sparse: bool = False,
+        _weight: Tensor | None = None,
+        include_last_offset: bool = False,
+        padding_idx: int | None = None,
+        device: str | None = None,
+        dtype: Any = None,
+        *,
+        generator: Generator | None = None,
+    ) -> None:
+        super().__init__(
+            (num_embeddings, embedding_dim),
+            padding_idx,
+            max_norm,
+            norm_type,
+            scale_grad_by_freq,
+            sparse,
+            _weight,
+            device,
+            dtype,
+            generator,
+        )
+        self.mode, self.include_last_offset = mode, include_last_offset
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        embeddings: Tensor,
+        freeze: bool = True,
+        max_norm: float | None = None,
+        norm_type: float = 2.0,
+        scale_grad_by_freq: bool = False,
+        mode: str = "mean",
+        sparse: bool = False,
+        include_last_offset: bool = False,
+        padding_idx: int | None = None,
+    ) -> Self:
+        """An EmbeddingBag with the weight ``embeddings``, not learned if ``freeze``.
+
+        >>> tx.nn.EmbeddingBag.from_pretrained(tx.eye(2))(tx.asarray([[0, 1]]))
+        tensor([[0.5, 0.5]])
+        """
+        return cls._of(
+            embeddings,
+            freeze,
+            max_norm=max_norm,
+            norm_type=norm_type,
+            scale_grad_by_freq=scale_grad_by_freq,
+            mode=mode,
+            sparse=sparse,
+            include_last_offset=include_last_offset,
+            padding_idx=padding_idx,
+        )
+
+    def forward(
+        self,
+        input: Tensor,
+        offsets: Tensor | None = None,
+        per_sample_weights: Tensor | None = None,
+    ) -> Any:
+        return F.embedding_bag(
+            input,
+            self.weight,
+            offsets,
+            self.max_norm,
+            self.norm_type,
+            self.scale_grad_by_freq,
+            self.mode,
+            self.sparse,
+            per_sample_weights,
+            self.include_last_offset,
+            self.padding_idx,
+        )
+
+    def extra_repr(self) -> str:
+        return self._described(after=f", mode={self.mode!r}")

@@ -1,11 +1,12 @@
-"""The linear layer: y = x Wᵀ + b."""
+"""Maps that are linear in each of their inputs, plus a bias."""
 
 from tinyxp.backends.errors import ShapeError
 from tinyxp.composite import composite
-from tinyxp.ops.linear import matmul
-from tinyxp.ops.shaping import matrix_transpose
+from tinyxp.operation import expect_tensors
+from tinyxp.ops.linear import einsum, matmul
+from tinyxp.ops.shaping import expand_dims, matrix_transpose, squeeze
 
-__all__ = ["linear"]
+__all__ = ["bilinear", "linear"]
 
 
 @composite
@@ -33,18 +34,72 @@ def linear(input, weight, bias=None):
     """y = x Wᵀ + b.
 
     Shapes: input (..., in_features), weight (out_features, in_features), bias (out_features) ->
-    (..., out_features). Raises ShapeError.
+    (..., out_features); or weight (in_features), bias () -> (...). Raises ShapeError, DTypeError.
 
     >>> F = tx.nn.functional
     >>> F.linear(tx.asarray([1.0, 2.0]), tx.asarray([[1.0, 1.0]]), tx.asarray([0.5]))
     tensor([3.5])
     """
-    if weight.ndim != 2 or (bias is not None and bias.shape != weight.shape[:1]):
+    expect_tensors("linear", input, weight, *_given(bias))
+    if weight.ndim not in (1, 2) or (bias is not None and bias.shape != weight.shape[:-1]):
         got = f"{weight.shape} and {None if bias is None else bias.shape}"
         raise ShapeError(f"linear expects weight (out, in) and bias (out), got {got}")
-    if input.ndim == 0 or input.shape[-1] != weight.shape[1]:
+    if input.ndim == 0 or input.shape[-1] != weight.shape[-1]:
         raise ShapeError(
-            f"linear with in_features={weight.shape[1]} expects input (..., {weight.shape[1]}), "
+            f"linear with in_features={weight.shape[-1]} expects input (..., {weight.shape[-1]}), "
             f"got {input.shape}"
         )
+    if weight.ndim == 1:
+        row = expand_dims(weight, axis=0)
+        return squeeze(
+            _linear(input, row, *(expand_dims(b, axis=0) for b in _given(bias))), axis=-1
+        )
     return _linear(input, weight, bias)
+
+
+@composite(real=True)
+def _bilinear(x1, x2, weight, bias=None, /):
+    y = einsum("...i,kij,...j->...k", x1, weight, x2)
+    return y if bias is None else y + bias
+
+
+@_bilinear.example
+def _(rng):
+    x1, x2 = rng.normal(size=(2, 3)), rng.normal(size=(2, 4))
+    return x1, x2, rng.normal(size=(2, 3, 4)), rng.normal(size=(2,))
+
+
+@_bilinear.example
+def _(rng):
+    return rng.normal(size=(3,)), rng.normal(size=(2,)), rng.normal(size=(4, 3, 2))
+
+
+def bilinear(input1, input2, weight, bias=None):
+    """yₖ = Σᵢⱼ x₁ᵢ Wₖᵢⱼ x₂ⱼ + bₖ.
+
+    Shapes: input1 (..., in1), input2 (..., in2) with the same leading axes, weight (out, in1, in2),
+    bias (out) -> (..., out). Raises ShapeError, DTypeError.
+
+    >>> x1, x2, weight = tx.asarray([1.0, 2.0]), tx.asarray([3.0]), tx.ones((1, 2, 1))
+    >>> tx.nn.functional.bilinear(x1, x2, weight)
+    tensor([9.])
+    """
+    expect_tensors("bilinear", input1, input2, weight, *_given(bias))
+    if weight.ndim != 3 or (bias is not None and bias.shape != weight.shape[:1]):
+        got = f"{weight.shape} and {None if bias is None else bias.shape}"
+        raise ShapeError(f"bilinear expects weight (out, in1, in2) and bias (out), got {got}")
+    expected = weight.shape[1:]
+    if (
+        0 in (input1.ndim, input2.ndim)
+        or input1.shape[:-1] != input2.shape[:-1]
+        or (input1.shape[-1], input2.shape[-1]) != expected
+    ):
+        raise ShapeError(
+            f"bilinear expects inputs (..., {expected[0]}) and (..., {expected[1]}) with the same "
+            f"leading axes, got {input1.shape} and {input2.shape}"
+        )
+    return _bilinear(input1, input2, weight, bias)
+
+
+def _given(bias):
+    return () if bias is None else (bias,)

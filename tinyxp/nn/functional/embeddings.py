@@ -1,36 +1,219 @@
-"""Class and token indices: rows of a table, and one-hot vectors."""
+"""Class and token indices: rows of a table, sums of such rows, and one-hot vectors."""
 
 from tinyxp import backends, dtypes
-from tinyxp.backends.errors import ArgumentError
+from tinyxp.backends.errors import ArgumentError, IndexingError, ShapeError
+from tinyxp.graph import no_grad
+from tinyxp.linalg.norms import vector_norm
 from tinyxp.nn.functional.checks import expect_indices
-from tinyxp.ops.arithmetic import where
-from tinyxp.ops.creation import arange, astype
-from tinyxp.ops.gathering import take
+from tinyxp.operation import expect_tensors
+from tinyxp.ops.arithmetic import maximum, where
+from tinyxp.ops.creation import arange, astype, ones, zeros
+from tinyxp.ops.gathering import index_add, take, take_along_axis
+from tinyxp.ops.padding import pad
 from tinyxp.ops.reductions import max
-from tinyxp.ops.shaping import expand_dims
+from tinyxp.ops.scans import cumulative_sum
+from tinyxp.ops.searching import searchsorted
+from tinyxp.ops.shaping import broadcast_to, concat, expand_dims, reshape
 
-__all__ = ["embedding", "one_hot"]
+__all__ = ["embedding", "embedding_bag", "one_hot"]
 
 
-def embedding(input, weight, padding_idx=None):
+def embedding(
+    input,
+    weight,
+    padding_idx=None,
+    max_norm=None,
+    norm_type=2.0,
+    scale_grad_by_freq=False,
+    sparse=False,
+):
     """y[...] = weight[input[...]]; the row ``padding_idx`` gets no gradient.
 
+    ``max_norm``: rows that are looked up and longer, by the norm ``norm_type``, are first brought
+    to this length, in ``weight`` itself. ``scale_grad_by_freq``: the gradient of a row is divided
+    by how often it is looked up.
+
     Shapes: input (...) of integers, weight (num_embeddings, embedding_dim) ->
-    (..., embedding_dim). Raises IndexingError, DTypeError, ArgumentError.
+    (..., embedding_dim). Raises IndexingError, DTypeError, ShapeError; ArgumentError, also for
+    ``sparse=True``, as there are no sparse gradients.
 
     >>> weight = tx.asarray([[0.0, 0.0], [1.0, 2.0]])
     >>> tx.nn.functional.embedding(tx.asarray([1, 0]), weight)
     tensor([[1., 2.],
             [0., 0.]])
     """
-    n = weight.shape[0]
-    expect_indices("embedding", input, n, "embeddings")
+    padding_idx = _check("embedding", input, weight, padding_idx, sparse)
+    if max_norm is not None:
+        _shorten(weight, input, max_norm, norm_type)
     y = take(weight, input, axis=0)
+    if scale_grad_by_freq:
+        y = _by_frequency(y, input, weight)
     if padding_idx is None:
         return y
+    return where(expand_dims(input == padding_idx, axis=-1), y.detach(), y)
+
+
+def _check(name, input, weight, padding_idx, sparse):
+    """Raise what both embeddings refuse; ``padding_idx``, counted from 0."""
+    expect_tensors(name, weight)
+    if weight.ndim != 2:
+        raise ShapeError(
+            f"{name} expects weight (num_embeddings, embedding_dim), got {weight.shape}"
+        )
+    n = weight.shape[0]
+    expect_indices(name, input, n, "embeddings")
+    if sparse:
+        raise ArgumentError(f"{name} has no sparse gradients; leave sparse=True out")
+    if padding_idx is None:
+        return None
     if not -n <= padding_idx < n:
         raise ArgumentError(f"padding_idx {padding_idx} is out of range for {n} embeddings")
-    return where(expand_dims(input == padding_idx % n, axis=-1), y.detach(), y)
+    return padding_idx % n
+
+
+def _counts(places, n, like):
+    """How often each of 0 … n - 1 comes among ``places``, in the dtype of ``like``."""
+    places = reshape(places, (-1,))
+    with backends.using(like.backend):
+        none = zeros(n, dtype=like.dtype, device=like.device)
+        each = ones(places.shape, dtype=like.dtype, device=like.device)
+    return index_add(none, places, each)
+
+
+def _shorten(weight, input, max_norm, norm_type):
+    """Bring the rows that are looked up to ``max_norm`` at most. The tensor stays, its data is new.
+
+    Outside of any graph, as a step of an optimizer is.
+    """
+    with no_grad():
+        rows = weight.detach()
+        length = vector_norm(rows, axis=1, keepdims=True, ord=norm_type)
+        used = _counts(input, rows.shape[0], rows) > 0
+        long = (length > max_norm) & expand_dims(used, axis=1)
+        weight.data = where(long, rows * (max_norm / (length + 1e-7)), rows).data
+
+
+def _by_frequency(y, input, weight):
+    """The rows ``y``, the gradient of each divided by how often its index comes."""
+    scale = 1 / take(_counts(input, weight.shape[0], weight), input, axis=0)
+    fixed = y.detach()
+    return fixed + (y - fixed) * expand_dims(scale, axis=-1)
+
+
+def embedding_bag(
+    input,
+    weight,
+    offsets=None,
+    max_norm=None,
+    norm_type=2,
+    scale_grad_by_freq=False,
+    mode="mean",
+    sparse=False,
+    per_sample_weights=None,
+    include_last_offset=False,
+    padding_idx=None,
+):
+    """The sum, mean or maximum (``mode``) of the rows of ``weight`` in each bag of indices.
+
+    Bags are the rows of input (B, N); or those parts of input (N) that begin at ``offsets`` (B),
+    whose last element is the end of the last bag if ``include_last_offset``. Indices equal to
+    ``padding_idx`` are left out; an empty bag gives 0. ``per_sample_weights``, shaped as the
+    input, multiply the rows of a sum. Other options are those of ``embedding``.
+
+    Shapes: weight (num_embeddings, embedding_dim) -> (B, embedding_dim). Raises ShapeError,
+    DTypeError, IndexingError, ArgumentError.
+
+    >>> weight = tx.asarray([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])
+    >>> bags, starts = tx.asarray([0, 1, 2]), tx.asarray([0, 2])
+    >>> tx.nn.functional.embedding_bag(bags, weight, starts)
+    tensor([[2., 3.],
+            [5., 6.]])
+    """
+    name = "embedding_bag"
+    padding_idx = _check(name, input, weight, padding_idx, sparse)
+    if mode not in ("sum", "mean", "max"):
+        raise ArgumentError(f"{name} knows the modes 'sum', 'mean' and 'max', got {mode!r}")
+    if mode == "max" and scale_grad_by_freq:
+        raise ArgumentError(f"{name} with mode 'max' cannot scale gradients by frequency")
+    if per_sample_weights is not None:
+        expect_tensors(name, per_sample_weights)
+        if mode != "sum":
+            raise ArgumentError(f"{name} takes per_sample_weights with mode 'sum', got {mode!r}")
+        if per_sample_weights.shape != input.shape:
+            raise ShapeError(
+                f"{name} expects per_sample_weights of the input's shape {input.shape}, "
+                f"got {per_sample_weights.shape}"
+            )
+        per_sample_weights = reshape(per_sample_weights, (-1,))
+    bags, n = _bags(input, offsets, include_last_offset)
+    if max_norm is not None:
+        _shorten(weight, input, max_norm, norm_type)
+    input = reshape(input, (-1,))
+    if padding_idx is not None:
+        kept = input != padding_idx
+        input, bags = input[kept], bags[kept]
+        if per_sample_weights is not None:
+            per_sample_weights = per_sample_weights[kept]
+    rows = take(weight, input, axis=0)
+    if mode == "max":
+        return _largest(rows, bags, n)
+    if scale_grad_by_freq:
+        rows = _by_frequency(rows, input, weight)
+    if per_sample_weights is not None:
+        rows = rows * expand_dims(per_sample_weights, axis=-1)
+    with backends.using(weight.backend):
+        none = zeros((n + 1, weight.shape[1]), dtype=rows.dtype, device=weight.device)
+    y = index_add(none, bags, rows)[:n]
+    if mode == "sum":
+        return y
+    return y / maximum(expand_dims(_counts(bags, n + 1, rows.detach())[:n], axis=-1), 1)
+
+
+def _bags(input, offsets, include_last_offset):
+    """The number of the bag of each index, flat, and how many bags there are.
+
+    Indices behind the last bag have the number behind the last bag's.
+    """
+    if input.ndim == 2:
+        if offsets is not None:
+            raise ArgumentError("embedding_bag of input (B, N) takes no offsets; its rows are bags")
+        n = input.shape[0]
+        with backends.using(input.backend):
+            numbers = arange(n, device=input.device)
+        return reshape(broadcast_to(expand_dims(numbers, axis=1), input.shape), (input.size,)), n
+    if input.ndim != 1 or offsets is None:
+        raise ShapeError("embedding_bag expects input (B, N), or (N) and offsets")
+    expect_indices("embedding_bag", offsets, input.shape[0] + 1, "places to begin a bag at")
+    if offsets.ndim != 1 or (include_last_offset and offsets.size == 0):
+        raise ShapeError(f"embedding_bag expects offsets (B), got {offsets.shape}")
+    offsets = astype(offsets, dtypes.int64, copy=False)
+    if offsets.size and (int(offsets[0]) != 0 or bool((offsets[1:] < offsets[:-1]).any())):
+        raise IndexingError("embedding_bag expects offsets that begin with 0 and do not decrease")
+    with backends.using(input.backend):
+        places = arange(input.shape[0], device=input.device)
+    n = offsets.size - bool(include_last_offset)
+    return searchsorted(offsets, places, side="right") - 1, n
+
+
+def _largest(rows, bags, n):
+    """The largest elements of the rows of each bag: (N, D) -> (n, D), 0 where there is no row."""
+    end = rows.shape[0]  # the place of a row of zeros, behind all others
+    with backends.using(rows.backend):
+        places = expand_dims(arange(end, device=rows.device), axis=1)
+    best, places = rows.detach(), broadcast_to(places, rows.shape)
+    sizes = astype(_counts(bags, n + 1, best), dtypes.int64)
+    # place i holds the first of the largest in i … i + step - 1, as far as its bag goes
+    step, longest = 1, int(max(sizes))
+    while step < longest:
+        near, far = best[:-step], best[step:]
+        better = expand_dims(bags[step:] == bags[:-step], axis=1) & (far > near)
+        places = concat([where(better, places[step:], places[:-step]), places[-step:]])
+        best = concat([where(better, far, near), best[-step:]])
+        step *= 2
+    places = pad(places, ((0, 1), (0, 0)), constant_values=end)
+    firsts = where(sizes > 0, cumulative_sum(sizes) - sizes, end)[:n]
+    places = take(places, firsts, axis=0)
+    return take_along_axis(pad(rows, ((0, 1), (0, 0))), places, axis=0)
 
 
 def one_hot(tensor, num_classes=-1):
@@ -42,9 +225,10 @@ def one_hot(tensor, num_classes=-1):
     tensor([[1, 0, 0],
             [0, 0, 1]])
     """
+    expect_tensors("one_hot", tensor)
+    if tensor.size == 0 and num_classes < 1:
+        raise ArgumentError("one_hot of no index cannot infer the classes; pass num_classes")
     if num_classes == -1:
-        if tensor.size == 0:
-            raise ArgumentError("one_hot of no index cannot infer the classes; pass num_classes")
         num_classes = int(max(tensor)) + 1
     expect_indices("one_hot", tensor, num_classes, "classes")
     with backends.using(tensor.backend):

@@ -1,0 +1,212 @@
+"""Grids: images read at any places, given as coordinates from -1 to 1."""
+
+import itertools
+import math
+
+import numpy as np
+
+from tinyxp import dtypes
+from tinyxp.backends.errors import ArgumentError, DTypeError, ShapeError
+from tinyxp.composite import composite
+from tinyxp.operation import expect_tensors
+from tinyxp.ops.arithmetic import clip, remainder, where
+from tinyxp.ops.creation import arange, asarray, astype, ones_like
+from tinyxp.ops.gathering import take
+from tinyxp.ops.linear import matmul
+from tinyxp.ops.rounding import abs, floor, round
+from tinyxp.ops.shaping import expand_dims, matrix_transpose, moveaxis, reshape
+
+__all__ = ["affine_grid", "grid_sample"]
+
+
+@composite(real=True)
+def _affine_grid(theta, /, *, size, align_corners):
+    axes = []
+    for n in size:
+        end = 0.0 if n == 1 else 1.0 if align_corners else 1 - 1 / n
+        axes.append(np.linspace(-end, end, n))
+    places = np.stack([*np.meshgrid(*axes, indexing="ij")[::-1], np.ones(size)], axis=-1)
+    base = asarray(places.reshape(-1, len(size) + 1), dtype=theta.dtype, device=theta.device)
+    grid = matmul(base, matrix_transpose(theta))
+    return reshape(grid, (theta.shape[0], *size, len(size)))
+
+
+@_affine_grid.example
+def _(rng):
+    return rng.normal(size=(2, 2, 3)), {"size": (2, 3), "align_corners": False}
+
+
+@_affine_grid.example
+def _(rng):
+    return rng.normal(size=(1, 3, 4)), {"size": (2, 2, 3), "align_corners": True}
+
+
+def affine_grid(theta, size, align_corners=None):
+    """The places A p + b of all pixels p, for ``grid_sample``; theta holds [A b].
+
+    Coordinates (x, y) or (x, y, z) go from -1 to 1: from the centre of the first pixel to that of
+    the last with ``align_corners``, else from edge to edge.
+
+    Shapes: theta (N, 2, 3) and size (N, C, H, W) -> (N, H, W, 2); theta (N, 3, 4) and size
+    (N, C, D, H, W) -> (N, D, H, W, 3). Raises ShapeError, DTypeError.
+    Source: Jaderberg et al. 2015, eq. 1.
+
+    >>> theta = tx.asarray([[[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]])
+    >>> tx.nn.functional.affine_grid(theta, (1, 1, 1, 2))
+    tensor([[[[-0.5,  0. ],
+              [ 0.5,  0. ]]]])
+    """
+    expect_tensors("affine_grid", theta)
+    if not theta.dtype.kind.endswith("floating"):
+        raise DTypeError(f"affine_grid expects theta of floating numbers, got {theta.dtype!r}")
+    size = tuple(size)
+    k = len(size) - 2
+    if k not in (2, 3) or min(size) < 1:
+        raise ShapeError(f"affine_grid expects a size (N, C, H, W) or (N, C, D, H, W), got {size}")
+    if theta.shape != (size[0], k, k + 1):
+        raise ShapeError(f"affine_grid expects theta {(size[0], k, k + 1)}, got {theta.shape}")
+    return _affine_grid(theta, size=size[2:], align_corners=bool(align_corners))
+
+
+# -- reading ----------------------------------------------------------------------------------
+
+
+def _reflected(x, low, high):
+    """x folded at ``low`` and ``high`` until it lies between them."""
+    span = high - low
+    if span == 0:
+        return x * 0.0
+    there = remainder(x - low, 2 * span)
+    return low + span - abs(there - span)
+
+
+def _inside(x, n, padding_mode, align_corners):
+    """Places beyond the ends of an axis of length n brought into it, unless zeros lie there."""
+    if padding_mode == "zeros":
+        return x
+    if padding_mode == "reflection":
+        edge = 0.0 if align_corners else 0.5
+        x = _reflected(x, -edge, n - 1 + edge)
+    # at an end, as beyond it, the gradient is 0
+    return where((x > 0) & (x < n - 1), x, clip(x.detach(), 0.0, n - 1.0))
+
+
+def _cubic(t, a=-0.75):
+    """The weights of the four neighbours of a place, ``t`` behind the second one."""
+    u = 1 - t
+    outer = [a * t * u * u, a * u * t * t]
+    inner = [((a + 2) * v - (a + 3)) * v * v + 1 for v in (t, u)]
+    return outer[0], inner[0], inner[1], outer[1]
+
+
+def _taps(x, mode):
+    """[(element, weight)] along one axis for the places x."""
+    if mode == "nearest":
+        return [(round(x.detach()), ones_like(x.detach()))]
+    first = floor(x.detach())  # constant in pieces
+    t = x - first
+    if mode == "bilinear":
+        return [(first, 1 - t), (first + 1, t)]
+    return [(first + i, weight) for i, weight in enumerate(_cubic(t), start=-1)]
+
+
+def _within(n, element, weight):
+    """A tap as an index; one beyond the axis as another, of weight 0."""
+    inside = (element >= 0) & (element <= n - 1)
+    return astype(where(inside, element, 0.0), dtypes.int64), where(inside, weight, 0.0)
+
+
+@composite(real=True)
+def _grid_sample(x, grid, /, *, mode, padding_mode, align_corners):
+    batch, channels, *lengths = x.shape
+    along = []
+    for i, n in enumerate(reversed(lengths)):  # the last axis comes first in a grid
+        scale = (n - 1) / 2 if align_corners else n / 2
+        place = (grid[..., i] + 1) * scale - (0.0 if align_corners else 0.5)
+        if mode != "bicubic":
+            place = _inside(place, n, padding_mode, align_corners)
+        taps = _taps(place, mode)
+        if mode == "bicubic":  # its neighbours are folded back one by one
+            taps = [(_inside(e, n, padding_mode, align_corners), weight) for e, weight in taps]
+        along.insert(0, [_within(n, element, weight) for element, weight in taps])
+    rows = reshape(moveaxis(x, 1, -1), (math.prod((batch, *lengths)), channels))
+    firsts = reshape(arange(batch, device=x.device), (batch, *[1] * len(lengths)))
+    y = 0.0
+    for taps in itertools.product(*along):
+        row, product = firsts, 1.0
+        for n, (element, weight) in zip(lengths, taps, strict=True):
+            row, product = row * n + element, product * weight
+        y = y + take(rows, row, axis=0) * expand_dims(product, axis=-1)
+    return moveaxis(y, -1, 1)
+
+
+def _places(rng, shape):
+    return rng.uniform(-1.3, 1.3, size=shape)
+
+
+@_grid_sample.example
+def _(rng):
+    static = {"mode": "bilinear", "padding_mode": "zeros", "align_corners": False}
+    return rng.normal(size=(2, 2, 3, 2)), _places(rng, (2, 2, 3, 2)), static
+
+
+@_grid_sample.example
+def _(rng):
+    static = {"mode": "bilinear", "padding_mode": "reflection", "align_corners": True}
+    return rng.normal(size=(1, 2, 3, 4)), _places(rng, (1, 2, 3, 2)) * 2, static
+
+
+@_grid_sample.example
+def _(rng):
+    static = {"mode": "bilinear", "padding_mode": "border", "align_corners": False}
+    return rng.normal(size=(1, 1, 2, 3, 2)), _places(rng, (1, 1, 2, 2, 3)), static
+
+
+@_grid_sample.example
+def _(rng):
+    static = {"mode": "bicubic", "padding_mode": "zeros", "align_corners": True}
+    return rng.normal(size=(1, 1, 4, 3)), _places(rng, (1, 2, 2, 2)), static
+
+
+def grid_sample(input, grid, mode="bilinear", padding_mode="zeros", align_corners=None):
+    """The input read at the places of ``grid``, coordinates (x, y) or (x, y, z) from -1 to 1.
+
+    These are the centres of the first and last pixels with ``align_corners``, else their outer
+    edges. ``mode``: "bilinear" (in three dimensions too), "nearest", or, in two dimensions,
+    "bicubic" (Keys' kernel, a = -3/4). ``padding_mode`` says what lies outside: "zeros"; "border",
+    the last pixels; "reflection", the image in mirrors.
+
+    Shapes: input (N, C, H, W), grid (N, H', W', 2) -> (N, C, H', W'); input (N, C, D, H, W), grid
+    (N, D', H', W', 3) -> (N, C, D', H', W'). Raises ShapeError, DTypeError, ArgumentError.
+    Source: Jaderberg et al. 2015, eq. 3 to 7.
+
+    >>> x, grid = tx.asarray([[[[1.0, 3.0]]]]), tx.asarray([[[[-0.5, 0.0], [0.0, 0.0]]]])
+    >>> tx.nn.functional.grid_sample(x, grid)
+    tensor([[[[1., 2.]]]])
+    """
+    expect_tensors("grid_sample", input, grid)
+    modes, paddings = ("bilinear", "nearest", "bicubic"), ("zeros", "border", "reflection")
+    if mode not in modes or padding_mode not in paddings:
+        raise ArgumentError(
+            f"grid_sample knows the modes {modes} and the padding_mode {paddings}, "
+            f"got {mode!r} and {padding_mode!r}"
+        )
+    k = input.ndim - 2
+    if k not in (2, 3) or 0 in input.shape[2:] or (mode == "bicubic" and k == 3):
+        raise ShapeError(
+            f"grid_sample expects input (N, C, H, W), or (N, C, D, H, W) unless bicubic, "
+            f"with pixels, got {input.shape}"
+        )
+    if grid.ndim != k + 2 or grid.shape[0] != input.shape[0] or grid.shape[-1] != k:
+        raise ShapeError(
+            f"grid_sample of {input.shape} expects a grid ({input.shape[0]}, ..., {k}) "
+            f"with {k + 2} axes, got {grid.shape}"
+        )
+    if not input.dtype.kind.endswith("floating") or grid.dtype is not input.dtype:
+        raise DTypeError(
+            f"grid_sample expects floating numbers of one dtype, got {input.dtype!r} and "
+            f"{grid.dtype!r}; cast one: tx.astype"
+        )
+    return _grid_sample(
+        input, grid, mode=mode, padding_mode=padding_mode, align_corners=bool(align_corners)
+    )

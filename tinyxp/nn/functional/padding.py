@@ -1,0 +1,110 @@
+"""Padding: margins made of a constant, or of a tensor's own elements."""
+
+import operator
+
+import numpy as np
+
+from tinyxp import backends
+from tinyxp.backends.errors import ArgumentError, DTypeError, ShapeError
+from tinyxp.operation import expect_tensors
+from tinyxp.ops import padding
+from tinyxp.ops.creation import asarray
+from tinyxp.ops.gathering import take
+
+__all__ = ["pad"]
+
+
+def pad(input, pad, mode="constant", value=None):
+    """x with margins; those of negative width are cut off.
+
+    ``pad`` is (before, after) of the last axis, then of the one before it, and so on. Modes, shown
+    for a b c d with the margins (2, 2):
+
+    ===========  ===================  =========================================
+    "constant"   v v a b c d v v      v = ``value``, 0 if None; any axes
+    "reflect"    c b a b c d c b      margins below the axis' length
+    "replicate"  a a a b c d d d
+    "circular"   c d a b c d a b      margins up to the axis' length
+    ===========  ===================  =========================================
+
+    All but "constant" pad the last k = 1, 2 or 3 axes of an input with k + 1 or k + 2 axes.
+    Raises ShapeError, ArgumentError, DTypeError.
+
+    >>> x = tx.asarray([[1, 2, 3]])
+    >>> tx.nn.functional.pad(x, (1, 2)), tx.nn.functional.pad(x, (1, 2), "reflect")
+    (tensor([[0, 1, 2, 3, 0, 0]]), tensor([[2, 1, 2, 3, 2, 1]]))
+    """
+    margins = _margins(input, pad)
+    if mode == "constant":
+        return _constant(input, margins, 0 if value is None else value)
+    if mode not in ("reflect", "replicate", "circular"):
+        raise ArgumentError(
+            f"pad knows the modes 'constant', 'reflect', 'replicate', 'circular', got {mode!r}"
+        )
+    if value is not None and value != 0:
+        raise ArgumentError(f"pad with mode {mode!r} takes no value, got {value}")
+    k = len(margins)
+    if k not in (1, 2, 3) or input.ndim not in (k + 1, k + 2):
+        raise ShapeError(
+            f"pad with mode {mode!r} pads the last 1, 2 or 3 axes of an input with one or two "
+            f"axes more, got {k} pairs of margins and shape {input.shape}"
+        )
+    for axis, margin in margins.items():
+        found = _places(mode, margin, input.shape[axis])
+        if margin != (0, 0):
+            with backends.using(input.backend):
+                places = asarray(found, device=input.device)
+            input = take(input, places, axis=axis)
+    return input
+
+
+def _margins(input, pad):
+    """{axis: (before, after)}, after all checks that do not depend on the mode."""
+    expect_tensors("pad", input)
+    if not isinstance(pad, (tuple, list)) or not all(hasattr(n, "__index__") for n in pad):
+        raise DTypeError(f"pad expects a tuple of integers, got {pad!r}")
+    pad = tuple(map(operator.index, pad))
+    if len(pad) % 2 or len(pad) > 2 * input.ndim:
+        raise ShapeError(
+            f"pad expects pairs (before, after), at most one for each of {input.ndim} axes, "
+            f"got {pad}"
+        )
+    return {input.ndim - 1 - i: pad[2 * i : 2 * i + 2] for i in range(len(pad) // 2)}
+
+
+def _constant(x, margins, value):
+    every = [margins.get(axis, (0, 0)) for axis in range(x.ndim)]
+    if any(n < 0 for pair in every for n in pair):
+        kept = [_kept(pair, n) for pair, n in zip(every, x.shape, strict=True)]
+        if any(start > stop for start, stop in kept):
+            raise ShapeError(f"pad by {every} cuts off more than there is of shape {x.shape}")
+        x = x[tuple(slice(*bounds) for bounds in kept)]
+        every = [(max(before, 0), max(after, 0)) for before, after in every]
+    return padding.pad(x, tuple(every), constant_values=value)
+
+
+def _kept(margin, n):
+    """Where what is left of an axis begins and ends."""
+    return max(-margin[0], 0), n - max(-margin[1], 0)
+
+
+def _places(mode, margin, n):
+    """Where in an axis of length n each element of the padded one comes from."""
+    before, after = margin
+    start, stop = _kept(margin, n)
+    if mode == "circular":
+        if max(before, after) > max(stop - start, 0):
+            raise ShapeError(
+                f"pad with mode 'circular' by {margin} goes round an axis of length {n} twice"
+            )
+    elif n + before + after < 1 or n == 0 or (mode == "reflect" and max(before, after) >= n):
+        raise ShapeError(
+            f"pad with mode {mode!r} by {margin} does not fit an axis of length {n}; "
+            "something must be left, and a reflected margin be shorter than the axis"
+        )
+    places = np.arange(-before, n + after)
+    if mode == "reflect":
+        return (n - 1) - abs((n - 1) - abs(places))
+    if mode == "replicate":
+        return np.clip(places, 0, n - 1)
+    return start + (places - start) % max(stop - start, 1)
