@@ -84,8 +84,8 @@ class Generator:
             bits = self._words(backend, math.prod(shape), _place(backend, device)) >> 8
             unit = 2.0**-24
         else:
-            bits = self._words(backend, 2 * math.prod(shape), _place(backend, device))
-            bits = (bits[::2] >> 5) * 2**26 + (bits[1::2] >> 6)
+            first, second = self._pairs(backend, math.prod(shape), _place(backend, device))
+            bits = (first >> 5) * 2**26 + (second >> 6)
             unit = 2.0**-53
         x = backend.xp.astype(bits, raw(dtype, backend)) * unit  # both steps are exact
         if (low, high) != (0.0, 1.0):
@@ -171,8 +171,13 @@ class Generator:
 
     def _wide(self, backend: Backend, n: int, device: Any = None) -> Array:
         """The next n words of 63 bits, which int64 holds without a sign."""
-        words = self._words(backend, 2 * n, device)
-        return (words[::2] << 31) | (words[1::2] >> 1)
+        first, second = self._pairs(backend, n, device)
+        return (first << 31) | (second >> 1)
+
+    def _pairs(self, backend: Backend, n: int, device: Any) -> tuple[Array, Array]:
+        """n words of 32 bits, and for each the one after it."""
+        words = backend.xp.reshape(self._words(backend, 2 * n, device), (n, 2))
+        return words[:, 0], words[:, 1]
 
 
 def _sizes(shape: Shape) -> tuple[int, ...]:

@@ -13,6 +13,7 @@ from tinyxp.ops.arithmetic import pow, where
 from tinyxp.ops.creation import astype
 from tinyxp.ops.linear import matmul
 from tinyxp.ops.shaping import (
+    _split,
     broadcast_to,
     concat,
     expand_dims,
@@ -72,11 +73,7 @@ def split(tensor, split_size_or_sections, dim=0):
         sizes = [min(sizes, n - start) for start in range(0, n, sizes)] or [0]
     if sum(sizes) != n:
         raise ShapeError(f"split expects lengths that add up to {n}, got {list(sizes)}")
-    ends = [sum(sizes[: i + 1]) for i in range(len(sizes))]
-    before = (slice(None),) * axis
-    return tuple(
-        tensor[(*before, slice(end - size, end))] for end, size in zip(ends, sizes, strict=True)
-    )
+    return _split(tensor, sizes=tuple(sizes), axis=axis)
 
 
 def chunk(input, chunks, dim=0):

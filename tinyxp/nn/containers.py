@@ -5,10 +5,37 @@ import operator
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Self
 
-from tinyxp.backends.errors import ArgumentError, IndexingError
+from tinyxp.backends.errors import ArgumentError, DTypeError, IndexingError
+from tinyxp.core import Tensor
 from tinyxp.nn.module import Module
 
-__all__ = ["Sequential", "ModuleList", "ModuleDict"]
+__all__ = ["ModuleDict", "ModuleList", "Sequential"]
+
+
+def place(index: Any, n: int, things: str) -> int:
+    """An index counted from 0. Raises IndexingError."""
+    i = operator.index(index)
+    if not -n <= i < n:
+        raise IndexingError(f"index {i} is out of range for {n} {things}")
+    return i % n
+
+
+def several(name: str, values: Any) -> list[Any]:
+    """The values of an iterable. Raises DTypeError for a Tensor, or what is none."""
+    if not isinstance(values, Iterable) or isinstance(values, Tensor):
+        raise DTypeError(f"{name} takes several at once, in a list; got {type(values).__name__}")
+    return list(values)
+
+
+def pairs(name: str, values: Any) -> list[tuple[str, Any]]:
+    """What a mapping or an iterable of pairs holds, by name. Raises DTypeError, ArgumentError."""
+    if hasattr(values, "items"):
+        return list(values.items())
+    found: list[Any] = [tuple(several(name, pair)) for pair in several(name, values)]
+    for i, pair in enumerate(found):
+        if len(pair) != 2:
+            raise ArgumentError(f"{name} expects pairs (name, value), got {len(pair)} at {i}")
+    return found
 
 
 class _Numbered(Module):
@@ -20,14 +47,19 @@ class _Numbered(Module):
     def __iter__(self) -> Iterator[Module]:
         return iter(self._list())
 
+    def __dir__(self) -> list[str]:
+        return [name for name in super().__dir__() if not name.isdigit()]
+
     def _list(self) -> list[Any]:
         return list(self._modules.values())
 
     def _name(self, index: Any) -> str:
-        i, n = operator.index(index), len(self)
-        if not -n <= i < n:
-            raise IndexingError(f"index {i} is out of range for {n} modules")
-        return list(self._modules)[i]
+        return list(self._modules)[place(index, len(self), "modules")]
+
+    def _become(self, modules: list[Any]) -> None:
+        """Hold these modules, numbered from 0."""
+        self._modules.clear()
+        self.extend(modules)
 
     def __getitem__(self, index: Any) -> Any:
         """The module at an index; a slice gives a container of the same kind."""
@@ -44,6 +76,15 @@ class _Numbered(Module):
     def __setitem__(self, index: int, module: Module) -> None:
         self.add_module(self._name(index), module)
 
+    def __delitem__(self, index: Any) -> None:
+        """Take modules out; those after them are renumbered."""
+        modules = self._list()
+        del modules[index if isinstance(index, slice) else place(index, len(self), "modules")]
+        self._become(modules)
+
+    def __iadd__(self, modules: Iterable[Module]) -> Self:
+        return self.extend(modules)
+
     def append(self, module: Module) -> Self:
         """Add a module at the end."""
         self.add_module(str(len(self)), module)
@@ -51,21 +92,36 @@ class _Numbered(Module):
 
     def extend(self, modules: Iterable[Module]) -> Self:
         """Add modules at the end."""
-        for module in list(modules):
+        for module in several(f"{type(self).__name__}.extend", modules):
             self.append(module)
         return self
+
+    def insert(self, index: int, module: Module) -> Any:
+        """Put a module before ``index``; those after it are renumbered. Raises IndexingError."""
+        modules, n = self._list(), len(self)
+        if not isinstance(module, Module):
+            raise DTypeError(f"insert expects an nn.Module, got {type(module).__name__}")
+        if not -n <= index <= n:
+            raise IndexingError(f"index {index} is out of range for an insertion in {n} modules")
+        modules.insert(index, module)
+        self._become(modules)
+        return self
+
+    def pop(self, index: Any = -1) -> Any:
+        """Take out the module at an index, and return it."""
+        module = self[index]
+        del self[index]
+        return module
 
 
 class Sequential(_Numbered):
     """Modules applied one after the other: y = fₙ(… f₂(f₁(x))).
 
-    Takes modules, or one dict of them by name.
+    Takes modules, or one dict of them by name. ``a + b`` is one after the other, ``a * 3`` the
+    same modules three times.
 
-    >>> tx.nn.Sequential(tx.nn.Linear(2, 3), tx.nn.ReLU())
-    Sequential(
-      (0): Linear(in_features=2, out_features=3, bias=True)  # weight (3, 2), bias (3,): 9 parameters
-      (1): ReLU()
-    )  # 9 parameters
+    >>> tx.nn.Sequential(tx.nn.Linear(2, 3), tx.nn.ReLU())(tx.ones(2)).shape
+    (3,)
     """
 
     def __init__(self, *modules: Any) -> None:
@@ -76,10 +132,36 @@ class Sequential(_Numbered):
         else:
             self.extend(modules)
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, input: Any) -> Any:
         for module in self._list():
-            x = module(x)
-        return x
+            input = module(input)
+        return input
+
+    def __add__(self, other: "Sequential") -> "Sequential":
+        if not isinstance(other, Sequential):
+            raise DTypeError(f"a Sequential can be added to another, got {type(other).__name__}")
+        return Sequential(*self, *other)
+
+    def __iadd__(self, other: Any) -> Self:  # type: ignore[misc]  # in place, so any class
+        if not isinstance(other, Sequential):
+            raise DTypeError(f"a Sequential can be added to another, got {type(other).__name__}")
+        return self.extend(other)
+
+    def __mul__(self, times: int) -> "Sequential":
+        return Sequential(*self._repeated(times))
+
+    __rmul__ = __mul__
+
+    def __imul__(self, times: int) -> Self:
+        self._become(self._repeated(times))
+        return self
+
+    def _repeated(self, times: int) -> list[Any]:
+        if not isinstance(times, int):
+            raise DTypeError(f"a Sequential is multiplied by an integer, got {times!r}")
+        if times < 1:
+            raise ArgumentError(f"a Sequential is multiplied by 1 or more, got {times}")
+        return self._list() * times
 
 
 class ModuleList(_Numbered):
@@ -93,6 +175,9 @@ class ModuleList(_Numbered):
         super().__init__()
         self.extend(modules or ())
 
+    def __add__(self, other: Iterable[Module]) -> "ModuleList":
+        return ModuleList([*self, *other])
+
     def _shown(self) -> Iterable[tuple[str, str]]:
         """Equal neighbours once: ``(0-11): 12 x Linear(…)``."""
         for text, run in itertools.groupby(super()._shown(), key=lambda shown: shown[1]):
@@ -102,13 +187,6 @@ class ModuleList(_Numbered):
             else:
                 yield f"{names[0]}-{names[-1]}", f"{len(names)} x {text}"
 
-    def insert(self, index: int, module: Module) -> None:
-        """Put a module before ``index``; those after it are renumbered."""
-        modules = self._list()
-        modules.insert(index, module)
-        self._modules.clear()
-        self.extend(modules)
-
 
 class ModuleDict(Module):
     """A dict of modules whose parameters are registered; it has no forward of its own.
@@ -117,7 +195,7 @@ class ModuleDict(Module):
     ['a']
     """
 
-    def __init__(self, modules: Mapping[str, Module] | None = None) -> None:
+    def __init__(self, modules: Any = None) -> None:
         super().__init__()
         self.update(modules or {})
 
@@ -131,14 +209,14 @@ class ModuleDict(Module):
         return name in self._modules
 
     def __getitem__(self, name: str) -> Any:
-        if name not in self._modules:
-            raise ArgumentError(f"no module is called {name!r}; there are {list(self._modules)}")
+        expect_name(name, self._modules, "module")
         return self._modules[name]
 
     def __setitem__(self, name: str, module: Module) -> None:
         self.add_module(name, module)
 
     def __delitem__(self, name: str) -> None:
+        expect_name(name, self._modules, "module")
         del self._modules[name]
 
     def keys(self) -> Iterable[str]:
@@ -150,7 +228,22 @@ class ModuleDict(Module):
     def items(self) -> Iterable[tuple[str, Any]]:
         return self._modules.items()
 
-    def update(self, modules: Mapping[str, Module]) -> None:
-        """Add modules by name."""
-        for name, module in modules.items():
+    def update(self, modules: Any) -> None:
+        """Add modules by name, from a mapping or pairs (name, module)."""
+        for name, module in pairs("ModuleDict.update", modules):
             self.add_module(name, module)
+
+    def pop(self, name: str) -> Any:
+        """Take out the module of that name, and return it."""
+        module = self[name]
+        del self[name]
+        return module
+
+    def clear(self) -> None:
+        """Take out all modules."""
+        self._modules.clear()
+
+
+def expect_name(name: str, names: Iterable[str], thing: str) -> None:
+    if name not in names:
+        raise ArgumentError(f"no {thing} is called {name!r}; there are {list(names)}")

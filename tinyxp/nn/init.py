@@ -6,9 +6,11 @@ Drawn from ``generator`` (the default one if None), so that a seed gives the sam
 import math
 from typing import Any
 
+import numpy as np
+
 from tinyxp import backends
-from tinyxp.backends.errors import ArgumentError, GradientError, ShapeError
-from tinyxp.core import Tensor
+from tinyxp.backends.errors import ArgumentError, DTypeError, GradientError, ShapeError
+from tinyxp.core import Tensor, wrap
 from tinyxp.ops.creation import full_like
 from tinyxp.random import Generator, default_generator
 
@@ -26,6 +28,18 @@ def _draw(tensor: Tensor, kind: str, a: float, b: float, generator: Generator | 
     with backends.using(tensor.backend):
         draw = getattr(generator or default_generator(), kind)
         return _set(tensor, draw(tensor.shape, a, b, dtype=tensor.dtype, device=tensor.device))
+
+
+def _set_numpy(tensor: Tensor, values: Any) -> Tensor:
+    """Values computed by NumPy, so that a seed gives the same ones on every backend."""
+    array = values.reshape(tensor.shape).astype(tensor.dtype.name)
+    return _set(tensor, wrap(tensor.backend.from_numpy(array, tensor.device), tensor.backend))
+
+
+def _numpy(kind: str, shape: Any, generator: Generator | None) -> Any:
+    """Standard random numbers as a NumPy array of float64."""
+    with backends.using(backends.get("numpy")):
+        return getattr(generator or default_generator(), kind)(shape, dtype="float64").numpy()
 
 
 def uniform_(
@@ -48,6 +62,40 @@ def normal_(
     (2, 3)
     """
     return _draw(tensor, "normal", mean, std, generator)
+
+
+def trunc_normal_(
+    tensor: Tensor,
+    mean: float = 0.0,
+    std: float = 1.0,
+    a: float = -2.0,
+    b: float = 2.0,
+    generator: Generator | None = None,
+) -> Tensor:
+    """Numbers from the normal distribution, of those between ``a`` and ``b``.
+
+    x = Φ⁻¹(p) with p spread evenly over [Φ(a), Φ(b)], for mean 0 and std 1. Φ is exact at 2¹⁴ + 1
+    points from a to b and linear between them, so nowhere off by more than 1e-7.
+    Raises ArgumentError unless a < b and std > 0, or if (a, b) is beyond 37 standard deviations.
+
+    >>> abs(tx.nn.init.trunc_normal_(tx.zeros((2, 3)), std=0.02, a=-0.04, b=0.04)).max() <= 0.04
+    tensor(True)
+    """
+    if not a < b or not std > 0:
+        raise ArgumentError(f"trunc_normal_ expects a < b and std > 0, got {a}, {b} and {std}")
+    low, high = (a - mean) / std, (b - mean) / std
+    side = -1.0 if low > 0 else 1.0  # on the left, where Φ is small, it has all its digits
+    low, high = (-high, -low) if side < 0 else (low, high)
+    low, high = max(low, min(high, 0.0) - 8.3), min(high, 8.3)  # beyond there is nothing
+    if high < -37:
+        raise ArgumentError(
+            f"trunc_normal_: ({a}, {b}) is {-high:.3g} standard deviations from the mean {mean}"
+        )
+    x = np.linspace(low, high, 2**14 + 1)
+    below = np.asarray([math.erfc(-t / math.sqrt(2)) / 2 for t in x.tolist()])
+    u = _numpy("uniform", tensor.shape, generator)
+    found = np.interp(below[0] + u * (below[-1] - below[0]), below, x)
+    return _set_numpy(tensor, np.clip(mean + std * side * found, a, b))
 
 
 def constant_(tensor: Tensor, val: float) -> Tensor:
@@ -77,6 +125,40 @@ def ones_(tensor: Tensor) -> Tensor:
     return constant_(tensor, 1.0)
 
 
+def eye_(tensor: Tensor) -> Tensor:
+    """The identity matrix, or the part of it that a matrix of this shape holds.
+
+    >>> tx.nn.init.eye_(tx.zeros((2, 3)))
+    tensor([[1., 0., 0.],
+            [0., 1., 0.]])
+    """
+    if tensor.ndim != 2:
+        raise ShapeError(f"eye_ expects a matrix, got shape {tensor.shape}")
+    return _set_numpy(tensor, np.eye(tensor.shape[0], tensor.shape[1]))
+
+
+def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
+    """The convolution weight that passes channels on: 1 at the kernel's centre, from i to i.
+
+    Shapes: (out, in, *kernel), a kernel of 1 to 3 axes. ``groups``: the same in each part of the
+    outputs.
+
+    >>> tx.nn.init.dirac_(tx.zeros((1, 2, 3)))
+    tensor([[[0., 1., 0.],
+             [0., 0., 0.]]])
+    """
+    if tensor.ndim not in (3, 4, 5):
+        raise ShapeError(f"dirac_ expects a weight of 3, 4 or 5 axes, got shape {tensor.shape}")
+    outputs, inputs, *kernel = tensor.shape
+    if groups < 1 or outputs % groups:
+        raise ArgumentError(f"dirac_: {outputs} outputs are not a multiple of groups={groups}")
+    values, each = np.zeros(tensor.shape), outputs // groups
+    for i in range(outputs):
+        if i % each < inputs and tensor.size:
+            values[(i, i % each, *(n // 2 for n in kernel))] = 1
+    return _set_numpy(tensor, values)
+
+
 def fans(tensor: Tensor) -> tuple[int, int]:
     """How many inputs feed an output, and outputs an input: weight (out, in, …) -> (in …, out …).
 
@@ -89,6 +171,9 @@ def fans(tensor: Tensor) -> tuple[int, int]:
     return tensor.shape[1] * field, tensor.shape[0] * field
 
 
+_calculate_fan_in_and_fan_out = fans  # as models written for PyTorch call it
+
+
 def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
     """The factor that keeps the variance through an activation; ``param`` is leaky ReLU's slope.
 
@@ -96,6 +181,8 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
     1.6666666666666667
     """
     slope = 0.01 if param is None else param
+    if isinstance(slope, bool) or not isinstance(slope, (int, float)):
+        raise DTypeError(f"calculate_gain expects a number as the slope, got {slope!r}")
     gains: dict[str, float] = {
         "linear": 1.0,
         "sigmoid": 1.0,
@@ -104,7 +191,7 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
         "leaky_relu": math.sqrt(2 / (1 + slope**2)),
         "selu": 3 / 4,
     }
-    gains |= {f"conv{n}d": 1.0 for n in (1, 2, 3)}
+    gains |= {f"conv{kind}{n}d": 1.0 for kind in ("", "_transpose") for n in (1, 2, 3)}
     if nonlinearity not in gains:
         raise ArgumentError(f"unknown nonlinearity {nonlinearity!r}; choose one of {list(gains)}")
     return gains[nonlinearity]
@@ -118,7 +205,7 @@ def xavier_uniform_(
     >>> abs(tx.nn.init.xavier_uniform_(tx.zeros((3, 3)))).max().item() <= 1
     True
     """
-    bound = gain * math.sqrt(6 / sum(fans(tensor)))
+    bound = gain * math.sqrt(6 / max(1, sum(fans(tensor))))
     return uniform_(tensor, -bound, bound, generator)
 
 
@@ -128,7 +215,7 @@ def xavier_normal_(tensor: Tensor, gain: float = 1.0, generator: Generator | Non
     >>> tx.nn.init.xavier_normal_(tx.zeros((3, 3))).shape
     (3, 3)
     """
-    return normal_(tensor, 0.0, gain * math.sqrt(2 / sum(fans(tensor))), generator)
+    return normal_(tensor, 0.0, gain * math.sqrt(2 / max(1, sum(fans(tensor)))), generator)
 
 
 def _kaiming_std(tensor: Tensor, a: float, mode: str, nonlinearity: str) -> float:
@@ -152,6 +239,8 @@ def kaiming_uniform_(
     >>> tx.nn.init.kaiming_uniform_(tx.zeros((3, 3)), nonlinearity="relu").shape
     (3, 3)
     """
+    if not tensor.size:
+        return tensor
     bound = math.sqrt(3) * _kaiming_std(tensor, a, mode, nonlinearity)
     return uniform_(tensor, -bound, bound, generator)
 
@@ -168,7 +257,51 @@ def kaiming_normal_(
     >>> tx.nn.init.kaiming_normal_(tx.zeros((3, 3)), mode="fan_out").shape
     (3, 3)
     """
+    if not tensor.size:
+        return tensor
     return normal_(tensor, 0.0, _kaiming_std(tensor, a, mode, nonlinearity), generator)
+
+
+def orthogonal_(tensor: Tensor, gain: float = 1, generator: Generator | None = None) -> Tensor:
+    """``gain`` times a random matrix with orthonormal rows or columns, whichever are fewer.
+
+    A weight of more than two axes is taken as (n₀, n₁ · n₂ · …). Q of the QR decomposition of a
+    normal matrix, with the signs that make R's diagonal positive, is spread evenly.
+    Source: Saxe et al. 2013; Mezzadri 2006.
+
+    >>> w = tx.nn.init.orthogonal_(tx.zeros((2, 3)))
+    >>> tx.round(w @ w.T).tolist()
+    [[1.0, 0.0], [0.0, 1.0]]
+    """
+    if tensor.ndim < 2:
+        raise ShapeError(f"orthogonal_ expects two axes or more, got shape {tensor.shape}")
+    if not tensor.size:
+        return tensor
+    rows = tensor.shape[0]
+    x = _numpy("normal", (rows, tensor.size // rows), generator)
+    q, r = np.linalg.qr(x.T if x.shape[0] < x.shape[1] else x)
+    q = q * np.where(np.diag(r) < 0, -1.0, 1.0)
+    return _set_numpy(tensor, gain * (q.T if x.shape[0] < x.shape[1] else q))
+
+
+def sparse_(
+    tensor: Tensor, sparsity: float, std: float = 0.01, generator: Generator | None = None
+) -> Tensor:
+    """N(0, std²), and in each column of the matrix a part ``sparsity`` of zeros, at random.
+
+    Source: Martens 2010.
+
+    >>> tx.count_nonzero(tx.nn.init.sparse_(tx.zeros((4, 2)), 0.5), axis=0)
+    tensor([2, 2])
+    """
+    if tensor.ndim != 2:
+        raise ShapeError(f"sparse_ expects a matrix, got shape {tensor.shape}")
+    if not 0 <= sparsity <= 1:
+        raise ArgumentError(f"sparse_ expects a part of zeros in [0, 1], got {sparsity}")
+    values = std * _numpy("normal", tensor.shape, generator)
+    order = np.argsort(_numpy("uniform", tensor.shape, generator), axis=0)  # of each column
+    np.put_along_axis(values, order[: math.ceil(sparsity * tensor.shape[0])], 0.0, axis=0)
+    return _set_numpy(tensor, values)
 
 
 def default_(weight: Tensor, bias: Any, generator: Generator | None = None) -> None:

@@ -1,5 +1,6 @@
 """Shapes: the same elements in another arrangement."""
 
+import itertools
 import math
 
 from tinyxp.backends.errors import ArgumentError, AxisError, DTypeError, ShapeError
@@ -310,6 +311,27 @@ def _(xp, g, axis):
 @unstack.example
 def _(rng):
     return rng.normal(size=(2, 3)), {"axis": 1}
+
+
+@primitive(promote=None)
+def _split(xp, x, /, sizes, *, axis=0):
+    ends, before = itertools.accumulate(sizes), (slice(None),) * axis
+    return tuple(x[(*before, slice(end - n, end), ...)] for n, end in zip(sizes, ends, strict=True))
+
+
+@_split.vjp
+def _(xp, g, axis):
+    return xp.concat(g, axis=axis)  # at once: one by one, each would need zeros in the rest
+
+
+@_split.example
+def _(rng):
+    return rng.normal(size=(4, 2)), {"sizes": (1, 3)}
+
+
+@_split.example
+def _(rng):
+    return rng.normal(size=(2, 4)), {"sizes": (1, 0, 3), "axis": 1}
 
 
 @primitive(promote=None)

@@ -1,5 +1,16 @@
-"""Where users of PyTorch look for gradient clipping; it lives with the optimizers."""
+"""What is done to a model's parameters and to sequences, beside its layers."""
 
+from tinyxp.nn.utils import rnn
+from tinyxp.nn.utils.vectors import parameters_to_vector, vector_to_parameters
+from tinyxp.nn.utils.weight_normalization import remove_weight_norm, weight_norm
 from tinyxp.optim.clip import clip_grad_norm_, clip_grad_value_
 
-__all__ = ["clip_grad_norm_", "clip_grad_value_"]
+__all__ = [
+    "clip_grad_norm_",
+    "clip_grad_value_",
+    "parameters_to_vector",
+    "remove_weight_norm",
+    "rnn",
+    "vector_to_parameters",
+    "weight_norm",
+]

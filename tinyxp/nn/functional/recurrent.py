@@ -1,0 +1,228 @@
+"""Recurrent cells: one step in time, and a whole sequence of them."""
+
+import functools
+from typing import Any
+
+from tinyxp.backends.errors import DTypeError, ShapeError
+from tinyxp.composite import composite
+from tinyxp.nn.functional.activations import sigmoid
+from tinyxp.nn.functional.affine import linear
+from tinyxp.nn.functional.rectifiers import relu
+from tinyxp.operation import expect_tensors
+from tinyxp.ops.shaping import _split, concat, reshape, unstack
+from tinyxp.ops.trigonometric import tanh
+
+__all__ = ["gru_cell", "lstm_cell", "rnn_relu_cell", "rnn_tanh_cell"]
+
+
+# -- one step, of an input that has met its weights already: for all times that is one product --
+
+
+@composite(real=True)
+def _rnn_step(a, h, w_hh, b_hh=None, /, nonlinearity="tanh"):
+    return (tanh if nonlinearity == "tanh" else relu)(a + linear(h, w_hh, b_hh))
+
+
+@_rnn_step.example
+def _(rng):
+    return rng.normal(size=(2, 3)), rng.normal(size=(2, 3)), rng.normal(size=(3, 3))
+
+
+@_rnn_step.example
+def _(rng):
+    a, h, w = rng.normal(size=(2, 3)), rng.normal(size=(2, 3)), rng.normal(size=(3, 3))
+    return a, h, w, rng.normal(size=(3,)), {"nonlinearity": "relu"}
+
+
+@composite(real=True)
+def _lstm_step(a, h, c, w_hh, b_hh=None, w_hr=None, /):
+    i, f, g, o = _gates(a + linear(h, w_hh, b_hh), 4)
+    c = sigmoid(f) * c + sigmoid(i) * tanh(g)
+    h = sigmoid(o) * tanh(c)
+    return (h if w_hr is None else linear(h, w_hr)), c
+
+
+@_lstm_step.example
+def _(rng):
+    a, h, c = rng.normal(size=(2, 8)), rng.normal(size=(2, 2)), rng.normal(size=(2, 2))
+    return a, h, c, rng.normal(size=(8, 2)), rng.normal(size=(8,))
+
+
+@_lstm_step.example
+def _(rng):
+    a, h, c = rng.normal(size=(12,)), rng.normal(size=(2,)), rng.normal(size=(3,))
+    return a, h, c, rng.normal(size=(12, 2)), None, rng.normal(size=(2, 3))
+
+
+@composite(real=True)
+def _gru_step(a, h, w_hh, b_hh=None, /):
+    (r, z, n), (hr, hz, hn) = _gates(a, 3), _gates(linear(h, w_hh, b_hh), 3)
+    z = sigmoid(z + hz)
+    n = tanh(n + sigmoid(r + hr) * hn)
+    return n + z * (h - n)
+
+
+@_gru_step.example
+def _(rng):
+    a, h = rng.normal(size=(2, 6)), rng.normal(size=(2, 2))
+    return a, h, rng.normal(size=(6, 2)), rng.normal(size=(6,))
+
+
+def _gates(x, n):
+    """(..., n · H) as n tensors (..., H)."""
+    return unstack(reshape(x, (*x.shape[:-1], n, x.shape[-1] // n)), axis=-2)
+
+
+def _rnn(w, x, h, nonlinearity="tanh"):
+    return (_rnn_step(x, h, w["weight_hh"], w.get("bias_hh"), nonlinearity=nonlinearity),)
+
+
+# (weights by name, x, *state) -> state, for each mode of RNNBase
+STEPS: dict[str, Any] = {
+    "RNN_TANH": _rnn,
+    "RNN_RELU": functools.partial(_rnn, nonlinearity="relu"),
+    "LSTM": lambda w, x, h, c: _lstm_step(
+        x, h, c, w["weight_hh"], w.get("bias_hh"), w.get("weight_hr")
+    ),
+    "GRU": lambda w, x, h: (_gru_step(x, h, w["weight_hh"], w.get("bias_hh")),),
+}
+
+
+# -- cells ------------------------------------------------------------------------------------
+
+
+def rnn_tanh_cell(input, hx, w_ih, w_hh, b_ih=None, b_hh=None):
+    """h' = tanh(W_ih x + b_ih + W_hh h + b_hh).
+
+    Shapes: input (N, I) and hx (N, H), or (I) and (H); w_ih (H, I), w_hh (H, H), biases (H) ->
+    (N, H) or (H). Raises ShapeError, DTypeError. Source: Elman 1990.
+
+    >>> w_ih, w_hh = tx.ones((1, 2)), tx.ones((1, 1))
+    >>> tx.nn.functional.rnn_tanh_cell(tx.ones(2), tx.zeros(1), w_ih, w_hh)
+    tensor([0.9640276])
+    """
+    _expect_cell("rnn_tanh_cell", 1, input, [hx], w_ih, w_hh)
+    return _rnn_step(linear(input, w_ih, b_ih), hx, w_hh, b_hh)
+
+
+def rnn_relu_cell(input, hx, w_ih, w_hh, b_ih=None, b_hh=None):
+    """h' = max(W_ih x + b_ih + W_hh h + b_hh, 0); the rest as in ``rnn_tanh_cell``.
+
+    >>> w_ih, w_hh = tx.ones((1, 2)), tx.ones((1, 1))
+    >>> tx.nn.functional.rnn_relu_cell(tx.ones(2), tx.zeros(1), w_ih, w_hh)
+    tensor([2.])
+    """
+    _expect_cell("rnn_relu_cell", 1, input, [hx], w_ih, w_hh)
+    return _rnn_step(linear(input, w_ih, b_ih), hx, w_hh, b_hh, nonlinearity="relu")
+
+
+def lstm_cell(input, hx, w_ih, w_hh, b_ih=None, b_hh=None):
+    """c' = σ(f) c + σ(i) tanh(g), h' = σ(o) tanh(c'), where i, f, g, o are the four parts of
+    W_ih x + b_ih + W_hh h + b_hh.
+
+    Shapes: input (N, I), hx a pair (h, c) of (N, H), or all without N; w_ih (4 H, I),
+    w_hh (4 H, H), biases (4 H) -> (h', c'). Raises ShapeError, DTypeError.
+    Source: Hochreiter & Schmidhuber 1997, with the forget gate of Gers et al. 2000.
+
+    >>> hx, w_ih, w_hh = (tx.zeros(1), tx.ones(1)), tx.zeros((4, 2)), tx.zeros((4, 1))
+    >>> h, c = tx.nn.functional.lstm_cell(tx.ones(2), hx, w_ih, w_hh)
+    >>> c
+    tensor([0.5])
+    """
+    h, c = pair("lstm_cell", hx)
+    _expect_cell("lstm_cell", 4, input, [h, c], w_ih, w_hh)
+    return _lstm_step(linear(input, w_ih, b_ih), h, c, w_hh, b_hh)
+
+
+def gru_cell(input, hx, w_ih, w_hh, b_ih=None, b_hh=None):
+    """h' = (1 - z) n + z h, with r = σ(aᵣ + bᵣ), z = σ(a_z + b_z), n = tanh(aₙ + r bₙ), where
+    a = W_ih x + b_ih and b = W_hh h + b_hh have three parts each.
+
+    Shapes: input (N, I) and hx (N, H), or (I) and (H); w_ih (3 H, I), w_hh (3 H, H), biases
+    (3 H) -> (N, H) or (H). Raises ShapeError, DTypeError.
+    Source: Cho et al. 2014, with the reset gate after the product, as in PyTorch and cuDNN.
+
+    >>> tx.nn.functional.gru_cell(tx.ones(2), tx.ones(1), tx.zeros((3, 2)), tx.zeros((3, 1)))
+    tensor([0.5])
+    """
+    _expect_cell("gru_cell", 3, input, [hx], w_ih, w_hh)
+    return _gru_step(linear(input, w_ih, b_ih), hx, w_hh, b_hh)
+
+
+def pair(name, hx):
+    """The pair (h, c). Raises DTypeError if it is none."""
+    if not isinstance(hx, (tuple, list)) or len(hx) != 2:
+        raise DTypeError(f"{name} expects the pair (h, c), got {type(hx).__name__}")
+    return hx
+
+
+def _expect_cell(name, gates, input, states, w_ih, w_hh):
+    expect_tensors(name, input, *states, w_ih, w_hh)
+    if w_ih.ndim != 2 or w_hh.shape != (w_ih.shape[0], w_ih.shape[0] // gates):
+        n = "" if gates == 1 else f"{gates} "
+        raise ShapeError(
+            f"{name} expects w_ih ({n}H, I) and w_hh ({n}H, H), got {w_ih.shape} and {w_hh.shape}"
+        )
+    if input.ndim not in (1, 2) or input.shape[-1] != w_ih.shape[1]:
+        n = w_ih.shape[1]
+        raise ShapeError(f"{name} expects input (N, {n}) or ({n}), got {input.shape}")
+    expected = (*input.shape[:-1], w_hh.shape[1])
+    for h in states:
+        if h.shape != expected:
+            raise ShapeError(
+                f"{name} expects a hidden state {expected} for input {input.shape}, got {h.shape}"
+            )
+    expect_dtype(name, w_ih.dtype, input, *states)
+
+
+def expect_dtype(name, dtype, *tensors):
+    """Raise DTypeError unless all tensors have the dtype of the weights."""
+    for x in tensors:
+        if x.dtype is not dtype:
+            raise DTypeError(
+                f"{name}: input or hidden state of dtype {x.dtype!r}, weights of {dtype!r}; "
+                f"convert one: tx.astype(x, {dtype!r}), or model.to(dtype={x.dtype!r})"
+            )
+
+
+# -- sequences --------------------------------------------------------------------------------
+
+
+def run(step, inputs, state, reverse=False):
+    """Step through time: ``state = step(x, *state)`` for each x of ``inputs``.
+
+    Those are (N₀, G), (N₁, G), …, never growing: of sequences sorted by length, the ones that are
+    still there. ``state`` is a tuple of (N₀, H). Returns state[0] after each step, in the order of
+    the inputs, and each sequence's last state.
+    """
+    return _backward(step, inputs, state) if reverse else _forward(step, inputs, state)
+
+
+def _forward(step, inputs, state):
+    outputs, ended = [], []
+    for x in inputs:
+        n, before = x.shape[0], state[0].shape[0]
+        if n < before:  # some sequences are over
+            parts = [_split(s, sizes=(n, before - n)) for s in state]
+            state = tuple(going for going, _ in parts)
+            ended.append(tuple(over for _, over in parts))
+        state = step(x, *state)
+        outputs.append(state[0])
+    if ended:
+        every = [state, *reversed(ended)]
+        state = tuple(concat(parts) for parts in zip(*every, strict=True))
+    return outputs, state
+
+
+def _backward(step, inputs, state):
+    sizes = [x.shape[0] for x in reversed(inputs)]
+    more = [n - before for before, n in zip([0, *sizes], sizes, strict=False)]
+    counts = tuple(n for n in more if n) or (0,)
+    waiting = zip(*(_split(s, sizes=counts) for s in state), strict=True)
+    state, outputs = next(waiting), []
+    for x in reversed(inputs):
+        if x.shape[0] > state[0].shape[0]:  # sequences that end here begin
+            state = tuple(concat(parts) for parts in zip(state, next(waiting), strict=True))
+        state = step(x, *state)
+        outputs.append(state[0])
+    return outputs[::-1], state

@@ -1,0 +1,174 @@
+"""Modules that hold parameters: in a list, in a dict."""
+
+import operator
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Self
+
+from tinyxp.backends.errors import ArgumentError, DTypeError
+from tinyxp.core import Tensor
+from tinyxp.nn.containers import expect_name, pairs, place, several
+from tinyxp.nn.module import Module
+from tinyxp.nn.parameter import Parameter
+
+__all__ = ["ParameterDict", "ParameterList"]
+
+
+def _learned(value: Any) -> Any:
+    """A Tensor as a Parameter, anything else as it is."""
+    plain = isinstance(value, Tensor) and not isinstance(value, Parameter)
+    return Parameter(value) if plain else value
+
+
+class ParameterList(Module):
+    """A list of parameters, which are registered; Tensors become Parameters.
+
+    Other values are kept too, and are not part of the state.
+
+    >>> list(tx.nn.ParameterList([tx.zeros(2), tx.ones(3)]).state_dict())
+    ['0', '1']
+    """
+
+    def __init__(self, values: Iterable[Any] | None = None) -> None:
+        super().__init__()
+        self._size = 0
+        self.extend(() if values is None else values)
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __iter__(self) -> Iterator[Any]:
+        return (self[i] for i in range(self._size))
+
+    def __dir__(self) -> list[str]:
+        return [name for name in super().__dir__() if not name.isdigit()]
+
+    def __getitem__(self, index: Any) -> Any:
+        """The value at an index; a slice gives a list of parameters."""
+        if isinstance(index, slice):
+            return type(self)(list(self)[index])
+        return getattr(self, str(place(index, self._size, "parameters")))
+
+    def __setitem__(self, index: int, param: Any) -> None:
+        setattr(self, str(place(index, self._size, "parameters")), _learned(param))
+
+    def __iadd__(self, parameters: Iterable[Any]) -> Self:
+        return self.extend(parameters)
+
+    def append(self, value: Any) -> Self:
+        """Add a value at the end."""
+        setattr(self, str(self._size), _learned(value))
+        self._size += 1
+        return self
+
+    def extend(self, values: Iterable[Any]) -> Self:
+        """Add values at the end."""
+        for value in several("ParameterList.extend", values):
+            self.append(value)
+        return self
+
+
+class ParameterDict(Module):
+    """A dict of parameters, which are registered; Tensors become Parameters.
+
+    Other values are kept too, and are not part of the state. A plain dict comes in the order of its
+    sorted names, as in PyTorch; an OrderedDict, a ParameterDict or pairs in their own.
+
+    >>> list(tx.nn.ParameterDict({"b": tx.zeros(2), "a": tx.ones(3)}).state_dict())
+    ['a', 'b']
+    """
+
+    def __init__(self, parameters: Any = None) -> None:
+        super().__init__()
+        self._keys: dict[str, None] = {}
+        self.update({} if parameters is None else parameters)
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._keys)
+
+    def __reversed__(self) -> Iterator[str]:
+        return reversed(self._keys)
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._keys
+
+    def __getitem__(self, key: str) -> Any:
+        expect_name(key, self._keys, "parameter")
+        return getattr(self, key)
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        if not isinstance(key, str):
+            raise DTypeError(f"a ParameterDict has strings as names, got {type(key).__name__}")
+        if key not in self._keys and hasattr(self, key):
+            raise ArgumentError(f"a ParameterDict cannot hold the name {key!r}, which it uses")
+        setattr(self, key, _learned(value))
+        self._keys[key] = None
+
+    def __delitem__(self, key: str) -> None:
+        expect_name(key, self._keys, "parameter")
+        delattr(self, key)
+        del self._keys[key]
+
+    def __or__(self, other: Any) -> "ParameterDict":
+        new = self.copy()
+        new.update(other)
+        return new
+
+    def __ior__(self, other: Any) -> Self:
+        self.update(other)
+        return self
+
+    def keys(self) -> Iterable[str]:
+        return self._keys.keys()
+
+    def values(self) -> Iterable[Any]:
+        return [self[key] for key in self._keys]
+
+    def items(self) -> Iterable[tuple[str, Any]]:
+        return [(key, self[key]) for key in self._keys]
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """The value of that name, or ``default``."""
+        return self[key] if key in self else default  # noqa: SIM401 - this is get
+
+    def setdefault(self, key: str, default: Any = None) -> Any:
+        """The value of that name, which is ``default`` if there was none."""
+        if key not in self:
+            self[key] = default
+        return self[key]
+
+    def update(self, parameters: Any) -> None:
+        """Add values by name, from a mapping or pairs (name, value)."""
+        found = pairs("ParameterDict.update", parameters)
+        plain = isinstance(parameters, Mapping) and not isinstance(parameters, OrderedDict)
+        for key, value in sorted(found, key=operator.itemgetter(0)) if plain else found:
+            self[key] = value
+
+    def pop(self, key: str) -> Any:
+        """Take out the value of that name, and return it."""
+        value = self[key]
+        del self[key]
+        return value
+
+    def popitem(self) -> tuple[str, Any]:
+        """Take out the last pair (name, value), and return it."""
+        if not self._keys:
+            raise ArgumentError("popitem: the ParameterDict is empty")
+        key = next(reversed(self._keys))
+        return key, self.pop(key)
+
+    def clear(self) -> None:
+        """Take out all."""
+        for key in list(self._keys):
+            del self[key]
+
+    def copy(self) -> "ParameterDict":
+        """A new dict of the same parameters."""
+        return ParameterDict(OrderedDict(self.items()))
+
+    def fromkeys(self, keys: Iterable[str], default: Any = None) -> "ParameterDict":
+        """A new dict with one value for all of these names."""
+        return ParameterDict([(key, default) for key in keys])

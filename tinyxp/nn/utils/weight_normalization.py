@@ -1,0 +1,88 @@
+"""Weight normalisation: a weight learned as a length and a direction."""
+
+from typing import Any
+
+from tinyxp.backends.errors import ArgumentError
+from tinyxp.core import Tensor
+from tinyxp.nn.module import Module
+from tinyxp.nn.parameter import Parameter
+from tinyxp.ops.exponential import sqrt
+from tinyxp.ops.reductions import sum
+from tinyxp.ops.shaping import normalize_axes
+
+__all__ = ["remove_weight_norm", "weight_norm"]
+
+
+class _WeightNorm:
+    """The hook that makes the weight anew before each ``forward``."""
+
+    def __init__(self, name: str, dim: int | None) -> None:
+        self.name, self.dim = name, dim
+        self.handle: Any = None
+
+    def norm(self, v: Tensor) -> Any:
+        """The length of v, or with ``dim`` that of each slice along it."""
+        if self.dim in (None, -1):  # -1 too: not the last axis, in PyTorch
+            return sqrt(sum(v * v))
+        (kept,) = normalize_axes(self.dim, v.ndim)
+        return sqrt(sum(v * v, axis=tuple(i for i in range(v.ndim) if i != kept), keepdims=True))
+
+    def weight(self, module: Any) -> Any:
+        v = getattr(module, f"{self.name}_v")
+        return v * (getattr(module, f"{self.name}_g") / self.norm(v))
+
+    def __call__(self, module: Any, args: Any) -> None:
+        setattr(module, self.name, self.weight(module))
+
+
+def weight_norm(module: Any, name: str = "weight", dim: int | None = 0) -> Any:
+    """w = g · v / ‖v‖: in place of the parameter ``name``, ``name_g`` and ``name_v`` are learned.
+
+    The norm is that of each slice along ``dim`` (each output of a layer), or of the whole weight
+    for None or -1. Returns the module. Raises ArgumentError if there is no such parameter.
+    Source: Salimans & Kingma 2016, eq. 2.
+
+    >>> layer = tx.nn.utils.weight_norm(tx.nn.Linear(3, 2))
+    >>> {name: p.shape for name, p in layer.named_parameters()}
+    {'bias': (2,), 'weight_g': (2, 1), 'weight_v': (2, 3)}
+    """
+    if _hook(module, name) is not None:
+        raise ArgumentError(f"{type(module).__name__}.{name} is normalised already")
+    w = module._parameters.get(name)
+    if w is None:
+        raise ArgumentError(
+            f"{type(module).__name__} has no parameter {name!r}; it has {list(module._parameters)}"
+        )
+    hook = _WeightNorm(name, dim)
+    g = Parameter(hook.norm(w).detach())
+    delattr(module, name)
+    module.register_parameter(f"{name}_g", g)
+    module.register_parameter(f"{name}_v", Parameter(w.detach()))
+    hook(module, ())  # so that the weight is there before the first call
+    hook.handle = module.register_forward_pre_hook(hook)
+    return module
+
+
+def remove_weight_norm(module: Any, name: str = "weight") -> Any:
+    """Make the weight a parameter of its own again, with the value that it has now.
+
+    Raises ArgumentError if ``weight_norm`` has not been there.
+
+    >>> layer = tx.nn.utils.weight_norm(tx.nn.Linear(3, 2))
+    >>> list(tx.nn.utils.remove_weight_norm(layer).state_dict())
+    ['bias', 'weight']
+    """
+    hook = _hook(module, name)
+    if hook is None:
+        raise ArgumentError(f"{type(module).__name__}.{name} has no weight_norm to remove")
+    w = hook.weight(module).detach()
+    hook.handle.remove()
+    for part in (name, f"{name}_g", f"{name}_v"):
+        delattr(module, part)
+    module.register_parameter(name, Parameter(w))
+    return module
+
+
+def _hook(module: Module, name: str) -> Any:
+    hooks = [hook for hook, _ in module._hooks.get("forward_pre", {}).values()]
+    return next((h for h in hooks if isinstance(h, _WeightNorm) and h.name == name), None)
