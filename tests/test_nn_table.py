@@ -40,7 +40,7 @@ def test_a_wrong_function_is_found(wrong, dtype, monkeypatch):
 def test_a_wrong_module_is_found(monkeypatch):
     assert not samples_of("modules", "Linear", "float64").failed
     linear = tx.nn.Linear.forward
-    monkeypatch.setattr(tx.nn.Linear, "forward", lambda self, x: linear(self, x).detach())
+    monkeypatch.setattr(tx.nn.Linear, "forward", lambda self, input: linear(self, input).detach())
     assert samples_of("modules", "Linear", "float64").failed
 
 
