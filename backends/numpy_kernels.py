@@ -187,25 +187,34 @@ def softmax(x: Array, dim: int) -> Any:
 
 
 def softmax_vjp(g: Array, y: Array, needs: Needs) -> tuple[Array | None, ...]:
-    gx = g * y
-    gx -= y * row_sums(gx)
+    gx = g - row_sums(g * y)  # first, as where y is near 1 products would round the rest away
+    gx *= y
     return (gx,)
 
 
-# -- attention: softmax(scale · Q Kᵀ + causal mask) V -----------------------------------------
+# -- attention: softmax(scale · Q Kᵀ + masks) V -----------------------------------------------
 
 
 def attention(
     q: Array, k: Array, v: Array, mask: Array | None = None, *, is_causal: bool, scale: float
 ) -> Any:
-    if mask is not None or not alike(q, k, v) or q.ndim < 2 or 0 in (*q.shape, *k.shape):
+    if not alike(q, k, v) or q.ndim < 2 or 0 in (*q.shape, *k.shape):
         return NotImplemented
     if q.shape[:-2] != k.shape[:-2] or k.shape[:-1] != v.shape[:-1] or q.shape[-1] != k.shape[-1]:
         return NotImplemented
     weights = (q * q.dtype.type(scale)) @ np.swapaxes(k, -1, -2)
+    if mask is not None:
+        if np.broadcast_shapes(mask.shape, weights.shape) != weights.shape:
+            return NotImplemented
+        weights += mask if mask.dtype.kind == "f" else np.where(mask, 0, -np.inf)
     if is_causal:
         weights += np.triu(np.full(weights.shape[-2:], -np.inf, dtype=q.dtype), k=1)
+    if mask is not None:  # a query without any key: its row, emptied below, stays free of NaN
+        empty = weights.max(axis=-1, keepdims=True) == -np.inf
+        np.copyto(weights, 0, where=empty)
     normalize(weights)
+    if mask is not None:
+        np.copyto(weights, 0, where=empty)
     return weights @ v, (q, k, v, weights, scale)
 
 
@@ -213,12 +222,13 @@ def attention_vjp(g: Array, residuals: Any, needs: Needs) -> tuple[Array | None,
     q, k, v, weights, scale = residuals
     scores = g @ np.swapaxes(v, -1, -2)
     (scores,) = softmax_vjp(scores, weights, needs)
+    by_mask = np.array(scores) if len(needs) > 3 and needs[3] else None
     scores *= scale
     grads = (
         scores @ k,
         np.swapaxes(scores, -1, -2) @ q,
         np.swapaxes(weights, -1, -2) @ g,
-        None,
+        by_mask,
     )
     return grads[: len(needs)]
 
@@ -227,9 +237,14 @@ def attention_vjp(g: Array, residuals: Any, needs: Needs) -> tuple[Array | None,
 
 
 def cross_entropy(
-    logits: Array, targets: Array, *, ignore_index: int, label_smoothing: float
+    logits: Array,
+    targets: Array,
+    weight: Array | None = None,
+    *,
+    ignore_index: int,
+    label_smoothing: float,
 ) -> Any:
-    if not alike(logits) or logits.ndim != 2 or logits.size == 0:
+    if weight is not None or not alike(logits) or logits.ndim != 2 or logits.size == 0:
         return NotImplemented
     valid = targets != ignore_index
     places = np.where(valid, targets, 0)

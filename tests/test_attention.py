@@ -7,7 +7,7 @@ import pytest
 
 import tinyxp as tx
 from tinyxp import nn
-from tinyxp.backends.errors import DTypeError, ShapeError
+from tinyxp.backends.errors import ArgumentError, DTypeError, ShapeError
 
 F = nn.functional
 
@@ -74,8 +74,8 @@ def test_values(kind, backend, rng):
         allowed &= mask
     y = F.scaled_dot_product_attention(
         *map(tx.asarray, (q, k, v)),
-        attn_mask=None if mask is None else tx.asarray(mask),
-        is_causal=kind in ("causal", "both"),
+        attn_mask=None if mask is None else tx.asarray(allowed if kind == "both" else mask),
+        is_causal=kind == "causal",
     )
     expected, _ = looped(q, k, v, allowed)
     np.testing.assert_allclose(np.asarray(y), expected, rtol=1e-12, atol=1e-12)
@@ -140,7 +140,7 @@ def test_weights_sum_to_one(backend, rng):
 
 def test_errors(rng):
     q, k, v = map(tx.asarray, qkv(rng))
-    with pytest.raises(ShapeError, match=r"same width, not 0, got query \(2, 2, 3, 4\)"):
+    with pytest.raises(ShapeError, match=r"same width, got query \(2, 2, 3, 4\)"):
         F.scaled_dot_product_attention(q, k[..., :2], v)
     with pytest.raises(ShapeError, match="as many values as keys"):
         F.scaled_dot_product_attention(q, k, v[:, :, :2])
@@ -148,6 +148,22 @@ def test_errors(rng):
         F.scaled_dot_product_attention(q, k, v, tx.ones((4, 3)))
     with pytest.raises(DTypeError, match=r"boolean or floating, got tinyxp\.int64"):
         F.scaled_dot_product_attention(q, k, v, tx.ones((3, 3), dtype=tx.int64))
+    with pytest.raises(ArgumentError, match="attn_mask or is_causal, got both"):
+        F.scaled_dot_product_attention(q, k, v, tx.ones((3, 3)), is_causal=True)
+    with pytest.raises(
+        DTypeError, match=r"one real floating dtype, got tinyxp\.float64, tinyxp\.f"
+    ):
+        F.scaled_dot_product_attention(q, tx.astype(k, tx.float32), v)
+    with pytest.raises(DTypeError, match=r"one real floating dtype, got tinyxp\.int64"):
+        F.scaled_dot_product_attention(*[tx.ones((3, 4), dtype=tx.int64)] * 3)
+    with pytest.raises(DTypeError, match="expects Tensors, got ndarray"):
+        F.scaled_dot_product_attention(q, k, np.asarray(v))
+    with pytest.raises(ShapeError, match=r"a multiple of those of key and value, got query \(2, 3"):
+        F.scaled_dot_product_attention(
+            tx.ones((2, 3, 4, 5)), *[tx.ones((2, 2, 4, 5))] * 2, enable_gqa=True
+        )
+    with pytest.raises(ShapeError, match=r"expects \(\.\.\., heads, time, features\)"):
+        F.scaled_dot_product_attention(*[tx.ones((4, 5))] * 3, enable_gqa=True)
     attention = nn.MultiheadAttention(4, 2, batch_first=True)
     x = tx.ones((2, 3, 4))
     with pytest.raises(ShapeError, match=r"key_padding_mask must be \(N, S\) = \(2, 3\), got"):

@@ -1,57 +1,150 @@
-"""The transformer's encoder: blocks of self-attention and a two-layer perceptron.
+"""The transformer: layers of attention and perceptrons, stacked as encoder and decoder.
 
-With ``is_causal`` or a mask the same block is the decoder of a language model.
+With ``is_causal`` or a mask the encoder alone is the decoder of a language model.
 """
 
 import copy
-from collections.abc import Callable
+import math
 from typing import Any
 
-from tinyxp.backends.errors import ArgumentError
+from tinyxp.backends.errors import ShapeError
 from tinyxp.core import Tensor
 from tinyxp.nn import functional as F
-from tinyxp.nn.affine import Linear
-from tinyxp.nn.attention import MultiheadAttention
+from tinyxp.nn import init
 from tinyxp.nn.containers import ModuleList
-from tinyxp.nn.dropouts import Dropout
 from tinyxp.nn.module import Module
 from tinyxp.nn.norms import LayerNorm
+from tinyxp.nn.transformer_layers import (
+    Activation,
+    TransformerDecoderLayer,
+    TransformerEncoderLayer,
+)
+from tinyxp.ops.creation import full
+from tinyxp.ops.padding import triu
 from tinyxp.random import Generator
 
-__all__ = ["TransformerEncoderLayer", "TransformerEncoder"]
-
-Activation = Callable[[Tensor], Tensor]
+__all__ = ["Transformer", "TransformerDecoder", "TransformerEncoder"]
 
 
-def _activation(name: str | Activation) -> Activation:
-    if callable(name):
-        return name
-    known: dict[str, Activation] = {"relu": F.relu, "gelu": F.gelu}
-    if name not in known:
-        raise ArgumentError(f"activation is 'relu', 'gelu' or a function, got {name!r}")
-    return known[name]
+def _copies(layer: Module, n: int) -> ModuleList:
+    # one source of random numbers for all: with copies each layer would drop the same places
+    found = [getattr(module, "generator", None) for module in layer.modules()]
+    shared = {id(generator): generator for generator in found if generator is not None}
+    return ModuleList(copy.deepcopy(layer, dict(shared)) for _ in range(n))
 
 
-class TransformerEncoderLayer(Module):
-    """x = norm₁(x + attention(x)); x = norm₂(x + W₂ f(W₁ x + b₁) + b₂).
+class TransformerEncoder(Module):
+    """``num_layers`` copies of a layer, one after the other, and a last ``norm`` if given.
 
-    ``norm_first``: x + attention(norm₁(x)), then x + …(norm₂(x)), which trains more stably (Xiong
-    et al. 2020). Dropout follows the attention weights, both sublayers and the activation f.
-    Shapes: (N, T, d_model) with ``batch_first``, else (T, N, d_model), or (T, d_model) -> the same.
-    Source: Vaswani et al. 2017, sec. 3.1.
+    As in PyTorch the copies start from the same values. ``enable_nested_tensor`` and
+    ``mask_check`` choose among PyTorch's ways to compute the same; here there is one. (Its nested
+    tensors, in evaluation without gradients, leave zeros at padded places.)
 
     >>> layer = tx.nn.TransformerEncoderLayer(4, 2, 8, batch_first=True)
-    >>> layer(tx.zeros((5, 3, 4)), is_causal=True).shape
+    >>> tx.nn.TransformerEncoder(layer, 2)(tx.zeros((5, 3, 4))).shape
     (5, 3, 4)
     """
 
     def __init__(
         self,
-        d_model: int,
-        nhead: int,
+        encoder_layer: Module,
+        num_layers: int,
+        norm: Module | None = None,
+        enable_nested_tensor: bool = True,
+        mask_check: bool = True,
+    ) -> None:
+        super().__init__()
+        self.layers = _copies(encoder_layer, num_layers)
+        self.num_layers = num_layers
+        self.norm = norm
+        self.enable_nested_tensor, self.mask_check = enable_nested_tensor, mask_check
+
+    def forward(
+        self,
+        src: Tensor,
+        mask: Tensor | None = None,
+        src_key_padding_mask: Tensor | None = None,
+        is_causal: bool | None = None,
+    ) -> Any:
+        """Masks as in ``MultiheadAttention``; ``is_causal`` needs none.
+
+        None leaves it to the mask: a causal one is applied as it is, and nobody looks at its
+        values to find out.
+        """
+        for layer in self.layers:
+            src = layer(
+                src,
+                src_mask=mask,
+                is_causal=bool(is_causal),
+                src_key_padding_mask=src_key_padding_mask,
+            )
+        return src if self.norm is None else self.norm(src)
+
+
+class TransformerDecoder(Module):
+    """``num_layers`` copies of a decoder's layer, and a last ``norm`` if given.
+
+    >>> layer = tx.nn.TransformerDecoderLayer(4, 2, 8, batch_first=True)
+    >>> tx.nn.TransformerDecoder(layer, 2)(tx.zeros((5, 3, 4)), tx.zeros((5, 7, 4))).shape
+    (5, 3, 4)
+    """
+
+    def __init__(self, decoder_layer: Module, num_layers: int, norm: Module | None = None) -> None:
+        super().__init__()
+        self.layers = _copies(decoder_layer, num_layers)
+        self.num_layers = num_layers
+        self.norm = norm
+
+    def forward(
+        self,
+        tgt: Tensor,
+        memory: Tensor,
+        tgt_mask: Tensor | None = None,
+        memory_mask: Tensor | None = None,
+        tgt_key_padding_mask: Tensor | None = None,
+        memory_key_padding_mask: Tensor | None = None,
+        tgt_is_causal: bool | None = None,
+        memory_is_causal: bool = False,
+    ) -> Any:
+        """Masks as in ``MultiheadAttention``; None of ``tgt_is_causal`` leaves it to the mask."""
+        for layer in self.layers:
+            tgt = layer(
+                tgt,
+                memory,
+                tgt_mask=tgt_mask,
+                memory_mask=memory_mask,
+                tgt_key_padding_mask=tgt_key_padding_mask,
+                memory_key_padding_mask=memory_key_padding_mask,
+                tgt_is_causal=bool(tgt_is_causal),
+                memory_is_causal=memory_is_causal,
+            )
+        return tgt if self.norm is None else self.norm(tgt)
+
+
+class Transformer(Module):
+    """y = decoder(tgt, encoder(src)): both stacks of layers, each with a norm at its end.
+
+    Weights start from Xavier's uniform distribution. Shapes: src (N, S, d_model), tgt
+    (N, T, d_model) with ``batch_first``, else time first, or without N -> that of tgt.
+    ``custom_encoder`` and ``custom_decoder`` take the place of the stacks. Embeddings and the map
+    to logits are the caller's. Raises ShapeError. Source: Vaswani et al. 2017, fig. 1.
+
+    >>> model = tx.nn.Transformer(4, 2, 1, 1, 8, batch_first=True)
+    >>> model(tx.zeros((5, 7, 4)), tx.zeros((5, 3, 4)), tgt_is_causal=True).shape
+    (5, 3, 4)
+    """
+
+    def __init__(
+        self,
+        d_model: int = 512,
+        nhead: int = 8,
+        num_encoder_layers: int = 6,
+        num_decoder_layers: int = 6,
         dim_feedforward: int = 2048,
         dropout: float = 0.1,
         activation: str | Activation = F.relu,
+        custom_encoder: Any = None,
+        custom_decoder: Any = None,
         layer_norm_eps: float = 1e-5,
         batch_first: bool = False,
         norm_first: bool = False,
@@ -63,74 +156,87 @@ class TransformerEncoderLayer(Module):
     ) -> None:
         super().__init__()
         place: dict[str, Any] = {"device": device, "dtype": dtype}
-        random: dict[str, Any] = {"generator": generator}
-        self.self_attn = MultiheadAttention(
-            d_model, nhead, dropout, bias, batch_first=batch_first, **place, **random
-        )
-        self.linear1 = Linear(d_model, dim_feedforward, bias, **place, **random)
-        self.dropout = Dropout(dropout, **random)
-        self.linear2 = Linear(dim_feedforward, d_model, bias, **place, **random)
-        self.norm1 = LayerNorm(d_model, layer_norm_eps, bias=bias, **place)
-        self.norm2 = LayerNorm(d_model, layer_norm_eps, bias=bias, **place)
-        self.dropout1 = Dropout(dropout, **random)
-        self.dropout2 = Dropout(dropout, **random)
-        self.norm_first = norm_first
-        self.activation = _activation(activation)
+        options: dict[str, Any] = {
+            "dim_feedforward": dim_feedforward,
+            "dropout": dropout,
+            "activation": activation,
+            "layer_norm_eps": layer_norm_eps,
+            "batch_first": batch_first,
+            "norm_first": norm_first,
+            "bias": bias,
+            "generator": generator,
+        }
+        if custom_encoder is None:
+            layer: Module = TransformerEncoderLayer(d_model, nhead, **options, **place)
+            norm = LayerNorm(d_model, layer_norm_eps, bias=bias, **place)
+            custom_encoder = TransformerEncoder(layer, num_encoder_layers, norm)
+        if custom_decoder is None:
+            layer = TransformerDecoderLayer(d_model, nhead, **options, **place)
+            norm = LayerNorm(d_model, layer_norm_eps, bias=bias, **place)
+            custom_decoder = TransformerDecoder(layer, num_decoder_layers, norm)
+        self.encoder, self.decoder = custom_encoder, custom_decoder
+        self.d_model, self.nhead, self.batch_first = d_model, nhead, batch_first
+        self._reset_parameters(generator)
+
+    def _reset_parameters(self, generator: Generator | None = None) -> None:
+        """Draw the first values of all weights anew."""
+        for parameter in self.parameters():
+            if parameter.ndim > 1:
+                init.xavier_uniform_(parameter, generator=generator)
 
     def forward(
         self,
         src: Tensor,
+        tgt: Tensor,
         src_mask: Tensor | None = None,
+        tgt_mask: Tensor | None = None,
+        memory_mask: Tensor | None = None,
         src_key_padding_mask: Tensor | None = None,
-        is_causal: bool = False,
+        tgt_key_padding_mask: Tensor | None = None,
+        memory_key_padding_mask: Tensor | None = None,
+        src_is_causal: bool | None = None,
+        tgt_is_causal: bool | None = None,
+        memory_is_causal: bool = False,
     ) -> Any:
-        """Masks as in ``MultiheadAttention``; ``is_causal`` needs none."""
+        """Masks as in ``MultiheadAttention``: (S, S), (T, T), (T, S); and (N, S), (N, T), (N, S).
 
-        def attend(x: Tensor) -> Any:
-            y, _ = self.self_attn(x, x, x, src_key_padding_mask, False, src_mask, True, is_causal)
-            return self.dropout1(y)
-
-        def feed_forward(x: Tensor) -> Any:
-            hidden = self.dropout(self.activation(self.linear1(x)))
-            return self.dropout2(self.linear2(hidden))
-
-        x: Any = src
-        if self.norm_first:
-            x = x + attend(self.norm1(x))
-            return x + feed_forward(self.norm2(x))
-        x = self.norm1(x + attend(x))
-        return self.norm2(x + feed_forward(x))
-
-
-class TransformerEncoder(Module):
-    """``num_layers`` copies of a layer, one after the other, and a last ``norm`` if given.
-
-    As in PyTorch the copies start from the same values.
-
-    >>> layer = tx.nn.TransformerEncoderLayer(4, 2, 8, batch_first=True)
-    >>> tx.nn.TransformerEncoder(layer, 2)(tx.zeros((5, 3, 4))).shape
-    (5, 3, 4)
-    """
-
-    def __init__(self, encoder_layer: Module, num_layers: int, norm: Module | None = None) -> None:
-        super().__init__()
-        # one source of random numbers for all: with copies each layer would drop the same places
-        found = [getattr(module, "generator", None) for module in encoder_layer.modules()]
-        shared = {id(generator): generator for generator in found if generator is not None}
-        self.layers = ModuleList(
-            copy.deepcopy(encoder_layer, dict(shared)) for _ in range(num_layers)
+        ``…_is_causal`` needs no mask; None leaves it to the mask.
+        """
+        batch = 0 if self.batch_first else 1
+        if (
+            {src.ndim, tgt.ndim} not in ({2}, {3})
+            or (src.ndim == 3 and src.shape[batch] != tgt.shape[batch])
+            or not src.shape[-1] == tgt.shape[-1] == self.d_model
+        ):
+            raise ShapeError(
+                f"a transformer expects src and tgt of {self.d_model} features, both of three "
+                f"axes with as many sequences, or of two, got {src.shape} and {tgt.shape}"
+            )
+        memory = self.encoder(
+            src,
+            mask=src_mask,
+            src_key_padding_mask=src_key_padding_mask,
+            is_causal=src_is_causal,
         )
-        self.num_layers = num_layers
-        self.norm = norm
+        return self.decoder(
+            tgt,
+            memory,
+            tgt_mask=tgt_mask,
+            memory_mask=memory_mask,
+            tgt_key_padding_mask=tgt_key_padding_mask,
+            memory_key_padding_mask=memory_key_padding_mask,
+            tgt_is_causal=tgt_is_causal,
+            memory_is_causal=memory_is_causal,
+        )
 
-    def forward(
-        self,
-        src: Tensor,
-        mask: Tensor | None = None,
-        src_key_padding_mask: Tensor | None = None,
-        is_causal: bool = False,
+    @staticmethod
+    def generate_square_subsequent_mask(
+        sz: int, device: str | None = None, dtype: Any = None
     ) -> Any:
-        """Masks as in ``MultiheadAttention``; ``is_causal`` needs none."""
-        for layer in self.layers:
-            src = layer(src, mask, src_key_padding_mask, is_causal)
-        return src if self.norm is None else self.norm(src)
+        """The causal mask to be added to scores: -inf for keys after the query, else 0.
+
+        >>> tx.nn.Transformer.generate_square_subsequent_mask(2)
+        tensor([[  0., -inf],
+                [  0.,   0.]])
+        """
+        return triu(full((sz, sz), -math.inf, device=device, dtype=dtype), k=1)

@@ -3,13 +3,15 @@
 import math
 
 from tinyxp import dtypes
-from tinyxp.backends.errors import DTypeError, ShapeError
+from tinyxp.backends.errors import ArgumentError, DTypeError, ShapeError
 from tinyxp.composite import composite
 from tinyxp.nn.functional.activations import softmax
 from tinyxp.nn.functional.dropouts import dropout
+from tinyxp.operation import expect_tensors
 from tinyxp.ops.arithmetic import where
 from tinyxp.ops.creation import arange, astype
 from tinyxp.ops.linear import matmul
+from tinyxp.ops.repetition import repeat
 from tinyxp.ops.shaping import broadcast_shapes, matrix_transpose
 
 __all__ = ["attention_weights", "causal_mask", "scaled_dot_product_attention"]
@@ -103,6 +105,7 @@ def scaled_dot_product_attention(
     dropout_p=0.0,
     is_causal=False,
     scale=None,
+    enable_gqa=False,
     *,
     generator=None,
 ):
@@ -110,37 +113,72 @@ def scaled_dot_product_attention(
 
     Shapes: query (..., L, E), key (..., S, E), value (..., S, Eᵥ), attn_mask (..., L, S) or
     broadcast to it, -> (..., L, Eᵥ). A boolean mask says which keys take part (True); a floating
-    one is added, and its -inf forbids. ``is_causal`` forbids keys after the query, besides the
-    mask. A query without any key gets zeros. Raises ShapeError, DTypeError, ArgumentError.
-    Source: Vaswani et al. 2017, eq. 1.
+    one is added, and its -inf forbids. ``is_causal``, in the place of a mask, forbids query i the
+    keys after i (for the last L of S places: ``attn_mask=causal_mask(S)[-L:]``). A query without
+    any key gets zeros. ``enable_gqa``: of H query heads (..., H, L, E) each group shares a head
+    of the keys and values (..., H / group, S, E). Raises ShapeError, DTypeError, ArgumentError.
+    Source: Vaswani et al. 2017, eq. 1; Ainslie et al. 2023 for groups.
 
     >>> x = tx.ones((1, 2, 3))  # (heads, time, head_dim)
     >>> tx.nn.functional.scaled_dot_product_attention(x, x, x, is_causal=True).shape
     (1, 2, 3)
     """
+    expect_tensors("scaled_dot_product_attention", query, key, value)
+    if is_causal and attn_mask is not None:
+        raise ArgumentError(
+            "attention takes attn_mask or is_causal, got both; "
+            "one mask of both: attn_mask & causal_mask(L, S)"
+        )
+    if enable_gqa:
+        key, value = _for_each_head(query, key, value)
     _check(query, key, value)
-    scale = 1 / math.sqrt(query.shape[-1]) if scale is None else scale
     mask = prepared(attn_mask, query, key)
+    return attend(query, key, value, mask, dropout_p, is_causal, scale, generator)
+
+
+def attend(query, key, value, mask, dropout_p, is_causal, scale=None, generator=None):
+    """Attention of checked operands, where ``mask`` and ``is_causal`` may come together."""
+    scale = 1 / math.sqrt(query.shape[-1] or 1) if scale is None else scale
     if dropout_p == 0:
         return _attention(query, key, value, mask, is_causal=is_causal, scale=scale)
     weights = attention_weights(query, key, mask, is_causal=is_causal, scale=scale)
     return matmul(dropout(weights, dropout_p, generator=generator), value)
 
 
+def _for_each_head(query, key, value):
+    """Heads of keys and values, each repeated for its group of query heads."""
+    shapes = f"query {query.shape}, key {key.shape}, value {value.shape}"
+    if min(query.ndim, key.ndim, value.ndim) < 3:
+        raise ShapeError(f"grouped attention expects (..., heads, time, features), got {shapes}")
+    n = query.shape[-3]
+    if any(x.shape[-3] == 0 or n % x.shape[-3] for x in (key, value)):
+        raise ShapeError(
+            f"grouped attention expects heads of the query in a multiple of those of key and value,"
+            f" got {shapes}"
+        )
+    return [x if x.shape[-3] == n else repeat(x, n // x.shape[-3], axis=-3) for x in (key, value)]
+
+
 def _check(query, key, value):
     shapes = f"query {query.shape}, key {key.shape}, value {value.shape}"
     if min(query.ndim, key.ndim, value.ndim) < 2:
         raise ShapeError(f"attention expects (..., time, features), got {shapes}")
-    if query.shape[-1] != key.shape[-1] or not query.shape[-1]:
-        raise ShapeError(f"attention expects query and key of the same width, not 0, got {shapes}")
+    if query.shape[-1] != key.shape[-1]:
+        raise ShapeError(f"attention expects query and key of the same width, got {shapes}")
     if key.shape[-2] != value.shape[-2]:
         raise ShapeError(f"attention expects as many values as keys, got {shapes}")
+    if not query.dtype == key.dtype == value.dtype or query.dtype.kind != "real floating":
+        raise DTypeError(
+            "attention expects query, key and value of one real floating dtype, got "
+            f"{query.dtype!r}, {key.dtype!r} and {value.dtype!r}; cast them: tx.astype(x, dtype)"
+        )
 
 
 def prepared(mask, query, key):
     """An attention mask checked against (..., L, S), floating ones in the dtype of the query."""
     if mask is None:
         return None
+    expect_tensors("scaled_dot_product_attention", mask)
     if mask.dtype.kind not in ("bool", "real floating"):
         raise DTypeError(
             f"an attention mask is boolean or floating, got {mask.dtype!r}; for 0 and 1: mask == 1"
