@@ -181,6 +181,7 @@ class Translator:
         elif not list(theirs.parameters()):
             kept = {k: v for k, v in vars(theirs).items() if not k.startswith("_")}
             kept.pop("training")
+            kept = {"p" if k == "norm" else k: v for k, v in kept.items()}  # of PairwiseDistance
             mine = getattr(nn, kind)(**kept)
         else:
             raise NotImplementedError(f"a {kind} as an argument")
@@ -348,8 +349,10 @@ def problem(case: Case, dtype: str) -> str | None:
 
     @functools.cache
     def exact() -> tuple[list[Any], list[Any]]:
-        torch.manual_seed(0)
-        values, places = case.exact()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            torch.manual_seed(0)
+            values, places = case.exact()
         values = leaves(values)
         return values, gradients(torch, values, recorded, places, dtype)
 
@@ -379,7 +382,9 @@ def gradients(library: Any, ys: Any, recorded: Any, inputs: Any, dtype: str) -> 
     ]
     if not terms:
         return []
-    gs = library.autograd.grad(sum(terms[1:], terms[0]), inputs, allow_unused=True)
+    with warnings.catch_warnings():  # of powers of negative numbers: PyTorch's samples have some
+        warnings.simplefilter("ignore")
+        gs = library.autograd.grad(sum(terms[1:], terms[0]), inputs, allow_unused=True)
     return [
         library.zeros_like(x.detach()) if g is None else g for g, x in zip(gs, inputs, strict=True)
     ]

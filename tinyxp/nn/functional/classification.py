@@ -1,0 +1,286 @@
+"""Losses of scores for classes, one of which is right, or each with a probability.
+
+``reduction``: "mean", "sum" or "none". ``size_average`` and ``reduce`` are its forms in old code.
+"""
+
+import math
+
+from tinyxp import dtypes
+from tinyxp.backends.errors import ArgumentError, DTypeError, ShapeError
+from tinyxp.composite import composite
+from tinyxp.nn.functional.activations import log_softmax
+from tinyxp.nn.functional.checks import expect_indices
+from tinyxp.nn.functional.reducing import named, reduced
+from tinyxp.operation import expect_tensors
+from tinyxp.ops.arithmetic import where
+from tinyxp.ops.creation import astype
+from tinyxp.ops.gathering import take, take_along_axis
+from tinyxp.ops.linear import tensordot
+from tinyxp.ops.reductions import mean, sum
+from tinyxp.ops.shaping import expand_dims, moveaxis, reshape, squeeze
+
+__all__ = ["cross_entropy", "linear_cross_entropy", "nll_loss"]
+
+
+def _picked(x, targets, valid):
+    """x[i, targets[i]], and of rows that are not valid any: (N, C), (N) -> (N)."""
+    places = expand_dims(where(valid, targets, 0), axis=1)
+    return squeeze(take_along_axis(x, places, axis=1), axis=1)
+
+
+def _weights(weight, targets, valid):
+    """weight[targets[i]], and 0 for rows that are not valid: (C), (N) -> (N)."""
+    return where(valid, take(weight, where(valid, targets, 0), axis=0), 0.0)
+
+
+@composite(real=True)
+def _cross_entropy(logits, targets, weight=None, /, *, ignore_index, label_smoothing):
+    valid = targets != ignore_index
+    log_p = log_softmax(logits, dim=1)
+    losses = -_picked(log_p, targets, valid)
+    if weight is not None:
+        losses = _weights(weight, targets, valid) * losses
+    if label_smoothing:
+        smooth = mean(log_p if weight is None else weight * log_p, axis=1)
+        losses = (1 - label_smoothing) * losses - label_smoothing * smooth
+    return where(valid, losses, 0.0)
+
+
+@_cross_entropy.example
+def _(rng):
+    targets = rng.integers(0, 4, size=(5,))
+    return rng.normal(size=(5, 4)), targets, {"ignore_index": -100, "label_smoothing": 0.0}
+
+
+@_cross_entropy.example
+def _(rng):
+    targets = rng.integers(0, 4, size=(5,))
+    targets[1:3] = -1
+    return rng.normal(size=(5, 4)), targets, {"ignore_index": -1, "label_smoothing": 0.1}
+
+
+@_cross_entropy.example
+def _(rng):
+    targets = rng.integers(0, 4, size=(5,))
+    targets[1:3] = 2
+    static = {"ignore_index": 2, "label_smoothing": 0.1}
+    return rng.normal(size=(5, 4)), targets, rng.uniform(0.5, 2, size=(4,)), static
+
+
+@composite(real=True)
+def _soft_cross_entropy(logits, target, weight=None, /, *, label_smoothing):
+    log_p = log_softmax(logits, dim=1)
+    if label_smoothing:
+        target = (1 - label_smoothing) * target + label_smoothing / logits.shape[1]
+    return -sum(target * (log_p if weight is None else weight * log_p), axis=1)
+
+
+@_soft_cross_entropy.example
+def _(rng):
+    return rng.normal(size=(5, 4)), rng.uniform(size=(5, 4)), {"label_smoothing": 0.0}
+
+
+@_soft_cross_entropy.example
+def _(rng):
+    logits, target = rng.normal(size=(5, 4)), rng.uniform(size=(5, 4))
+    return logits, target, rng.uniform(0.5, 2, size=(4,)), {"label_smoothing": 0.1}
+
+
+def cross_entropy(
+    input,
+    target,
+    weight=None,
+    size_average=None,
+    ignore_index=-100,
+    reduce=None,
+    reduction="mean",
+    label_smoothing=0.0,
+):
+    """loss = -Σ w_c q_c ln softmax(input)_c, the target q a class index or probabilities.
+
+    Shapes: input (N, C) with target (N); or (N, C, d₁, …) with (N, d₁, …); or (C) with (). Targets
+    of the input's own shape and a floating dtype are probabilities. ``weight`` (C) holds w, else 1.
+    With label smoothing ε, q becomes (1 - ε) q + ε/C. Indices equal to ``ignore_index`` cost
+    nothing. The mean of indices divides by the sum of their weights, so that ignored ones do not
+    count; that of probabilities divides by N d₁ ….
+    Raises ShapeError, DTypeError for indices that are not integers, IndexingError for a class that
+    does not exist, ArgumentError. Source: Szegedy et al. 2016, sec. 7 (smoothing).
+
+    >>> logits = tx.asarray([[0.0, 0.0]])
+    >>> tx.nn.functional.cross_entropy(logits, tx.asarray([1]))
+    tensor(0.6931472)
+    >>> tx.nn.functional.cross_entropy(logits, tx.asarray([[0.5, 0.5]]), tx.asarray([1.0, 3.0]))
+    tensor(1.3862944)
+    """
+    if not 0 <= label_smoothing <= 1:
+        raise ArgumentError(f"label_smoothing lies in [0, 1], got {label_smoothing}")
+    expect_tensors("cross_entropy", input, target)
+    if input.ndim and input.shape == target.shape:
+        return _of_probabilities(
+            input, target, weight, ignore_index, label_smoothing, (reduction, size_average, reduce)
+        )
+    rows, places = _rows("cross_entropy", input, target, weight, ignore_index)
+    operands = (rows, places) if weight is None else (rows, places, weight)
+    losses = _cross_entropy(*operands, ignore_index=ignore_index, label_smoothing=label_smoothing)
+    valid = places != ignore_index
+    reduction = named(reduction, size_average, reduce)
+    return _reduce_classes(losses, places, valid, weight, target.shape, reduction)
+
+
+def _of_probabilities(input, target, weight, ignore_index, label_smoothing, reduction):
+    if not dtypes.isdtype(target.dtype, "real floating"):
+        raise DTypeError(
+            "cross_entropy takes a target of the input's shape for probabilities of a floating "
+            f"dtype, got {target.dtype!r}; for class indices leave out the axis of classes"
+        )
+    if ignore_index >= 0:
+        raise ArgumentError(f"ignore_index={ignore_index} is for class indices, not probabilities")
+    axis = min(1, input.ndim - 1)
+    _expect_weight("cross_entropy", weight, input.shape[axis])
+    rows, goals = (_as_rows(x, axis) for x in (input, target))
+    operands = (rows, goals) if weight is None else (rows, goals, weight)
+    losses = _soft_cross_entropy(*operands, label_smoothing=label_smoothing)
+    return reduced(reshape(losses, input.shape[:axis] + input.shape[axis + 1 :]), *reduction)
+
+
+@composite(real=True)
+def _nll_loss(log_p, targets, weight=None, /, *, ignore_index):
+    valid = targets != ignore_index
+    losses = -_picked(log_p, targets, valid)
+    if weight is not None:
+        losses = _weights(weight, targets, valid) * losses
+    return where(valid, losses, 0.0)
+
+
+@_nll_loss.example
+def _(rng):
+    targets = rng.integers(0, 4, size=(5,))
+    targets[0] = -100
+    return rng.normal(size=(5, 4)), targets, {"ignore_index": -100}
+
+
+@_nll_loss.example
+def _(rng):
+    targets = rng.integers(0, 4, size=(5,))
+    targets[0] = 3
+    return rng.normal(size=(5, 4)), targets, rng.uniform(size=(4,)), {"ignore_index": 3}
+
+
+def nll_loss(
+    input,
+    target,
+    weight=None,
+    size_average=None,
+    ignore_index=-100,
+    reduce=None,
+    reduction="mean",
+):
+    """loss = -w_t input[t], t the target and the input log-probabilities; else ``cross_entropy``.
+
+    >>> tx.nn.functional.nll_loss(tx.asarray([[-1.0, -2.0]]), tx.asarray([1]))
+    tensor(2.)
+    """
+    rows, places = _rows("nll_loss", input, target, weight, ignore_index)
+    operands = (rows, places) if weight is None else (rows, places, weight)
+    losses = _nll_loss(*operands, ignore_index=ignore_index)
+    valid = places != ignore_index
+    reduction = named(reduction, size_average, reduce)
+    return _reduce_classes(losses, places, valid, weight, target.shape, reduction)
+
+
+def _expect_weight(name, weight, classes):
+    if weight is not None:
+        expect_tensors(name, weight)
+        if weight.shape != (classes,):
+            raise ShapeError(
+                f"{name} expects a weight for each of {classes} classes, ({classes},), "
+                f"got {weight.shape}"
+            )
+
+
+def _as_rows(x, axis):
+    """x with the axis of classes last and all others as one: (N, C, d₁, …) -> (N d₁ …, C)."""
+    if x.ndim == 2:
+        return x
+    x = moveaxis(x, axis, -1)
+    return reshape(x, (math.prod(x.shape[:-1]), x.shape[-1]))
+
+
+def _rows(name, input, target, weight, ignore_index):
+    """Scores and targets as (N, C) and (N), after all checks."""
+    expect_tensors(name, input, target)
+    axis = min(1, input.ndim - 1)
+    if input.ndim == 1 and target.shape == (1,):
+        target = reshape(target, ())  # PyTorch's other form of the target of one sample
+    if input.ndim == 0 or input.shape[:axis] + input.shape[axis + 1 :] != target.shape:
+        raise ShapeError(
+            f"{name} expects input (N, C) and target (N), or (N, C, d1, ...) and (N, d1, ...), "
+            f"or (C) and (); got {input.shape} and {target.shape}"
+        )
+    classes = input.shape[axis]
+    expect_indices(name, target, classes, "classes", ignore_index)
+    _expect_weight(name, weight, classes)
+    places = astype(target, dtypes.int64, copy=False)  # so that it can meet any ignore_index
+    return _as_rows(input, axis), reshape(places, (-1,))
+
+
+def _reduce_classes(losses, places, valid, weight, shape, reduction):
+    if reduction != "mean":
+        return reduced(reshape(losses, shape), reduction)
+    counts = astype(valid, losses.dtype) if weight is None else _weights(weight, places, valid)
+    total = sum(counts)
+    return sum(losses) / where(total == 0, math.nan, total)  # no target at all: NaN, in silence
+
+
+def linear_cross_entropy(
+    input,
+    linear_weight,
+    target,
+    *,
+    linear_bias=None,
+    weight=None,
+    reduction="mean",
+    ignore_index=None,
+    label_smoothing=0.0,
+    options=None,
+):
+    """``cross_entropy`` of the logits input · linear_weightᵀ + linear_bias.
+
+    Shapes: input (N, I), linear_weight (C, d₁, …, I), linear_bias (C, d₁, …), target as for logits
+    (N, C, d₁, …); or input (I), linear_weight (C, I). ``options`` say how PyTorch saves memory
+    at it; they change no value and are not read. Raises what ``cross_entropy`` raises.
+
+    >>> x, w = tx.asarray([[1.0, 2.0]]), tx.zeros((3, 2))
+    >>> tx.nn.functional.linear_cross_entropy(x, w, tx.asarray([1]))
+    tensor(1.0986123)
+    """
+    name = "linear_cross_entropy"
+    expect_tensors(name, input, linear_weight, target)
+    if (
+        input.ndim not in (1, 2)
+        or linear_weight.ndim < 2
+        or input.shape[-1] != linear_weight.shape[-1]
+        or (input.ndim == 1 and linear_weight.ndim > 2)
+    ):
+        raise ShapeError(
+            f"{name} expects input (N, I) and linear_weight (C, d1, ..., I), or (I) and (C, I); "
+            f"got {input.shape} and {linear_weight.shape}"
+        )
+    logits = tensordot(input, linear_weight, axes=((-1,), (-1,)))
+    if linear_bias is not None:
+        expect_tensors(name, linear_bias)
+        if linear_bias.shape != linear_weight.shape[:-1]:
+            raise ShapeError(
+                f"{name} expects linear_bias {linear_weight.shape[:-1]}, got {linear_bias.shape}"
+            )
+        logits = logits + linear_bias
+    if ignore_index is not None and target.shape == logits.shape:
+        raise ArgumentError(f"ignore_index={ignore_index} is for class indices, not probabilities")
+    return cross_entropy(
+        logits,
+        target,
+        weight,
+        ignore_index=-100 if ignore_index is None else ignore_index,
+        reduction=reduction,
+        label_smoothing=label_smoothing,
+    )

@@ -1,0 +1,51 @@
+"""The losses of all elements reduced to one number, and what losses check of their operands."""
+
+from tinyxp.backends.errors import ArgumentError, ShapeError
+from tinyxp.operation import expect_tensors
+from tinyxp.ops.reductions import mean, sum
+
+REDUCTIONS = ("mean", "sum", "none")
+
+
+def named(reduction, size_average=None, reduce=None):
+    """The reduction meant by PyTorch's three arguments, of which the last two are its old ones.
+
+    Raises ArgumentError.
+    """
+    if size_average is not None or reduce is not None:
+        if reduce is False:
+            return "none"
+        return "sum" if size_average is False else "mean"
+    if reduction not in REDUCTIONS:
+        raise ArgumentError(f"reduction is 'mean', 'sum' or 'none', got {reduction!r}")
+    return reduction
+
+
+def reduced(losses, reduction, size_average=None, reduce=None):
+    """The mean or the sum of all losses, or the losses as they are."""
+    reduction = named(reduction, size_average, reduce)
+    return {"mean": mean, "sum": sum, "none": lambda y: y}[reduction](losses)
+
+
+def weighted(losses, weight, name):
+    """losses · weight, the weight broadcast to the losses. Raises ShapeError."""
+    if weight is None:
+        return losses
+    expect_tensors(name, weight)
+    y = losses * weight
+    if y.shape != losses.shape:
+        raise ShapeError(
+            f"{name} expects a weight that broadcasts to {losses.shape}, got {weight.shape}"
+        )
+    return y
+
+
+def expect_alike(name, *operands, names="input and target"):
+    """Raise DTypeError unless these are Tensors, ShapeError unless they have one shape."""
+    expect_tensors(name, *operands)
+    shapes = [x.shape for x in operands]
+    if len({*shapes}) > 1:
+        raise ShapeError(
+            f"{name} expects {names} of one shape, got {' and '.join(map(str, shapes))}; "
+            "they are not broadcast, so squeeze or reshape one to the other"
+        )
