@@ -1,17 +1,40 @@
-"""Optimizers, learning-rate schedules and gradient clipping, with PyTorch's names and formulas."""
+"""Optimizers, learning-rate schedules, averages of weights and clipping of gradients, with
+PyTorch's names and formulas."""
 
-from tinyxp.optim import lr_scheduler
+from tinyxp.optim import lr_scheduler, swa_utils
 from tinyxp.optim.adam import Adam, AdamW
-from tinyxp.optim.clip import clip_grad_norm_, clip_grad_value_
+from tinyxp.optim.adam_kin import Adamax, NAdam, RAdam
+from tinyxp.optim.adaptive import Adadelta, Adagrad, RMSprop
+from tinyxp.optim.clip import (
+    clip_grad_norm_,
+    clip_grad_value_,
+    clip_grads_with_norm_,
+    get_total_norm,
+)
+from tinyxp.optim.muon import Muon
 from tinyxp.optim.optimizer import Optimizer
-from tinyxp.optim.sgd import SGD
+from tinyxp.optim.sgd import ASGD, SGD
+from tinyxp.optim.signs import Lion, Rprop
 
 __all__ = [
+    "ASGD",
     "SGD",
+    "Adadelta",
+    "Adagrad",
     "Adam",
     "AdamW",
+    "Adamax",
+    "Lion",
+    "Muon",
+    "NAdam",
     "Optimizer",
+    "RAdam",
+    "RMSprop",
+    "Rprop",
     "clip_grad_norm_",
     "clip_grad_value_",
+    "clip_grads_with_norm_",
+    "get_total_norm",
     "lr_scheduler",
+    "swa_utils",
 ]

@@ -4,16 +4,17 @@ import math
 from typing import Any
 
 from tinyxp.backends import Array
-from tinyxp.core import Tensor
-from tinyxp.optim.optimizer import Group, Optimizer, Parameters, check, owned
+from tinyxp.core import Tensor, is_complex
+from tinyxp.optim.optimizer import Group, Optimizer, Parameters, State, average
 
 
 class Adam(Optimizer):
     """m ← β₁ m + (1 - β₁) g; v ← β₂ v + (1 - β₂) g²; p ← p - lr m̂ / (√v̂ + ε).
 
     m̂ = m / (1 - β₁ᵗ) and v̂ = v / (1 - β₂ᵗ) undo the start from zeros, t counting steps.
-    ``weight_decay`` λ adds λ p to g; ``amsgrad`` takes the largest v so far for v. Source: Kingma
-    and Ba 2015, algorithm 1; Reddi et al. 2018.
+    ``weight_decay`` λ adds λ p to g, or shrinks p as AdamW does if ``decoupled_weight_decay``;
+    ``amsgrad`` takes the largest v so far for v. Source: Kingma and Ba 2015, algorithm 1; Reddi et
+    al. 2018.
 
     >>> p = tx.asarray([1.0, 1.0], requires_grad=True)
     >>> optimizer = tx.optim.Adam([p], lr=0.5)
@@ -22,8 +23,6 @@ class Adam(Optimizer):
     >>> p
     tensor([0.5, 1.5], requires_grad=True)
     """
-
-    decoupled = False  # whether weight decay acts on p itself, and not through g
 
     def __init__(
         self,
@@ -34,13 +33,13 @@ class Adam(Optimizer):
         weight_decay: float = 0.0,
         amsgrad: bool = False,
         *,
+        foreach: bool | None = None,
         maximize: bool = False,
+        capturable: bool = False,
+        differentiable: bool = False,
+        fused: bool | None = None,
+        decoupled_weight_decay: bool = False,
     ) -> None:
-        check("lr", lr)
-        check("betas[0]", betas[0], below=1.0)
-        check("betas[1]", betas[1], below=1.0)
-        check("eps", eps)
-        check("weight_decay", weight_decay)
         defaults = {
             "lr": lr,
             "betas": betas,
@@ -48,29 +47,32 @@ class Adam(Optimizer):
             "weight_decay": weight_decay,
             "amsgrad": amsgrad,
             "maximize": maximize,
+            "foreach": foreach,
+            "capturable": capturable,
+            "differentiable": differentiable,
+            "fused": fused,
+            "decoupled_weight_decay": decoupled_weight_decay,
         }
         super().__init__(params, defaults)
 
+    def start(self, group: Group) -> dict[str, Any]:
+        names = ["exp_avg", "exp_avg_sq", *["max_exp_avg_sq"] * group["amsgrad"]]
+        return {"step": 0} | dict.fromkeys(names, 0.0)
+
     def update(self, params: list[Tensor], group: Group) -> None:
-        plain = not group["amsgrad"] and (self.decoupled or not group["weight_decay"])
+        decoupled = group["decoupled_weight_decay"] or not group["weight_decay"]
+        plain = decoupled and not group["amsgrad"]
         together: dict[Any, list[Tensor]] = {}  # what a kernel can take in one call
         for p in params:
-            state = self.state.setdefault(p, {})
-            if not state:
-                state |= {"step": 0, "exp_avg": owned(p), "exp_avg_sq": owned(p)}
-            if group["amsgrad"]:
-                state.setdefault("max_exp_avg_sq", owned(p))
-            state["step"] += 1
-            together.setdefault((p.backend, state["step"]), []).append(p)
+            if plain and "adamw" in p.backend.kernels and not is_complex(p):
+                step = self.begun(p, group)["step"]
+                together.setdefault((p.backend, step), []).append(p)
+            else:
+                super().update([p], group)
         for (backend, step), some in together.items():
-            kernel = backend.kernels.get("adamw") if plain else None
-            if kernel is None:
-                for p in some:
-                    p.data = adam(p, _gradient(p, group), self.state[p], group, self.decoupled)
-                continue
-            new = kernel(
+            new = backend.kernels["adamw"](
                 [p.data for p in some],
-                [_gradient(p, group) for p in some],
+                [-p.grad.data if group["maximize"] else p.grad.data for p in some],  # type: ignore[union-attr]
                 [self.state[p]["exp_avg"] for p in some],
                 [self.state[p]["exp_avg_sq"] for p in some],
                 lr=group["lr"],
@@ -83,6 +85,16 @@ class Adam(Optimizer):
             for p, data in zip(some, new, strict=True):
                 p.data = data
 
+    def formula(self, xp: Any, p: Array, g: Array, state: State, group: Group) -> Array:
+        (beta1, beta2), t = group["betas"], state["step"]
+        m, v = state["exp_avg"], state["exp_avg_sq"]
+        average(m, g, beta1)
+        average(v, g * g, beta2)
+        if group["amsgrad"]:
+            v = state["max_exp_avg_sq"] = xp.maximum(state["max_exp_avg_sq"], v)
+        root = xp.sqrt(v) / math.sqrt(1 - beta2**t)
+        return p - group["lr"] / (1 - beta1**t) * (m / (root + group["eps"]))
+
 
 class AdamW(Adam):
     """Adam with p ← (1 - lr λ) p for weight decay, beside the step and not through the gradient.
@@ -94,8 +106,6 @@ class AdamW(Adam):
     0.01
     """
 
-    decoupled = True
-
     def __init__(
         self,
         params: Parameters,
@@ -106,29 +116,22 @@ class AdamW(Adam):
         amsgrad: bool = False,
         *,
         maximize: bool = False,
+        foreach: bool | None = None,
+        capturable: bool = False,
+        differentiable: bool = False,
+        fused: bool | None = None,
     ) -> None:
-        super().__init__(params, lr, betas, eps, weight_decay, amsgrad, maximize=maximize)
-
-
-def _gradient(p: Tensor, group: Group) -> Array:
-    g: Any = p.grad
-    return -g.data if group["maximize"] else g.data
-
-
-def adam(param: Tensor, g: Array, state: dict[str, Any], group: Group, decoupled: bool) -> Array:
-    """The new value of one parameter."""
-    xp, p = param.backend.xp, param.data
-    lr, (beta1, beta2), decay = group["lr"], group["betas"], group["weight_decay"]
-    if decay and decoupled:
-        p = p * (1 - lr * decay)
-    elif decay:
-        g = g + decay * p
-    m, v, step = state["exp_avg"], state["exp_avg_sq"], state["step"]
-    m *= beta1
-    m += (1 - beta1) * g
-    v *= beta2
-    v += (1 - beta2) * (g * g)
-    if group["amsgrad"]:
-        v = state["max_exp_avg_sq"] = xp.maximum(state["max_exp_avg_sq"], v)
-    root = xp.sqrt(v) / math.sqrt(1 - beta2**step)
-    return p - lr / (1 - beta1**step) * (m / (root + group["eps"]))
+        super().__init__(
+            params,
+            lr,
+            betas,
+            eps,
+            weight_decay,
+            amsgrad,
+            foreach=foreach,
+            maximize=maximize,
+            capturable=capturable,
+            differentiable=differentiable,
+            fused=fused,
+            decoupled_weight_decay=True,
+        )

@@ -1,18 +1,27 @@
-"""Clipping of gradients, between ``backward()`` and ``step()``."""
+"""Clipping of gradients, between ``backward()`` and ``step()``.
+
+``foreach`` is taken as in PyTorch and changes nothing, there being one implementation.
+"""
 
 from collections.abc import Iterable
+from typing import Any
 
 from tinyxp import backends
+from tinyxp.backends import Array
 from tinyxp.backends.errors import GradientError
 from tinyxp.core import Tensor, wrap
 from tinyxp.operation import mixed
+from tinyxp.ops.creation import asarray, move
+
+Tensors = Tensor | Iterable[Tensor]
 
 
 def clip_grad_norm_(
-    parameters: Tensor | Iterable[Tensor],
+    parameters: Tensors,
     max_norm: float,
     norm_type: float = 2.0,
     error_if_nonfinite: bool = False,
+    foreach: bool | None = None,
 ) -> Tensor:
     """Scale all gradients together by min(1, max_norm / (norm + 1e-6)); returns their norm.
 
@@ -26,18 +35,38 @@ def clip_grad_norm_(
     tensor(10.)
     """
     params = _with_grad(parameters)
-    if not params:
+    norm = get_total_norm([p.grad for p in params], norm_type, error_if_nonfinite)  # type: ignore[misc]
+    clip_grads_with_norm_(params, max_norm, norm)
+    return norm
+
+
+def get_total_norm(
+    tensors: Tensors,
+    norm_type: float = 2.0,
+    error_if_nonfinite: bool = False,
+    foreach: bool | None = None,
+) -> Tensor:
+    """The norm of tensors as one vector: (Σ |x|^norm_type)^(1 / norm_type), max |x| for infinity.
+
+    Zero if there are none. Raises BackendError if they lie on several backends, and GradientError
+    if the norm is infinite or NaN and ``error_if_nonfinite``.
+
+    >>> tx.optim.get_total_norm([tx.asarray([3.0]), tx.asarray([4.0])])
+    tensor(5.)
+    """
+    tensors = [tensors] if isinstance(tensors, Tensor) else list(tensors)
+    if not tensors:
         backend = backends.current()
         return wrap(backend.xp.zeros((), dtype=backend.dtypes["float32"]), backend)
-    backend = params[0].backend
+    backend = tensors[0].backend
     xp = backend.xp
-    grads = []
-    for p in params:
-        if p.backend is not backend:
-            raise mixed("clip_grad_norm_", backend, p.backend)
-        grads.append(p.grad.data)  # type: ignore[union-attr]
-    dtype = xp.result_type(*grads)
-    norms = [xp.astype(xp.linalg.vector_norm(g, ord=norm_type), dtype) for g in grads]
+    for x in tensors:
+        if x.backend is not backend:
+            raise mixed("get_total_norm", backend, x.backend)
+    norms = [xp.linalg.vector_norm(x.data, ord=norm_type) for x in tensors]
+    if len({n.dtype for n in norms}) > 1:
+        widest = xp.result_type(*norms)
+        norms = [xp.astype(n, widest) for n in norms]
     norm = xp.linalg.vector_norm(xp.stack(norms), ord=norm_type)
     total = wrap(norm, backend)
     if error_if_nonfinite and not bool(xp.isfinite(norm)):
@@ -45,13 +74,35 @@ def clip_grad_norm_(
             f"the norm of the gradients is {total.item()}, so they cannot be clipped; "
             "look for the first NaN, or leave error_if_nonfinite out"
         )
-    factor = xp.clip(max_norm / (norm + 1e-6), max=1.0)
-    for p, g in zip(params, grads, strict=True):
-        p.grad = wrap(g * xp.astype(factor, g.dtype), backend)
     return total
 
 
-def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -> None:
+def clip_grads_with_norm_(
+    parameters: Tensors,
+    max_norm: float,
+    total_norm: Tensor,
+    foreach: bool | None = None,
+) -> None:
+    """Scale all gradients by min(1, max_norm / (total_norm + 1e-6)), the norm being known.
+
+    >>> p = tx.asarray([3.0, 4.0], requires_grad=True)
+    >>> (p * p).sum().backward()
+    >>> tx.optim.clip_grads_with_norm_([p], 15.0, tx.optim.get_total_norm([p.grad]))
+    >>> p.grad  # of norm 10
+    tensor([6., 8.])
+    """
+    norm = asarray(total_norm).detach()
+    factor = wrap(norm.backend.xp.clip(max_norm / (norm.data + 1e-6), max=1.0), norm.backend)
+    near: dict[Any, Array] = {}  # the factor in each place and dtype
+    for p in _with_grad(parameters):
+        g: Array = p.grad.data  # type: ignore[union-attr]
+        key = p.backend, g.device, g.dtype
+        if key not in near:
+            near[key] = p.backend.xp.astype(move(factor, p.backend, p.device).data, g.dtype)
+        p.grad = wrap(g * near[key], p.backend)
+
+
+def clip_grad_value_(parameters: Tensors, clip_value: float, foreach: bool | None = None) -> None:
     """Bring every element of every gradient into [-clip_value, clip_value].
 
     >>> p = tx.asarray([3.0, -4.0], requires_grad=True)
@@ -65,6 +116,6 @@ def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -
         p.grad = wrap(xp.clip(g, -clip_value, clip_value), p.backend)
 
 
-def _with_grad(parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:
+def _with_grad(parameters: Tensors) -> list[Tensor]:
     params = [parameters] if isinstance(parameters, Tensor) else parameters
     return [p for p in params if p.grad is not None]

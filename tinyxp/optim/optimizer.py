@@ -5,24 +5,39 @@ arrays belong to the optimizer alone, so they are updated in place.
 """
 
 import math
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from tinyxp.backends import Array
 from tinyxp.backends.errors import ArgumentError, DTypeError, GradientError, ShapeError
-from tinyxp.core import Tensor, wrap
+from tinyxp.core import Tensor, is_complex, wrap
+from tinyxp.graph import enable_grad
 from tinyxp.ops.creation import asarray, move, zeros_like
 
 Group = dict[str, Any]
-Parameters = Iterable[Tensor] | Iterable[Group]
+State = dict[str, Any]
+Parameters = Iterable[Tensor] | Iterable[tuple[str, Tensor]] | Iterable[Group]
+
+# options that are numbers in [0, limit)
+LIMITS = dict.fromkeys(
+    ("lr", "eps", "weight_decay", "momentum", "alpha", "lr_decay", "momentum_decay"), math.inf
+) | {"betas": 1.0, "initial_accumulator_value": math.inf}
 
 
 class Optimizer:
-    """The base of all optimizers: ``update`` is all that one has to add.
+    """The base of all optimizers: ``formula`` is what one has to add, and ``start`` its state.
 
-    ``params`` is an iterable of Tensors, or of groups ``{"params": tensors, **options}`` whose
-    options go before ``defaults``. Raises ArgumentError if there are none or one comes twice,
-    DTypeError for what is no Tensor, GradientError for what is no leaf.
+    ``params`` is an iterable of Tensors, of pairs (name, Tensor) as ``named_parameters()`` gives
+    them, or of groups ``{"params": tensors, **options}`` whose options go before ``defaults``.
+    Raises ArgumentError if there are none, one comes twice, some have names and others none, or an
+    option is outside its range; DTypeError for what is no Tensor, GradientError for what is no
+    leaf.
+
+    Options of PyTorch that choose among implementations (``foreach``, ``fused``, ``capturable``)
+    are taken and change nothing, there being one; ``differentiable=True`` is refused. ``lr`` may
+    be a Tensor of one element: its value counts. A complex parameter is treated as the pairs of
+    its real and imaginary parts.
 
     >>> p = tx.asarray([1.0, 2.0], requires_grad=True)
     >>> optimizer = tx.optim.SGD([p], lr=0.5)
@@ -32,11 +47,19 @@ class Optimizer:
     tensor([0., 0.], requires_grad=True)
     """
 
+    decoupled = False  # whether weight decay acts on p itself, and not through g
+    numbers: tuple[str, ...] = ("step",)  # the state that is a number; all else are arrays like p
+
     def __init__(self, params: Parameters, defaults: dict[str, Any]) -> None:
         if isinstance(params, Tensor):
             raise DTypeError("an optimizer expects an iterable of Tensors, got a Tensor; pass [x]")
-        self.defaults = defaults
-        self.state: dict[Tensor, dict[str, Any]] = {}
+        if defaults.get("differentiable"):
+            raise ArgumentError(
+                "differentiable=True is refused: a step records no graph; write the update as a "
+                "function and use tx.grad"
+            )
+        self.defaults = checked(defaults)
+        self.state: dict[Tensor, State] = defaultdict(dict)
         self.param_groups: list[Group] = []
         groups: list[Any] = list(params)
         if not groups:
@@ -48,19 +71,30 @@ class Optimizer:
 
     def __repr__(self) -> str:
         options = [
-            ", ".join(f"{k}={v}" for k, v in group.items() if k != "params")
+            ", ".join(f"{k}={v}" for k, v in group.items() if k != "params" and v is not None)
             for group in self.param_groups
         ]
         return f"{type(self).__name__}({'; '.join(options)})"
 
-    def add_param_group(self, group: Group) -> None:
+    def add_param_group(self, param_group: Group) -> None:
         """Add a group ``{"params": tensors, **options}``, say of layers that thaw later."""
-        if not isinstance(group, dict) or "params" not in group:
-            raise DTypeError(f"a group is a dict with 'params', got {type(group).__name__}")
-        params = group["params"]
-        params = [params] if isinstance(params, Tensor) else list(params)
-        known = {p for g in self.param_groups for p in g["params"]}
-        for p in params:
+        if not isinstance(param_group, dict) or "params" not in param_group:
+            raise DTypeError(f"a group is a dict with 'params', got {type(param_group).__name__}")
+        params = param_group["params"]
+        if isinstance(params, (set, frozenset)):
+            raise DTypeError("the parameters of a group have an order; pass a list, not a set")
+        pairs = [
+            p if isinstance(p, tuple) else (None, p)
+            for p in ([params] if isinstance(params, Tensor) else params)
+        ]
+        names, tensors = [name for name, _ in pairs if name is not None], [p for _, p in pairs]
+        if names:
+            param_group = param_group | {"param_names": names}
+        named = [len(group.get("param_names", ())) > 0 for group in self.param_groups[:1]]
+        if len(names) not in (0, len(pairs)) or named == [not names]:
+            raise ArgumentError("either all parameters have names or none; see named_parameters()")
+        known = set(self._params())
+        for p in tensors:
             if not isinstance(p, Tensor):
                 raise DTypeError(f"an optimizer expects Tensors, got {type(p).__name__}")
             if not p.is_leaf:
@@ -71,17 +105,25 @@ class Optimizer:
             if p in known:
                 raise ArgumentError(f"a parameter of shape {p.shape} comes twice; pass it once")
             known.add(p)
-        self.param_groups.append({**self.defaults, **group, "params": params})
+        self.param_groups.append(checked({**self.defaults, **param_group, "params": tensors}))
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget the gradients of all parameters, or set them to zeros."""
-        for group in self.param_groups:
-            for p in group["params"]:
-                if p.grad is not None:
-                    p.grad = None if set_to_none else zeros_like(p.grad.detach())
+        for p in self._params():
+            if p.grad is not None:
+                p.grad = None if set_to_none else zeros_like(p.grad.detach())
 
-    def step(self) -> None:
-        """Change every parameter that has a gradient."""
+    # -- a step ---------------------------------------------------------------------------------
+
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Change every parameter that has a gradient.
+
+        ``closure`` computes the loss and its gradients anew; its result is returned.
+        """
+        loss = None
+        if closure is not None:
+            with enable_grad():
+                loss = closure()
         for group in self.param_groups:
             params = [p for p in group["params"] if p.grad is not None]
             for p in params:
@@ -92,9 +134,50 @@ class Optimizer:
                         f"{p.backend.name!r}, got {g.shape} {g.dtype!r} on {g.backend.name!r}"
                     )
             self.update(params, group)
+        return loss
 
     def update(self, params: list[Tensor], group: Group) -> None:
         """Bind new data to ``params``, all of which have a gradient, by the group's options."""
+        for p in params:
+            state, g = self.begun(p, group), p.grad.data  # type: ignore[union-attr]
+            xp = p.backend.xp
+            if not is_complex(p):
+                p.data = self.changed(xp, p.data, g, state, group)
+                continue
+            arrays = {k: _pairs(xp, v) for k, v in state.items() if k not in self.numbers}
+            real = state | arrays
+            new = self.changed(xp, _pairs(xp, p.data), _pairs(xp, g), real, group)
+            for name, value in real.items():
+                state[name] = value if name in self.numbers else _joined(xp, value, p.data.dtype)
+            p.data = _joined(xp, new, p.data.dtype)
+
+    def begun(self, p: Tensor, group: Group) -> State:
+        """The state of p at one more step."""
+        state = self.state[p]
+        for name, value in self.start(group).items():
+            if name not in state:
+                state[name] = value if name in self.numbers else filled(p, value)
+        if "step" in state:
+            state["step"] += 1
+        return state
+
+    def changed(self, xp: Any, p: Array, g: Array, state: State, group: Group) -> Array:
+        """The new value of a parameter: what ``maximize`` and weight decay do, then the formula."""
+        if group.get("maximize"):
+            g = -g
+        if decay := group.get("weight_decay"):
+            if group.get("decoupled_weight_decay", self.decoupled):
+                p = p * (1 - group["lr"] * decay)
+            else:
+                g = g + decay * p
+        return self.formula(xp, p, g, state, group)
+
+    def start(self, group: Group) -> dict[str, Any]:
+        """The state before the first step, by name: a number stands for an array full of it."""
+        return {}
+
+    def formula(self, xp: Any, p: Array, g: Array, state: State, group: Group) -> Array:
+        """The new value of p, of gradient g; ``state`` is changed in place."""
         raise NotImplementedError
 
     # -- saving and loading ---------------------------------------------------------------------
@@ -112,12 +195,13 @@ class Optimizer:
                 for name, value in values.items()
             }
             for p, values in self.state.items()
+            if values
         }
         groups = [g | {"params": [number[p] for p in g["params"]]} for g in self.param_groups]
         return {"state": state, "param_groups": groups}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from a state, brought to each parameter's backend, device and dtype.
+        """Go on from a state, ours or PyTorch's, brought to each parameter's place and dtype.
 
         Raises ArgumentError if the groups do not have as many parameters as here.
         """
@@ -130,45 +214,92 @@ class Optimizer:
                 "make the optimizer with the same groups first"
             )
         numbers = [i for group in groups for i in group["params"]]
-        self.state = {
-            p: {name: _loaded(p, name, value) for name, value in state_dict["state"][i].items()}
-            for p, i in zip(self._params(), numbers, strict=True)
-            if i in state_dict["state"]
-        }
+        self.state = defaultdict(dict)
+        for p, i in zip(self._params(), numbers, strict=True):
+            saved = state_dict["state"].get(i, {})
+            if saved:
+                self.state[p] = {k: self._loaded(p, k, value) for k, value in saved.items()}
         self.param_groups = [
-            ours | saved | {"params": ours["params"]}
+            ours | with_number(saved) | {"params": ours["params"]}
             for ours, saved in zip(self.param_groups, groups, strict=True)
         ]
+
+    def _loaded(self, p: Tensor, name: str, value: Any) -> Any:
+        """A saved value as the state of p."""
+        if value is None:
+            return None
+        if name in self.numbers:
+            return int(value) if name == "step" else float(value)
+        x = asarray(value, dtype=p.dtype)
+        if x.shape != p.shape:
+            raise ShapeError(f"the state {name!r} of a parameter of shape {p.shape} has {x.shape}")
+        return owned(p, move(x, p.backend, p.device).data)
 
     def _params(self) -> list[Tensor]:
         return [p for group in self.param_groups for p in group["params"]]
 
 
-def owned(p: Tensor, value: Array | None = None) -> Array:
-    """A new array in the shape, dtype and place of p: zeros, or a copy of ``value``.
+# -- state ------------------------------------------------------------------------------------
 
-    Not zeros_like or copy: they keep the order of a transposed array, and a kernel that flattens
-    such an array would write into a copy of it.
+
+def filled(p: Tensor, value: float) -> Array:
+    """A new array in the shape, dtype and place of p, full of ``value`` (in both parts)."""
+    fill = complex(value, value) if is_complex(p) else value
+    return p.backend.xp.full(p.shape, fill, dtype=p.data.dtype, device=p.data.device)
+
+
+def owned(p: Tensor, value: Array) -> Array:
+    """A copy of ``value`` in the shape, dtype and place of p.
+
+    Not by copy(): that keeps the order of a transposed array, and a kernel that flattens such an
+    array would write into a copy of it.
     """
-    array = p.backend.xp.zeros(p.shape, dtype=p.data.dtype, device=p.data.device)
-    if value is not None:
-        array[...] = value
+    array = filled(p, 0.0)
+    array[...] = value
     return array
 
 
-def _loaded(p: Tensor, name: str, value: Any) -> Any:
-    """A saved value as the state of p: step is a number, all else are arrays like p, or None."""
-    if value is None:
-        return None
-    if name == "step":
-        return int(value)
-    x = asarray(value, dtype=p.dtype)
-    if x.shape != p.shape:
-        raise ShapeError(f"the state {name!r} of a parameter of shape {p.shape} has {x.shape}")
-    return owned(p, move(x, p.backend, p.device).data)
+def average(mean: Array, x: Array, beta: float) -> None:
+    """mean ← β mean + (1 - β) x, in place."""
+    mean *= beta
+    mean += (1 - beta) * x
 
 
-def check(name: str, value: float, below: float = math.inf) -> None:
+def _pairs(xp: Any, z: Array) -> Array:
+    """A complex array as a real one with an axis more."""
+    return xp.stack([xp.real(z), xp.imag(z)], axis=-1)
+
+
+def _joined(xp: Any, x: Array, dtype: Any) -> Array:
+    """The complex array of such pairs."""
+    return xp.astype(x[..., 0], dtype) + 1j * xp.astype(x[..., 1], dtype)
+
+
+# -- options ----------------------------------------------------------------------------------
+
+
+def checked(options: dict[str, Any]) -> dict[str, Any]:
+    """The options, ``lr`` as a number. Raises ArgumentError or DTypeError for a wrong one."""
+    options = with_number(options)
+    for name in options.keys() & LIMITS.keys():
+        value = options[name]
+        if isinstance(value, (tuple, list)):
+            for i, part in enumerate(value):
+                check(f"{name}[{i}]", part, LIMITS[name])
+        else:
+            check(name, value, LIMITS[name])
+    return options
+
+
+def with_number(options: dict[str, Any]) -> dict[str, Any]:
+    """The options, ``lr`` not being an array."""
+    lr = options.get("lr")
+    return options | {"lr": asarray(lr).item()} if hasattr(lr, "shape") else options
+
+
+def check(name: str, value: Any, below: float = math.inf) -> None:
     """Raise ArgumentError unless the option ``name`` is a number in [0, below)."""
+    if isinstance(value, Tensor):
+        raise DTypeError(f"{name} expects a number, got a Tensor; use x.item()")
     if not 0.0 <= value < below:
         raise ArgumentError(f"{name} expects a number in [0, {below}), got {value}")

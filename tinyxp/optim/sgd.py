@@ -1,11 +1,10 @@
-"""Stochastic gradient descent, with momentum."""
+"""Stochastic gradient descent: with momentum, and with an average of the parameters."""
 
 from typing import Any
 
 from tinyxp.backends import Array
 from tinyxp.backends.errors import ArgumentError
-from tinyxp.core import Tensor
-from tinyxp.optim.optimizer import Group, Optimizer, Parameters, check, owned
+from tinyxp.optim.optimizer import Group, Optimizer, Parameters, State
 
 
 class SGD(Optimizer):
@@ -15,8 +14,12 @@ class SGD(Optimizer):
     ``maximize`` climbs. Source: Sutskever et al. 2013, as PyTorch has it.
 
     >>> p = tx.asarray([1.0], requires_grad=True)
-    >>> tx.optim.SGD([p], lr=0.1, momentum=0.9, nesterov=True)
-    SGD(lr=0.1, momentum=0.9, dampening=0.0, weight_decay=0.0, nesterov=True, maximize=False)
+    >>> optimizer = tx.optim.SGD([p], lr=0.5, momentum=0.5)
+    >>> for _ in range(2):
+    ...     p.grad = tx.asarray([1.0])
+    ...     optimizer.step()  # by 0.5, then by 0.5 · 1.5
+    >>> p
+    tensor([-0.25], requires_grad=True)
     """
 
     def __init__(
@@ -29,11 +32,11 @@ class SGD(Optimizer):
         nesterov: bool = False,
         *,
         maximize: bool = False,
+        foreach: bool | None = None,
+        differentiable: bool = False,
+        fused: bool | None = None,
     ) -> None:
-        check("lr", lr)
-        check("momentum", momentum)
-        check("weight_decay", weight_decay)
-        if nesterov and (momentum == 0 or dampening != 0):
+        if nesterov and (momentum <= 0 or dampening != 0):
             raise ArgumentError(
                 "nesterov expects a momentum above 0 and no dampening, "
                 f"got momentum={momentum}, dampening={dampening}"
@@ -45,26 +48,75 @@ class SGD(Optimizer):
             "weight_decay": weight_decay,
             "nesterov": nesterov,
             "maximize": maximize,
+            "foreach": foreach,
+            "differentiable": differentiable,
+            "fused": fused,
         }
         super().__init__(params, defaults)
 
-    def update(self, params: list[Tensor], group: Group) -> None:
-        for p in params:
-            p.data = sgd(p, p.grad, self.state.setdefault(p, {}), group)
+    def formula(self, xp: Any, p: Array, g: Array, state: State, group: Group) -> Array:
+        if momentum := group["momentum"]:
+            b = state.get("momentum_buffer")
+            if b is None:
+                b = state["momentum_buffer"] = xp.asarray(g, copy=True)
+            else:
+                b *= momentum
+                b += (1 - group["dampening"]) * g
+            g = g + momentum * b if group["nesterov"] else b
+        return p - group["lr"] * g
 
 
-def sgd(param: Tensor, grad: Any, state: dict[str, Any], group: Group) -> Array:
-    """The new value of one parameter."""
-    p, g = param.data, -grad.data if group["maximize"] else grad.data
-    momentum = group["momentum"]
-    if group["weight_decay"]:
-        g = g + group["weight_decay"] * p
-    if momentum:
-        b = state.get("momentum_buffer")
-        if b is None:
-            b = state["momentum_buffer"] = owned(param, g)
-        else:
-            b *= momentum
-            b += (1 - group["dampening"]) * g
-        g = g + momentum * b if group["nesterov"] else b
-    return p - group["lr"] * g
+class ASGD(Optimizer):
+    """p ← (1 - λ η) p - η g, beside a running mean ``ax`` of the p: ax ← ax + μ (p - ax).
+
+    Step t is followed by η = lr / (1 + λ lr t)^α and μ = 1 / max(1, t - t0), so that averaging
+    begins after t0 steps. λ is ``lambd``; the mean is in ``optimizer.state[p]["ax"]``. Source:
+    Polyak and Juditsky 1992; the rate is Bottou's, as PyTorch has it.
+
+    >>> p = tx.asarray([1.0], requires_grad=True)
+    >>> optimizer = tx.optim.ASGD([p], lr=0.5, lambd=0.0)
+    >>> p.grad = tx.asarray([1.0])
+    >>> optimizer.step()
+    >>> p
+    tensor([0.5], requires_grad=True)
+    """
+
+    numbers = ("step", "eta", "mu")
+
+    def __init__(
+        self,
+        params: Parameters,
+        lr: float = 1e-2,
+        lambd: float = 1e-4,
+        alpha: float = 0.75,
+        t0: float = 1e6,
+        weight_decay: float = 0.0,
+        foreach: bool | None = None,
+        maximize: bool = False,
+        differentiable: bool = False,
+        capturable: bool = False,
+    ) -> None:
+        defaults = {
+            "lr": lr,
+            "lambd": lambd,
+            "alpha": alpha,
+            "t0": t0,
+            "weight_decay": weight_decay,
+            "foreach": foreach,
+            "maximize": maximize,
+            "differentiable": differentiable,
+            "capturable": capturable,
+        }
+        super().__init__(params, defaults)
+
+    def start(self, group: Group) -> dict[str, Any]:
+        return {"step": 0, "eta": group["lr"], "mu": 1.0, "ax": 0.0}
+
+    def formula(self, xp: Any, p: Array, g: Array, state: State, group: Group) -> Array:
+        lr, lambd, t = group["lr"], group["lambd"], state["step"]
+        p = p * (1 - lambd * state["eta"]) - state["eta"] * g
+        ax = state["ax"]
+        ax += state["mu"] * (p - ax)
+        state["eta"] = lr / (1 + lambd * lr * t) ** group["alpha"]
+        state["mu"] = 1 / max(1, t - group["t0"])
+        return p

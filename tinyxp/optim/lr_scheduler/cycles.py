@@ -1,0 +1,277 @@
+"""Schedules that rise and fall: in cycles, in one cycle, by restarts."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from tinyxp.backends.errors import ArgumentError
+from tinyxp.optim.lr_scheduler.base import LRScheduler, at_least, for_each_group
+from tinyxp.optim.lr_scheduler.factors import cosine
+from tinyxp.optim.optimizer import Optimizer
+
+
+class CosineAnnealingWarmRestarts(LRScheduler):
+    """lr = η + (initial lr - η) (1 + cos(π t / T)) / 2, t counting from the last restart.
+
+    The first restart comes after T = ``T_0`` steps, each further one after ``T_mult`` times as
+    many; η is ``eta_min``. ``step(epoch)`` takes parts of an epoch. Source: Loshchilov and Hutter
+    2017, eq. 5.
+
+    >>> optimizer = tx.optim.SGD([tx.asarray([1.0])], lr=1.0)
+    >>> schedule = tx.optim.lr_scheduler.CosineAnnealingWarmRestarts(optimizer, T_0=2, T_mult=2)
+    >>> [round(schedule.lr_at(epoch, 1.0, 0), 2) for epoch in range(7)]
+    [1.0, 0.5, 1.0, 0.85, 0.5, 0.15, 1.0]
+    """
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        T_0: int,
+        T_mult: int = 1,
+        eta_min: float = 0.0,
+        last_epoch: int = -1,
+    ) -> None:
+        at_least("T_0", T_0, 1)
+        at_least("T_mult", T_mult, 1)
+        self.T_0, self.T_mult, self.eta_min = T_0, T_mult, eta_min
+        self.epoch: float = last_epoch  # with its fraction
+        super().__init__(optimizer, last_epoch)
+
+    def since_restart(self, epoch: float) -> tuple[float, int]:
+        """The steps since the last restart, and those up to the next."""
+        length = self.T_0
+        if self.T_mult == 1:
+            return epoch % length, length
+        while epoch >= length:
+            epoch -= length
+            length *= self.T_mult
+        return epoch, length
+
+    def lr_at(self, epoch: float, base_lr: float, group: int) -> float:
+        t, length = self.since_restart(epoch)
+        return self.eta_min + (base_lr - self.eta_min) * cosine(t / length)
+
+    def step(self, epoch: float | None = None) -> None:
+        """Go on to the next learning rate, or to that of ``epoch``, which may be a fraction."""
+        self.epoch = self.epoch + 1 if epoch is None else epoch
+        if self.epoch < 0:
+            raise ArgumentError(f"epoch expects a number from 0 up, got {epoch}")
+        self._set([self.lr_at(self.epoch, lr, i) for i, lr in enumerate(self.base_lrs)])
+        self.last_epoch = math.floor(self.epoch)
+
+    def restart(self) -> None:
+        self.step(0)
+
+    def state_dict(self) -> dict[str, Any]:
+        t, length = self.since_restart(self.epoch)
+        return super().state_dict() | {"T_cur": t, "T_i": length}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        super().load_state_dict(state_dict)
+        self.epoch = self.last_epoch + state_dict["T_cur"] % 1
+
+
+class MomentumLR(LRScheduler):
+    """A schedule that also moves momentum, or Adam's β₁, against the rate.
+
+    It has ``momentum_at(epoch, group)`` beside ``lr_at``, and the groups have "base_momentum" and
+    "max_momentum", which is where they start.
+    """
+
+    cycle_momentum: bool
+
+    def momentum_at(self, epoch: int, group: int) -> float:
+        """The momentum of a group after ``epoch`` calls of ``step``."""
+        raise NotImplementedError
+
+    def begin_momentum(self, cycle: bool, base: Any, high: Any, last_epoch: int) -> None:
+        """Write the bounds into the groups, unless they are there from before."""
+        self.cycle_momentum = cycle
+        if not cycle:
+            return
+        if not {"momentum", "betas"} & self.optimizer.defaults.keys():
+            raise ArgumentError(
+                f"cycle_momentum expects an optimizer with momentum or betas, got "
+                f"{type(self.optimizer).__name__}; pass cycle_momentum=False"
+            )
+        bases = for_each_group("base_momentum", base, self.optimizer)
+        highs = for_each_group("max_momentum", high, self.optimizer)
+        if last_epoch == -1:
+            for i, group in enumerate(self.optimizer.param_groups):
+                group |= {"base_momentum": bases[i], "max_momentum": highs[i]}
+
+    def _set(self, lrs: list[float]) -> None:
+        super()._set(lrs)
+        if not self.cycle_momentum:
+            return
+        for i, group in enumerate(self.optimizer.param_groups):
+            momentum = self.momentum_at(self.last_epoch, i)
+            if "betas" in self.optimizer.defaults:
+                group["betas"] = (momentum, *group["betas"][1:])
+            else:
+                group["momentum"] = momentum
+
+
+class CyclicLR(MomentumLR):
+    """lr = base_lr + (max_lr - base_lr) · triangle · scale, momentum going the other way.
+
+    The triangle rises from 0 to 1 in ``step_size_up`` steps and falls in ``step_size_down`` (the
+    same number if None). ``mode`` names the scale: "triangular" 1, "triangular2" 2^(1 - cycle),
+    "exp_range" γ^epoch; or it is ``scale_fn`` of the cycle, or of the epoch if ``scale_mode`` is
+    "iterations". Source: Smith 2017, section 3.1.
+
+    >>> optimizer = tx.optim.SGD([tx.asarray([1.0])], lr=1.0, momentum=0.5)
+    >>> schedule = tx.optim.lr_scheduler.CyclicLR(optimizer, 1.0, 3.0, step_size_up=2)
+    >>> [schedule.lr_at(epoch, 1.0, 0) for epoch in range(5)]
+    [1.0, 2.0, 3.0, 2.0, 1.0]
+    """
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        base_lr: float | list[float],
+        max_lr: float | list[float],
+        step_size_up: int = 2000,
+        step_size_down: int | None = None,
+        mode: str = "triangular",
+        gamma: float = 1.0,
+        scale_fn: Callable[[float], float] | None = None,
+        scale_mode: str = "cycle",
+        cycle_momentum: bool = True,
+        base_momentum: float | list[float] = 0.8,
+        max_momentum: float | list[float] = 0.9,
+        last_epoch: int = -1,
+    ) -> None:
+        self.attach(optimizer)
+        modes: dict[str, Callable[[float], float]] = {
+            "triangular": lambda cycle: 1.0,
+            "triangular2": lambda cycle: 2.0 ** (1 - cycle),
+            "exp_range": lambda epoch: gamma**epoch,
+        }
+        if scale_fn is None and mode not in modes:
+            raise ArgumentError(f"mode expects one of {', '.join(modes)}, got {mode!r}")
+        if scale_fn is None:
+            scale_fn, scale_mode = modes[mode], "iterations" if mode == "exp_range" else "cycle"
+        if scale_mode not in ("cycle", "iterations"):
+            raise ArgumentError(f"scale_mode expects 'cycle' or 'iterations', got {scale_mode!r}")
+        down = step_size_up if step_size_down is None else step_size_down
+        at_least("step_size_up", step_size_up, 1)
+        at_least("step_size_down", down, 1)
+        self.mode, self.gamma, self.scale_fn, self.scale_mode = mode, gamma, scale_fn, scale_mode
+        self.total_size, self.step_ratio = step_size_up + down, step_size_up / (step_size_up + down)
+        base_lrs = for_each_group("base_lr", base_lr, optimizer)
+        self.max_lrs = for_each_group("max_lr", max_lr, optimizer)
+        self.begin_momentum(cycle_momentum, base_momentum, max_momentum, last_epoch)
+        if last_epoch == -1:
+            for group, lr in zip(optimizer.param_groups, base_lrs, strict=True):
+                group["lr"] = lr
+        super().__init__(optimizer, last_epoch)
+        self.base_lrs = base_lrs
+
+    def state_dict(self) -> dict[str, Any]:
+        return super().state_dict() | {"_scale_fn_custom": None}  # which PyTorch asks for
+
+    def height(self, epoch: int) -> float:
+        """Where between the bounds: the triangle, scaled."""
+        cycle = math.floor(1 + epoch / self.total_size)
+        x = 1 + epoch / self.total_size - cycle
+        rising = x <= self.step_ratio
+        height = x / self.step_ratio if rising else (x - 1) / (self.step_ratio - 1)
+        return height * self.scale_fn(cycle if self.scale_mode == "cycle" else epoch)
+
+    def lr_at(self, epoch: int, base_lr: float, group: int) -> float:
+        return base_lr + (self.max_lrs[group] - base_lr) * self.height(epoch)
+
+    def momentum_at(self, epoch: int, group: int) -> float:
+        bounds = self.optimizer.param_groups[group]
+        low, high = bounds["base_momentum"], bounds["max_momentum"]
+        return high - (high - low) * self.height(epoch)
+
+
+class OneCycleLR(MomentumLR):
+    """lr from max_lr / div_factor up to max_lr, and down to that / final_div_factor / div_factor.
+
+    The rise takes ``pct_start`` of ``total_steps`` (or of ``epochs * steps_per_epoch``); with
+    ``three_phase`` the fall to the first rate takes as many. Each phase is half a cosine, or a line
+    if ``anneal_strategy`` is "linear"; momentum goes the other way. Source: Smith and Topin 2018;
+    the two phases are fastai's.
+
+    >>> optimizer = tx.optim.SGD([tx.asarray([1.0])], lr=1.0, momentum=0.5)
+    >>> schedule = tx.optim.lr_scheduler.OneCycleLR(
+    ...     optimizer, 4.0, total_steps=5, pct_start=0.6, div_factor=2.0, anneal_strategy="linear"
+    ... )
+    >>> [round(schedule.lr_at(epoch, 2.0, 0), 3) for epoch in range(5)]
+    [2.0, 3.0, 4.0, 2.0, 0.0]
+    """
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        max_lr: float | list[float],
+        total_steps: int | None = None,
+        epochs: int | None = None,
+        steps_per_epoch: int | None = None,
+        pct_start: float = 0.3,
+        anneal_strategy: str = "cos",
+        cycle_momentum: bool = True,
+        base_momentum: float | list[float] = 0.85,
+        max_momentum: float | list[float] = 0.95,
+        div_factor: float = 25.0,
+        final_div_factor: float = 1e4,
+        three_phase: bool = False,
+        last_epoch: int = -1,
+    ) -> None:
+        self.attach(optimizer)
+        if total_steps is None:
+            if epochs is None or steps_per_epoch is None:
+                raise ArgumentError("expected total_steps, or epochs and steps_per_epoch")
+            at_least("epochs", epochs, 1)
+            at_least("steps_per_epoch", steps_per_epoch, 1)
+            total_steps = epochs * steps_per_epoch
+        at_least("total_steps", total_steps, 1)
+        if not 0 <= pct_start <= 1:
+            raise ArgumentError(f"pct_start expects a number in [0, 1], got {pct_start}")
+        if anneal_strategy not in ("cos", "linear"):
+            raise ArgumentError(f"anneal_strategy expects 'cos' or 'linear', got {anneal_strategy}")
+        self.total_steps, self.anneal_strategy = total_steps, anneal_strategy
+        rise = pct_start * total_steps
+        self.phases = [(rise - 1, "initial_lr", "max_lr", "max_momentum", "base_momentum")]
+        if three_phase:
+            self.phases += [
+                (2 * rise - 2, "max_lr", "initial_lr", "base_momentum", "max_momentum"),
+                (total_steps - 1, "initial_lr", "min_lr", "max_momentum", "max_momentum"),
+            ]
+        else:
+            last = (total_steps - 1, "max_lr", "min_lr", "base_momentum", "max_momentum")
+            self.phases.append(last)
+        max_lrs = for_each_group("max_lr", max_lr, optimizer)
+        if last_epoch == -1:
+            for group, high in zip(optimizer.param_groups, max_lrs, strict=True):
+                group |= {"initial_lr": high / div_factor, "max_lr": high}
+                group["min_lr"] = group["initial_lr"] / final_div_factor
+        self.begin_momentum(cycle_momentum, base_momentum, max_momentum, last_epoch)
+        super().__init__(optimizer, last_epoch)
+
+    def phase(self, epoch: int) -> tuple[float, tuple[Any, ...]]:
+        """How much of its phase is done after ``epoch`` steps, and the phase."""
+        if epoch > self.total_steps:
+            raise ArgumentError(f"step {epoch} of a cycle that has {self.total_steps} in all")
+        start = 0.0
+        for phase in self.phases[:-1]:
+            if epoch <= phase[0]:
+                break
+            start = phase[0]
+        else:
+            phase = self.phases[-1]
+        done = (epoch - start) / (phase[0] - start) if phase[0] != start else 1.0
+        return 1 - cosine(done) if self.anneal_strategy == "cos" else done, phase
+
+    def lr_at(self, epoch: int, base_lr: float, group: int) -> float:
+        done, (_, start, end, *_) = self.phase(epoch)
+        bounds = self.optimizer.param_groups[group]
+        return bounds[start] + (bounds[end] - bounds[start]) * done
+
+    def momentum_at(self, epoch: int, group: int) -> float:
+        done, (*_, start, end) = self.phase(epoch)
+        bounds = self.optimizer.param_groups[group]
+        return bounds[start] + (bounds[end] - bounds[start]) * done

@@ -1,0 +1,95 @@
+"""Schedules from a function of the step that the user gives."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from tinyxp.backends.errors import ArgumentError
+from tinyxp.optim.lr_scheduler.base import LRScheduler, for_each_group
+from tinyxp.optim.lr_scheduler.factors import cosine
+from tinyxp.optim.optimizer import Optimizer
+
+Functions = Callable[[int], float] | Sequence[Callable[[int], float]]
+
+
+class LambdaLR(LRScheduler):
+    """lr = initial lr · ``lr_lambda(epoch)``; a list holds one function for each group.
+
+    >>> optimizer = tx.optim.SGD([tx.asarray([1.0])], lr=8.0)
+    >>> schedule = tx.optim.lr_scheduler.LambdaLR(optimizer, lambda epoch: 0.5**epoch)
+    >>> schedule.step()
+    >>> schedule.get_last_lr()
+    [4.0]
+    """
+
+    def __init__(self, optimizer: Optimizer, lr_lambda: Functions, last_epoch: int = -1) -> None:
+        self.attach(optimizer)
+        self.lr_lambdas = for_each_group("lr_lambda", lr_lambda, optimizer)
+        super().__init__(optimizer, last_epoch)
+
+    def lr_at(self, epoch: int, base_lr: float, group: int) -> float:
+        return base_lr * self.lr_lambdas[group](epoch)
+
+    def state_dict(self) -> dict[str, Any]:
+        """As of every schedule, and of each callable object what it holds; functions hold none."""
+        held = [dict(getattr(f, "__dict__", {})) or None for f in self.lr_lambdas]
+        return super().state_dict() | {"lr_lambdas": held}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        super().load_state_dict(state_dict)
+        for function, held in zip(self.lr_lambdas, state_dict["lr_lambdas"], strict=True):
+            if held:
+                function.__dict__.update(held)
+
+
+class MultiplicativeLR(LambdaLR):
+    """lr ← lr · ``lr_lambda(epoch)`` at each step; a list holds one function for each group.
+
+    >>> optimizer = tx.optim.SGD([tx.asarray([1.0])], lr=8.0)
+    >>> schedule = tx.optim.lr_scheduler.MultiplicativeLR(optimizer, lambda epoch: 0.5)
+    >>> schedule.step()
+    >>> schedule.get_last_lr()
+    [4.0]
+    """
+
+    def lr_at(self, epoch: int, base_lr: float, group: int) -> float:
+        for i in range(1, epoch + 1):
+            base_lr *= self.lr_lambdas[group](i)
+        return base_lr
+
+    def get_lr(self) -> list[float]:
+        lrs = [group["lr"] for group in self.optimizer.param_groups]
+        if self._is_initial:
+            return lrs
+        return [lr * f(self.last_epoch) for lr, f in zip(lrs, self.lr_lambdas, strict=True)]
+
+    def lrs_from_start(self) -> list[float]:
+        return self.get_lr()  # a start keeps the rates it finds
+
+
+def cosine_with_warmup(
+    optimizer: Optimizer, warmup_steps: int, total_steps: int, min_lr_ratio: float = 0.1
+) -> LambdaLR:
+    """A line up to the initial lr over ``warmup_steps``, then half a cosine down to
+    ``min_lr_ratio`` of it at ``total_steps``, where it stays.
+
+    Source: nanoGPT's ``get_lr``; GPT-3 (Brown et al. 2020, appendix B) was trained so.
+
+    >>> optimizer = tx.optim.SGD([tx.asarray([1.0])], lr=1.0)
+    >>> schedule = tx.optim.lr_scheduler.cosine_with_warmup(optimizer, 1, 3, min_lr_ratio=0.0)
+    >>> [round(schedule.lr_at(epoch, 1.0, 0), 6) for epoch in range(4)]
+    [0.5, 1.0, 0.5, 0.0]
+    """
+    if not 0 <= warmup_steps <= total_steps:
+        raise ArgumentError(
+            f"expected 0 <= warmup_steps <= total_steps, got {warmup_steps} and {total_steps}"
+        )
+
+    def ratio(step: int) -> float:
+        if step < warmup_steps:
+            return (step + 1) / (warmup_steps + 1)
+        if step >= total_steps:
+            return min_lr_ratio
+        done = (step - warmup_steps) / (total_steps - warmup_steps)
+        return min_lr_ratio + (1 - min_lr_ratio) * cosine(done)
+
+    return LambdaLR(optimizer, ratio)

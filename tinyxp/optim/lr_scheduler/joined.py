@@ -1,0 +1,131 @@
+"""Schedules made of schedules: one after the other, or all at once."""
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from typing import Any
+
+from tinyxp.backends.errors import ArgumentError, DTypeError
+from tinyxp.optim.lr_scheduler.base import LRScheduler, same_optimizer
+from tinyxp.optim.lr_scheduler.plateau import ReduceLROnPlateau
+from tinyxp.optim.optimizer import Optimizer
+
+
+class Joined(LRScheduler):
+    """The state of a schedule that is made of others."""
+
+    schedulers: list[LRScheduler]
+
+    def of(self, optimizer: Optimizer, schedulers: Sequence[LRScheduler]) -> None:
+        """Take the schedules, which must be of this optimizer and need no metrics."""
+        self.attach(optimizer)
+        self.schedulers = list(schedulers)
+        same_optimizer(optimizer, self.schedulers)
+        for scheduler in self.schedulers:
+            if isinstance(scheduler, ReduceLROnPlateau):
+                raise DTypeError("ReduceLROnPlateau steps by a metric; step it beside the others")
+
+    def get_last_lr(self) -> list[float]:
+        return [group["lr"] for group in self.optimizer.param_groups]
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "last_epoch": self.last_epoch,
+            "_last_lr": self.get_last_lr(),
+            "_schedulers": [scheduler.state_dict() for scheduler in self.schedulers],
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        for scheduler, state in zip(self.schedulers, state_dict["_schedulers"], strict=True):
+            scheduler.load_state_dict(state)
+
+
+class SequentialLR(Joined):
+    """One schedule after the other: the i-th from ``milestones[i - 1]`` on, counting from there.
+
+    >>> optimizer = tx.optim.SGD([tx.asarray([1.0])], lr=1.0)
+    >>> warmup = tx.optim.lr_scheduler.LinearLR(optimizer, start_factor=0.5, total_iters=2)
+    >>> cosine = tx.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=2)
+    >>> schedule = tx.optim.lr_scheduler.SequentialLR(optimizer, [warmup, cosine], milestones=[2])
+    >>> [schedule.lr_at(epoch, 1.0, 0) for epoch in range(5)]
+    [0.5, 0.75, 1.0, 0.5, 0.0]
+    """
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        schedulers: Sequence[LRScheduler],
+        milestones: Sequence[int],
+        last_epoch: int = -1,
+    ) -> None:
+        if len(schedulers) != len(milestones) + 1 or sorted(set(milestones)) != list(milestones):
+            raise ArgumentError(
+                "expected one more schedule than milestones, and these in rising order, got "
+                f"{len(schedulers)} schedules and milestones {list(milestones)}"
+            )
+        self.of(optimizer, schedulers)
+        self.milestones = list(milestones)
+        self.last_epoch = last_epoch + 1
+        for group in optimizer.param_groups:  # what making the schedules has done to the rates
+            group["lr"] = group["initial_lr"]
+        self.restart()
+
+    def restart(self) -> None:
+        self.schedulers[bisect_right(self.milestones, 0)].restart()
+
+    def step(self, epoch: int | None = None) -> None:
+        self.last_epoch = self.last_epoch + 1 if epoch is None else epoch
+        i = bisect_right(self.milestones, self.last_epoch)
+        start = self.milestones[i - 1] if i else 0
+        jumps = epoch is not None or (i and start == self.last_epoch)
+        self.schedulers[i].step(self.last_epoch - start if jumps else None)
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        super().load_state_dict(state_dict)
+        self.last_epoch = state_dict["last_epoch"]
+
+    def lr_at(self, epoch: int, base_lr: float, group: int) -> float:
+        i = bisect_right(self.milestones, epoch)
+        start = self.milestones[i - 1] if i else 0
+        return self.schedulers[i].lr_at(epoch - start, base_lr, group)
+
+
+class ChainedScheduler(Joined):
+    """All schedules at every step, each going on from the rate that the one before has left.
+
+    >>> optimizer = tx.optim.SGD([tx.asarray([1.0])], lr=1.0)
+    >>> constant = tx.optim.lr_scheduler.ConstantLR(optimizer, factor=0.5, total_iters=1)
+    >>> halved = tx.optim.lr_scheduler.ExponentialLR(optimizer, gamma=0.5)
+    >>> schedule = tx.optim.lr_scheduler.ChainedScheduler([constant, halved])
+    >>> schedule.get_last_lr()
+    [0.5]
+    >>> schedule.step()
+    >>> schedule.get_last_lr()
+    [0.5]
+    """
+
+    def __init__(
+        self, schedulers: Sequence[LRScheduler], optimizer: Optimizer | None = None
+    ) -> None:
+        if not schedulers:
+            raise ArgumentError("a ChainedScheduler expects schedules, got none")
+        self.of(schedulers[0].optimizer if optimizer is None else optimizer, schedulers)
+
+    def step(self, epoch: int | None = None) -> None:
+        if epoch == 0:
+            self.restart()
+        elif epoch is not None:
+            raise ArgumentError(f"a ChainedScheduler steps one by one, got epoch={epoch}")
+        else:
+            for scheduler in self.schedulers:
+                scheduler.step()
+
+    def restart(self) -> None:
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["initial_lr"]
+        for scheduler in self.schedulers:
+            scheduler.restart()
+
+    @property
+    def last_epoch(self) -> int:  # type: ignore[override]
+        """The number of steps of the first schedule."""
+        return self.schedulers[0].last_epoch

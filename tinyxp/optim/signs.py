@@ -1,0 +1,102 @@
+"""Optimizers that step by the sign of a gradient: Lion and Rprop."""
+
+from typing import Any
+
+from tinyxp.backends import Array
+from tinyxp.backends.errors import ArgumentError
+from tinyxp.optim.optimizer import Group, Optimizer, Parameters, State, average
+
+
+class Lion(Optimizer):
+    """p ← (1 - lr λ) p - lr sign(β₁ m + (1 - β₁) g); m ← β₂ m + (1 - β₂) g.
+
+    λ is ``weight_decay``. Each element moves by lr, so lr is 3 to 10 times smaller than AdamW's,
+    and λ as much larger. PyTorch has no Lion. Source: Chen et al. 2023, algorithm 2.
+
+    >>> p = tx.asarray([1.0, 1.0], requires_grad=True)
+    >>> optimizer = tx.optim.Lion([p], lr=0.25)
+    >>> p.grad = tx.asarray([3.0, -4.0])
+    >>> optimizer.step()
+    >>> p
+    tensor([0.75, 1.25], requires_grad=True)
+    """
+
+    decoupled = True
+
+    def __init__(
+        self,
+        params: Parameters,
+        lr: float = 1e-4,
+        betas: tuple[float, float] = (0.9, 0.99),
+        weight_decay: float = 0.0,
+        *,
+        maximize: bool = False,
+    ) -> None:
+        defaults = {"lr": lr, "betas": betas, "weight_decay": weight_decay, "maximize": maximize}
+        super().__init__(params, defaults)
+
+    def start(self, group: Group) -> dict[str, Any]:
+        return {"exp_avg": 0.0}
+
+    def formula(self, xp: Any, p: Array, g: Array, state: State, group: Group) -> Array:
+        (beta1, beta2), m = group["betas"], state["exp_avg"]
+        new = p - group["lr"] * xp.sign(beta1 * m + (1 - beta1) * g)
+        average(m, g, beta2)
+        return new
+
+
+class Rprop(Optimizer):
+    """p ← p - s sign(g), with a step s for each element that grows while the sign of g stays.
+
+    s starts as ``lr``. Where g has the sign of the last one, s is multiplied by the second of
+    ``etas``; where it has the other, by the first, and the element rests for a step. s stays within
+    ``step_sizes``. For gradients of the whole data. Source: Riedmiller and Braun 1993, in the form
+    iRprop⁻ of Igel and Hüsken 2000.
+
+    >>> p = tx.asarray([1.0], requires_grad=True)
+    >>> optimizer = tx.optim.Rprop([p], lr=0.25, etas=(0.5, 2.0))
+    >>> for _ in range(2):
+    ...     p.grad = tx.asarray([3.0])
+    ...     optimizer.step()  # by 0.25, then by 0.5
+    >>> p
+    tensor([0.25], requires_grad=True)
+    """
+
+    def __init__(
+        self,
+        params: Parameters,
+        lr: float = 1e-2,
+        etas: tuple[float, float] = (0.5, 1.2),
+        step_sizes: tuple[float, float] = (1e-6, 50),
+        *,
+        capturable: bool = False,
+        foreach: bool | None = None,
+        maximize: bool = False,
+        differentiable: bool = False,
+    ) -> None:
+        if not 0 < etas[0] < 1 < etas[1]:
+            raise ArgumentError(f"etas expects one number in (0, 1) and one above 1, got {etas}")
+        defaults = {
+            "lr": lr,
+            "etas": etas,
+            "step_sizes": step_sizes,
+            "foreach": foreach,
+            "maximize": maximize,
+            "differentiable": differentiable,
+            "capturable": capturable,
+        }
+        super().__init__(params, defaults)
+
+    def start(self, group: Group) -> dict[str, Any]:
+        return {"step": 0, "prev": 0.0, "step_size": group["lr"]}
+
+    def formula(self, xp: Any, p: Array, g: Array, state: State, group: Group) -> Array:
+        prev, size = state["prev"], state["step_size"]
+        down, up = group["etas"]
+        same = xp.sign(g * prev)
+        size[...] = xp.clip(
+            size * xp.where(same > 0, up, xp.where(same < 0, down, xp.ones_like(g))),
+            *group["step_sizes"],
+        )
+        prev[...] = xp.where(same < 0, xp.zeros_like(g), g)
+        return p - size * xp.sign(prev)
