@@ -26,11 +26,16 @@ def test_the_second_example_differentiates_and_moves():
     assert {p.backend.name for p in names["net"].parameters()} == {"torch"}
 
 
-def test_the_third_example_hands_tensors_to_other_libraries():
+def test_the_third_example_is_a_model_as_for_pytorch(capsys):
+    exec(BLOCKS[2], {"__name__": "readme"})
+    assert capsys.readouterr().out.splitlines()[-1].startswith("15,786 parameters")
+
+
+def test_the_fourth_example_hands_tensors_to_other_libraries():
     for library in ("einops", "scipy"):
         pytest.importorskip(library, reason="the example uses it: pip install 'tinyxp[test]'")
     names = {}
-    exec(BLOCKS[0] + BLOCKS[2], names)
+    exec(BLOCKS[0] + BLOCKS[3], names)
     tx = names["tx"]
     expected = tx.asarray([[1, math.e, 1, math.e]] * 2) / (1 + math.e)
     assert tx.max(tx.abs(names["x"].grad - expected)).item() < 1e-6
