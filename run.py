@@ -114,8 +114,9 @@ def main(args):
         extras.append("reference")
     make_venv(venv)
     install(venv, extras)
-    program = ["-m", "tinyxp", "train", "transformer"] if what == "demo" else ["-m", "pytest"]
-    return run([python_in(venv), *program, *rest], None if what == "demo" else HERE)
+    if what == "demo":
+        return run([python_in(venv), "-m", "tinyxp", "train", "transformer", *rest], None)
+    return run([python_in(venv), "-m", "pytest", "-n", "auto", *rest], HERE)  # on all cores
 
 
 if __name__ == "__main__":

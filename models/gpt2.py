@@ -201,7 +201,8 @@ class GPT2(nn.Module):
         that this architecture does not have, or weights that do not fit it (naming all of them).
         """
         folder = Path(folder)
-        model = cls(read_config(folder))
+        with nn.init.skipped():
+            model = cls(read_config(folder))
         model.load_state_dict(translated(tx.load(folder / "model.safetensors")))
         return model.eval()
 
@@ -248,8 +249,10 @@ def translated(state: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def example(config: Config) -> tuple[GPT2, Tensor]:
-    """A fresh model, and a sequence of its full length."""
-    return GPT2(config), tx.zeros((1, config.n_positions), dtype=tx.int64)
+    """A model without values, and a sequence of its full length."""
+    with nn.init.skipped():
+        model = GPT2(config)
+    return model, tx.zeros((1, config.n_positions), dtype=tx.int64)
 
 
 def load(folder: str | Path) -> tuple[GPT2, BPETokenizer]:

@@ -111,7 +111,21 @@ def test_summary(here, capsys, monkeypatch):
     lines = capsys.readouterr().out.splitlines()
     assert lines[2].split() == ["token", "Embedding", "(1,", "64,", "8)", "520"]
     assert lines[-1].startswith("1,824 parameters, of which 1,824 are trained")
-    assert main(["summary", "gpt2", "--set", "n_layer=0", "--set", "n_inner=5"]) == 0
+    assert (
+        main(
+            [
+                "summary",
+                "gpt2",
+                "--set",
+                "n_layer=1",
+                "--set",
+                "vocab_size=9",
+                "--set",
+                "n_positions=8",
+            ]
+        )
+        == 0
+    )
     assert "GPT2" in capsys.readouterr().out
     (here / "students_model.py").write_text(
         "from tinyxp import nn\ndef net():\n    return nn.Sequential(nn.Linear(3, 4), nn.ReLU())\n"
