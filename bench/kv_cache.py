@@ -37,8 +37,8 @@ def tinyxp_step(backend: str, context: int, cached: bool) -> Step:
             if cached:
                 logits = model(whole[:, -1:], cache)
                 cache.length = context  # the next step reads the same symbol again
-            else:
-                logits = model(whole)
+            else:  # the head for the last position only, as for the other
+                logits = model.lm_head(model.transformer(whole, None)[:, -1:])
             logits[0, -1, 0].item()  # waits for a GPU to finish
 
     return step

@@ -42,9 +42,14 @@ class Config:
     initializer_range: float = 0.02
 
     def __post_init__(self) -> None:
+        for name in ("vocab_size", "n_positions", "n_embd", "n_layer", "n_head", "n_inner"):
+            value = getattr(self, name)
+            optional = name == "n_inner" and value is None
+            if not optional and (not isinstance(value, int) or value < 1):
+                raise ArgumentError(f"{name} expects an integer from 1 up, got {value!r}")
         if self.n_embd % self.n_head:
             raise ArgumentError(f"n_embd {self.n_embd} must be a multiple of n_head {self.n_head}")
-        if self.activation_function not in ACTIVATIONS:
+        if self.activation_function not in list(ACTIVATIONS):
             raise ArgumentError(
                 f"unknown activation_function {self.activation_function!r}; "
                 f"choose one of {sorted(ACTIVATIONS)}"
@@ -150,6 +155,8 @@ class Transformer(nn.Module):
         self.ln_f = nn.LayerNorm(config.n_embd, config.layer_norm_epsilon)
 
     def forward(self, ids: Tensor, cache: KVCache | None) -> Any:
+        if ids.ndim != 2:
+            raise ShapeError(f"GPT-2 expects ids (batch, time), got shape {ids.shape}")
         seen, time = cache.length if cache is not None else 0, ids.shape[1]
         longest = self.wpe.num_embeddings
         if seen + time > longest:
@@ -195,7 +202,9 @@ class GPT2(nn.Module):
 
     @classmethod
     def from_pretrained(cls, folder: str | Path) -> "GPT2":
-        """The model of a folder with ``config.json`` and ``model.safetensors``, on this backend.
+        """The model of a folder with ``config.json`` and ``model.safetensors`` (or its parts, named
+        in ``model.safetensors.index.json``), on this backend. Weights of half precision become
+        float32.
 
         Raises DataError for files that are missing or damaged, ArgumentError for a configuration
         that this architecture does not have, or weights that do not fit it (naming all of them).
@@ -203,13 +212,16 @@ class GPT2(nn.Module):
         folder = Path(folder)
         with nn.init.skipped():
             model = cls(read_config(folder))
-        model.load_state_dict(translated(tx.load(folder / "model.safetensors")))
+        model.load_state_dict(translated(read_weights(folder)))
         return model.eval()
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write ``config.json`` and ``model.safetensors`` as Hugging Face's transformers does."""
         folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise DataError(f"cannot make the folder {folder}: {error.strerror}") from error
         fields = dataclasses.asdict(self.config) | FIXED | {"architectures": ["GPT2LMHeadModel"]}
         write_atomically(folder / "config.json", json.dumps(fields, indent=2).encode())
         state = self.state_dict()
@@ -217,14 +229,22 @@ class GPT2(nn.Module):
         tx.save(state, folder / "model.safetensors", metadata={"format": "pt"})
 
 
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object from a file. Raises DataError."""
+    try:
+        fields = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror}") from error
+    except ValueError as error:
+        raise DataError(f"{path} is damaged: {error}") from error
+    if not isinstance(fields, dict):
+        raise DataError(f"{path} is damaged: expected a JSON object, got {fields!r:.40}")
+    return fields
+
+
 def read_config(folder: Path) -> Config:
     """The configuration of a folder."""
-    try:
-        fields = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except OSError as error:
-        raise DataError(f"cannot read {folder / 'config.json'}: {error.strerror}") from error
-    except ValueError as error:
-        raise DataError(f"{folder / 'config.json'} is damaged: {error}") from error
+    fields = read_json(folder / "config.json")
     for name, known in FIXED.items():
         if fields.get(name, known) != known:
             raise ArgumentError(f"GPT2 knows {name}={known!r} only, got {fields[name]!r}")
@@ -232,10 +252,20 @@ def read_config(folder: Path) -> Config:
     return Config(**{name: value for name, value in fields.items() if name in names})
 
 
+def read_weights(folder: Path) -> dict[str, Tensor]:
+    """All weights of a folder, in one file or in several."""
+    index = folder / "model.safetensors.index.json"
+    parts = ["model.safetensors"]
+    if index.exists():
+        parts = sorted(set(read_json(index).get("weight_map", {}).values()))
+    return {name: tensor for part in parts for name, tensor in tx.load(folder / part).items()}
+
+
 def translated(state: dict[str, Tensor]) -> dict[str, Tensor]:
     """A checkpoint's weights under this model's names.
 
-    The first checkpoints lack the prefix, and keep each layer's causal mask as a buffer.
+    The first checkpoints lack the prefix, and keep each layer's causal mask as a buffer. Raises
+    ArgumentError for a head that is not the embedding: here they are one.
     """
     found = {}
     for name, tensor in state.items():
@@ -244,7 +274,10 @@ def translated(state: dict[str, Tensor]) -> dict[str, Tensor]:
         known = name.startswith(("transformer.", "lm_head."))
         found[name if known else f"transformer.{name}"] = tensor
     if "transformer.wte.weight" in found:
-        found.setdefault("lm_head.weight", found["transformer.wte.weight"])
+        embedding = found["transformer.wte.weight"]
+        head = found.setdefault("lm_head.weight", embedding)
+        if head is not embedding and not bool(tx.all(head == embedding)):
+            raise ArgumentError("GPT2 ties lm_head.weight to transformer.wte.weight; these differ")
     return found
 
 

@@ -66,7 +66,7 @@ def test_it_stops():
     free = gpt.generate([1], 10, temperature=0)
     stop = free[3]
     assert gpt.generate([1], 10, temperature=0, stop=stop) == free[: free.index(stop, 1) + 1]
-    assert gpt.generate([1], 0) == [1]
+    assert gpt.generate(np.asarray([1]), 0) == [1]
 
 
 def test_frequencies_of_what_is_drawn():
@@ -113,6 +113,8 @@ def test_errors():
             KVCache(1, 2).append(0, tx.zeros((1, 1, 3, 2)), tx.zeros((1, 1, 3, 2)))
     for wrong in (
         {"temperature": -1},
+        {"temperature": float("nan")},
+        {"top_k": 1.5},
         {"top_k": 0},
         {"top_p": 0.0},
         {"top_p": 1.5},

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import tinyxp as tx
-from tinyxp.backends.errors import ArgumentError, DataError
+from tinyxp.backends.errors import ArgumentError, DataError, ShapeError
 from tinyxp.models.gpt2 import GPT2, Config
 from tinyxp.random import Generator
 
@@ -131,6 +131,19 @@ def test_starts_as_transformers_does():
             assert (values == (1 if "ln_" in name and name.endswith("weight") else 0)).all(), name
 
 
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_half_precision_and_parts(dtype, tmp_path):
+    """Weights of half precision are read exactly, from several files too."""
+    theirs = reference().to(getattr(torch, dtype))
+    theirs.save_pretrained(tmp_path, max_shard_size="20KB")
+    assert (tmp_path / "model.safetensors.index.json").exists()
+    ours = GPT2.from_pretrained(tmp_path)
+    expected = theirs.state_dict()
+    for name, p in ours.state_dict().items():
+        assert p.dtype is tx.float32
+        np.testing.assert_array_equal(p.numpy(), expected[name].float().numpy(), err_msg=name)
+
+
 def test_errors(tmp_path):
     theirs = reference()
     with pytest.raises(DataError, match=r"cannot read .*config\.json"):
@@ -146,11 +159,25 @@ def test_errors(tmp_path):
         ({"scale_attn_by_inverse_layer_idx": True}, "scale_attn_by_inverse_layer_idx=False only"),
         ({"activation_function": "swiglu"}, "unknown activation_function 'swiglu'"),
         ({"n_head": 5}, "n_embd 48 must be a multiple of n_head 5"),
+        ({"n_head": 0}, "n_head expects an integer from 1 up, got 0"),
+        ({"n_embd": None}, "n_embd expects an integer from 1 up, got None"),
+        ({"activation_function": ["relu"]}, "unknown activation_function"),
         ({"n_positions": 16, "n_layer": 3}, r"missing: .*h\.2.*misshapen: transformer\.wpe"),
     ):
         rewritten(**fields)
         with pytest.raises(ArgumentError, match=words):
             GPT2.from_pretrained(tmp_path)
-    (tmp_path / "config.json").write_text("{")
-    with pytest.raises(DataError, match="is damaged"):
+    for text in ("{", "[1]"):
+        (tmp_path / "config.json").write_text(text)
+        with pytest.raises(DataError, match="is damaged"):
+            GPT2.from_pretrained(tmp_path)
+    rewritten()
+    weights = tx.load(tmp_path / "model.safetensors")
+    tx.save(weights | {"lm_head.weight": tx.zeros((100, 48))}, tmp_path / "model.safetensors")
+    with pytest.raises(ArgumentError, match="these differ"):
         GPT2.from_pretrained(tmp_path)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DataError, match="cannot make the folder"):
+        GPT2(Config(**SMALL)).save_pretrained(tmp_path / "file")
+    with pytest.raises(ShapeError, match=r"ids \(batch, time\), got shape \(3,\)"):
+        GPT2(Config(**SMALL))(tx.asarray([1, 2, 3]))

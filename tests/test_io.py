@@ -6,7 +6,7 @@ import pytest
 import tinyxp as tx
 from tinyxp.backends.errors import ArgumentError, DataError
 
-pytest.importorskip("safetensors", reason="saving needs safetensors")
+safetensors = pytest.importorskip("safetensors", reason="saving needs safetensors")
 
 
 def test_what_is_saved_comes_back(backend, tmp_path, rng):
@@ -51,3 +51,32 @@ def test_a_damaged_file_is_refused(tmp_path):
         tx.load(path)
     with pytest.raises(DataError, match="cannot read .*absent"):
         tx.load(tmp_path / "absent")
+
+
+def test_a_dtype_without_a_word_is_named(tmp_path):
+    with pytest.raises(DataError, match="cannot save as safetensors.*complex128"):
+        tx.save({"z": tx.asarray([1j], dtype=tx.complex128)}, tmp_path / "z.safetensors")
+    numbers = safetensors.serialize({"w": {"dtype": "float8_e5m2", "shape": [2], "data": b"12"}})
+    (tmp_path / "w.safetensors").write_bytes(numbers)
+    with pytest.raises(DataError, match="'w' has the dtype F8_E5M2, unknown to tinyxp"):
+        tx.load(tmp_path / "w.safetensors")
+
+
+@pytest.mark.parametrize(
+    "dtype",
+    [
+        "bool",
+        *(f"{k}int{n}" for k in ("", "u") for n in (8, 16, 32, 64)),
+        "float32",
+        "float64",
+        "complex64",
+    ],
+)
+@pytest.mark.parametrize("shape", [(), (0, 2), (2, 3)])
+def test_every_dtype_comes_back(dtype, shape, tmp_path):
+    x = tx.asarray(np.arange(6).reshape(2, 3)[: shape[0] if shape else 1], dtype=getattr(tx, dtype))
+    x = tx.reshape(x[:1, 1], ()) if shape == () else x
+    tx.save({"x": x}, tmp_path / "x.safetensors")
+    y = tx.load(tmp_path / "x.safetensors")["x"]
+    assert y.dtype is x.dtype
+    np.testing.assert_array_equal(y.numpy(), x.numpy())

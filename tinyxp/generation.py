@@ -4,7 +4,8 @@ A causal model computes the same keys and values for the beginning of a sequence
 So they are kept, and each new symbol costs one position instead of all.
 """
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -99,7 +100,7 @@ def choose(
 
 def generate(
     model: Any,
-    ids: Sequence[int],
+    ids: Iterable[int],
     count: int,
     *,
     temperature: float = 1.0,
@@ -116,16 +117,19 @@ def generate(
     the same result; past ``block_size`` the oldest are forgotten, all positions shift, and it reads
     the whole window again. See ``choose`` for the other options. Raises ArgumentError.
     """
+    ids = [int(i) for i in ids]
     if not ids:
         raise ArgumentError("generate expects some symbols to begin with, got none")
-    if temperature < 0 or (top_k is not None and top_k < 1):
-        raise ArgumentError(f"expected temperature >= 0, top_k >= 1, got {temperature}, {top_k}")
+    whole = top_k is None or (isinstance(top_k, int) and top_k >= 1)
+    if not (0 <= temperature < math.inf and whole):
+        raise ArgumentError(
+            f"expected temperature >= 0 and an integer top_k >= 1, got {temperature}, {top_k}"
+        )
     if top_p is not None and not 0 < top_p <= 1:
         raise ArgumentError(f"top_p lies in (0, 1], got {top_p}")
     if cache is not None and cache.length:
         raise ArgumentError(f"generate expects an empty cache, got one of {cache.length} positions")
     generator = generator or default_generator()
-    ids = list(ids)
     with evaluation(model):
         for _ in range(count):
             if cache is not None and len(ids) <= model.block_size:
