@@ -296,6 +296,8 @@ def module_case(name: str, info: Any, sample: Any, dtype: str, training: bool, l
 
     def run(dtype: str, args: Any, kwargs: Any) -> Any:
         module = info.module_cls(*make.args, **make.kwargs).to(getattr(torch, dtype))
+        if name.startswith("Lazy"):
+            module(*args, **kwargs)  # before it, there is no state
         if state:
             module.load_state_dict(state)
         state.update(copy.deepcopy(module.state_dict()))

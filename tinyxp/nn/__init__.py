@@ -19,6 +19,7 @@ from tinyxp.nn.embeddings import *
 from tinyxp.nn.folding import *
 from tinyxp.nn.hooks import *
 from tinyxp.nn.inspection import *
+from tinyxp.nn.lazy import *
 from tinyxp.nn.margins import *
 from tinyxp.nn.maxima import *
 from tinyxp.nn.module import *

@@ -263,6 +263,8 @@ class Module(Hooked):
         Each keeps its identity, dtype, backend and device. Raises ArgumentError naming every
         missing, unexpected (if ``strict``) and misshapen key, before anything is changed.
         """
+        for path, module in self.named_modules():
+            module._meet(state, path)
         own = self._state()
         missing = [name for name in own if name not in state]
         unexpected = [name for name in state if name not in own]
@@ -285,6 +287,9 @@ class Module(Hooked):
         for name, value in fitted.items():
             own[name].data = value.data
         return IncompatibleKeys(missing, unexpected)
+
+    def _meet(self, state: Mapping[str, Any], path: str) -> None:
+        """Prepare for a state that is loaded next, in which this module's names follow ``path``."""
 
     # -- all at once --------------------------------------------------------------------------
 

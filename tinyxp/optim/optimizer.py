@@ -102,6 +102,11 @@ class Optimizer:
                     f"an optimizer changes leaves only, got the result of {p._node.op.name}; "
                     "pass the tensor that it was computed from, or x.detach()"
                 )
+            if getattr(p, "uninitialized", False):
+                raise ArgumentError(
+                    "an optimizer expects parameters with a shape, got one of a lazy module; call "
+                    "the model once first"
+                )
             if p in known:
                 raise ArgumentError(f"a parameter of shape {p.shape} comes twice; pass it once")
             known.add(p)

@@ -1,0 +1,193 @@
+"""Modules that learn the number of their inputs from the first input, or from a state.
+
+Until then a lazy module holds an :class:`UninitializedParameter`, which moves with ``to`` and which
+optimizers refuse: made too early, one would leave the layer as it is for ever.
+"""
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+from tinyxp import backends
+from tinyxp.backends.errors import ShapeError
+from tinyxp.core import Tensor
+from tinyxp.nn import affine, convolution, norms
+from tinyxp.nn.module import Module
+from tinyxp.nn.parameter import Parameter
+from tinyxp.ops.creation import zeros
+
+__all__ = [
+    "LazyBatchNorm1d",
+    "LazyBatchNorm2d",
+    "LazyBatchNorm3d",
+    "LazyConv1d",
+    "LazyConv2d",
+    "LazyConv3d",
+    "LazyConvTranspose1d",
+    "LazyConvTranspose2d",
+    "LazyConvTranspose3d",
+    "LazyInstanceNorm1d",
+    "LazyInstanceNorm2d",
+    "LazyInstanceNorm3d",
+    "LazyLinear",
+    "UninitializedParameter",
+]
+
+
+class UninitializedParameter(Parameter):
+    """The place of a parameter whose shape is not known yet: backend, device and dtype."""
+
+    __slots__ = ()
+    uninitialized = True
+
+    def __repr__(self) -> str:
+        return "UninitializedParameter()"
+
+
+class _Lazy(Module):
+    """A module that becomes ``eager`` when it knows its first argument, the others being given."""
+
+    eager: type[Module]
+    axis: int  # of the input, whose length is the first argument
+    defaults: Mapping[str, Any] = {}  # where they are other than the eager class's
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__()
+        given = inspect.signature(self.eager).bind(0, *args, **kwargs)  # complains of a wrong one
+        self._given = {**self.defaults, **dict(list(given.arguments.items())[1:])}
+        place = {name: self._given.pop(name, None) for name in ("device", "dtype")}
+        self.weight = UninitializedParameter(zeros(0, **place))
+
+    def forward(self, input: Tensor) -> Any:
+        least = self.axis + 1 if self.axis >= 0 else -self.axis
+        if input.ndim < least:
+            name = type(self).__name__
+            raise ShapeError(f"{name} expects {least} axes or more, got input {input.shape}")
+        self._become(input.shape[self.axis])
+        return self.forward(input)  # of the eager class by now
+
+    def _become(self, n: int) -> None:
+        eager, place, given = self.eager, self.weight, self._given
+        kept = {"training": self.training, "_hooks": self._hooks}
+        del self._given
+        self.__class__ = eager  # type: ignore[assignment]
+        with backends.using(place.backend):
+            eager.__init__(self, n, **given, device=place.device, dtype=place.dtype)  # type: ignore[call-arg]
+        self.__dict__.update(kept)
+
+    def _meet(self, state: Mapping[str, Any], path: str) -> None:
+        for name in ("weight", "running_mean"):
+            found = state.get(f"{path}.{name}" if path else name)
+            if found is not None:
+                return self._become(self._inputs(found.shape))
+        return None
+
+    def _inputs(self, shape: tuple[int, ...]) -> int:
+        """The first argument, from the shape of the weight or of the running mean."""
+        return shape[0]
+
+    def extra_repr(self) -> str:
+        return ", ".join(f"{name}={value}" for name, value in self._given.items())
+
+
+class LazyLinear(_Lazy):
+    """``Linear`` whose ``in_features`` is the length of the input's last axis.
+
+    >>> layer = tx.nn.LazyLinear(3)
+    >>> layer(tx.ones((5, 2))).shape, layer.weight.shape
+    ((5, 3), (3, 2))
+    """
+
+    eager, axis = affine.Linear, -1
+
+    def _inputs(self, shape: tuple[int, ...]) -> int:
+        return shape[1]
+
+
+class _LazyConv(_Lazy):
+    def _inputs(self, shape: tuple[int, ...]) -> int:
+        return shape[1] * int(self._given.get("groups", 1))
+
+
+class LazyConv1d(_LazyConv):
+    """``Conv1d`` whose ``in_channels`` come with the first input."""
+
+    eager, axis = convolution.Conv1d, -2
+
+
+class LazyConv2d(_LazyConv):
+    """``Conv2d`` whose ``in_channels`` come with the first input.
+
+    >>> layer = tx.nn.LazyConv2d(4, kernel_size=3)
+    >>> layer(tx.ones((1, 2, 5, 5))).shape, layer.weight.shape
+    ((1, 4, 3, 3), (4, 2, 3, 3))
+    """
+
+    eager, axis = convolution.Conv2d, -3
+
+
+class LazyConv3d(_LazyConv):
+    """``Conv3d`` whose ``in_channels`` come with the first input."""
+
+    eager, axis = convolution.Conv3d, -4
+
+
+class LazyConvTranspose1d(_Lazy):
+    """``ConvTranspose1d`` whose ``in_channels`` come with the first input."""
+
+    eager, axis = convolution.ConvTranspose1d, -2
+
+
+class LazyConvTranspose2d(_Lazy):
+    """``ConvTranspose2d`` whose ``in_channels`` come with the first input."""
+
+    eager, axis = convolution.ConvTranspose2d, -3
+
+
+class LazyConvTranspose3d(_Lazy):
+    """``ConvTranspose3d`` whose ``in_channels`` come with the first input."""
+
+    eager, axis = convolution.ConvTranspose3d, -4
+
+
+class LazyBatchNorm1d(_Lazy):
+    """``BatchNorm1d`` whose ``num_features`` come with the first input."""
+
+    eager, axis = norms.BatchNorm1d, 1
+
+
+class LazyBatchNorm2d(_Lazy):
+    """``BatchNorm2d`` whose ``num_features`` come with the first input."""
+
+    eager, axis = norms.BatchNorm2d, 1
+
+
+class LazyBatchNorm3d(_Lazy):
+    """``BatchNorm3d`` whose ``num_features`` come with the first input."""
+
+    eager, axis = norms.BatchNorm3d, 1
+
+
+class _LazyInstanceNorm(_Lazy):
+    defaults = {"affine": True, "track_running_stats": True}
+
+
+class LazyInstanceNorm1d(_LazyInstanceNorm):
+    """``InstanceNorm1d`` whose ``num_features`` come with the first input.
+
+    As in PyTorch it learns, and keeps running statistics, unless told otherwise.
+    """
+
+    eager, axis = norms.InstanceNorm1d, -2
+
+
+class LazyInstanceNorm2d(_LazyInstanceNorm):
+    """``InstanceNorm2d`` whose ``num_features`` come with the first input; see the 1d."""
+
+    eager, axis = norms.InstanceNorm2d, -3
+
+
+class LazyInstanceNorm3d(_LazyInstanceNorm):
+    """``InstanceNorm3d`` whose ``num_features`` come with the first input; see the 1d."""
+
+    eager, axis = norms.InstanceNorm3d, -4
