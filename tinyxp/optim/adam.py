@@ -5,7 +5,7 @@ from typing import Any
 
 from tinyxp.backends import Array
 from tinyxp.core import Tensor, is_complex
-from tinyxp.optim.optimizer import Group, Optimizer, Parameters, State, average
+from tinyxp.optim.optimizer import Group, Optimizer, Parameters, State, arguments, average
 
 
 class Adam(Optimizer):
@@ -40,20 +40,7 @@ class Adam(Optimizer):
         fused: bool | None = None,
         decoupled_weight_decay: bool = False,
     ) -> None:
-        defaults = {
-            "lr": lr,
-            "betas": betas,
-            "eps": eps,
-            "weight_decay": weight_decay,
-            "amsgrad": amsgrad,
-            "maximize": maximize,
-            "foreach": foreach,
-            "capturable": capturable,
-            "differentiable": differentiable,
-            "fused": fused,
-            "decoupled_weight_decay": decoupled_weight_decay,
-        }
-        super().__init__(params, defaults)
+        super().__init__(params, arguments(locals()))
 
     def start(self, group: Group) -> dict[str, Any]:
         names = ["exp_avg", "exp_avg_sq", *["max_exp_avg_sq"] * group["amsgrad"]]
@@ -121,17 +108,5 @@ class AdamW(Adam):
         differentiable: bool = False,
         fused: bool | None = None,
     ) -> None:
-        super().__init__(
-            params,
-            lr,
-            betas,
-            eps,
-            weight_decay,
-            amsgrad,
-            foreach=foreach,
-            maximize=maximize,
-            capturable=capturable,
-            differentiable=differentiable,
-            fused=fused,
-            decoupled_weight_decay=True,
-        )
+        options = arguments(locals())
+        super().__init__(params, **options, decoupled_weight_decay=True)

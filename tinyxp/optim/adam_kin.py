@@ -4,7 +4,7 @@ import math
 from typing import Any
 
 from tinyxp.backends import Array
-from tinyxp.optim.optimizer import Group, Optimizer, Parameters, State, average
+from tinyxp.optim.optimizer import Group, Optimizer, Parameters, State, arguments, average
 
 
 class NAdam(Optimizer):
@@ -39,19 +39,7 @@ class NAdam(Optimizer):
         capturable: bool = False,
         differentiable: bool = False,
     ) -> None:
-        defaults = {
-            "lr": lr,
-            "betas": betas,
-            "eps": eps,
-            "weight_decay": weight_decay,
-            "momentum_decay": momentum_decay,
-            "decoupled_weight_decay": decoupled_weight_decay,
-            "maximize": maximize,
-            "foreach": foreach,
-            "capturable": capturable,
-            "differentiable": differentiable,
-        }
-        super().__init__(params, defaults)
+        super().__init__(params, arguments(locals()))
 
     def start(self, group: Group) -> dict[str, Any]:
         return {"step": 0, "mu_product": 1.0, "exp_avg": 0.0, "exp_avg_sq": 0.0}
@@ -98,18 +86,7 @@ class RAdam(Optimizer):
         capturable: bool = False,
         differentiable: bool = False,
     ) -> None:
-        defaults = {
-            "lr": lr,
-            "betas": betas,
-            "eps": eps,
-            "weight_decay": weight_decay,
-            "maximize": maximize,
-            "foreach": foreach,
-            "capturable": capturable,
-            "decoupled_weight_decay": decoupled_weight_decay,
-            "differentiable": differentiable,
-        }
-        super().__init__(params, defaults)
+        super().__init__(params, arguments(locals()))
 
     def start(self, group: Group) -> dict[str, Any]:
         return {"step": 0, "exp_avg": 0.0, "exp_avg_sq": 0.0}
@@ -154,17 +131,7 @@ class Adamax(Optimizer):
         differentiable: bool = False,
         capturable: bool = False,
     ) -> None:
-        defaults = {
-            "lr": lr,
-            "betas": betas,
-            "eps": eps,
-            "weight_decay": weight_decay,
-            "foreach": foreach,
-            "maximize": maximize,
-            "differentiable": differentiable,
-            "capturable": capturable,
-        }
-        super().__init__(params, defaults)
+        super().__init__(params, arguments(locals()))
 
     def start(self, group: Group) -> dict[str, Any]:
         return {"step": 0, "exp_avg": 0.0, "exp_inf": 0.0}

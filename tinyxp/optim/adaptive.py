@@ -4,7 +4,7 @@ from typing import Any
 
 from tinyxp.backends import Array
 from tinyxp.backends.errors import ArgumentError
-from tinyxp.optim.optimizer import Group, Optimizer, Parameters, State, average
+from tinyxp.optim.optimizer import Group, Optimizer, Parameters, State, arguments, average
 
 
 class Adagrad(Optimizer):
@@ -35,18 +35,7 @@ class Adagrad(Optimizer):
         differentiable: bool = False,
         fused: bool | None = None,
     ) -> None:
-        defaults = {
-            "lr": lr,
-            "lr_decay": lr_decay,
-            "eps": eps,
-            "weight_decay": weight_decay,
-            "initial_accumulator_value": initial_accumulator_value,
-            "foreach": foreach,
-            "maximize": maximize,
-            "differentiable": differentiable,
-            "fused": fused,
-        }
-        super().__init__(params, defaults)
+        super().__init__(params, arguments(locals()))
 
     def start(self, group: Group) -> dict[str, Any]:
         return {"step": 0, "sum": group["initial_accumulator_value"]}
@@ -87,19 +76,7 @@ class RMSprop(Optimizer):
         maximize: bool = False,
         differentiable: bool = False,
     ) -> None:
-        defaults = {
-            "lr": lr,
-            "momentum": momentum,
-            "alpha": alpha,
-            "eps": eps,
-            "centered": centered,
-            "weight_decay": weight_decay,
-            "capturable": capturable,
-            "foreach": foreach,
-            "maximize": maximize,
-            "differentiable": differentiable,
-        }
-        super().__init__(params, defaults)
+        super().__init__(params, arguments(locals()))
 
     def start(self, group: Group) -> dict[str, Any]:
         names = ["square_avg", *["momentum_buffer"] * (group["momentum"] > 0)]
@@ -149,17 +126,7 @@ class Adadelta(Optimizer):
     ) -> None:
         if not 0 <= rho <= 1:
             raise ArgumentError(f"rho expects a number in [0, 1], got {rho}")
-        defaults = {
-            "lr": lr,
-            "rho": rho,
-            "eps": eps,
-            "weight_decay": weight_decay,
-            "maximize": maximize,
-            "capturable": capturable,
-            "foreach": foreach,
-            "differentiable": differentiable,
-        }
-        super().__init__(params, defaults)
+        super().__init__(params, arguments(locals()))
 
     def start(self, group: Group) -> dict[str, Any]:
         return {"step": 0, "square_avg": 0.0, "acc_delta": 0.0}

@@ -6,7 +6,7 @@ from typing import Any
 from tinyxp.backends import Array
 from tinyxp.backends.errors import ArgumentError, DTypeError, ShapeError
 from tinyxp.core import is_complex
-from tinyxp.optim.optimizer import Group, Optimizer, Parameters, State, average
+from tinyxp.optim.optimizer import Group, Optimizer, Parameters, State, arguments, average
 
 
 class Muon(Optimizer):
@@ -53,17 +53,7 @@ class Muon(Optimizer):
                 "expected ns_steps in [0, 100) and three ns_coefficients, got "
                 f"{ns_steps} and {ns_coefficients}"
             )
-        defaults = {
-            "lr": lr,
-            "weight_decay": weight_decay,
-            "momentum": momentum,
-            "nesterov": nesterov,
-            "ns_coefficients": ns_coefficients,
-            "eps": eps,
-            "ns_steps": ns_steps,
-            "adjust_lr_fn": adjust_lr_fn,
-        }
-        super().__init__(params, defaults)
+        super().__init__(params, arguments(locals()))
 
     def add_param_group(self, param_group: Group) -> None:
         super().add_param_group(param_group)

@@ -283,6 +283,11 @@ def _joined(xp: Any, x: Array, dtype: Any) -> Array:
 # -- options ----------------------------------------------------------------------------------
 
 
+def arguments(scope: dict[str, Any]) -> dict[str, Any]:
+    """The options of an optimizer, from the ``locals()`` of its ``__init__``."""
+    return {k: v for k, v in scope.items() if k not in ("self", "params", "__class__")}
+
+
 def checked(options: dict[str, Any]) -> dict[str, Any]:
     """The options, ``lr`` as a number. Raises ArgumentError or DTypeError for a wrong one."""
     options = with_number(options)

@@ -4,7 +4,7 @@ from typing import Any
 
 from tinyxp.backends import Array
 from tinyxp.backends.errors import ArgumentError
-from tinyxp.optim.optimizer import Group, Optimizer, Parameters, State
+from tinyxp.optim.optimizer import Group, Optimizer, Parameters, State, arguments
 
 
 class SGD(Optimizer):
@@ -41,18 +41,7 @@ class SGD(Optimizer):
                 "nesterov expects a momentum above 0 and no dampening, "
                 f"got momentum={momentum}, dampening={dampening}"
             )
-        defaults = {
-            "lr": lr,
-            "momentum": momentum,
-            "dampening": dampening,
-            "weight_decay": weight_decay,
-            "nesterov": nesterov,
-            "maximize": maximize,
-            "foreach": foreach,
-            "differentiable": differentiable,
-            "fused": fused,
-        }
-        super().__init__(params, defaults)
+        super().__init__(params, arguments(locals()))
 
     def formula(self, xp: Any, p: Array, g: Array, state: State, group: Group) -> Array:
         if momentum := group["momentum"]:
@@ -96,18 +85,7 @@ class ASGD(Optimizer):
         differentiable: bool = False,
         capturable: bool = False,
     ) -> None:
-        defaults = {
-            "lr": lr,
-            "lambd": lambd,
-            "alpha": alpha,
-            "t0": t0,
-            "weight_decay": weight_decay,
-            "foreach": foreach,
-            "maximize": maximize,
-            "differentiable": differentiable,
-            "capturable": capturable,
-        }
-        super().__init__(params, defaults)
+        super().__init__(params, arguments(locals()))
 
     def start(self, group: Group) -> dict[str, Any]:
         return {"step": 0, "eta": group["lr"], "mu": 1.0, "ax": 0.0}

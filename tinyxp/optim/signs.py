@@ -4,7 +4,7 @@ from typing import Any
 
 from tinyxp.backends import Array
 from tinyxp.backends.errors import ArgumentError
-from tinyxp.optim.optimizer import Group, Optimizer, Parameters, State, average
+from tinyxp.optim.optimizer import Group, Optimizer, Parameters, State, arguments, average
 
 
 class Lion(Optimizer):
@@ -76,16 +76,7 @@ class Rprop(Optimizer):
     ) -> None:
         if not 0 < etas[0] < 1 < etas[1]:
             raise ArgumentError(f"etas expects one number in (0, 1) and one above 1, got {etas}")
-        defaults = {
-            "lr": lr,
-            "etas": etas,
-            "step_sizes": step_sizes,
-            "foreach": foreach,
-            "maximize": maximize,
-            "differentiable": differentiable,
-            "capturable": capturable,
-        }
-        super().__init__(params, defaults)
+        super().__init__(params, arguments(locals()))
 
     def start(self, group: Group) -> dict[str, Any]:
         return {"step": 0, "prev": 0.0, "step_size": group["lr"]}
