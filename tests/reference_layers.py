@@ -8,14 +8,13 @@ F = torch.nn.functional
 
 def resample(x, size, mode, scale=None, align_corners=False, antialias=False):
     names = {"linear": ("linear", "bilinear", "trilinear"), "cubic": ("", "bicubic")}
-    options = {} if mode == "area" else {"align_corners": align_corners}
     return F.interpolate(
         x,
         None if scale else size,
         scale,
         names.get(mode, (mode,) * 3)[len(size) - 1],
+        align_corners=align_corners,
         antialias=antialias,
-        **options,
     )
 
 

@@ -137,6 +137,12 @@ def test_prelu(shape, backend, rng):
         compare(F.prelu, TF.prelu, x, rng.uniform(size=(channels,)))
 
 
+def test_the_slope_of_prelu_has_no_part_in_what_is_infinite(backend):
+    x, slope = tx.asarray([[math.inf, 2.0], [-1.0, math.inf]]), leaf([0.5, 0.2])
+    F.prelu(x, slope).sum().backward()
+    assert slope.grad.tolist() == [-1.0, 0.0]
+
+
 def test_rrelu_in_training(backend, rng):
     x = tx.asarray(rng.normal(size=(100, 100)), requires_grad=True)
     y = F.rrelu(x, 0.2, 0.6, True, generator=Generator(0))
@@ -300,6 +306,7 @@ def test_signatures(name):
         (lambda x: F.hardtanh(x, 1.0, -1.0), ArgumentError, "min_val <= max_val, got 1.0 and -1.0"),
         (lambda x: F.rrelu(x, 0.5, 0.25), ArgumentError, "lower <= upper, got 0.5 and 0.25"),
         (lambda x: F.celu(x, 0.0), ArgumentError, "divides by alpha, got 0"),
+        (lambda x: F.softshrink(x, "a"), DTypeError, "a number as lambd, got 'a'"),
         (lambda x: F.softshrink(x, -1.0), ArgumentError, "lambd of 0 or more, got -1.0"),
         (lambda x: F.gelu(x, "erf"), ArgumentError, "'none' or 'tanh', got 'erf'"),
         (lambda x: F.prelu(x, tx.ones(2)), ShapeError, r"(3), a slope .* (2, 3), got (2,)"),
@@ -308,6 +315,7 @@ def test_signatures(name):
         (lambda x: F.glu(x), ShapeError, "even length of axis 1, got shape (2, 3)"),
         (lambda x: F.glu(tx.asarray(1.0)), ShapeError, "a tensor without any"),
         (lambda x: F.glu(x, 2), AxisError, "axis 2 does not exist"),
+        (lambda x: F.glu(x, None), DTypeError, "one axis, an integer, got None"),
         (lambda x: F.softmax(x, 2), AxisError, "axis 2 does not exist"),
         (lambda x: F.log_softmax(x, -3), AxisError, "axis -3 does not exist"),
         (lambda x: F.softmax(x, (0, 1)), DTypeError, "one axis, an integer, got (0, 1)"),

@@ -275,6 +275,11 @@ def test_pooling_of_axes_of_length_1(n, name, backend, rng):
     alike(f"adaptive_{'max' if name == 'max_pool' else 'avg'}_pool{n}d", x, output_size=2)
 
 
+@pytest.mark.parametrize("name", ["max_pool2d", "avg_pool2d"])
+def test_a_stride_of_numpy(name, backend, rng):
+    alike(name, rng.normal(size=(1, 2, 5, 5)), kernel_size=np.int64(2), stride=np.int64(1))
+
+
 @pytest.mark.parametrize("n", DIMENSIONS)
 @pytest.mark.parametrize("name", ["max_pool", "adaptive_max_pool"])
 def test_the_first_of_equal_maxima_has_the_gradient(n, name, backend, rng):
@@ -496,7 +501,17 @@ BAD = [
         ShapeError,
         "output_size",
     ),
+    (
+        lambda: F.max_unpool2d(X, tx.zeros(X.shape, dtype=tx.int64), 2, output_size=1.5),
+        DTypeError,
+        "output_size",
+    ),
     (lambda: F.fractional_max_pool2d(X, 2), ArgumentError, "output_ratio"),
+    (
+        lambda: F.fractional_max_pool2d(X, 2, 2, _random_samples=[0.5]),
+        DTypeError,
+        "expects Tensors, got list",
+    ),
     (lambda: F.fractional_max_pool2d(X, 3, 4), ShapeError, "at most"),
     (lambda: F.fractional_max_pool2d(X, 2, output_ratio=1.5), ArgumentError, "output_ratio"),
     (

@@ -74,6 +74,26 @@ def test_interpolate_at_its_ends(mode, backend, rng):
         same("interpolate", x, size=(1, 7), mode=mode, align_corners=True)
 
 
+@pytest.mark.parametrize(("mode", "axes"), [("linear", 1), ("bilinear", 2), ("trilinear", 3)])
+def test_a_scale_that_keeps_the_length(mode, axes, backend, rng):
+    x = rng.normal(size=(1, 2, *(3, 2, 7)[:axes]))
+    same("interpolate", x, scale_factor=1.3, mode=mode)
+
+
+@pytest.mark.parametrize("mode", ["bilinear", "bicubic"])
+def test_an_antialiased_scale_that_keeps_the_length(mode, backend, rng):
+    """The gradient is 1 too; PyTorch's is that of a resampling."""
+    x = tx.asarray(rng.normal(size=(1, 2, 3, 2)), requires_grad=True)
+    y = F.interpolate(x, scale_factor=1.3, mode=mode, antialias=True)
+    assert y.tolist() == x.tolist()
+    y.sum().backward()
+    assert x.grad.tolist() == np.ones(x.shape).tolist()
+
+
+def test_an_area_holds_only_its_own_infinities(backend):
+    same("interpolate", np.asarray([[[np.inf, 1.0, 2.0, np.nan, 3.0]]]), size=3, mode="area")
+
+
 @pytest.mark.parametrize("n", [3, 10, 100, 1000])
 def test_nearest_reads_the_same_elements(n, backend):
     x = np.arange(n, dtype="float32")[None, None]  # in float64 PyTorch's gradient goes to others
@@ -197,6 +217,8 @@ REFUSED = [
     ("interpolate", [Z((1, 1, 3))], {"size": 0}),
     ("interpolate", [Z((1, 1, 0))], {"size": 2}),
     ("interpolate", [Z((1, 1, 3))], {"scale_factor": 0.1}),
+    ("interpolate", [Z((1, 1, 3))], {"scale_factor": "2"}),
+    ("interpolate", [Z((1, 1, 3))], {"scale_factor": float("nan")}),
     ("interpolate", [Z((1, 3))], {"size": 2}),
     ("interpolate", [Z((1, 1, 3))], {"size": 2, "mode": "bilinear"}),
     ("interpolate", [Z((1, 1, 3, 3))], {"size": 2, "mode": "linear"}),
@@ -216,6 +238,7 @@ REFUSED = [
     ("affine_grid", [Z((1, 2, 3)), (2, 1, 3, 3)], {}),
     ("affine_grid", [Z((1, 3, 4)), (1, 1, 3, 3)], {}),
     ("affine_grid", [Z((1, 2, 3)), (1, 1, 3)], {}),
+    ("affine_grid", [Z((1, 2, 3)), 4], {}),
     ("affine_grid", [Z((1, 2, 3)), (1, 1, 0, 3)], {}),
     ("affine_grid", [Z((1, 2, 3), int), (1, 1, 2, 3)], {}),
     ("grid_sample", [Z((1, 1, 3, 3)), Z((2, 2, 2, 2))], {}),

@@ -273,6 +273,11 @@ def test_distances_of_nothing(shape, backend):
     assert x.grad.tolist() == np.zeros(shape).tolist()
 
 
+@pytest.mark.parametrize("p", [0.5, 1, 2, 3])
+def test_vectors_without_coordinates(p, backend):
+    same("pairwise_distance", np.ones((2, 0)), np.ones((2, 0)), p=p)
+
+
 def test_the_gradient_of_distance_zero(backend):
     same("pdist", np.asarray([[1.0, 2.0], [1.0, 2.0], [0.0, 2.0]]))
     same("pairwise_distance", np.ones((2, 3)), np.ones((2, 3)), eps=0.0)
@@ -329,10 +334,12 @@ REFUSED = [
     ("one_hot", [INDICES, 1], {}),
     ("one_hot", [INDICES - 1], {}),
     ("one_hot", [INDICES, -2], {}),
+    ("one_hot", [INDICES, "3"], {}),
     ("one_hot", [INDICES[:0]], {}),
     ("one_hot", [INDICES * 1.0], {}),
     ("cosine_similarity", [Z((2, 3)), Z((2, 4))], {}),
     ("cosine_similarity", [Z((2, 3)), Z((2, 3))], {"dim": 2}),
+    ("cosine_similarity", [Z((2, 3)), Z((2, 3))], {"dim": None}),
     ("cosine_similarity", [INDICES, INDICES], {"dim": 0}),
     ("normalize", [Z((2, 3))], {"dim": 2}),
     ("normalize", [INDICES], {"dim": 0}),
@@ -357,6 +364,7 @@ def test_what_both_refuse(i, backend):
         ("Unflatten", (1, (2, 3)), ((2, 5),)),
         ("Unflatten", (1, ()), ((2, 1),)),
         ("Unflatten", (1, (-1, 0)), ((2, 0),)),
+        ("Flatten", (None,), ((2, 3),)),
         ("Unflatten", (1, 2.5), ()),
         ("Unflatten", (1, (2.5,)), ()),
         ("Embedding", (3, 4, 3), ()),

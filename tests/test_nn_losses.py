@@ -49,6 +49,11 @@ def alike(name, *values, by=None, **options):
 # -- numbers ----------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("name", ["smooth_l1_loss", "huber_loss"])
+def test_an_infinite_distance_still_pulls(name, backend):
+    alike(name, np.asarray([np.inf, 0.5, -2.0]), np.zeros(3), by=[0], reduction="none")
+
+
 @pytest.mark.parametrize("reduction", REDUCTIONS)
 @pytest.mark.parametrize("name", ["mse_loss", "l1_loss", "huber_loss"])
 def test_weights_of_numbers(name, reduction, backend, rng):
@@ -171,6 +176,12 @@ def test_gradient_of_class_weights(backend, rng):
 
 
 # -- margins ----------------------------------------------------------------------------------
+
+
+def test_the_cosine_of_a_vector_of_zeros(backend, rng):
+    x, y = np.zeros((4, 3)), rng.normal(size=(4, 3))
+    alike("cosine_embedding_loss", x, y, np.asarray([1, -1, 1, -1]), margin=-0.5)
+    alike("cosine_embedding_loss", y * 1e-7, y, np.asarray([1, -1, 1, -1]), reduction="none")
 
 
 def test_margins_just_met(backend):

@@ -8,6 +8,7 @@ from tinyxp.linalg.common import expect_matrices, to_floating
 from tinyxp.linalg.spectra import svdvals
 from tinyxp.ops.arithmetic import where
 from tinyxp.ops.complexes import conj
+from tinyxp.ops.reductions import all as all_of
 from tinyxp.ops.reductions import any as any_of
 from tinyxp.ops.reductions import max as largest
 from tinyxp.ops.reductions import min as smallest
@@ -76,7 +77,7 @@ def vector_norm(x, /, *, axis=None, keepdims=False, ord=2):
     if ord == 0:
         return sum(where(x != 0, 1.0, size), **over)
     zero = size == 0
-    gone = any_of(zero, **over) if ord < 0 else largest(size, **over) == 0
+    gone = (any_of if ord < 0 else all_of)(zero, **over)
     size = where(zero, 1.0, size)
     powers = where(zero, 0.0, size**ord) if ord > 0 else size**ord
     total = sum(powers, **over)

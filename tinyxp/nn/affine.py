@@ -9,8 +9,9 @@ from tinyxp.nn import functional as F
 from tinyxp.nn import init
 from tinyxp.nn.module import Module
 from tinyxp.nn.parameter import Parameter
+from tinyxp.operation import expect_tensors
 from tinyxp.ops.creation import empty
-from tinyxp.ops.shaping import normalize_axes, reshape
+from tinyxp.ops.shaping import flatten, normalize_axis, reshape
 from tinyxp.random import Generator
 
 __all__ = ["Bilinear", "Flatten", "Identity", "Linear", "Unflatten"]
@@ -134,15 +135,7 @@ class Flatten(Module):
         self.start_dim, self.end_dim = start_dim, end_dim
 
     def forward(self, input: Tensor) -> Any:
-        (start,) = normalize_axes(self.start_dim, max(input.ndim, 1))
-        (end,) = normalize_axes(self.end_dim, max(input.ndim, 1))
-        if start > end:
-            raise ShapeError(
-                f"Flatten from axis {self.start_dim} to {self.end_dim} of shape {input.shape}: "
-                "the first comes after the last"
-            )
-        middle = math.prod(input.shape[start : end + 1])
-        return reshape(input, (*input.shape[:start], middle, *input.shape[end + 1 :]))
+        return flatten(input, self.start_dim, self.end_dim)
 
     def extra_repr(self) -> str:
         return f"start_dim={self.start_dim}, end_dim={self.end_dim}"
@@ -167,7 +160,8 @@ class Unflatten(Module):
         self.dim, self.unflattened_size = dim, unflattened_size
 
     def forward(self, input: Tensor) -> Any:
-        (dim,) = normalize_axes(self.dim, input.ndim)
+        expect_tensors("Unflatten", input)
+        dim = normalize_axis("Unflatten", self.dim, input.ndim)
         n, sizes = input.shape[dim], list(self.unflattened_size)
         known = math.prod(size for size in sizes if size != -1)
         if sizes.count(-1) == 1 and known and n % known == 0:

@@ -7,8 +7,10 @@ from tinyxp.core import Tensor
 from tinyxp.dtypes import int64
 from tinyxp.nn import functional as F
 from tinyxp.nn import init
+from tinyxp.nn.functional.norms import shape_of
 from tinyxp.nn.module import Module
 from tinyxp.nn.parameter import Parameter
+from tinyxp.operation import expect_tensors
 from tinyxp.ops.creation import ones, zeros
 from tinyxp.ops.shaping import expand_dims, squeeze
 
@@ -64,8 +66,7 @@ class LayerNorm(_Affine):
         dtype: Any = None,
     ) -> None:
         super().__init__()
-        shape = (normalized_shape,) if isinstance(normalized_shape, int) else normalized_shape
-        self.normalized_shape, self.eps = tuple(shape), eps
+        self.normalized_shape, self.eps = shape_of("LayerNorm", normalized_shape), eps
         self.elementwise_affine = elementwise_affine
         self._learn(self.normalized_shape, elementwise_affine, bias, device, dtype)
 
@@ -97,8 +98,7 @@ class RMSNorm(Module):
         dtype: Any = None,
     ) -> None:
         super().__init__()
-        shape = (normalized_shape,) if isinstance(normalized_shape, int) else normalized_shape
-        self.normalized_shape, self.eps = tuple(shape), eps
+        self.normalized_shape, self.eps = shape_of("RMSNorm", normalized_shape), eps
         self.elementwise_affine = elementwise_affine
         weight = Parameter(ones(self.normalized_shape, device=device, dtype=dtype))
         self.register_parameter("weight", weight if elementwise_affine else None)
@@ -199,6 +199,7 @@ class _Running(_Affine):
         super().reset_parameters()
 
     def expect(self, input: Tensor) -> None:
+        expect_tensors(type(self).__name__, input)
         if input.ndim not in self.axes:
             shapes = " or ".join(f"{n} axes" for n in self.axes)
             raise ShapeError(f"{type(self).__name__} expects {shapes}, got shape {input.shape}")

@@ -35,7 +35,8 @@ class _Pad(Module):
     def __init__(self, padding: int | tuple[int, ...]) -> None:
         super().__init__()
         n = 2 * self.axes
-        self.padding = (padding,) * n if isinstance(padding, int) else tuple(padding)
+        several = isinstance(padding, (tuple, list))
+        self.padding = tuple(padding) if several else (padding,) * n  # type: ignore[arg-type]
         if len(self.padding) != n:
             raise ShapeError(f"{type(self).__name__} expects 1 or {n} margins, got {padding}")
 

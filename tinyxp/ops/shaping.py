@@ -4,6 +4,7 @@ import itertools
 import math
 
 from tinyxp.backends.errors import ArgumentError, AxisError, DTypeError, ShapeError
+from tinyxp.operation import expect_tensors
 from tinyxp.primitive import primitive
 
 
@@ -24,6 +25,13 @@ def normalize_axes(axis, ndim):
     if len(set(found)) != len(found):
         raise ShapeError(f"axes must differ, got {tuple(axes)}")
     return found
+
+
+def normalize_axis(name, axis, ndim):
+    """One axis as a number from 0. Raises DTypeError unless it is an integer, AxisError."""
+    if axis is None or isinstance(axis, (tuple, list)):
+        raise DTypeError(f"{name} expects one axis, an integer, got {axis!r}")
+    return normalize_axes(axis, ndim)[0]
 
 
 @primitive(promote=None)
@@ -54,9 +62,9 @@ def flatten(input, start_dim=0, end_dim=-1):
     >>> tx.flatten(tx.zeros((2, 3, 4)), 1).shape
     (2, 12)
     """
-    if input.ndim == 0:
-        return reshape(input, (1,))
-    (first,), (last,) = (normalize_axes(dim, input.ndim) for dim in (start_dim, end_dim))
+    expect_tensors("flatten", input)
+    ndim = max(input.ndim, 1)  # a tensor without axes becomes one of length 1
+    first, last = (normalize_axis("flatten", dim, ndim) for dim in (start_dim, end_dim))
     if first > last:
         raise ArgumentError(f"flatten expects start_dim <= end_dim, got {start_dim}, {end_dim}")
     middle = math.prod(input.shape[first : last + 1])

@@ -3,7 +3,7 @@
 import math
 
 from tinyxp import backends, dtypes
-from tinyxp.backends.errors import ArgumentError, DTypeError, ShapeError
+from tinyxp.backends.errors import ArgumentError, ShapeError
 from tinyxp.composite import composite
 from tinyxp.nn.functional.checks import in_place
 from tinyxp.operation import expect_tensors
@@ -13,7 +13,7 @@ from tinyxp.ops.creation import arange, astype, clone
 from tinyxp.ops.exponential import erf, exp, log, log1p
 from tinyxp.ops.reductions import argmax, max, sum
 from tinyxp.ops.rounding import abs
-from tinyxp.ops.shaping import normalize_axes, reshape
+from tinyxp.ops.shaping import normalize_axis, reshape
 from tinyxp.primitive import primitive
 from tinyxp.random import default_generator
 
@@ -241,7 +241,7 @@ def glu(input, dim=-1):
     expect_tensors("glu", input)
     if input.ndim == 0:
         raise ShapeError("glu halves an axis, got a tensor without any")
-    (dim,) = normalize_axes(dim, input.ndim)
+    dim = normalize_axis("glu", dim, input.ndim)
     if input.shape[dim] % 2:
         raise ShapeError(f"glu expects an even length of axis {dim}, got shape {input.shape}")
     return _glu(input, dim=dim)
@@ -278,9 +278,7 @@ def _along(op, input, dim, dtype):
         input = astype(input, dtype, copy=False)
     if dim is None:
         dim = 0 if input.ndim in (0, 1, 3) else 1
-    if isinstance(dim, (tuple, list)):
-        raise DTypeError(f"{op.op.name} expects one axis, an integer, got {dim!r}")
-    (dim,) = normalize_axes(dim, input.ndim or 1)
+    dim = normalize_axis(op.op.name, dim, input.ndim or 1)
     if input.size == 0:
         return clone(input)  # no largest to take off, and nothing to do
     if input.ndim == 0:
@@ -338,7 +336,7 @@ def gumbel_softmax(logits, tau=1, hard=False, eps=1e-10, dim=-1, *, generator=No
         soft = softmax((logits + astype(noise, logits.dtype)) / tau, dim)
         if not hard or soft.ndim == 0:
             return soft
-        (dim,) = normalize_axes(dim, soft.ndim)
+        dim = normalize_axis("gumbel_softmax", dim, soft.ndim)
         places = arange(soft.shape[dim], device=soft.device)
         places = reshape(places, (-1, *(1,) * (soft.ndim - 1 - dim)))
         one_hot = astype(places == argmax(soft, axis=dim, keepdims=True), soft.dtype)

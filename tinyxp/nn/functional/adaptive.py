@@ -10,6 +10,7 @@ from tinyxp.composite import composite
 from tinyxp.nn.functional.checks import numbers
 from tinyxp.nn.functional.maxima import _max_places, at_places, first_max, spatial_of
 from tinyxp.nn.functional.pooling import expect_floating
+from tinyxp.operation import expect_tensors
 from tinyxp.ops.creation import clone
 from tinyxp.ops.reductions import mean
 from tinyxp.ops.shaping import concat, expand_dims, flip, squeeze
@@ -216,7 +217,8 @@ def _fractional_max(
         draw = (generator or default_generator()).uniform
         with backends.using(input.backend):
             samples = draw((*x.shape[:2], n), dtype=input.dtype, device=input.device)
-    elif samples.ndim != 3 or samples.shape[0] < x.shape[0] or samples.shape[1:] != (x.shape[1], n):
+    expect_tensors(name, samples)
+    if samples.ndim != 3 or samples.shape[0] < x.shape[0] or samples.shape[1:] != (x.shape[1], n):
         raise ShapeError(f"{name} expects _random_samples {(*x.shape[:2], n)}, got {samples.shape}")
     samples = samples[: x.shape[0]]
     samples = flip(samples, axis=-1) if n == 2 else samples  # as in PyTorch: W first, or D, H, W

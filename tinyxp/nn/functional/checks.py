@@ -1,6 +1,7 @@
 """What several functions check of their inputs before they compute."""
 
 import operator
+from numbers import Real
 
 from tinyxp import dtypes
 from tinyxp.backends.errors import ArgumentError, DTypeError, IndexingError
@@ -49,6 +50,13 @@ def numbers(name, what, value, n, least):
             f"{name}: {what} is an integer or {n} of them, none below {least}, got {value!r}"
         )
     return found * n if len(found) == 1 else found
+
+
+def expect_numbers(name, **options):
+    """Raise DTypeError unless these options are real numbers."""
+    for option, value in options.items():
+        if not isinstance(value, Real):
+            raise DTypeError(f"{name} expects a number as {option}, got {value!r}")
 
 
 def in_place(x, y):

@@ -9,7 +9,7 @@ from tinyxp import dtypes
 from tinyxp.backends.errors import ArgumentError, DTypeError, ShapeError
 from tinyxp.composite import composite
 from tinyxp.nn.functional.activations import log_softmax
-from tinyxp.nn.functional.checks import expect_indices
+from tinyxp.nn.functional.checks import expect_indices, expect_numbers
 from tinyxp.nn.functional.reducing import named, reduced
 from tinyxp.operation import expect_tensors
 from tinyxp.ops.arithmetic import where
@@ -112,6 +112,7 @@ def cross_entropy(
     >>> tx.nn.functional.cross_entropy(logits, tx.asarray([[0.5, 0.5]]), tx.asarray([1.0, 3.0]))
     tensor(1.3862944)
     """
+    expect_numbers("cross_entropy", ignore_index=ignore_index, label_smoothing=label_smoothing)
     if not 0 <= label_smoothing <= 1:
         raise ArgumentError(f"label_smoothing lies in [0, 1], got {label_smoothing}")
     expect_tensors("cross_entropy", input, target)
@@ -180,6 +181,7 @@ def nll_loss(
     >>> tx.nn.functional.nll_loss(tx.asarray([[-1.0, -2.0]]), tx.asarray([1]))
     tensor(2.)
     """
+    expect_numbers("nll_loss", ignore_index=ignore_index)
     rows, places = _rows("nll_loss", input, target, weight, ignore_index)
     operands = (rows, places) if weight is None else (rows, places, weight)
     losses = _nll_loss(*operands, ignore_index=ignore_index)

@@ -6,12 +6,13 @@ from tinyxp import backends, dtypes
 from tinyxp.backends.errors import ArgumentError, DTypeError, ShapeError
 from tinyxp.composite import composite
 from tinyxp.linalg.norms import vector_norm
+from tinyxp.nn.functional.checks import expect_numbers
 from tinyxp.operation import expect_tensors
 from tinyxp.ops.arithmetic import maximum
 from tinyxp.ops.creation import asarray
 from tinyxp.ops.gathering import take
 from tinyxp.ops.reductions import sum
-from tinyxp.ops.shaping import broadcast_shapes, broadcast_to, normalize_axes, reshape
+from tinyxp.ops.shaping import broadcast_shapes, broadcast_to, normalize_axis, reshape
 
 __all__ = ["cosine_similarity", "normalize", "pairwise_distance", "pdist"]
 
@@ -44,6 +45,8 @@ def _(rng):
 def cosine_similarity(x1, x2, dim=1, eps=1e-8):
     """y = x₁ · x₂ / (max(‖x₁‖, ε) · max(‖x₂‖, ε)) along ``dim`` of the shape both are broadcast to.
 
+    The gradient is that of this formula; where a norm is below ε PyTorch's is not, as it holds only
+    the norm's value.
     Shapes: (..., D, ...), (..., D, ...) -> (..., ...). Raises ShapeError, AxisError, DTypeError.
 
     >>> x, y = tx.asarray([[3.0, 4.0]]), tx.asarray([[0.0, 2.0]])
@@ -52,7 +55,7 @@ def cosine_similarity(x1, x2, dim=1, eps=1e-8):
     """
     _expect_floating("cosine_similarity", x1, x2)
     shape = broadcast_shapes(x1.shape, x2.shape) or (1,)
-    (axis,) = normalize_axes(dim, len(shape))
+    axis = normalize_axis("cosine_similarity", dim, len(shape))
     x1, x2 = (x if x.shape == shape else broadcast_to(x, shape) for x in (x1, x2))
     return _cosine_similarity(x1, x2, axis=axis, eps=eps)
 
@@ -97,6 +100,7 @@ def pdist(input, p=2.0):
     _expect_floating("pdist", input)
     if input.ndim != 2:
         raise ShapeError(f"pdist expects input (N, D), got {input.shape}")
+    expect_numbers("pdist", p=p)
     if p < 0:
         raise ArgumentError(f"pdist expects p of 0 or more, got {p}")
     with backends.using(input.backend):

@@ -9,7 +9,7 @@ import math
 
 from tinyxp import backends
 from tinyxp.backends.errors import ArgumentError, ShapeError
-from tinyxp.nn.functional.checks import in_place
+from tinyxp.nn.functional.checks import expect_numbers, in_place
 from tinyxp.operation import expect_tensors
 from tinyxp.ops.arithmetic import where
 from tinyxp.ops.creation import empty
@@ -26,7 +26,8 @@ __all__ = [
 
 
 def expect_probability(p):
-    """Raise ArgumentError unless p lies in [0, 1]."""
+    """Raise DTypeError unless p is a number, ArgumentError unless it lies in [0, 1]."""
+    expect_numbers("dropout", p=p)
     if not 0 <= p <= 1:
         raise ArgumentError(f"a dropout probability lies in [0, 1], got {p}")
 

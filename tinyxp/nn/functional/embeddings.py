@@ -4,7 +4,7 @@ from tinyxp import backends, dtypes
 from tinyxp.backends.errors import ArgumentError, IndexingError, ShapeError
 from tinyxp.graph import no_grad
 from tinyxp.linalg.norms import vector_norm
-from tinyxp.nn.functional.checks import expect_indices
+from tinyxp.nn.functional.checks import expect_indices, numbers
 from tinyxp.operation import expect_tensors
 from tinyxp.ops.arithmetic import maximum, where
 from tinyxp.ops.creation import arange, astype, ones, zeros
@@ -179,8 +179,8 @@ def _bags(input, offsets, include_last_offset):
             raise ArgumentError("embedding_bag of input (B, N) takes no offsets; its rows are bags")
         n = input.shape[0]
         with backends.using(input.backend):
-            numbers = arange(n, device=input.device)
-        return reshape(broadcast_to(expand_dims(numbers, axis=1), input.shape), (input.size,)), n
+            rows = arange(n, device=input.device)
+        return reshape(broadcast_to(expand_dims(rows, axis=1), input.shape), (input.size,)), n
     if input.ndim != 1 or offsets is None:
         raise ShapeError("embedding_bag expects input (B, N), or (N) and offsets")
     expect_indices("embedding_bag", offsets, input.shape[0] + 1, "places to begin a bag at")
@@ -226,6 +226,7 @@ def one_hot(tensor, num_classes=-1):
             [0, 0, 1]])
     """
     expect_tensors("one_hot", tensor)
+    (num_classes,) = numbers("one_hot", "num_classes", num_classes, 1, -1)
     if tensor.size == 0 and num_classes < 1:
         raise ArgumentError("one_hot of no index cannot infer the classes; pass num_classes")
     if num_classes == -1:

@@ -8,6 +8,7 @@ import numpy as np
 from tinyxp import dtypes
 from tinyxp.backends.errors import ArgumentError, DTypeError, ShapeError
 from tinyxp.composite import composite
+from tinyxp.nn.functional.checks import numbers
 from tinyxp.operation import expect_tensors
 from tinyxp.ops.arithmetic import clip, remainder, where
 from tinyxp.ops.creation import arange, asarray, astype, ones_like
@@ -59,7 +60,9 @@ def affine_grid(theta, size, align_corners=None):
     expect_tensors("affine_grid", theta)
     if not theta.dtype.kind.endswith("floating"):
         raise DTypeError(f"affine_grid expects theta of floating numbers, got {theta.dtype!r}")
-    size = tuple(size)
+    if not isinstance(size, (tuple, list)):
+        raise DTypeError(f"affine_grid expects a size of integers, got {size!r}")
+    size = numbers("affine_grid", "size", size, len(size), 0) if size else ()
     k = len(size) - 2
     if k not in (2, 3) or min(size) < 1:
         raise ShapeError(f"affine_grid expects a size (N, C, H, W) or (N, C, D, H, W), got {size}")

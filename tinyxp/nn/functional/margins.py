@@ -7,12 +7,13 @@ from tinyxp import dtypes
 from tinyxp.backends.errors import ArgumentError, DTypeError, ShapeError
 from tinyxp.composite import composite
 from tinyxp.nn.functional.activations import logsigmoid
-from tinyxp.nn.functional.checks import expect_indices
-from tinyxp.nn.functional.distances import cosine_similarity, pairwise_distance
+from tinyxp.nn.functional.checks import expect_indices, expect_numbers
+from tinyxp.nn.functional.distances import pairwise_distance
 from tinyxp.nn.functional.reducing import expect_alike, named, reduced
 from tinyxp.operation import expect_tensors
 from tinyxp.ops.arithmetic import minimum, where
 from tinyxp.ops.creation import arange, astype
+from tinyxp.ops.exponential import sqrt
 from tinyxp.ops.gathering import take, take_along_axis
 from tinyxp.ops.reductions import any, sum
 from tinyxp.ops.scans import cumulative_prod
@@ -118,9 +119,11 @@ def soft_margin_loss(input, target, size_average=None, reduce=None, reduction="m
 def cosine_embedding_loss(
     input1, input2, target, margin=0, size_average=None, reduce=None, reduction="mean"
 ):
-    """With c = ``cosine_similarity``: loss = 1 - c where the target is 1, max(0, c - margin) at -1.
+    """loss = 1 - c where the target is 1, max(0, c - margin) where it is -1, 0 elsewhere.
 
-    Shapes: input1 and input2 (N, D), target (N); or (D), (D) and (). Raises ShapeError.
+    c = x · y / √((x · x + ε) (y · y + ε)), the cosine of x = input1 and y = input2; ε = 1e-12,
+    as in PyTorch. Shapes: input1 and input2 (N, D), target (N); or (D), (D) and ().
+    Raises ShapeError.
 
     >>> x, y = tx.asarray([[3.0, 4.0]]), tx.asarray([[0.0, 2.0]])
     >>> tx.nn.functional.cosine_embedding_loss(x, y, tx.asarray([-1]), margin=0.5)
@@ -133,7 +136,11 @@ def cosine_embedding_loss(
             "cosine_embedding_loss expects inputs (N, D) and target (N), or (D) and (); "
             f"got {input1.shape} and {target.shape}"
         )
-    cosine = cosine_similarity(input1, input2, dim=-1)
+    product, *squares = (
+        sum(x * y, axis=-1) for x, y in ((input1, input2), (input1, input1), (input2, input2))
+    )
+    epsilon = 9.999999960041972e-13  # the float32 next to 1e-12, as in PyTorch
+    cosine = product / sqrt((squares[0] + epsilon) * (squares[1] + epsilon))
     losses = where(target == 1, 1 - cosine, 0.0) + where(target == -1, _hinge(cosine - margin), 0.0)
     return reduced(losses, reduction, size_average, reduce)
 
@@ -195,6 +202,7 @@ def triplet_margin_with_distance_loss(
     """
     names = "anchor, positive and negative"
     expect_alike("triplet_margin_loss", anchor, positive, negative, names=names)
+    expect_numbers("triplet_margin_loss", margin=margin)
     if not margin > 0:
         raise ArgumentError(f"triplet_margin_loss expects a margin above 0, got {margin}")
     reduction = named(reduction)

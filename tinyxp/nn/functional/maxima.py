@@ -129,11 +129,17 @@ def spatial_of(name, input, n):
     return input.shape[-n:]
 
 
+def _strides(name, stride, size):
+    """The stride along each axis: the window's size, unless one is given."""
+    absent = stride is None or (isinstance(stride, (tuple, list)) and not stride)
+    return size if absent else numbers(name, "stride", stride, len(size), 1)
+
+
 def geometry_of(name, spatial, kernel_size, stride, padding, dilation, ceil_mode):
     """Window sizes, how many windows, strides and margins, each a number for every axis."""
     n = len(spatial)
     size = numbers(name, "kernel_size", kernel_size, n, 1)
-    stride = size if stride in (None, (), []) else numbers(name, "stride", stride, n, 1)
+    stride = _strides(name, stride, size)
     padding = numbers(name, "padding", padding, n, 0)
     out = []
     for m, k, s, p, d in zip(spatial, size, stride, padding, dilation, strict=True):
@@ -260,15 +266,15 @@ def _max_unpooled(name, n, input, indices, kernel_size, stride, padding, output_
     """The maxima put back over n axes, after all checks."""
     spatial = spatial_of(name, input, n)
     size = numbers(name, "kernel_size", kernel_size, n, 1)
-    stride = size if stride in (None, (), []) else numbers(name, "stride", stride, n, 1)
+    stride = _strides(name, stride, size)
     padding = numbers(name, "padding", padding, n, 0)
     axes = zip(spatial, size, stride, padding, strict=True)
     default = tuple((m - 1) * s + k - 2 * p for m, k, s, p in axes)
-    out = default if output_size is None else tuple(output_size)
-    out = out[2:] if len(out) == n + 2 else out
-    if len(out) != n or any(
-        abs(m - usual) >= s for m, usual, s in zip(out, default, stride, strict=True)
-    ):
+    out = default
+    if output_size is not None:
+        whole = isinstance(output_size, (tuple, list)) and len(output_size) == n + 2
+        out = numbers(name, "output_size", output_size[2:] if whole else output_size, n, 0)
+    if any(abs(m - usual) >= s for m, usual, s in zip(out, default, stride, strict=True)):
         raise ShapeError(
             f"{name}: output_size is within a stride {stride} of {default}, got {output_size}"
         )

@@ -16,6 +16,7 @@ from tinyxp import dtypes
 from tinyxp.backends.errors import ArgumentError, ShapeError
 from tinyxp.composite import composite
 from tinyxp.graph import no_grad
+from tinyxp.nn.functional.checks import expect_numbers, numbers
 from tinyxp.operation import expect_tensors
 from tinyxp.ops.creation import astype
 from tinyxp.ops.exponential import sqrt
@@ -66,9 +67,17 @@ def _(rng):
     return rng.normal(size=(3, 4)), None, None
 
 
+def shape_of(name, normalized_shape):
+    """The trailing axes' lengths, from one or several. Raises DTypeError, ArgumentError."""
+    several = isinstance(normalized_shape, (tuple, list))
+    n = len(normalized_shape) if several else 1
+    return numbers(name, "normalized_shape", normalized_shape, n, 0) if n else ()
+
+
 def _trailing(name, input, normalized_shape, **parts):
     """How many axes ``normalized_shape`` names, after all checks."""
-    shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
+    expect_tensors(name, input, *(given for given in parts.values() if given is not None))
+    shape = shape_of(name, normalized_shape)
     n = len(shape)
     if not n or input.shape[-n:] != shape:
         raise ShapeError(f"{name} over {shape} expects input (..., *{shape}), got {input.shape}")
@@ -118,7 +127,6 @@ def rms_norm(input, normalized_shape, weight=None, eps=None):
     >>> tx.nn.functional.rms_norm(tx.asarray([[1.0, 7.0]]), (2,))
     tensor([[0.2, 1.4]])
     """
-    expect_tensors("rms_norm", input)
     n = _trailing("rms_norm", input, normalized_shape, weight=weight)
     return _rms_norm(
         input, weight, axes=n, eps=dtypes.finfo(input.dtype).eps if eps is None else eps
@@ -147,7 +155,7 @@ def _(rng):
 
 def _per_channel(name, input, **parts):
     """Tensors (C) in a shape that meets the input's, (N, C, ...), after all checks."""
-    expect_tensors(name, input)
+    expect_tensors(name, input, *(given for given in parts.values() if given is not None))
     if input.ndim < 2:
         raise ShapeError(f"{name} expects input (N, C, ...), got {input.shape}")
     channels = input.shape[1]
@@ -203,6 +211,7 @@ def batch_norm(
     (tensor([-0.999995,  0.999995]), tensor([1.]))
     """
     expect_tensors("batch_norm", input)
+    expect_numbers("batch_norm", momentum=momentum, eps=eps)
     if eps < 0 or (training and eps == 0):
         raise ArgumentError(f"batch_norm expects eps above 0 (0 only in evaluation), got {eps}")
     if input.size == 0 and input.ndim < 2:

@@ -7,7 +7,7 @@ import numpy as np
 
 from tinyxp.backends.errors import ArgumentError, DTypeError
 from tinyxp.composite import composite
-from tinyxp.nn.functional.checks import numbers
+from tinyxp.nn.functional.checks import expect_numbers, numbers
 from tinyxp.nn.functional.maxima import geometry_of, max_pooled, spatial_of
 from tinyxp.operation import expect_tensors
 from tinyxp.ops.arithmetic import where
@@ -155,6 +155,7 @@ def avg_pool3d(
 def _lp_pooled(name, n, input, norm_type, kernel_size, stride, ceil_mode):
     """The norms of windows over n axes."""
     expect_tensors(name, input)
+    expect_numbers(name, norm_type=norm_type)
     if norm_type == 0:
         raise ArgumentError(f"{name}: norm_type must not be 0")
     if math.isinf(norm_type):

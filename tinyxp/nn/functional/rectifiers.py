@@ -6,7 +6,7 @@
 from tinyxp import backends
 from tinyxp.backends.errors import ArgumentError, ShapeError
 from tinyxp.composite import composite
-from tinyxp.nn.functional.checks import in_place
+from tinyxp.nn.functional.checks import expect_numbers, in_place
 from tinyxp.operation import expect_tensors
 from tinyxp.ops.arithmetic import where
 from tinyxp.ops.exponential import expm1
@@ -68,7 +68,9 @@ def relu(input, inplace=False):
 
 @composite(real=True)
 def _prelu(x, slope, /):
-    return where(x > 0, x, slope * x)
+    positive = x > 0
+    below = where(positive, 0.0, x)  # for the slope's gradient: inf above 0 would make it NaN
+    return where(positive, x, slope * below)
 
 
 @_prelu.example
@@ -128,6 +130,7 @@ def rrelu(input, lower=1 / 8, upper=1 / 3, training=False, inplace=False, *, gen
     tensor([-3.,  2.])
     """
     expect_tensors("rrelu", input)
+    expect_numbers("rrelu", lower=lower, upper=upper)
     if lower > upper:
         raise ArgumentError(f"rrelu expects lower <= upper, got {lower} and {upper}")
     if not training:
@@ -182,6 +185,7 @@ def celu(input, alpha=1.0, inplace=False):
     >>> tx.nn.functional.celu(tx.asarray([-1000.0, 2.0]), alpha=3.0)
     tensor([-3.,  2.])
     """
+    expect_numbers("celu", alpha=alpha)
     if alpha == 0:
         raise ArgumentError("celu divides by alpha, got 0; for max(x, 0) use relu")
     y = _elu(input, alpha=alpha, input_scale=1 / alpha)
@@ -209,6 +213,7 @@ def hardtanh(input, min_val=-1.0, max_val=1.0, inplace=False):
     >>> tx.nn.functional.hardtanh(tx.asarray([-2.0, 0.5, 2.0]))
     tensor([-1. ,  0.5,  1. ])
     """
+    expect_numbers("hardtanh", min_val=min_val, max_val=max_val)
     if min_val > max_val:
         raise ArgumentError(f"hardtanh expects min_val <= max_val, got {min_val} and {max_val}")
     y = _hardtanh(input, min_val=min_val, max_val=max_val)
@@ -296,6 +301,7 @@ def softshrink(input, lambd=0.5):
     >>> tx.nn.functional.softshrink(tx.asarray([-2.0, 0.5, 1.0]))
     tensor([-1.5,  0. ,  0.5])
     """
+    expect_numbers("softshrink", lambd=lambd)
     if lambd < 0:
         raise ArgumentError(f"softshrink expects lambd of 0 or more, got {lambd}")
     return _softshrink(input, lambd=lambd)

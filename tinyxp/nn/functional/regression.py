@@ -8,9 +8,10 @@ import math
 
 from tinyxp.backends.errors import ArgumentError, ShapeError
 from tinyxp.composite import composite
+from tinyxp.nn.functional.checks import expect_numbers
 from tinyxp.nn.functional.reducing import expect_alike, named, reduced
 from tinyxp.operation import expect_tensors
-from tinyxp.ops.arithmetic import where
+from tinyxp.ops.arithmetic import minimum, where
 from tinyxp.ops.creation import full_like
 from tinyxp.ops.exponential import exp, log
 from tinyxp.ops.reductions import any, sum
@@ -41,13 +42,15 @@ def _l1_loss(input, target, /):
 @composite(real=True)
 def _smooth_l1_loss(input, target, /, beta=1.0):
     distance = abs(input - target)
-    return where(distance < beta, distance * distance / (2 * beta), distance - beta / 2)
+    near = minimum(distance, beta)  # no square of what is far: its gradient at inf would be NaN
+    return near / beta * (distance - near / 2)
 
 
 @composite(real=True)
 def _huber_loss(input, target, /, delta=1.0):
     distance = abs(input - target)
-    return where(distance <= delta, distance * distance / 2, delta * (distance - delta / 2))
+    near = minimum(distance, delta)  # as in _smooth_l1_loss
+    return near * (distance - near / 2)
 
 
 @_mse_loss.example
@@ -112,6 +115,7 @@ def smooth_l1_loss(input, target, size_average=None, reduce=None, reduction="mea
     tensor([0.125, 2.5  ])
     """
     expect_alike("smooth_l1_loss", input, target)
+    expect_numbers("smooth_l1_loss", beta=beta)
     if not beta >= 0:
         raise ArgumentError(f"smooth_l1_loss expects beta of 0 or more, got {beta}")
     losses = _smooth_l1_loss(input, target, beta=beta) if beta else _l1_loss(input, target)
@@ -128,6 +132,7 @@ def huber_loss(input, target, reduction="mean", delta=1.0, weight=None):
     tensor([0.5, 4. ])
     """
     expect_alike("huber_loss", input, target)
+    expect_numbers("huber_loss", delta=delta)
     if not delta > 0:
         raise ArgumentError(f"huber_loss expects delta above 0, got {delta}")
     losses = _huber_loss(input, target, delta=delta)

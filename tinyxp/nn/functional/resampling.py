@@ -5,6 +5,7 @@ Each axis is resampled by itself, and linearly: y = M x, each row of M the weigh
 
 import functools
 import math
+import numbers
 import operator
 
 import numpy as np
@@ -12,6 +13,7 @@ import numpy as np
 from tinyxp import backends, dtypes
 from tinyxp.backends.errors import ArgumentError, DTypeError, ShapeError
 from tinyxp.composite import composite
+from tinyxp.nn.functional.adaptive import _adaptive_avg_pool
 from tinyxp.operation import expect_tensors
 from tinyxp.ops.creation import asarray
 from tinyxp.ops.gathering import take
@@ -58,11 +60,10 @@ def _step(n, m, scale, align_corners):
 @functools.lru_cache(maxsize=128)
 def _weights(n, m, mode, scale, align_corners, antialias):
     """The matrix (m, n) that resamples an axis of length n to m."""
+    if n == m and (mode == "linear" or antialias):
+        return np.eye(n)  # as in PyTorch, where a scale of, say, 1.2 keeps the length
     new, old = np.arange(m)[:, None], np.arange(n)
     step = _step(n, m, scale, align_corners)
-    if mode == "area":
-        inside = (old >= new * n // m) & (old < -((new + 1) * -n // m))
-        return inside / inside.sum(axis=1, keepdims=True)
     if antialias:
         kernel, reach = _SMOOTH[mode]
         wide = max(step, 1)  # a kernel as wide as what falls between two new places
@@ -120,11 +121,6 @@ def _(rng):
     return rng.normal(size=(1, 1, 5, 4)), {"size": (2, 6), "mode": "cubic", "antialias": True}
 
 
-@_resample.example
-def _(rng):
-    return rng.normal(size=(1, 2, 3, 4, 2)), {"size": (2, 3, 3), "mode": "area"}
-
-
 _NEAREST = {"nearest": 0.0, "nearest-exact": 0.5}
 _MODES = {  # name: the mode of each axis, and for how many axes
     "linear": ("linear", (1,)),
@@ -156,13 +152,14 @@ def interpolate(
     "bicubic"
         for 2 axes: Keys' cubic through the four neighbours, with a = -3/4.
     "area"
-        the mean of elements ⌊j d/D⌋ to ⌈(j + 1) d/D⌉.
+        the mean of elements ⌊j d/D⌋ to ⌈(j + 1) d/D⌉: ``adaptive_avg_pool2d``.
     "nearest", "nearest-exact"
         element ⌊j s⌋; element ⌊(j + ½) s⌋.
 
     ``antialias``, for "bilinear" and "bicubic" (then a = -1/2), widens the kernel by s where s > 1;
-    "lanczos" (three lobes) is there with it only. Raises ArgumentError, ShapeError; DTypeError for
-    integers, except by "nearest". Source: Keys 1981, eq. 4.
+    "lanczos" (three lobes) is there with it only. The lines and cubics are products with a matrix:
+    an inf or NaN becomes NaN all along its axes, in PyTorch only near it. Raises ArgumentError,
+    ShapeError; DTypeError for integers, except by "nearest". Source: Keys 1981, eq. 4.
 
     >>> x = tx.asarray([[[1.0, 2.0, 4.0]]])
     >>> tx.nn.functional.interpolate(x, scale_factor=2.0, mode="linear")
@@ -204,6 +201,8 @@ def interpolate(
             f"interpolate with mode {mode!r} expects floating numbers, got {input.dtype!r}; "
             "cast them: tx.astype"
         )
+    if kind == "area":
+        return _adaptive_avg_pool(input, size=size)
     return _resample(
         input,
         size=size,
@@ -225,6 +224,8 @@ def _sizes(lengths, size, scale_factor, recompute):
     if len(given) != len(lengths):
         raise ShapeError(f"interpolate expects 1 or {len(lengths)} sizes or scales, got {given}")
     if size is None:
+        if not all(isinstance(s, numbers.Real) and math.isfinite(s) for s in given):
+            raise ArgumentError(f"interpolate expects a finite scale_factor, got {given}")
         size = tuple(math.floor(n * s) for n, s in zip(lengths, given, strict=True))
     elif all(hasattr(n, "__index__") for n in given):
         size = tuple(map(operator.index, given))
