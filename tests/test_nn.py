@@ -346,6 +346,14 @@ def test_to_another_backend_and_dtype():
         net.to("cuda:9")
 
 
+def test_float_and_double():
+    net = Net()
+    assert net.double() is net
+    assert {p.dtype for p in net.parameters()} == {tx.float64}
+    assert net.count.dtype is tx.int64
+    assert {p.dtype for p in net.float().parameters()} == {tx.float32}
+
+
 def test_device_and_dtype_of_new_layers(backend):
     for module in (
         nn.Linear(2, 3, device="cpu", dtype=tx.float64),

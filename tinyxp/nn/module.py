@@ -345,6 +345,14 @@ class Module(Hooked):
             move(tensor)
         return self
 
+    def float(self) -> Self:
+        """All floating tensors as float32."""
+        return self.to(dtype=dtypes.float32)
+
+    def double(self) -> Self:
+        """All floating tensors as float64."""
+        return self.to(dtype=dtypes.float64)
+
     # -- shown --------------------------------------------------------------------------------
 
     def extra_repr(self) -> str:
