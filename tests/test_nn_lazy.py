@@ -96,3 +96,5 @@ def test_errors():
         nn.LazyBatchNorm1d()(tx.zeros(3))
     with pytest.raises(ShapeError):
         nn.LazyConv2d(2, 1)(tx.zeros((2, 2)))
+    with pytest.raises(ArgumentError, match="misshapen: weight"):
+        nn.LazyLinear(3).load_state_dict({"weight": tx.zeros(3), "bias": tx.zeros(3)}, strict=False)

@@ -49,6 +49,7 @@ class _Lazy(Module):
 
     eager: type[Module]
     axis: int  # of the input, whose length is the first argument
+    least = 1  # axes of the weight that tell its length
     defaults: Mapping[str, Any] = {}  # where they are other than the eager class's
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -76,11 +77,12 @@ class _Lazy(Module):
         self.__dict__.update(kept)
 
     def _meet(self, state: Mapping[str, Any], path: str) -> None:
-        for name in ("weight", "running_mean"):
-            found = state.get(f"{path}.{name}" if path else name)
-            if found is not None:
-                return self._become(self._inputs(found.shape))
-        return None
+        held = (
+            state.get(f"{path}.{name}" if path else name) for name in ("weight", "running_mean")
+        )
+        found = next((x for x in held if x is not None), None)
+        if found is not None and len(found.shape) >= self.least:  # else it is refused as misshapen
+            self._become(self._inputs(found.shape))
 
     def _inputs(self, shape: tuple[int, ...]) -> int:
         """The first argument, from the shape of the weight or of the running mean."""
@@ -98,13 +100,15 @@ class LazyLinear(_Lazy):
     ((5, 3), (3, 2))
     """
 
-    eager, axis = affine.Linear, -1
+    eager, axis, least = affine.Linear, -1, 2
 
     def _inputs(self, shape: tuple[int, ...]) -> int:
         return shape[1]
 
 
 class _LazyConv(_Lazy):
+    least = 2
+
     def _inputs(self, shape: tuple[int, ...]) -> int:
         return shape[1] * int(self._given.get("groups", 1))
 
