@@ -83,6 +83,8 @@ def test_what_pytorch_means_otherwise_is_refused(name):
         (ShapeError, lambda x: tx.bmm(x, x[:1])),
         (ShapeError, lambda x: tx.split(x, [1, 1], dim=1)),
         (ArgumentError, lambda x: tx.split(x, 0)),
+        (DTypeError, lambda x: tx.split(x, 1, dim=None)),
+        (DTypeError, lambda x: x.transpose(0, None)),
         (ArgumentError, lambda x: tx.flatten(x, 2, 1)),
         (TinyError, lambda x: x.view(5, -1)),
         (TinyError, lambda x: x.expand(2, 5, 4)),

@@ -20,7 +20,7 @@ from tinyxp.ops.shaping import (
     flatten,
     matrix_transpose,
     moveaxis,
-    normalize_axes,
+    normalize_axis,
     permute_dims,
     reshape,
 )
@@ -53,7 +53,7 @@ def transpose(input, dim0, dim1):
     >>> tx.zeros((2, 3, 4)).transpose(0, 2).shape
     (4, 3, 2)
     """
-    (a,), (b,) = (normalize_axes(dim, input.ndim) for dim in (dim0, dim1))
+    a, b = (normalize_axis("transpose", dim, input.ndim) for dim in (dim0, dim1))
     order = list(range(input.ndim))
     order[a], order[b] = b, a
     return permute_dims(input, tuple(order))
@@ -65,7 +65,7 @@ def split(tensor, split_size_or_sections, dim=0):
     >>> tx.split(tx.arange(5), 2)
     (tensor([0, 1]), tensor([2, 3]), tensor([4]))
     """
-    (axis,) = normalize_axes(dim, tensor.ndim)
+    axis = normalize_axis("split", dim, tensor.ndim)
     n, sizes = tensor.shape[axis], split_size_or_sections
     if isinstance(sizes, int):
         if sizes < 1:
@@ -82,7 +82,7 @@ def chunk(input, chunks, dim=0):
     >>> tx.chunk(tx.arange(5), 2)
     (tensor([0, 1, 2]), tensor([3, 4]))
     """
-    (axis,) = normalize_axes(dim, input.ndim)
+    axis = normalize_axis("chunk", dim, input.ndim)
     return split(input, max(1, -(-input.shape[axis] // chunks)), axis)
 
 
