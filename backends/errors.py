@@ -39,3 +39,7 @@ class ArgumentError(TinyError, ValueError):
 
 class DataError(TinyError, ValueError):
     """A file, a download or a data set is missing, empty, damaged or not what was asked for."""
+
+
+class AnomalyError(TinyError, ArithmeticError):
+    """An operation made a NaN or Inf of finite numbers, under ``tx.detect_anomaly()``."""

@@ -34,6 +34,7 @@ FLOORS = {
     "tinyxp.spelling": 3,
     "tinyxp.gradcheck": 3,
     "tinyxp.checkpointing": 3,
+    "tinyxp.debug": 3,
     "tinyxp.train": 4,
     "tinyxp.generation": 4,
     "tinyxp.cli": 5,

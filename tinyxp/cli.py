@@ -2,7 +2,7 @@
 
 import argparse
 import dataclasses
-import importlib
+import importlib.util
 import platform
 import sys
 import typing
@@ -101,6 +101,40 @@ def shape(text: str) -> tuple[int, ...]:
     return tuple(int(n) for n in text.split(",") if n.strip())
 
 
+def doctor(args: argparse.Namespace) -> int:
+    """Examine what a user's function returns; 1 if something was found."""
+    make = function(args.target)
+    with tx.doctor.watch():
+        found = make()
+    parts = found if isinstance(found, tuple) else (found,)
+    if len(parts) not in (2, 3):
+        raise ArgumentError(
+            f"{args.target} must return (loss, model) or (loss, model, optimizer), "
+            f"got {type(found).__name__}"
+        )
+    report = tx.doctor(*parts)
+    print(report)
+    return 0 if report.healthy else 1
+
+
+def function(target: str) -> Any:
+    """The function that ``FILE.py:NAME`` names."""
+    file, colon, name = target.rpartition(":")
+    if not colon or not file.endswith(".py"):
+        raise ArgumentError(f"expected FILE.py:FUNCTION, got {target!r}")
+    path = Path(file).resolve()
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None or not path.is_file():
+        raise ArgumentError(f"there is no file {file}")
+    module = importlib.util.module_from_spec(spec)
+    sys.path.insert(0, str(path.parent))  # for what it imports, as python FILE.py does
+    sys.modules[path.stem] = module  # where dataclasses and pickle look
+    spec.loader.exec_module(module)
+    if not callable(getattr(module, name, None)):
+        raise ArgumentError(f"{file} has no function {name!r}")
+    return getattr(module, name)
+
+
 def info(args: argparse.Namespace) -> None:
     print(f"tinyxp {tx.__version__}, Python {platform.python_version()}, {platform.platform()}")
     for name in backends.names():
@@ -151,6 +185,12 @@ def build() -> argparse.ArgumentParser:
     command.add_argument("--integers", action="store_true", help="inputs are integers (indices)")
     command.set_defaults(run_command=summary)
 
+    command = commands.add_parser("doctor", help="why a model does not learn, with the line")
+    command.add_argument(
+        "target", metavar="FILE.py:FUNCTION", help="returns (loss, model), or an optimizer too"
+    )
+    command.set_defaults(run_command=doctor)
+
     command = commands.add_parser("info", help="what this machine offers")
     command.set_defaults(run_command=info)
 
@@ -168,11 +208,10 @@ def main(argv: list[str] | None = None) -> int:
     try:
         if args.backend:
             tx.use_backend(args.backend)
-        args.run_command(args)
+        return args.run_command(args) or 0
     except TinyError as error:
         print(f"tinyxp: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("\ntinyxp: stopped", file=sys.stderr)
         return 130
-    return 0

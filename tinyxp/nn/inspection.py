@@ -1,5 +1,6 @@
 """A model at a glance: each module with the shape that it gives and its parameters, as a table."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from tinyxp.core import Tensor
@@ -38,7 +39,7 @@ def summary(model: Module, *args: Any, **kwargs: Any) -> str:
     held = sum(x.size * x.dtype.itemsize for x in (*parameters, *model.buffers()))
     total = sum(p.size for p in parameters)
     last = f"{total:,} parameters, of which {trained:,} are trained; {held:,} bytes with buffers"
-    return "\n".join([*_aligned(rows), last])
+    return "\n".join([*aligned(rows), last])
 
 
 def _shapes(model: Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[Module, str]:
@@ -62,13 +63,14 @@ def _shapes(model: Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dic
     return shapes
 
 
-def _aligned(rows: list[list[str]]) -> list[str]:
-    """Rows of cells as lines; the last column, of numbers, is flush right."""
+def aligned(rows: list[list[str]], right: Sequence[int] = (-1,)) -> list[str]:
+    """Rows of cells as lines; the columns ``right``, of numbers, are flush right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    flush = {i % len(widths) for i in right}
     return [
         "  ".join(
-            cell.rjust(width) if i == len(widths) - 1 else cell.ljust(width)
+            cell.rjust(width) if i in flush else cell.ljust(width)
             for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-        )
+        ).rstrip()
         for row in rows
     ]

@@ -1,0 +1,19 @@
+"""What is wrong with a model: the gradient doctor, the finder of NaNs, pictures of the graph."""
+
+from tinyxp.debug.anomaly import detect_anomaly
+from tinyxp.debug.examination import Doctor, doctor
+from tinyxp.debug.report import Finding, Report, Row
+from tinyxp.debug.sites import Site
+from tinyxp.debug.watch import CutEdge, Watch
+
+__all__ = [
+    "CutEdge",
+    "Doctor",
+    "Finding",
+    "Report",
+    "Row",
+    "Site",
+    "Watch",
+    "detect_anomaly",
+    "doctor",
+]

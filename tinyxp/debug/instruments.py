@@ -1,0 +1,161 @@
+"""Observers of operations: who is told of every call, of every vjp, and of every way in and out.
+
+The engine knows nothing of them: while somebody observes, wrappers stand in the place of a few of
+its methods, for the whole process, and tell the observers of the context that calls. Off, there
+is nothing left of them, not even a test (docs/adr/0007).
+"""
+
+import functools
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+from tinyxp import lanes
+from tinyxp.backends import Array
+from tinyxp.composite import Composite
+from tinyxp.core import Tensor, to_array
+from tinyxp.debug.sites import of_library
+from tinyxp.debug.traced import bare
+from tinyxp.graph import Node
+from tinyxp.primitive import Primitive
+
+
+class Observer:
+    """What can be observed; a subclass overrides what it wants to know."""
+
+    def called(self, op: Any, args: tuple[Any, ...], static: dict[str, Any], y: Any) -> None:
+        """An operation gave ``y``."""
+
+    def pulled(self, node: Node, g: Any, parts: Sequence[Any]) -> None:
+        """The gradient ``g`` of a node became those of its parents."""
+
+    def detached(self, x: Tensor, y: Tensor) -> None:
+        """``y`` is ``x.detach()``."""
+
+    def left(self, x: Tensor, way: str, value: Any) -> Any:
+        """``value`` leaves for the user by ``way``; what is returned goes instead of it."""
+        return value
+
+    def entered(self, obj: Any, array: Array) -> None:
+        """The user's ``obj`` became the new tensor data ``array``."""
+
+
+_observers: ContextVar[tuple[Observer, ...]] = ContextVar("tinyxp_observers", default=())
+_lock = threading.Lock()
+_undo: list[Callable[[], None]] = []  # how to take the wrappers away; empty while there are none
+_active = 0
+
+
+@contextmanager
+def observing(observer: Observer) -> Iterator[None]:
+    """Tell ``observer`` of all that happens in this context."""
+    _put_on()
+    token = _observers.set((*_observers.get(), observer))
+    try:
+        yield
+    finally:
+        _observers.reset(token)
+        _take_off()
+
+
+def _put_on() -> None:
+    global _active
+    with _lock:
+        _active += 1
+        if _active == 1:
+            for owner, name, wrap in WRAPPED:
+                _replace(owner, name, wrap(owner.__dict__[name]))
+            for module in [*sys.modules.values()]:  # wherever it was imported by name
+                if getattr(module, "__name__", "").startswith("tinyxp") and (
+                    module.__dict__.get("to_array") is to_array and module.__name__ != __name__
+                ):
+                    _replace(module, "to_array", _to_array)
+            _replace(lanes, "Plain", type(None))  # so that every call is a general one
+
+
+def _take_off() -> None:
+    global _active
+    with _lock:
+        _active -= 1
+        while _active == 0 and _undo:
+            _undo.pop()()
+
+
+def _replace(owner: Any, name: str, new: Any) -> None:
+    _undo.append(functools.partial(setattr, owner, name, owner.__dict__[name]))
+    setattr(owner, name, new)
+
+
+# -- the wrappers -----------------------------------------------------------------------------
+
+
+def _call(original: Any) -> Any:
+    def call(self: Any, args: tuple[Any, ...], static: dict[str, Any]) -> Any:
+        y = original(self, tuple([bare(x) for x in args]), static)
+        for observer in _observers.get():
+            observer.called(self, args, static, y)
+        return y
+
+    return call
+
+
+def _pull(original: Any) -> Any:
+    def pull(self: Any, node: Node, g: Any, recording: bool) -> Sequence[Any]:
+        parts: Sequence[Any] = original(self, node, g, recording)
+        for observer in _observers.get():
+            observer.pulled(node, g, parts)
+        return parts
+
+    return pull
+
+
+def _detach(original: Any) -> Any:
+    def detach(self: Tensor) -> Tensor:
+        y: Tensor = original(self)
+        for observer in _observers.get():
+            observer.detached(self, y)
+        return y
+
+    return detach
+
+
+def _leaving(way: str) -> Callable[[Any], Any]:
+    def wrap(original: Any) -> Any:
+        def leave(self: Tensor, *args: Any, **options: Any) -> Any:
+            value = original(self, *args, **options)
+            if not of_library(sys._getframe(1).f_code.co_filename):
+                for observer in _observers.get():
+                    value = observer.left(self, way, value)
+            return value
+
+        return leave
+
+    return wrap
+
+
+def _data(slot: Any) -> Any:
+    return property(
+        _leaving(".data")(slot.__get__), lambda self, array: slot.__set__(self, bare(array))
+    )
+
+
+def _to_array(obj: Any, *args: Any, **options: Any) -> Any:
+    array, backend = to_array(bare(obj), *args, **options)
+    for observer in _observers.get():
+        observer.entered(obj, array)
+    return array, backend
+
+
+WAYS = ("numpy", "__array__", "__dlpack__", "item", "tolist", "__float__", "__int__", "__complex__")
+WRAPPED: tuple[tuple[Any, str, Callable[[Any], Any]], ...] = (
+    (Primitive, "call", _call),
+    (Composite, "call", _call),
+    (Primitive, "pull", _pull),
+    (Composite, "pull", _pull),
+    (Tensor, "detach", _detach),
+    (Tensor, "data", _data),
+    *((Tensor, name, _leaving(name)) for name in WAYS),
+)

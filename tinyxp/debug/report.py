@@ -1,0 +1,92 @@
+"""What the doctor says: a table of parameters, findings, and how to mend the first of them."""
+
+from dataclasses import dataclass, field
+
+from tinyxp.debug.sites import Site
+from tinyxp.nn.inspection import aligned
+
+MANY = 4  # names in a sentence; the finding itself lists them all
+
+
+@dataclass
+class Finding:
+    """One thing that is wrong, with the parameters that suffer from it.
+
+    ``kind``: "missing" (no gradient), "incomplete" (a part of it is), "unused", "unregistered",
+    "zero", "vanishing", "exploding", "nan", "frozen", "stale optimizer" or "lr". ``site`` is the
+    line that did it, None if it is not known; ``sites``, all lines that the message names.
+    """
+
+    kind: str
+    parameters: list[str]
+    site: Site | None
+    message: str
+    remedy: str
+    sites: list[Site] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        lines = [f"{self.kind}: {names(self.parameters)}" if self.parameters else self.kind]
+        lines.append(f"  {self.message}")
+        lines += [f"  {site}: {site.code}" for site in self.sites if site.code]
+        return "\n".join(lines)
+
+
+@dataclass
+class Row:
+    """A parameter: the norms of its value and gradient, and of the next update over the value."""
+
+    name: str
+    shape: tuple[int, ...]
+    weight: float
+    gradient: float | None
+    update: float | None
+    state: str
+
+    def cells(self) -> list[str]:
+        def number(x: float | None) -> str:
+            return "-" if x is None else f"{x:.3g}"
+
+        return [
+            self.name,
+            str(self.shape),
+            number(self.weight),
+            number(self.gradient),
+            number(self.update),
+            self.state,
+        ]
+
+
+@dataclass
+class Report:
+    """The doctor's report; ``print`` it. ``healthy`` is true if nothing was found.
+
+    ``findings`` come with the likeliest cause first; ``rows`` has a :class:`Row` for each
+    parameter.
+    """
+
+    rows: list[Row]
+    findings: list[Finding]
+
+    @property
+    def healthy(self) -> bool:
+        return not self.findings
+
+    def __str__(self) -> str:
+        head = ["parameter", "shape", "|weight|", "|gradient|", "update/weight", "state"]
+        lines = aligned([head, *(row.cells() for row in self.rows)], right=range(2, 5))
+        for i, finding in enumerate(self.findings, 1):
+            first, *rest = str(finding).splitlines()
+            lines += ["", f"{i}. {first}", *(f" {line}" for line in rest)]
+        remedies = list(dict.fromkeys(finding.remedy for finding in self.findings))
+        if not remedies:
+            return "\n".join([*lines, "", "healthy: every trained parameter gets a gradient"])
+        return "\n".join([*lines, "", *(f"to mend: {remedy}" for remedy in remedies)])
+
+    __repr__ = __str__
+
+
+def names(parameters: list[str]) -> str:
+    """Names in a sentence, the first few of many."""
+    if len(parameters) <= MANY:
+        return ", ".join(parameters)
+    return f"{', '.join(parameters[:MANY])} and {len(parameters) - MANY} more"

@@ -1,0 +1,83 @@
+"""NumPy arrays that remember which values of a graph they were computed from.
+
+While a watch is on, a tensor hands out its raw array as one of these. Views, functions of NumPy and
+copies by methods carry the memory on; ``np.asarray`` and Python numbers lose it.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+NONE: frozenset[Any] = frozenset()
+
+
+class Traced(np.ndarray[Any, Any]):
+    """An array with ``origins``: what it was computed from, as (key of the value, site) pairs."""
+
+    origins: frozenset[Any]
+
+    def __array_finalize__(self, obj: Any) -> None:
+        self.origins = getattr(obj, "origins", NONE) if self.dtype.kind in "fc" else NONE
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
+        if any(hasattr(x, "__array_ufunc__") and not isinstance(x, (np.ndarray, np.generic))
+               for x in inputs):  # fmt: skip
+            return NotImplemented
+        plain = {name: bare(value) for name, value in options.items()}
+        result = getattr(ufunc, method)(*(bare(x) for x in inputs), **plain)
+        for out in options.get("out", ()):
+            if isinstance(out, Traced):
+                out.origins |= origins((inputs, options))
+                return out
+        return traced(result, origins((inputs, options)))
+
+    def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        result = function(*bare(args), **bare(kwargs))
+        return traced(result, origins((args, kwargs)))
+
+    def __getitem__(self, key: Any) -> Any:
+        return traced(np.ndarray.__getitem__(bare(self), bare(key)), self.origins)
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        np.ndarray.__setitem__(self, key, bare(value))
+        self.origins |= origins(value)
+
+
+def origins(value: Any) -> frozenset[Any]:
+    """The origins of all traced arrays in ``value``: an array, or lists and dicts of them."""
+    if isinstance(value, np.ndarray):
+        array: Any = value
+        while array is not None:  # np.asarray gives a bare view of a traced array
+            if isinstance(array, Traced):
+                return array.origins
+            array = array.base if isinstance(array.base, np.ndarray) else None
+        return NONE
+    if isinstance(value, dict):
+        value = value.values()
+    elif not isinstance(value, (list, tuple)):
+        return NONE
+    found: Iterable[frozenset[Any]] = (origins(x) for x in value)
+    return NONE.union(*found)
+
+
+def traced(value: Any, known: frozenset[Any]) -> Any:
+    """``value`` with origins, where it is floating: arrays, NumPy's numbers, and tuples of them."""
+    if type(value) in (tuple, list):
+        return type(value)(traced(x, known) for x in value)
+    if not known or not isinstance(value, (np.ndarray, np.generic)) or value.dtype.kind not in "fc":
+        return value
+    array = np.asarray(value).view(Traced)
+    array.origins = known
+    return array
+
+
+def bare(value: Any) -> Any:
+    """``value`` with plain arrays in the place of traced ones."""
+    if isinstance(value, Traced):
+        return value.view(np.ndarray)
+    if type(value) in (list, tuple):
+        return type(value)(bare(x) for x in value)
+    if type(value) is dict:
+        return {name: bare(x) for name, x in value.items()}
+    return value

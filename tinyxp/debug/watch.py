@@ -1,0 +1,243 @@
+"""A watch over one forward pass: every value, what it came from, and where a gradient stops.
+
+The tape knows the values that carry a gradient. A watch knows the others too: what came of
+``detach()``, of ``no_grad``, of an operation without derivative, of NumPy. So it can say on which
+line the way from a parameter to the loss loses its gradient.
+"""
+
+import itertools
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Self
+
+from tinyxp.backends import Array
+from tinyxp.core import Tensor
+from tinyxp.debug.instruments import Observer, observing
+from tinyxp.debug.sites import Site, site
+from tinyxp.debug.traced import origins, traced
+from tinyxp.graph import Node, edge_of, is_grad_enabled
+from tinyxp.primitive import Projection
+
+DETACH = "detach()"
+NO_GRAD = "no_grad()"
+DETOUR = "a detour through raw arrays"
+
+Thing = (
+    Any  # what a value is known by: its edge (a Node, or the Tensor of a leaf), or its raw array
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Link:
+    """From a value to one that it was computed from: operand ``index``.
+
+    ``why`` the gradient stops between them is empty if it does not; ``left``, for a detour, is
+    where the value left tinyxp.
+    """
+
+    source: Thing
+    index: int
+    why: str = ""
+    left: Site | None = None
+
+
+@dataclass
+class Record:
+    """One value: the operation that gave it, where, and its links."""
+
+    thing: Thing
+    name: str
+    site: Site
+    links: list[Link]
+    array: Array
+    born: int
+    on_purpose: bool = False  # a formula of the library stops the gradient here
+
+
+class Exit(NamedTuple):
+    """A value that left tinyxp for Python or NumPy."""
+
+    source: Thing
+    way: str
+    site: Site
+    born: int
+
+
+@dataclass(frozen=True, eq=False)
+class CutEdge:
+    """The value of ``source`` reached operand ``index`` of ``target`` without its gradient."""
+
+    source: Node | Tensor
+    target: Node
+    index: int
+    why: str
+    site: Site
+
+
+Uses = dict[int, list[tuple[Thing, Link]]]  # by a value's id: what was computed from it
+
+_latest: ContextVar["Watch | None"] = ContextVar("tinyxp_watch", default=None)
+
+
+def latest() -> "Watch | None":
+    """The watch that is on here, or else the last one; kept until the next."""
+    return _latest.get()
+
+
+def thing_of(x: Tensor) -> Thing:
+    edge = edge_of(x)
+    return x.data if edge is None else edge
+
+
+@dataclass(eq=False, repr=False)
+class Watch(Observer, AbstractContextManager["Watch"]):
+    """Records what happens inside its ``with`` block: one forward pass, with its loss.
+
+    It keeps every value of that pass alive until the next watch begins.
+    """
+
+    records: dict[int, Record] = field(default_factory=dict)  # by the id of the thing
+    exits: list[Exit] = field(default_factory=list)
+    outside: dict[int, Thing] = field(default_factory=dict)  # what left, kept alive for its id
+    _time: Iterator[int] = field(default_factory=itertools.count)
+
+    def __enter__(self) -> Self:
+        _latest.set(self)
+        self._block = observing(self)
+        self._block.__enter__()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._block.__exit__(*error)
+
+    def __repr__(self) -> str:
+        return f"Watch({len(self.records)} values, {len(self.cut_edges())} cuts)"
+
+    # -- what it is told ------------------------------------------------------------------------
+
+    def called(self, op: Any, args: tuple[Any, ...], static: dict[str, Any], y: Any) -> None:
+        where = None
+        for result in y if isinstance(y, (tuple, list)) else (y,):
+            if not isinstance(result, Tensor) or id(thing_of(result)) in self.records:
+                continue  # known from an operation inside, or the operand itself
+            where = where or site(4)
+            links = [link for i, x in enumerate(args) for link in self._links(op, i, x, result)]
+            self._add(thing_of(result), op.name, where, links, result.data)
+
+    def _links(self, op: Any, i: int, x: Any, y: Tensor) -> Iterator[Link]:
+        if isinstance(x, Tensor):
+            edge, node = edge_of(x), y._node
+            if node is not None and isinstance(node.op, Projection):
+                node = node.parents[0]
+            stops = edge is not None and (node is None or all(edge is not p for p in node.parents))
+            yield Link(thing_of(x), i, _why_no_gradient(op, i, y) if stops else "")
+        else:
+            for source, left in origins(x):
+                yield Link(self.outside[source], i, DETOUR, left)
+
+    def detached(self, x: Tensor, y: Tensor) -> None:
+        if edge_of(x) is None:
+            return
+        y.data = y.data[...]  # an array of its own, so that this line is known from others
+        where = site(3)
+        why = f"{where.called}()" if where.called else DETACH
+        record = self._add(y.data, "detach", where, [Link(thing_of(x), 0, why)], y.data)
+        record.on_purpose = bool(where.called)
+
+    def left(self, x: Tensor, way: str, value: Any) -> Any:
+        thing = thing_of(x)
+        if edge_of(x) is None and id(thing) not in self.records:
+            return value
+        where = site(3)
+        self.outside[id(thing)] = thing
+        self.exits.append(Exit(thing, way, where, next(self._time)))
+        return traced(value, frozenset([(id(thing), where)]))
+
+    def entered(self, obj: Any, array: Array) -> None:
+        links = [Link(self.outside[source], 0, DETOUR, left) for source, left in origins(obj)]
+        self._add(array, "tensor", site(3), links, array)
+
+    def _add(self, thing: Thing, name: str, where: Site, links: list[Link], array: Array) -> Record:
+        record = Record(thing, name, where, links, array, next(self._time))
+        self.records[id(thing)] = record
+        return record
+
+    # -- what follows from it -------------------------------------------------------------------
+
+    def links(self, thing: Thing) -> Iterator[Link]:
+        """What a value was computed from."""
+        record, known = self.records.get(id(thing)), set()
+        for link in record.links if record else ():
+            known.add(id(link.source))
+            yield link
+        if isinstance(thing, Node):  # nodes that no call made: of hooks, of checkpoints
+            for i, parent in enumerate(thing.parents):
+                if parent is not None and id(parent) not in known:
+                    yield Link(parent, i)
+
+    def uses(self) -> Uses:
+        """For every value, those computed from it."""
+        uses: Uses = {}
+        for record in self.records.values():
+            for link in self.links(record.thing):
+                uses.setdefault(id(link.source), []).append((record.thing, link))
+        return uses
+
+    def towards(self, loss: Tensor) -> Uses:
+        """As ``uses``, of the values alone from which the loss was computed, by whatever way."""
+        uses: Uses = {}
+        stack, seen = [thing_of(loss)], {id(thing_of(loss))}
+        while stack:
+            thing = stack.pop()
+            for link in self.links(thing):
+                uses.setdefault(id(link.source), []).append((thing, link))
+                if id(link.source) not in seen:
+                    seen.add(id(link.source))
+                    stack.append(link.source)
+        return uses
+
+    def first_seen(self, leaf: Tensor) -> Site | None:
+        """The line that made a leaf during the watch, else the first that used it."""
+        made = self.records.get(id(leaf.data))
+        if made is not None:
+            return made.site
+        return next(
+            (self.records[id(thing)].site for thing, _ in self.uses().get(id(leaf), ())), None
+        )
+
+    def cut_edges(self) -> list[CutEdge]:
+        """Every place where a value went on without its gradient and came back into the graph."""
+        uses, found = self.uses(), []
+        for record in self.records.values():
+            for link in record.links:
+                if link.why and not record.on_purpose and isinstance(link.source, (Node, Tensor)):
+                    found += [
+                        CutEdge(link.source, target, index, link.why, record.site)
+                        for target, index in self._arrivals(record.thing, link.index, uses)
+                    ]
+        return found
+
+    def _arrivals(self, thing: Thing, index: int, uses: Uses) -> Iterator[tuple[Node, int]]:
+        """The nodes that a value without gradient goes into, through others without."""
+        stack, seen = [(thing, index)], {id(thing)}
+        while stack:
+            thing, index = stack.pop()
+            if isinstance(thing, Node):
+                yield thing, index
+                continue
+            for user, link in uses.get(id(thing), ()):
+                if id(user) not in seen:
+                    seen.add(id(user))
+                    stack.append((user, link.index))
+
+
+def _why_no_gradient(op: Any, i: int, y: Tensor) -> str:
+    if not is_grad_enabled():
+        return NO_GRAD
+    if y._cut:
+        return y._cut
+    if not y.dtype.kind.endswith("floating"):
+        return f"{op.name} gives {y.dtype.name}, which has no derivative"
+    return f"{op.name} has no derivative by its operand {i + 1}"
