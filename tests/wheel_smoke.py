@@ -38,4 +38,6 @@ assert not heavy, f"importing tinyxp imported {heavy}"
 x = tinyxp.asarray([1.0, 2.0], requires_grad=True)
 (x * x).sum().backward()
 assert x.grad.tolist() == [2.0, 4.0]
+train, _ = tinyxp.data.load_digits()
+assert len(train) == 1437, "the digits did not come along"
 print(f"wheel: {len(imported)} modules import, {len(refused)} name their missing library")

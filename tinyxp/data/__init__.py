@@ -2,6 +2,8 @@
 
 from tinyxp.data.bpe import BPETokenizer
 from tinyxp.data.corpus import Corpus, load_corpus
+from tinyxp.data.digits import load_digits
+from tinyxp.data.idx import load_mnist, read_idx
 from tinyxp.data.loader import (
     DataLoader,
     Dataset,
@@ -10,6 +12,7 @@ from tinyxp.data.loader import (
     collate,
     random_split,
 )
+from tinyxp.data.points import two_clouds, xor_points
 from tinyxp.data.text import CharTokenizer, split
 
 __all__ = [
@@ -22,6 +25,11 @@ __all__ = [
     "TensorDataset",
     "collate",
     "load_corpus",
+    "load_digits",
+    "load_mnist",
     "random_split",
+    "read_idx",
     "split",
+    "two_clouds",
+    "xor_points",
 ]

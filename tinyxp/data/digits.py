@@ -1,0 +1,35 @@
+"""Handwritten digits of 8 x 8 pixels, which come with tinyxp: to learn from without a network."""
+
+from importlib.resources import files
+
+from tinyxp.data.idx import dataset, parse_idx
+from tinyxp.data.loader import TensorDataset
+from tinyxp.random import Generator
+
+TRAIN = 1437  # of 1,797
+
+
+def load_digits() -> tuple[TensorDataset, TensorDataset]:
+    """1,437 digits to learn from and 360 for tests: images (N, 1, 8, 8), labels (N,) int64.
+
+    Pixels are float32 in [0, 1]: sixteenths, each the part of a block of 4 x 4 dots that is black.
+    The split is always the same, one in five drawn at random for tests; so the same 13 people
+    wrote both.
+
+    Source: E. Alpaydin & C. Kaynak 1998, Optical Recognition of Handwritten Digits, UCI Machine
+    Learning Repository, doi 10.24432/C50P49, licence CC BY 4.0; its part for tests. See
+    DIGITS.txt beside this file.
+
+    >>> train, test = tx.data.load_digits()
+    >>> images, labels = test.tensors
+    >>> images.shape, labels[:5]
+    ((360, 1, 8, 8), tensor([9, 6, 1, 1, 5]))
+    """
+    here = files("tinyxp.data")
+    images, labels = (
+        parse_idx((here / name).read_bytes(), name)
+        for name in ("digits-images.idx3-ubyte.gz", "digits-labels.idx1-ubyte.gz")
+    )
+    order = Generator(0).permutation(len(labels))
+    first, rest = order[:TRAIN], order[TRAIN:]
+    return dataset(images[first], labels[first], 16.0), dataset(images[rest], labels[rest], 16.0)

@@ -1,0 +1,163 @@
+"""IDX files, the format of MNIST, and the two data sets that come in it."""
+
+import gzip
+import io
+import math
+import os
+import zlib
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from tinyxp.backends.errors import ArgumentError, DataError
+from tinyxp.data.download import cache_folder, download
+from tinyxp.data.loader import TensorDataset
+from tinyxp.io import write_atomically
+
+TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
+LIMIT = 1 << 31  # bytes: no data set of a classroom has more
+
+PARTS = ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1")
+# where each set lies, and size and sha256 of its four files
+SOURCES: dict[str, tuple[str, tuple[tuple[int, str], ...]]] = {
+    "mnist": (
+        "https://storage.googleapis.com/cvdf-datasets/mnist/",
+        (
+            (9912422, "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609"),
+            (28881, "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c"),
+            (1648877, "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6"),
+            (4542, "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6"),
+        ),
+    ),
+    "fashion": (
+        "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/"
+        "b2617bb6d3ffa2e429640350f613e3291e10b141/data/fashion/",
+        (
+            (26421880, "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84"),
+            (29515, "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845"),
+            (4422102, "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073"),
+            (5148, "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5"),
+        ),
+    ),
+}
+
+
+def read_idx(path: str | os.PathLike[str]) -> Any:
+    """The array in an IDX file, gzipped or not, as NumPy's, in the machine's byte order.
+
+    The format (LeCun, Cortes & Burges, the MNIST database): two zero bytes, a type, the number of
+    axes, the length of each axis (32 bits, big-endian), then the values. Raises DataError, naming
+    the file, if it is missing or anything else than that; no more is read than the header says.
+
+    >>> _ = (tmp / "two.idx").write_bytes(bytes([0, 0, 8, 1, 0, 0, 0, 2, 7, 9]))
+    >>> tx.data.read_idx(tmp / "two.idx")
+    array([7, 9], dtype=uint8)
+    """
+    try:
+        with open(path, "rb") as file:
+            zipped = file.read(2) == b"\x1f\x8b"
+            file.seek(0)
+            if not zipped:
+                return _read(file, str(path))
+            with gzip.open(file) as unzipped:
+                return _read(unzipped, str(path))  # type: ignore[arg-type]
+    except (OSError, EOFError, zlib.error) as error:
+        why = getattr(error, "strerror", None) or error
+        raise DataError(f"cannot read the IDX file {path}: {why}") from error
+
+
+def parse_idx(data: bytes, name: str) -> Any:
+    """As :func:`read_idx`, of gzipped bytes that come from ``name``."""
+    with gzip.open(io.BytesIO(data)) as file:
+        return _read(file, name)  # type: ignore[arg-type]
+
+
+def _read(file: BinaryIO, name: str) -> Any:
+    head = file.read(4)
+    if len(head) < 4 or head[:2] != b"\0\0" or head[2] not in TYPES:
+        raise DataError(
+            f"{name} is no IDX file: it starts with {head!r}, not with two zero bytes, a type and "
+            "the number of axes"
+        )
+    lengths = file.read(4 * head[3])
+    if len(lengths) < 4 * head[3]:
+        raise DataError(f"{name} is cut short: it ends among the lengths of its {head[3]} axes")
+    shape = tuple(np.frombuffer(lengths, ">u4").tolist())
+    dtype = np.dtype(TYPES[head[2]])
+    size = math.prod(shape) * dtype.itemsize
+    if size > LIMIT:
+        raise DataError(f"{name} says that it has the shape {shape}: {size:,} bytes are too many")
+    data = file.read(size + 1)  # one more, to see whether the file ends there
+    if len(data) != size:
+        got = "more follow" if len(data) > size else f"{len(data):,} are there"
+        raise DataError(f"{name} should hold {size:,} bytes for the shape {shape}, but {got}")
+    return np.frombuffer(data, dtype).reshape(shape).astype(dtype.newbyteorder("="))
+
+
+def load_mnist(
+    name: str = "mnist", folder: str | os.PathLike[str] | None = None
+) -> tuple[TensorDataset, TensorDataset]:
+    """MNIST (LeCun et al. 1998) or Fashion-MNIST (Xiao et al. 2017, ``name="fashion"``).
+
+    Two datasets, for training (60,000) and for tests (10,000): images (N, 1, 28, 28), float32 in
+    [0, 1], and labels (N,), int64. Read from the four IDX files in ``folder``, gzipped or not; else
+    from the cache folder; else downloaded there, 12 or 31 MB, and checked. Raises DataError if
+    they cannot be had, ArgumentError for another name.
+    """
+    if name not in SOURCES:
+        raise ArgumentError(f"unknown data set {name!r}; choose one of {', '.join(SOURCES)}")
+    arrays = [
+        _part(name, i, None if folder is None else Path(folder)) for i in range(len(PARTS))
+    ]  # fmt: skip
+    return dataset(*arrays[:2], 255.0), dataset(*arrays[2:], 255.0)
+
+
+def dataset(images: Any, labels: Any, white: float) -> TensorDataset:
+    """Images (N, H, W) with their labels (N,), scaled to [0, 1]; DataError if they do not fit."""
+    if images.ndim != 3 or labels.shape != images.shape[:1]:
+        raise DataError(
+            f"expected images (N, H, W) and labels (N,), got shapes {images.shape} and "
+            f"{labels.shape}"
+        )
+    return TensorDataset(
+        (images[:, None] / white).astype("float32"), labels.astype("int64")
+    )  # fmt: skip
+
+
+def _part(name: str, i: int, folder: Path | None) -> Any:
+    """One of the four arrays of a data set."""
+    file = f"{PARTS[i]}-ubyte.gz"
+    cached = cache_folder() / name / file
+    if folder is not None:
+        return read_idx(_found(folder, _spellings(PARTS[i])))
+    if cached.is_file():
+        with suppress(DataError):  # damaged: downloaded again
+            return read_idx(cached)
+    url, facts = SOURCES[name]
+    try:
+        data = download(url + file, *facts[i], limit=600.0)
+    except DataError as error:
+        raise DataError(
+            f"{file} of {name} not downloaded: {error}; offline, put the four files into "
+            f"{cached.parent}, or name their folder"
+        ) from error
+    with suppress(OSError, DataError):
+        cached.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(cached, data)
+    return parse_idx(data, url + file)
+
+
+def _spellings(part: str) -> list[str]:
+    """The names that a file goes by: zipped or not, with '-idx' or '.idx'."""
+    stems = [f"{part}-ubyte", f"{part}-ubyte".replace("-idx", ".idx")]
+    return [stem + ending for stem in stems for ending in (".gz", "")]
+
+
+def _found(folder: Path, names: Sequence[str]) -> Path:
+    for name in names:
+        if (folder / name).is_file():
+            return folder / name
+    raise DataError(f"{folder} has no {names[0]}, nor {' nor '.join(names[1:])}")

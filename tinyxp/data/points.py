@@ -1,0 +1,62 @@
+"""Points in the plane: what one line can part, and what no line can."""
+
+import math
+
+from tinyxp.backends.errors import ArgumentError
+from tinyxp.core import Tensor
+from tinyxp.ops.creation import asarray, astype
+from tinyxp.ops.shaping import expand_dims
+from tinyxp.random import Generator, default_generator
+
+XOR = ([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]], [0, 1, 1, 0])
+
+
+def two_clouds(
+    n: int, generator: Generator | None = None, gap: float = 0.5
+) -> tuple[Tensor, Tensor]:
+    """n points of two classes, which a line parts: x (n, 2) float32, y (n,) int64 in {0, 1}.
+
+    Two discs of radius 1 on either side of the line u·x = 0, u = (0.6, 0.8), with a ``gap`` between
+    them: u·x ≥ gap/2 for class 1, u·x ≤ -gap/2 for class 0. Raises ArgumentError unless n ≥ 2 and
+    gap ≥ 0.
+
+    >>> x, y = tx.data.two_clouds(100, tx.random.Generator(0))
+    >>> side = x @ tx.asarray([0.6, 0.8])
+    >>> tx.all((side > 0) == (y == 1)).item()
+    True
+    """
+    if n < 2 or gap < 0:
+        raise ArgumentError(f"two_clouds expects n >= 2 and gap >= 0, got n={n}, gap={gap}")
+    generator = generator or default_generator()
+    radius = generator.uniform((n,)) ** 0.5  # even over the disc
+    angle = generator.uniform((n,)) * (2 * math.pi)
+    y = generator.integers(0, 2, (n,))
+    far = (2 * y - 1) * (1.0 + gap / 2)
+    along, across = radius * angle.cos() + far, radius * angle.sin()
+    x = expand_dims(along, axis=1) * asarray([0.6, 0.8])
+    return x + expand_dims(across, axis=1) * asarray([-0.8, 0.6]), y
+
+
+def xor_points(
+    n: int = 4, generator: Generator | None = None, noise: float = 0.1
+) -> tuple[Tensor, Tensor]:
+    """XOR: x (n, 2) float32, y (n,) int64, which is 1 where one coordinate alone is near 1.
+
+    Four points are the truth table itself; more lie around its corners in turn, ``noise`` away in
+    each coordinate at most. Raises ArgumentError if n < 4.
+
+    >>> tx.data.xor_points()
+    (tensor([[0., 0.],
+            [0., 1.],
+            [1., 0.],
+            [1., 1.]]), tensor([0, 1, 1, 0]))
+    """
+    if n < 4:
+        raise ArgumentError(f"xor_points expects at least the 4 corners, got n={n}")
+    corners, labels = asarray(XOR[0]), asarray(XOR[1])
+    if n == 4:
+        return corners, labels
+    generator = generator or default_generator()
+    which = astype(asarray([i % 4 for i in range(n)]), labels.dtype)
+    shift = (generator.uniform((n, 2)) * 2 - 1) * noise
+    return corners[which] + shift, labels[which]
