@@ -43,3 +43,7 @@ class DataError(TinyError, ValueError):
 
 class AnomalyError(TinyError, ArithmeticError):
     """An operation made a NaN or Inf of finite numbers, under ``tx.detect_anomaly()``."""
+
+
+class MilestoneError(TinyError):
+    """A milestone was missed: a parameter did not move, or the control was not beaten."""

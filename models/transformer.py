@@ -1,17 +1,19 @@
 """2017, the transformer: attention alone, trained to write Shakespeare a character at a time.
 
-Vaswani et al. 2017 ("Attention is all you need") dropped recurrence: every position looks at every
-earlier one, weighted by how well its query fits their keys. This is the decoder of that paper as
-GPT-2 arranges it (Radford et al. 2019: normalisation first, GELU, tied embeddings), in the size
-that nanoGPT suggests for a laptop. Guessing evenly among 65 symbols has a loss of ln 65 = 4.17;
-after 2,000 steps this model is below 1.9, spells, and knows that speakers take turns.
+Vaswani et al. 2017 ("Attention is all you need", NeurIPS 30) dropped recurrence: every position
+looks at every earlier one, weighted by how well its query fits their keys. This is the decoder of
+that paper as GPT-2 arranges it (Radford et al. 2019: normalisation first, GELU, tied embeddings),
+in the size that nanoGPT suggests for a laptop. Guessing evenly among 65 symbols has a loss of
+ln 65 = 4.17; after 2,000 steps this model is below 1.9, spells, and knows that speakers take turns.
+
+The control is the same model, trained the same, but its blocks stay as they were drawn.
 """
 
-import dataclasses
 import math
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -20,19 +22,22 @@ import numpy as np
 import tinyxp as tx
 from tinyxp import Tensor, nn
 from tinyxp.backends.errors import ArgumentError, DataError
-from tinyxp.data import CharTokenizer, load_corpus, split
+from tinyxp.data import CharTokenizer, all_windows, load_corpus, random_windows, split
 from tinyxp.generation import generate
+from tinyxp.milestone import Contest, Milestone, trainable
 from tinyxp.nn import functional as F
 from tinyxp.optim import AdamW
 from tinyxp.optim.lr_scheduler import cosine_with_warmup
+from tinyxp.plots import Images, show
 from tinyxp.random import Generator
-from tinyxp.train import Run, Trainer, evaluation, unmoved
+from tinyxp.train import Run, Trainer, decay_groups, evaluation, mean_loss
 
 
 @dataclass(frozen=True)
 class Config:
     """What can be set on the command line: ``--set n_layer=6``."""
 
+    text: str | None = None  # a file to learn; Shakespeare, if none is given
     n_layer: int = 4
     n_head: int = 4
     n_embd: int = 128
@@ -60,45 +65,45 @@ class Config:
             raise ArgumentError(f"n_embd {self.n_embd} must be a multiple of n_head {self.n_head}")
 
 
+gelu = partial(F.gelu, approximate="tanh")  # as GPT-2 has it
+
+
 class GPT(nn.Module):
     """Causal transformer blocks between tied embeddings: ids (B, T) -> logits (B, T, V)."""
 
     def __init__(self, config: Config, vocab_size: int, generator: Generator | None = None) -> None:
         super().__init__()
-        self.block_size = config.block_size
-        self.token = nn.Embedding(vocab_size, config.n_embd)
-        self.position = nn.LearnedPositionalEncoding(config.block_size, config.n_embd)
-        self.dropout = nn.Dropout(config.dropout)
+        c = self.config = config
+        self.block_size = c.block_size
+        self.token = nn.Embedding(vocab_size, c.n_embd)
+        self.position = nn.LearnedPositionalEncoding(c.block_size, c.n_embd)
+        self.dropout = nn.Dropout(c.dropout)
+        options: dict[str, Any] = {"batch_first": True, "norm_first": True, "bias": c.bias}
         self.blocks = nn.ModuleList(
             nn.TransformerEncoderLayer(
-                config.n_embd,
-                config.n_head,
-                4 * config.n_embd,
-                dropout=config.dropout,
-                activation=gelu,
-                batch_first=True,
-                norm_first=True,
-                bias=config.bias,
+                c.n_embd, c.n_head, 4 * c.n_embd, c.dropout, activation=gelu, **options
             )
-            for _ in range(config.n_layer)
+            for _ in range(c.n_layer)
         )
-        self.norm = nn.LayerNorm(config.n_embd, bias=config.bias)
-        self.head = nn.Linear(config.n_embd, vocab_size, bias=False)
+        self.norm = nn.LayerNorm(c.n_embd, bias=c.bias)
+        self.head = nn.Linear(c.n_embd, vocab_size, bias=False)
         self.head.weight = self.token.weight  # tied: Press & Wolf 2017
         for name, p in self.named_parameters():  # GPT-2's initialisation
             if p.ndim == 2:
                 residual = name.endswith(("out_proj.weight", "linear2.weight"))
-                std = 0.02 / math.sqrt(2 * config.n_layer) if residual else 0.02
+                std = 0.02 / math.sqrt(2 * c.n_layer) if residual else 0.02
                 nn.init.normal_(p, std=std, generator=generator)
             elif name.endswith("bias"):
                 nn.init.zeros_(p)
 
+    def embed(self, ids: Tensor) -> Tensor:
+        n, most = ids.shape[1], self.block_size
+        if n > most:
+            raise ArgumentError(f"this model reads {most} symbols at once, got {n}")
+        return self.dropout(self.position(self.token(ids)))  # (B, T, C)
+
     def forward(self, ids: Tensor) -> Tensor:
-        if ids.shape[1] > self.block_size:
-            raise ArgumentError(
-                f"this model reads {self.block_size} symbols at once, got {ids.shape[1]}"
-            )
-        x = self.dropout(self.position(self.token(ids)))  # (B, T, C)
+        x = self.embed(ids)
         for block in self.blocks:
             x = block(x, is_causal=True)
         return self.head(self.norm(x))
@@ -109,42 +114,45 @@ class GPT(nn.Module):
         logits = self(ids)
         return F.cross_entropy(logits.reshape(-1, logits.shape[-1]), targets.reshape(-1))
 
-
-def gelu(x: Tensor) -> Tensor:
-    """GELU by tanh, as GPT-2 has it."""
-    return F.gelu(x, approximate="tanh")
-
-
-def random_batches(
-    ids: Any, config: Config, generator: Generator
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """Endless batches of windows at random places: inputs (B, T) and the symbols after each."""
-    while True:
-        starts = generator.integers(0, len(ids) - config.block_size, (config.batch_size,)).numpy()
-        yield windows(ids, starts, config.block_size)
+    def attention(self, ids: Tensor) -> list[Tensor]:
+        """What each block's heads look at: per block (B, heads, T, T), rows adding up to 1."""
+        x, maps = self.embed(ids), []
+        later = nn.Transformer.generate_square_subsequent_mask(ids.shape[1])
+        for block in self.blocks:
+            y = block.norm1(x)
+            maps.append(block.self_attn(y, y, y, attn_mask=later, average_attn_weights=False)[1])
+            x = block(x, is_causal=True)
+        return maps
 
 
-def windows(ids: Any, starts: Any, length: int) -> tuple[Tensor, Tensor]:
-    places = starts[:, None] + np.arange(length + 1)
-    both = tx.asarray(ids[places])
-    return both[:, :-1], both[:, 1:]
+def learn(model: GPT, ids: Any, held_out: Any, run: Run, label: str = "") -> float:
+    """Train on random windows of ``ids``; the loss over all of ``held_out``."""
+    config = model.config
+    size = (config.block_size, config.batch_size)
+    groups = decay_groups(trainable(model), config.weight_decay)
+    optimizer = AdamW(groups, config.learning_rate, (0.9, config.beta2))
+    warmup = min(config.warmup_steps, config.steps)
+    seen = random_windows(ids, *size, Generator(config.seed))
+    unseen = random_windows(held_out, *size, Generator(config.seed + 1))
+    trainer = Trainer(
+        model,
+        optimizer,
+        scheduler=cosine_with_warmup(optimizer, warmup, config.steps, config.min_lr_ratio),
+        grad_clip=config.grad_clip,
+        run=run,
+        label=label,
+        evaluate=lambda: mean_loss(model, islice(unseen, config.eval_batches)),
+        eval_every=config.eval_every,
+        tokens_per_step=math.prod(size),
+    )
+    trainer.fit(seen, model.loss, config.steps)
+    return mean_loss(model, all_windows(held_out, config.block_size, 4 * config.batch_size))
 
 
-def whole_loss(model: GPT, ids: Any, config: Config) -> float:
-    """The loss over all of ``ids``, in windows side by side."""
-    starts = np.arange(0, len(ids) - config.block_size, config.block_size)
-    total = 0.0
-    with evaluation(model):
-        for i in range(0, len(starts), 4 * config.batch_size):
-            some = starts[i : i + 4 * config.batch_size]
-            total += model.loss(windows(ids, some, config.block_size)).item() * len(some)
-    return total / len(starts)
-
-
-def train(config: Config, text: str | None = None, folder: str | Path | None = None) -> float:
-    """Train a GPT on a text and write its run's folder; returns the final validation loss."""
+def train(config: Config, folder: str | Path | None = None) -> Milestone:
+    """Train a GPT and its control on a text and write the run's folder."""
     started = time.monotonic()
-    corpus = load_corpus(text)
+    corpus = load_corpus(config.text)
     print(f"text: {corpus.origin}, {len(corpus.text):,} characters")
     tokenizer = CharTokenizer.train(corpus.text)
     ids, held_out = split(tokenizer.encode(corpus.text))
@@ -155,68 +163,34 @@ def train(config: Config, text: str | None = None, folder: str | Path | None = N
         )
     tx.manual_seed(config.seed)
     model = GPT(config, len(tokenizer), Generator(config.seed))
-    count = sum(p.size for p in model.parameters())
-    before = {name: p.detach() for name, p in model.named_parameters()}
-    print(f"model: {count:,} parameters in {len(before)} tensors, {len(tokenizer)} symbols")
-    decayed = [p for p in model.parameters() if p.ndim >= 2]
-    plain = [p for p in model.parameters() if p.ndim < 2]  # gains and biases are not pulled to 0
-    groups: list[dict[str, Any]] = [{"params": decayed}, {"params": plain, "weight_decay": 0.0}]
-    optimizer = AdamW(
-        groups,
-        lr=config.learning_rate,
-        betas=(0.9, config.beta2),
-        weight_decay=config.weight_decay,
-    )
-    folder = folder or Path("runs") / time.strftime("transformer-%Y%m%d-%H%M%S")
-    saved = {"model": "transformer", "symbols": "".join(tokenizer.symbols), "text": corpus.origin}
-    run = Run.create(folder, saved | dataclasses.asdict(config))
-
-    def validate() -> float:
-        batches = random_batches(held_out, config, Generator(config.seed + 1))
-        losses = [model.loss(next(batches)).item() for _ in range(config.eval_batches)]
-        return sum(losses) / len(losses)
-
-    trainer = Trainer(
-        model,
-        optimizer,
-        scheduler=cosine_with_warmup(
-            optimizer, min(config.warmup_steps, config.steps), config.steps, config.min_lr_ratio
-        ),
-        grad_clip=config.grad_clip,
-        run=run,
-        evaluate=validate,
-        eval_every=config.eval_every,
-        tokens_per_step=config.batch_size * config.block_size,
-    )
-    batches = random_batches(ids, config, Generator(config.seed))
-    trainer.fit(batches, model.loss, config.steps)
-    frozen = unmoved(before, model)
-    if frozen:
-        raise DataError(f"{len(frozen)} parameters did not move: {', '.join(frozen)}")
+    contest = Contest(model, frozen=model.blocks)
+    print(nn.summary(model).splitlines()[-1])
+    known = {"model": "transformer", "symbols": "".join(tokenizer.symbols), "origin": corpus.origin}
+    run = Run.create(folder, known | asdict(config))
+    score = learn(model, ids, held_out, run)
     run.save_model(model)
-    final = whole_loss(model, held_out, config)
-    run.log(step=config.steps, final=final)
-    picture = run.draw()
-    first = tokenizer.encode("\n").tolist() if "\n" in tokenizer.symbols else [0]
-    sample = generate(
-        model, first, config.sample_tokens, temperature=0.8, generator=Generator(config.seed)
-    )
+    run.log(step=config.steps, final=score)
+    draw, start = Generator(config.seed), held_out[:1].tolist()
+    sample = generate(model, start, config.sample_tokens, temperature=0.8, generator=draw)
     print(f"\n{tokenizer.decode(sample)}\n")
-    print(f"all {len(before)} parameter tensors moved; {time.monotonic() - started:.0f} s in all")
-    print(f"run: {folder}; continue a text: tinyxp generate {folder} --prompt 'ROMEO:'")
-    if picture is None:
-        print("no picture of the losses: it needs matplotlib, pip install 'tinyxp[plot]'")
-    print(f"validation loss {final:.2f}")
-    return final
+    control = learn(contest.control, ids, held_out, run, "control")
+    run.draw()
+    with evaluation(model):
+        maps = model.attention(tx.asarray(held_out[None, : min(32, config.block_size)]))
+    heads = np.concatenate([part.detach().numpy()[0] for part in maps])
+    captions = [f"block {i}, head {j}" for i in range(len(maps)) for j in range(config.n_head)]
+    show(Images(heads, captions, "attention", columns=config.n_head), run.folder / "attention.png")
+    print(f"run: {run.folder}; continue a text: tinyxp generate {run.folder} --prompt 'ROMEO:'")
+    story = ("transformer", 2017, "validation loss")
+    guessing, seconds = math.log(len(tokenizer)), time.monotonic() - started
+    return contest.judged(Milestone(*story, score, guessing, control, "frozen blocks", seconds))
 
 
 def load(folder: str | Path) -> tuple[GPT, CharTokenizer]:
     """The model of a run and its tokenizer."""
     run = Run(folder)
-    saved = run.config()
-    fields = {f.name: saved[f.name] for f in dataclasses.fields(Config) if f.name in saved}
-    tokenizer = CharTokenizer(list(saved["symbols"]))
-    model = GPT(Config(**fields), len(tokenizer))
+    tokenizer = CharTokenizer(list(run.config()["symbols"]))
+    model = GPT(run.settings(Config), len(tokenizer))
     model.load_state_dict(tx.load(run.folder / "model.safetensors"))
     return model, tokenizer
 

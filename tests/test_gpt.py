@@ -9,11 +9,12 @@ import pytest
 
 import tinyxp as tx
 from tinyxp.backends.errors import ArgumentError
+from tinyxp.data import all_windows, random_windows
 from tinyxp.generation import generate
-from tinyxp.models.transformer import GPT, Config, random_batches, whole_loss
+from tinyxp.models.transformer import GPT, Config
 from tinyxp.optim import AdamW
 from tinyxp.random import Generator
-from tinyxp.train import Trainer, unmoved
+from tinyxp.train import Trainer, mean_loss, unmoved
 
 CONFIG = Config(n_layer=2, n_head=2, n_embd=16, block_size=12, batch_size=3, bias=True)
 VOCABULARY = 11
@@ -112,8 +113,9 @@ def short_run(frozen):
     before = {name: p.detach() for name, p in model.named_parameters()}
     optimizer = AdamW([p for p in model.parameters() if p.requires_grad], lr=config.learning_rate)
     trainer = Trainer(model, optimizer, grad_clip=1.0, stream=io.StringIO())
-    trainer.fit(random_batches(ids[:9000], config, Generator(1)), model.loss, 150)
-    return whole_loss(model, ids[9000:], config), len(symbols), unmoved(before, model), model
+    trainer.fit(random_windows(ids[:9000], 16, 8, Generator(1)), model.loss, 150)
+    loss = mean_loss(model, all_windows(ids[9000:], 16, 32))
+    return loss, len(symbols), unmoved(before, model), model
 
 
 def test_the_transformer_learns_and_beats_a_frozen_one():

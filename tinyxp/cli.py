@@ -1,7 +1,6 @@
 """The command line: ``tinyxp train``, ``generate``, ``summary``, ``info``."""
 
 import argparse
-import dataclasses
 import importlib.util
 import platform
 import sys
@@ -11,8 +10,15 @@ from typing import Any
 
 import tinyxp as tx
 from tinyxp import backends
-from tinyxp.backends.errors import ArgumentError, BackendError, DataError, TinyError
+from tinyxp.backends.errors import (
+    ArgumentError,
+    BackendError,
+    DataError,
+    MilestoneError,
+    TinyError,
+)
 
+MILESTONES = ("perceptron", "xor", "mlp", "cnn", "transformer")
 LANGUAGE_MODELS = ("transformer", "gpt2")
 
 
@@ -39,15 +45,33 @@ def parse_settings(kind: type[Any], settings: list[str]) -> dict[str, Any]:
 
 
 def train(args: argparse.Namespace) -> None:
-    from tinyxp.models import transformer
+    """Train one milestone; or all, with a table at the end."""
+    from tinyxp.milestone import table
 
-    settings = parse_settings(transformer.Config, args.set)
-    for name in ("steps", "seed"):
-        if getattr(args, name) is not None:
-            settings[name] = getattr(args, name)
-    config = dataclasses.replace(transformer.Config(), **settings)
-    folder = None if args.name is None else Path("runs") / args.name
-    transformer.train(config, args.text, folder)
+    chosen = MILESTONES if args.model == "all" else (args.model,)
+    if args.set and args.model == "all":
+        raise ArgumentError("--set is for one milestone; train that alone, or leave --set out")
+    results: list[Any] = []
+    for name in chosen:
+        module = importlib.import_module(f"tinyxp.models.{name}")
+        given = {"steps": args.steps, "seed": args.seed}
+        given |= {"text": args.text} if name == "transformer" else {}
+        settings = {key: value for key, value in given.items() if value is not None}
+        config = module.Config(**parse_settings(module.Config, args.set) | settings)
+        folder = None
+        if args.name is not None:
+            folder = Path("runs") / (args.name if len(chosen) == 1 else f"{args.name}-{name}")
+        try:
+            results.append(module.train(config, folder))
+        except MilestoneError as error:
+            if len(chosen) == 1:
+                raise
+            results.append(str(error))
+    if len(chosen) > 1:
+        print(f"\n{table(results)}")
+        failed = [result for result in results if isinstance(result, str)]
+        if failed:
+            raise MilestoneError(f"{len(failed)} of {len(chosen)} milestones failed")
 
 
 def generate(args: argparse.Namespace) -> None:
@@ -153,9 +177,9 @@ def build() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
 
     command = commands.add_parser("train", help="train a milestone's model")
-    command.add_argument("model", choices=["transformer"])
+    command.add_argument("model", choices=[*MILESTONES, "all"])
     command.add_argument(
-        "--text", metavar="FILE", help="text to learn, UTF-8 (default: Shakespeare)"
+        "--text", metavar="FILE", help="text for the transformer, UTF-8 (default: Shakespeare)"
     )
     command.add_argument("--steps", type=int, help="training steps")
     command.add_argument("--seed", type=int, help="seed of weights and batches")
@@ -200,7 +224,8 @@ def build() -> argparse.ArgumentParser:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run a command; 0 if it went well, 2 after one line that says what was wrong."""
+    """Run a command: 0 if it went well, 1 if what it tests failed, 2 after one line that says what
+    was wrong."""
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # a console that lacks a letter shows '?', not a crash
             stream.reconfigure(errors="replace")
@@ -209,6 +234,9 @@ def main(argv: list[str] | None = None) -> int:
         if args.backend:
             tx.use_backend(args.backend)
         return args.run_command(args) or 0
+    except MilestoneError as error:
+        print(f"tinyxp: {error}", file=sys.stderr)
+        return 1
     except TinyError as error:
         print(f"tinyxp: {error}", file=sys.stderr)
         return 2

@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, fields
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -16,6 +16,7 @@ from tinyxp.graph import no_grad
 from tinyxp.io import library, save, write_atomically
 from tinyxp.nn.module import Module
 from tinyxp.optim.clip import clip_grad_norm_
+from tinyxp.plots import Curves, show
 
 
 class Run:
@@ -25,9 +26,17 @@ class Run:
         self.folder = Path(folder)
 
     @classmethod
-    def create(cls, folder: str | Path, config: dict[str, Any]) -> "Run":
-        """Make the folder and write the configuration. DataError if it exists or cannot be."""
-        library()  # what saves the model must be there before hours of training, not after
+    def create(
+        cls, folder: str | Path | None, config: dict[str, Any], *, saves: bool = True
+    ) -> "Run":
+        """Make the folder (by default runs/MODEL-DATE) and write the configuration.
+
+        Raises DataError if it exists or cannot be made, or if the run ``saves`` its model and the
+        library for that is missing.
+        """
+        if saves:
+            library()  # before hours of training, not after
+        folder = folder or Path("runs") / time.strftime(f"{config['model']}-%Y%m%d-%H%M%S")
         run = cls(folder)
         try:
             run.folder.mkdir(parents=True)
@@ -49,6 +58,11 @@ class Run:
         except ValueError as error:
             raise DataError(f"{self.folder / 'config.json'} is damaged: {error}") from error
 
+    def settings(self, kind: Any) -> Any:
+        """The configuration as a dataclass ``kind``, of whose fields it may lack some."""
+        saved = self.config()
+        return kind(**{f.name: saved[f.name] for f in fields(kind) if f.name in saved})
+
     def log(self, **metrics: Any) -> None:
         """Add a line to metrics.jsonl."""
         with open(self.folder / "metrics.jsonl", "a", encoding="utf-8") as file:
@@ -64,23 +78,13 @@ class Run:
         save(model.state_dict(), self.folder / "model.safetensors")
 
     def draw(self) -> Path | None:
-        """Draw the losses into loss.png; None without matplotlib (the extra ``plot``)."""
-        try:
-            from matplotlib.figure import Figure
-        except ImportError:
-            return None
-        lines = self.metrics()
-        axes = (figure := Figure(figsize=(7, 4), layout="constrained")).subplots()
-        for name, style in (("loss", "-"), ("validation loss", "o-")):
-            points = [(line["step"], line[name]) for line in lines if name in line]
-            if points:
-                axes.plot(*zip(*points, strict=True), style, label=name, markersize=4, linewidth=1)
-        axes.set(xlabel="step", ylabel="cross-entropy, nats per symbol", title=self.folder.name)
-        axes.legend()
-        axes.grid(alpha=0.3)
-        path = self.folder / "loss.png"
-        figure.savefig(path, dpi=120)
-        return path
+        """Draw all losses into loss.png, or print them without matplotlib (the extra ``plot``)."""
+        series: dict[str, list[tuple[float, float]]] = {}
+        for line in self.metrics():
+            for name in line:
+                if name.endswith("loss"):
+                    series.setdefault(name, []).append((line["step"], line[name]))
+        return show(Curves(series, self.folder.name), self.folder / "loss.png")
 
 
 class Progress:
@@ -118,7 +122,8 @@ class Trainer:
     """The training loop: loss, backward, clip, step, schedule; with progress and metrics.
 
     ``loss_of(batch)`` computes the loss of a batch; ``evaluate()`` the validation loss, every
-    ``eval_every`` steps. Raises DataError if the loss stops being a number.
+    ``eval_every`` steps. In the run's metrics the losses are called "loss" and "validation loss",
+    after the ``label`` if there is one. Raises DataError if the loss stops being a number.
     """
 
     model: Module
@@ -127,6 +132,7 @@ class Trainer:
     scheduler: Any = None
     grad_clip: float | None = None
     run: Run | None = None
+    label: str = ""
     evaluate: Callable[[], float] | None = None
     eval_every: int = 250
     log_every: int = 10
@@ -149,7 +155,7 @@ class Trainer:
         """Train for ``steps`` steps; returns the last validation loss, if there is one."""
         progress = Progress(steps, self.stream)
         start, paused, validation = time.monotonic(), 0.0, None
-        note = ""
+        note, label = "", f"{self.label} ".lstrip()
         self.model.train()
         for step, batch in zip(range(1, steps + 1), batches, strict=False):
             loss = loss_of(batch)
@@ -158,12 +164,12 @@ class Trainer:
                 value = loss.item()
                 if not math.isfinite(value):
                     raise DataError(f"the loss is {value} at step {step}; lower the learning rate")
-                metrics: dict[str, Any] = {"step": step, "loss": value}
-                note = f"loss {value:.3f}"
+                metrics: dict[str, Any] = {"step": step, f"{label}loss": value}
+                note = f"{label}loss {value:.3f}"
                 if self.evaluate is not None and (step % self.eval_every == 0 or step == steps):
                     before = time.monotonic()
                     with evaluation(self.model):
-                        validation = metrics["validation loss"] = self.evaluate()
+                        validation = metrics[f"{label}validation loss"] = self.evaluate()
                     paused += time.monotonic() - before
                 if validation is not None:
                     note += f" validation {validation:.3f}"
@@ -187,6 +193,23 @@ def evaluation(model: Module) -> Iterator[None]:
             yield
     finally:
         model.train(training)
+
+
+def mean_loss(model: Any, batches: Iterable[Any]) -> float:
+    """The mean of ``model.loss(batch)`` over the samples of all batches, nothing being recorded."""
+    with evaluation(model):
+        losses = [(model.loss(batch).item(), len(batch[0])) for batch in batches]
+    return sum(loss * n for loss, n in losses) / sum(n for _, n in losses)
+
+
+def decay_groups(params: Iterable[Tensor], weight_decay: float) -> list[dict[str, Any]]:
+    """Groups for an optimizer: matrices are pulled to 0; gains and biases, of one axis, are not."""
+    params = list(params)
+    groups = [
+        {"params": [p for p in params if p.ndim >= 2], "weight_decay": weight_decay},
+        {"params": [p for p in params if p.ndim < 2], "weight_decay": 0.0},
+    ]
+    return [group for group in groups if group["params"]]
 
 
 def unmoved(before: dict[str, Tensor], model: Module) -> list[str]:

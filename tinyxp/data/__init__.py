@@ -14,6 +14,7 @@ from tinyxp.data.loader import (
 )
 from tinyxp.data.points import two_clouds, xor_points
 from tinyxp.data.text import CharTokenizer, split
+from tinyxp.data.windows import all_windows, random_windows, windows
 
 __all__ = [
     "BPETokenizer",
@@ -23,13 +24,16 @@ __all__ = [
     "Dataset",
     "Subset",
     "TensorDataset",
+    "all_windows",
     "collate",
     "load_corpus",
     "load_digits",
     "load_mnist",
     "random_split",
+    "random_windows",
     "read_idx",
     "split",
     "two_clouds",
+    "windows",
     "xor_points",
 ]

@@ -1,8 +1,9 @@
 """Handwritten digits of 8 x 8 pixels, which come with tinyxp: to learn from without a network."""
 
-from importlib.resources import files
+from importlib.resources import as_file, files
+from typing import Any
 
-from tinyxp.data.idx import dataset, parse_idx
+from tinyxp.data.idx import dataset, read_idx
 from tinyxp.data.loader import TensorDataset
 from tinyxp.random import Generator
 
@@ -25,11 +26,15 @@ def load_digits() -> tuple[TensorDataset, TensorDataset]:
     >>> images.shape, labels[:5]
     ((360, 1, 8, 8), tensor([9, 6, 1, 1, 5]))
     """
-    here = files("tinyxp.data")
-    images, labels = (
-        parse_idx((here / name).read_bytes(), name)
-        for name in ("digits-images.idx3-ubyte.gz", "digits-labels.idx1-ubyte.gz")
-    )
+    images, labels = map(_shipped, ("digits-images.idx3-ubyte.gz", "digits-labels.idx1-ubyte.gz"))
     order = Generator(0).permutation(len(labels))
-    first, rest = order[:TRAIN], order[TRAIN:]
-    return dataset(images[first], labels[first], 16.0), dataset(images[rest], labels[rest], 16.0)
+    train, test = (
+        dataset(images[part], labels[part], 16.0, "digits")
+        for part in (order[:TRAIN], order[TRAIN:])
+    )
+    return train, test
+
+
+def _shipped(name: str) -> Any:
+    with as_file(files("tinyxp.data") / name) as path:
+        return read_idx(path)

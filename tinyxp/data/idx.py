@@ -19,12 +19,17 @@ from tinyxp.io import write_atomically
 
 TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 LIMIT = 1 << 31  # bytes: no data set of a classroom has more
+AXES = 32  # as many as an array can have anywhere
+UNZIPPED = 1032  # bytes that one byte of a gzip file can become, at most
 
 PARTS = ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1")
-# where each set lies, and size and sha256 of its four files
-SOURCES: dict[str, tuple[str, tuple[tuple[int, str], ...]]] = {
+# where each set lies, tried in turn, and size and sha256 of its four files
+SOURCES: dict[str, tuple[tuple[str, ...], tuple[tuple[int, str], ...]]] = {
     "mnist": (
-        "https://storage.googleapis.com/cvdf-datasets/mnist/",
+        (
+            "https://storage.googleapis.com/cvdf-datasets/mnist/",
+            "https://ossci-datasets.s3.amazonaws.com/mnist/",
+        ),
         (
             (9912422, "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609"),
             (28881, "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c"),
@@ -33,8 +38,11 @@ SOURCES: dict[str, tuple[str, tuple[tuple[int, str], ...]]] = {
         ),
     ),
     "fashion": (
-        "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/"
-        "b2617bb6d3ffa2e429640350f613e3291e10b141/data/fashion/",
+        (
+            "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/"
+            "b2617bb6d3ffa2e429640350f613e3291e10b141/data/fashion/",
+            "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
+        ),
         (
             (26421880, "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84"),
             (29515, "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845"),
@@ -58,13 +66,16 @@ def read_idx(path: str | os.PathLike[str]) -> Any:
     """
     try:
         with open(path, "rb") as file:
+            room = os.fstat(file.fileno()).st_size
             zipped = file.read(2) == b"\x1f\x8b"
             file.seek(0)
             if not zipped:
-                return _read(file, str(path))
+                return _read(file, str(path), room)
             with gzip.open(file) as unzipped:
-                return _read(unzipped, str(path))  # type: ignore[arg-type]
-    except (OSError, EOFError, zlib.error) as error:
+                return _read(unzipped, str(path), room * UNZIPPED)  # type: ignore[arg-type]
+    except DataError:
+        raise
+    except (OSError, EOFError, zlib.error, ValueError) as error:
         why = getattr(error, "strerror", None) or error
         raise DataError(f"cannot read the IDX file {path}: {why}") from error
 
@@ -72,15 +83,17 @@ def read_idx(path: str | os.PathLike[str]) -> Any:
 def parse_idx(data: bytes, name: str) -> Any:
     """As :func:`read_idx`, of gzipped bytes that come from ``name``."""
     with gzip.open(io.BytesIO(data)) as file:
-        return _read(file, name)  # type: ignore[arg-type]
+        return _read(file, name, len(data) * UNZIPPED)  # type: ignore[arg-type]
 
 
-def _read(file: BinaryIO, name: str) -> Any:
+def _read(file: BinaryIO, name: str, room: int) -> Any:
+    """The array in ``file``, which holds ``room`` bytes at most."""
     head = file.read(4)
-    if len(head) < 4 or head[:2] != b"\0\0" or head[2] not in TYPES:
+    if len(head) < 4 or head[:2] != b"\0\0" or head[2] not in TYPES or head[3] > AXES:
+        page = "; it looks like a web page" if head.lstrip().startswith(b"<") else ""
         raise DataError(
             f"{name} is no IDX file: it starts with {head!r}, not with two zero bytes, a type and "
-            "the number of axes"
+            f"the number of axes{page}"
         )
     lengths = file.read(4 * head[3])
     if len(lengths) < 4 * head[3]:
@@ -88,9 +101,11 @@ def _read(file: BinaryIO, name: str) -> Any:
     shape = tuple(np.frombuffer(lengths, ">u4").tolist())
     dtype = np.dtype(TYPES[head[2]])
     size = math.prod(shape) * dtype.itemsize
-    if size > LIMIT:
+    if math.prod(max(n, 1) for n in shape) * dtype.itemsize > LIMIT:
         raise DataError(f"{name} says that it has the shape {shape}: {size:,} bytes are too many")
-    data = file.read(size + 1)  # one more, to see whether the file ends there
+    # one more, to see whether the file ends there; never more than there can be, as reading
+    # takes memory first and looks afterwards
+    data = file.read(min(size, room) + 1)
     if len(data) != size:
         got = "more follow" if len(data) > size else f"{len(data):,} are there"
         raise DataError(f"{name} should hold {size:,} bytes for the shape {shape}, but {got}")
@@ -109,45 +124,59 @@ def load_mnist(
     """
     if name not in SOURCES:
         raise ArgumentError(f"unknown data set {name!r}; choose one of {', '.join(SOURCES)}")
-    arrays = [
-        _part(name, i, None if folder is None else Path(folder)) for i in range(len(PARTS))
-    ]  # fmt: skip
-    return dataset(*arrays[:2], 255.0), dataset(*arrays[2:], 255.0)
+    place = None if folder is None else Path(folder)
+    images, labels, new_images, new_labels = (_part(name, i, place) for i in range(len(PARTS)))
+    return (
+        dataset(images, labels, 255.0, f"{name}, training"),
+        dataset(new_images, new_labels, 255.0, f"{name}, test"),
+    )
 
 
-def dataset(images: Any, labels: Any, white: float) -> TensorDataset:
+def dataset(images: Any, labels: Any, white: float, name: str) -> TensorDataset:
     """Images (N, H, W) with their labels (N,), scaled to [0, 1]; DataError if they do not fit."""
     if images.ndim != 3 or labels.shape != images.shape[:1]:
         raise DataError(
-            f"expected images (N, H, W) and labels (N,), got shapes {images.shape} and "
+            f"{name}: expected images (N, H, W) and labels (N,), got shapes {images.shape} and "
             f"{labels.shape}"
         )
-    return TensorDataset(
-        (images[:, None] / white).astype("float32"), labels.astype("int64")
-    )  # fmt: skip
+    if images.dtype != np.uint8 or labels.dtype != np.uint8 or not (labels < 10).all():
+        raise DataError(
+            f"{name}: expected images and labels of uint8, the labels from 0 to 9, got "
+            f"{images.dtype} and {labels.dtype}, the labels up to {labels.max(initial=0)}"
+        )
+    return TensorDataset((images[:, None] / white).astype("float32"), labels.astype("int64"))
 
 
 def _part(name: str, i: int, folder: Path | None) -> Any:
-    """One of the four arrays of a data set."""
-    file = f"{PARTS[i]}-ubyte.gz"
-    cached = cache_folder() / name / file
+    """One of the four arrays of a data set: from ``folder``, the cache or the network."""
+    names = _spellings(PARTS[i])
     if folder is not None:
-        return read_idx(_found(folder, _spellings(PARTS[i])))
-    if cached.is_file():
-        with suppress(DataError):  # damaged: downloaded again
-            return read_idx(cached)
-    url, facts = SOURCES[name]
-    try:
-        data = download(url + file, *facts[i], limit=600.0)
-    except DataError as error:
-        raise DataError(
-            f"{file} of {name} not downloaded: {error}; offline, put the four files into "
-            f"{cached.parent}, or name their folder"
-        ) from error
-    with suppress(OSError, DataError):
-        cached.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(cached, data)
-    return parse_idx(data, url + file)
+        found = _found(folder, names)
+        if found is None:
+            raise DataError(f"{folder} has no {names[0]}, nor {' nor '.join(names[1:])}")
+        return read_idx(found)
+    kept, damage = cache_folder() / name, ""
+    if found := _found(kept, names):
+        try:
+            return read_idx(found)
+        except DataError as error:  # damaged: downloaded again
+            damage = f"{error}; "
+    urls, facts = SOURCES[name]
+    reasons = []
+    for url in urls:
+        try:
+            data = download(url + names[0], *facts[i], limit=600.0)
+        except DataError as error:
+            reasons.append(f"{url}: {error}")
+            continue
+        with suppress(OSError, DataError):  # what cannot be kept is as good to learn from
+            kept.mkdir(parents=True, exist_ok=True)
+            write_atomically(kept / names[0], data)
+        return parse_idx(data, url + names[0])
+    raise DataError(
+        f"{damage}{names[0]} of {name} not downloaded ({'; '.join(reasons)}); offline, put the "
+        f"files {', '.join(f'{part}-ubyte.gz' for part in PARTS)} into {kept}, or name their folder"
+    )
 
 
 def _spellings(part: str) -> list[str]:
@@ -156,8 +185,5 @@ def _spellings(part: str) -> list[str]:
     return [stem + ending for stem in stems for ending in (".gz", "")]
 
 
-def _found(folder: Path, names: Sequence[str]) -> Path:
-    for name in names:
-        if (folder / name).is_file():
-            return folder / name
-    raise DataError(f"{folder} has no {names[0]}, nor {' nor '.join(names[1:])}")
+def _found(folder: Path, names: Sequence[str]) -> Path | None:
+    return next((folder / name for name in names if (folder / name).is_file()), None)

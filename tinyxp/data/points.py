@@ -16,22 +16,22 @@ def two_clouds(
 ) -> tuple[Tensor, Tensor]:
     """n points of two classes, which a line parts: x (n, 2) float32, y (n,) int64 in {0, 1}.
 
-    Two discs of radius 1 on either side of the line u·x = 0, u = (0.6, 0.8), with a ``gap`` between
-    them: u·x ≥ gap/2 for class 1, u·x ≤ -gap/2 for class 0. Raises ArgumentError unless n ≥ 2 and
-    gap ≥ 0.
+    Two discs of radius 1 on either side of the line u·x = 1, u = (0.6, 0.8), with a ``gap`` between
+    them: u·x ≥ 1 + gap/2 for class 1, u·x ≤ 1 - gap/2 for class 0. Raises ArgumentError unless
+    n ≥ 2 and gap ≥ 0. Half of the points, rounded down, are of class 1.
 
     >>> x, y = tx.data.two_clouds(100, tx.random.Generator(0))
-    >>> side = x @ tx.asarray([0.6, 0.8])
+    >>> side = x @ tx.asarray([0.6, 0.8]) - 1
     >>> tx.all((side > 0) == (y == 1)).item()
     True
     """
-    if n < 2 or gap < 0:
+    if n < 2 or not 0 <= gap < math.inf:
         raise ArgumentError(f"two_clouds expects n >= 2 and gap >= 0, got n={n}, gap={gap}")
     generator = generator or default_generator()
     radius = generator.uniform((n,)) ** 0.5  # even over the disc
     angle = generator.uniform((n,)) * (2 * math.pi)
-    y = generator.integers(0, 2, (n,))
-    far = (2 * y - 1) * (1.0 + gap / 2)
+    y = asarray(generator.permutation(n) % 2)
+    far = 1.0 + (2 * y - 1) * (1.0 + gap / 2)
     along, across = radius * angle.cos() + far, radius * angle.sin()
     x = expand_dims(along, axis=1) * asarray([0.6, 0.8])
     return x + expand_dims(across, axis=1) * asarray([-0.8, 0.6]), y
@@ -43,7 +43,7 @@ def xor_points(
     """XOR: x (n, 2) float32, y (n,) int64, which is 1 where one coordinate alone is near 1.
 
     Four points are the truth table itself; more lie around its corners in turn, ``noise`` away in
-    each coordinate at most. Raises ArgumentError if n < 4.
+    each coordinate at most. Raises ArgumentError unless n ≥ 4 and 0 ≤ noise < 0.5.
 
     >>> tx.data.xor_points()
     (tensor([[0., 0.],
@@ -53,6 +53,10 @@ def xor_points(
     """
     if n < 4:
         raise ArgumentError(f"xor_points expects at least the 4 corners, got n={n}")
+    if not 0 <= noise < 0.5:
+        raise ArgumentError(
+            f"xor_points expects 0 <= noise < 0.5, as corners meet there, got {noise}"
+        )
     corners, labels = asarray(XOR[0]), asarray(XOR[1])
     if n == 4:
         return corners, labels

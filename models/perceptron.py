@@ -1,0 +1,114 @@
+"""1957, the perceptron: a machine that learns from its mistakes.
+
+Frank Rosenblatt's perceptron (1957; "The perceptron: a probabilistic model for information storage
+and organization in the brain", Psychological Review 65, 1958) adds up weighted inputs and fires if
+the sum is above a threshold. Whenever it is wrong, and only then, the input is added to the weights
+or taken from them. If any line parts two classes, this finds one after finitely many mistakes
+(Novikoff 1962). The New York Times expected it to walk, talk and be conscious of its existence.
+
+The rule is a gradient step: the loss max(0, -t s) of a point with the target t = ±1 and the score
+s = w·x + b has the gradient -t x by w where the sign of s is wrong, and 0 elsewhere.
+
+The control is the same machine on XOR, which no line parts: see xor.py for what came of that.
+"""
+
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import tinyxp as tx
+from tinyxp import Tensor, nn
+from tinyxp.data import DataLoader, TensorDataset, two_clouds, xor_points
+from tinyxp.milestone import Contest, Milestone, endless
+from tinyxp.nn import functional as F
+from tinyxp.optim import SGD
+from tinyxp.plots import Boundary, show
+from tinyxp.random import Generator
+from tinyxp.train import Run, Trainer, evaluation
+
+
+@dataclass(frozen=True)
+class Config:
+    """What can be set on the command line: ``--set points=500``."""
+
+    points: int = 200
+    steps: int = 1000  # points looked at, one by one
+    learning_rate: float = 1.0
+    seed: int = 0
+
+
+class Perceptron(nn.Module):
+    """A weighted sum: points (n, 2) -> scores (n,), class 1 where they are above 0."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.line = nn.Linear(2, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.line(x)[:, 0]
+
+
+def mistake(scores: Tensor, y: Tensor) -> Tensor:
+    """Σ max(0, -t s), where t = ±1 is the class: its gradient is Rosenblatt's rule."""
+    return F.relu((1 - 2 * y) * scores).sum()
+
+
+def learn(
+    model: nn.Module, data: TensorDataset, config: Config, run: Run | None = None, label: str = ""
+) -> None:
+    """Show the points one by one, shuffled anew each time round."""
+    one_by_one = DataLoader(data, 1, shuffle=True, generator=Generator(config.seed))
+    trainer = Trainer(
+        model, SGD(model.parameters(), lr=config.learning_rate), run=run, label=label
+    )  # fmt: skip
+    trainer.fit(endless(one_by_one), lambda batch: mistake(model(batch[0]), batch[1]), config.steps)
+
+
+def right(model: nn.Module, data: TensorDataset) -> float:
+    """The fraction of points on their side of the line."""
+    x, y = data.tensors
+    with evaluation(model):
+        return float(((model(x) > 0) == (y == 1)).astype(tx.float64).mean())
+
+
+def boundary(model: nn.Module, data: TensorDataset, title: str) -> Boundary:
+    """The picture of what a model says of the plane."""
+
+    def ask(points: Any) -> Any:
+        with evaluation(model):
+            return model(tx.asarray(points)).detach().numpy()
+
+    x, y = data.tensors
+    return Boundary(ask, x.numpy(), y.numpy(), title)
+
+
+def train(config: Config, folder: str | Path | None = None) -> Milestone:
+    """Two clouds of points that a line parts, and XOR, which none does."""
+    started = time.monotonic()
+    tx.manual_seed(config.seed)
+    draw = Generator(config.seed)
+    clouds, fresh = (TensorDataset(*two_clouds(config.points, draw)) for _ in range(2))
+    xor, fresh_xor = (TensorDataset(*xor_points(config.points, draw)) for _ in range(2))
+    contest = Contest(Perceptron(), frozen=[])
+    run = Run.create(folder, {"model": "perceptron"} | asdict(config), saves=False)
+    learn(contest.model, clouds, config, run)
+    learn(contest.control, xor, config, run, "control")
+    score, control = right(contest.model, fresh), right(contest.control, fresh_xor)
+    seconds = time.monotonic() - started
+    show(boundary(contest.model, clouds, "perceptron, 1957"), run.folder / "boundary.png")
+    show(boundary(contest.control, xor, "perceptron on XOR"), run.folder / "control.png")
+    run.draw()
+    return contest.judged(
+        Milestone(
+            name="perceptron",
+            year=1957,
+            measure="test accuracy",
+            score=score,
+            required=0.99,
+            control=control,
+            control_is="the same perceptron on XOR",
+            ceiling=0.75,
+            seconds=seconds,
+        )
+    )

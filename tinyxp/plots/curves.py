@@ -1,0 +1,107 @@
+"""Curves: numbers against steps."""
+
+from dataclasses import dataclass
+from itertools import cycle
+from string import ascii_letters
+from textwrap import wrap
+from typing import Any
+
+from tinyxp.plots.axes import Axis, framed
+from tinyxp.plots.picture import COLOURS, WIDTH, Picture, figure, key, page, plain
+
+Points = list[tuple[float, float]]
+MARGIN = 12  # for the numbers on the left
+HUGE = 1e300  # beyond that differences overflow
+
+
+@dataclass(frozen=True)
+class Curves(Picture):
+    """Named series of points (x, y), such as losses over steps; with ``log`` y by its logarithm.
+
+    Points that are no finite numbers, or with ``log`` not above 0, are left out, and the legend
+    says how many they are.
+
+    >>> falling = [(step, 1 / (1 + step)) for step in range(100)]
+    >>> print(tx.plots.Curves({"loss": falling, "none": []}, "falling", log=True).text(height=7))
+    falling
+    loss, log scale
+       1 +a
+         |a
+         | aaa
+     0.1 +    aaa aa
+         |         aaaaaaaaaa a
+         |                     a aaaaaaaaaaaaaaaaaaaaaaa
+    0.01 +                                              aaaaaaaaaaaaaaaaaaaa
+         +---------+-----------+------------+-------------+-----------+------
+    """
+
+    series: dict[str, Points]
+    title: str
+    xlabel: str = "step"
+    ylabel: str = "loss"
+    log: bool = False
+
+    def _drawable(self) -> dict[str, Points]:
+        """The points that can be drawn, by what the legend says of them."""
+        kept: dict[str, Points] = {}
+        for name, points in self.series.items():
+            fit = [(float(x), float(y)) for x, y in points if self._fits(float(x), float(y))]
+            lost = len(points) - len(fit)
+            why = "not above 0" if self.log else "not finite"
+            kept[f"{name} ({lost} of {len(points)} {why})" if lost else name] = fit
+        return kept
+
+    def _fits(self, x: float, y: float) -> bool:
+        return abs(x) < HUGE and abs(y) < HUGE and (y > 0 or not self.log)  # false for NaN
+
+    def text(self, height: int = 16) -> str:
+        """As :meth:`Picture.text`; ``*`` where several series of one length meet."""
+        series = self._drawable()
+        across = Axis.around([x for some in series.values() for x, _ in some], WIDTH - MARGIN)
+        up = Axis.around([y for some in series.values() for _, y in some], height, self.log)
+        rows = [[" "] * across.cells for _ in range(height)]
+        names = list(zip(cycle(ascii_letters), series))
+        taken: dict[tuple[int, int], int] = {}  # how many points the series has that stands there
+        # those of few points come last, in front
+        for letter, name in sorted(names, key=lambda pair: -len(series[pair[1]])):
+            for x, y in series[name]:
+                row, column = height - 1 - up.place(y), across.place(x)
+                equal = taken.get((row, column)) == len(series[name])
+                met = equal and rows[row][column] != letter
+                rows[row][column] = "*" if met else letter
+                taken[row, column] = len(series[name])
+        legend = [f"{letter}: {plain(name)}" for letter, name in names]
+        if any("*" in row for row in rows):
+            legend.append("*: several")
+        if not any(series.values()):
+            return page([plain(self.title), "(no points)", *legend])
+        lines = framed(rows, across, up)
+        scale = plain(self.ylabel) + (", log scale" if self.log else "")
+        right = plain(self.xlabel).rjust(len(lines[-2]))  # under the end of the axis
+        return page([plain(self.title), scale, *lines, right, *wrap("   ".join(legend), WIDTH)])
+
+    def figure(self) -> Any:
+        made, axes = figure(7, 4)
+        series = self._drawable()
+        for i, (name, points) in enumerate(series.items()):
+            few = len(points) <= 30
+            axes.plot(
+                *(zip(*points, strict=True) if points else ([], [])),
+                color=COLOURS[i % len(COLOURS)],
+                linestyle=("-", "--", ":")[i // len(COLOURS) % 3],
+                label=name,
+                marker="o" if few else "",
+                markersize=4,
+                linewidth=1.6,
+            )
+        if self.log and any(series.values()):
+            axes.set_yscale("log")
+        axes.set_title(self.title, parse_math=False, loc="left", fontweight="bold")
+        axes.set_xlabel(self.xlabel, parse_math=False)
+        axes.set_ylabel(self.ylabel, parse_math=False)
+        axes.grid(alpha=0.25)
+        axes.spines[["top", "right"]].set_visible(False)
+        if not any(series.values()):
+            axes.text(0.5, 0.5, "no points", ha="center", transform=axes.transAxes)
+        key(made, axes, "outside lower center")
+        return made

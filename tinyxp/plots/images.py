@@ -1,0 +1,113 @@
+"""Small images side by side: filters, digits, maps of attention."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tinyxp.backends.errors import ArgumentError, ShapeError
+from tinyxp.plots.picture import WIDTH, Picture, figure, page, plain
+
+Array = np.ndarray[Any, Any]
+SHADES = " .:-=+*#%@"
+LONG = 24  # letters of a caption that make room for themselves
+
+
+@dataclass(frozen=True)
+class Images(Picture):
+    """Images (n, h, w) with a caption each, in rows of ``columns``.
+
+    Each has a scale of its own, from its lowest value (white, or blank) to its highest (black, or
+    ``@``). If there are values below 0, as in filters, those are blue in the file, and the others
+    red. Raises ShapeError for other shapes, ArgumentError unless there are as many captions.
+
+    >>> step = np.asarray([[[0.0, 0.5, 1.0]]])
+    >>> print(tx.plots.Images(step, ["a step"], "one").text())
+    one
+        ++++@@@@
+        ++++@@@@
+    a step
+    """
+
+    images: Array
+    captions: list[str]
+    title: str
+    columns: int = 8
+
+    def __post_init__(self) -> None:
+        shape = np.shape(self.images)
+        if len(shape) != 3 or (shape[0] and not all(shape)):
+            raise ShapeError(f"Images expects images (n, h, w), got the shape {shape}")
+        if len(self.captions) != shape[0] or self.columns < 1:
+            raise ArgumentError(
+                f"Images expects a caption for each of {shape[0]} images, and columns from 1 up; "
+                f"got {len(self.captions)} captions, columns={self.columns}"
+            )
+
+    def _values(self) -> Array:
+        values = np.asarray(self.images, dtype=np.float64)
+        return np.where(np.isfinite(values), values, np.nan)
+
+    def text(self) -> str:
+        values = self._values()
+        lines = [plain(self.title)]
+        if not len(values):
+            return page([*lines, "(no images)"])
+        drawn = [_shaded(image) for image in values]
+        captions = [plain(caption) for caption in self.captions]
+        wide = max(len(drawn[0][0]), min(LONG, max(map(len, captions))))
+        columns = max(1, min(self.columns, (WIDTH + 2) // (wide + 2)))
+        for start in range(0, len(values), columns):
+            rows = [*zip(*drawn[start : start + columns], strict=True)]
+            rows.append(tuple(caption[:wide] for caption in captions[start : start + columns]))
+            lines += ["  ".join(part.ljust(wide) for part in row) for row in rows]
+        if (values < 0).any():
+            lines.append("each from its lowest value (blank), below 0, to its highest (@)")
+        return page(lines)
+
+    def figure(self) -> Any:
+        values = self._values()
+        columns = min(self.columns, max(1, len(values)))
+        rows = max(1, -(-len(values) // columns))
+        _, h, w = values.shape
+        wide = min(3.0, max(1.3, w / 16))  # inches
+        high = max(0.3, wide * h / w if w else wide) + 0.3
+        made, grid = figure(
+            max(3.0, wide * columns), high * rows + 0.6, nrows=rows, ncols=columns, squeeze=False
+        )
+        signed = bool((values < 0).any())
+        for axes in grid.flat[len(values) :]:
+            axes.set_axis_off()
+        for axes, image, caption in zip(grid.flat, values, self.captions, strict=False):
+            top = np.nanmax(np.abs(image), initial=0.0) or 1.0
+            scale = {"cmap": "RdBu_r", "vmin": -top, "vmax": top} if signed else {"cmap": "gray_r"}
+            axes.imshow(image, interpolation="nearest", aspect="equal", **scale)
+            axes.set_title(caption, fontsize=9, parse_math=False)
+            axes.set(xticks=[], yticks=[])
+            axes.spines[:].set_color("#bbbbbb")
+        made.suptitle(self.title, parse_math=False, fontweight="bold")
+        if signed:
+            made.supxlabel("blue: below 0   red: above 0   each on its own scale", fontsize=8)
+        if not len(values):
+            grid[0, 0].text(0.5, 0.5, "none", ha="center", fontsize=9)
+        return made
+
+
+def _shaded(image: Array) -> list[str]:
+    """An image in letters, which are twice as high as wide."""
+    h, w = image.shape
+    if 2 * w <= WIDTH // 2:
+        zoom = max(1, 8 // w)
+        image = image.repeat(zoom, axis=0).repeat(2 * zoom, axis=1)
+    else:  # each letter is the mean of a block of pixels
+        size = -(-w // (WIDTH // 2 - 1))
+        image = np.pad(image, ((0, -h % (2 * size)), (0, -w % size)), mode="edge")
+        image = image.reshape(-(-h // (2 * size)), 2 * size, -1, size).mean(axis=(1, 3))
+    missing = np.isnan(image)
+    low, high = (np.min(image[~missing]), np.max(image[~missing])) if not missing.all() else (0, 0)
+    part = (np.where(missing, low, image) - low) / ((high - low) or 1.0)
+    places = np.minimum((part * len(SHADES)).astype(int), len(SHADES) - 1)
+    return [
+        "".join("?" if no else SHADES[i] for i, no in zip(*row, strict=True))
+        for row in zip(places.tolist(), missing.tolist(), strict=True)
+    ]

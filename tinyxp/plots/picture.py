@@ -1,0 +1,94 @@
+"""What all pictures can do: be drawn into a file, or be printed."""
+
+import io
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from tinyxp import backends
+from tinyxp.backends.errors import ArgumentError, BackendError
+from tinyxp.io import write_atomically
+
+# blue and vermilion first; people who are colour-blind tell them all apart (Okabe & Ito 2008)
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+WIDTH = 79  # columns of a terminal
+FORMATS = ("png", "svg", "pdf")
+
+
+class Picture:
+    """A picture: ``text()`` for a terminal, ``figure()`` for matplotlib."""
+
+    title: str
+
+    def text(self) -> str:
+        """The picture in ASCII, at most 79 columns wide."""
+        raise NotImplementedError
+
+    def figure(self) -> Any:
+        """The picture as a ``matplotlib.figure.Figure``. Raises BackendError without matplotlib."""
+        raise NotImplementedError
+
+    def save(self, path: str | Path) -> None:
+        """Write a PNG, or an SVG or PDF if the path ends so.
+
+        Raises BackendError without matplotlib, ArgumentError for another ending, DataError if the
+        file cannot be written.
+        """
+        ending = Path(path).suffix.lower().removeprefix(".")
+        if ending not in FORMATS:
+            raise ArgumentError(f"a picture's path ends with .{', .'.join(FORMATS)}, got {path}")
+        data = io.BytesIO()
+        self.figure().savefig(data, format=ending, dpi=120)
+        write_atomically(path, data.getvalue())
+
+
+def show(picture: Picture, path: str | Path | None = None) -> Path | None:
+    """Save the picture at ``path`` and say so; without matplotlib or a path, print it as text.
+
+    Gives the path if there is a file. Raises as ``picture.save`` does.
+    """
+    if path is not None:
+        try:
+            picture.save(path)
+        except BackendError:
+            pass
+        else:
+            print(f"picture: {path}")
+            return Path(path)
+    print(picture.text())
+    return None
+
+
+def plain(text: str) -> str:
+    """A text as one line of ASCII.
+
+    >>> plain("größte\\nZahl")
+    'gr??te Zahl'
+    """
+    return "".join(c if " " <= c <= "~" else "?" if c.isprintable() else " " for c in str(text))
+
+
+def page(lines: Iterable[str]) -> str:
+    """Lines cut to the width of a terminal."""
+    return "\n".join(line[:WIDTH].rstrip() for line in lines)
+
+
+def figure(width: float, height: float, **grid: Any) -> tuple[Any, Any]:
+    """A figure without matplotlib's global state, with its axes. Raises BackendError without it."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise backends.missing("matplotlib", "plot") from error
+    made = Figure(figsize=(width, height), layout="constrained")
+    return made, made.subplots(**grid)
+
+
+def key(made: Any, axes: Any, place: str) -> None:
+    """The legend, outside of the axes, where it hides nothing."""
+    handles, labels = axes.get_legend_handles_labels()
+    if handles:
+        legend = made.legend(
+            handles, labels, loc=place, ncols=min(4, len(labels)), frameon=False, fontsize=9
+        )
+        for text in legend.get_texts():
+            text.set_parse_math(False)
