@@ -1,5 +1,6 @@
 """A watch sees every value of a forward pass, changes nothing, and leaves nothing behind."""
 
+import sys
 import threading
 
 import numpy as np
@@ -33,6 +34,16 @@ def test_off_nothing_is_left_of_it():
         tx.ones(2) + tx.ones(3)
     assert {(owner, name): owner.__dict__[name] for owner, name, _ in WRAPPED} == before
     assert type(tx.ones(2).data) is np.ndarray
+
+
+def test_every_way_in_is_watched():
+    """Whatever module imports the function that makes arrays of the user's objects by name."""
+    holders = {
+        name
+        for name, found in sys.modules.items()
+        if name.partition(".")[0] == "tinyxp" and hasattr(found, "to_array")
+    }
+    assert {home.__name__ for home, name, _ in WRAPPED if name == "to_array"} == holders
 
 
 def test_values_and_gradients_are_the_same_bits(backend):

@@ -62,6 +62,8 @@ def missing(
     watch: Watch, loss: Tensor, params: Mapping[str, Tensor], got: Collection[str]
 ) -> Iterator[Finding]:
     """The findings for parameters without a gradient, and for those that lack a part of theirs."""
+    if len(got) == len(params) and not watch.has_cuts():
+        return
     towards = watch.towards(loss)
     used = watch.uses()
     lost: list[tuple[str, Any]] = []

@@ -4,6 +4,8 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from tinyxp import backends
 from tinyxp.core import Tensor
 from tinyxp.debug.instruments import Observer, observing
@@ -100,8 +102,12 @@ def size(g: Any) -> float:
 
 
 def norm(array: Any) -> float:
-    """The Euclidean norm of an array, summed in float64 so that it cannot overflow."""
+    """The Euclidean norm of an array, also where the squares would overflow or vanish."""
     xp: Any = backends.of(array).xp  # type: ignore[union-attr]
+    with np.errstate(over="ignore", under="ignore"):
+        total = float(xp.sum(xp.square(xp.abs(array))))
+    if 1e-30 < total < 1e30:
+        return math.sqrt(total)
     largest = size(array)
     if largest == 0.0 or not math.isfinite(largest):
         return largest

@@ -13,13 +13,15 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
-from tinyxp import lanes
+from tinyxp import core, lanes, primitive
 from tinyxp.backends import Array
 from tinyxp.composite import Composite
-from tinyxp.core import Tensor, to_array
+from tinyxp.core import Tensor
 from tinyxp.debug.sites import of_library
 from tinyxp.debug.traced import bare
 from tinyxp.graph import Node
+from tinyxp.nn import module, parameter
+from tinyxp.ops import creation
 from tinyxp.primitive import Primitive
 
 
@@ -67,13 +69,8 @@ def _put_on() -> None:
         _active += 1
         if _active == 1:
             for owner, name, wrap in WRAPPED:
-                _replace(owner, name, wrap(owner.__dict__[name]))
-            for module in [*sys.modules.values()]:  # wherever it was imported by name
-                if getattr(module, "__name__", "").startswith("tinyxp") and (
-                    module.__dict__.get("to_array") is to_array and module.__name__ != __name__
-                ):
-                    _replace(module, "to_array", _to_array)
-            _replace(lanes, "Plain", type(None))  # so that every call is a general one
+                _undo.append(functools.partial(setattr, owner, name, owner.__dict__[name]))
+                setattr(owner, name, wrap(owner.__dict__[name]))
 
 
 def _take_off() -> None:
@@ -82,11 +79,6 @@ def _take_off() -> None:
         _active -= 1
         while _active == 0 and _undo:
             _undo.pop()()
-
-
-def _replace(owner: Any, name: str, new: Any) -> None:
-    _undo.append(functools.partial(setattr, owner, name, owner.__dict__[name]))
-    setattr(owner, name, new)
 
 
 # -- the wrappers -----------------------------------------------------------------------------
@@ -142,11 +134,14 @@ def _data(slot: Any) -> Any:
     )
 
 
-def _to_array(obj: Any, *args: Any, **options: Any) -> Any:
-    array, backend = to_array(bare(obj), *args, **options)
-    for observer in _observers.get():
-        observer.entered(obj, array)
-    return array, backend
+def _entering(original: Any) -> Any:
+    def to_array(obj: Any, *args: Any, **options: Any) -> Any:
+        array, backend = original(bare(obj), *args, **options)
+        for observer in _observers.get():
+            observer.entered(obj, array)
+        return array, backend
+
+    return to_array
 
 
 WAYS = ("numpy", "__array__", "__dlpack__", "item", "tolist", "__float__", "__int__", "__complex__")
@@ -158,4 +153,6 @@ WRAPPED: tuple[tuple[Any, str, Callable[[Any], Any]], ...] = (
     (Tensor, "detach", _detach),
     (Tensor, "data", _data),
     *((Tensor, name, _leaving(name)) for name in WAYS),
+    *((home, "to_array", _entering) for home in (core, primitive, creation, module, parameter)),
+    (lanes, "Plain", lambda _: type(None)),  # so that every call is a general one
 )

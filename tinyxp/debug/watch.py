@@ -207,6 +207,10 @@ class Watch(Observer, AbstractContextManager["Watch"]):
             (self.records[id(thing)].site for thing, _ in self.uses().get(id(leaf), ())), None
         )
 
+    def has_cuts(self) -> bool:
+        """Whether any value went on without its gradient."""
+        return any(link.why for record in self.records.values() for link in record.links)
+
     def cut_edges(self) -> list[CutEdge]:
         """Every place where a value went on without its gradient and came back into the graph."""
         uses, found = self.uses(), []
