@@ -6,7 +6,7 @@ The package is itself an Array API namespace, so nothing is implemented here: th
 
 import math as _math
 
-from tinyxp import autograd, backends, data, debug, fft, linalg, nn, optim, random
+from tinyxp import autograd, backends, data, debug, fft, linalg, nn, optim, plots, random
 from tinyxp import interop as _interop  # noqa: F401, NumPy and einops take Tensors
 from tinyxp.backends import backend, errors, use_backend
 from tinyxp.checkpointing import checkpoint
@@ -249,7 +249,8 @@ __all__ = [
     "logsumexp", "manual_seed", "masked_fill", "matmul", "matrix_transpose", "max", "maximum",
     "mean", "meshgrid", "min", "minimum", "mm", "moveaxis", "multiply", "nan", "negative",
     "newaxis", "nextafter", "nn", "no_grad", "nonzero", "not_equal", "ones", "ones_like", "optim",
-    "outer", "pad", "permute_dims", "pi", "positive", "pow", "prod", "promote", "rand", "randint",
+    "outer", "pad", "permute_dims", "pi", "plots", "positive", "pow", "prod", "promote", "rand",
+    "randint",
     "randn", "random", "randperm", "real", "reciprocal", "relu", "remainder", "repeat", "reshape",
     "result_type", "roll", "round", "save", "searchsorted", "set_grad_enabled", "setitem",
     "sigmoid", "sign", "signbit", "sin", "sinh", "softmax", "sort", "split", "sqrt", "square",

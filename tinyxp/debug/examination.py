@@ -6,9 +6,10 @@ from typing import Any
 
 from tinyxp.backends.errors import DTypeError, GradientError
 from tinyxp.core import Tensor, wrap
-from tinyxp.debug import causes
+from tinyxp.debug import causes, cuts
 from tinyxp.debug.flow import Flow, norm
-from tinyxp.debug.report import Finding, Report, Row, names
+from tinyxp.debug.report import Finding, Report, Row, group, names
+from tinyxp.debug.sites import Site
 from tinyxp.debug.watch import Watch, latest, thing_of
 from tinyxp.graph import Node, edge_of, ordered
 from tinyxp.nn.module import Module
@@ -179,31 +180,34 @@ class Examination:
         ours = {id(p) for p in self.params.values()}
         homes = dict(_hidden(self.model))
         leaves = [x for x in ordered([edge_of(self.loss)]) if isinstance(x, Tensor)]
-        for leaf in leaves:
-            if id(leaf) in ours or not (id(leaf) in homes or isinstance(leaf, Parameter)):
-                continue
-            where = homes.get(id(leaf))
-            made = self.watch.first_seen(leaf) if self.watch else None
-            if where:
-                message = f"{where} gets a gradient, but the model does not know it as a parameter."
-                remedy = (
-                    f"let {where} be an nn.Parameter, or an attribute of a Module; keep layers "
-                    "in nn.ModuleList or nn.ModuleDict, parameters in nn.ParameterList."
-                )
-            else:
-                place = f" at {made}" if made else ""
+        strange = [leaf for leaf in leaves if id(leaf) not in ours]
+        held = {homes[id(leaf)]: leaf for leaf in strange if id(leaf) in homes}
+        if held:
+            some = [name for name in homes.values() if name in held]
+            site = self._first_seen(held[some[0]])
+            message = f"{names(some)}: gets a gradient, but the model does not know it."
+            remedy = (
+                "keep layers in nn.ModuleList or nn.ModuleDict instead of a list or a dict, "
+                "parameters in nn.ParameterList, and a tensor to be trained as nn.Parameter."
+            )
+            yield Finding("unregistered", some, site, message, remedy, [site] if site else [])
+        for leaf in strange:
+            if id(leaf) not in homes and isinstance(leaf, Parameter):
+                site = self._first_seen(leaf)
                 message = (
-                    f"a parameter of shape {leaf.shape} made{place} outside __init__ gets a "
-                    "gradient, but the model does not hold it: no optimizer will move it."
+                    f"a parameter of shape {leaf.shape} gets a gradient, but the model does not "
+                    "hold it: no optimizer will move it."
                 )
                 remedy = "make it once in __init__ and assign it to an attribute of the module."
-            sites = [made] if made else []
-            yield Finding("unregistered", [where or "?"], made, message, remedy, sites)
+                yield Finding("unregistered", ["?"], site, message, remedy, [site] if site else [])
+
+    def _first_seen(self, leaf: Tensor) -> Site | None:
+        return self.watch.first_seen(leaf) if self.watch else None
 
     def missing(self) -> Iterator[Finding]:
         absent = [name for name in self.trained if name not in self.gradients]
         if self.watch is not None:
-            yield from causes.missing(self.watch, self.loss, self.trained, self.gradients)
+            yield from cuts.missing(self.watch, self.loss, self.trained, self.gradients)
         elif absent:
             reason = self.loss._cut if edge_of(self.loss) is None and self.loss._cut else None
             yield Finding(
@@ -228,16 +232,27 @@ class Examination:
                 largest = max(self.norms[name] for name in parameters)
                 message = f"the gradient is {kind} (norm {largest:.1e}): {why}"
                 yield Finding(kind, parameters, site, message, remedy, [site] if site else [])
+        well = set(self._in("fine"))
+        for node, message, site in causes.saturated(self.scene, self.loss):
+            below = {id(leaf) for leaf in ordered([node])}
+            some = [name for name, p in self.params.items() if id(p) in below and name in well]
+            if some:
+                text = f"{message}: next to no gradient gets through."
+                yield Finding("vanishing", some, site, text, causes.SMALLER, [site])
 
     def _causes(self, kind: str, some: list[str]) -> Iterator[tuple[list[str], Any]]:
+        if not some:
+            return
         if self.flow is None:
             remedy = "call the doctor before backward(): then it says where."
-            return causes.group([(name, ("the graph was used up.", None, remedy)) for name in some])
-        params = [(name, self.params[name]) for name in some]
-        if kind == "zero":
+            yield some, ("the graph was used up.", None, remedy)
+        elif kind == "zero":
             flow = self.flow
-            return causes.group([(n, causes.died(self.scene, flow, p)) for n, p in params])
-        return causes.changed(self.scene, self.flow, params, -1 if kind == "vanishing" else 1)
+            found = [(name, causes.died(self.scene, flow, self.params[name])) for name in some]
+            yield from group(found)
+        else:
+            sign = -1 if kind == "vanishing" else 1
+            yield some, causes.changed(self.scene, self.flow, self.params[some[0]], sign)
 
     def steps(self) -> Iterator[Finding]:
         if self.optimizer is None:

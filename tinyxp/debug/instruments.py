@@ -144,7 +144,9 @@ def _entering(original: Any) -> Any:
     return to_array
 
 
-WAYS = ("numpy", "__array__", "__dlpack__", "item", "tolist", "__float__", "__int__", "__complex__")
+WAYS = {name: f"{name}()" for name in ("numpy", "item", "tolist")}
+WAYS |= {f"__{name}__": f"{name}()" for name in ("float", "int", "complex")}
+WAYS |= {"__array__": "np.asarray()", "__dlpack__": "DLPack"}
 WRAPPED: tuple[tuple[Any, str, Callable[[Any], Any]], ...] = (
     (Primitive, "call", _call),
     (Composite, "call", _call),
@@ -152,7 +154,7 @@ WRAPPED: tuple[tuple[Any, str, Callable[[Any], Any]], ...] = (
     (Composite, "pull", _pull),
     (Tensor, "detach", _detach),
     (Tensor, "data", _data),
-    *((Tensor, name, _leaving(name)) for name in WAYS),
+    *((Tensor, name, _leaving(way)) for name, way in WAYS.items()),
     *((home, "to_array", _entering) for home in (core, primitive, creation, module, parameter)),
     (lanes, "Plain", lambda _: type(None)),  # so that every call is a general one
 )

@@ -1,6 +1,8 @@
 """What the doctor says: a table of parameters, findings, and how to mend the first of them."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 from tinyxp.debug.sites import Site
 from tinyxp.nn.inspection import aligned
@@ -90,3 +92,11 @@ def names(parameters: list[str]) -> str:
     if len(parameters) <= MANY:
         return ", ".join(parameters)
     return f"{', '.join(parameters[:MANY])} and {len(parameters) - MANY} more"
+
+
+def group(pairs: list[tuple[str, Any]]) -> Iterator[tuple[list[str], Any]]:
+    """The names of equal things together."""
+    found: dict[Any, list[str]] = {}
+    for name, thing in pairs:
+        found.setdefault(thing, []).append(name)
+    yield from ((some, thing) for thing, some in found.items())

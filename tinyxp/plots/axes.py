@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 
 STEPS = (1, 2, 5)
+TINY = 1e-200  # beneath that quotients overflow
 
 
 @dataclass(frozen=True)
@@ -14,7 +15,7 @@ class Axis:
     >>> axis.place(50)
     5
     >>> axis.ticks(4)
-    {0: '0', 5: '50', 10: '100'}
+    {0: '0', 10: '100'}
     """
 
     low: float
@@ -33,9 +34,9 @@ class Axis:
                 Axis(low, high, cells, log) if low < high else Axis(low / 2, high * 2, cells, log)
             )
         size = max(abs(low), abs(high))
-        if high - low > 1e-9 * size:  # else the numbers on the axis could not be told apart
+        if high - low > max(1e-9 * size, TINY):  # else no two numbers on the axis would differ
             return Axis(low, high, cells)
-        edge = size / 2 or 1.0
+        edge = size / 2 if size > TINY else 1.0
         return Axis(low - edge, high + edge, cells)
 
     def place(self, x: float) -> int:
@@ -46,7 +47,7 @@ class Axis:
         return round((x - low) / (high - low) * (self.cells - 1))
 
     def ticks(self, apart: int) -> dict[int, str]:
-        """Round numbers by the characters where they stand, about ``apart`` from another or more."""
+        """Round numbers by the characters where they stand, about ``apart`` of them between two."""
         most = max(2, self.cells // apart)
         values = self._decades(most) if self.log else self._even(most)
         size = max(abs(self.low), abs(self.high))

@@ -12,6 +12,7 @@ from tinyxp.plots.picture import COLOURS, Picture, figure, key, page, plain
 
 Array = np.ndarray[Any, Any]
 DOTS = 300  # of the picture, in each direction
+HUGE = 1e30  # beyond that float32 ends
 
 
 @dataclass(frozen=True)
@@ -43,15 +44,16 @@ class Boundary(Picture):
     def _points(self) -> tuple[Array, Array]:
         """The points that can be drawn, and their classes."""
         x = np.asarray(self.x, dtype=np.float64)
-        finite = np.isfinite(x).all(axis=1)
-        return x[finite], np.asarray(self.y)[finite] == 1
+        fit = (np.abs(x) < HUGE).all(axis=1)  # false for NaN
+        return x[fit], np.asarray(self.y)[fit] == 1
 
     def _window(self) -> tuple[Array, Array]:
         x, _ = self._points()
         if not len(x):
             return np.zeros(2), np.ones(2)
         low, high = x.min(axis=0), x.max(axis=0)
-        edge = 0.15 * np.maximum(high - low, 1e-3)
+        size = np.maximum(np.abs(low), np.abs(high))
+        edge = 0.15 * np.maximum(high - low, 1e-5 * size + 1e-3)
         return low - edge, high + edge
 
     def _scores(self, points: Array) -> Array:
@@ -75,7 +77,7 @@ class Boundary(Picture):
         """How many points are on the wrong side."""
         x, y = self._points()
         wrong = int(((self._scores(x) > 0) != y).sum()) if len(x) else 0
-        return f"{wrong} of {len(x)} points on the wrong side"
+        return f"wrong: {wrong} of {len(x)} points"
 
     def text(self, columns: int = 66, rows: int = 24) -> str:
         low, high = self._window()
@@ -106,8 +108,15 @@ class Boundary(Picture):
             )
         x, y = self._points()
         for label, marker in ((0, "o"), (1, "s")):
-            axes.scatter(*x[y == label].T, c=COLOURS[label], marker=marker, s=28,
-                         edgecolors="white", linewidths=0.7, label=f"class {label}")  # fmt: skip
+            axes.scatter(
+                *x[y == label].T,
+                c=COLOURS[label],
+                marker=marker,
+                s=28 if len(x) > 20 else 70,
+                edgecolors="white",
+                linewidths=0.7,
+                label=f"class {label}",
+            )
         axes.set_title(self.title, parse_math=False, loc="left", fontweight="bold")
         axes.set(xlim=window[:2], ylim=window[2:], xlabel=self._verdict())
         key(made, axes, "outside lower center")

@@ -22,17 +22,20 @@ class Curves(Picture):
     says how many they are.
 
     >>> falling = [(step, 1 / (1 + step)) for step in range(100)]
-    >>> print(tx.plots.Curves({"loss": falling, "none": []}, "falling", log=True).text(height=7))
+    >>> print(tx.plots.Curves({"loss": falling}, "falling", log=True).text(height=7))
     falling
     loss, log scale
        1 +a
-         |a
-         | aaa
-     0.1 +    aaa aa
-         |         aaaaaaaaaa a
-         |                     a aaaaaaaaaaaaaaaaaaaaaaa
-    0.01 +                                              aaaaaaaaaaaaaaaaaaaa
-         +---------+-----------+------------+-------------+-----------+------
+         | a
+         |  aa
+         |    aaaaaa
+         |         aaaaaaaaaaaa
+         |                     aaaaaaaaaaaaaaaaaaaaaaaaa
+    0.01 +                                             aaaaaaaaaaaaaaaaaaaaaa
+         ++------------+-------------+------------+------------+-------------
+          0           20            40           60           80
+                                                                         step
+    a: loss
     """
 
     series: dict[str, Points]
@@ -52,7 +55,7 @@ class Curves(Picture):
         return kept
 
     def _fits(self, x: float, y: float) -> bool:
-        return abs(x) < HUGE and abs(y) < HUGE and (y > 0 or not self.log)  # false for NaN
+        return abs(x) < HUGE and abs(y) < HUGE and (y > 1 / HUGE or not self.log)  # false for NaN
 
     def text(self, height: int = 16) -> str:
         """As :meth:`Picture.text`; ``*`` where several series of one length meet."""

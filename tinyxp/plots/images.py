@@ -45,8 +45,11 @@ class Images(Picture):
             )
 
     def _values(self) -> Array:
+        """The images, each from -1 or 0 to 1 at most, NaN where they are not finite."""
         values = np.asarray(self.images, dtype=np.float64)
-        return np.where(np.isfinite(values), values, np.nan)
+        values = np.where(np.isfinite(values), values, np.nan)
+        top = np.nanmax(np.abs(values), axis=(1, 2), keepdims=True, initial=0.0)
+        return values / np.where(top > 0, top, 1.0)
 
     def text(self) -> str:
         values = self._values()
@@ -76,12 +79,13 @@ class Images(Picture):
             max(3.0, wide * columns), high * rows + 0.6, nrows=rows, ncols=columns, squeeze=False
         )
         signed = bool((values < 0).any())
+        colours: dict[str, Any] = {"cmap": "gray_r"}
+        if signed:
+            colours = {"cmap": "RdBu_r", "vmin": -1.0, "vmax": 1.0}
         for axes in grid.flat[len(values) :]:
             axes.set_axis_off()
         for axes, image, caption in zip(grid.flat, values, self.captions, strict=False):
-            top = np.nanmax(np.abs(image), initial=0.0) or 1.0
-            scale = {"cmap": "RdBu_r", "vmin": -top, "vmax": top} if signed else {"cmap": "gray_r"}
-            axes.imshow(image, interpolation="nearest", aspect="equal", **scale)
+            axes.imshow(image, interpolation="nearest", aspect="equal", **colours)
             axes.set_title(caption, fontsize=9, parse_math=False)
             axes.set(xticks=[], yticks=[])
             axes.spines[:].set_color("#bbbbbb")
