@@ -116,7 +116,9 @@ def main(args):
     install(venv, extras)
     if what == "demo":
         return run([python_in(venv), "-m", "tinyxp", "train", "transformer", *rest], None)
-    return run([python_in(venv), "-m", "pytest", "-n", "auto", *rest], HERE)  # on all cores
+    # a worker on each core: threads of NumPy's beside it would only get in its way
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    return run([python_in(venv), "-m", "pytest", "-n", "auto", *rest], HERE)
 
 
 if __name__ == "__main__":
