@@ -9,13 +9,13 @@ import pytest
 
 import tinyxp as tx
 from tests.helpers import leaf, normal
-from tinyxp import graph
 from tinyxp.backends.errors import (
     ArgumentError,
     DTypeError,
     GradientError,
     ShapeError,
 )
+from tinyxp.graph import edge_of
 from tinyxp.operation import OPS
 
 # -- in-place syntax ------------------------------------------------------------------------------
@@ -272,4 +272,12 @@ def test_gradients_of_broadcast_operands(backend):
 def test_an_operation_registers_once():
     with pytest.raises(ArgumentError, match="an operation named 'sin' is registered already"):
         tx.ops.trigonometric.primitive(OPS["sin"].fn)
-    assert graph.edge_of("not a tensor") is None
+    assert edge_of("not a tensor") is None
+
+
+def test_what_an_operation_made_says_all_of_itself(backend):
+    x = tx.asarray([1.0, 2.0], dtype=tx.float64, requires_grad=True)
+    said = f"shape=(2,), dtype=float64, backend={backend}, op=multiply"
+    assert repr(x * 2) == f"tensor([2., 4.], {said})"
+    with tx.no_grad():
+        assert "op=" not in repr(x * 2)

@@ -11,7 +11,7 @@ from tinyxp import interop as _interop  # noqa: F401, NumPy and einops take Tens
 from tinyxp.backends import backend, errors, use_backend
 from tinyxp.checkpointing import checkpoint
 from tinyxp.core import Tensor
-from tinyxp.debug import detect_anomaly, doctor
+from tinyxp.debug import detect_anomaly, doctor, graph
 from tinyxp.dtypes import (
     DType,
     bool,
@@ -242,21 +242,20 @@ __all__ = [
     "diff", "divide", "doctor", "e", "einsum", "empty", "empty_like", "enable_grad", "equal", "erf",
     "errors", "exp", "expand_dims", "expm1", "eye", "fft", "finfo", "flatten", "flip", "float32",
     "float64", "floor", "floor_divide", "from_dlpack", "full", "full_like", "grad", "gradcheck",
-    "greater", "greater_equal", "hessian", "hvp", "hypot", "iinfo", "imag", "index_add", "inf",
-    "int16", "int32", "int64", "int8", "is_grad_enabled", "isdtype", "isfinite", "isin", "isinf",
-    "isnan", "jacobian", "jvp", "less", "less_equal", "linalg", "linspace", "load", "log", "log10",
-    "log1p", "log2", "logaddexp", "logical_and", "logical_not", "logical_or", "logical_xor",
-    "logsumexp", "manual_seed", "masked_fill", "matmul", "matrix_transpose", "max", "maximum",
-    "mean", "meshgrid", "min", "minimum", "mm", "moveaxis", "multiply", "nan", "negative",
-    "newaxis", "nextafter", "nn", "no_grad", "nonzero", "not_equal", "ones", "ones_like", "optim",
-    "outer", "pad", "permute_dims", "pi", "plots", "positive", "pow", "prod", "promote", "rand",
-    "randint",
-    "randn", "random", "randperm", "real", "reciprocal", "relu", "remainder", "repeat", "reshape",
-    "result_type", "roll", "round", "save", "searchsorted", "set_grad_enabled", "setitem",
-    "sigmoid", "sign", "signbit", "sin", "sinh", "softmax", "sort", "split", "sqrt", "square",
-    "squeeze", "stack", "std", "subtract", "sum", "take", "take_along_axis", "tan", "tanh",
-    "tensor", "tensordot", "tile", "topk", "transpose", "tril", "triu", "trunc", "uint16", "uint32",
-    "uint64", "uint8", "unique_all", "unique_counts", "unique_inverse", "unique_values",
-    "unsqueeze", "unstack", "use_backend", "value_and_grad", "var", "vecdot", "vjp", "where",
-    "zeros", "zeros_like",
+    "graph", "greater", "greater_equal", "hessian", "hvp", "hypot", "iinfo", "imag", "index_add",
+    "inf", "int16", "int32", "int64", "int8", "is_grad_enabled", "isdtype", "isfinite", "isin",
+    "isinf", "isnan", "jacobian", "jvp", "less", "less_equal", "linalg", "linspace", "load", "log",
+    "log10", "log1p", "log2", "logaddexp", "logical_and", "logical_not", "logical_or",
+    "logical_xor", "logsumexp", "manual_seed", "masked_fill", "matmul", "matrix_transpose", "max",
+    "maximum", "mean", "meshgrid", "min", "minimum", "mm", "moveaxis", "multiply", "nan",
+    "negative", "newaxis", "nextafter", "nn", "no_grad", "nonzero", "not_equal", "ones",
+    "ones_like", "optim", "outer", "pad", "permute_dims", "pi", "plots", "positive", "pow", "prod",
+    "promote", "rand", "randint", "randn", "random", "randperm", "real", "reciprocal", "relu",
+    "remainder", "repeat", "reshape", "result_type", "roll", "round", "save", "searchsorted",
+    "set_grad_enabled", "setitem", "sigmoid", "sign", "signbit", "sin", "sinh", "softmax", "sort",
+    "split", "sqrt", "square", "squeeze", "stack", "std", "subtract", "sum", "take",
+    "take_along_axis", "tan", "tanh", "tensor", "tensordot", "tile", "topk", "transpose", "tril",
+    "triu", "trunc", "uint16", "uint32", "uint64", "uint8", "unique_all", "unique_counts",
+    "unique_inverse", "unique_values", "unsqueeze", "unstack", "use_backend", "value_and_grad",
+    "var", "vecdot", "vjp", "where", "zeros", "zeros_like",
 ]  # fmt: skip

@@ -207,7 +207,11 @@ class Tensor:
         return bool(namespace().any(self == value))
 
     def __repr__(self) -> str:
+        """The values and what is not usual; of what an operation made, all that there is to say."""
         values = np.array2string(self.backend.to_numpy(self.data), separator=", ", prefix="tensor(")
+        if self._node is not None:
+            facts = f"dtype={self.dtype.name}, backend={self.backend.name}"
+            return f"tensor({values}, shape={self.shape}, {facts}, op={self._node.op.name})"
         notes = [values]
         if self.size > np.get_printoptions()["threshold"] or self.size == 0:
             notes.append(f"shape={self.shape}")
@@ -215,9 +219,7 @@ class Tensor:
             notes.append(f"dtype={self.dtype.name}")
         if self.backend.name != "numpy":
             notes.append(f"backend={self.backend.name}")
-        if self._node is not None:
-            notes.append(f"op={self._node.op.name}")
-        elif self._leaf:
+        if self._leaf:
             notes.append("requires_grad=True")
         return f"tensor({', '.join(notes)})"
 

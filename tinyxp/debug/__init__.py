@@ -2,6 +2,7 @@
 
 from tinyxp.debug.anomaly import detect_anomaly
 from tinyxp.debug.examination import Doctor, doctor
+from tinyxp.debug.picture import Graph, graph
 from tinyxp.debug.report import Finding, Report, Row
 from tinyxp.debug.sites import Site
 from tinyxp.debug.watch import CutEdge, Watch
@@ -10,10 +11,12 @@ __all__ = [
     "CutEdge",
     "Doctor",
     "Finding",
+    "Graph",
     "Report",
     "Row",
     "Site",
     "Watch",
     "detect_anomaly",
     "doctor",
+    "graph",
 ]

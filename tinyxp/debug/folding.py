@@ -1,0 +1,82 @@
+"""Blocks alike, drawn once: those of a module list, known by their parameters' names."""
+
+import re
+from dataclasses import replace
+from itertools import groupby
+from typing import Any
+
+from tinyxp.debug.drawing import Arrow, Box, Drawing, Frame
+
+NUMBERED = re.compile(r"(.*?)(?:^|\.)(\d+)\.")  # the outermost number in a parameter's name
+
+
+def fold(drawing: Drawing) -> Drawing:
+    """The drawing with every run of blocks alike drawn as its first.
+
+    Blocks are alike if they have the same operations with the same shapes and parameters, in the
+    same order. An operation without parameters belongs to the block that came before it.
+    """
+    for blocks in _runs(drawing):
+        drawing = _folded(drawing, *blocks)
+    return drawing
+
+
+def _home(box: Box) -> tuple[str, int] | None:
+    """The list and the number of the block that a box's parameters belong to."""
+    for name, _ in box.params:
+        if match := NUMBERED.match(name):
+            return match[1], int(match[2])
+    return None
+
+
+def _runs(drawing: Drawing) -> list[tuple[str, list[tuple[int, list[Box]]]]]:
+    """For each list of modules: its blocks alike, by number, each with its boxes."""
+    current: tuple[str, int] | None = None
+    held: list[tuple[tuple[str, int] | None, Box]] = []
+    for box in sorted(drawing.boxes.values(), key=lambda box: box.born):
+        if box.kind in ("op", "loss"):
+            current = _home(box) if box.params else current
+            held.append((current, box))
+    blocks = [(home, [box for _, box in some]) for home, some in groupby(held, lambda x: x[0])]
+    found = []
+    for prefix, some in groupby(blocks, lambda block: block[0] and block[0][0]):
+        run = [(home[1], boxes) for home, boxes in some if home is not None]
+        if prefix is None or len(run) < 2:
+            continue
+        length = len(run[0][1])  # the last block is followed by what comes after the list
+        run[-1] = (run[-1][0], run[-1][1][:length])
+        if len({_signature(prefix, number, boxes) for number, boxes in run}) == 1:
+            found.append((prefix, run))
+    return found
+
+
+def _signature(prefix: str, number: int, boxes: list[Box]) -> Any:
+    start = f"{prefix}.{number}." if prefix else f"{number}."
+    return tuple(
+        (box.name, box.shape, *((name.removeprefix(start), shape) for name, shape in box.params))
+        for box in boxes
+    )
+
+
+def _folded(drawing: Drawing, prefix: str, run: list[tuple[int, list[Box]]]) -> Drawing:
+    first = [box.key for box in run[0][1]]
+    inside = {box.key: i for i, (_, boxes) in enumerate(run) for box in boxes}
+    stands_for = {
+        box.key: key for _, boxes in run for key, box in zip(first, boxes, strict=True)
+    }  # fmt: skip
+    later = {key for key, i in inside.items() if i > 0}
+    arrows: dict[Arrow, None] = {}
+    for arrow in drawing.arrows:
+        a, b = inside.get(arrow.source), inside.get(arrow.target)
+        if b is not None and b > 0 and not arrow.cut:
+            continue  # inside a later block, or into it
+        if a is not None and b is not None and a != b:
+            continue
+        source = stands_for.get(arrow.source, arrow.source)
+        target = stands_for.get(arrow.target, arrow.target)
+        arrows[replace(arrow, source=source, target=target)] = None
+    boxes = {key: box for key, box in drawing.boxes.items() if key not in later}
+    start = f"{prefix}." if prefix else ""
+    title = f"{start}{run[0][0]} ... {start}{run[-1][0]}, x{len(run)}"
+    kept = [arrow for arrow in arrows if arrow.source in boxes and arrow.target in boxes]
+    return Drawing(boxes, kept, [*drawing.frames, Frame(title, first)])
