@@ -102,7 +102,7 @@ def test_lines_and_modules_of_operations():
     assert linear.site.code == "h = self.fc(x)  # LINE"
     assert linear.site.modules == (model, model[0], model[0].fc)
     assert tanh.site.modules == (model, model[0])
-    assert [link.index for link in linear.links] == [0, 1, 2]
+    assert [link.operand for link in linear.links] == [0, 1, 2]
 
 
 # -- raw arrays that remember -------------------------------------------------------------------

@@ -6,7 +6,7 @@ from typing import Any
 from tinyxp import backends
 from tinyxp.backends import Array
 from tinyxp.core import Tensor
-from tinyxp.debug.flow import Flow, size
+from tinyxp.debug.flow import Flow
 from tinyxp.debug.sites import Site
 from tinyxp.debug.watch import Record, Watch
 from tinyxp.graph import Node, edge_of, ordered
@@ -34,31 +34,41 @@ class Scene:
     def __init__(self, watch: Watch | None, names: dict[int, str], modules: dict[int, str]) -> None:
         self.watch, self.names, self.modules = watch, names, modules
 
-    def record(self, node: Node) -> Record | None:
-        return self.watch.records.get(id(node)) if self.watch else None
+    def record(self, thing: Any) -> Record | None:
+        return self.watch.record_of(thing) if self.watch else None
 
-    def describe(self, node: Node) -> tuple[str, Site | None]:
-        """An operation in words, with its module, and its line."""
-        record = self.record(node)
+    def describe(self, thing: Any) -> tuple[str, Site | None]:
+        """An operation in words, with its function, its module and its line."""
+        record = self.record(thing)
         if record is None:
-            return node.op.name, None
-        path = next(
-            (self.modules[id(m)] for m in reversed(record.site.modules) if id(m) in self.modules),
-            "",
-        )
-        inside = f" in {path}" if path else ""
-        return f"{node.op.name}{inside}", record.site
+            return (thing.op.name if isinstance(thing, Node) else "a value"), None
+        function = record.site.function_called
+        of = f" of {function}" if function not in ("", record.name) else ""
+        paths = [self.modules[id(m)] for m in record.site.modules if id(m) in self.modules]
+        inside = f" in {paths[-1]}" if paths else ""
+        return f"{record.name}{of}{inside} at {record.site}", record.site
 
-    def zeros_beside(self, node: Node, i: int) -> tuple[str, Record | None] | None:
-        """The operand, other than i, whose values are all zero: in words, and its record."""
+    def zeros_beside(self, node: Node, i: int) -> Any:
+        """The operand of a node, other than i, whose values are all zero; or rather the first value
+        on the way to it whose are, such as a parameter."""
         record = self.record(node)
-        for link in record.links if record and self.watch else ():
-            source = self.watch.records.get(id(link.source))  # type: ignore[union-attr]
-            thing = link.source
-            array = source.array if source else thing.data if isinstance(thing, Tensor) else thing
-            if link.index != i and not isinstance(array, Node) and size(array) == 0:
-                return self.names.get(id(link.source), f"operand {link.index + 1}"), source
-        return None
+        links = record.links if record else []
+        thing = next((x.source for x in links if x.operand != i and self._is_zero(x.source)), None)
+        while thing is not None and (record := self.record(thing)) is not None:
+            above = [x.source for x in record.links if self._is_zero(x.source)]
+            above = [x for x in above if isinstance(x, Node) or id(x) in self.names]
+            if not above:
+                break
+            thing = above[0]
+        return thing
+
+    def _is_zero(self, thing: Any) -> bool:
+        record = self.record(thing)
+        array = thing.data if isinstance(thing, Tensor) else record.array if record else thing
+        backend = None if isinstance(array, Node) else backends.of(array)
+        return backend is not None and not bool(
+            backend.xp.any(backend.xp.astype(array, backend.dtypes["bool"]))
+        )
 
 
 def died(scene: Scene, flow: Flow, leaf: Tensor) -> tuple[str, Site | None, str]:
@@ -68,30 +78,25 @@ def died(scene: Scene, flow: Flow, leaf: Tensor) -> tuple[str, Site | None, str]
         return "its parts cancel to zero.", None, "check the signs in the loss."
     node, i = found
     what, site = scene.describe(node)
-    at = f" at {site}" if site else ""
     zeros = scene.zeros_beside(node, i)
-    record = scene.record(node)
-    if zeros is not None and zeros[1] is not None and isinstance(zeros[1].thing, Node):
-        node, record = zeros[1].thing, zeros[1]  # what made the zeros, instead of who met them
+    if isinstance(zeros, Node):  # what made the zeros, instead of who met them
+        node = zeros
         what, site = scene.describe(node)
-        at, zeros = f" at {site}", None
-    if zeros is not None:
-        name = zeros[0]
-        return (
-            f"{what}{at} multiplies it by {name}, which is zero everywhere.",
-            site,
+    elif zeros is not None:
+        name = scene.names.get(id(zeros))
+        if name is None:
+            remedy = "look at the mask or the factor in that line: all of it is zero."
+            return f"{what} multiplies it by zeros that carry no gradient.", site, remedy
+        remedy = (
             f"let {name} not be zero: draw initial weights at random, as nn.init does (biases "
-            "alone may start at zero), and look at masks.",
+            "alone may start at zero)."
         )
-    called = {node.op.name, record.site.called if record else ""}
-    if not called.isdisjoint(SLOPES):
-        return (
-            f"{what}{at} is saturated: its inputs are so large that its slope is zero.",
-            site,
-            SMALLER,
-        )
+        return f"{what} multiplies it by zeros: {name} is zero everywhere.", site, remedy
+    if node.op.name in SLOPES or (site is not None and site.function_called in SLOPES):
+        why = "its inputs are so large that its slope is zero"
+        return f"{what} is saturated: {why}.", site, SMALLER
     return (
-        f"{what}{at} is dead: it gives zero for every element, or its slope is zero there.",
+        f"{what} is dead: it gives zero for every element, or its slope is zero there.",
         site,
         "look at what goes into it: with a smaller bias or learning rate a ReLU lives, and "
         "leaky_relu or gelu does not die; nothing gets through dropout of p=1 or an empty mask.",
@@ -105,12 +110,11 @@ def changed(scene: Scene, flow: Flow, worst: Tensor, sign: int) -> tuple[str, Si
         return "its scale is odd.", None, "check the scale of the data and of the loss."
     op, times, node = found
     what, site = scene.describe(node)
-    at = f" at {site}" if site else ""
     often = f", {times} times on the way" if times > 1 else ""
     if sign > 0:
-        return f"{what}{at} makes it grow{often}: weights too large.", site, TAMER
+        return f"{what} makes it grow{often}: weights too large.", site, TAMER
     slope = f", its slope being at most {SLOPES[op]}" if op in SLOPES else ""
-    return f"{what}{at} makes it shrink{often}{slope}.", site, LIVELIER if times > 2 else SMALLER
+    return f"{what} makes it shrink{often}{slope}.", site, LIVELIER if times > 2 else SMALLER
 
 
 def saturated(scene: Scene, loss: Tensor) -> Iterator[tuple[Node, str, Site]]:
@@ -124,7 +128,7 @@ def saturated(scene: Scene, loss: Tensor) -> Iterator[tuple[Node, str, Site]]:
             stuck = float(xp.mean(xp.astype(1 - y * y < STUCK, y.dtype)))
             if stuck > MOST:
                 what, _ = scene.describe(node)
-                text = f"{stuck:.0%} of the outputs of {what} at {record.site} are at their limits"
+                text = f"{stuck:.0%} of the outputs of {what} are at their limits"
                 yield node, text, record.site
 
 
@@ -151,8 +155,7 @@ def spoilt(scene: Scene, flow: Flow | None, loss: Tensor) -> tuple[str, Site | N
     if node is None:
         return "the loss or a gradient is not a number.", None, remedy
     what, site = scene.describe(node)
-    at = f" at {site}" if site else ""
-    return f"the gradient of {what}{at} is NaN or Inf, though its result is finite.", site, remedy
+    return f"the gradient of {what} is NaN or Inf, though its result is finite.", site, remedy
 
 
 def _finite(array: Array) -> bool:

@@ -10,6 +10,7 @@ from tinyxp.debug.report import Finding, group, names
 from tinyxp.debug.sites import Site
 from tinyxp.debug.watch import DETACH, DETOUR, NO_GRAD, Link, Record, Uses, Watch
 
+NUMBERS = ("item()", "float()", "int()", "complex()", "tolist()")  # ways out that give no array
 REMEDIES = {
     DETACH: "remove detach() at {0}, or use what it gives only beside the loss.",
     NO_GRAD: "take {0} out of tx.no_grad(): there, nothing is recorded.",
@@ -66,7 +67,7 @@ def _by_mistake(record: Record, link: Link) -> bool:
 
 def _ways_out(watch: Watch, record: Record, link: Link) -> list[Site]:
     """Where the value left tinyxp before ``record``, or after it, if it then came back."""
-    return [link.left] if link.left is not None and link.left != record.site else []
+    return [link.origin] if link.origin is not None and link.origin != record.site else []
 
 
 def _cut(kind: str, parameters: list[str], sites: tuple[Any, ...]) -> Finding:
@@ -74,7 +75,8 @@ def _cut(kind: str, parameters: list[str], sites: tuple[Any, ...]) -> Finding:
     lines = [s for _, *some in sites for s in some]
     part = "a part of the gradient" if kind == "incomplete" else "the gradient"
     where = " and ".join(dict.fromkeys(str(s[1]) for s in sites[:3]))
-    out = f" (the values left tinyxp at {left[0]})" if left else ""
+    began = "which began" if why == NO_GRAD else "the values left tinyxp"
+    out = f" ({began} at {left[0]})" if left else ""
     message = f"{part} is cut at {where} by {why}{out}; no gradient comes past that line."
     remedy = REMEDIES.get(why, "{0} needs a differentiable function in its place: " + why + ".")
     return Finding(kind, parameters, site, message, remedy.format(where), [*dict.fromkeys(lines)])
@@ -133,7 +135,11 @@ def _gone(
     ]
     exits = [way for way in watch.exits if id(way.source) in seen]
     for out in reversed(exits):
-        returns = dict.fromkeys(entry.site for entry in entries if entry.born > out.born)
+        returns = dict.fromkeys(
+            entry.site
+            for entry in entries
+            if entry.born > out.born and (entry.of_numbers or out.way not in NUMBERS)
+        )
         if returns:
             return out.way, out.site, tuple(returns)[:3]
     if exits:

@@ -10,14 +10,14 @@ from tinyxp.debug import causes, cuts
 from tinyxp.debug.flow import Flow, norm
 from tinyxp.debug.report import Finding, Report, Row, group, names
 from tinyxp.debug.sites import Site
-from tinyxp.debug.watch import Watch, latest, thing_of
+from tinyxp.debug.watch import Watch, latest
 from tinyxp.graph import Node, edge_of, ordered
 from tinyxp.nn.module import Module
 from tinyxp.nn.parameter import Parameter
 
 VANISHING = 1e-6  # of the largest root mean square among the gradients
 EXPLODING = 1e4  # a gradient's norm over the weight's, or over 1 for smaller weights
-TOO_FAR = 1.0  # an update's norm over the weight's
+TOO_FAR = 10.0  # an update's norm over the weight's
 
 
 class Doctor:
@@ -74,8 +74,7 @@ class Examination:
         self.params = dict(model.named_parameters())
         self.trained = {name: p for name, p in self.params.items() if p.requires_grad}
         watch = latest()
-        known = watch is not None and id(thing_of(loss)) in watch.records
-        self.watch = watch if known else None
+        self.watch = watch if watch is not None and watch.knows(loss) else None
         edge = edge_of(loss)
         used_up = isinstance(edge, Node) and edge.context is None
         self.flow = None if edge is None or used_up else Flow(loss)
@@ -137,7 +136,8 @@ class Examination:
             home = name.rpartition(".")[0]
             beside = [n for n in self.norms if n.rpartition(".")[0] == home and n != name]
             others = self._largest(beside)
-            if others > VANISHING * self._largest(self.norms) and rms <= VANISHING * others:
+            alive = others > VANISHING * self._largest(self.norms)
+            if self.params[name].ndim < 2 and alive and rms <= VANISHING * others:
                 return "no effect"  # as a bias has before a normalisation or a softmax
             return "zero" if self.norms[name] == 0 else "vanishing"
         return "fine"

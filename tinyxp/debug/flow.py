@@ -62,8 +62,9 @@ class Flow(Observer):
                     queue.append(node)
 
     def changed_by(self, leaf: Tensor, sign: int) -> tuple[str, int, Node] | None:
-        """The operation that shrinks (sign -1) or grows (+1) the gradient most on its way to
-        ``leaf``: its name, how often it stands there, and the node that does it most.
+        """The operation that shrinks (sign -1) the gradient most on its way to ``leaf``, or, among
+        those with weights, grows it most (+1): its name, how often it stands there, and the node
+        that does it most.
         """
         totals: dict[str, list[tuple[float, Node]]] = {}
         thing: Edge = leaf
@@ -80,7 +81,8 @@ class Flow(Observer):
                 thing = through[0]  # a node that only hands on
                 continue
             passed, step = max(users, key=lambda user: user[0])
-            if passed > 0 and step.came > 0:
+            takes_weights = any(isinstance(parent, Tensor) for parent in step.node.parents)
+            if passed > 0 and step.came > 0 and (sign < 0 or takes_weights):
                 change = sign * math.log(passed / step.came)
                 totals.setdefault(step.node.op.name, []).append((change, step.node))
             thing = step.node

@@ -19,7 +19,7 @@ from tinyxp.composite import Composite
 from tinyxp.core import Tensor
 from tinyxp.debug.sites import of_library
 from tinyxp.debug.traced import bare
-from tinyxp.graph import Node
+from tinyxp.graph import Node, no_grad
 from tinyxp.nn import module, parameter
 from tinyxp.ops import creation
 from tinyxp.primitive import Primitive
@@ -36,6 +36,12 @@ class Observer:
 
     def detached(self, x: Tensor, y: Tensor) -> None:
         """``y`` is ``x.detach()``."""
+
+    def switched(self, recording: bool) -> None:
+        """Recording begins, or ends, for a block."""
+
+    def switched_back(self, recording: bool) -> None:
+        """That block is over."""
 
     def left(self, x: Tensor, way: str, value: Any) -> Any:
         """``value`` leaves for the user by ``way``; what is returned goes instead of it."""
@@ -134,6 +140,23 @@ def _data(slot: Any) -> Any:
     )
 
 
+class _Recording:
+    """The switch of ``no_grad``, observed."""
+
+    def __init__(self, switch: ContextVar[bool]) -> None:
+        self.switch, self.get = switch, switch.get
+
+    def set(self, recording: bool) -> Any:
+        for observer in _observers.get():
+            observer.switched(recording)
+        return self.switch.set(recording)
+
+    def reset(self, token: Any) -> None:
+        for observer in _observers.get():
+            observer.switched_back(self.switch.get())
+        self.switch.reset(token)
+
+
 def _entering(original: Any) -> Any:
     def to_array(obj: Any, *args: Any, **options: Any) -> Any:
         array, backend = original(bare(obj), *args, **options)
@@ -144,6 +167,7 @@ def _entering(original: Any) -> Any:
     return to_array
 
 
+TAPE = sys.modules[no_grad.__module__]  # tx.graph is another thing
 WAYS = {name: f"{name}()" for name in ("numpy", "item", "tolist")}
 WAYS |= {f"__{name}__": f"{name}()" for name in ("float", "int", "complex")}
 WAYS |= {"__array__": "np.asarray()", "__dlpack__": "DLPack"}
@@ -156,5 +180,6 @@ WRAPPED: tuple[tuple[Any, str, Callable[[Any], Any]], ...] = (
     (Tensor, "data", _data),
     *((Tensor, name, _leaving(way)) for name, way in WAYS.items()),
     *((home, "to_array", _entering) for home in (core, primitive, creation, module, parameter)),
+    (TAPE, "_recording", _Recording),
     (lanes, "Plain", lambda _: type(None)),  # so that every call is a general one
 )

@@ -10,7 +10,7 @@ from tinyxp.debug.drawing import Drawing, draw, names_of
 from tinyxp.debug.folding import fold as folded
 from tinyxp.debug.markup import dot, mermaid
 from tinyxp.debug.svg import svg
-from tinyxp.debug.watch import Watch, latest, thing_of
+from tinyxp.debug.watch import Watch, latest
 from tinyxp.graph import edge_of
 from tinyxp.io import write_atomically
 from tinyxp.nn.module import Module
@@ -84,7 +84,7 @@ def graph(
             f"({loss._cut or 'it is a leaf, or was made under no_grad() or by detach()'})"
         )
     last = latest()
-    if watch is None and last is not None and id(thing_of(loss)) in last.records:
+    if watch is None and last is not None and last.knows(loss):
         watch = last
     drawing = draw(loss, names_of(model, depth=2), watch)
     assert edge_of(loss) is not None

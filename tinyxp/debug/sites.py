@@ -1,10 +1,11 @@
 """Where in the user's code something was called, and inside which modules."""
 
+import contextlib
 import functools
 import linecache
 import os
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any
 
@@ -12,7 +13,9 @@ import numpy as np
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 MODELS = os.path.join(ROOT, "models") + os.sep  # stories: a user's code, though they come along
+BLOCKS = contextlib.__file__  # between a with statement and what it calls
 NUMPY = os.path.dirname(np.__file__) + os.sep
+FUNCTIONS = os.path.join(ROOT, "nn", "functional") + os.sep
 HOOKS = os.path.join(ROOT, "nn", "hooks.py")  # where a module's call stands
 
 
@@ -20,8 +23,9 @@ HOOKS = os.path.join(ROOT, "nn", "hooks.py")  # where a module's call stands
 class Site:
     """A line of the user's code, and what it called there.
 
-    ``called`` names the library's function, or is empty if the line itself did it; ``modules`` are
-    those whose call it was in, outermost first.
+    ``called`` names the library's function, or is empty if the line itself did it, and
+    ``function_called`` the one of ``nn.functional`` that was running; ``modules`` are those whose
+    call it was in, outermost first.
 
     >>> tx.debug.Site("net.py", 12, "forward")
     Site('net.py:12')
@@ -30,8 +34,9 @@ class Site:
     file: str
     line: int
     function: str
-    called: str = ""
-    modules: tuple[Any, ...] = ()
+    called: str = field(default="", compare=False)
+    function_called: str = field(default="", compare=False)
+    modules: tuple[Any, ...] = field(default=(), compare=False)
 
     @property
     def code(self) -> str:
@@ -47,9 +52,9 @@ class Site:
 
 @functools.cache
 def of_library(file: str) -> bool:
-    """Whether a file is the library's own: tinyxp's or NumPy's."""
+    """Whether a file is tinyxp's own, or of what stands between it and the user."""
     path = os.path.abspath(file)
-    return path.startswith((ROOT, NUMPY)) and not path.startswith(MODELS)
+    return path.startswith((ROOT, NUMPY, BLOCKS)) and not path.startswith(MODELS)
 
 
 @functools.cache
@@ -66,15 +71,17 @@ def site(depth: int = 1) -> Site:
     """The nearest line of the user's code, ``depth`` frames up or further."""
     frame: FrameType | None = sys._getframe(depth)
     user: tuple[str, int, str] | None = None
-    called, modules = "", []
+    called, function, modules = "", "", []
     while frame is not None:
         code = frame.f_code
         if user is None:
             if of_library(code.co_filename):
                 called = code.co_name
+                if code.co_filename.startswith(FUNCTIONS):
+                    function = code.co_name
             else:
                 user = code.co_filename, frame.f_lineno, code.co_name
         if code.co_name == "__call__" and code.co_filename == HOOKS:
             modules.append(frame.f_locals["self"])
         frame = frame.f_back
-    return Site(*(user or ("?", 0, "?")), called, tuple(reversed(modules)))
+    return Site(*(user or ("?", 0, "?")), called, function, tuple(reversed(modules)))

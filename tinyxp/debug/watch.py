@@ -31,16 +31,16 @@ Thing = (
 
 @dataclass(frozen=True, eq=False)
 class Link:
-    """From a value to one that it was computed from: operand ``index``.
+    """From a value to one that it was computed from: ``operand``, a number.
 
-    ``why`` the gradient stops between them is empty if it does not; ``left``, for a detour, is
-    where the value left tinyxp.
+    ``why`` the gradient stops between them is empty if it does not; ``origin`` is the line where
+    the value left tinyxp for a detour, or where ``no_grad`` began.
     """
 
     source: Thing
-    index: int
+    operand: int
     why: str = ""
-    left: Site | None = None
+    origin: Site | None = None
 
 
 @dataclass
@@ -54,6 +54,7 @@ class Record:
     array: Array
     born: int
     on_purpose: bool = False  # a formula of the library stops the gradient here
+    of_numbers: bool = False  # a tensor made of Python's numbers
 
 
 class Exit(NamedTuple):
@@ -101,6 +102,7 @@ class Watch(Observer, AbstractContextManager["Watch"]):
     records: dict[int, Record] = field(default_factory=dict)  # by the id of the thing
     exits: list[Exit] = field(default_factory=list)
     outside: dict[int, Thing] = field(default_factory=dict)  # what left, kept alive for its id
+    silences: list[Site] = field(default_factory=list)  # where the present no_grad blocks began
     _time: Iterator[int] = field(default_factory=itertools.count)
 
     def __enter__(self) -> Self:
@@ -132,7 +134,10 @@ class Watch(Observer, AbstractContextManager["Watch"]):
             if node is not None and isinstance(node.op, Projection):
                 node = node.parents[0]
             stops = edge is not None and (node is None or all(edge is not p for p in node.parents))
-            yield Link(thing_of(x), i, _why_no_gradient(op, i, y) if stops else "")
+            if stops and not is_grad_enabled():
+                yield Link(thing_of(x), i, NO_GRAD, self.silences[-1] if self.silences else None)
+            else:
+                yield Link(thing_of(x), i, _why_no_gradient(op, i, y) if stops else "")
         else:
             for source, left in origins(x):
                 yield Link(self.outside[source], i, DETOUR, left)
@@ -157,7 +162,15 @@ class Watch(Observer, AbstractContextManager["Watch"]):
 
     def entered(self, obj: Any, array: Array) -> None:
         links = [Link(self.outside[source], 0, DETOUR, left) for source, left in origins(obj)]
-        self._add(array, "tensor", site(3), links, array)
+        record = self._add(array, "tensor", site(3), links, array)
+        record.of_numbers = not hasattr(obj, "dtype")
+
+    def switched(self, recording: bool) -> None:
+        self.silences += [] if recording else [site(4)]
+
+    def switched_back(self, recording: bool) -> None:
+        if not recording and self.silences:
+            self.silences.pop()
 
     def _add(self, thing: Thing, name: str, where: Site, links: list[Link], array: Array) -> Record:
         record = Record(thing, name, where, links, array, next(self._time))
@@ -168,7 +181,7 @@ class Watch(Observer, AbstractContextManager["Watch"]):
 
     def links(self, thing: Thing) -> Iterator[Link]:
         """What a value was computed from."""
-        record, known = self.records.get(id(thing)), set()
+        record, known = self.record_of(thing), set()
         for link in record.links if record else ():
             known.add(id(link.source))
             yield link
@@ -176,6 +189,14 @@ class Watch(Observer, AbstractContextManager["Watch"]):
             for i, parent in enumerate(thing.parents):
                 if parent is not None and id(parent) not in known:
                     yield Link(parent, i)
+
+    def record_of(self, thing: Thing) -> Record | None:
+        """What is known of a value: of a leaf, how its array was made."""
+        return self.records.get(id(thing.data if isinstance(thing, Tensor) else thing))
+
+    def knows(self, loss: Tensor) -> bool:
+        """Whether the loss was computed during this watch."""
+        return self.record_of(thing_of(loss)) is not None
 
     def uses(self) -> Uses:
         """For every value, those computed from it."""
@@ -187,7 +208,7 @@ class Watch(Observer, AbstractContextManager["Watch"]):
 
     def towards(self, loss: Tensor) -> Uses:
         """As ``uses``, of the values alone from which the loss was computed, by whatever way."""
-        uses: Uses = {}
+        uses: Uses = {id(loss.data): []}
         stack, seen = [thing_of(loss)], {id(thing_of(loss))}
         while stack:
             thing = stack.pop()
@@ -200,7 +221,7 @@ class Watch(Observer, AbstractContextManager["Watch"]):
 
     def first_seen(self, leaf: Tensor) -> Site | None:
         """The line that made a leaf during the watch, else the first that used it."""
-        made = self.records.get(id(leaf.data))
+        made = self.record_of(leaf)
         if made is not None:
             return made.site
         return next(
@@ -219,7 +240,7 @@ class Watch(Observer, AbstractContextManager["Watch"]):
                 if link.why and not record.on_purpose and isinstance(link.source, (Node, Tensor)):
                     found += [
                         CutEdge(link.source, target, index, link.why, record.site)
-                        for target, index in self._arrivals(record.thing, link.index, uses)
+                        for target, index in self._arrivals(record.thing, link.operand, uses)
                     ]
         return found
 
@@ -234,12 +255,10 @@ class Watch(Observer, AbstractContextManager["Watch"]):
             for user, link in uses.get(id(thing), ()):
                 if id(user) not in seen:
                     seen.add(id(user))
-                    stack.append((user, link.index))
+                    stack.append((user, link.operand))
 
 
 def _why_no_gradient(op: Any, i: int, y: Tensor) -> str:
-    if not is_grad_enabled():
-        return NO_GRAD
     if y._cut:
         return y._cut
     if not y.dtype.kind.endswith("floating"):
