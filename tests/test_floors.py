@@ -39,6 +39,7 @@ FLOORS = {
     "tinyxp.train": 4,
     "tinyxp.milestone": 4,
     "tinyxp.generation": 4,
+    "tinyxp.lessons": 5,
     "tinyxp.cli": 5,
     "tinyxp.__main__": 5,
     "tinyxp.models": 5,

@@ -159,6 +159,15 @@ def function(target: str) -> Any:
     return getattr(module, name)
 
 
+def check(args: argparse.Namespace) -> int:
+    """Test a student's solution of a lesson in docs/lessons; 1 if it misses a point."""
+    from tinyxp import lessons
+
+    verdict = lessons.check(args.lesson, args.file, args.limit)
+    print(verdict)
+    return 0 if verdict.passed else 1
+
+
 def info(args: argparse.Namespace) -> None:
     print(f"tinyxp {tx.__version__}, Python {platform.python_version()}, {platform.platform()}")
     for name in backends.names():
@@ -214,6 +223,12 @@ def build() -> argparse.ArgumentParser:
         "target", metavar="FILE.py:FUNCTION", help="returns (loss, model), or an optimizer too"
     )
     command.set_defaults(run_command=doctor)
+
+    command = commands.add_parser("check", help="test your solution of a lesson (docs/lessons)")
+    command.add_argument("lesson", metavar="LESSON", help="lesson1 to lesson7")
+    command.add_argument("file", metavar="FILE", help="your .py file")
+    command.add_argument("--limit", type=float, default=30.0, help="seconds for one point")
+    command.set_defaults(run_command=check)
 
     command = commands.add_parser("info", help="what this machine offers")
     command.set_defaults(run_command=info)
