@@ -4,9 +4,22 @@ Each type is also the builtin that a Python programmer would expect to catch: a 
 ``ValueError``. A message says what was expected, what came, and how to fix it.
 """
 
+from typing import Any
+
 
 class TinyError(Exception):
-    """The base of all errors raised by tinyxp; on the command line, one line and exit code 2."""
+    """The base of all errors raised by tinyxp; on the command line, one line and exit code 2.
+
+    ``where`` says in which module of a model it was raised, and stands at the end of the message;
+    ``trail`` holds the modules that it passed through, the innermost first.
+    """
+
+    where: str = ""
+    trail: tuple[Any, ...] = ()
+
+    def __str__(self) -> str:
+        message = super().__str__()
+        return f"{message} (in {self.where})" if self.where else message
 
 
 class BackendError(TinyError, RuntimeError):

@@ -13,6 +13,7 @@ FLOORS = {
     "tinyxp.dtypes": 1,
     "tinyxp.core": 1,
     "tinyxp.graph": 1,
+    "tinyxp.advice": 1,
     "tinyxp.operation": 1,
     "tinyxp.vjp": 1,
     "tinyxp.lanes": 1,

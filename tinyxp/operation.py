@@ -2,11 +2,13 @@
 
 import functools
 import inspect
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, Generic, ParamSpec
 
 import numpy as np
 
+from tinyxp import advice
 from tinyxp.backends import Backend
 from tinyxp.backends.errors import (
     ArgumentError,
@@ -149,7 +151,7 @@ def explain(
         ]
         + [f"{k}={v!r}" for k, v in static.items() if v is not op.defaults.get(k)]
     )
-    reason = broadcast_problem(arrays) if kind is ShapeError and op.broadcasts else None
+    reason = what_would_fit(op, arrays, static) if issubclass(kind, ShapeError) else None
     devices = {backend.device_of(x) for x in arrays if backend.owns(x)}
     if len(devices) > 1:
         kind = BackendError
@@ -197,14 +199,17 @@ def expect_tensors(name: str, *args: Any) -> None:
             raise DTypeError(f"{name} expects Tensors, got {type(x).__name__}; use tx.asarray")
 
 
-def broadcast_problem(arrays: Sequence[Any]) -> str | None:
-    """Which axis keeps two shapes from broadcasting, if that is what is wrong."""
+def what_would_fit(op: Operation[Any], arrays: Sequence[Any], static: dict[str, Any]) -> str | None:
+    """What is wrong with the shapes of a call, in our words, where we have any."""
     shapes = [tuple(x.shape) for x in arrays if hasattr(x, "shape")]
-    for axis in range(1, 1 + max(map(len, shapes), default=0)):
-        lengths = {shape[-axis] for shape in shapes if len(shape) >= axis} - {1}
-        if len(lengths) > 1:
-            a, b = sorted(lengths)[:2]
-            return (
-                f"axis -{axis} is {a} in one and {b} in the other; they must be equal, or one be 1"
-            )
+    if op.broadcasts and (problem := advice.broadcast(*shapes)):
+        return problem
+    if op.name == "matmul" and len(shapes) == 2:
+        return advice.for_matmul(*shapes).removeprefix("; ") or None
+    if op.name == "reshape" and shapes:
+        return advice.for_reshape(math.prod(shapes[0]), static["shape"])
+    if op.name == "concat" and shapes and static.get("axis", 0) is not None:
+        return advice.for_concat(shapes, static.get("axis", 0))
+    if op.name == "permute_dims" and shapes:
+        return advice.for_axes(static["axes"], len(shapes[0]))
     return None

@@ -2,9 +2,10 @@
 
 import itertools
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any, Self
 
-from tinyxp.backends.errors import DTypeError
+from tinyxp.backends.errors import DTypeError, TinyError
 from tinyxp.core import Tensor, wrap
 from tinyxp.graph import Node, at_border, edge_of, is_grad_enabled
 from tinyxp.primitive import Projection
@@ -47,9 +48,13 @@ class Hooked:
         raise NotImplementedError
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if not self._hooks:
-            return self.forward(*args, **kwargs)
-        return _call(self, args, kwargs)
+        try:
+            if not self._hooks:
+                return self.forward(*args, **kwargs)
+            return _call(self, args, kwargs)
+        except TinyError as error:
+            _locate(error, self)
+            raise
 
     def register_forward_pre_hook(
         self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False
@@ -111,6 +116,18 @@ class Hooked:
         hooks[handle.number] = (hook, option)
         hooks.update(rest)
         return handle
+
+
+def _locate(error: TinyError, module: Any) -> None:
+    """Tell an error that it passes through a module, on its way out of a model."""
+    error.trail = trail = (*error.trail, module)
+    names = [
+        next((name for name, m in outer.named_modules() if m is inner), "")
+        for inner, outer in pairwise(trail)
+    ]
+    path = ".".join(name for name in reversed(names) if name)
+    kind = f"{type(trail[0]).__name__}({trail[0].extra_repr()})"
+    error.where = f"{path}, a {kind} of {type(module).__name__}" if path else kind
 
 
 def _call(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

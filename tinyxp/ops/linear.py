@@ -2,6 +2,7 @@
 
 import math
 
+from tinyxp import advice
 from tinyxp.backends.errors import ArgumentError, AxisError, ShapeError
 from tinyxp.composite import composite
 from tinyxp.operation import expect_tensors
@@ -33,7 +34,7 @@ def matmul(xp, x1, x2, /):
     if a[-1] != b[-2 if len(b) > 1 else 0]:
         raise ShapeError(
             f"matmul of {a} and {b}: the last axis of the first must be as long as the "
-            "second-to-last of the second"
+            f"second-to-last of the second{advice.for_matmul(a, b)}"
         )
     return xp.matmul(x1, x2)
 

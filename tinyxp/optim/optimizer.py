@@ -61,6 +61,11 @@ class Optimizer:
         self.defaults = checked(defaults)
         self.state: dict[Tensor, State] = defaultdict(dict)
         self.param_groups: list[Group] = []
+        if not isinstance(params, Iterable):
+            raise DTypeError(
+                f"an optimizer expects an iterable of Tensors, got {type(params).__name__}; of a "
+                "model pass model.parameters()"
+            )
         groups: list[Any] = list(params)
         if not groups:
             raise ArgumentError("an optimizer expects parameters, got none; see model.parameters()")

@@ -1,5 +1,6 @@
 """Maps that are linear in each of their inputs, plus a bias."""
 
+from tinyxp import advice
 from tinyxp.backends.errors import ShapeError
 from tinyxp.composite import composite
 from tinyxp.operation import expect_tensors
@@ -45,9 +46,11 @@ def linear(input, weight, bias=None):
         got = f"{weight.shape} and {None if bias is None else bias.shape}"
         raise ShapeError(f"linear expects weight (out, in) and bias (out), got {got}")
     if input.ndim == 0 or input.shape[-1] != weight.shape[-1]:
+        outs = "" if weight.ndim == 1 else f", {weight.shape[0]}"
+        layer = f"Linear({input.shape[-1]}{outs})" if input.ndim else ""
         raise ShapeError(
-            f"linear with in_features={weight.shape[-1]} expects input (..., {weight.shape[-1]}), "
-            f"got {input.shape}"
+            f"linear with weight {weight.shape} expects input (..., {weight.shape[-1]}), got "
+            f"{input.shape}{advice.for_features(input.shape, weight.shape[-1], layer)}"
         )
     if weight.ndim == 1:
         row = expand_dims(weight, axis=0)

@@ -5,7 +5,7 @@
 
 import math
 
-from tinyxp import dtypes
+from tinyxp import advice, dtypes
 from tinyxp.backends.errors import ArgumentError, DTypeError, ShapeError
 from tinyxp.composite import composite
 from tinyxp.nn.functional.activations import log_softmax
@@ -132,7 +132,8 @@ def _of_probabilities(input, target, weight, ignore_index, label_smoothing, redu
     if not dtypes.isdtype(target.dtype, "real floating"):
         raise DTypeError(
             "cross_entropy takes a target of the input's shape for probabilities of a floating "
-            f"dtype, got {target.dtype!r}; for class indices leave out the axis of classes"
+            f"dtype, got {target.dtype!r}; for class indices leave out the axis of classes (of "
+            f"one-hot rows tx.argmax(target, axis={min(1, input.ndim - 1)}))"
         )
     if ignore_index >= 0:
         raise ArgumentError(f"ignore_index={ignore_index} is for class indices, not probabilities")
@@ -218,6 +219,7 @@ def _rows(name, input, target, weight, ignore_index):
         raise ShapeError(
             f"{name} expects input (N, C) and target (N), or (N, C, d1, ...) and (N, d1, ...), "
             f"or (C) and (); got {input.shape} and {target.shape}"
+            f"{advice.for_classes(input.shape, target.shape)}"
         )
     classes = input.shape[axis]
     expect_indices(name, target, classes, "classes", ignore_index)

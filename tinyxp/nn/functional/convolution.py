@@ -6,6 +6,7 @@ each place. The transpose, its gradient, adds such columns up where the windows 
 
 import math
 
+from tinyxp import advice
 from tinyxp.backends.errors import ArgumentError, DTypeError, ShapeError
 from tinyxp.composite import composite
 from tinyxp.nn.functional.checks import numbers
@@ -118,6 +119,7 @@ def _convolved(name, n, input, weight, bias, stride, padding, dilation, groups):
         raise ShapeError(
             f"{name} with weight {weight.shape} and groups={groups} expects "
             f"{weight.shape[1] * groups} channels, got input {input.shape}"
+            f"{advice.for_channels(input.shape, weight.shape[1] * groups, n)}"
         )
     size, spatial = weight.shape[2:], input.shape[-n:]
     stride = numbers(name, "stride", stride, n, 1)
@@ -177,6 +179,7 @@ def _check(name, n, input, weight, bias, groups, transposed):
         raise ShapeError(
             f"{name} expects input (batch, channels, {places}) or (channels, {places}) and weight "
             f"with {n + 2} axes, got {input.shape} and {weight.shape}"
+            f"{advice.for_channels(input.shape, weight.shape[1] * groups, n)}"
         )
     dtypes = {x.dtype for x in (input, weight, bias) if x is not None}
     if len(dtypes) > 1:
