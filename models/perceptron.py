@@ -23,9 +23,9 @@ from tinyxp.data import DataLoader, TensorDataset, two_clouds, xor_points
 from tinyxp.milestone import Contest, Milestone, endless
 from tinyxp.nn import functional as F
 from tinyxp.optim import SGD
-from tinyxp.plots import Boundary, show
+from tinyxp.plots import Boundary, Curves, show
 from tinyxp.random import Generator
-from tinyxp.train import Run, Trainer, evaluation
+from tinyxp.train import Run, evaluation
 
 
 @dataclass(frozen=True)
@@ -54,15 +54,19 @@ def mistake(scores: Tensor, y: Tensor) -> Tensor:
     return F.relu((1 - 2 * y) * scores).sum()
 
 
-def learn(
-    model: nn.Module, data: TensorDataset, config: Config, run: Run | None = None, label: str = ""
-) -> None:
-    """Show the points one by one, shuffled anew each time round."""
-    one_by_one = DataLoader(data, 1, shuffle=True, generator=Generator(config.seed))
-    trainer = Trainer(
-        model, SGD(model.parameters(), lr=config.learning_rate), run=run, label=label
-    )  # fmt: skip
-    trainer.fit(endless(one_by_one), lambda batch: mistake(model(batch[0]), batch[1]), config.steps)
+def learn(model: nn.Module, data: TensorDataset, config: Config) -> list[tuple[float, float]]:
+    """Show the points one by one, shuffled anew each time round; the mistakes so far, by step."""
+    optimizer = SGD(model.parameters(), lr=config.learning_rate)
+    loader = DataLoader(data, 1, shuffle=True, generator=Generator(config.seed))
+    mistakes, curve = 0, []
+    for step, (x, y) in zip(range(1, config.steps + 1), endless(loader), strict=False):
+        loss = mistake(model(x), y)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        mistakes += loss.item() > 0
+        curve.append((float(step), float(mistakes)))
+    return curve
 
 
 def right(model: nn.Module, data: TensorDataset) -> float:
@@ -92,13 +96,16 @@ def train(config: Config, folder: str | Path | None = None) -> Milestone:
     xor, fresh_xor = (TensorDataset(*xor_points(config.points, draw)) for _ in range(2))
     contest = Contest(Perceptron(), frozen=[])
     run = Run.create(folder, {"model": "perceptron"} | asdict(config), saves=False)
-    learn(contest.model, clouds, config, run)
-    learn(contest.control, xor, config, run, "control")
+    curves = {
+        "two clouds": learn(contest.model, clouds, config),
+        "XOR": learn(contest.control, xor, config),
+    }
     score, control = right(contest.model, fresh), right(contest.control, fresh_xor)
     seconds = time.monotonic() - started
     show(boundary(contest.model, clouds, "perceptron, 1957"), run.folder / "boundary.png")
     show(boundary(contest.control, xor, "perceptron on XOR"), run.folder / "control.png")
-    run.draw()
+    mistakes = Curves(curves, "a perceptron's mistakes", ylabel="mistakes so far")
+    show(mistakes, run.folder / "mistakes.png")
     return contest.judged(
         Milestone(
             name="perceptron",

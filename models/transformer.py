@@ -132,8 +132,8 @@ def learn(model: GPT, ids: Any, held_out: Any, run: Run, label: str = "") -> flo
     groups = decay_groups(trainable(model), config.weight_decay)
     optimizer = AdamW(groups, config.learning_rate, (0.9, config.beta2))
     warmup = min(config.warmup_steps, config.steps)
-    seen = random_windows(ids, *size, Generator(config.seed))
     unseen = random_windows(held_out, *size, Generator(config.seed + 1))
+    some = list(islice(unseen, config.eval_batches))
     trainer = Trainer(
         model,
         optimizer,
@@ -141,11 +141,11 @@ def learn(model: GPT, ids: Any, held_out: Any, run: Run, label: str = "") -> flo
         grad_clip=config.grad_clip,
         run=run,
         label=label,
-        evaluate=lambda: mean_loss(model, islice(unseen, config.eval_batches)),
+        evaluate=lambda: mean_loss(model, some),
         eval_every=config.eval_every,
         tokens_per_step=math.prod(size),
     )
-    trainer.fit(seen, model.loss, config.steps)
+    trainer.fit(random_windows(ids, *size, Generator(config.seed)), model.loss, config.steps)
     return mean_loss(model, all_windows(held_out, config.block_size, 4 * config.batch_size))
 
 

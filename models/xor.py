@@ -59,7 +59,7 @@ def train(config: Config, folder: str | Path | None = None) -> Milestone:
     run = Run.create(folder, {"model": "xor"} | asdict(config), saves=False)
 
     crisis = Perceptron()
-    perceptron.learn(crisis, seen, perceptron.Config(seed=config.seed), run, "control")
+    perceptron.learn(crisis, seen, perceptron.Config(seed=config.seed))
 
     model = HiddenLayer(config.hidden)
     before = {name: p.detach() for name, p in model.named_parameters()}
