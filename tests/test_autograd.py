@@ -7,7 +7,7 @@ import pytest
 
 import tinyxp as tx
 from tests.helpers import leaf, normal
-from tinyxp import backends, graph
+from tinyxp import backends, tape
 from tinyxp.backends import Kernel
 from tinyxp.backends.errors import (
     ArgumentError,
@@ -216,14 +216,14 @@ def test_the_second_derivative_reaches_what_lies_before_and_after_a_kernel(kerne
 
 def test_the_replay_of_a_kernel_does_not_walk_the_graph_before_it(kernel, monkeypatch):
     walked = []
-    walk = graph.ordered
+    walk = tape.ordered
 
     def counted(*args):
         order = walk(*args)
         walked.append(len(order))
         return order
 
-    monkeypatch.setattr(graph, "ordered", counted)
+    monkeypatch.setattr(tape, "ordered", counted)
     totals = []
     for depth in (10, 20, 40):
         x = leaf(normal(3))

@@ -10,7 +10,7 @@ import tinyxp as tx
 from tests.helpers import leaf, normal
 from tinyxp import nn
 from tinyxp.backends.errors import GradientError
-from tinyxp.graph import Node, edge_of, ordered
+from tinyxp.tape import Node, edge_of, ordered
 
 
 def gradients(run, *leaves, **options):

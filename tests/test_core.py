@@ -15,8 +15,8 @@ from tinyxp.backends.errors import (
     GradientError,
     ShapeError,
 )
-from tinyxp.graph import edge_of
 from tinyxp.operation import OPS
+from tinyxp.tape import edge_of
 
 # -- in-place syntax ------------------------------------------------------------------------------
 

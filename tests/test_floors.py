@@ -12,7 +12,7 @@ FLOORS = {
     "tinyxp.backends": 0,
     "tinyxp.dtypes": 1,
     "tinyxp.core": 1,
-    "tinyxp.graph": 1,
+    "tinyxp.tape": 1,
     "tinyxp.advice": 1,
     "tinyxp.operation": 1,
     "tinyxp.vjp": 1,

@@ -35,7 +35,6 @@ from tinyxp.dtypes import (
     uint64,
 )
 from tinyxp.gradcheck import gradcheck
-from tinyxp.graph import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
 from tinyxp.info import __array_namespace_info__
 from tinyxp.io import load, save
 from tinyxp.ops import methods as _methods  # noqa: F401, puts operators on the Tensor
@@ -224,6 +223,7 @@ from tinyxp.spelling import (
     transpose,
     unsqueeze,
 )
+from tinyxp.tape import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
 from tinyxp.transforms import grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
 
 __version__ = "0.1.0"

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from tinyxp.backends.errors import ArgumentError, GradientError
 from tinyxp.core import Tensor, wrap
-from tinyxp.graph import edge_of, propagate
+from tinyxp.tape import edge_of, propagate
 
 
 def grad(

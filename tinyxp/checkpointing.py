@@ -8,7 +8,9 @@ from tinyxp import backends
 from tinyxp.backends import Array, Backend
 from tinyxp.backends.errors import GradientError
 from tinyxp.core import Tensor, wrap
-from tinyxp.graph import (
+from tinyxp.primitive import Projection
+from tinyxp.random import States, default_generator, rewound, watched
+from tinyxp.tape import (
     Edge,
     Node,
     behind_identity,
@@ -18,8 +20,6 @@ from tinyxp.graph import (
     is_grad_enabled,
     propagate,
 )
-from tinyxp.primitive import Projection
-from tinyxp.random import States, default_generator, rewound, watched
 from tinyxp.tree import leaves, tree_map
 
 

@@ -11,8 +11,8 @@ from typing import Any
 from tinyxp import backends
 from tinyxp.backends import Backend, Kernel
 from tinyxp.core import Tensor, is_complex, wrap
-from tinyxp.graph import Node, behind_identity, edge_of, fit, is_grad_enabled, propagate
 from tinyxp.operation import PASSED_ON, Operation, P, expect_tensors, explain
+from tinyxp.tape import Node, behind_identity, edge_of, fit, is_grad_enabled, propagate
 
 
 class Composite(Operation[P]):

@@ -40,7 +40,7 @@ class Tensor:
     data: Array  # the backend's array
     backend: Backend
     grad: "Tensor | None"
-    _node: Any  # the graph.Node that made this tensor, if a gradient flows through it
+    _node: Any  # the tape.Node that made this tensor, if a gradient flows through it
     _leaf: bool  # a leaf that collects its gradient
     _cut: str | None  # why no gradient flows, if an op stopped it
 
@@ -237,7 +237,7 @@ class Tensor:
 
     if (
         TYPE_CHECKING
-    ):  # put here by the floors above: graph.py, interop.py (what NumPy asks for), ops/methods.py
+    ):  # put here by the floors above: tape.py, interop.py (what NumPy asks for), ops/methods.py
         __array_ufunc__: Any
         __array_function__: Any
 

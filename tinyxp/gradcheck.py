@@ -11,8 +11,8 @@ from tinyxp import dtypes
 from tinyxp.autograd import grad
 from tinyxp.backends.errors import ArgumentError, GradientError
 from tinyxp.core import Tensor, wrap
-from tinyxp.graph import enable_grad
 from tinyxp.ops.complexes import real
+from tinyxp.tape import enable_grad
 
 
 def gradcheck(

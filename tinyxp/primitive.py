@@ -14,9 +14,9 @@ from tinyxp import backends, dtypes
 from tinyxp.backends import Array, Backend
 from tinyxp.backends.errors import DTypeError
 from tinyxp.core import SCALARS, Tensor, namespace, raw, to_array, wrap
-from tinyxp.graph import Edge, Node, attach, edge_of, fit, is_grad_enabled
 from tinyxp.lanes import lane
 from tinyxp.operation import PASSED_ON, Operation, P, explain, mixed
+from tinyxp.tape import Edge, Node, attach, edge_of, fit, is_grad_enabled
 from tinyxp.vjp import Vjp
 
 Plan = tuple[tuple[bool, ...], tuple[bool, ...], bool]  # live operands, kept operands, keep y

@@ -12,11 +12,11 @@ from typing import Any, TextIO
 
 from tinyxp.backends.errors import DataError
 from tinyxp.core import Tensor
-from tinyxp.graph import no_grad
 from tinyxp.io import library, save, write_atomically
 from tinyxp.nn.module import Module
 from tinyxp.optim.clip import clip_grad_norm_
 from tinyxp.plots import Curves, show
+from tinyxp.tape import no_grad
 
 
 class Run:

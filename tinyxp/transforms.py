@@ -14,7 +14,7 @@ from typing import Any
 
 from tinyxp.backends.errors import ArgumentError, DTypeError, GradientError, ShapeError
 from tinyxp.core import Tensor, namespace, wrap
-from tinyxp.graph import (
+from tinyxp.tape import (
     Node,
     behind_identity,
     edge_of,

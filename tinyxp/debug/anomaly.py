@@ -13,7 +13,7 @@ from tinyxp.backends.errors import AnomalyError
 from tinyxp.core import Tensor
 from tinyxp.debug.instruments import Observer, observing
 from tinyxp.debug.sites import Site, site
-from tinyxp.graph import Node
+from tinyxp.tape import Node
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from tinyxp.core import Tensor
 from tinyxp.debug.flow import Flow
 from tinyxp.debug.sites import Site
 from tinyxp.debug.watch import Record, Watch
-from tinyxp.graph import Node, edge_of, ordered
+from tinyxp.tape import Node, edge_of, ordered
 
 # activations that saturate, and their largest slopes
 SLOPES = {"sigmoid": "0.25", "tanh": "1", "softmax": "0.25", "hardsigmoid": "1/6", "erf": "1.13"}

@@ -8,9 +8,9 @@ from typing import Any
 from tinyxp.core import Tensor
 from tinyxp.debug.sites import of_library
 from tinyxp.debug.watch import CutEdge, Watch
-from tinyxp.graph import Node, edge_of, ordered
 from tinyxp.nn.module import Module
 from tinyxp.operation import Operation
+from tinyxp.tape import Node, edge_of, ordered
 
 Shape = tuple[int, ...]
 

@@ -11,9 +11,9 @@ from tinyxp.debug.flow import Flow, norm
 from tinyxp.debug.report import Finding, Report, Row, group, names
 from tinyxp.debug.sites import Site
 from tinyxp.debug.watch import Watch, latest
-from tinyxp.graph import Node, edge_of, ordered
 from tinyxp.nn.module import Module
 from tinyxp.nn.parameter import Parameter
+from tinyxp.tape import Node, edge_of, ordered
 
 VANISHING = 1e-6  # of the largest root mean square among the gradients
 EXPLODING = 1e4  # a gradient's norm over the weight's, or over 1 for smaller weights

@@ -9,7 +9,7 @@ import numpy as np
 from tinyxp import backends
 from tinyxp.core import Tensor
 from tinyxp.debug.instruments import Observer, observing
-from tinyxp.graph import Edge, Node, edge_of, ordered, propagate
+from tinyxp.tape import Edge, Node, edge_of, ordered, propagate
 
 
 class Step(NamedTuple):

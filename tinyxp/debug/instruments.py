@@ -13,16 +13,16 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
-from tinyxp import core, lanes, primitive
+from tinyxp import core, lanes, primitive, tape
 from tinyxp.backends import Array
 from tinyxp.composite import Composite
 from tinyxp.core import Tensor
 from tinyxp.debug.sites import of_library
 from tinyxp.debug.traced import bare
-from tinyxp.graph import Node, no_grad
 from tinyxp.nn import module, parameter
 from tinyxp.ops import creation
 from tinyxp.primitive import Primitive
+from tinyxp.tape import Node
 
 
 class Observer:
@@ -167,7 +167,6 @@ def _entering(original: Any) -> Any:
     return to_array
 
 
-TAPE = sys.modules[no_grad.__module__]  # tx.graph is another thing
 WAYS = {name: f"{name}()" for name in ("numpy", "item", "tolist")}
 WAYS |= {f"__{name}__": f"{name}()" for name in ("float", "int", "complex")}
 WAYS |= {"__array__": "np.asarray()", "__dlpack__": "DLPack"}
@@ -180,6 +179,6 @@ WRAPPED: tuple[tuple[Any, str, Callable[[Any], Any]], ...] = (
     (Tensor, "data", _data),
     *((Tensor, name, _leaving(way)) for name, way in WAYS.items()),
     *((home, "to_array", _entering) for home in (core, primitive, creation, module, parameter)),
-    (TAPE, "_recording", _Recording),
+    (tape, "_recording", _Recording),
     (lanes, "Plain", lambda _: type(None)),  # so that every call is a general one
 )

@@ -11,9 +11,9 @@ from tinyxp.debug.folding import fold as folded
 from tinyxp.debug.markup import dot, mermaid
 from tinyxp.debug.svg import svg
 from tinyxp.debug.watch import Watch, latest
-from tinyxp.graph import edge_of
 from tinyxp.io import write_atomically
 from tinyxp.nn.module import Module
+from tinyxp.tape import edge_of
 
 
 class Graph:

@@ -17,8 +17,8 @@ from tinyxp.core import Tensor
 from tinyxp.debug.instruments import Observer, observing
 from tinyxp.debug.sites import Site, site
 from tinyxp.debug.traced import origins, traced
-from tinyxp.graph import Node, edge_of, is_grad_enabled
 from tinyxp.primitive import Projection
+from tinyxp.tape import Node, edge_of, is_grad_enabled
 
 DETACH = "detach()"
 NO_GRAD = "no_grad()"

@@ -65,9 +65,11 @@ def check(lesson: str, file: str | Path, limit: float = LIMIT) -> Verdict:
         raise ArgumentError(f"the limit must be above 0 seconds, got {limit}")
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
-        # what the child imports is what is imported here; nothing of the working folder before it
+        # what the child imports is what is imported here, and nothing of the working folder
+        home = str(Path(__file__).parents[2])
+        known = [part for part in sys.path if part and Path(part).resolve() != Path.cwd()]
         environment = os.environ | {
-            "PYTHONPATH": os.pathsep.join(part or os.getcwd() for part in sys.path),
+            "PYTHONPATH": os.pathsep.join([*known, home]),
             "TINY_BACKEND": backends.current().name,
             "OPENBLAS_NUM_THREADS": "1",  # on small matrices more threads only wait
             "OMP_NUM_THREADS": "1",

@@ -7,8 +7,8 @@ from typing import Any, Self
 
 from tinyxp.backends.errors import DTypeError, TinyError
 from tinyxp.core import Tensor, wrap
-from tinyxp.graph import Node, at_border, edge_of, is_grad_enabled
 from tinyxp.primitive import Projection
+from tinyxp.tape import Node, at_border, edge_of, is_grad_enabled
 from tinyxp.tree import fill, leaves
 
 __all__ = ["RemovableHandle"]

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from tinyxp.core import Tensor
-from tinyxp.graph import no_grad
 from tinyxp.nn.module import Module
+from tinyxp.tape import no_grad
 from tinyxp.tree import leaves
 
 __all__ = ["summary"]

@@ -5,9 +5,9 @@ import numpy as np
 from tinyxp import backends, dtypes
 from tinyxp.backends.errors import ArgumentError, DTypeError
 from tinyxp.core import Tensor, raw, to_array, wrap
-from tinyxp.graph import Node, edge_of, is_grad_enabled
 from tinyxp.operation import expect_tensors, explained
 from tinyxp.primitive import primitive
+from tinyxp.tape import Node, edge_of, is_grad_enabled
 
 
 def asarray(obj, /, *, dtype=None, device=None, copy=None, requires_grad=False):

@@ -2,7 +2,6 @@
 
 from tinyxp.backends.errors import ArgumentError, DTypeError, GradientError, ShapeError
 from tinyxp.core import Tensor, namespace
-from tinyxp.graph import is_grad_enabled
 from tinyxp.ops import (
     arithmetic,
     complexes,
@@ -17,6 +16,7 @@ from tinyxp.ops import (
     shaping,
     trigonometric,
 )
+from tinyxp.tape import is_grad_enabled
 
 OPERATORS = {
     "add": arithmetic.add,

@@ -12,8 +12,8 @@ from typing import Any
 from tinyxp.backends import Array
 from tinyxp.backends.errors import ArgumentError, DTypeError, GradientError, ShapeError
 from tinyxp.core import Tensor, is_complex, wrap
-from tinyxp.graph import enable_grad
 from tinyxp.ops.creation import asarray, move, zeros_like
+from tinyxp.tape import enable_grad
 
 Group = dict[str, Any]
 State = dict[str, Any]

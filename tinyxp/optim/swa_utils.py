@@ -9,13 +9,13 @@ from tinyxp import backends
 from tinyxp.backends.errors import ArgumentError
 from tinyxp.core import Tensor
 from tinyxp.dtypes import float32
-from tinyxp.graph import no_grad
 from tinyxp.nn.module import Module
 from tinyxp.nn.norms import _BatchNorm
 from tinyxp.ops.creation import asarray, astype, move
 from tinyxp.optim.lr_scheduler.base import at_least, for_each_group
 from tinyxp.optim.lr_scheduler.factors import FactorLR, cosine
 from tinyxp.optim.optimizer import Optimizer
+from tinyxp.tape import no_grad
 
 AvgFn = Callable[[Tensor, Tensor, int], Tensor]
 MultiAvgFn = Callable[[Sequence[Tensor], Sequence[Tensor], int], Any]

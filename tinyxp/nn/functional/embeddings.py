@@ -2,7 +2,6 @@
 
 from tinyxp import backends, dtypes
 from tinyxp.backends.errors import ArgumentError, IndexingError, ShapeError
-from tinyxp.graph import no_grad
 from tinyxp.linalg.norms import vector_norm
 from tinyxp.nn.functional.checks import expect_indices, numbers
 from tinyxp.operation import expect_tensors
@@ -14,6 +13,7 @@ from tinyxp.ops.reductions import max
 from tinyxp.ops.scans import cumulative_sum
 from tinyxp.ops.searching import searchsorted
 from tinyxp.ops.shaping import broadcast_to, concat, expand_dims, reshape
+from tinyxp.tape import no_grad
 
 __all__ = ["embedding", "embedding_bag", "one_hot"]
 

@@ -15,7 +15,6 @@ import math
 from tinyxp import dtypes
 from tinyxp.backends.errors import ArgumentError, ShapeError
 from tinyxp.composite import composite
-from tinyxp.graph import no_grad
 from tinyxp.nn.functional.checks import expect_numbers, numbers
 from tinyxp.operation import expect_tensors
 from tinyxp.ops.creation import astype
@@ -23,6 +22,7 @@ from tinyxp.ops.exponential import sqrt
 from tinyxp.ops.padding import pad
 from tinyxp.ops.reductions import mean
 from tinyxp.ops.shaping import reshape
+from tinyxp.tape import no_grad
 
 __all__ = [
     "batch_norm",
