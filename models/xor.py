@@ -51,7 +51,7 @@ class HiddenLayer(nn.Module):
 
 
 def train(config: Config, folder: str | Path | None = None) -> Milestone:
-    """The perceptron on XOR, then the hidden layer."""
+    """The perceptron on XOR, trained by its own rule as in 1957, then the hidden layer."""
     started = time.monotonic()
     tx.manual_seed(config.seed)
     draw = Generator(config.seed)

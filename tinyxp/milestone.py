@@ -89,17 +89,23 @@ class Contest(Generic[M]):
         self.before = {name: p.detach() for name, p in model.named_parameters()}
 
     def judged(self, milestone: Milestone) -> Milestone:
-        """The milestone, if it is one; else MilestoneError says why not."""
+        """The milestone, if it is one; else MilestoneError says why not.
+
+        A control must have been trained as well: one that stays where it began is no rival.
+        """
+        idle = unmoved(self.before, self.control)
+        if len(idle) == len(trainable(self.control)):
+            raise MilestoneError(f"{milestone.name} {milestone.year} failed: its control is idle")
         return judged(milestone, unmoved(self.before, self.model))
 
 
 def judged(milestone: Milestone, frozen: Iterable[str] = ()) -> Milestone:
     """The milestone, printed; raises MilestoneError if it is none."""
+    print(f"control, {milestone.control_is}: {milestone.number(milestone.control)}")
+    print(milestone)
     faults = milestone.faults(frozen)
     if faults:
         raise MilestoneError(f"{milestone.name} {milestone.year} failed: {'; '.join(faults)}")
-    print(f"control, {milestone.control_is}: {milestone.number(milestone.control)}")
-    print(milestone)
     return milestone
 
 
