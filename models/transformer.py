@@ -5,6 +5,7 @@ looks at every earlier one, weighted by how well its query fits their keys. This
 that paper as GPT-2 arranges it (Radford et al. 2019: normalisation first, GELU, tied embeddings),
 in the size that nanoGPT suggests for a laptop. Guessing evenly among 65 symbols has a loss of
 ln 65 = 4.17; after 2,000 steps this model is below 1.9, spells, and knows that speakers take turns.
+
 The control is the same model, trained the same, but its blocks stay as they were drawn.
 """
 
@@ -64,9 +65,6 @@ class Config:
             raise ArgumentError(f"n_embd {self.n_embd} must be a multiple of n_head {self.n_head}")
 
 
-gelu = partial(F.gelu, approximate="tanh")  # as GPT-2 has it
-
-
 class GPT(nn.Module):
     """Causal transformer blocks between tied embeddings: ids (B, T) -> logits (B, T, V)."""
 
@@ -77,6 +75,7 @@ class GPT(nn.Module):
         self.token = nn.Embedding(vocab_size, c.n_embd)
         self.position = nn.LearnedPositionalEncoding(c.block_size, c.n_embd)
         self.dropout = nn.Dropout(c.dropout)
+        gelu = partial(F.gelu, approximate="tanh")  # as GPT-2 has it
         options: dict[str, Any] = {"batch_first": True, "norm_first": True, "bias": c.bias}
         self.blocks = nn.ModuleList(
             nn.TransformerEncoderLayer(
@@ -96,9 +95,8 @@ class GPT(nn.Module):
                 nn.init.zeros_(p)
 
     def embed(self, ids: Tensor) -> Tensor:
-        n, most = ids.shape[1], self.block_size
-        if n > most:
-            raise ArgumentError(f"this model reads {most} symbols at once, got {n}")
+        if (n := ids.shape[1]) > self.block_size:
+            raise ArgumentError(f"this model reads {self.block_size} symbols at once, got {n}")
         return self.dropout(self.position(self.token(ids)))  # (B, T, C)
 
     def forward(self, ids: Tensor) -> Tensor:
