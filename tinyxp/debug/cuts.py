@@ -21,11 +21,12 @@ REMEDIES = {
 
 def cuts(watch: Watch, towards: Uses, leaf: Tensor) -> list[tuple[Record, Link]]:
     """Where the ways from ``leaf`` to the loss lose its gradient first."""
-    found, stack, seen = [], [leaf], {id(leaf)}
+    found: list[tuple[Any, Link]] = []
+    stack, seen = [leaf], {id(leaf)}
     while stack:
         for thing, link in towards.get(id(stack.pop()), ()):
             if link.why:
-                found.append((watch.records[id(thing)], link))
+                found.append((watch.record_of(thing), link))
             elif id(thing) not in seen:
                 seen.add(id(thing))
                 stack.append(thing)
@@ -47,8 +48,7 @@ def missing(
         found = cuts(watch, towards, p)
         if name in got:
             found = [(record, link) for record, link in found if _by_mistake(record, link)]
-        sites = tuple(sorted({(link.why, record.site, *_ways_out(watch, record, link))
-                              for record, link in found}, key=str))  # fmt: skip
+        sites = tuple(sorted({_lines(record, link) for record, link in found}, key=str))
         if sites:
             (partial if name in got else lost).append((name, sites))
         elif name not in got:
@@ -65,9 +65,10 @@ def _by_mistake(record: Record, link: Link) -> bool:
     return link.why in (DETACH, NO_GRAD, DETOUR) and not record.on_purpose
 
 
-def _ways_out(watch: Watch, record: Record, link: Link) -> list[Site]:
-    """Where the value left tinyxp before ``record``, or after it, if it then came back."""
-    return [link.origin] if link.origin is not None and link.origin != record.site else []
+def _lines(record: Record, link: Link) -> tuple[Any, ...]:
+    """Why and where a way is cut, and the line before where that began, if it is another."""
+    began = [link.origin] if link.origin is not None and link.origin != record.site else []
+    return link.why, record.site, *began
 
 
 def _cut(kind: str, parameters: list[str], sites: tuple[Any, ...]) -> Finding:

@@ -24,9 +24,8 @@ DETACH = "detach()"
 NO_GRAD = "no_grad()"
 DETOUR = "a detour through raw arrays"
 
-Thing = (
-    Any  # what a value is known by: its edge (a Node, or the Tensor of a leaf), or its raw array
-)
+# what a value is known by: its edge (a Node, or the Tensor of a leaf), or its raw array
+Thing = Any
 
 
 @dataclass(frozen=True, eq=False)
