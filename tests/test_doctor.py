@@ -179,8 +179,10 @@ def test_the_command(tmp_path, monkeypatch, capsys):
     (tmp_path / "mine.py").write_text(FILE)
     assert main(["doctor", "mine.py:good"]) == 0
     assert capsys.readouterr().out.splitlines()[-1].startswith("healthy")
-    assert main(["doctor", "mine.py:bad"]) == 1
+    assert main(["doctor", "mine.py:bad", "--graph", "bad.mmd"]) == 1
     out = capsys.readouterr().out
+    assert out.splitlines()[-1] == "picture: bad.mmd"
+    assert '-. "detach() at mine.py:12" .->' in (tmp_path / "bad.mmd").read_text()
     assert "missing: 0.weight, 0.bias" in out
     assert "cut at mine.py:12 by detach()" in out
     assert "mine.py:12: h = h.detach()" in out

@@ -138,6 +138,9 @@ def doctor(args: argparse.Namespace) -> int:
         )
     report = tx.doctor(*parts)
     print(report)
+    if args.graph:
+        tx.graph(parts[0], parts[1]).save(args.graph)
+        print(f"picture: {args.graph}")
     return 0 if report.healthy else 1
 
 
@@ -222,6 +225,7 @@ def build() -> argparse.ArgumentParser:
     command.add_argument(
         "target", metavar="FILE.py:FUNCTION", help="returns (loss, model), or an optimizer too"
     )
+    command.add_argument("--graph", metavar="FILE", help="draw the graph too: .svg, .mmd or .dot")
     command.set_defaults(run_command=doctor)
 
     command = commands.add_parser("check", help="test your solution of a lesson (docs/lessons)")
