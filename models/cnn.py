@@ -16,7 +16,7 @@ from pathlib import Path
 
 import tinyxp as tx
 from tinyxp import Tensor, nn
-from tinyxp.milestone import Contest, Milestone, accuracy, learn
+from tinyxp.milestone import Contest, Milestone
 from tinyxp.models.mlp import load, misread
 from tinyxp.nn import functional as F
 from tinyxp.plots import Images, show
@@ -62,9 +62,7 @@ def train(config: Config, folder: str | Path | None = None) -> Milestone:
     model = CNN(height, width, config.channels, config.dropout)
     contest = Contest(model, frozen=[model.conv1, model.conv2])
     run = Run.create(folder, {"model": "cnn"} | asdict(config), saves=False)
-    learn(model, data, config, run)
-    learn(contest.control, data, config, run, "control")
-    score, control = accuracy(model, test), accuracy(contest.control, test)
+    score, control = contest.race(data, test, config, run)
     seconds = time.monotonic() - started
     filters = model.conv1.weight.detach().numpy()[:, 0]
     captions = [f"filter {i}" for i in range(len(filters))]

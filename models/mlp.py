@@ -18,7 +18,7 @@ import tinyxp as tx
 from tinyxp import Tensor, nn
 from tinyxp.backends.errors import ArgumentError
 from tinyxp.data import TensorDataset, load_digits, load_mnist
-from tinyxp.milestone import Contest, Milestone, accuracy, learn, predictions
+from tinyxp.milestone import Contest, Milestone, predictions
 from tinyxp.plots import Images, show
 from tinyxp.train import Run
 
@@ -72,9 +72,7 @@ def train(config: Config, folder: str | Path | None = None) -> Milestone:
     model = MLP(height * width, config.hidden)
     contest = Contest(model, frozen=[model.features])
     run = Run.create(folder, {"model": "mlp"} | asdict(config), saves=False)
-    learn(model, data, config, run)
-    learn(contest.control, data, config, run, "control")
-    score, control = accuracy(model, test), accuracy(contest.control, test)
+    score, control = contest.race(data, test, config, run)
     seconds = time.monotonic() - started
     seen = model.features.weight.detach().numpy().reshape(-1, height, width)
     captions = [f"unit {i}" for i in range(len(seen))]

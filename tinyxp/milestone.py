@@ -88,6 +88,14 @@ class Contest(Generic[M]):
             self.control.get_submodule(names[id(module)]).requires_grad_(False)
         self.before = {name: p.detach() for name, p in model.named_parameters()}
 
+    def race(
+        self, data: TensorDataset, test: TensorDataset, config: Any, run: Run
+    ) -> tuple[float, float]:
+        """Teach both the classes in ``data`` by :func:`learn`; their accuracies on ``test``."""
+        learn(self.model, data, config, run)
+        learn(self.control, data, config, run, "control")
+        return accuracy(self.model, test), accuracy(self.control, test)
+
     def judged(self, milestone: Milestone) -> Milestone:
         """The milestone, if it is one; else MilestoneError says why not.
 

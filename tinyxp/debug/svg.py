@@ -1,7 +1,7 @@
 """A drawing as SVG: boxes, arrows and frames, without any program's help."""
 
+from html import escape
 from itertools import pairwise
-from xml.sax.saxutils import escape
 
 from tinyxp.debug.drawing import Arrow, Box, Drawing
 from tinyxp.debug.layout import Layout, Place, Point, lay_out
