@@ -99,6 +99,7 @@ def draw(loss: Tensor, names: dict[int, str], watch: Watch | None) -> Drawing:
             boxes[_key(thing)] = Box(
                 _key(thing), thing.op.name, shapes.get(id(thing)), own, kind, thing.born
             )
+    reached = {_key(_shown(cut.target)) for cut in cuts}
     arrows: dict[Arrow, None] = {}
     for thing in (*things, *severed):
         if _key(thing) not in boxes:
@@ -107,7 +108,7 @@ def draw(loss: Tensor, names: dict[int, str], watch: Watch | None) -> Drawing:
         above = [_key(parent) for parent in parents if isinstance(parent, Node)]
         arrows |= dict.fromkeys(Arrow(key, _key(thing)) for key in above)
         data = _data_shape(thing)  # type: ignore[arg-type]
-        if not above and data is not None:
+        if not above and data is not None and _key(thing) not in reached:
             born = boxes[_key(thing)].born - 0.5  # right before what takes it
             box = Box(f"{_key(thing)}x", "data", data, kind="data", born=born)
             boxes[box.key] = box

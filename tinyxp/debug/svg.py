@@ -112,7 +112,7 @@ def _arrow(arrow: Arrow, points: list[Point], layout: Layout) -> str:
 def _label(arrow: Arrow, points: list[Point]) -> tuple[str, float]:
     """The text beside an arrow, and where it ends."""
     (x, y), (u, v) = points[0], points[1]
-    left, top = (x + u) / 2 + 12, (y + v) / 2 - 10
+    left, top = max(x, u) + 10, (y + v) / 2 - 10
     width = LETTER * 1.05 * len(arrow.cut) + 8
     text = (
         f'<rect x="{left:.1f}" y="{top:.1f}" width="{width:.1f}" height="20" fill="#ffffff"/>'
