@@ -11,6 +11,7 @@ import tinyxp as tx
 from tests.helpers import here
 from tinyxp import nn
 from tinyxp.backends.errors import ArgumentError, DTypeError, GradientError
+from tinyxp.debug import layout
 from tinyxp.models.transformer import GPT, Config
 from tinyxp.nn import functional as F
 
@@ -133,6 +134,63 @@ def test_blocks_that_differ_are_not_folded():
     assert "subgraph" not in tx.graph(x.sum(), model).mermaid
 
 
+def blocks(*kinds):
+    """Linear layers in a list, each with what a kind makes of its result and its input."""
+    layers = nn.ModuleList(nn.Linear(3, 3) for _ in kinds)
+    history = [nn.Parameter([[1.0, 2.0, 3.0]]) * 1.0]
+    with tx.doctor.watch():
+        for layer, kind in zip(layers, kinds, strict=True):
+            history.append(kind(layer(history[-1]), history))
+        loss = history[-1].sum()
+    return layers, loss
+
+
+def test_blocks_linked_otherwise_are_not_folded():
+    plain = lambda h, past: past[-1] + tx.tanh(h)  # noqa: E731
+    other = lambda h, past: h + tx.tanh(h)  # noqa: E731
+    older = lambda h, past: past[0] + tx.tanh(h)  # noqa: E731
+    for kinds, folded in (
+        ((plain, plain, plain), True),
+        ((other, other), True),
+        ((plain, other), False),
+        ((plain, plain, older), False),
+        ((older, older, older), False),  # the first begins with what the others look back at
+    ):
+        layers, loss = blocks(*kinds)
+        assert ("subgraph" in tx.graph(loss, layers).mermaid) is folded
+
+
+def test_a_decoder_is_folded_too_whose_blocks_all_look_at_one_memory():
+    decoder = nn.TransformerDecoder(nn.TransformerDecoderLayer(8, 2, 16, batch_first=True), 3)
+    memory = nn.Linear(8, 8)(tx.ones((2, 5, 8)))
+    graph = tx.graph(decoder(tx.ones((2, 4, 8)), memory).sum(), decoder)
+    assert 'subgraph f0["layers.0 ... layers.2, x3"]' in graph.mermaid
+
+
+def test_a_cut_among_blocks_is_never_folded_away():
+    plain = lambda h, past: past[-1] + tx.tanh(h)  # noqa: E731
+    cut = lambda h, past: past[-1].detach() + tx.tanh(h)  # noqa: E731
+    for kinds in ((plain, plain, cut, plain), (cut, cut, cut)):
+        layers, loss = blocks(*kinds)
+        pictures = [tx.graph(loss, layers, fold=fold).mermaid for fold in (True, False)]
+        assert pictures[0] == pictures[1]
+        assert pictures[0].count("detach() at") == sum(kind is cut for kind in kinds)
+
+
+def test_a_value_that_many_use_keeps_one_place_free_on_a_rank():
+    """One for each use would be a quarter of a million."""
+    w = nn.Parameter([[0.5]])
+    turned = w.mT
+    x = tx.ones((1, 1))
+    for _ in range(700):
+        x = x @ turned
+    graph = tx.graph(x.sum())
+    ranks = layout._ranks(graph.drawing)
+    layout._chains(graph.drawing, ranks)  # adds the places kept free
+    assert 2 * 700 <= len(ranks) <= 2 * 702
+    assert len(boxes(graph.svg)) > 700
+
+
 def test_a_frame_holds_its_boxes_alone():
     model, loss = gpt()
     svg = tx.graph(loss, model).svg
@@ -222,8 +280,9 @@ def test_nodes_that_only_hand_on_are_left_out():
 
 def test_names_with_signs_are_escaped():
     holder = nn.ParameterDict({'<&">': nn.Parameter([1.0])})
-    graph = tx.graph((holder['<&">'] * 2).sum(), holder)
-    assert boxes(graph.svg)[0][1][1] == '<&"> (1,)'
+    holder["bell\x07"] = nn.Parameter([2.0])
+    graph = tx.graph((holder['<&">'] * holder["bell\x07"]).sum(), holder)
+    assert boxes(graph.svg)[0][1][1:] == ['<&"> (1,)', "bell? (1,)"]
     assert "#quot;" in graph.mermaid and '\\"' in graph.dot
 
 

@@ -90,16 +90,24 @@ def _ranks(drawing: Drawing) -> dict[str, int]:
 def _chains(
     drawing: Drawing, ranks: dict[str, int]
 ) -> tuple[list[tuple[Arrow, list[str]]], dict[str, list[str]], dict[str, list[str]]]:
-    """Every arrow as a chain of keys, one on each rank; and who stands above and below whom."""
-    chains, above, below = [], {}, {}  # type: ignore[var-annotated]
-    for i, arrow in enumerate(drawing.arrows):
+    """Every arrow as a chain of keys, one on each rank; and who stands above and below whom.
+
+    Arrows from one box share the places kept free for them, as long as they go the same way.
+    """
+    chains: list[tuple[Arrow, list[str]]] = []
+    steps: dict[tuple[str, str], None] = {}
+    for arrow in drawing.arrows:
         between = range(ranks[arrow.source] + 1, ranks[arrow.target])
-        chain = [arrow.source, *(f"{i}/{rank}" for rank in between), arrow.target]
+        way = f"{arrow.source}/{arrow.cut}"
+        chain = [arrow.source, *(f"{way}/{rank}" for rank in between), arrow.target]
         ranks.update(zip(chain[1:-1], between, strict=True))
-        for a, b in pairwise(chain):
-            below.setdefault(a, []).append(b)
-            above.setdefault(b, []).append(a)
+        steps |= dict.fromkeys(pairwise(chain))
         chains.append((arrow, chain))
+    above: dict[str, list[str]] = {}
+    below: dict[str, list[str]] = {}
+    for a, b in steps:
+        below.setdefault(a, []).append(b)
+        above.setdefault(b, []).append(a)
     return chains, above, below
 
 

@@ -9,16 +9,16 @@ def mermaid(drawing: Drawing) -> str:
     framed = {key: frame for frame in drawing.frames for key in frame.keys}
 
     def node(box: Box) -> str:
-        text = "<br/>".join(box.lines()).replace('"', "#quot;")
+        text = "<br/>".join(map(_quoted, box.lines()))
         kind = "" if box.kind == "op" else f":::{box.kind}"
         return f'{box.key}["{text}"]{kind}'
 
     for i, frame in enumerate(drawing.frames):
         inside = [f"    {node(drawing.boxes[key])}" for key in frame.keys]
-        lines += [f'  subgraph f{i}["{frame.title}"]', *inside, "  end"]
+        lines += [f'  subgraph f{i}["{_quoted(frame.title)}"]', *inside, "  end"]
     lines += [f"  {node(box)}" for key, box in drawing.boxes.items() if key not in framed]
     for arrow in drawing.arrows:
-        label = arrow.cut.replace('"', "#quot;")
+        label = _quoted(arrow.cut)
         line = f'-. "{label}" .->' if arrow.cut else "-->"
         lines.append(f"  {arrow.source} {line} {arrow.target}")
     cuts = [str(i) for i, arrow in enumerate(drawing.arrows) if arrow.cut]
@@ -51,6 +51,10 @@ def dot(drawing: Drawing) -> str:
         style = f' [color="#c62828", style=dashed, label="{_escaped(arrow.cut)}"]'
         lines.append(f"  {arrow.source} -> {arrow.target}{style if arrow.cut else ''};")
     return "\n".join([*lines, "}"]) + "\n"
+
+
+def _quoted(text: str) -> str:
+    return text.replace('"', "#quot;")
 
 
 def _escaped(text: str) -> str:

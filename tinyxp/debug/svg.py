@@ -1,6 +1,6 @@
 """A drawing as SVG: boxes, arrows and frames, without any program's help."""
 
-from html import escape
+import html
 from itertools import pairwise
 
 from tinyxp.debug.drawing import Arrow, Box, Drawing
@@ -33,6 +33,11 @@ def svg(drawing: Drawing) -> str:
         "</svg>",
     ]
     return "\n".join(parts)
+
+
+def escape(text: str) -> str:
+    """Text for XML, which has no control characters."""
+    return html.escape("".join(c if c.isprintable() else "?" for c in text))
 
 
 def _size(box: Box) -> tuple[float, float]:
