@@ -166,7 +166,8 @@ def check(args: argparse.Namespace) -> int:
     """Test a student's solution of a lesson in docs/lessons; 1 if it misses a point."""
     from tinyxp import lessons
 
-    verdict = lessons.check(args.lesson, args.file, args.limit)
+    limit = lessons.LIMIT if args.limit is None else args.limit
+    verdict = lessons.check(args.lesson, args.file, limit)
     print(verdict)
     return 0 if verdict.passed else 1
 
@@ -231,7 +232,7 @@ def build() -> argparse.ArgumentParser:
     command = commands.add_parser("check", help="test your solution of a lesson (docs/lessons)")
     command.add_argument("lesson", metavar="LESSON", help="lesson1 to lesson7")
     command.add_argument("file", metavar="FILE", help="your .py file")
-    command.add_argument("--limit", type=float, default=30.0, help="seconds for one point")
+    command.add_argument("--limit", type=float, help="seconds for one point")
     command.set_defaults(run_command=check)
 
     command = commands.add_parser("info", help="what this machine offers")

@@ -143,12 +143,7 @@ def explain(
     if kind is IndexingError and {"axis", "axes", "source"} & op.parameters:
         kind = AxisError  # libraries raise an IndexError for an axis that does not exist
     operands = ", ".join(
-        [
-            f"{tuple(x.shape)} {backend.dtype_names.get(x.dtype, x.dtype)}"
-            if hasattr(x, "shape")
-            else repr(x)
-            for x in arrays
-        ]
+        [described(x, backend) for x in arrays]
         + [f"{k}={v!r}" for k, v in static.items() if v is not op.defaults.get(k)]
     )
     reason = what_would_fit(op, arrays, static) if issubclass(kind, ShapeError) else None
@@ -158,6 +153,13 @@ def explain(
         reason = f"they lie on the devices {sorted(devices)}; move one: x.to({min(devices)!r})"
     reason = reason or first_line(error)
     return kind(f"{op.name} cannot take {operands} (backend {backend.name}): {reason}")
+
+
+def described(x: Any, backend: Backend) -> str:
+    """An operand in an error: an array by its shape and dtype, anything else as it is."""
+    if not hasattr(x, "shape"):
+        return repr(x)
+    return f"{tuple(x.shape)} {backend.dtype_names.get(x.dtype, x.dtype)}"
 
 
 def kind_of(error: Exception) -> type[TinyError]:

@@ -13,6 +13,7 @@ from tinyxp.backends.errors import AnomalyError
 from tinyxp.core import Tensor
 from tinyxp.debug.instruments import Observer, observing
 from tinyxp.debug.sites import Site, site
+from tinyxp.operation import described
 from tinyxp.tape import Node
 
 
@@ -94,12 +95,9 @@ def _state(x: Any) -> tuple[bool, bool, bool]:
 
 def _shapes(values: Sequence[Any]) -> str:
     """Tensors and arrays by shape and dtype, in words."""
-    found = []
-    for x in values:
-        array = x.data if isinstance(x, Tensor) else x
-        backend = backends.of(array) if hasattr(array, "dtype") else None
-        if backend is not None:
-            found.append(f"{tuple(array.shape)} {backend.dtype_names[array.dtype]}")
-        elif x is not None:
-            found.append(repr(x))
-    return ", ".join(found)
+    arrays = [x.data if isinstance(x, Tensor) else x for x in values if x is not None]
+    owners = [backends.of(x) if hasattr(x, "dtype") else None for x in arrays]
+    return ", ".join(
+        repr(x) if owner is None else described(x, owner)
+        for x, owner in zip(arrays, owners, strict=True)
+    )

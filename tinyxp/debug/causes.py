@@ -132,7 +132,7 @@ def saturated(scene: Scene, loss: Tensor) -> Iterator[tuple[Node, str, Site]]:
                 yield node, text, record.site
 
 
-def spoilt(scene: Scene, flow: Flow | None, loss: Tensor) -> tuple[str, Site | None, str]:
+def spoilt(scene: Scene, flow: Flow | None) -> tuple[str, Site | None, str]:
     """Where the first NaN or Inf came from: of the forward pass, else of the backward pass."""
     remedy = (
         "keep the operands inside its domain there: tx.clip before log and sqrt, an eps under a "

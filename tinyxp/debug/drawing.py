@@ -62,8 +62,8 @@ class Drawing:
 
 
 def names_of(model: Module | None, depth: int) -> dict[int, str]:
-    """The dotted names of parameters by their ids: of a model, or of those among the variables of
-    the nearest user's code, where a name begins with the variable's."""
+    """The dotted names of parameters by their ids: of a model, or else of the models and tensors
+    among the variables of the nearest user's code."""
     if model is not None:
         return {id(p): name for name, p in model.named_parameters()}
     frame = sys._getframe(depth)

@@ -222,7 +222,7 @@ class Examination:
     def spoilt(self) -> Iterator[Finding]:
         bad = self._in("nan")
         if bad or not math.isfinite(norm(self.loss.data)):
-            message, site, remedy = causes.spoilt(self.scene, self.flow, self.loss)
+            message, site, remedy = causes.spoilt(self.scene, self.flow)
             yield Finding("nan", bad, site, message, remedy, [site] if site else [])
 
     def lost(self) -> Iterator[Finding]:
