@@ -7,7 +7,7 @@ import numpy as np
 
 from tinyxp.backends import Array, Backend, Namespace
 from tinyxp.backends.errors import BackendError
-from tinyxp.backends.numpy_kernels import KERNELS
+from tinyxp.backends import numpy_conv_kernels, numpy_kernels
 from tinyxp.backends.special import erf
 
 
@@ -114,5 +114,5 @@ def load() -> Backend:
         device_of=lambda array: "cpu",
         to_device=to_device,
         devices=lambda: ["cpu"],
-        kernels=KERNELS,
+        kernels={**numpy_kernels.KERNELS, **numpy_conv_kernels.KERNELS},
     )

@@ -22,11 +22,11 @@ BLOCK = 1 << 15  # elements: 128 KiB of float32, so that a handful of temporarie
 
 def alike(*arrays: Any) -> bool:
     """Whether all arrays (None aside) share one floating dtype, and none is a lone number."""
-    present = [x for x in arrays if x is not None]
-    return all(
-        isinstance(x, np.ndarray) and x.dtype == present[0].dtype and x.dtype.kind == "f"
-        for x in present
-    )
+    dtype = arrays[0].dtype
+    for x in arrays:
+        if x is not None and (type(x) is not np.ndarray or x.dtype is not dtype):
+            return False
+    return dtype.kind == "f"
 
 
 def blocks(*arrays: Array) -> Iterator[list[Array]]:
@@ -233,7 +233,7 @@ def attention_vjp(g: Array, residuals: Any, needs: Needs) -> tuple[Array | None,
     return grads[: len(needs)]
 
 
-# -- cross_entropy: -log softmax(logits)[target], a row each ----------------------------------
+# -- cross_entropy: -log softmax(logits)[target], a row each, or their sum or mean --------------
 
 
 def cross_entropy(
@@ -243,37 +243,63 @@ def cross_entropy(
     *,
     ignore_index: int,
     label_smoothing: float,
+    reduction: str,
 ) -> Any:
     if weight is not None or not alike(logits) or logits.ndim != 2 or logits.size == 0:
         return NotImplemented
-    valid = targets != ignore_index
-    places = np.where(valid, targets, 0)
-    shifted = logits - logits.max(axis=1, keepdims=True)
-    p = np.exp(shifted)
+    n, classes = logits.shape
+    ignored = targets == ignore_index
+    some = bool(ignored.any())
+    places = np.arange(0, n * classes, classes)
+    places += np.where(ignored, 0, targets) if some else targets
+    p = logits - logits.max(axis=1, keepdims=True)
+    losses = -p.ravel()[places]
+    smooth = row_sums(p)[:, 0] * (-1 / classes) if label_smoothing else None
+    np.exp(p, out=p)
     total = row_sums(p)
     p /= total
     log_total = np.log(total[:, 0])
-    rows = np.arange(len(logits))
-    losses = log_total - shifted[rows, places]
-    if label_smoothing:
-        mean = log_total - row_sums(shifted)[:, 0] / logits.shape[1]
-        losses = (1 - label_smoothing) * losses + label_smoothing * mean
-    return np.where(valid, losses, 0).astype(logits.dtype), (
-        p,
-        valid,
-        places,
-        rows,
-        label_smoothing,
+    losses += log_total
+    if smooth is not None:
+        losses += label_smoothing * (smooth + log_total - losses)
+    if some:
+        losses[ignored] = 0
+    divisor = n - np.count_nonzero(ignored) if reduction == "mean" else 1
+    y = (
+        losses
+        if reduction == "none"
+        else np.asarray(np.add.reduce(losses) / divisor if divisor else np.nan, logits.dtype)
     )
+    return y, (p, places, ignored if some else None, label_smoothing, divisor)
 
 
 def cross_entropy_vjp(g: Array, residuals: Any, needs: Needs) -> tuple[Array | None, ...]:
-    p, valid, places, rows, smoothing = residuals
-    g = np.where(valid, g, 0).astype(p.dtype)
+    p, places, ignored, smoothing, divisor = residuals
+    scale = (np.broadcast_to(g, len(p)) / (divisor or np.nan)).astype(p.dtype)
+    if ignored is not None:
+        scale[ignored] = 0
     gx = p - p.dtype.type(smoothing / p.shape[1]) if smoothing else p.copy()
-    gx[rows, places] -= p.dtype.type(1 - smoothing)
-    gx *= g[:, None]
+    gx.reshape(-1)[places] -= p.dtype.type(1 - smoothing)
+    gx *= scale[:, None]
     return (gx, None)[: len(needs)]
+
+
+# -- relu: y = max(x, 0) ----------------------------------------------------------------------
+
+
+def relu(x: Array) -> Any:
+    if not alike(x):
+        return NotImplemented
+    y = np.maximum(x, 0)
+    return y, y
+
+
+def relu_vjp(g: Array, y: Array, needs: Needs) -> tuple[Array | None, ...]:
+    # bits of g, kept or cleared: np.where would take three times as long
+    integer = np.dtype(f"i{g.dtype.itemsize}")
+    keep = np.subtract((y <= 0).view(np.int8), 1, dtype=integer)
+    keep &= g.view(integer)
+    return (keep.view(g.dtype),)
 
 
 KERNELS: dict[str, Any] = {
@@ -282,6 +308,7 @@ KERNELS: dict[str, Any] = {
     "gelu": Kernel(gelu, gelu_vjp),
     "layer_norm": Kernel(layer_norm, layer_norm_vjp),
     "linear": Kernel(linear, linear_vjp),
+    "relu": Kernel(relu, relu_vjp),
     "softmax": Kernel(softmax, softmax_vjp),
 }
 
@@ -301,26 +328,44 @@ def adamw(
 ) -> list[Array]:
     """One AdamW step (Loshchilov & Hutter 2019, algorithm 2): new parameters; m and v in place."""
     size = lr / (1 - beta1**step)
-    correction = 1 / math.sqrt(1 - beta2**step)
-    news = []
-    for p, g, m_, v_ in zip(params, grads, m, v, strict=True):
-        new = np.empty(p.shape, p.dtype)
-        flat = [x.reshape(-1) for x in (p, g, m_, v_, new)]
-        for pb, gb, mb, vb, out in blocks(*flat):
-            mb *= beta1
-            mb += (1 - beta1) * gb
-            vb *= beta2
+    root = 1 / (math.sqrt(1 - beta2**step) * size)  # of √v, and of ε, for the step's length
+    news = [np.empty(p.shape, p.dtype) for p in params]
+    for some in batches(params):
+        arrays = [[x[i].reshape(-1) for i in some] for x in (params, grads, m, v, news)]
+        joined = [x[0] if len(some) == 1 else np.concatenate(x) for x in arrays]
+        for pb, gb, mb, vb, out in blocks(*joined):
+            np.subtract(gb, mb, out=out)
+            out *= 1 - beta1
+            mb += out
             np.multiply(gb, gb, out=out)
             out *= 1 - beta2
+            vb *= beta2
             vb += out
             np.sqrt(vb, out=out)
-            out *= correction
-            out += eps
+            out *= root
+            out += eps / size
             np.divide(mb, out, out=out)
-            out *= size
             np.subtract(pb * (1 - lr * weight_decay) if weight_decay else pb, out, out=out)
-        news.append(new)
+        if len(some) > 1:
+            for parts, whole in zip(arrays[2:], joined[2:], strict=True):
+                start = 0
+                for part in parts:
+                    part[...] = whole[start : start + part.size]
+                    start += part.size
     return news
+
+
+def batches(params: list[Array]) -> Iterator[list[int]]:
+    """Numbers of arrays that together fill a block: a call of NumPy on a small one is all cost."""
+    some: list[int] = []
+    size = 0
+    for i, p in enumerate(params):
+        if some and (size + p.size > BLOCK or p.dtype != params[some[0]].dtype):
+            yield some
+            some, size = [], 0
+        some.append(i)
+        size += p.size
+    yield some
 
 
 KERNELS["adamw"] = adamw

@@ -1,1 +1,4 @@
-"""Benchmarks: ratios between contenders stepped in turn in one run, never absolute promises."""
+"""Benchmarks: training steps and single operations, tinyxp's backends beside other libraries.
+
+``tinyxp bench``, or ``python -m bench`` in a checkout.
+"""

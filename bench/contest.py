@@ -4,39 +4,64 @@ A machine's speed drifts, so only figures taken side by side compare. Each conte
 to itself, so that the thread pool of one library never spins against that of another.
 """
 
+import importlib
 import multiprocessing
 import statistics
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from typing import Any
 
 Step = Callable[[], Any]
+PAUSE = 0.06  # seconds between two turns: threads of a pool wait busily for work for some 30 ms
 
 
 @dataclass
 class Result:
-    """Seconds per step of one contender: every round's, the first step's, and its peak memory."""
+    """One contender: seconds per step in every round and of the first step, its peak memory, and
+    what its steps returned (losses) after one step and after the warm-up."""
 
     name: str
-    seconds: list[float]
-    first: float
-    peak_mb: float
+    seconds: list[float] = field(default_factory=list)
+    first: float = 0.0
+    peak_mb: float = 0.0
+    losses: list[Any] = field(default_factory=list)
 
     @property
     def median(self) -> float:
         return statistics.median(self.seconds)
 
+    def ratios(self, base: "Result") -> list[float]:
+        """Its seconds over those of another, round by round, in order of size."""
+        return sorted(a / b for a, b in zip(self.seconds, base.seconds, strict=True))
 
-def _serve(connection: Connection, make: Callable[..., Step], args: tuple[Any, ...]) -> None:
-    step = make(*args)
-    while (steps := connection.recv()) is not None:
-        start = time.perf_counter()
-        for _ in range(steps):
-            step()
-        connection.send(time.perf_counter() - start)
-    connection.send(_peak_mb())
+    def spread(self, base: "Result") -> tuple[float, float, float]:
+        """The ratio to another: the median over rounds, and what a tenth lies below and above."""
+        ratios = self.ratios(base)
+        tenth = len(ratios) // 10
+        return statistics.median(ratios), ratios[tenth], ratios[-1 - tenth]
+
+
+def peer(module: str, **options: Any) -> Step:
+    """The step of a peer, which only the process that runs it imports."""
+    step: Step = importlib.import_module(f"tinyxp.bench.peers.{module}").start(**options)
+    return step
+
+
+def _serve(
+    connection: Connection, make: Callable[..., Step], args: tuple[Any, ...], options: Any
+) -> None:
+    try:
+        step = make(*args, **options)
+        while (steps := connection.recv()) is not None:
+            start = time.perf_counter()
+            for _ in range(steps):
+                value = step()
+            connection.send((time.perf_counter() - start, value))
+        connection.send(_peak_mb())
+    except Exception as error:
+        connection.send(f"{type(error).__name__}: {error}")
 
 
 def _peak_mb() -> float:
@@ -47,33 +72,60 @@ def _peak_mb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
+class _Contender:
+    """The process of one contender, as the one that runs the contest sees it."""
+
+    def __init__(self, name: str, make: Callable[..., Step], args: Any, options: Any) -> None:
+        context = multiprocessing.get_context("spawn")
+        self.connection, theirs = context.Pipe()
+        given = (theirs, make, args, options)
+        self.process = context.Process(target=_serve, args=given, daemon=True)
+        self.process.start()
+        theirs.close()  # else its end would stay open when the process dies
+        self.result = Result(name)
+
+    def ask(self, steps: int | None) -> Any:
+        try:
+            self.connection.send(steps)
+            answer = self.connection.recv()
+        except (EOFError, OSError):
+            answer = "its process died"
+        if isinstance(answer, str):
+            raise RuntimeError(f"{self.result.name}: {answer}")
+        return answer
+
+    def stop(self) -> None:
+        self.process.terminate()
+        self.process.join()
+
+
 def contest(
-    contenders: dict[str, tuple[Callable[..., Step], tuple[Any, ...]]],
-    rounds: int = 20,
-    steps: int = 5,
-    warmup: int = 5,
+    contenders: dict[str, tuple[Any, ...]], rounds: int = 20, steps: int = 5, warmup: int = 5
 ) -> list[Result]:
-    """Run every contender for ``rounds`` rounds of ``steps`` steps, in turn."""
-    context = multiprocessing.get_context("spawn")
-    workers, results = {}, {}
-    for name, (make, args) in contenders.items():
-        ours, theirs = context.Pipe()
-        worker = context.Process(target=_serve, args=(theirs, make, args), daemon=True)
-        worker.start()
-        ours.send(1)
-        results[name] = Result(name, [], ours.recv(), 0.0)
-        ours.send(warmup)
-        ours.recv()
-        workers[name] = (worker, ours)
-    for _ in range(rounds):
-        for name, (_, ours) in workers.items():
-            ours.send(steps)
-            results[name].seconds.append(ours.recv() / steps)
-    for name, (worker, ours) in workers.items():
-        ours.send(None)
-        results[name].peak_mb = ours.recv()
-        worker.join()
-    return list(results.values())
+    """Run every contender for ``rounds`` rounds of ``steps`` steps, in turn.
+
+    A contender is (function that makes a step, its arguments[, its options]). Raises RuntimeError
+    with the name of one that fails.
+    """
+    running: list[_Contender] = []
+    try:
+        for name, (make, args, *options) in contenders.items():
+            contender = _Contender(name, make, args, options[0] if options else {})
+            running.append(contender)
+            result = contender.result
+            result.first, first = contender.ask(1)
+            _, last = contender.ask(warmup)
+            result.losses = [first, last]
+        for _ in range(rounds):
+            for contender in running:
+                time.sleep(PAUSE)
+                contender.result.seconds.append(contender.ask(steps)[0] / steps)
+        for contender in running:
+            contender.result.peak_mb = contender.ask(None)
+    finally:
+        for contender in running:
+            contender.stop()
+    return [contender.result for contender in running]
 
 
 def table(results: list[Result], reference: str) -> str:
@@ -85,10 +137,9 @@ def table(results: list[Result], reference: str) -> str:
         "|---|---|---|---|---|",
     ]
     for r in results:
-        ratios = sorted(a / b for a, b in zip(r.seconds, base.seconds, strict=True))
-        low, high = ratios[len(ratios) // 10], ratios[-1 - len(ratios) // 10]
+        middle, low, high = r.spread(base)
         lines.append(
-            f"| {r.name} | {1e3 * r.median:.1f} | {statistics.median(ratios):.2f} "
+            f"| {r.name} | {1e3 * r.median:.{3 if r.median < 1e-2 else 1}f} | {middle:.2f} "
             f"({low:.2f}-{high:.2f}) | {1e3 * r.first:.0f} | {r.peak_mb:.0f} |"
         )
     return "\n".join(lines)

@@ -7,7 +7,7 @@ import argparse
 from collections.abc import Callable
 
 import tinyxp as tx
-from bench.contest import Step, contest, table
+from tinyxp.bench.contest import Step, contest, table
 from tinyxp import nn
 from tinyxp.models import transformer
 from tinyxp.nn import functional as F

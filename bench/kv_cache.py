@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.contest import Step, contest, table
+from tinyxp.bench.contest import Step, contest, table
 
 
 def ids(context: int) -> Any:

@@ -50,7 +50,7 @@ def close(a, b, tolerance):
 @pytest.mark.parametrize(("dtype", "tolerance"), [(tx.float64, 1e-9), (tx.float32, 1e-4)])
 def test_every_gradient_equals_pytorchs(backend, dtype, tolerance):
     torch = pytest.importorskip("torch", reason="PyTorch is the reference: run.py test --reference")
-    from bench.torch_gpt import GPT as Reference
+    from tinyxp.bench.torch_models import GPT as Reference
 
     model = gpt(dtype)
     reference = Reference(CONFIG, VOCABULARY).to(getattr(torch, dtype.name))

@@ -60,8 +60,8 @@ class Mutant:
         self.sources = vjp.sources
         self.acts = False
 
-    def __call__(self, xp, *context):
-        g = self.vjp(xp, *context)
+    def rule(self, xp, *context):
+        g = self.vjp.rule(xp, *context)
         if not isinstance(g, (list, tuple)):
             return self.changed(g)
         parts = list(g)

@@ -10,7 +10,7 @@ from typing import Any
 
 from tinyxp import backends
 from tinyxp.backends import Backend, Kernel
-from tinyxp.core import Tensor, is_complex, wrap
+from tinyxp.core import Tensor, wrap
 from tinyxp.operation import PASSED_ON, Operation, P, expect_tensors, explain
 from tinyxp.tape import Node, behind_identity, edge_of, fit, is_grad_enabled, propagate
 
@@ -21,23 +21,39 @@ class Composite(Operation[P]):
     def __init__(self, fn: Callable[..., Any], real: bool) -> None:
         super().__init__(fn, skip=0)
         self.real = real
+        self.static_defaults = {k: v for k, v in self.defaults.items() if k not in self.operands}
 
     def call(self, args: tuple[Any, ...], static: dict[str, Any]) -> Any:
         if static:
             static = self.spelled(static)
-        found = next((x for x in args if is_complex(x)), None)
-        if self.real and found is not None:
-            raise self.refuse_complex(found.dtype)
+        if len(args) > len(self.operands) and not self.variadic:
+            args, static = self.split(args, static)
+        backend: Backend | None = None
+        alike = True  # real Tensors of one backend, or None: what kernels are for
+        arrays: list[Any] = []
         for x in args:
             if isinstance(x, Tensor):
-                kernel = x.backend.kernels.get(self.name)
-                if kernel is not None and found is None:  # kernels are for real numbers
-                    y = self.run(kernel, x.backend, *self.split(args, static))
-                    if y is not NotImplemented:
-                        return y
-                return self.formula(args, static, x.backend)
-        expect_tensors(self.name, *args)
-        return self.fn(*args, **static)
+                backend = backend or x.backend
+                array = x.data
+                if array.dtype in x.backend.complex_floating:
+                    if self.real:
+                        raise self.refuse_complex(x.dtype)
+                    alike = False
+                elif x.backend is not backend:
+                    alike = False
+                arrays.append(array)
+            else:
+                alike = alike and x is None
+                arrays.append(x)
+        if backend is None:
+            expect_tensors(self.name, *args)
+            return self.fn(*args, **static)
+        kernel = backend.kernels.get(self.name) if alike else None
+        if kernel is not None:
+            y = self.run(kernel, backend, args, arrays, static)
+            if y is not NotImplemented:
+                return y
+        return self.formula(args, static, backend)
 
     def formula(self, args: tuple[Any, ...], static: dict[str, Any], backend: Backend) -> Any:
         try:
@@ -52,15 +68,16 @@ class Composite(Operation[P]):
             raise explain(self, arrays, static, backend, error) from error
 
     def run(
-        self, kernel: Kernel, backend: Backend, args: tuple[Any, ...], static: dict[str, Any]
+        self,
+        kernel: Kernel,
+        backend: Backend,
+        args: tuple[Any, ...],
+        arrays: list[Any],
+        static: dict[str, Any],
     ) -> Any:
         """One node for the whole composite, or NotImplemented to leave it to the formula."""
-        if any(x is not None and not isinstance(x, Tensor) for x in args):
-            return NotImplemented
-        if any(x is not None and x.backend is not backend for x in args):
-            return NotImplemented
-        arrays = [None if x is None else x.data for x in args]
-        static = {k: v for k, v in self.defaults.items() if k not in self.operands} | static
+        if self.static_defaults:
+            static = self.static_defaults | static
         try:
             result = kernel.forward(*arrays, **static)
         except PASSED_ON:
@@ -73,17 +90,17 @@ class Composite(Operation[P]):
         node = None
         if is_grad_enabled():
             parents = [edge_of(x) for x in args]
-            if any(parent is not None for parent in parents):
+            if any([parent is not None for parent in parents]):
                 node = Node(self, parents, (arrays, residuals, static, kernel, backend))
         return wrap(y, backend, node)
 
     def pull(self, node: Node, g: Any, recording: bool) -> Sequence[Any]:
         arrays, residuals, static, kernel, backend = node.context
         if not recording:
-            needs = tuple(parent is not None for parent in node.parents)
+            needs = tuple([parent is not None for parent in node.parents])
             parts = kernel.vjp(g, residuals, needs)
             return [
-                None if part is None else fit(backend.xp, part, tuple(x.shape), x.dtype)
+                None if part is None else fit(backend.xp, part, x.shape, x.dtype)
                 for part, x in zip(parts, arrays, strict=True)
             ]
         # The formula, replayed from identity nodes: the inner pass stops there, the graph goes on.

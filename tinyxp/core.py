@@ -366,12 +366,15 @@ def is_complex(x: Any) -> bool:
     return backend is not None and x.dtype in backend.complex_floating
 
 
+_new = object.__new__
+
+
 def wrap(array: Array, backend: Backend, node: Any = None) -> Tensor:
     """The Tensor of a backend's array, without copying or checking."""
-    tensor = object.__new__(Tensor)
+    tensor = _new(Tensor)
     tensor.data = array
     tensor.backend = backend
-    tensor.grad = tensor._cut = None
     tensor._node = node
     tensor._leaf = False
+    tensor.grad = tensor._cut = None
     return tensor

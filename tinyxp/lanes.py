@@ -1,5 +1,5 @@
-"""Short cuts for calls that record nothing: Tensors of one backend and one dtype, none of which
-requires grad, and such a Tensor with a Python number.
+"""Short cuts for the commonest calls: Tensors of one backend and one dtype, and such a Tensor with a
+Python number.
 
 With them a call on small arrays costs two and a half times NumPy's, without them eight times
 (bench/namespace.py). Whatever else comes, an error too, goes to the general call.
@@ -9,65 +9,84 @@ from typing import Any
 
 from tinyxp.backends import Array, Backend
 from tinyxp.core import Tensor, raw, wrap
+from tinyxp.tape import Node, edge_of, is_recording
 
 Plain = Tensor  # what takes a short cut; nothing does while calls are observed (debug/)
+NONE: dict[str, Any] = {}
 
 
 def _several(parts: tuple[Array, ...], backend: Backend) -> tuple[Tensor, ...]:
-    return tuple(wrap(part, backend) for part in parts)
+    return tuple([wrap(part, backend) for part in parts])
 
 
 def lane(op: Any) -> Any:
     """``op.call`` with a short cut, or None for an operation of another form than these."""
-    fn = op.fn
+    fn, recorded, plans = op.fn, op.recorded, op.plans
     any_dtype = not (op.floating or op.real)  # else floating ones alone stay what they are
     takes_dtype = "dtype" in op.parameters
 
     def unary(x: Any, /) -> Any:
-        if type(x) is Plain and x._node is None and not x._leaf:
+        if type(x) is Plain:
             backend, array = x.backend, x.data
             if any_dtype or array.dtype in backend.floating:
                 try:
                     y = fn(backend.xp, array)
                 except Exception:  # which the general call explains
                     return op.call((x,), {})
-                return _several(y, backend) if isinstance(y, tuple) else wrap(y, backend)
+                if (x._node is not None or x._leaf) and is_recording():
+                    return recorded(y, backend, (edge_of(x),), (array,), {}, (array.dtype,))
+                return wrap(y, backend) if not isinstance(y, tuple) else _several(y, backend)
         return op.call((x,), {})
 
     def binary(x1: Any, x2: Any, /) -> Any:
-        if type(x1) is Plain and x1._node is None and not x1._leaf:
-            backend, a = x1.backend, x1.data
+        if type(x1) is Plain:
+            backend, a, edge1, edge2 = x1.backend, x1.data, x1._node, None
+            dtype = a.dtype
             if type(x2) is Plain:
-                b = x2.data
+                b, kind = x2.data, dtype
                 plain = (
-                    x2._node is None
-                    and not x2._leaf
-                    and x2.backend is backend
-                    and a.dtype is b.dtype
-                    and (any_dtype or a.dtype in backend.floating)
+                    x2.backend is backend
+                    and dtype is b.dtype
+                    and (any_dtype or dtype in backend.floating)
                 )
+                edge2 = x2._node or (x2 if x2._leaf else None)
             else:  # a Python number takes the dtype of a floating array
-                b = x2
-                plain = (type(b) is float or type(b) is int) and a.dtype in backend.floating
+                b, kind = x2, None
+                plain = (type(b) is float or type(b) is int) and dtype in backend.floating
             if plain:
                 try:
                     y = fn(backend.xp, a, b)
                 except Exception:
                     return op.call((x1, x2), {})
-                return _several(y, backend) if isinstance(y, tuple) else wrap(y, backend)
+                if edge1 is None and x1._leaf:
+                    edge1 = x1
+                if (edge1 is not None or edge2 is not None) and is_recording():
+                    plan = plans.get((edge1 is not None, edge2 is not None))
+                    if plan is None:
+                        return recorded(y, backend, (edge1, edge2), (a, b), {}, (dtype, kind))
+                    (live1, live2), (keep1, keep2), keep_y = plan
+                    shapes = a.shape, () if kind is None else b.shape
+                    inputs = a if keep1 else None, b if keep2 else None
+                    context = inputs, y if keep_y else None, NONE, shapes, (dtype, kind), backend
+                    parents = edge1 if live1 else None, edge2 if live2 else None
+                    return wrap(y, backend, Node(op, parents, context))
+                return wrap(y, backend) if not isinstance(y, tuple) else _several(y, backend)
         return op.call((x1, x2), {})
 
     def with_static(x: Any, /, *rest: Any, **static: Any) -> Any:
-        if type(x) is Plain and x._node is None and not x._leaf and not (takes_dtype and rest):
+        if type(x) is Plain and not (takes_dtype and rest):
             backend, array = x.backend, x.data
-            if any_dtype or array.dtype in backend.floating:
+            tracked = (x._node is not None or x._leaf) and is_recording()
+            if (any_dtype or array.dtype in backend.floating) and not (tracked and rest):
                 if takes_dtype and static.get("dtype") is not None:
                     static["dtype"] = raw(static["dtype"], backend)
                 try:
                     y = fn(backend.xp, array, *rest, **static)
                 except Exception:
                     return op.call((x, *rest), static)
-                return _several(y, backend) if isinstance(y, tuple) else wrap(y, backend)
+                if tracked:
+                    return recorded(y, backend, (edge_of(x),), (array,), static, (array.dtype,))
+                return wrap(y, backend) if not isinstance(y, tuple) else _several(y, backend)
         return op.call((x, *rest), static)
 
     def variadic(*operands: Any, **static: Any) -> Any:
@@ -87,7 +106,7 @@ def lane(op: Any) -> Any:
                     y = fn(backend.xp, *arrays, **static)
                 except Exception:
                     return op.call(operands, static)
-                return _several(y, backend) if isinstance(y, tuple) else wrap(y, backend)
+                return wrap(y, backend) if not isinstance(y, tuple) else _several(y, backend)
         return op.call(operands, static)
 
     if op.variadic:

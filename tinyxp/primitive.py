@@ -20,6 +20,7 @@ from tinyxp.tape import Edge, Node, attach, edge_of, fit, is_grad_enabled
 from tinyxp.vjp import Vjp
 
 Plan = tuple[tuple[bool, ...], tuple[bool, ...], bool]  # live operands, kept operands, keep y
+SEVERAL = (tuple, list)  # types of the results of an operation that has several
 
 
 class Primitive(Operation[P]):
@@ -59,18 +60,12 @@ class Primitive(Operation[P]):
             y = backend.fallback(self.fn, arrays, static)
             if y is NotImplemented:
                 raise explain(self, arrays, static, backend, error) from error
-        node = cut = None
-        if tracked and is_grad_enabled():
-            if self.vjps:
-                node = self.record(args, arrays, y, static, backend)
-            else:
-                cut = f"{self.name} is not differentiable: {self.why}"
-        if isinstance(y, (tuple, list)):
-            return _wrap_many(y, backend, node)
-        tensor = wrap(y, backend, node)
-        if cut:
-            tensor._cut = cut
-        return tensor
+        if not (tracked and is_grad_enabled()):
+            return _wrap_many(y, backend, None) if isinstance(y, SEVERAL) else wrap(y, backend)
+        parents = [edge_of(x) for x in args]
+        # of the operands before they were brought to one dtype: what their gradients go back to
+        kinds = [getattr(x.data if isinstance(x, Tensor) else x, "dtype", None) for x in args]
+        return self.recorded(y, backend, parents, arrays, static, kinds)
 
     def unwrap(self, args: Sequence[Any]) -> tuple[Backend, list[Any], bool]:
         """The operands' backend, their raw arrays brought to one dtype, and whether any requires
@@ -140,36 +135,38 @@ class Primitive(Operation[P]):
 
     # -- gradients ----------------------------------------------------------------------------
 
-    def record(
+    def recorded(
         self,
-        args: Sequence[Any],
-        arrays: list[Any],
         y: Any,
-        static: dict[str, Any],
         backend: Backend,
-    ) -> Node | None:
-        """The node for a call, holding of its arrays only what its vjps name."""
-        parents = [edge_of(x) for x in args]
+        parents: Sequence[Edge],
+        arrays: Sequence[Any],
+        static: dict[str, Any],
+        kinds: Sequence[Any],
+    ) -> Any:
+        """The result of a call that recorded a node, which holds of its arrays only what its vjps
+        name. ``kinds`` are the dtypes that gradients are brought to."""
         mask = tuple([parent is not None for parent in parents])
         plan = self.plans.get(mask)
         if plan is None:
             plan = self.plans[mask] = self.plan(mask)
         live, kept, keep_y = plan
+        node = None
         if live != mask:
-            parents = [
-                parent if alive else None for parent, alive in zip(parents, live, strict=True)
-            ]
-            if True not in live:
-                return None
-        inputs = [x if keep else None for x, keep in zip(arrays, kept, strict=True)]
-        shapes = [() if type(x) in SCALARS else tuple(x.shape) for x in arrays]
-        # of the operands before they were brought to one dtype: what their gradients go back to
-        kinds = [x.data.dtype if alive else None for x, alive in zip(args, live, strict=True)]
-        if isinstance(y, (tuple, list)) and not keep_y:
-            y = [Spec(part.shape, part.dtype) for part in y]
-        elif not keep_y:
-            y = None
-        return Node(self, parents, (inputs, y, static, shapes, kinds, backend))
+            parents = [parent if alive else None for parent, alive in zip(parents, live)]
+        if True in live:
+            inputs = [x if keep else None for x, keep in zip(arrays, kept)]
+            shapes = [() if type(x) in SCALARS else x.shape for x in arrays]
+            known = y if keep_y else None
+            if not keep_y and isinstance(y, SEVERAL):
+                known = [Spec(part.shape, part.dtype) for part in y]
+            node = Node(self, parents, (inputs, known, static, shapes, kinds, backend))
+        if isinstance(y, SEVERAL):
+            return _wrap_many(y, backend, node)
+        tensor = wrap(y, backend, node)
+        if not self.vjps:
+            tensor._cut = f"{self.name} is not differentiable: {self.why}"
+        return tensor
 
     def plan(self, mask: tuple[bool, ...]) -> Plan:
         """For operands with a gradient as in ``mask``: which have a vjp, and what these name."""
@@ -197,17 +194,20 @@ class Primitive(Operation[P]):
                 None if kind is None else dtypes.BY_NAME[backend.dtype_names[kind]]
                 for kind in kinds
             ]
-        if self.variadic:
-            parts = self.vjps[0](xp, g, inputs, y, shapes, static)
-        else:
-            parts = [
-                None if parent is None else self.vjps[i](xp, g, inputs, y, shapes, static)
-                for i, parent in enumerate(node.parents)
-            ]
-        return [
-            None if parent is None else fit(xp, part, shapes[i], kinds[i])
-            for i, (parent, part) in enumerate(zip(node.parents, parts, strict=True))
-        ]
+        vjps = self.vjps
+        several = vjps[0].rule(xp, g, inputs, y, shapes, static) if self.variadic else None
+        parts: list[Any] = []
+        for i, parent in enumerate(node.parents):
+            part = None
+            if parent is not None:
+                if several is None:
+                    part = vjps[i].rule(xp, g, inputs, y, shapes, static)
+                else:
+                    part = several[i]
+                if part.dtype is not kinds[i] or part.shape != shapes[i]:
+                    part = fit(xp, part, shapes[i], kinds[i])
+            parts.append(part)
+        return parts
 
 
 def _operand(x: Array, backend: Backend, parent: Edge, kind: Any) -> Tensor:

@@ -5,6 +5,7 @@ it made: without that link back there are no reference cycles.
 """
 
 import itertools
+import operator
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -17,7 +18,9 @@ from tinyxp.core import Tensor, is_complex, namespace, wrap
 from tinyxp.operation import PASSED_ON, first_line
 
 _recording: ContextVar[bool] = ContextVar("tinyxp_recording", default=True)
+is_recording = _recording.get  # is_grad_enabled, without the call
 births = itertools.count()
+_birth = births.__next__
 
 
 def is_grad_enabled() -> bool:
@@ -80,10 +83,11 @@ class Node:
         self.op = op
         self.parents = parents
         self.context = context  # None when a backward pass has used it up
-        self.born = next(births)  # tells what a call recorded from what was there before it
+        self.born = _birth()  # a node is younger than all that it was made from
 
 
 Edge = Node | Tensor | None
+_age = operator.attrgetter("born")
 
 
 class _Identity:
@@ -93,7 +97,14 @@ class _Identity:
         return (g,)
 
 
-_identity = _Identity()
+class _Root:
+    name = "root"
+
+    def pull(self, node: Node, g: Any, recording: bool) -> Sequence[Any]:
+        return node.context  # type: ignore[no-any-return]
+
+
+_identity, _root = _Identity(), _Root()
 
 
 def edge_of(x: Any) -> Edge:
@@ -142,20 +153,24 @@ def at_border(g: Any) -> Any:
 
 def ordered(edges: Iterable[Edge], stop: Iterable[Edge] = ()) -> list[Node | Tensor]:
     """Every node and leaf below ``edges``, each once, parents before what was made from them."""
-    order: list[Node | Tensor] = []
+    leaves: list[Tensor] = []
+    nodes: list[Node] = []
+    ends = {*stop}
     seen: set[Edge] = {None}
-    leaves = {*stop}
-    stack: list[tuple[Edge, bool]] = [(edge, False) for edge in edges]
+    stack = list(edges)
     while stack:  # iterative: graphs are deeper than Python's stack
-        edge, expanded = stack.pop()
-        if expanded:
-            order.append(edge)  # type: ignore[arg-type]
-        elif edge not in seen:
-            seen.add(edge)
-            stack.append((edge, True))
-            if isinstance(edge, Node) and edge not in leaves:
-                stack.extend((parent, False) for parent in edge.parents if parent not in seen)
-    return order
+        edge = stack.pop()
+        if edge in seen:
+            continue
+        seen.add(edge)
+        if type(edge) is not Node:
+            leaves.append(edge)  # type: ignore[arg-type]
+            continue
+        nodes.append(edge)
+        if edge not in ends:
+            stack += edge.parents
+    nodes.sort(key=_age)
+    return [*leaves, *nodes]
 
 
 def _sum(a: Any, b: Any) -> Any:
@@ -175,7 +190,7 @@ def propagate(
     recording: bool = False,
     retain: bool | None = None,
     stop: bool = False,
-) -> dict[Node | Tensor, Any]:
+) -> dict[Edge, Any]:
     """The one backward pass: the gradient at every leaf, or at the ``targets`` alone.
 
     Visits each node once, in reverse topological order. Recording, the gradients are Tensors that
@@ -184,40 +199,34 @@ def propagate(
     """
     retain = recording if retain is None else retain
     order = ordered(map(edge_of, outputs), (targets or ()) if stop else ())
-    useful: set[Node | Tensor] = set(order)
+    wanted: frozenset[Edge] = frozenset()
+    useful: set[Edge] | None = None  # all are
     if targets is not None:
-        useful &= {*targets}
+        wanted = frozenset(targets)
+        useful = {edge for edge in order if edge in wanted}
         for edge in order:
             if isinstance(edge, Node) and not useful.isdisjoint(edge.parents):
                 useful.add(edge)
-    grads: dict[Node | Tensor, Any] = {}
-    owned: set[Node | Tensor] = set()  # sums that we made, so that nobody else holds them
+    grads: dict[Edge, Any] = {}
+    owned: set[Edge] = set()  # sums that we made, so that nobody else holds them
 
-    def receive(edge: Edge, g: Any) -> None:
-        if g is None or edge not in useful:
-            return
-        assert edge is not None
-        if edge not in grads:
-            grads[edge] = g
-        elif edge in owned:
-            grads[edge] += g
-        else:
-            grads[edge] = _sum(grads[edge], g)
-            if not recording and not isinstance(g, tuple):
-                owned.add(edge)
-
-    wanted = {*targets} if targets is not None else frozenset()
     with set_grad_enabled(recording):
-        for output, gradient in zip(outputs, gradients, strict=True):
-            seed = _seed(output, gradient)
-            seed = seed if stop else at_border(seed)
-            receive(edge_of(output), seed if recording else seed.data)
+        seeds = [_seed(y, g) for y, g in zip(outputs, gradients, strict=True)]
+        seeds = seeds if stop else [at_border(seed) for seed in seeds]
+        seeds = seeds if recording else [seed.data for seed in seeds]
+        root = Node(_root, [edge_of(y) for y in outputs], seeds)  # where the gradients start
+        grads[root] = ()
+        order.append(root)
         for edge in reversed(order):
-            if isinstance(edge, Tensor) or edge not in grads:
+            if type(edge) is not Node:
+                break  # leaves, which come first
+            g = grads.pop(edge, None)
+            if g is None:
                 continue
-            g = grads[edge] if edge in wanted else grads.pop(edge)
-            if stop and edge in wanted:
-                continue
+            if edge in wanted:
+                grads[edge] = g
+                if stop:
+                    continue
             if edge.context is None:
                 raise GradientError(
                     f"this graph was used up by an earlier backward pass (at {edge.op.name}); "
@@ -230,10 +239,19 @@ def propagate(
             except Exception as error:
                 problem = f"the gradient of {edge.op.name} failed: {first_line(error)}"
                 raise GradientError(problem) from error
-            for parent, part in zip(edge.parents, parts, strict=True):
-                receive(parent, part)
             if not retain:
                 edge.context = None  # saved arrays go as soon as they are used
+            for parent, part in zip(edge.parents, parts):  # noqa: B905: strict costs a tenth
+                if part is None or parent is None or (useful is not None and parent not in useful):
+                    continue
+                if parent not in grads:
+                    grads[parent] = part
+                elif parent in owned:
+                    grads[parent] += part
+                else:
+                    grads[parent] = _sum(grads[parent], part)
+                    if not recording and type(part) is not tuple:
+                        owned.add(parent)
         if not stop:
             for edge, g in grads.items():
                 grads[edge] = at_border(g)
@@ -242,6 +260,8 @@ def propagate(
 
 def _pull(node: Node, g: Any) -> Sequence[Any]:
     """A recorded pull, which makes its constants where ``g`` lies: a graph may cross backends."""
+    if node.op is _root:
+        return node.op.pull(node, g, True)
     one = next(part for part in g if part is not None) if isinstance(g, tuple) else g
     with backends.using(one.backend):
         return node.op.pull(node, g, True)

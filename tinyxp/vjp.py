@@ -10,7 +10,10 @@ from tinyxp.operation import Operation
 
 class Vjp:
     """One vjp, and where each of its parameters comes from: an operand's index, ``"y"``, an
-    operand's shape ``("shape", i)`` or a static parameter's name."""
+    operand's shape ``("shape", i)`` or a static parameter's name.
+
+    ``rule(xp, g, inputs, y, shapes, static)`` calls it with what it names.
+    """
 
     def __init__(self, fn: Callable[..., Any], op: Operation[Any]) -> None:
         self.fn = fn
@@ -18,6 +21,10 @@ class Vjp:
         self.sources = [
             self._source(name, op) for name in list(inspect.signature(fn).parameters)[2:]
         ]
+        # written out once: to go through the sources at each call takes as long as the vjp of add
+        parts = ", ".join(map(self._expression, self.sources))
+        line = f"lambda xp, g, inputs, y, shapes, static: vjp.fn(xp, g, {parts})"
+        self.rule: Callable[..., Any] = eval(line, {"vjp": self})
 
     @staticmethod
     def _source(name: str, op: Operation[Any]) -> Any:
@@ -36,17 +43,14 @@ class Vjp:
             )
         return name
 
-    def __call__(
-        self, xp: Any, g: Any, inputs: Any, y: Any, shapes: Any, static: dict[str, Any]
-    ) -> Any:
-        values = []
-        for source in self.sources:
-            if isinstance(source, int):
-                values.append(inputs[source])
-            elif isinstance(source, tuple):
-                values.append(shapes if len(source) == 1 else shapes[source[1]])
-            elif source == "y":
-                values.append(y)
-            else:
-                values.append(static[source] if source in static else self.defaults[source])
-        return self.fn(xp, g, *values)
+    def _expression(self, source: Any) -> str:
+        """Where ``rule`` finds one of the values."""
+        if source == "y":
+            return "y"
+        if isinstance(source, int):
+            return f"inputs[{source}]"
+        if isinstance(source, tuple):
+            return "shapes" if len(source) == 1 else f"shapes[{source[1]}]"
+        if source in self.defaults:
+            return f"static.get({source!r}, vjp.defaults[{source!r}])"
+        return f"static[{source!r}]"

@@ -34,7 +34,9 @@ def _weights(weight, targets, valid):
 
 
 @composite(real=True)
-def _cross_entropy(logits, targets, weight=None, /, *, ignore_index, label_smoothing):
+def _cross_entropy(
+    logits, targets, weight=None, /, *, ignore_index, label_smoothing, reduction="none"
+):
     valid = targets != ignore_index
     log_p = log_softmax(logits, dim=1)
     losses = -_picked(log_p, targets, valid)
@@ -43,7 +45,7 @@ def _cross_entropy(logits, targets, weight=None, /, *, ignore_index, label_smoot
     if label_smoothing:
         smooth = mean(log_p if weight is None else weight * log_p, axis=1)
         losses = (1 - label_smoothing) * losses - label_smoothing * smooth
-    return where(valid, losses, 0.0)
+    return _reduce_classes(where(valid, losses, 0.0), targets, valid, weight, reduction)
 
 
 @_cross_entropy.example
@@ -57,6 +59,21 @@ def _(rng):
     targets = rng.integers(0, 4, size=(5,))
     targets[1:3] = -1
     return rng.normal(size=(5, 4)), targets, {"ignore_index": -1, "label_smoothing": 0.1}
+
+
+@_cross_entropy.example
+def _(rng):
+    targets = rng.integers(0, 4, size=(5,))
+    targets[3] = -1
+    static = {"ignore_index": -1, "label_smoothing": 0.0, "reduction": "mean"}
+    return rng.normal(size=(5, 4)), targets, static
+
+
+@_cross_entropy.example
+def _(rng):
+    targets = rng.integers(0, 4, size=(5,))
+    static = {"ignore_index": -1, "label_smoothing": 0.1, "reduction": "sum"}
+    return rng.normal(size=(5, 4)), targets, static
 
 
 @_cross_entropy.example
@@ -122,10 +139,10 @@ def cross_entropy(
         )
     rows, places = _rows("cross_entropy", input, target, weight, ignore_index)
     operands = (rows, places) if weight is None else (rows, places, weight)
-    losses = _cross_entropy(*operands, ignore_index=ignore_index, label_smoothing=label_smoothing)
-    valid = places != ignore_index
     reduction = named(reduction, size_average, reduce)
-    return _reduce_classes(losses, places, valid, weight, target.shape, reduction)
+    options = {"ignore_index": ignore_index, "label_smoothing": label_smoothing}
+    loss = _cross_entropy(*operands, **options, reduction=reduction)
+    return reshape(loss, target.shape) if reduction == "none" else loss
 
 
 def _of_probabilities(input, target, weight, ignore_index, label_smoothing, reduction):
@@ -188,7 +205,8 @@ def nll_loss(
     losses = _nll_loss(*operands, ignore_index=ignore_index)
     valid = places != ignore_index
     reduction = named(reduction, size_average, reduce)
-    return _reduce_classes(losses, places, valid, weight, target.shape, reduction)
+    loss = _reduce_classes(losses, places, valid, weight, reduction)
+    return reshape(loss, target.shape) if reduction == "none" else loss
 
 
 def _expect_weight(name, weight, classes):
@@ -228,9 +246,9 @@ def _rows(name, input, target, weight, ignore_index):
     return _as_rows(input, axis), reshape(places, (-1,))
 
 
-def _reduce_classes(losses, places, valid, weight, shape, reduction):
+def _reduce_classes(losses, places, valid, weight, reduction):
     if reduction != "mean":
-        return reduced(reshape(losses, shape), reduction)
+        return reduced(losses, reduction)
     counts = astype(valid, losses.dtype) if weight is None else _weights(weight, places, valid)
     total = sum(counts)
     return sum(losses) / where(total == 0, math.nan, total)  # no target at all: NaN, in silence

@@ -11,6 +11,7 @@ import numpy as np
 
 from tinyxp import dtypes
 from tinyxp.backends.errors import ArgumentError, ShapeError
+from tinyxp.composite import composite
 from tinyxp.nn.functional.checks import expect_indices, numbers
 from tinyxp.operation import expect_tensors
 from tinyxp.ops.creation import astype
@@ -74,6 +75,21 @@ def at_places(x, places, n):
     return reshape(y, places.shape)
 
 
+@composite(real=True)
+def _max_pool(x, /, columns):
+    return at_places(x, _max_places(x, columns=columns), len(columns))
+
+
+@_max_pool.example
+def _(rng):
+    return rng.permutation(24.0).reshape(2, 3, 4), {"columns": (((0, 1), (1, 2)), ((0, 2), (1, 3)))}
+
+
+@_max_pool.example
+def _(rng):
+    return rng.permutation(10.0).reshape(2, 5), {"columns": (((0, 2, 4), (1, 3, 4)),)}
+
+
 @functools.lru_cache(maxsize=256)
 def _columns(length, size, out, stride, padding, dilation):
     """For each place in the window, where it lies in the input for every window along one axis.
@@ -113,9 +129,10 @@ def max_pooled(
             f"{name}: with dilation={dilation} and padding={padding} a window holds no element of "
             f"the input {input.shape}; pad or dilate less"
         )
+    if not return_indices:
+        return _max_pool(input, columns=columns)
     places = _max_places(input, columns=columns)
-    y = at_places(input, places, n)
-    return (y, places) if return_indices else y
+    return at_places(input, places, n), places
 
 
 def spatial_of(name, input, n):

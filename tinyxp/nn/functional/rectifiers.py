@@ -41,14 +41,9 @@ def _ramp(rng):
 # -- one piece per sign -----------------------------------------------------------------------
 
 
-@primitive(real=True)
-def _relu(xp, x, /):
-    return xp.maximum(x, 0)
-
-
-@_relu.vjp
-def _(xp, g, y):
-    return xp.where(y <= 0, 0.0, g)
+@composite(real=True)
+def _relu(x, /):
+    return where(x <= 0, 0, x)
 
 
 @_relu.example

@@ -1,7 +1,9 @@
-"""The same GPT in PyTorch: the reference of the benchmarks and of the whole-model tests.
+"""The models of the workloads in PyTorch: the reference of benchmarks and of whole-model tests.
 
-Its names are those of ``tinyxp.models.transformer.GPT``, so a state dict of one fits the other.
+Names are those of the models in tinyxp, so a state dict of one fits the other.
 """
+
+from typing import Any
 
 import torch
 from torch import nn
@@ -39,7 +41,7 @@ class Block(nn.Module):
 
 
 class GPT(nn.Module):
-    def __init__(self, config, vocab_size: int) -> None:
+    def __init__(self, config: Any, vocab_size: int) -> None:
         super().__init__()
         width = config.n_embd
         self.token = nn.Embedding(vocab_size, width)
@@ -59,3 +61,30 @@ class GPT(nn.Module):
         for block in self.blocks:
             x = block(x)
         return self.head(self.norm(x))
+
+
+class CNN(nn.Module):
+    def __init__(self, config: Any) -> None:
+        super().__init__()
+        layers = (config.image[0], *config.channels)
+        self.convs = nn.ModuleList(
+            nn.Conv2d(a, b, 3, padding=1) for a, b in zip(layers, layers[1:], strict=False)
+        )
+        self.readout = nn.Linear(config.features, config.classes)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        for conv in self.convs:
+            x = F.max_pool2d(F.relu(conv(x)), 2)
+        return self.readout(x.flatten(1))
+
+
+def build(config: Any) -> nn.Module:
+    """The model of a workload's sizes."""
+    if config.kind == "gpt":
+        return GPT(config, config.vocabulary)
+    if config.kind == "cnn":
+        return CNN(config)
+    layers: list[nn.Module] = []
+    for a, b in zip(config.widths, config.widths[1:], strict=False):
+        layers += [nn.Linear(a, b), nn.ReLU()]
+    return nn.Sequential(*layers[:-1])
