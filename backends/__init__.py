@@ -43,6 +43,7 @@ class Backend:
     them. ``kernels["name"]`` may hold a :class:`Kernel` that computes the composite ``name``.
     ``fallback(fn, arrays, static)`` is asked when the primitive ``fn`` failed on the library: it
     may compute it in another way, for dtypes that the library has no kernels for.
+    ``get_threads()`` and ``set_threads(n)`` are about the CPU; None and False: it cannot be told.
     """
 
     name: str
@@ -55,6 +56,8 @@ class Backend:
     devices: Callable[[], list[str]]
     kernels: Mapping[str, "Kernel"] = field(default_factory=dict)
     fallback: Callable[..., Any] = lambda fn, arrays, static: NotImplemented
+    get_threads: Callable[[], int | None] = lambda: None
+    set_threads: Callable[[int], bool] = lambda n: False
     dtypes: Mapping[str, Any] = field(init=False)  # dtype name -> the library's dtype
     dtype_names: Mapping[Any, str] = field(init=False)  # and back
     floating: frozenset[Any] = field(init=False)  # the library's real floating dtypes

@@ -5,9 +5,15 @@ import math
 import array_api_compat.numpy as compat
 import numpy as np
 
-from tinyxp.backends import Array, Backend, Namespace
+from tinyxp.backends import (
+    Array,
+    Backend,
+    Namespace,
+    blas_threads,
+    numpy_conv_kernels,
+    numpy_kernels,
+)
 from tinyxp.backends.errors import BackendError
-from tinyxp.backends import numpy_conv_kernels, numpy_kernels
 from tinyxp.backends.special import erf
 
 
@@ -115,4 +121,6 @@ def load() -> Backend:
         to_device=to_device,
         devices=lambda: ["cpu"],
         kernels={**numpy_kernels.KERNELS, **numpy_conv_kernels.KERNELS},
+        get_threads=blas_threads.get_threads,
+        set_threads=blas_threads.set_threads,
     )

@@ -15,6 +15,7 @@ import numpy as np
 
 from tinyxp.backends import Kernel
 from tinyxp.backends.numpy_kernels import Array, Needs, alike
+from tinyxp.backends.numpy_memory import empty, empty_like
 
 CACHED = 1 << 17  # elements: 512 KiB of float32, the columns of a few rows of outputs
 
@@ -54,7 +55,7 @@ def padded(x: Array, padding: Any) -> Array:
     """x, batch last, with zeros around its height and width."""
     (top, bottom), (left, right) = padding
     c, h, w, n = x.shape
-    y = np.empty((c, top + h + bottom, left + w + right, n), x.dtype)
+    y = empty((c, top + h + bottom, left + w + right, n), x.dtype)
     y[:, :top], y[:, top + h :], y[:, :, :left], y[:, :, left + w :] = 0, 0, 0, 0
     y[:, top : top + h, left : left + w] = x
     return y
@@ -82,7 +83,7 @@ def conv(
     out = [(m + sum(p) - d * (k - 1) - 1) // s + 1 for m, k, s, p, d in axes]
     geometry = Geometry(filters.shape[2:], stride, padding, dilation, groups, (out[0], out[1]))
     source, rows = padded(batch_last(image), padding), matrix(filters, groups)
-    y = np.empty((groups, rows.shape[1], *out, len(x)), x.dtype)
+    y = empty((groups, rows.shape[1], *out, len(x)), x.dtype)
     for first, last, columns in windows(source, geometry):
         _fill(columns, source, geometry, first, last)
         np.matmul(rows, _flat(columns), out=_flat(y[:, :, first:last], 2))
@@ -100,7 +101,10 @@ def conv_vjp(g: Array, residuals: Any, needs: Needs) -> tuple[Array | None, ...]
     by_group = g.reshape(groups, -1, *g.shape[1:])
     rows = matrix(filters, groups)
     source = padded(batch_last(image), geometry.padding)
-    gx = np.zeros(source.shape, source.dtype) if needs[0] else None
+    gx = None
+    if needs[0]:
+        gx = empty(source.shape, source.dtype)
+        gx[...] = 0
     gw = np.zeros(rows.shape, rows.dtype) if needs[1] else None
     for first, last, columns in windows(source, geometry):
         part = _flat(by_group[:, :, first:last], 2)
@@ -136,7 +140,7 @@ def windows(source: Array, geometry: Geometry) -> Iterator[tuple[int, int, Array
     channels, batch, places = len(source), source.shape[-1], math.prod(geometry.size)
     rows = min(height, max(1, CACHED // (channels * places * width * batch)))
     shape = (groups, places, channels // groups, rows, width, batch)
-    memory = np.empty(math.prod(shape), source.dtype)
+    memory = empty((math.prod(shape),), source.dtype)
     for first in range(0, height, rows):
         last = min(first + rows, height)
         some = (*shape[:3], last - first, width, batch)
@@ -180,7 +184,8 @@ def max_pool(x: Array, *, columns: Any) -> Any:
     if places is None or not alike(x) or x.size == 0:
         return NotImplemented
     parts = [x[(..., *place)] for place in places]
-    y = parts[0].copy(order="K")
+    y = empty_like(parts[0])
+    y[...] = parts[0]
     for part in parts[1:]:
         np.maximum(y, part, out=y)
     if math.isnan(np.add.reduce(y, axis=None)):
@@ -194,9 +199,11 @@ def max_pool_vjp(g: Array, residuals: Any, needs: Needs) -> tuple[Array | None, 
     for along in columns[1:]:
         seen *= sum(map(len, along))
     apart = seen == math.prod(x.shape[x.ndim - len(columns) :])  # each number is in one window
-    gx = np.empty_like(x) if apart else np.zeros_like(x)
+    gx = empty_like(x)
+    if not apart:
+        gx[...] = 0
     # the bits of g, which the first place that holds the maximum takes with it
-    left = np.empty_like(y)
+    left = empty_like(y)
     left[...] = g
     bits = left.view(f"i{g.dtype.itemsize}")
     for place in places:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinyxp.backends import Kernel
+from tinyxp.backends.numpy_memory import empty, empty_like
 from tinyxp.backends.special import erf
 
 Array = NDArray[Any]
@@ -54,7 +55,7 @@ def linear(x: Array, weight: Array, bias: Array | None = None) -> Any:
     if not alike(x, weight, bias) or x.ndim < 2 or x.shape[-1] != weight.shape[-1]:
         return NotImplemented
     rows = x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
-    y = rows @ weight.T
+    y = np.matmul(rows, weight.T, out=empty((len(rows), len(weight)), x.dtype))
     if bias is not None:
         y += bias
     return y.reshape(*x.shape[:-1], len(weight)), (rows, weight, x.shape)
@@ -64,8 +65,8 @@ def linear_vjp(g: Array, residuals: Any, needs: Needs) -> tuple[Array | None, ..
     rows, weight, shape = residuals
     g = g.reshape(len(rows), len(weight))
     grads = (
-        (g @ weight).reshape(shape) if needs[0] else None,
-        g.T @ rows if needs[1] else None,
+        np.matmul(g, weight, out=empty(rows.shape, g.dtype)).reshape(shape) if needs[0] else None,
+        np.matmul(g.T, rows, out=empty(weight.shape, g.dtype)) if needs[1] else None,
         column_sums(g) if len(needs) > 2 and needs[2] else None,
     )
     return grads[: len(needs)]
@@ -79,7 +80,7 @@ _C = math.sqrt(2 / math.pi)
 def gelu(x: Array, approximate: str = "none") -> Any:
     if not alike(x) or x.ndim == 0:
         return NotImplemented
-    y, curve = np.empty(x.shape, x.dtype), np.empty(x.shape, x.dtype)
+    y, curve = empty(x.shape, x.dtype), empty(x.shape, x.dtype)
     for xb, yb, cb in blocks(x, y, curve):
         if approximate == "tanh":
             np.multiply(xb, xb, out=cb)
@@ -97,7 +98,7 @@ def gelu(x: Array, approximate: str = "none") -> Any:
 
 def gelu_vjp(g: Array, residuals: Any, needs: Needs) -> tuple[Array | None, ...]:
     x, curve, approximate = residuals
-    gx = np.empty(x.shape, x.dtype)
+    gx = empty(x.shape, x.dtype)
     for gb, xb, cb, out in blocks(g, x, curve, gx):
         square = xb * xb
         if approximate == "tanh":  # y' = (1 + t)/2 + x (1 - t²) (√(2/π) (1 + 3 · 0.044715 x²)) / 2
@@ -132,7 +133,7 @@ def layer_norm(
         return NotImplemented
     rows = x.reshape(-1, x.shape[-1])
     n = rows.shape[1]
-    normal, y = np.empty(rows.shape, x.dtype), np.empty(rows.shape, x.dtype)
+    normal, y = empty(rows.shape, x.dtype), empty(rows.shape, x.dtype)
     scale = np.empty((len(rows), 1), x.dtype)
     for xb, nb, sb, yb in blocks(rows, normal, scale, y):
         np.subtract(xb, row_sums(xb) / n, out=nb)
@@ -151,7 +152,7 @@ def layer_norm(
 def layer_norm_vjp(g: Array, residuals: Any, needs: Needs) -> tuple[Array | None, ...]:
     normal, scale, weight, shape = residuals
     g, n = g.reshape(normal.shape), normal.shape[1]
-    gx = np.empty(normal.shape, normal.dtype)
+    gx = empty(normal.shape, normal.dtype)
     for gb, nb, sb, out in blocks(g, normal, scale, gx):
         h = gb if weight is None else gb * weight
         np.multiply(h, nb, out=out)
@@ -290,14 +291,15 @@ def cross_entropy_vjp(g: Array, residuals: Any, needs: Needs) -> tuple[Array | N
 def relu(x: Array) -> Any:
     if not alike(x):
         return NotImplemented
-    y = np.maximum(x, 0)
+    y = np.maximum(x, 0, out=empty_like(x))
     return y, y
 
 
 def relu_vjp(g: Array, y: Array, needs: Needs) -> tuple[Array | None, ...]:
     # bits of g, kept or cleared: np.where would take three times as long
     integer = np.dtype(f"i{g.dtype.itemsize}")
-    keep = np.subtract((y <= 0).view(np.int8), 1, dtype=integer)
+    keep = empty_like(y).view(integer)
+    np.subtract((y <= 0).view(np.int8), 1, out=keep)
     keep &= g.view(integer)
     return (keep.view(g.dtype),)
 
@@ -329,7 +331,7 @@ def adamw(
     """One AdamW step (Loshchilov & Hutter 2019, algorithm 2): new parameters; m and v in place."""
     size = lr / (1 - beta1**step)
     root = 1 / (math.sqrt(1 - beta2**step) * size)  # of √v, and of ε, for the step's length
-    news = [np.empty(p.shape, p.dtype) for p in params]
+    news = [empty(p.shape, p.dtype) for p in params]
     for some in batches(params):
         arrays = [[x[i].reshape(-1) for i in some] for x in (params, grads, m, v, news)]
         joined = [x[0] if len(some) == 1 else np.concatenate(x) for x in arrays]

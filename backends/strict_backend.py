@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from tinyxp.backends import Array, Backend, Namespace, missing, numpy_backend
+from tinyxp.backends import Array, Backend, Namespace, blas_threads, missing, numpy_backend
 from tinyxp.backends.errors import BackendError
 from tinyxp.backends.special import erf
 
@@ -89,4 +89,6 @@ def load() -> Backend:
         device_of=lambda array: next(n for n, d in DEVICES.items() if d == array.device),
         to_device=to_device,
         devices=lambda: list(DEVICES),
+        get_threads=blas_threads.get_threads,
+        set_threads=blas_threads.set_threads,
     )

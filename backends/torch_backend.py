@@ -81,6 +81,11 @@ def devices() -> list[str]:
     return ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
 
 
+def set_threads(n: int) -> bool:
+    torch.set_num_threads(n)
+    return True
+
+
 def load() -> Backend:
     return Backend(
         name="torch",
@@ -100,4 +105,6 @@ def load() -> Backend:
         to_device=to_device,
         devices=devices,
         fallback=by_numpy,
+        get_threads=torch.get_num_threads,
+        set_threads=set_threads,
     )

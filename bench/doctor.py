@@ -7,8 +7,8 @@ import argparse
 from collections.abc import Callable
 
 import tinyxp as tx
-from tinyxp.bench.contest import Step, contest, table
 from tinyxp import nn
+from tinyxp.bench.contest import Step, contest, table
 from tinyxp.models import transformer
 from tinyxp.nn import functional as F
 

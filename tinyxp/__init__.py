@@ -9,6 +9,7 @@ import math as _math
 from tinyxp import autograd, backends, data, debug, fft, linalg, nn, optim, plots, random
 from tinyxp import interop as _interop  # noqa: F401, NumPy and einops take Tensors
 from tinyxp.backends import backend, errors, use_backend
+from tinyxp.backends.numpy_memory import keep_memory
 from tinyxp.checkpointing import checkpoint
 from tinyxp.core import Tensor
 from tinyxp.debug import detect_anomaly, doctor, graph
@@ -224,6 +225,7 @@ from tinyxp.spelling import (
     unsqueeze,
 )
 from tinyxp.tape import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
+from tinyxp.threads import get_num_threads, set_num_threads
 from tinyxp.transforms import grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
 
 __version__ = "0.1.0"
@@ -241,10 +243,11 @@ __all__ = [
     "cosh", "count_nonzero", "cumulative_prod", "cumulative_sum", "data", "debug", "detect_anomaly",
     "diff", "divide", "doctor", "e", "einsum", "empty", "empty_like", "enable_grad", "equal", "erf",
     "errors", "exp", "expand_dims", "expm1", "eye", "fft", "finfo", "flatten", "flip", "float32",
-    "float64", "floor", "floor_divide", "from_dlpack", "full", "full_like", "grad", "gradcheck",
+    "float64", "floor", "floor_divide", "from_dlpack", "full", "full_like", "grad", "get_num_threads",
+    "gradcheck",
     "graph", "greater", "greater_equal", "hessian", "hvp", "hypot", "iinfo", "imag", "index_add",
     "inf", "int16", "int32", "int64", "int8", "is_grad_enabled", "isdtype", "isfinite", "isin",
-    "isinf", "isnan", "jacobian", "jvp", "less", "less_equal", "linalg", "linspace", "load", "log",
+    "isinf", "isnan", "jacobian", "jvp", "keep_memory", "less", "less_equal", "linalg", "linspace", "load", "log",
     "log10", "log1p", "log2", "logaddexp", "logical_and", "logical_not", "logical_or",
     "logical_xor", "logsumexp", "manual_seed", "masked_fill", "matmul", "matrix_transpose", "max",
     "maximum", "mean", "meshgrid", "min", "minimum", "mm", "moveaxis", "multiply", "nan",
@@ -252,7 +255,7 @@ __all__ = [
     "ones_like", "optim", "outer", "pad", "permute_dims", "pi", "plots", "positive", "pow", "prod",
     "promote", "rand", "randint", "randn", "random", "randperm", "real", "reciprocal", "relu",
     "remainder", "repeat", "reshape", "result_type", "roll", "round", "save", "searchsorted",
-    "set_grad_enabled", "setitem", "sigmoid", "sign", "signbit", "sin", "sinh", "softmax", "sort",
+    "set_grad_enabled", "set_num_threads", "setitem", "sigmoid", "sign", "signbit", "sin", "sinh", "softmax", "sort",
     "split", "sqrt", "square", "squeeze", "stack", "std", "subtract", "sum", "take",
     "take_along_axis", "tan", "tanh", "tensor", "tensordot", "tile", "topk", "transpose", "tril",
     "triu", "trunc", "uint16", "uint32", "uint64", "uint8", "unique_all", "unique_counts",

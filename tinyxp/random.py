@@ -214,6 +214,16 @@ def default_generator() -> Generator:
     return generator
 
 
+@contextmanager
+def drawing_from(generator: Generator) -> Iterator[None]:
+    """Make ``generator`` the default one inside a ``with`` block."""
+    token = _default.set(generator)
+    try:
+        yield
+    finally:
+        _default.reset(token)
+
+
 States = dict[Generator, dict[str, int]]
 _watching: ContextVar[States | None] = ContextVar("tinyxp_watching", default=None)
 
@@ -236,13 +246,12 @@ def watched() -> Iterator[States]:
 def rewound(states: States, default: Generator) -> Iterator[None]:
     """Generators at earlier states, for what is computed again; afterwards all is as it was."""
     now = {generator: generator.state_dict() for generator in states}
-    token = _default.set(default)
     try:
         for generator, state in states.items():
             generator.load_state_dict(state)
-        yield
+        with drawing_from(default):
+            yield
     finally:
-        _default.reset(token)
         for generator, state in now.items():
             generator.load_state_dict(state)
 

@@ -15,6 +15,7 @@ from tinyxp.core import Tensor
 from tinyxp.io import library, save, write_atomically
 from tinyxp.nn.module import Module
 from tinyxp.optim.clip import clip_grad_norm_
+from tinyxp.parallel import Parallel
 from tinyxp.plots import Curves, show
 from tinyxp.tape import no_grad
 
@@ -124,6 +125,10 @@ class Trainer:
     ``loss_of(batch)`` computes the loss of a batch; ``evaluate()`` the validation loss, every
     ``eval_every`` steps. In the run's metrics the losses are called "loss" and "validation loss",
     after the ``label`` if there is one. Raises DataError if the loss stops being a number.
+
+    ``threads``: 1 computes on one thread; n parts each batch among n threads, which gives the same
+    gradients to rounding if the loss is a mean over samples; None chooses by the sizes of the
+    first batch (see ``tinyxp.parallel``).
     """
 
     model: Module
@@ -137,12 +142,17 @@ class Trainer:
     eval_every: int = 250
     log_every: int = 10
     tokens_per_step: int | None = None
+    threads: int | None = None
     stream: TextIO | None = None
 
     def step(self, loss: Tensor) -> None:
         """One update from a loss."""
         self.optimizer.zero_grad()
         loss.backward()
+        self.update()
+
+    def update(self) -> None:
+        """Change the parameters by the gradients that they hold."""
         if self.grad_clip:
             clip_grad_norm_(self.model.parameters(), self.grad_clip)
         self.optimizer.step()
@@ -157,29 +167,33 @@ class Trainer:
         start, paused, validation = time.monotonic(), 0.0, None
         note, label = "", f"{self.label} ".lstrip()
         self.model.train()
-        for step, batch in zip(range(1, steps + 1), batches, strict=False):
-            loss = loss_of(batch)
-            self.step(loss)
-            if step % self.log_every == 0 or step in (1, steps):
-                value = loss.item()
-                if not math.isfinite(value):
-                    raise DataError(f"the loss is {value} at step {step}; lower the learning rate")
-                metrics: dict[str, Any] = {"step": step, f"{label}loss": value}
-                note = f"{label}loss {value:.3f}"
-                if self.evaluate is not None and (step % self.eval_every == 0 or step == steps):
-                    before = time.monotonic()
-                    with evaluation(self.model):
-                        validation = metrics[f"{label}validation loss"] = self.evaluate()
-                    paused += time.monotonic() - before
-                if validation is not None:
-                    note += f" validation {validation:.3f}"
-                rate = step / (time.monotonic() - start - paused)
-                if self.tokens_per_step:
-                    metrics["tokens/s"] = round(rate * self.tokens_per_step)
-                    note += f" {metrics['tokens/s']:,} tokens/s"
-                if self.run is not None:
-                    self.run.log(**metrics)
-            progress.update(step, note)
+        with Parallel(self.model, self.threads) as parallel:
+            for step, batch in zip(range(1, steps + 1), batches, strict=False):
+                self.optimizer.zero_grad()
+                loss = parallel.backward(loss_of, batch)
+                self.update()
+                if step % self.log_every == 0 or step in (1, steps):
+                    value = loss.item()
+                    if not math.isfinite(value):
+                        raise DataError(
+                            f"the loss is {value} at step {step}; lower the learning rate"
+                        )
+                    metrics: dict[str, Any] = {"step": step, f"{label}loss": value}
+                    note = f"{label}loss {value:.3f}"
+                    if self.evaluate is not None and (step % self.eval_every == 0 or step == steps):
+                        before = time.monotonic()
+                        with evaluation(self.model):
+                            validation = metrics[f"{label}validation loss"] = self.evaluate()
+                        paused += time.monotonic() - before
+                    if validation is not None:
+                        note += f" validation {validation:.3f}"
+                    rate = step / (time.monotonic() - start - paused)
+                    if self.tokens_per_step:
+                        metrics["tokens/s"] = round(rate * self.tokens_per_step)
+                        note += f" {metrics['tokens/s']:,} tokens/s"
+                    if self.run is not None:
+                        self.run.log(**metrics)
+                progress.update(step, note)
         return validation
 
 

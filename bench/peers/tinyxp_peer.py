@@ -5,21 +5,37 @@ from tinyxp.bench.contest import Step
 from tinyxp.bench.tinyxp_models import build
 from tinyxp.bench.workloads import Workload
 from tinyxp.nn import functional as F
+from tinyxp.parallel import Parallel
 
 
-def start(workload: Workload, backend: str, threads: int) -> Step:
+def start(
+    workload: Workload,
+    backend: str,
+    threads: int,
+    parts: int | None = None,
+    keep_memory: bool = False,
+) -> Step:
+    """``parts``: as ``Trainer.threads``."""
     tx.use_backend(backend)
+    if keep_memory:
+        tx.keep_memory()
+    if backend != "cupy":
+        tx.set_num_threads(threads)
     model = build(workload.model)
     model.load_state_dict(workload.weights(), strict=False)  # the head is tied to the embedding
-    x, y = (tx.asarray(part) for part in workload.data())
+    batch = tuple(tx.asarray(part) for part in workload.data())
     options = {"lr": workload.lr, "weight_decay": workload.weight_decay}
     optimizer = getattr(tx.optim, workload.optimizer)(model.parameters(), **options)
+    parallel = Parallel(model, parts)
+
+    def loss_of(batch: tuple[tx.Tensor, tx.Tensor]) -> tx.Tensor:
+        x, y = batch
+        logits = model(x)
+        return F.cross_entropy(logits.reshape(-1, logits.shape[-1]), y.reshape(-1))
 
     def step() -> float:
         optimizer.zero_grad()
-        logits = model(x)
-        loss = F.cross_entropy(logits.reshape(-1, logits.shape[-1]), y.reshape(-1))
-        loss.backward()
+        loss = parallel.backward(loss_of, batch)
         optimizer.step()
         return loss.item()  # waits for a GPU to finish
 

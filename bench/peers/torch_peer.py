@@ -8,9 +8,7 @@ from tinyxp.bench.torch_models import build
 from tinyxp.bench.workloads import Workload
 
 
-def start(
-    workload: Workload, threads: int, device: str = "cpu", compiled: bool = False
-) -> Step:
+def start(workload: Workload, threads: int, device: str = "cpu", compiled: bool = False) -> Step:
     torch.set_num_threads(threads)
     model = build(workload.model).to(device)
     state = {name: torch.from_numpy(x) for name, x in workload.weights().items()}

@@ -12,7 +12,6 @@ from tinyxp.ops.arithmetic import where
 from tinyxp.ops.exponential import expm1
 from tinyxp.ops.rounding import abs, sign
 from tinyxp.ops.shaping import reshape
-from tinyxp.primitive import primitive
 from tinyxp.random import default_generator
 
 __all__ = [
