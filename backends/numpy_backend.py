@@ -1,6 +1,9 @@
 """NumPy: the backend that is always there."""
 
+import importlib.util
 import math
+import os
+from typing import Any
 
 import array_api_compat.numpy as compat
 import numpy as np
@@ -93,6 +96,15 @@ def to_device(array: Array, device: str) -> Array:
     return array
 
 
+def fast_kernels() -> dict[str, Any]:
+    """numba's kernels where it is installed (the extra ``fast``), unless TINY_FAST=0; else NumPy's."""
+    if os.environ.get("TINY_FAST") != "0" and importlib.util.find_spec("numba") is not None:
+        from tinyxp.backends import numba_kernels
+
+        return numba_kernels.KERNELS
+    return numpy_kernels.KERNELS | numpy_conv_kernels.KERNELS
+
+
 def load() -> Backend:
     # array_api_compat's wrappers cost a microsecond each; where NumPy itself is right, use it
     own = (
@@ -120,7 +132,7 @@ def load() -> Backend:
         device_of=lambda array: "cpu",
         to_device=to_device,
         devices=lambda: ["cpu"],
-        kernels={**numpy_kernels.KERNELS, **numpy_conv_kernels.KERNELS},
+        kernels=fast_kernels(),
         get_threads=blas_threads.get_threads,
         set_threads=blas_threads.set_threads,
     )

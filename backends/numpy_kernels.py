@@ -196,12 +196,16 @@ def softmax_vjp(g: Array, y: Array, needs: Needs) -> tuple[Array | None, ...]:
 # -- attention: softmax(scale · Q Kᵀ + masks) V -----------------------------------------------
 
 
+def meet(q: Array, k: Array, v: Array) -> bool:
+    """Whether queries, keys and values fit together without broadcasting."""
+    same = q.shape[:-2] == k.shape[:-2] and k.shape[:-1] == v.shape[:-1]
+    return same and q.shape[-1] == k.shape[-1] and alike(q, k, v)
+
+
 def attention(
     q: Array, k: Array, v: Array, mask: Array | None = None, *, is_causal: bool, scale: float
 ) -> Any:
-    if not alike(q, k, v) or q.ndim < 2 or 0 in (*q.shape, *k.shape):
-        return NotImplemented
-    if q.shape[:-2] != k.shape[:-2] or k.shape[:-1] != v.shape[:-1] or q.shape[-1] != k.shape[-1]:
+    if q.ndim < 2 or 0 in (*q.shape, *k.shape) or not meet(q, k, v):
         return NotImplemented
     weights = (q * q.dtype.type(scale)) @ np.swapaxes(k, -1, -2)
     if mask is not None:

@@ -78,6 +78,8 @@ empty = pool.empty
 
 def empty_like(x: Any) -> Any:
     """As np.empty_like: in the shape, dtype and order in memory of x."""
+    if x.flags.c_contiguous:
+        return empty(x.shape, x.dtype)
     order = sorted(range(x.ndim), key=lambda axis: -abs(x.strides[axis]))
     y = empty(tuple([x.shape[axis] for axis in order]), x.dtype)
     return y if order == sorted(order) else y.transpose(np.argsort(order))

@@ -90,7 +90,7 @@ class Composite(Operation[P]):
         node = None
         if is_grad_enabled():
             parents = [edge_of(x) for x in args]
-            if any([parent is not None for parent in parents]):
+            if any(parent is not None for parent in parents):
                 node = Node(self, parents, (arrays, residuals, static, kernel, backend))
         return wrap(y, backend, node)
 
@@ -99,10 +99,13 @@ class Composite(Operation[P]):
         if not recording:
             needs = tuple([parent is not None for parent in node.parents])
             parts = kernel.vjp(g, residuals, needs)
-            return [
-                None if part is None else fit(backend.xp, part, x.shape, x.dtype)
-                for part, x in zip(parts, arrays, strict=True)
-            ]
+            for part, x in zip(parts, arrays, strict=True):
+                if part is not None and (part.shape != x.shape or part.dtype is not x.dtype):
+                    return [
+                        part if part is None else fit(backend.xp, part, x.shape, x.dtype)
+                        for part, x in zip(parts, arrays, strict=True)
+                    ]
+            return parts
         # The formula, replayed from identity nodes: the inner pass stops there, the graph goes on.
         replayed = [
             None if x is None else behind_identity(x, backend, parent)

@@ -241,7 +241,7 @@ def propagate(
                 raise GradientError(problem) from error
             if not retain:
                 edge.context = None  # saved arrays go as soon as they are used
-            for parent, part in zip(edge.parents, parts):  # noqa: B905: strict costs a tenth
+            for parent, part in zip(edge.parents, parts, strict=True):
                 if part is None or parent is None or (useful is not None and parent not in useful):
                     continue
                 if parent not in grads:

@@ -1,5 +1,7 @@
 """tinyxp on one of its backends."""
 
+import os
+
 import tinyxp as tx
 from tinyxp.bench.contest import Step
 from tinyxp.bench.tinyxp_models import build
@@ -14,8 +16,10 @@ def start(
     threads: int,
     parts: int | None = None,
     keep_memory: bool = False,
+    fast: bool = True,
 ) -> Step:
-    """``parts``: as ``Trainer.threads``."""
+    """``parts``: as ``Trainer.threads``; ``fast``: with the extra of that name, if it is there."""
+    os.environ["TINY_FAST"] = str(int(fast))
     tx.use_backend(backend)
     if keep_memory:
         tx.keep_memory()

@@ -1,0 +1,358 @@
+"""Kernels that numba compiles, for float32: one pass over memory where NumPy's ufuncs take several.
+
+Everything else (float64, other orders in memory) is left to ``numpy_kernels``. Compiled once and
+kept on disk. They release the interpreter's lock, so that parts of a batch run side by side, and
+start no threads of their own: numba's would wait busily against those of the BLAS.
+
+Loops are written so that LLVM makes vector instructions of them: no call inside, no branch.
+"""
+
+import math
+from typing import Any
+
+import numba
+import numpy as np
+
+from tinyxp.backends import Kernel, numpy_conv_kernels, numpy_kernels
+from tinyxp.backends.numpy_kernels import Array, Needs
+from tinyxp.backends.numpy_memory import empty, empty_like
+
+# sums in any order, products and sums fused; but NaN and infinity stay what they are
+_options = {"error_model": "numpy", "fastmath": {"reassoc", "contract", "nsz", "arcp"}}
+compiled = numba.njit(nogil=True, cache=True, **_options)
+inlined = numba.njit(inline="always", **_options)
+
+f4, i4 = np.float32, np.int32
+LOG2_E = f4(math.log2(math.e))
+LN2_HIGH, LN2_LOW = f4(0.693359375), f4(-2.12194440e-4)  # ln 2 in two parts: n ln 2 keeps its digits
+LOWEST = f4(-87.0)  # exp of less is no normal number
+TANH_SCALE = f4(2 * math.sqrt(2 / math.pi))
+CUBIC = f4(0.044715)
+HALF_ROOT, DENSITY = f4(math.sqrt(0.5)), f4(1 / math.sqrt(2 * math.pi))
+
+
+def fits(*arrays: Any) -> bool:
+    """Whether all arrays (None aside) are contiguous float32."""
+    for x in arrays:
+        if x is not None and not (
+            type(x) is np.ndarray and x.dtype.char == "f" and x.ndim and x.flags.c_contiguous
+        ):
+            return False
+    return True
+
+
+@inlined
+def exp(x):  # type: ignore[no-untyped-def]
+    """eˣ = 2ⁿ eʳ with |r| ≤ ln 2 / 2, where a polynomial of degree 7 (Cephes' expf) is exact enough;
+    2ⁿ is put together from its bits."""
+    z = LOWEST if x < LOWEST else x
+    z = -LOWEST if z > -LOWEST else z
+    n = np.floor(z * LOG2_E + f4(0.5))
+    r = z - n * LN2_HIGH - n * LN2_LOW
+    p = f4(1.9875691500e-4)
+    p = p * r + f4(1.3981999507e-3)
+    p = p * r + f4(8.3334519073e-3)
+    p = p * r + f4(4.1665795894e-2)
+    p = p * r + f4(1.6666665459e-1)
+    p = p * r + f4(5.0000001201e-1)
+    y = (p * r * r + r + f4(1)) * i4((i4(n) + i4(127)) << i4(23)).view(f4)
+    return f4(0) if x < LOWEST else y
+
+
+# -- gelu: y = x Φ(x) -------------------------------------------------------------------------
+
+
+@inlined
+def tanh_of(x):  # type: ignore[no-untyped-def]
+    """tanh(√(2/π) (x + 0.044715 x³)) = 1 - 2 / (exp(2 …) + 1)."""
+    return f4(1) - f4(2) / (exp(TANH_SCALE * (x + CUBIC * x * x * x)) + f4(1))
+
+
+@inlined
+def erf(x):  # type: ignore[no-untyped-def]
+    """erf x within 2e-7 (Abramowitz and Stegun 1964, 7.1.28 is coarser; this is 7.1.26 refined):
+    1 - t (a₁ + … + a₅ t⁴) exp(-x²) with t = 1 / (1 + p |x|)."""
+    a = abs(x)
+    t = f4(1) / (f4(1) + f4(0.3275911) * a)
+    p = f4(1.061405429)
+    p = p * t + f4(-1.453152027)
+    p = p * t + f4(1.421413741)
+    p = p * t + f4(-0.284496736)
+    p = p * t + f4(0.254829592)
+    y = f4(1) - p * t * exp(-a * a)
+    return y if x >= f4(0) else -y
+
+
+@compiled
+def _gelu_tanh(x, y):  # type: ignore[no-untyped-def]
+    for i in range(x.size):
+        y[i] = f4(0.5) * x[i] * (f4(1) + tanh_of(x[i]))
+
+
+@compiled
+def _gelu_tanh_vjp(g, x, out):  # type: ignore[no-untyped-def]
+    for i in range(x.size):
+        v, t = x[i], tanh_of(x[i])
+        inner = f4(0.5) * TANH_SCALE * (f4(1) + f4(3) * CUBIC * v * v)
+        out[i] = g[i] * f4(0.5) * (f4(1) + t + v * (f4(1) - t * t) * inner)
+
+
+@compiled
+def _gelu_erf(x, y):  # type: ignore[no-untyped-def]
+    for i in range(x.size):
+        y[i] = f4(0.5) * x[i] * (f4(1) + erf(x[i] * HALF_ROOT))
+
+
+@compiled
+def _gelu_erf_vjp(g, x, out):  # type: ignore[no-untyped-def]
+    for i in range(x.size):
+        v = x[i]
+        cdf = f4(0.5) * (f4(1) + erf(v * HALF_ROOT))
+        out[i] = g[i] * (cdf + v * DENSITY * exp(f4(-0.5) * v * v))
+
+
+def gelu(x: Array, approximate: str = "none") -> Any:
+    if not fits(x):
+        return numpy_kernels.gelu(x, approximate)
+    y = empty(x.shape, x.dtype)
+    (_gelu_tanh if approximate == "tanh" else _gelu_erf)(x.reshape(-1), y.reshape(-1))
+    return y, (x, None, approximate)
+
+
+def gelu_vjp(g: Array, residuals: Any, needs: Needs) -> tuple[Array | None, ...]:
+    x, curve, approximate = residuals
+    if curve is not None:
+        return numpy_kernels.gelu_vjp(g, residuals, needs)
+    out = empty(x.shape, x.dtype)
+    g = np.ascontiguousarray(g).reshape(-1)
+    vjp = _gelu_tanh_vjp if approximate == "tanh" else _gelu_erf_vjp
+    vjp(g, x.reshape(-1), out.reshape(-1))
+    return (out,)
+
+
+# -- relu -------------------------------------------------------------------------------------
+
+
+@compiled
+def _relu(x, y):  # type: ignore[no-untyped-def]
+    for i in range(x.size):
+        y[i] = f4(0) if x[i] <= f4(0) else x[i]
+
+
+@compiled
+def _relu_vjp(g, y, out):  # type: ignore[no-untyped-def]
+    for i in range(y.size):
+        out[i] = f4(0) if y[i] <= f4(0) else g[i]
+
+
+def in_memory(x: Array) -> Array:
+    """All numbers of a contiguous array, in whatever order of its axes, as they lie in memory."""
+    return x.T.reshape(-1) if x.flags.f_contiguous else x.reshape(-1)
+
+
+# -- layer_norm over the last axis --------------------------------------------------------------
+
+
+@compiled
+def _layer_norm(x, weight, bias, eps, y, mean, scale):  # type: ignore[no-untyped-def]
+    rows, n = x.shape
+    for i in range(rows):
+        total = f4(0)
+        for j in range(n):
+            total += x[i, j]
+        m = total / f4(n)
+        square = f4(0)
+        for j in range(n):
+            d = x[i, j] - m
+            square += d * d
+        s = f4(1) / np.sqrt(square / f4(n) + f4(eps))
+        mean[i], scale[i] = m, s
+        for j in range(n):
+            y[i, j] = (x[i, j] - m) * s * weight[j] + bias[j]
+
+
+@compiled
+def _layer_norm_vjp(g, x, weight, mean, scale, gx, gw, gb):  # type: ignore[no-untyped-def]
+    rows, n = x.shape
+    for i in range(rows):
+        m, s = mean[i], scale[i]
+        along, total = f4(0), f4(0)
+        for j in range(n):
+            h = g[i, j] * weight[j]
+            along += h * (x[i, j] - m)
+            total += h
+        a, b = along * s * s / f4(n), total / f4(n)
+        for j in range(n):
+            d = x[i, j] - m
+            gx[i, j] = s * (g[i, j] * weight[j] - b - d * a)
+            gw[j] += g[i, j] * d * s
+            gb[j] += g[i, j]
+
+
+def layer_norm(
+    x: Array,
+    weight: Array | None = None,
+    bias: Array | None = None,
+    axes: int = 1,
+    eps: float = 1e-5,
+) -> Any:
+    if axes != 1 or not fits(x, weight, bias) or x.size == 0:
+        return numpy_kernels.layer_norm(x, weight, bias, axes, eps)
+    n = x.shape[-1]
+    y, rows = empty(x.shape, x.dtype), x.reshape(-1, n)
+    mean, scale = np.empty((2, len(rows)), x.dtype)
+    w = np.ones(n, x.dtype) if weight is None else weight
+    b = np.zeros(n, x.dtype) if bias is None else bias
+    _layer_norm(rows, w, b, eps, y.reshape(-1, n), mean, scale)
+    return y, (rows, w, mean, scale, x.shape)
+
+
+def layer_norm_vjp(g: Array, residuals: Any, needs: Needs) -> tuple[Array | None, ...]:
+    if len(residuals) == 4:
+        return numpy_kernels.layer_norm_vjp(g, residuals, needs)
+    rows, weight, mean, scale, shape = residuals
+    gx = empty(shape, rows.dtype)
+    gw, gb = np.zeros((2, len(weight)), rows.dtype)
+    g = np.ascontiguousarray(g).reshape(rows.shape)
+    _layer_norm_vjp(g, rows, weight, mean, scale, gx.reshape(rows.shape), gw, gb)
+    return tuple([part if need else None for part, need in zip((gx, gw, gb), needs, strict=False)])
+
+
+# -- attention: the softmax between its two products --------------------------------------------
+
+
+@compiled
+def _softmax_rows(x, causal):  # type: ignore[no-untyped-def]
+    """Replace each row of x (batch, queries, keys) by its softmax; causal: of keys up to its own."""
+    batch, queries, keys = x.shape
+    for b in range(batch):
+        for i in range(queries):
+            n = min(i + 1, keys) if causal else keys
+            row = x[b, i]
+            largest = row[0]
+            for j in range(1, n):
+                largest = row[j] if row[j] > largest else largest
+            total = f4(0)
+            for j in range(n):
+                e = exp(row[j] - largest)
+                row[j] = e
+                total += e
+            share = f4(1) / total
+            for j in range(n):
+                row[j] *= share
+            for j in range(n, keys):
+                row[j] = f4(0)
+
+
+@compiled
+def _softmax_rows_vjp(g, y, scale, causal):  # type: ignore[no-untyped-def]
+    """Replace g by scale · y (g - Σ g y), row by row."""
+    batch, queries, keys = y.shape
+    for b in range(batch):
+        for i in range(queries):
+            n = min(i + 1, keys) if causal else keys
+            along = f4(0)
+            for j in range(n):
+                along += g[b, i, j] * y[b, i, j]
+            for j in range(n):
+                g[b, i, j] = f4(scale) * y[b, i, j] * (g[b, i, j] - along)
+            for j in range(n, keys):
+                g[b, i, j] = f4(0)
+
+
+def attention(
+    q: Array, k: Array, v: Array, mask: Array | None = None, *, is_causal: bool, scale: float
+) -> Any:
+    simple = mask is None and q.dtype.char == "f" and q.ndim >= 2 and 0 not in (*q.shape, *k.shape)
+    if not simple or not numpy_kernels.meet(q, k, v):
+        return numpy_kernels.attention(q, k, v, mask, is_causal=is_causal, scale=scale)
+    weights = empty((*q.shape[:-1], k.shape[-2]), q.dtype)
+    np.matmul(q * f4(scale), np.swapaxes(k, -1, -2), out=weights)
+    _softmax_rows(weights.reshape(-1, *weights.shape[-2:]), is_causal)
+    return weights @ v, (q, k, v, weights, scale, is_causal)
+
+
+def attention_vjp(g: Array, residuals: Any, needs: Needs) -> tuple[Array | None, ...]:
+    if len(residuals) == 5:
+        return numpy_kernels.attention_vjp(g, residuals, needs)
+    q, k, v, weights, scale, causal = residuals
+    scores = np.matmul(g, np.swapaxes(v, -1, -2), out=empty(weights.shape, weights.dtype))
+    flat = (-1, *weights.shape[-2:])
+    _softmax_rows_vjp(scores.reshape(flat), weights.reshape(flat), scale, causal)
+    grads = (
+        scores @ k,
+        np.swapaxes(scores, -1, -2) @ q,
+        np.swapaxes(weights, -1, -2) @ g,
+        None,
+    )
+    return grads[: len(needs)]
+
+
+def softmax(x: Array, dim: int) -> Any:
+    if not fits(x) or x.size == 0 or dim not in (-1, x.ndim - 1):
+        return numpy_kernels.softmax(x, dim)
+    y = empty(x.shape, x.dtype)
+    y[...] = x
+    _softmax_rows(y.reshape(1, -1, y.shape[-1]), False)
+    return y, y
+
+
+def softmax_vjp(g: Array, y: Array, needs: Needs) -> tuple[Array | None, ...]:
+    if not fits(y):
+        return numpy_kernels.softmax_vjp(g, y, needs)
+    gx = empty(y.shape, y.dtype)
+    gx[...] = g
+    flat = (1, -1, y.shape[-1])
+    _softmax_rows_vjp(gx.reshape(flat), y.reshape(flat), 1.0, False)
+    return (gx,)
+
+
+# -- adamw ------------------------------------------------------------------------------------
+
+
+@compiled
+def _adamw(p, g, m, v, new, beta1, beta2, root, eps, shrink):  # type: ignore[no-untyped-def]
+    for i in range(p.size):
+        m[i] += (f4(1) - f4(beta1)) * (g[i] - m[i])
+        v[i] = f4(beta2) * v[i] + (f4(1) - f4(beta2)) * g[i] * g[i]
+        new[i] = f4(shrink) * p[i] - m[i] / (np.sqrt(v[i]) * f4(root) + f4(eps))
+
+
+def adamw(
+    params: list[Array],
+    grads: list[Array],
+    m: list[Array],
+    v: list[Array],
+    *,
+    lr: float,
+    beta1: float,
+    beta2: float,
+    eps: float,
+    weight_decay: float,
+    step: int,
+) -> list[Array]:
+    """One AdamW step: new parameters; m and v in place."""
+    if lr == 0 or not fits(*params, *grads, *m, *v):
+        options = {"lr": lr, "beta1": beta1, "beta2": beta2, "eps": eps}
+        return numpy_kernels.adamw(
+            params, grads, m, v, **options, weight_decay=weight_decay, step=step
+        )
+    size = lr / (1 - beta1**step)
+    root = 1 / (math.sqrt(1 - beta2**step) * size)
+    news = [empty(p.shape, p.dtype) for p in params]
+    for arrays in zip(params, grads, m, v, news, strict=True):
+        flat = [x.reshape(-1) for x in arrays]
+        _adamw(*flat, beta1, beta2, root, eps / size, 1 - lr * weight_decay)
+    return news
+
+
+# -- max_pool over windows that do not meet, batch last -----------------------------------------
+
+
+KERNELS: dict[str, Any] = numpy_kernels.KERNELS | numpy_conv_kernels.KERNELS | {
+    "adamw": adamw,
+    "attention": Kernel(attention, attention_vjp),
+    "gelu": Kernel(gelu, gelu_vjp),
+    "layer_norm": Kernel(layer_norm, layer_norm_vjp),
+    "softmax": Kernel(softmax, softmax_vjp),
+}
