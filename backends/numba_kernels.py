@@ -24,7 +24,10 @@ inlined = numba.njit(inline="always", **_options)
 
 f4, i4 = np.float32, np.int32
 LOG2_E = f4(math.log2(math.e))
-LN2_HIGH, LN2_LOW = f4(0.693359375), f4(-2.12194440e-4)  # ln 2 in two parts: n ln 2 keeps its digits
+LN2_HIGH, LN2_LOW = (
+    f4(0.693359375),
+    f4(-2.12194440e-4),
+)  # ln 2 in two parts: n ln 2 keeps its digits
 LOWEST = f4(-87.0)  # exp of less is no normal number
 TANH_SCALE = f4(2 * math.sqrt(2 / math.pi))
 CUBIC = f4(0.044715)
@@ -116,16 +119,16 @@ def gelu(x: Array, approximate: str = "none") -> Any:
         return numpy_kernels.gelu(x, approximate)
     y = empty(x.shape, x.dtype)
     (_gelu_tanh if approximate == "tanh" else _gelu_erf)(x.reshape(-1), y.reshape(-1))
-    return y, (x, None, approximate)
+    return y, (x, approximate == "tanh", "numba")
 
 
 def gelu_vjp(g: Array, residuals: Any, needs: Needs) -> tuple[Array | None, ...]:
-    x, curve, approximate = residuals
-    if curve is not None:
+    if len(residuals) == 2:
         return numpy_kernels.gelu_vjp(g, residuals, needs)
+    x, by_tanh, _ = residuals
     out = empty(x.shape, x.dtype)
     g = np.ascontiguousarray(g).reshape(-1)
-    vjp = _gelu_tanh_vjp if approximate == "tanh" else _gelu_erf_vjp
+    vjp = _gelu_tanh_vjp if by_tanh else _gelu_erf_vjp
     vjp(g, x.reshape(-1), out.reshape(-1))
     return (out,)
 
@@ -204,13 +207,13 @@ def layer_norm(
     w = np.ones(n, x.dtype) if weight is None else weight
     b = np.zeros(n, x.dtype) if bias is None else bias
     _layer_norm(rows, w, b, eps, y.reshape(-1, n), mean, scale)
-    return y, (rows, w, mean, scale, x.shape)
+    return y, (rows, w, mean, scale, x.shape, "numba")
 
 
 def layer_norm_vjp(g: Array, residuals: Any, needs: Needs) -> tuple[Array | None, ...]:
-    if len(residuals) == 4:
+    if len(residuals) == 5:
         return numpy_kernels.layer_norm_vjp(g, residuals, needs)
-    rows, weight, mean, scale, shape = residuals
+    rows, weight, mean, scale, shape, _ = residuals
     gx = empty(shape, rows.dtype)
     gw, gb = np.zeros((2, len(weight)), rows.dtype)
     g = np.ascontiguousarray(g).reshape(rows.shape)
@@ -222,8 +225,9 @@ def layer_norm_vjp(g: Array, residuals: Any, needs: Needs) -> tuple[Array | None
 
 
 @compiled
-def _softmax_rows(x, causal):  # type: ignore[no-untyped-def]
-    """Replace each row of x (batch, queries, keys) by its softmax; causal: of keys up to its own."""
+def _softmax_rows(x, scale, causal):  # type: ignore[no-untyped-def]
+    """Replace each row of x (batch, queries, keys) by the softmax of scale · x; causal: of keys up
+    to its own."""
     batch, queries, keys = x.shape
     for b in range(batch):
         for i in range(queries):
@@ -234,7 +238,7 @@ def _softmax_rows(x, causal):  # type: ignore[no-untyped-def]
                 largest = row[j] if row[j] > largest else largest
             total = f4(0)
             for j in range(n):
-                e = exp(row[j] - largest)
+                e = exp(f4(scale) * (row[j] - largest))
                 row[j] = e
                 total += e
             share = f4(1) / total
@@ -263,12 +267,18 @@ def _softmax_rows_vjp(g, y, scale, causal):  # type: ignore[no-untyped-def]
 def attention(
     q: Array, k: Array, v: Array, mask: Array | None = None, *, is_causal: bool, scale: float
 ) -> Any:
-    simple = mask is None and q.dtype.char == "f" and q.ndim >= 2 and 0 not in (*q.shape, *k.shape)
+    simple = (
+        mask is None
+        and scale > 0
+        and q.dtype.char == "f"
+        and q.ndim >= 2
+        and 0 not in (*q.shape, *k.shape)
+    )
     if not simple or not numpy_kernels.meet(q, k, v):
         return numpy_kernels.attention(q, k, v, mask, is_causal=is_causal, scale=scale)
     weights = empty((*q.shape[:-1], k.shape[-2]), q.dtype)
-    np.matmul(q * f4(scale), np.swapaxes(k, -1, -2), out=weights)
-    _softmax_rows(weights.reshape(-1, *weights.shape[-2:]), is_causal)
+    np.matmul(q, np.swapaxes(k, -1, -2), out=weights)
+    _softmax_rows(weights.reshape(-1, *weights.shape[-2:]), scale, is_causal)
     return weights @ v, (q, k, v, weights, scale, is_causal)
 
 
@@ -293,7 +303,7 @@ def softmax(x: Array, dim: int) -> Any:
         return numpy_kernels.softmax(x, dim)
     y = empty(x.shape, x.dtype)
     y[...] = x
-    _softmax_rows(y.reshape(1, -1, y.shape[-1]), False)
+    _softmax_rows(y.reshape(1, -1, y.shape[-1]), 1.0, False)
     return y, y
 
 
@@ -339,7 +349,7 @@ def adamw(
         )
     size = lr / (1 - beta1**step)
     root = 1 / (math.sqrt(1 - beta2**step) * size)
-    news = [empty(p.shape, p.dtype) for p in params]
+    news = [empty(p.shape, p.dtype, lasting=True) for p in params]
     for arrays in zip(params, grads, m, v, news, strict=True):
         flat = [x.reshape(-1) for x in arrays]
         _adamw(*flat, beta1, beta2, root, eps / size, 1 - lr * weight_decay)
@@ -349,10 +359,14 @@ def adamw(
 # -- max_pool over windows that do not meet, batch last -----------------------------------------
 
 
-KERNELS: dict[str, Any] = numpy_kernels.KERNELS | numpy_conv_kernels.KERNELS | {
-    "adamw": adamw,
-    "attention": Kernel(attention, attention_vjp),
-    "gelu": Kernel(gelu, gelu_vjp),
-    "layer_norm": Kernel(layer_norm, layer_norm_vjp),
-    "softmax": Kernel(softmax, softmax_vjp),
-}
+KERNELS: dict[str, Any] = (
+    numpy_kernels.KERNELS
+    | numpy_conv_kernels.KERNELS
+    | {
+        "adamw": adamw,
+        "attention": Kernel(attention, attention_vjp),
+        "gelu": Kernel(gelu, gelu_vjp),
+        "layer_norm": Kernel(layer_norm, layer_norm_vjp),
+        "softmax": Kernel(softmax, softmax_vjp),
+    }
+)

@@ -17,6 +17,7 @@ from tinyxp.backends import (
     numpy_kernels,
 )
 from tinyxp.backends.errors import BackendError
+from tinyxp.backends.numpy_memory import pool
 from tinyxp.backends.special import erf
 
 
@@ -135,4 +136,5 @@ def load() -> Backend:
         kernels=fast_kernels(),
         get_threads=blas_threads.get_threads,
         set_threads=blas_threads.set_threads,
+        empty_cache=lambda: pool.give_back(patience=0),
     )

@@ -77,31 +77,43 @@ def linear_vjp(g: Array, residuals: Any, needs: Needs) -> tuple[Array | None, ..
 _C = math.sqrt(2 / math.pi)
 
 
+def _tanh_curve(x: Array, out: Array) -> None:
+    """out ← tanh(√(2/π) (x + 0.044715 x³))."""
+    np.multiply(x, x, out=out)
+    out *= 0.044715 * _C
+    out += _C
+    out *= x
+    np.tanh(out, out=out)
+
+
 def gelu(x: Array, approximate: str = "none") -> Any:
     if not alike(x) or x.ndim == 0:
         return NotImplemented
-    y, curve = empty(x.shape, x.dtype), empty(x.shape, x.dtype)
+    y = empty(x.shape, x.dtype)
+    if approximate == "tanh":  # computed again in the vjp, which is cheaper than to keep it
+        for xb, yb in blocks(x, y):
+            _tanh_curve(xb, yb)
+            yb += 1
+            yb *= xb
+            yb *= 0.5
+        return y, (x, None)
+    curve = empty(x.shape, x.dtype)
     for xb, yb, cb in blocks(x, y, curve):
-        if approximate == "tanh":
-            np.multiply(xb, xb, out=cb)
-            cb *= 0.044715 * _C
-            cb += _C
-            cb *= xb
-            np.tanh(cb, out=cb)
-        else:
-            cb[...] = erf(xb * math.sqrt(0.5))
+        cb[...] = erf(xb * math.sqrt(0.5))
         np.add(cb, 1, out=yb)
         yb *= xb
         yb *= 0.5
-    return y, (x, curve, approximate)
+    return y, (x, curve)
 
 
 def gelu_vjp(g: Array, residuals: Any, needs: Needs) -> tuple[Array | None, ...]:
-    x, curve, approximate = residuals
+    x, curve = residuals
     gx = empty(x.shape, x.dtype)
-    for gb, xb, cb, out in blocks(g, x, curve, gx):
+    for gb, xb, cb, out in blocks(g, x, x if curve is None else curve, gx):
         square = xb * xb
-        if approximate == "tanh":  # y' = (1 + t)/2 + x (1 - t²) (√(2/π) (1 + 3 · 0.044715 x²)) / 2
+        if curve is None:  # y' = (1 + t)/2 + x (1 - t²) (√(2/π) (1 + 3 · 0.044715 x²)) / 2
+            cb = np.empty_like(out)
+            _tanh_curve(xb, cb)
             square *= 3 * 0.044715 * _C / 2
             square += _C / 2
             np.multiply(cb, cb, out=out)
@@ -133,40 +145,42 @@ def layer_norm(
         return NotImplemented
     rows = x.reshape(-1, x.shape[-1])
     n = rows.shape[1]
-    normal, y = empty(rows.shape, x.dtype), empty(rows.shape, x.dtype)
-    scale = np.empty((len(rows), 1), x.dtype)
-    for xb, nb, sb, yb in blocks(rows, normal, scale, y):
-        np.subtract(xb, row_sums(xb) / n, out=nb)
-        np.multiply(nb, nb, out=yb)
-        sb[...] = 1 / np.sqrt(row_sums(yb) / n + eps)
-        nb *= sb
-        if weight is None:
-            yb[...] = nb
-        else:
-            np.multiply(nb, weight, out=yb)
+    y = empty(rows.shape, x.dtype)
+    mean, scale = np.empty((2, len(rows), 1), x.dtype)
+    for xb, mb, sb, yb in blocks(rows, mean, scale, y):
+        np.divide(row_sums(xb), n, out=mb)
+        centred = xb - mb
+        np.multiply(centred, centred, out=yb)
+        np.divide(row_sums(yb), n, out=sb)
+        sb += eps
+        np.divide(1, np.sqrt(sb, out=sb), out=sb)
+        np.multiply(centred, sb, out=yb)
+        if weight is not None:
+            yb *= weight
         if bias is not None:
             yb += bias
-    return y.reshape(x.shape), (normal, scale, weight, x.shape)
+    return y.reshape(x.shape), (rows, mean, scale, weight, x.shape)
 
 
 def layer_norm_vjp(g: Array, residuals: Any, needs: Needs) -> tuple[Array | None, ...]:
-    normal, scale, weight, shape = residuals
-    g, n = g.reshape(normal.shape), normal.shape[1]
-    gx = empty(normal.shape, normal.dtype)
-    for gb, nb, sb, out in blocks(g, normal, scale, gx):
+    rows, mean, scale, weight, shape = residuals
+    g, n = g.reshape(rows.shape), rows.shape[1]
+    gx = empty(rows.shape, rows.dtype)
+    gw = np.zeros(n, rows.dtype) if len(needs) > 1 and needs[1] else None
+    for gb, xb, mb, sb, out in blocks(g, rows, mean, scale, gx):
+        normal = xb - mb
+        normal *= sb
+        if gw is not None:
+            gw += column_sums(np.multiply(gb, normal, out=out))
         h = gb if weight is None else gb * weight
-        np.multiply(h, nb, out=out)
+        np.multiply(h, normal, out=out)
         along = row_sums(out) / n
-        np.multiply(nb, along, out=out)
+        np.multiply(normal, along, out=out)
         out += row_sums(h) / n
         np.subtract(h, out, out=out)
         out *= sb
-    grads = (
-        gx.reshape(shape),
-        column_sums(g * normal) if len(needs) > 1 and needs[1] else None,
-        column_sums(g) if len(needs) > 2 and needs[2] else None,
-    )
-    return grads[: len(needs)]
+    g_bias = column_sums(g) if len(needs) > 2 and needs[2] else None
+    return (gx.reshape(shape), gw, g_bias)[: len(needs)]
 
 
 # -- softmax over the last axis ---------------------------------------------------------------
@@ -207,7 +221,9 @@ def attention(
 ) -> Any:
     if q.ndim < 2 or 0 in (*q.shape, *k.shape) or not meet(q, k, v):
         return NotImplemented
-    weights = (q * q.dtype.type(scale)) @ np.swapaxes(k, -1, -2)
+    weights = empty((*q.shape[:-1], k.shape[-2]), q.dtype)
+    np.matmul(q, np.swapaxes(k, -1, -2), out=weights)
+    weights *= scale
     if mask is not None:
         if np.broadcast_shapes(mask.shape, weights.shape) != weights.shape:
             return NotImplemented
@@ -215,18 +231,19 @@ def attention(
     if is_causal:
         weights += np.triu(np.full(weights.shape[-2:], -np.inf, dtype=q.dtype), k=1)
     if mask is not None:  # a query without any key: its row, emptied below, stays free of NaN
-        empty = weights.max(axis=-1, keepdims=True) == -np.inf
-        np.copyto(weights, 0, where=empty)
+        keyless = weights.max(axis=-1, keepdims=True) == -np.inf
+        np.copyto(weights, 0, where=keyless)
     normalize(weights)
     if mask is not None:
-        np.copyto(weights, 0, where=empty)
+        np.copyto(weights, 0, where=keyless)
     return weights @ v, (q, k, v, weights, scale)
 
 
 def attention_vjp(g: Array, residuals: Any, needs: Needs) -> tuple[Array | None, ...]:
     q, k, v, weights, scale = residuals
-    scores = g @ np.swapaxes(v, -1, -2)
-    (scores,) = softmax_vjp(scores, weights, needs)
+    scores = np.matmul(g, np.swapaxes(v, -1, -2), out=empty(weights.shape, g.dtype))
+    scores -= row_sums(scores * weights)  # as in softmax_vjp
+    scores *= weights
     by_mask = np.array(scores) if len(needs) > 3 and needs[3] else None
     scores *= scale
     grads = (
@@ -335,7 +352,7 @@ def adamw(
     """One AdamW step (Loshchilov & Hutter 2019, algorithm 2): new parameters; m and v in place."""
     size = lr / (1 - beta1**step)
     root = 1 / (math.sqrt(1 - beta2**step) * size)  # of √v, and of ε, for the step's length
-    news = [empty(p.shape, p.dtype) for p in params]
+    news = [empty(p.shape, p.dtype, lasting=True) for p in params]
     for some in batches(params):
         arrays = [[x[i].reshape(-1) for i in some] for x in (params, grads, m, v, news)]
         joined = [x[0] if len(some) == 1 else np.concatenate(x) for x in arrays]

@@ -19,8 +19,8 @@ LEAST = 1 << 16  # bytes; NumPy and malloc are good at smaller ones
 PATIENCE = 4096  # requests after which an idle buffer goes back to the system
 
 
-class Pool(threading.local):
-    """Buffers of one thread. One is free when nobody but the pool holds it: no array looks into it.
+class Pool:
+    """Buffers. One is free when nobody but the pool holds it: no array looks into it.
 
     NumPy's views know the array that owns their memory, and hold it. So a buffer's reference count
     says whether any array of it is alive, however it was sliced, reshaped or handed on.
@@ -30,32 +30,48 @@ class Pool(threading.local):
         self.buffers: dict[int, list[Any]] = {}  # by size in bytes
         self.last: dict[int, int] = {}  # by id: the request at which a buffer was last handed out
         self.requests = 0
-        self.idle = self._count([np.empty(1, np.uint8)])
+        self.lock = threading.Lock()
+        self.idle = 0
+        self.buffers[0] = [np.empty(1, np.uint8)]
+        self.idle = self._free(0, count=True)
+        del self.buffers[0]
 
-    @staticmethod
-    def _count(buffers: list[Any]) -> int:
-        """References to a buffer that only its list holds, counted as ``empty`` counts them."""
-        for buffer in buffers:
-            return sys.getrefcount(buffer)
-        return 0
+    def _free(self, size: int, count: bool = False) -> Any:
+        """A free buffer of that size, or None; at the start, how one is counted that is free."""
+        for buffer in self.buffers.get(size, ()):
+            references = sys.getrefcount(buffer)
+            if count:
+                return references
+            if references == self.idle:
+                return buffer
+        return None
 
-    def empty(self, shape: tuple[int, ...], dtype: Any) -> Any:
-        """As np.empty."""
+    def empty(self, shape: tuple[int, ...], dtype: Any, *, lasting: bool = False) -> Any:
+        """As np.empty. What is ``lasting``, as parameters are, gets a buffer of its own size."""
         size = math.prod(shape) * dtype.itemsize
         if size < LEAST:
             return np.empty(shape, dtype)
         step = 1 << (size.bit_length() - 4)  # sizes in steps of an eighth, so that there are few
         whole = -(-size // step) * step
-        self.requests += 1
-        for buffer in self.buffers.get(whole, ()):
-            if sys.getrefcount(buffer) == self.idle:
-                break
-        else:
-            self.give_back()
-            buffer = np.empty(whole, np.uint8)
-            self.buffers.setdefault(whole, []).append(buffer)
-        self.last[id(buffer)] = self.requests
-        return buffer[:size].view(dtype).reshape(shape)
+        with self.lock:
+            self.requests += 1
+            buffer = self._free(whole)
+            if buffer is None and not lasting:
+                buffer = self._larger(whole)
+            if buffer is None:
+                self.give_back()
+                buffer = np.empty(whole, np.uint8)
+                self.buffers.setdefault(whole, []).append(buffer)
+            self.last[id(buffer)] = self.requests
+            return buffer[:size].view(dtype).reshape(shape)
+
+    def _larger(self, size: int) -> Any:
+        """The smallest free buffer of up to four times the size."""
+        for other in sorted(n for n in self.buffers if size < n <= 4 * size):
+            buffer = self._free(other)
+            if buffer is not None:
+                return buffer
+        return None
 
     def give_back(self, patience: int = PATIENCE) -> None:
         """Return idle buffers to the system that were not asked for in a while."""

@@ -80,6 +80,8 @@ class Parallel:
         if self.threads is None:
             self._choose(loss, batch, bool(drawn))
         loss.backward()
+        if self.pool is not None:  # from now on arrays have other sizes
+            loss.backend.empty_cache()
         return loss.detach()
 
     def _choose(self, loss: Tensor, batch: Any, drawn: bool) -> None:
@@ -112,10 +114,12 @@ class Parallel:
             for bound, seed in zip(bounds, seeds, strict=True)
         ]
         losses, grads = zip(*[future.result() for future in futures], strict=True)
+        del futures  # which would hold the gradients of all parts to the end
         for leaf in {leaf: None for found in grads for leaf in found}:
             total = None if leaf.grad is None else leaf.grad.data
-            for g in [found[leaf] for found in grads if leaf in found]:
-                total = g if total is None else total + g
+            for found in grads:
+                g = found.pop(leaf, None)
+                total = g if total is None else total if g is None else total + g
             leaf.grad = wrap(total, leaf.backend)
         return sum(losses[1:], losses[0])
 

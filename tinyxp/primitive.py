@@ -153,7 +153,9 @@ class Primitive(Operation[P]):
         live, kept, keep_y = plan
         node = None
         if live != mask:
-            parents = [parent if alive else None for parent, alive in zip(parents, live, strict=True)]
+            parents = [
+                parent if alive else None for parent, alive in zip(parents, live, strict=True)
+            ]
         if True in live:
             inputs = [x if keep else None for x, keep in zip(arrays, kept, strict=True)]
             shapes = [() if type(x) in SCALARS else x.shape for x in arrays]

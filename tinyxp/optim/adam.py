@@ -1,6 +1,7 @@
 """Adam and AdamW: steps scaled by running means of the gradient and of its square."""
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 from tinyxp.backends import Array
@@ -56,21 +57,22 @@ class Adam(Optimizer):
                 together.setdefault((p.backend, step), []).append(p)
             else:
                 super().update([p], group)
-        for (backend, step), some in together.items():
-            new = backend.kernels["adamw"](
-                [p.data for p in some],
-                [-p.grad.data if group["maximize"] else p.grad.data for p in some],  # type: ignore[union-attr]
-                [self.state[p]["exp_avg"] for p in some],
-                [self.state[p]["exp_avg_sq"] for p in some],
-                lr=group["lr"],
-                beta1=group["betas"][0],
-                beta2=group["betas"][1],
-                eps=group["eps"],
-                weight_decay=group["weight_decay"],
-                step=step,
-            )
-            for p, data in zip(some, new, strict=True):
-                p.data = data
+        for (backend, step), alike in together.items():
+            for some in _runs(alike):
+                new = backend.kernels["adamw"](
+                    [p.data for p in some],
+                    [-p.grad.data if group["maximize"] else p.grad.data for p in some],  # type: ignore[union-attr]
+                    [self.state[p]["exp_avg"] for p in some],
+                    [self.state[p]["exp_avg_sq"] for p in some],
+                    lr=group["lr"],
+                    beta1=group["betas"][0],
+                    beta2=group["betas"][1],
+                    eps=group["eps"],
+                    weight_decay=group["weight_decay"],
+                    step=step,
+                )
+                for p, data in zip(some, new, strict=True):
+                    p.data = data
 
     def formula(self, xp: Any, p: Array, g: Array, state: State, group: Group) -> Array:
         (beta1, beta2), t = group["betas"], state["step"]
@@ -81,6 +83,21 @@ class Adam(Optimizer):
             v = state["max_exp_avg_sq"] = xp.maximum(state["max_exp_avg_sq"], v)
         root = xp.sqrt(v) / math.sqrt(1 - beta2**t)
         return p - group["lr"] / (1 - beta1**t) * (m / (root + group["eps"]))
+
+
+def _runs(params: list[Tensor], most: int = 1 << 20) -> Iterator[list[Tensor]]:
+    """Parameters that together have a million elements or so: the memory of one run's old values
+    serves for the new ones of the next."""
+    some: list[Tensor] = []
+    size = 0
+    for p in params:
+        some.append(p)
+        size += p.size
+        if size >= most:
+            yield some
+            some, size = [], 0
+    if some:
+        yield some
 
 
 class AdamW(Adam):
