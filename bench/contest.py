@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
 Step = Callable[[], Any]
@@ -27,6 +28,7 @@ class Result:
     first: float = 0.0
     peak_mb: float = 0.0
     losses: list[Any] = field(default_factory=list)
+    error: str = ""  # why it took no part
 
     @property
     def median(self) -> float:
@@ -65,11 +67,20 @@ def _serve(
 
 
 def _peak_mb() -> float:
+    status = Path("/proc/self/status")  # getrusage would count what this process was forked from
+    if status.exists():
+        for line in status.read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) / 1024
     try:
         import resource
     except ImportError:  # Windows
         return float("nan")
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1 << 20)  # bytes on macOS
+
+
+class Failure(RuntimeError):
+    """A contender could not take its step."""
 
 
 class _Contender:
@@ -91,7 +102,7 @@ class _Contender:
         except (EOFError, OSError):
             answer = "its process died"
         if isinstance(answer, str):
-            raise RuntimeError(f"{self.result.name}: {answer}")
+            raise Failure(answer)
         return answer
 
     def stop(self) -> None:
@@ -104,18 +115,23 @@ def contest(
 ) -> list[Result]:
     """Run every contender for ``rounds`` rounds of ``steps`` steps, in turn.
 
-    A contender is (function that makes a step, its arguments[, its options]). Raises RuntimeError
-    with the name of one that fails.
+    A contender is (function that makes a step, its arguments[, its options]). One that fails says
+    why in its result, and the others go on.
     """
-    running: list[_Contender] = []
+    everyone, running = [], []
     try:
         for name, (make, args, *options) in contenders.items():
             contender = _Contender(name, make, args, options[0] if options else {})
-            running.append(contender)
+            everyone.append(contender)
             result = contender.result
-            result.first, first = contender.ask(1)
-            _, last = contender.ask(warmup)
+            try:
+                result.first, first = contender.ask(1)
+                _, last = contender.ask(warmup)
+            except Failure as error:
+                result.error = str(error)
+                continue
             result.losses = [first, last]
+            running.append(contender)
         for _ in range(rounds):
             for contender in running:
                 time.sleep(PAUSE)
@@ -123,9 +139,9 @@ def contest(
         for contender in running:
             contender.result.peak_mb = contender.ask(None)
     finally:
-        for contender in running:
+        for contender in everyone:
             contender.stop()
-    return [contender.result for contender in running]
+    return [contender.result for contender in everyone]
 
 
 def table(results: list[Result], reference: str) -> str:
@@ -137,6 +153,9 @@ def table(results: list[Result], reference: str) -> str:
         "|---|---|---|---|---|",
     ]
     for r in results:
+        if r.error:
+            lines.append(f"| {r.name} | failed: {r.error.splitlines()[0][:80]} | | | |")
+            continue
         middle, low, high = r.spread(base)
         lines.append(
             f"| {r.name} | {1e3 * r.median:.{3 if r.median < 1e-2 else 1}f} | {middle:.2f} "

@@ -172,6 +172,12 @@ def check(args: argparse.Namespace) -> int:
     return 0 if verdict.passed else 1
 
 
+def bench(args: argparse.Namespace) -> int:
+    from tinyxp.bench.cli import run
+
+    return run(args)
+
+
 def info(args: argparse.Namespace) -> None:
     print(f"tinyxp {tx.__version__}, Python {platform.python_version()}, {platform.platform()}")
     for name in backends.names():
@@ -234,6 +240,12 @@ def build() -> argparse.ArgumentParser:
     command.add_argument("file", metavar="FILE", help="your .py file")
     command.add_argument("--limit", type=float, help="seconds for one point")
     command.set_defaults(run_command=check)
+
+    command = commands.add_parser("bench", help="time training steps beside other libraries")
+    from tinyxp.bench.cli import add_arguments
+
+    add_arguments(command)
+    command.set_defaults(run_command=bench)
 
     command = commands.add_parser("info", help="what this machine offers")
     command.set_defaults(run_command=info)
