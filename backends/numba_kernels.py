@@ -15,12 +15,12 @@ import numpy as np
 
 from tinyxp.backends import Kernel, numpy_conv_kernels, numpy_kernels
 from tinyxp.backends.numpy_kernels import Array, Needs
-from tinyxp.backends.numpy_memory import empty, empty_like
+from tinyxp.backends.numpy_memory import empty
 
-# sums in any order, products and sums fused; but NaN and infinity stay what they are
-_options = {"error_model": "numpy", "fastmath": {"reassoc", "contract", "nsz", "arcp"}}
-compiled = numba.njit(nogil=True, cache=True, **_options)
-inlined = numba.njit(inline="always", **_options)
+# sums in any order; but NaN and infinity stay what they are
+_options: dict[str, Any] = {"error_model": "numpy", "fastmath": {"reassoc", "nsz"}}
+compiled: Any = numba.njit(nogil=True, cache=True, **_options)
+inlined: Any = numba.njit(inline="always", **_options)
 
 f4, i4 = np.float32, np.int32
 LOG2_E = f4(math.log2(math.e))
@@ -46,8 +46,8 @@ def fits(*arrays: Any) -> bool:
 
 @inlined
 def exp(x):  # type: ignore[no-untyped-def]
-    """eˣ = 2ⁿ eʳ with |r| ≤ ln 2 / 2, where a polynomial of degree 7 (Cephes' expf) is exact enough;
-    2ⁿ is put together from its bits."""
+    """eˣ = 2ⁿ eʳ with |r| ≤ ln 2 / 2, for which a polynomial of degree 7 is exact enough (that of
+    Moshier's Cephes, expf); 2ⁿ is put together from its bits."""
     z = LOWEST if x < LOWEST else x
     z = -LOWEST if z > -LOWEST else z
     n = np.floor(z * LOG2_E + f4(0.5))
@@ -321,10 +321,10 @@ def softmax_vjp(g: Array, y: Array, needs: Needs) -> tuple[Array | None, ...]:
 
 
 @compiled
-def _adamw(p, g, m, v, new, beta1, beta2, root, eps, shrink):  # type: ignore[no-untyped-def]
+def _adamw(p, g, m, v, new, one_less_beta1, beta2, one_less_beta2, root, eps, shrink):  # type: ignore[no-untyped-def]
     for i in range(p.size):
-        m[i] += (f4(1) - f4(beta1)) * (g[i] - m[i])
-        v[i] = f4(beta2) * v[i] + (f4(1) - f4(beta2)) * g[i] * g[i]
+        m[i] += f4(one_less_beta1) * (g[i] - m[i])
+        v[i] = f4(beta2) * v[i] + f4(one_less_beta2) * (g[i] * g[i])
         new[i] = f4(shrink) * p[i] - m[i] / (np.sqrt(v[i]) * f4(root) + f4(eps))
 
 
@@ -352,7 +352,7 @@ def adamw(
     news = [empty(p.shape, p.dtype, lasting=True) for p in params]
     for arrays in zip(params, grads, m, v, news, strict=True):
         flat = [x.reshape(-1) for x in arrays]
-        _adamw(*flat, beta1, beta2, root, eps / size, 1 - lr * weight_decay)
+        _adamw(*flat, 1 - beta1, beta2, 1 - beta2, root, eps / size, 1 - lr * weight_decay)
     return news
 
 

@@ -98,7 +98,7 @@ def to_device(array: Array, device: str) -> Array:
 
 
 def fast_kernels() -> dict[str, Any]:
-    """numba's kernels where it is installed (the extra ``fast``), unless TINY_FAST=0; else NumPy's."""
+    """numba's kernels where it is installed (the extra ``fast``) and TINY_FAST is not 0."""
     if os.environ.get("TINY_FAST") != "0" and importlib.util.find_spec("numba") is not None:
         from tinyxp.backends import numba_kernels
 

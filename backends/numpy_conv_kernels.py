@@ -1,11 +1,12 @@
 """NumPy kernels for convolution and pooling, over one or two axes.
 
 Inside, the batch is the last axis: (channels, height, width, batch). Then what a window sees at one
-of its places is a slice whose rows are long, where with the width last they would have a handful
-of numbers. Results are handed on as views in the usual order, (batch, channels, height, width), and
-as NumPy keeps the order in memory through elementwise operations, the next layer finds it as it was.
+of its places is a slice whose rows are long, where with the width last they would have a handful of
+numbers. Results are handed on as views in the usual order, (batch, channels, height, width); NumPy
+keeps the order in memory through elementwise operations, so that the next layer finds it as it was.
 """
 
+import functools
 import math
 from collections.abc import Iterator
 from itertools import product
@@ -81,7 +82,8 @@ def conv(
     image, filters = (a.reshape(*a.shape[:2], -1, a.shape[-1]) for a in (x, weight))
     axes = zip(image.shape[2:], filters.shape[2:], stride, padding, dilation, strict=True)
     out = [(m + sum(p) - d * (k - 1) - 1) // s + 1 for m, k, s, p, d in axes]
-    geometry = Geometry(filters.shape[2:], stride, padding, dilation, groups, (out[0], out[1]))
+    lengths: tuple[Any, Any, Any, Any] = filters.shape[2:], stride, padding, dilation
+    geometry = Geometry(*lengths, groups, (out[0], out[1]))
     source, rows = padded(batch_last(image), padding), matrix(filters, groups)
     y = empty((groups, rows.shape[1], *out, len(x)), x.dtype)
     for first, last, columns in windows(source, geometry):
@@ -165,8 +167,10 @@ def _flat(x: Array, after: int = 3) -> Array:
 # -- max_pool: the largest in each window; the first of equal numbers has the gradient ----------
 
 
-def evenly(columns: Any) -> list[tuple[slice, ...]] | None:
-    """The places of windows, given by their columns along each axis, as slices; None if uneven."""
+@functools.lru_cache(maxsize=256)
+def slices(columns: Any, lengths: tuple[int, ...]) -> tuple[list[tuple[slice, ...]], bool] | None:
+    """What windows see at each of their places, as slices, from the columns along each axis; and
+    whether each number is in exactly one window. None where the places are uneven."""
     axes = []
     for places in columns:
         along = []
@@ -176,29 +180,27 @@ def evenly(columns: Any) -> list[tuple[slice, ...]] | None:
                 return None
             along.append(slice(column[0], column[-1] + 1, step))
         axes.append(along)
-    return list(product(*axes))
+    seen = [sorted(i for column in places for i in column) for places in columns]
+    apart = all(found == list(range(n)) for found, n in zip(seen, lengths, strict=True))
+    return list(product(*axes)), apart
 
 
 def max_pool(x: Array, *, columns: Any) -> Any:
-    places = evenly(columns)
-    if places is None or not alike(x) or x.size == 0:
+    found = slices(columns, x.shape[x.ndim - len(columns) :])
+    if found is None or not alike(x) or x.size == 0:
         return NotImplemented
-    parts = [x[(..., *place)] for place in places]
+    parts: list[Array] = [x[(Ellipsis, *place)] for place in found[0]]  # type: ignore[arg-type]
     y = empty_like(parts[0])
     y[...] = parts[0]
     for part in parts[1:]:
         np.maximum(y, part, out=y)
-    if math.isnan(np.add.reduce(y, axis=None)):
+    if math.isnan(np.maximum.reduce(y, axis=None)):
         return NotImplemented  # NaN equals nothing, so that its place would not be found below
-    return y, (x, y, places, columns)
+    return y, (x, y, *found)
 
 
 def max_pool_vjp(g: Array, residuals: Any, needs: Needs) -> tuple[Array | None, ...]:
-    x, y, places, columns = residuals
-    seen = sum(len(c) for along in columns[:1] for c in along)
-    for along in columns[1:]:
-        seen *= sum(map(len, along))
-    apart = seen == math.prod(x.shape[x.ndim - len(columns) :])  # each number is in one window
+    x, y, places, apart = residuals
     gx = empty_like(x)
     if not apart:
         gx[...] = 0

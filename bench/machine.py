@@ -62,7 +62,6 @@ def limits(threads: int) -> dict[str, float]:
     b = np.empty_like(a)
     big = np.ones(1 << 25, "float32")  # 128 MiB, more than any cache
     copy = np.empty_like(big)
-    np.matmul(a, a, out=b), np.copyto(copy, big)
     return {
         "gflops": 2e-9 * n**3 / _best(lambda: np.matmul(a, a, out=b)),
         "gb_per_s": 2e-9 * big.nbytes / _best(lambda: np.copyto(copy, big)),

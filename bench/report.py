@@ -1,4 +1,4 @@
-"""What a benchmark leaves: JSON, a Markdown report with a plot, and a comparison with an older one."""
+"""What a benchmark leaves: JSON, a Markdown report with a plot, a comparison with an older one."""
 
 import json
 import statistics

@@ -1,5 +1,6 @@
 """The models of the workloads in tinyxp."""
 
+from itertools import pairwise
 from typing import Any
 
 from tinyxp import Tensor, nn
@@ -11,9 +12,7 @@ class CNN(nn.Module):
     def __init__(self, config: Any) -> None:
         super().__init__()
         layers = (config.image[0], *config.channels)
-        self.convs = nn.ModuleList(
-            nn.Conv2d(a, b, 3, padding=1) for a, b in zip(layers, layers[1:], strict=False)
-        )
+        self.convs = nn.ModuleList(nn.Conv2d(a, b, 3, padding=1) for a, b in pairwise(layers))
         self.readout = nn.Linear(config.features, config.classes)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -29,6 +28,6 @@ def build(config: Any) -> nn.Module:
     if config.kind == "cnn":
         return CNN(config)
     layers: list[nn.Module] = []
-    for a, b in zip(config.widths, config.widths[1:], strict=False):
+    for a, b in pairwise(config.widths):
         layers += [nn.Linear(a, b), nn.ReLU()]
     return nn.Sequential(*layers[:-1])

@@ -3,6 +3,7 @@
 Names are those of the models in tinyxp, so a state dict of one fits the other.
 """
 
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -67,9 +68,7 @@ class CNN(nn.Module):
     def __init__(self, config: Any) -> None:
         super().__init__()
         layers = (config.image[0], *config.channels)
-        self.convs = nn.ModuleList(
-            nn.Conv2d(a, b, 3, padding=1) for a, b in zip(layers, layers[1:], strict=False)
-        )
+        self.convs = nn.ModuleList(nn.Conv2d(a, b, 3, padding=1) for a, b in pairwise(layers))
         self.readout = nn.Linear(config.features, config.classes)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -85,6 +84,6 @@ def build(config: Any) -> nn.Module:
     if config.kind == "cnn":
         return CNN(config)
     layers: list[nn.Module] = []
-    for a, b in zip(config.widths, config.widths[1:], strict=False):
+    for a, b in pairwise(config.widths):
         layers += [nn.Linear(a, b), nn.ReLU()]
     return nn.Sequential(*layers[:-1])

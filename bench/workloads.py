@@ -6,6 +6,7 @@ seed, under PyTorch's names, so that every library starts from the same numbers.
 
 import math
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any, Protocol
 
 import numpy as np
@@ -93,7 +94,7 @@ class MLP:
 
     def weights(self, rng: np.random.Generator) -> Arrays:
         found: Arrays = {}
-        for i, (a, b) in enumerate(zip(self.widths, self.widths[1:], strict=False)):
+        for i, (a, b) in enumerate(pairwise(self.widths)):
             found |= _dense(rng, str(2 * i), b, a)  # every other place holds a ReLU
         return found
 
@@ -102,7 +103,7 @@ class MLP:
         return x, rng.integers(0, self.widths[-1], self.batch)
 
     def flops(self) -> float:
-        products = [a * b for a, b in zip(self.widths, self.widths[1:], strict=False)]
+        products = [a * b for a, b in pairwise(self.widths)]
         return self.batch * (6.0 * sum(products) - 2.0 * products[0])  # no gradient of the data
 
 
@@ -125,7 +126,7 @@ class CNN:
     def weights(self, rng: np.random.Generator) -> Arrays:
         found: Arrays = {}
         layers = (self.image[0], *self.channels)
-        for i, (a, b) in enumerate(zip(layers, layers[1:], strict=False)):
+        for i, (a, b) in enumerate(pairwise(layers)):
             found |= _dense(rng, f"convs.{i}", b, a, 3, 3)
         return found | _dense(rng, "readout", self.classes, self.features)
 

@@ -50,6 +50,14 @@ def avg_pool(x, size, stride, padding, divisors):
     return total
 
 
+def max_pool(x, columns):
+    """The maxima of windows whose places along each axis the columns tell."""
+    for axis, places in zip(range(-len(columns), 0), columns, strict=True):
+        parts = [x.index_select(axis, torch.tensor(column)) for column in places]
+        x = torch.stack(parts).amax(0)
+    return x
+
+
 def max_places(x, columns):
     """The places of windows without margins, whose stride and dilation the columns tell."""
     size = [len(column) for column in columns]
@@ -77,6 +85,7 @@ REFERENCE = {
     "fold": lambda x, size, **static: F.fold(x, kernel_size=size, **static),
     "fractional_places": fractional_places,
     "max_places": max_places,
+    "max_pool": max_pool,
     "max_unpool": max_unpool,
     "overlap_add": overlap_add,
     "unfold": lambda x, size, **static: F.unfold(x, size, **static),

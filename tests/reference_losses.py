@@ -50,9 +50,10 @@ def multilabel_margin_loss(input, target):
 
 
 def weighted_classes(loss):
-    def run(x, target, weight=None, ignore_index=-100, **static):
+    def run(x, target, weight=None, ignore_index=-100, reduction="none", **static):
         if weight is None:
-            return loss(x, target, ignore_index=ignore_index, reduction="none", **static)
+            return loss(x, target, ignore_index=ignore_index, reduction=reduction, **static)
+        assert reduction == "none"
         smoothing = static.get("label_smoothing", 0)
         log_p = F.log_softmax(x, 1) if loss is F.cross_entropy else x
         hot = F.one_hot(target, x.shape[1]).to(x.dtype) * (1 - smoothing) + smoothing / x.shape[1]

@@ -21,6 +21,7 @@ FLOORS = {
     "tinyxp.composite": 1,
     "tinyxp.autograd": 1,
     "tinyxp.tree": 1,
+    "tinyxp.threads": 1,
     "tinyxp.transforms": 1,
     "tinyxp.ops": 2,
     "tinyxp.fft": 2,
@@ -37,10 +38,12 @@ FLOORS = {
     "tinyxp.checkpointing": 3,
     "tinyxp.debug": 3,
     "tinyxp.plots": 4,
+    "tinyxp.parallel": 4,
     "tinyxp.train": 4,
     "tinyxp.milestone": 4,
     "tinyxp.generation": 4,
     "tinyxp.lessons": 5,
+    "tinyxp.bench": 5,
     "tinyxp.cli": 5,
     "tinyxp.__main__": 5,
     "tinyxp.models": 5,
@@ -53,6 +56,7 @@ HOMES = {
     "tinyxp.backends.torch_mends": {"torch"},
     "tinyxp.backends.cupy_backend": {"cupy", "cupyx"},
     "tinyxp.backends.strict_backend": {"array_api_strict"},
+    "tinyxp.backends.numba_kernels": {"numba"},
 }
 
 

@@ -41,7 +41,7 @@ def grad(
     found = propagate(outputs, seeds, edges, recording=create_graph, retain=retain_graph)
     result = []
     for i, (edge, x) in enumerate(zip(edges, inputs, strict=True)):
-        g = found.get(edge)  # type: ignore[arg-type]
+        g = found.get(edge)
         if g is None and not allow_unused:
             raise GradientError(
                 f"the outputs do not depend on input {i}; pass allow_unused=True to get None for it"

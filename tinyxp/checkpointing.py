@@ -109,7 +109,7 @@ class _Checkpoint:
             recording=recording,
             stop=True,
         )
-        return [grads.get(edge) for edge in node.parents]  # type: ignore[arg-type]
+        return [grads.get(edge) for edge in node.parents]
 
 
 _checkpoint = _Checkpoint()

@@ -1,5 +1,5 @@
-"""Short cuts for the commonest calls: Tensors of one backend and one dtype, and such a Tensor with a
-Python number.
+"""Short cuts for the commonest calls: Tensors of one backend and one dtype, and such a Tensor with
+a Python number.
 
 With them a call on small arrays costs two and a half times NumPy's, without them eight times
 (bench/namespace.py). Whatever else comes, an error too, goes to the general call.

@@ -10,6 +10,7 @@ import contextvars
 import math
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, Self
 
 from tinyxp import backends
@@ -109,10 +110,11 @@ class Parallel:
             grads = propagate([loss], [share])
             return loss.detach() * share, {x: g for x, g in grads.items() if isinstance(x, Tensor)}
 
-        futures = [
-            pool.submit(contextvars.copy_context().run, one, *bound, seed)
+        calls = [
+            partial(contextvars.copy_context().run, one, *bound, seed)
             for bound, seed in zip(bounds, seeds, strict=True)
         ]
+        futures = [pool.submit(call) for call in calls]
         losses, grads = zip(*[future.result() for future in futures], strict=True)
         del futures  # which would hold the gradients of all parts to the end
         for leaf in {leaf: None for found in grads for leaf in found}:

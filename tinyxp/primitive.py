@@ -147,10 +147,10 @@ class Primitive(Operation[P]):
         """The result of a call that recorded a node, which holds of its arrays only what its vjps
         name. ``kinds`` are the dtypes that gradients are brought to."""
         mask = tuple([parent is not None for parent in parents])
-        plan = self.plans.get(mask)
-        if plan is None:
-            plan = self.plans[mask] = self.plan(mask)
+        plan = self.plans.get(mask) or self.plan(mask)
         live, kept, keep_y = plan
+        if True in live:
+            self.plans[mask] = plan
         node = None
         if live != mask:
             parents = [

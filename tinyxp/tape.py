@@ -101,7 +101,8 @@ class _Root:
     name = "root"
 
     def pull(self, node: Node, g: Any, recording: bool) -> Sequence[Any]:
-        return node.context  # type: ignore[no-any-return]
+        parts: Sequence[Any] = node.context
+        return parts
 
 
 _identity, _root = _Identity(), _Root()
@@ -190,7 +191,7 @@ def propagate(
     recording: bool = False,
     retain: bool | None = None,
     stop: bool = False,
-) -> dict[Edge, Any]:
+) -> dict[Any, Any]:
     """The one backward pass: the gradient at every leaf, or at the ``targets`` alone.
 
     Visits each node once, in reverse topological order. Recording, the gradients are Tensors that
@@ -207,7 +208,7 @@ def propagate(
         for edge in order:
             if isinstance(edge, Node) and not useful.isdisjoint(edge.parents):
                 useful.add(edge)
-    grads: dict[Edge, Any] = {}
+    grads: dict[Any, Any] = {}  # by Edge
     owned: set[Edge] = set()  # sums that we made, so that nobody else holds them
 
     with set_grad_enabled(recording):

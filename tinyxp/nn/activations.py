@@ -44,8 +44,8 @@ class InPlace(Module):
 class GELU(Module):
     """y = x Φ(x); ``approximate="tanh"`` for GPT-2's form; see ``functional.gelu``.
 
-    >>> tx.nn.GELU()(tx.asarray([-1.0, 2.0]))
-    tensor([-0.15865526,  1.9544997 ])
+    >>> tx.nn.GELU()(tx.asarray([-1.0, 2.0], dtype=tx.float64))
+    tensor([-0.15865525,  1.95449974], dtype=float64)
     """
 
     def __init__(self, approximate: str = "none") -> None:

@@ -51,7 +51,7 @@ class LinearCrossEntropyLoss(WeightedLoss):
 
     >>> loss = tx.nn.LinearCrossEntropyLoss(2, 3)
     >>> loss(tx.zeros((1, 2)), tx.asarray([1]))
-    tensor(1.0986123, shape=(), dtype=float32, backend=numpy, op=divide)
+    tensor(1.0986123, shape=(), dtype=float32, backend=numpy, op=cross_entropy)
     """
 
     def __init__(

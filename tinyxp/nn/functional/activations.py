@@ -62,8 +62,8 @@ def gelu(input, approximate="none"):
     ``approximate="tanh"``: y = x/2 · (1 + tanh(√(2/π) (x + 0.044715 x³))). Raises ArgumentError
     for another name. Source: Hendrycks & Gimpel 2016, sec. 2.
 
-    >>> tx.nn.functional.gelu(tx.asarray([-1.0, 2.0]))
-    tensor([-0.15865526,  1.9544997 ])
+    >>> tx.nn.functional.gelu(tx.asarray([-1.0, 2.0], dtype=tx.float64))
+    tensor([-0.15865525,  1.95449974], dtype=float64)
     """
     if approximate not in ("none", "tanh"):
         raise ArgumentError(f"gelu: approximate is 'none' or 'tanh', got {approximate!r}")

@@ -82,12 +82,14 @@ def _max_pool(x, /, columns):
 
 @_max_pool.example
 def _(rng):
-    return rng.permutation(24.0).reshape(2, 3, 4), {"columns": (((0, 1), (1, 2)), ((0, 2), (1, 3)))}
+    return rng.permutation(24).reshape(2, 3, 4) * 1.0, {
+        "columns": (((0, 1), (1, 2)), ((0, 2), (1, 3)))
+    }
 
 
 @_max_pool.example
 def _(rng):
-    return rng.permutation(10.0).reshape(2, 5), {"columns": (((0, 2, 4), (1, 3, 4)),)}
+    return rng.permutation(10).reshape(2, 5) * 1.0, {"columns": (((0, 2, 4), (1, 3, 4)),)}
 
 
 @functools.lru_cache(maxsize=256)
