@@ -13,9 +13,9 @@ from typing import Any
 import numba
 import numpy as np
 
-from tinyxp.backends import Kernel, numpy_conv_kernels, numpy_kernels
+from tinyxp.backends import Kernel, numpy_kernels
 from tinyxp.backends.numpy_kernels import Array, Needs
-from tinyxp.backends.numpy_memory import empty
+from tinyxp.backends.numpy_memory import empty, empty_like
 
 # sums in any order; but NaN and infinity stay what they are
 _options: dict[str, Any] = {"error_model": "numpy", "fastmath": {"reassoc", "nsz"}}
@@ -148,9 +148,33 @@ def _relu_vjp(g, y, out):  # type: ignore[no-untyped-def]
         out[i] = f4(0) if y[i] <= f4(0) else g[i]
 
 
-def in_memory(x: Array) -> Array:
-    """All numbers of a contiguous array, in whatever order of its axes, as they lie in memory."""
-    return x.T.reshape(-1) if x.flags.f_contiguous else x.reshape(-1)
+def in_order(x: Array) -> Array | None:
+    """The numbers of x as they lie in memory, a view; None if there are gaps between them."""
+    order = sorted(range(x.ndim), key=lambda axis: -x.strides[axis])
+    lying = x.transpose(order)
+    return lying.reshape(-1) if lying.flags.c_contiguous else None
+
+
+def relu(x: Array) -> Any:
+    numbers = in_order(x) if type(x) is np.ndarray and x.dtype.char == "f" else None
+    if numbers is None:
+        return numpy_kernels.relu(x)
+    y = empty_like(x)
+    _relu(numbers, in_order(y))
+    return y, y
+
+
+def relu_vjp(g: Array, y: Array, needs: Needs) -> tuple[Array | None, ...]:
+    numbers = in_order(y) if y.dtype.char == "f" else None
+    if numbers is None:
+        return numpy_kernels.relu_vjp(g, y, needs)
+    out = empty_like(y)
+    if g.strides == y.strides:
+        _relu_vjp(in_order(g), numbers, in_order(out))
+    else:
+        out[...] = g
+        _relu_vjp(in_order(out), numbers, in_order(out))
+    return (out,)
 
 
 # -- layer_norm over the last axis --------------------------------------------------------------
@@ -356,17 +380,11 @@ def adamw(
     return news
 
 
-# -- max_pool over windows that do not meet, batch last -----------------------------------------
-
-
-KERNELS: dict[str, Any] = (
-    numpy_kernels.KERNELS
-    | numpy_conv_kernels.KERNELS
-    | {
-        "adamw": adamw,
-        "attention": Kernel(attention, attention_vjp),
-        "gelu": Kernel(gelu, gelu_vjp),
-        "layer_norm": Kernel(layer_norm, layer_norm_vjp),
-        "softmax": Kernel(softmax, softmax_vjp),
-    }
-)
+KERNELS: dict[str, Any] = {
+    "adamw": adamw,
+    "attention": Kernel(attention, attention_vjp),
+    "gelu": Kernel(gelu, gelu_vjp),
+    "layer_norm": Kernel(layer_norm, layer_norm_vjp),
+    "relu": Kernel(relu, relu_vjp),
+    "softmax": Kernel(softmax, softmax_vjp),
+}

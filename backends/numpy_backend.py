@@ -99,11 +99,12 @@ def to_device(array: Array, device: str) -> Array:
 
 def fast_kernels() -> dict[str, Any]:
     """numba's kernels where it is installed (the extra ``fast``) and TINY_FAST is not 0."""
+    kernels = numpy_kernels.KERNELS | numpy_conv_kernels.KERNELS
     if os.environ.get("TINY_FAST") != "0" and importlib.util.find_spec("numba") is not None:
-        from tinyxp.backends import numba_kernels
+        from tinyxp.backends import numba_conv_kernels, numba_kernels
 
-        return numba_kernels.KERNELS
-    return numpy_kernels.KERNELS | numpy_conv_kernels.KERNELS
+        kernels |= numba_kernels.KERNELS | numba_conv_kernels.KERNELS
+    return kernels
 
 
 def load() -> Backend:

@@ -31,13 +31,13 @@ class Geometry(NamedTuple):
     groups: int
     out: tuple[int, int]
 
-    def places(self, first: int, last: int) -> Iterator[tuple[slice, slice]]:
-        """Where each place of the window lies in the padded input, for rows first to last of y."""
+    def places(self, first: int, rows: int) -> Iterator[tuple[slice, slice]]:
+        """Where each place of the window lies in the padded input, for some rows of y."""
         (sh, sw), (dh, dw), width = self.stride, self.dilation, self.out[1]
         for i, j in product(range(self.size[0]), range(self.size[1])):
             top = first * sh + i * dh
             yield (
-                slice(top, top + (last - 1 - first) * sh + 1, sh),
+                slice(top, top + (rows - 1) * sh + 1, sh),
                 slice(j * dw, j * dw + (width - 1) * sw + 1, sw),
             )
 
@@ -65,6 +65,19 @@ def padded(x: Array, padding: Any) -> Array:
 # -- convolution: y = b + W · (windows of x), a product of matrices for some rows at a time -----
 
 
+def copy_windows(columns: Array, source: Array, geometry: Geometry, first: int) -> None:
+    """Copy what the windows of some rows see: from (groups, in, height, width, batch) to
+    (groups, places, in, rows, width, batch)."""
+    for k, (down, across) in enumerate(geometry.places(first, columns.shape[3])):
+        columns[:, k] = source[:, :, down, across]
+
+
+def add_windows(columns: Array, target: Array, geometry: Geometry, first: int) -> None:
+    """The adjoint: add windows up where they lie."""
+    for k, (down, across) in enumerate(geometry.places(first, columns.shape[3])):
+        target[:, :, down, across] += columns[:, k]
+
+
 def conv(
     x: Array,
     weight: Array,
@@ -74,6 +87,7 @@ def conv(
     padding: Any,
     dilation: tuple[int, ...],
     groups: int,
+    copy: Any = copy_windows,
 ) -> Any:
     if not alike(x, weight, bias) or x.ndim not in (3, 4) or 0 in x.shape:
         return NotImplemented
@@ -84,10 +98,10 @@ def conv(
     out = [(m + sum(p) - d * (k - 1) - 1) // s + 1 for m, k, s, p, d in axes]
     lengths: tuple[Any, Any, Any, Any] = filters.shape[2:], stride, padding, dilation
     geometry = Geometry(*lengths, groups, (out[0], out[1]))
-    source, rows = padded(batch_last(image), padding), matrix(filters, groups)
+    source, rows = by_groups(padded(batch_last(image), padding), groups), matrix(filters, groups)
     y = empty((groups, rows.shape[1], *out, len(x)), x.dtype)
     for first, last, columns in windows(source, geometry):
-        _fill(columns, source, geometry, first, last)
+        copy(columns, source, geometry, first)
         np.matmul(rows, _flat(columns), out=_flat(y[:, :, first:last], 2))
     y = y.reshape(-1, *y.shape[2:])
     if bias is not None:
@@ -96,13 +110,14 @@ def conv(
     return y[:, :, 0] if x.ndim == 3 else y, (image, filters, geometry, x.shape, weight.shape)
 
 
-def conv_vjp(g: Array, residuals: Any, needs: Needs) -> tuple[Array | None, ...]:
+def conv_vjp(
+    g: Array, residuals: Any, needs: Needs, copy: Any = copy_windows, add: Any = add_windows
+) -> tuple[Array | None, ...]:
     image, filters, geometry, x_shape, weight_shape = residuals
     groups = geometry.groups
     g = np.ascontiguousarray(batch_last(g.reshape(*g.shape[:2], -1, g.shape[-1])))
-    by_group = g.reshape(groups, -1, *g.shape[1:])
-    rows = matrix(filters, groups)
-    source = padded(batch_last(image), geometry.padding)
+    by_group, rows = by_groups(g, groups), matrix(filters, groups)
+    source = by_groups(padded(batch_last(image), geometry.padding), groups)
     gx = None
     if needs[0]:
         gx = empty(source.shape, source.dtype)
@@ -111,16 +126,15 @@ def conv_vjp(g: Array, residuals: Any, needs: Needs) -> tuple[Array | None, ...]
     for first, last, columns in windows(source, geometry):
         part = _flat(by_group[:, :, first:last], 2)
         if gw is not None:
-            _fill(columns, source, geometry, first, last)
+            copy(columns, source, geometry, first)
             gw += part @ _flat(columns).transpose(0, 2, 1)
         if gx is not None:
             np.matmul(rows.transpose(0, 2, 1), part, out=_flat(columns))
-            target = gx.reshape(groups, -1, *gx.shape[1:])
-            for k, (down, across) in enumerate(geometry.places(first, last)):
-                target[:, :, down, across] += columns[:, k]
+            add(columns, gx, geometry, first)
     if gx is not None:
         (top, _), (left, _) = geometry.padding
         _, _, h, w = image.shape
+        gx = gx.reshape(-1, *gx.shape[2:])
         gx = batch_first(gx[:, top : top + h, left : left + w]).reshape(x_shape)
     if gw is not None:
         o, c, kh, kw = filters.shape
@@ -139,9 +153,9 @@ def windows(source: Array, geometry: Geometry) -> Iterator[tuple[int, int, Array
     """Rows of outputs, first to last, and memory that holds their windows and stays in the cache:
     (groups, places, in / groups, rows, width, batch)."""
     (height, width), groups = geometry.out, geometry.groups
-    channels, batch, places = len(source), source.shape[-1], math.prod(geometry.size)
-    rows = min(height, max(1, CACHED // (channels * places * width * batch)))
-    shape = (groups, places, channels // groups, rows, width, batch)
+    channels, batch, places = source.shape[1], source.shape[-1], math.prod(geometry.size)
+    rows = min(height, max(1, CACHED // (groups * channels * places * width * batch)))
+    shape = (groups, places, channels, rows, width, batch)
     memory = empty((math.prod(shape),), source.dtype)
     for first in range(0, height, rows):
         last = min(first + rows, height)
@@ -149,11 +163,9 @@ def windows(source: Array, geometry: Geometry) -> Iterator[tuple[int, int, Array
         yield first, last, memory[: math.prod(some)].reshape(some)
 
 
-def _fill(columns: Array, source: Array, geometry: Geometry, first: int, last: int) -> None:
-    """Copy what the windows of some rows see."""
-    by_group = source.reshape(geometry.groups, -1, *source.shape[1:])
-    for k, (down, across) in enumerate(geometry.places(first, last)):
-        columns[:, k] = by_group[:, :, down, across]
+def by_groups(x: Array, groups: int) -> Array:
+    """(channels, …) -> (groups, channels / groups, …)."""
+    return x.reshape(groups, -1, *x.shape[1:])
 
 
 def _flat(x: Array, after: int = 3) -> Array:

@@ -18,7 +18,7 @@ from tinyxp.backends.special import erf
 
 Array = NDArray[Any]
 Needs = tuple[bool, ...]
-BLOCK = 1 << 15  # elements: 128 KiB of float32, so that a handful of temporaries stay in L2
+BLOCK = 1 << 16  # elements: 256 KiB of float32, so that a handful of temporaries stay in L2
 
 
 def alike(*arrays: Any) -> bool:

@@ -177,28 +177,28 @@ _all = (
         "W1",
         "GPT, nanoGPT's CPU configuration: 4 layers, 4 heads, 128 wide, context 64, batch 12",
         GPT(n_layer=4, n_head=4, n_embd=128, block_size=64, batch=12),
-        steps=4,
+        steps=8,
         weight_decay=0.1,
     ),
     Workload(
         "W2",
         "GPT: 6 layers, 6 heads, 384 wide, context 256, batch 4",
         GPT(n_layer=6, n_head=6, n_embd=384, block_size=256, batch=4),
-        steps=1,
+        steps=2,
         weight_decay=0.1,
     ),
-    Workload("W3", "MLP 64-128-128-10, batch 64", MLP((64, 128, 128, 10), batch=64), steps=100),
+    Workload("W3", "MLP 64-128-128-10, batch 64", MLP((64, 128, 128, 10), batch=64), steps=300),
     Workload(
         "W4",
         "CNN on 1 x 8 x 8, convolutions 16 and 32, batch 64",
         CNN((1, 8, 8), (16, 32), batch=64),
-        steps=40,
+        steps=120,
     ),
     Workload(
         "W4b",
         "CNN on 3 x 32 x 32, convolutions 32 and 64, batch 32",
         CNN((3, 32, 32), (32, 64), batch=32),
-        steps=5,
+        steps=15,
     ),
 )
 WORKLOADS = {workload.name: workload for workload in _all}

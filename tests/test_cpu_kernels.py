@@ -12,9 +12,9 @@ from tinyxp.nn import functional as F
 
 TABLES = {"numpy": numpy_kernels.KERNELS | numpy_conv_kernels.KERNELS}
 try:
-    from tinyxp.backends import numba_kernels
+    from tinyxp.backends import numba_conv_kernels, numba_kernels
 
-    TABLES["numba"] = numba_kernels.KERNELS
+    TABLES["numba"] = TABLES["numpy"] | numba_kernels.KERNELS | numba_conv_kernels.KERNELS
 except ImportError:
     TABLES["numba"] = None
 
@@ -51,7 +51,7 @@ def agree(f, arrays, kernels, tolerance):
 
 
 PRECISIONS = [("float64", 1e-11), ("float32", 1e-5)]
-SHAPES = [(5,), (3, 4), (2, 3, 70), (40, 1000), (1, 1), (0, 4)]
+SHAPES = [(5,), (3, 4), (2, 3, 70), (40, 1000), (1, 1), (0, 4), (5, 2, 4, 3)]
 
 
 def orders(x):
@@ -61,6 +61,8 @@ def orders(x):
     wide = np.zeros((*x.shape[:-1], 2 * x.shape[-1]), x.dtype)
     wide[..., ::2] = x
     yield wide[..., ::2]
+    if x.ndim == 4:
+        yield np.ascontiguousarray(x.transpose(1, 2, 3, 0)).transpose(3, 0, 1, 2)  # batch last
 
 
 ELEMENTWISE = {
@@ -142,16 +144,18 @@ def test_convolution(case, dtype, tolerance, kernels):
         agree(f, parts, kernels, tolerance)
 
 
-@pytest.mark.parametrize("options", [(2,), (2, 1), (3, 2, 1), (2, 3), (2, 2, 0, 2)])
+@pytest.mark.parametrize("options", [(2,), (2, 1), (3, 2, 1), (2, 3), (2, 2, 0, 2), ((2, 3),)])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_max_pool(options, dtype, kernels):
     """Ties and infinities too."""
     rng = np.random.default_rng(5)
-    x = rng.integers(0, 4, size=(2, 3, 7, 8)).astype(dtype)
-    x[0, 0, :2] = -np.inf
-    for laid_out in orders(x):
-        agree(lambda x: F.max_pool2d(x, *options), [laid_out], kernels, 1e-6)
-    agree(lambda x: F.max_pool1d(x, *options), [x[0]], kernels, 1e-6)
+    for size in ((7, 8), (6, 12)):
+        x = rng.integers(0, 4, size=(2, 3, *size)).astype(dtype)
+        x[0, 0, :2] = -np.inf
+        for laid_out in orders(x):
+            agree(lambda x: F.max_pool2d(x, *options), [laid_out], kernels, 1e-6)
+    if options != ((2, 3),):
+        agree(lambda x: F.max_pool1d(x, *options), [x[0]], kernels, 1e-6)
 
 
 def test_nan_is_not_lost(kernels):
@@ -159,7 +163,8 @@ def test_nan_is_not_lost(kernels):
     use, table = kernels
     x = np.random.default_rng(6).normal(size=(2, 4, 4)).astype("float32")
     x[0, 1, 2] = np.nan
-    functions = [*ELEMENTWISE.values(), lambda x: F.max_pool2d(x, 2)]
+    pooled = lambda x: F.max_pool2d(x[:, None].permute_dims((3, 1, 0, 2)), 1) * 1  # noqa: E731
+    functions = [*ELEMENTWISE.values(), lambda x: F.max_pool2d(x, 2), pooled]
     for f in functions:
         use(table)
         fused = value_and_gradients(f, [x])

@@ -57,6 +57,7 @@ HOMES = {
     "tinyxp.backends.cupy_backend": {"cupy", "cupyx"},
     "tinyxp.backends.strict_backend": {"array_api_strict"},
     "tinyxp.backends.numba_kernels": {"numba"},
+    "tinyxp.backends.numba_conv_kernels": {"numba"},
 }
 
 

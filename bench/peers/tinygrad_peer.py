@@ -4,6 +4,7 @@ import math
 from typing import Any
 
 from tinygrad import Tensor, TinyJit, nn
+from tinygrad.helpers import Context
 
 from tinyxp.bench.contest import Step
 from tinyxp.bench.workloads import Workload
@@ -41,7 +42,7 @@ def logits_of(model: Any, p: dict[str, Tensor], x: Tensor) -> Tensor:
 def start(workload: Workload, threads: int) -> Step:
     p = {name: Tensor(array) for name, array in workload.weights().items()}
     for weight in p.values():
-        weight.requires_grad = True
+        weight.is_param_()
     x, y = map(Tensor, workload.data())
     make = nn.optim.AdamW if workload.weight_decay else nn.optim.Adam
     decay = {"weight_decay": workload.weight_decay} if workload.weight_decay else {}
@@ -54,11 +55,10 @@ def start(workload: Workload, threads: int) -> Step:
         logits = logits.reshape(-1, logits.shape[-1])
         loss = logits.sparse_categorical_crossentropy(y.reshape(-1))
         loss.backward()
-        optimizer.step()
-        return loss.realize()
+        return loss.realize(*optimizer.schedule_step())  # at once, before the weights change
 
     def step() -> float:
-        with Tensor.train():
+        with Context(TRAINING=1):
             return float(update().item())
 
     return step
