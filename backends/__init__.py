@@ -44,7 +44,8 @@ class Backend:
     ``fallback(fn, arrays, static)`` is asked when the primitive ``fn`` failed on the library: it
     may compute it in another way, for dtypes that the library has no kernels for.
     ``get_threads()`` and ``set_threads(n)`` are about the CPU; None and False: it cannot be told.
-    ``empty_cache()`` gives memory back that is kept for later arrays.
+    ``empty_cache()`` gives memory back that is kept for later arrays. ``about()`` is more for
+    ``tinyxp info``.
     """
 
     name: str
@@ -60,6 +61,7 @@ class Backend:
     get_threads: Callable[[], int | None] = lambda: None
     set_threads: Callable[[int], bool] = lambda n: False
     empty_cache: Callable[[], None] = lambda: None
+    about: Callable[[], str] = lambda: ""
     dtypes: Mapping[str, Any] = field(init=False)  # dtype name -> the library's dtype
     dtype_names: Mapping[Any, str] = field(init=False)  # and back
     floating: frozenset[Any] = field(init=False)  # the library's real floating dtypes

@@ -10,12 +10,16 @@ Loops are written so that LLVM makes vector instructions of them: no call inside
 import math
 from typing import Any
 
-import numba
 import numpy as np
 
-from tinyxp.backends import Kernel, numpy_kernels
+from tinyxp.backends import Kernel, missing, numpy_kernels
 from tinyxp.backends.numpy_kernels import Array, Needs
 from tinyxp.backends.numpy_memory import empty, empty_like
+
+try:
+    import numba
+except ImportError as error:
+    raise missing("numba", "fast") from error
 
 # sums in any order; but NaN and infinity stay what they are
 _options: dict[str, Any] = {"error_model": "numpy", "fastmath": {"reassoc", "nsz"}}

@@ -97,6 +97,18 @@ def to_device(array: Array, device: str) -> Array:
     return array
 
 
+def about() -> str:
+    """Which kernels are in use, and how many threads."""
+    threads = blas_threads.get_threads() or "an unknown number of"
+    if importlib.util.find_spec("numba") is None:
+        kernels = "NumPy's own; for faster ones: pip install 'tinyxp[fast]'"
+    elif os.environ.get("TINY_FAST") == "0":
+        kernels = "NumPy's own, as TINY_FAST=0 asks"
+    else:
+        kernels = "numba's (TINY_FAST=0 turns them off)"
+    return f"; NumPy {np.__version__}, BLAS with {threads} threads; kernels: {kernels}"
+
+
 def fast_kernels() -> dict[str, Any]:
     """numba's kernels where it is installed (the extra ``fast``) and TINY_FAST is not 0."""
     kernels = numpy_kernels.KERNELS | numpy_conv_kernels.KERNELS
@@ -138,4 +150,5 @@ def load() -> Backend:
         get_threads=blas_threads.get_threads,
         set_threads=blas_threads.set_threads,
         empty_cache=lambda: pool.give_back(patience=0),
+        about=about,
     )

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# On a machine with a GPU, CuPy and PyTorch, and no network: the tests on CuPy, then one training step
+# On a machine with a GPU, CuPy and PyTorch, and no network: the tests on CuPy, then training steps
 # beside PyTorch on that GPU.
 #
 #     bench/gpu_check.sh [WHEELS]     WHEELS: a folder with wheels of what the machine lacks
 #                                     (array-api-compat, hypothesis, array-api-strict, pytest …)
 #
-# Writes gpt_step-<device>-<date>.md and .json into $OUT, or into bench/results.
+# Writes <device>-<date>.md and .json into $OUT, or into bench/results.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 out=${OUT:-bench/results}
@@ -30,10 +30,11 @@ import cupy
 print(cupy.cuda.runtime.getDeviceProperties(0)["name"].decode().replace(" ", "-"))
 PYTHON
 )
-report="$out/gpt_step-$device-$(date +%Y-%m-%d)"
+report="$out/$device-$(date +%Y-%m-%d)"
 
 python3 -m pytest -p no:cacheprovider -q -k cupy tests | tee "$report.tests.txt" | tail -n 15 || failed=1
-python3 -m bench.gpt_step --backends numpy,cupy --device cuda --json "$report.json" > "$report.md"
+python3 -m bench --workload W1,W2 --backends numpy,cupy --peers torch --device cuda \
+    --report "$report.md"
 { echo; echo "Tests on CuPy: $(tail -n 1 "$report.tests.txt")"; } >> "$report.md"
 rm "$report.tests.txt"
 cat "$report.md"

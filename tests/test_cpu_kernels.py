@@ -8,6 +8,7 @@ import pytest
 import tinyxp as tx
 from tinyxp import backends
 from tinyxp.backends import numpy_conv_kernels, numpy_kernels
+from tinyxp.backends.errors import BackendError
 from tinyxp.nn import functional as F
 
 TABLES = {"numpy": numpy_kernels.KERNELS | numpy_conv_kernels.KERNELS}
@@ -15,7 +16,7 @@ try:
     from tinyxp.backends import numba_conv_kernels, numba_kernels
 
     TABLES["numba"] = TABLES["numpy"] | numba_kernels.KERNELS | numba_conv_kernels.KERNELS
-except ImportError:
+except BackendError:
     TABLES["numba"] = None
 
 

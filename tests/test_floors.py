@@ -57,6 +57,11 @@ HOMES = {
     "tinyxp.backends.cupy_backend": {"cupy", "cupyx"},
     "tinyxp.backends.strict_backend": {"array_api_strict"},
     "tinyxp.backends.numba_kernels": {"numba"},
+    "tinyxp.bench.torch_models": {"torch"},
+    **{
+        f"tinyxp.bench.peers.{name}_peer": {name}
+        for name in ("autograd", "jax", "mygrad", "tinygrad", "torch")
+    },
     "tinyxp.backends.numba_conv_kernels": {"numba"},
 }
 
@@ -64,11 +69,13 @@ HOMES = {
 def module_files():
     """Every module of the package, by name."""
     found = {}
-    for folder, name in (("tinyxp", "tinyxp"), ("backends", "tinyxp.backends"), ("models", "tinyxp.models")):  # fmt: skip  # noqa: E501
+    homes = {"tinyxp": "tinyxp"}
+    homes |= {folder: f"tinyxp.{folder}" for folder in ("backends", "bench", "models")}
+    for folder, name in homes.items():
         base = ROOT / folder
         for path in base.rglob("*.py"):
             parts = path.relative_to(base).with_suffix("").parts
-            if folder == "tinyxp" and parts[0] in ("backends", "models"):
+            if folder == "tinyxp" and parts[0] in homes:
                 continue  # links to folders beside it
             found[".".join([name, *(p for p in parts if p != "__init__")])] = path
     return found

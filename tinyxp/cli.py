@@ -183,7 +183,7 @@ def info(args: argparse.Namespace) -> None:
     for name in backends.names():
         try:
             backend = backends.get(name)
-            print(f"{name}: devices {', '.join(backend.devices())}")
+            print(f"{name}: devices {', '.join(backend.devices())}{backend.about()}")
         except BackendError as error:
             print(f"{name}: {error}")
 

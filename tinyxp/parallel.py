@@ -76,10 +76,13 @@ class Parallel:
         """
         if self.pool is not None and (n := _length(batch)) is not None and n > 1:
             return self._in_parts(self.pool, loss_of, batch, n)
+        if self.threads is not None:
+            loss = loss_of(batch)
+            loss.backward()
+            return loss.detach()
         with watched() as drawn:
             loss = loss_of(batch)
-        if self.threads is None:
-            self._choose(loss, batch, bool(drawn))
+        self._choose(loss, batch, bool(drawn))
         loss.backward()
         if self.pool is not None:  # from now on arrays have other sizes
             loss.backend.empty_cache()
