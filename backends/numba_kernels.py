@@ -379,7 +379,7 @@ def adamw(
     root = 1 / (math.sqrt(1 - beta2**step) * size)
     news = [empty(p.shape, p.dtype, lasting=True) for p in params]
     for arrays in zip(params, grads, m, v, news, strict=True):
-        flat = [x.reshape(-1) for x in arrays]
+        flat = [x if x.ndim == 1 else x.reshape(-1) for x in arrays]
         _adamw(*flat, 1 - beta1, beta2, 1 - beta2, root, eps / size, 1 - lr * weight_decay)
     return news
 

@@ -355,7 +355,8 @@ def adamw(
     news = [empty(p.shape, p.dtype, lasting=True) for p in params]
     for some in batches(params):
         arrays = [[x[i].reshape(-1) for i in some] for x in (params, grads, m, v, news)]
-        joined = [x[0] if len(some) == 1 else np.concatenate(x) for x in arrays]
+        joined = [x[0] if len(some) == 1 else np.concatenate(x) for x in arrays[:4]]
+        joined.append(arrays[4][0] if len(some) == 1 else np.empty_like(joined[0]))
         for pb, gb, mb, vb, out in blocks(*joined):
             np.subtract(gb, mb, out=out)
             out *= 1 - beta1

@@ -96,9 +96,10 @@ def empty_like(x: Any) -> Any:
     """As np.empty_like: in the shape, dtype and order in memory of x."""
     if x.flags.c_contiguous:
         return empty(x.shape, x.dtype)
-    order = sorted(range(x.ndim), key=lambda axis: -abs(x.strides[axis]))
-    y = empty(tuple([x.shape[axis] for axis in order]), x.dtype)
-    return y if order == sorted(order) else y.transpose(np.argsort(order))
+    strides, shape = x.strides, x.shape
+    order = sorted(range(x.ndim), key=strides.__getitem__, reverse=True)
+    y = empty(tuple([shape[axis] for axis in order]), x.dtype)
+    return y.transpose(sorted(range(x.ndim), key=order.__getitem__))  # the inverse of order
 
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h

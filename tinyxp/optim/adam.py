@@ -51,9 +51,10 @@ class Adam(Optimizer):
         decoupled = group["decoupled_weight_decay"] or not group["weight_decay"]
         plain = decoupled and not group["amsgrad"]
         together: dict[Any, list[Tensor]] = {}  # what a kernel can take in one call
+        start = self.start(group)
         for p in params:
             if plain and "adamw" in p.backend.kernels and not is_complex(p):
-                step = self.begun(p, group)["step"]
+                step = self.begun(p, start)["step"]
                 together.setdefault((p.backend, step), []).append(p)
             else:
                 super().update([p], group)

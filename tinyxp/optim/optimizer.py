@@ -137,8 +137,12 @@ class Optimizer:
         for group in self.param_groups:
             params = [p for p in group["params"] if p.grad is not None]
             for p in params:
-                g = p.grad
-                if g.backend is not p.backend or g.dtype is not p.dtype or g.shape != p.shape:
+                g, array = p.grad, p.data
+                if (
+                    g.backend is not p.backend
+                    or g.data.dtype != array.dtype
+                    or g.data.shape != array.shape
+                ):
                     raise ShapeError(
                         f"a gradient must match its parameter, {p.shape} {p.dtype!r} on "
                         f"{p.backend.name!r}, got {g.shape} {g.dtype!r} on {g.backend.name!r}"
@@ -148,8 +152,9 @@ class Optimizer:
 
     def update(self, params: list[Tensor], group: Group) -> None:
         """Bind new data to ``params``, all of which have a gradient, by the group's options."""
+        start = self.start(group)
         for p in params:
-            state, g = self.begun(p, group), p.grad.data  # type: ignore[union-attr]
+            state, g = self.begun(p, start), p.grad.data  # type: ignore[union-attr]
             xp = p.backend.xp
             if not is_complex(p):
                 p.data = self.changed(xp, p.data, g, state, group)
@@ -161,12 +166,13 @@ class Optimizer:
                 state[name] = value if name in self.numbers else _joined(xp, value, p.data.dtype)
             p.data = _joined(xp, new, p.data.dtype)
 
-    def begun(self, p: Tensor, group: Group) -> State:
-        """The state of p at one more step."""
+    def begun(self, p: Tensor, start: State) -> State:
+        """The state of p at one more step, after that before the first one."""
         state = self.state[p]
-        for name, value in self.start(group).items():
-            if name not in state:
-                state[name] = value if name in self.numbers else filled(p, value)
+        if not start.keys() <= state.keys():
+            for name, value in start.items():
+                if name not in state:
+                    state[name] = value if name in self.numbers else filled(p, value)
         if "step" in state:
             state["step"] += 1
         return state

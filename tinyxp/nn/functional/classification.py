@@ -242,8 +242,9 @@ def _rows(name, input, target, weight, ignore_index):
     classes = input.shape[axis]
     expect_indices(name, target, classes, "classes", ignore_index)
     _expect_weight(name, weight, classes)
-    places = astype(target, dtypes.int64, copy=False)  # so that it can meet any ignore_index
-    return _as_rows(input, axis), reshape(places, (-1,))
+    if target.dtype is not dtypes.int64:
+        target = astype(target, dtypes.int64)  # so that it can meet any ignore_index
+    return _as_rows(input, axis), target if target.ndim == 1 else reshape(target, (-1,))
 
 
 def _reduce_classes(losses, places, valid, weight, reduction):
