@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from tinyxp.cli import main, parse_settings
@@ -105,7 +106,9 @@ def test_info_names_every_backend(capsys):
     assert main(["info"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.partition(":")[0] for line in lines[1:]] == ["cupy", "numpy", "strict", "torch"]
-    assert "numpy: devices cpu" in lines
+    numpy = lines[2]
+    assert numpy.startswith(f"numpy: devices cpu; NumPy {np.__version__}, ")
+    assert "; kernels: " in numpy
 
 
 def test_summary(here, capsys, monkeypatch):

@@ -22,6 +22,10 @@ def modules():
             found.append(importlib.import_module(info.name))
         except BackendError as error:  # an optional backend
             skipped[info.name] = str(error)
+        except ModuleNotFoundError as error:
+            if not info.name.startswith("tinyxp.bench.peers."):  # each imports another library
+                raise
+            skipped[info.name] = str(error)
     return found, skipped
 
 
@@ -64,7 +68,7 @@ def test_examples_give_what_they_say(name, tmp_path, monkeypatch):
 
 
 def test_only_optional_backends_are_left_out():
-    assert all(name.startswith("tinyxp.backends.") for name in SKIPPED), SKIPPED
+    assert all(name.startswith(("tinyxp.backends.", "tinyxp.bench.peers.")) for name in SKIPPED)
 
 
 def public_operations():

@@ -52,3 +52,11 @@ def test_the_fifth_example_hands_tensors_to_other_libraries():
     tx = names["tx"]
     expected = tx.asarray([[1, math.e, 1, math.e]] * 2) / (1 + math.e)
     assert tx.max(tx.abs(names["x"].grad - expected)).item() < 1e-6
+
+
+def test_the_table_of_ratios_is_that_of_the_committed_benchmark():
+    from tinyxp.bench import report
+
+    mark = "<!-- tinyxp bench --summary bench/results/cpu.json -->"
+    shown = README.read_text("utf-8").partition(mark)[2].partition("<!-- end -->")[0].strip()
+    assert shown == report.summary(report.load(README.parent / "bench/results/cpu.json"))
