@@ -349,11 +349,11 @@ def softmax_vjp(g: Array, y: Array, needs: Needs) -> tuple[Array | None, ...]:
 
 
 @compiled
-def _adamw(p, g, m, v, new, one_less_beta1, beta2, one_less_beta2, root, eps, shrink):  # type: ignore[no-untyped-def]
+def _adamw(p, g, m, v, new, one_less_beta1, beta2, one_less_beta2, root, eps, size, shrink):  # type: ignore[no-untyped-def]
     for i in range(p.size):
         m[i] += f4(one_less_beta1) * (g[i] - m[i])
         v[i] = f4(beta2) * v[i] + f4(one_less_beta2) * (g[i] * g[i])
-        new[i] = f4(shrink) * p[i] - m[i] / (np.sqrt(v[i]) * f4(root) + f4(eps))
+        new[i] = f4(shrink) * p[i] - f4(size) * (m[i] / (np.sqrt(v[i]) * f4(root) + f4(eps)))
 
 
 def adamw(
@@ -370,17 +370,17 @@ def adamw(
     step: int,
 ) -> list[Array]:
     """One AdamW step: new parameters; m and v in place."""
-    if lr == 0 or not fits(*params, *grads, *m, *v):
+    if not fits(*params, *grads, *m, *v):
         options = {"lr": lr, "beta1": beta1, "beta2": beta2, "eps": eps}
         return numpy_kernels.adamw(
             params, grads, m, v, **options, weight_decay=weight_decay, step=step
         )
+    root = 1 / math.sqrt(1 - beta2**step)
     size = lr / (1 - beta1**step)
-    root = 1 / (math.sqrt(1 - beta2**step) * size)
     news = [empty(p.shape, p.dtype, lasting=True) for p in params]
     for arrays in zip(params, grads, m, v, news, strict=True):
         flat = [x if x.ndim == 1 else x.reshape(-1) for x in arrays]
-        _adamw(*flat, 1 - beta1, beta2, 1 - beta2, root, eps / size, 1 - lr * weight_decay)
+        _adamw(*flat, 1 - beta1, beta2, 1 - beta2, root, eps, size, 1 - lr * weight_decay)
     return news
 
 

@@ -297,12 +297,11 @@ def cross_entropy(
 
 def cross_entropy_vjp(g: Array, residuals: Any, needs: Needs) -> tuple[Array | None, ...]:
     p, places, ignored, smoothing, divisor = residuals
-    scale = (np.broadcast_to(g, len(p)) / (divisor or np.nan)).astype(p.dtype)
+    scale = g / p.dtype.type(divisor or np.nan)  # of all rows, or one of each
     if ignored is not None:
-        scale[ignored] = 0
-    gx = p - p.dtype.type(smoothing / p.shape[1]) if smoothing else p.copy()
-    gx.reshape(-1)[places] -= p.dtype.type(1 - smoothing)
-    gx *= scale[:, None]
+        scale = np.where(ignored, p.dtype.type(0), scale)
+    gx = (p - p.dtype.type(smoothing / p.shape[1]) if smoothing else p) * scale[..., None]
+    gx.reshape(-1)[places] -= scale * p.dtype.type(1 - smoothing)
     return (gx, None)[: len(needs)]
 
 
@@ -350,14 +349,11 @@ def adamw(
     step: int,
 ) -> list[Array]:
     """One AdamW step (Loshchilov & Hutter 2019, algorithm 2): new parameters; m and v in place."""
+    root = 1 / math.sqrt(1 - beta2**step)
     size = lr / (1 - beta1**step)
-    root = 1 / (math.sqrt(1 - beta2**step) * size)  # of √v, and of ε, for the step's length
     news = [empty(p.shape, p.dtype, lasting=True) for p in params]
-    for some in batches(params):
-        arrays = [[x[i].reshape(-1) for i in some] for x in (params, grads, m, v, news)]
-        joined = [x[0] if len(some) == 1 else np.concatenate(x) for x in arrays[:4]]
-        joined.append(arrays[4][0] if len(some) == 1 else np.empty_like(joined[0]))
-        for pb, gb, mb, vb, out in blocks(*joined):
+    for arrays in zip(params, grads, m, v, news, strict=True):
+        for pb, gb, mb, vb, out in blocks(*[x.reshape(-1) for x in arrays]):
             np.subtract(gb, mb, out=out)
             out *= 1 - beta1
             mb += out
@@ -367,29 +363,11 @@ def adamw(
             vb += out
             np.sqrt(vb, out=out)
             out *= root
-            out += eps / size
+            out += eps
             np.divide(mb, out, out=out)
+            out *= size
             np.subtract(pb * (1 - lr * weight_decay) if weight_decay else pb, out, out=out)
-        if len(some) > 1:
-            for parts, whole in zip(arrays[2:], joined[2:], strict=True):
-                start = 0
-                for part in parts:
-                    part[...] = whole[start : start + part.size]
-                    start += part.size
     return news
-
-
-def batches(params: list[Array]) -> Iterator[list[int]]:
-    """Numbers of arrays that together fill a block: a call of NumPy on a small one is all cost."""
-    some: list[int] = []
-    size = 0
-    for i, p in enumerate(params):
-        if some and (size + p.size > BLOCK or p.dtype != params[some[0]].dtype):
-            yield some
-            some, size = [], 0
-        some.append(i)
-        size += p.size
-    yield some
 
 
 KERNELS["adamw"] = adamw

@@ -1,6 +1,7 @@
 """Optimizers, schedules and clipping against PyTorch, and what immutable values promise."""
 
 import copy
+import pickle
 
 import numpy as np
 import pytest
@@ -379,3 +380,71 @@ def test_clip_edges(backend):
     assert p.grad.tolist() == [0.0, 0.0]
     optim.clip_grad_norm_([p, q], 1.0)
     assert np.isnan(p.grad.numpy()).all()
+
+
+def test_a_step_of_length_zero():
+    """As a warm-up begins: nothing moves, and the means are kept."""
+    p = tx.asarray([1.0, -2.0], requires_grad=True)
+    optimizer = optim.AdamW([p], lr=0.0)
+    (p * p).sum().backward()
+    optimizer.step()
+    assert p.tolist() == [1.0, -2.0]
+    assert optimizer.state[p]["exp_avg"].tolist() == pytest.approx([0.2, -0.4])
+
+
+def meddle(optimizer, params, what):
+    """What may come between two steps; the optimizer and the parameters to go on with."""
+    if what == "data":
+        params[1].data = params[1].data * 2
+    elif what == "in place":
+        params[1].data[...] = params[1].data * 2
+    elif what == "state":
+        optimizer.state[params[1]] = {
+            k: v + v if hasattr(v, "shape") else v for k, v in optimizer.state[params[1]].items()
+        }
+    elif what == "loaded":
+        optimizer.load_state_dict(optimizer.state_dict())
+    elif what == "copied":
+        optimizer = copy.deepcopy(optimizer)
+        params = optimizer.param_groups[0]["params"]
+    elif what == "pickled":
+        optimizer = pickle.loads(pickle.dumps(optimizer))
+        params = optimizer.param_groups[0]["params"]
+    elif what == "no gradient":
+        params[1].grad = None
+        optimizer.step()
+    elif what == "other options":
+        optimizer.param_groups[0]["lr"] = 0.1
+        optimizer.param_groups[0]["maximize"] = True
+    elif what == "amsgrad":
+        optimizer.param_groups[0]["amsgrad"] = True
+    return optimizer, params
+
+
+MEDDLING = "data, in place, state, loaded, copied, pickled, no gradient, other options, amsgrad"
+
+
+@pytest.mark.parametrize("what", MEDDLING.split(", "))
+def test_small_parameters_move_together_whatever_comes_between(what, backend, monkeypatch):
+    """Beside an optimizer that has no kernel, so that each parameter moves alone."""
+    current = backends.current()
+    if "adamw" not in current.kernels:
+        pytest.skip(f"{backend} has no kernel for adamw")
+    found = []
+    for kernels in (dict(current.kernels), {}):
+        monkeypatch.setitem(current.__dict__, "kernels", kernels)
+        rng = np.random.default_rng(0)
+        draw = lambda *shape: tx.asarray(rng.normal(size=shape))  # noqa: E731, B023
+        params = [draw(*s).requires_grad_() for s in [(3,), (2, 4), (), (200, 100), (5, 1)]]
+        optimizer = optim.AdamW(params, lr=0.01)
+        for step in range(6):
+            if step == 3:
+                optimizer, params = meddle(optimizer, params, what)
+            for p in params:
+                p.grad = draw(*p.shape)
+            optimizer.step()
+        found.append(params)
+        extra = int(what == "no gradient")
+        steps = [optimizer.state[p]["step"] - extra for p in params]
+        assert steps == [6, 6 - extra, 6, 6, 6]
+    assert_close(*found, 1e-12)

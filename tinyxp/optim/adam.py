@@ -1,12 +1,14 @@
 """Adam and AdamW: steps scaled by running means of the gradient and of its square."""
 
 import math
-from collections.abc import Iterator
 from typing import Any
 
 from tinyxp.backends import Array
 from tinyxp.core import Tensor, is_complex
 from tinyxp.optim.optimizer import Group, Optimizer, Parameters, State, arguments, average
+from tinyxp.optim.packs import Pack, Plan, packed, runs
+
+MEANS = ("exp_avg", "exp_avg_sq")
 
 
 class Adam(Optimizer):
@@ -42,6 +44,7 @@ class Adam(Optimizer):
         decoupled_weight_decay: bool = False,
     ) -> None:
         super().__init__(params, arguments(locals()))
+        self._plans: dict[int, Plan] = {}  # by the id of a group
 
     def start(self, group: Group) -> dict[str, Any]:
         names = ["exp_avg", "exp_avg_sq", *["max_exp_avg_sq"] * group["amsgrad"]]
@@ -49,31 +52,50 @@ class Adam(Optimizer):
 
     def update(self, params: list[Tensor], group: Group) -> None:
         decoupled = group["decoupled_weight_decay"] or not group["weight_decay"]
-        plain = decoupled and not group["amsgrad"]
+        if group["amsgrad"] or not decoupled:
+            return super().update(params, group)
+        plan = self._plans.get(id(group))
+        if plan is None or not plan.fits(params, self.state):
+            plan = self._plans[id(group)] = self._planned(params, self.start(group))
+        super().update(plan.others, group)
+        for packs in plan.runs:
+            for pack in packs:
+                for state in pack.states:
+                    state["step"] += 1
+            backend: Any = packs[0].params[0].backend
+            new = backend.kernels["adamw"](
+                [pack.data for pack in packs],
+                [-pack.gradient() if group["maximize"] else pack.gradient() for pack in packs],
+                *[[pack.state[i] for pack in packs] for i in (0, 1)],
+                lr=group["lr"],
+                beta1=group["betas"][0],
+                beta2=group["betas"][1],
+                eps=group["eps"],
+                weight_decay=group["weight_decay"],
+                step=packs[0].states[0]["step"],
+            )
+            for pack, data in zip(packs, new, strict=True):
+                pack.change(data)
+        return None
+
+    def _planned(self, params: list[Tensor], start: State) -> Plan:
+        others: list[Tensor] = []
         together: dict[Any, list[Tensor]] = {}  # what a kernel can take in one call
-        start = self.start(group)
         for p in params:
-            if plain and "adamw" in p.backend.kernels and not is_complex(p):
+            if "adamw" in p.backend.kernels and not is_complex(p):
                 step = self.begun(p, start)["step"]
-                together.setdefault((p.backend, step), []).append(p)
+                key = (p.backend, p.device, p.data.dtype, step)
+                together.setdefault(key, []).append(p)
             else:
-                super().update([p], group)
-        for (backend, step), alike in together.items():
-            for some in _runs(alike):
-                new = backend.kernels["adamw"](
-                    [p.data for p in some],
-                    [-p.grad.data if group["maximize"] else p.grad.data for p in some],  # type: ignore[union-attr]
-                    [self.state[p]["exp_avg"] for p in some],
-                    [self.state[p]["exp_avg_sq"] for p in some],
-                    lr=group["lr"],
-                    beta1=group["betas"][0],
-                    beta2=group["betas"][1],
-                    eps=group["eps"],
-                    weight_decay=group["weight_decay"],
-                    step=step,
-                )
-                for p, data in zip(some, new, strict=True):
-                    p.data = data
+                others.append(p)
+        packs = [
+            [Pack(some, self.state, MEANS) for some in packed(alike)] for alike in together.values()
+        ]
+        return Plan(params, others, [run for each in packs for run in runs(each)])
+
+    def __getstate__(self) -> dict[str, Any]:
+        # copies of arrays are no slices of each other's
+        return self.__dict__ | {"_plans": {}}
 
     def formula(self, xp: Any, p: Array, g: Array, state: State, group: Group) -> Array:
         (beta1, beta2), t = group["betas"], state["step"]
@@ -84,21 +106,6 @@ class Adam(Optimizer):
             v = state["max_exp_avg_sq"] = xp.maximum(state["max_exp_avg_sq"], v)
         root = xp.sqrt(v) / math.sqrt(1 - beta2**t)
         return p - group["lr"] / (1 - beta1**t) * (m / (root + group["eps"]))
-
-
-def _runs(params: list[Tensor], most: int = 1 << 20) -> Iterator[list[Tensor]]:
-    """Parameters that together have a million elements or so: the memory of one run's old values
-    serves for the new ones of the next."""
-    some: list[Tensor] = []
-    size = 0
-    for p in params:
-        some.append(p)
-        size += p.size
-        if size >= most:
-            yield some
-            some, size = [], 0
-    if some:
-        yield some
 
 
 class AdamW(Adam):

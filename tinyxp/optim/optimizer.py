@@ -155,6 +155,8 @@ class Optimizer:
         start = self.start(group)
         for p in params:
             state, g = self.begun(p, start), p.grad.data  # type: ignore[union-attr]
+            if "step" in state:
+                state["step"] += 1
             xp = p.backend.xp
             if not is_complex(p):
                 p.data = self.changed(xp, p.data, g, state, group)
@@ -167,14 +169,12 @@ class Optimizer:
             p.data = _joined(xp, new, p.data.dtype)
 
     def begun(self, p: Tensor, start: State) -> State:
-        """The state of p at one more step, after that before the first one."""
+        """The state of p: where it has none yet, that before its first step."""
         state = self.state[p]
         if not start.keys() <= state.keys():
             for name, value in start.items():
                 if name not in state:
                     state[name] = value if name in self.numbers else filled(p, value)
-        if "step" in state:
-            state["step"] += 1
         return state
 
     def changed(self, xp: Any, p: Array, g: Array, state: State, group: Group) -> Array:
