@@ -16,6 +16,7 @@ from typing import Any
 
 Step = Callable[[], Any]
 PAUSE = 0.06  # seconds between two turns: threads of a pool wait busily for work for some 30 ms
+TURN = 1.0  # seconds, after which a slow contender's turn ends, with one step at least
 
 
 @dataclass
@@ -94,6 +95,7 @@ class _Contender:
         self.process.start()
         theirs.close()  # else its end would stay open when the process dies
         self.result = Result(name)
+        self.steps = 1  # of a turn
 
     def ask(self, steps: int | None) -> Any:
         try:
@@ -113,7 +115,7 @@ class _Contender:
 def contest(
     contenders: dict[str, tuple[Any, ...]], rounds: int = 20, steps: int = 5, warmup: int = 5
 ) -> list[Result]:
-    """Run every contender for ``rounds`` rounds of ``steps`` steps, in turn.
+    """Run every contender for ``rounds`` rounds of ``steps`` steps, slow ones of fewer, in turn.
 
     A contender is (function that makes a step, its arguments[, its options]). One that fails says
     why in its result, and the others go on.
@@ -126,16 +128,18 @@ def contest(
             result = contender.result
             try:
                 result.first, first = contender.ask(1)
-                _, last = contender.ask(warmup)
+                seconds, last = contender.ask(warmup)
             except Failure as error:
                 result.error = str(error)
                 continue
             result.losses = [first, last]
+            contender.steps = max(1, min(steps, int(TURN * warmup / seconds)))
             running.append(contender)
         for _ in range(rounds):
             for contender in running:
                 time.sleep(PAUSE)
-                contender.result.seconds.append(contender.ask(steps)[0] / steps)
+                seconds, _ = contender.ask(contender.steps)
+                contender.result.seconds.append(seconds / contender.steps)
         for contender in running:
             contender.result.peak_mb = contender.ask(None)
     finally:
