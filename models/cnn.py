@@ -20,7 +20,7 @@ from tinyxp.milestone import Contest, Milestone
 from tinyxp.models.mlp import load, misread
 from tinyxp.nn import functional as F
 from tinyxp.plots import Images, show
-from tinyxp.train import Run
+from tinyxp.runs import Run
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class CNN(nn.Module):
         return self.readout(self.dropout(x.flatten(1)))
 
 
-def train(config: Config, folder: str | Path | None = None) -> Milestone:
+def train(config: Config, folder: str | Path | Run | None = None) -> Milestone:
     """The model and the control with frozen filters, on the same batches."""
     started = time.monotonic()
     data, test = load(config.data)

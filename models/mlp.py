@@ -20,7 +20,7 @@ from tinyxp.backends.errors import ArgumentError
 from tinyxp.data import TensorDataset, load_digits, load_mnist
 from tinyxp.milestone import Contest, Milestone, predictions
 from tinyxp.plots import Images, show
-from tinyxp.train import Run
+from tinyxp.runs import Run
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def misread(model: nn.Module, data: TensorDataset, n: int = 16) -> Images:
     return Images(x[tx.asarray(wrong, dtype=tx.int64)].numpy()[:, 0], captions, "misread")
 
 
-def train(config: Config, folder: str | Path | None = None) -> Milestone:
+def train(config: Config, folder: str | Path | Run | None = None) -> Milestone:
     """The model and the control with frozen features, on the same batches."""
     started = time.monotonic()
     data, test = load(config.data)

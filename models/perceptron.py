@@ -19,13 +19,14 @@ from typing import Any
 
 import tinyxp as tx
 from tinyxp import Tensor, nn
-from tinyxp.data import DataLoader, TensorDataset, two_clouds, xor_points
-from tinyxp.milestone import Contest, Milestone, endless
+from tinyxp.data import DataLoader, Epochs, TensorDataset, two_clouds, xor_points
+from tinyxp.milestone import Contest, Milestone
 from tinyxp.nn import functional as F
 from tinyxp.optim import SGD
 from tinyxp.plots import Boundary, Curves, show
 from tinyxp.random import Generator
-from tinyxp.train import Run, evaluation
+from tinyxp.runs import Run
+from tinyxp.train import evaluation
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ def learn(model: nn.Module, data: TensorDataset, config: Config) -> list[tuple[f
     optimizer = SGD(model.parameters(), lr=config.learning_rate)
     loader = DataLoader(data, 1, shuffle=True, generator=Generator(config.seed))
     mistakes, curve = 0, []
-    for step, (x, y) in zip(range(1, config.steps + 1), endless(loader), strict=False):
+    for step, (x, y) in zip(range(1, config.steps + 1), Epochs(loader), strict=False):
         loss = mistake(model(x), y)
         optimizer.zero_grad()
         loss.backward()
@@ -87,7 +88,7 @@ def boundary(model: nn.Module, data: TensorDataset, title: str) -> Boundary:
     return Boundary(ask, x.numpy(), y.numpy(), title)
 
 
-def train(config: Config, folder: str | Path | None = None) -> Milestone:
+def train(config: Config, folder: str | Path | Run | None = None) -> Milestone:
     """Two clouds of points that a line parts, and XOR, which none does."""
     started = time.monotonic()
     tx.manual_seed(config.seed)

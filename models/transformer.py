@@ -22,7 +22,7 @@ import numpy as np
 import tinyxp as tx
 from tinyxp import Tensor, nn
 from tinyxp.backends.errors import ArgumentError, DataError
-from tinyxp.data import CharTokenizer, all_windows, load_corpus, random_windows, split
+from tinyxp.data import CharTokenizer, RandomWindows, all_windows, load_corpus, split
 from tinyxp.generation import generate
 from tinyxp.milestone import Contest, Milestone, trainable
 from tinyxp.nn import functional as F
@@ -30,7 +30,8 @@ from tinyxp.optim import AdamW
 from tinyxp.optim.lr_scheduler import cosine_with_warmup
 from tinyxp.plots import Images, show
 from tinyxp.random import Generator
-from tinyxp.train import Run, Trainer, decay_groups, evaluation, mean_loss
+from tinyxp.runs import Run
+from tinyxp.train import Trainer, decay_groups, evaluation, mean_loss
 
 
 @dataclass(frozen=True)
@@ -129,7 +130,7 @@ def learn(model: GPT, ids: Any, held_out: Any, run: Run, label: str = "") -> flo
     groups = decay_groups(trainable(model), config.weight_decay)
     optimizer = AdamW(groups, config.learning_rate, (0.9, config.beta2))
     warmup = min(config.warmup_steps, config.steps)
-    unseen = random_windows(held_out, *size, Generator(config.seed + 1))
+    unseen = RandomWindows(held_out, *size, Generator(config.seed + 1))
     some = list(islice(unseen, config.eval_batches))
     trainer = Trainer(
         model,
@@ -142,11 +143,11 @@ def learn(model: GPT, ids: Any, held_out: Any, run: Run, label: str = "") -> flo
         eval_every=config.eval_every,
         tokens_per_step=math.prod(size),
     )
-    trainer.fit(random_windows(ids, *size, Generator(config.seed)), model.loss, config.steps)
+    trainer.fit(RandomWindows(ids, *size, Generator(config.seed)), model.loss, config.steps)
     return mean_loss(model, all_windows(held_out, config.block_size, 4 * config.batch_size))
 
 
-def train(config: Config, folder: str | Path | None = None) -> Milestone:
+def train(config: Config, folder: str | Path | Run | None = None) -> Milestone:
     """Train a GPT and its control on a text and write the run's folder."""
     started = time.monotonic()
     corpus = load_corpus(config.text)

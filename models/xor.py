@@ -24,7 +24,8 @@ from tinyxp.nn import functional as F
 from tinyxp.optim import Adam
 from tinyxp.plots import show
 from tinyxp.random import Generator
-from tinyxp.train import Run, Trainer, unmoved
+from tinyxp.runs import Run
+from tinyxp.train import Trainer, unmoved
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class HiddenLayer(nn.Module):
         return self.line(tx.tanh(self.bend(x)))[:, 0]
 
 
-def train(config: Config, folder: str | Path | None = None) -> Milestone:
+def train(config: Config, folder: str | Path | Run | None = None) -> Milestone:
     """The perceptron on XOR, trained by its own rule as in 1957, then the hidden layer."""
     started = time.monotonic()
     tx.manual_seed(config.seed)

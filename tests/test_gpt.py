@@ -9,7 +9,7 @@ import pytest
 
 import tinyxp as tx
 from tinyxp.backends.errors import ArgumentError
-from tinyxp.data import all_windows, random_windows
+from tinyxp.data import RandomWindows, all_windows
 from tinyxp.generation import generate
 from tinyxp.models.transformer import GPT, Config
 from tinyxp.optim import AdamW
@@ -113,7 +113,7 @@ def short_run(frozen):
     before = {name: p.detach() for name, p in model.named_parameters()}
     optimizer = AdamW([p for p in model.parameters() if p.requires_grad], lr=config.learning_rate)
     trainer = Trainer(model, optimizer, grad_clip=1.0, stream=io.StringIO())
-    trainer.fit(random_windows(ids[:9000], 16, 8, Generator(1)), model.loss, 150)
+    trainer.fit(RandomWindows(ids[:9000], 16, 8, Generator(1)), model.loss, 150)
     loss = mean_loss(model, all_windows(ids[9000:], 16, 32))
     return loss, len(symbols), unmoved(before, model), model
 

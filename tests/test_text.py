@@ -6,7 +6,7 @@ import socket
 import sys
 import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +18,7 @@ from tinyxp.backends.errors import ArgumentError, DataError, IndexingError
 from tinyxp.data import CharTokenizer, Corpus, load_corpus, split
 from tinyxp.data import corpus as source
 from tinyxp.data import download as downloads
+from tinyxp.selftest.download import dripping, endless, reply, serving, silent, stalled
 
 PLAY = b"First Citizen:\nBefore we proceed any further, hear me speak.\n\n" * 3000
 DIGEST = hashlib.sha256(PLAY).hexdigest()
@@ -271,70 +272,11 @@ def test_cache_folder(monkeypatch, platform, variables, folder):
 # the download, from a server on this machine
 
 
-class Server(ThreadingHTTPServer):
-    daemon_threads = True
-    block_on_close = False
-
-    def handle_error(self, request, client_address):
-        pass  # the client hangs up on purpose
-
-
 @pytest.fixture
 def serve():
     """``serve(answer)`` is the URL of a server that lets ``answer(handler)`` do the talking."""
-    servers = []
-
-    def start(answer):
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self):
-                answer(self)
-
-            def log_message(self, *_):
-                pass
-
-        server = Server(("127.0.0.1", 0), Handler)
-        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        servers.append(server)
-        return f"http://127.0.0.1:{server.server_port}/input.txt"
-
-    yield start
-    for server in servers:
-        server.shutdown()
-        server.server_close()
-
-
-def reply(body, status=200, length=None):
-    def answer(handler):
-        handler.send_response(status)
-        handler.send_header("Content-Length", str(len(body) if length is None else length))
-        handler.end_headers()
-        handler.wfile.write(body)
-
-    return answer
-
-
-def endless(handler):
-    handler.send_response(200)
-    handler.end_headers()
-    while True:
-        handler.wfile.write(b"To be, or not to be\n" * 1000)
-
-
-def silent(handler):
-    time.sleep(3)
-
-
-def stalled(handler):
-    reply(PLAY[:1000], length=len(PLAY))(handler)
-    time.sleep(3)
-
-
-def dripping(handler):
-    handler.send_response(200)
-    handler.end_headers()
-    for _ in range(300):
-        handler.wfile.write(b".")
-        time.sleep(0.01)
+    with ExitStack() as servers:
+        yield lambda answer: servers.enter_context(serving(answer))
 
 
 def test_a_good_download_is_cached_and_found_again(serve, cache, monkeypatch):

@@ -227,8 +227,8 @@ from tinyxp.spelling import (
 from tinyxp.tape import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
 from tinyxp.threads import get_num_threads, set_num_threads
 from tinyxp.transforms import grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
+from tinyxp.version import __version__ as __version__
 
-__version__ = "0.1.0"
 __array_api_version__ = "2025.12"
 float, double, int, long = float32, float64, int32, int64  # PyTorch's words
 e, pi, inf, nan, newaxis = _math.e, _math.pi, _math.inf, _math.nan, None

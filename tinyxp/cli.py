@@ -1,4 +1,4 @@
-"""The command line: ``tinyxp train``, ``generate``, ``summary``, ``info``."""
+"""The command line: ``tinyxp train``, ``resume``, ``generate``, ``summary``, ``info`` …"""
 
 import argparse
 import importlib.util
@@ -17,6 +17,7 @@ from tinyxp.backends.errors import (
     MilestoneError,
     TinyError,
 )
+from tinyxp.interrupts import Stopped
 
 MILESTONES = ("perceptron", "xor", "mlp", "cnn", "transformer")
 LANGUAGE_MODELS = ("transformer", "gpt2")
@@ -74,9 +75,22 @@ def train(args: argparse.Namespace) -> None:
             raise MilestoneError(f"{len(failed)} of {len(chosen)} milestones failed")
 
 
+def resume(args: argparse.Namespace) -> None:
+    """Go on with a run where its last checkpoint stands: the story is told again, and everything
+    that was trained already is taken from there."""
+    from tinyxp.runs import Run
+
+    run = Run(args.run, resumed=True)
+    name = run.config().get("model")
+    if name not in MILESTONES:
+        raise DataError(f"{args.run} is no run of one of {', '.join(MILESTONES)}, but of {name!r}")
+    module = importlib.import_module(f"tinyxp.models.{name}")
+    module.train(run.settings(module.Config), run)
+
+
 def generate(args: argparse.Namespace) -> None:
     from tinyxp.generation import continue_text
-    from tinyxp.train import Run
+    from tinyxp.runs import Run
 
     config = Run(args.run).config()
     model, tokenizer = story(config.get("model") or config.get("model_type")).load(args.run)
@@ -178,6 +192,15 @@ def bench(args: argparse.Namespace) -> int:
     return run(args)
 
 
+def selftest(args: argparse.Namespace) -> int:
+    """Prove on this machine what tinyxp promises about faults; 1 if a check fails."""
+    from tinyxp import selftest
+
+    outcomes = selftest.run(args.check, args.tries)
+    print(selftest.table(outcomes))
+    return 1 if any(outcome.failures for outcome in outcomes) else 0
+
+
 def info(args: argparse.Namespace) -> None:
     print(f"tinyxp {tx.__version__}, Python {platform.python_version()}, {platform.platform()}")
     for name in backends.names():
@@ -206,6 +229,10 @@ def build() -> argparse.ArgumentParser:
     command.add_argument("--set", action="append", default=[], metavar="NAME=VALUE",
                          help="any setting, as --set n_layer=6")  # fmt: skip
     command.set_defaults(run_command=train)
+
+    command = commands.add_parser("resume", help="go on with a run that was stopped")
+    command.add_argument("run", metavar="RUN", help="its folder")
+    command.set_defaults(run_command=resume)
 
     command = commands.add_parser("generate", help="continue a text with a trained model")
     command.add_argument("run", metavar="RUN", help="a run's folder, or a GPT-2 checkpoint's")
@@ -247,6 +274,12 @@ def build() -> argparse.ArgumentParser:
     add_arguments(command)
     command.set_defaults(run_command=bench)
 
+    command = commands.add_parser("selftest", help="prove that nothing is lost, on this machine")
+    command.add_argument("check", nargs="*", metavar="CHECK",
+                         help="kill, fuzz, disk, threads, memory, download, or all")  # fmt: skip
+    command.add_argument("--tries", type=int, help="how often")
+    command.set_defaults(run_command=selftest)
+
     command = commands.add_parser("info", help="what this machine offers")
     command.set_defaults(run_command=info)
 
@@ -269,6 +302,9 @@ def main(argv: list[str] | None = None) -> int:
     except MilestoneError as error:
         print(f"tinyxp: {error}", file=sys.stderr)
         return 1
+    except Stopped as error:
+        print(f"\ntinyxp: {error}", file=sys.stderr)
+        return 128 + error.signal
     except TinyError as error:
         print(f"tinyxp: {error}", file=sys.stderr)
         return 2

@@ -1,13 +1,13 @@
 """What makes a milestone: everything moved, and the control was beaten."""
 
 import copy
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from tinyxp.backends.errors import MilestoneError
 from tinyxp.core import Tensor
-from tinyxp.data.loader import DataLoader, TensorDataset
+from tinyxp.data.loader import DataLoader, Epochs, TensorDataset
 from tinyxp.dtypes import float64
 from tinyxp.nn.functional import cross_entropy
 from tinyxp.nn.inspection import aligned
@@ -16,7 +16,8 @@ from tinyxp.ops.creation import astype
 from tinyxp.optim import AdamW
 from tinyxp.optim.lr_scheduler import CosineAnnealingLR
 from tinyxp.random import Generator
-from tinyxp.train import Run, Trainer, evaluation, unmoved
+from tinyxp.runs import Run
+from tinyxp.train import Trainer, evaluation, unmoved
 
 M = TypeVar("M", bound=Module)
 
@@ -134,14 +135,8 @@ def learn(
     schedule = CosineAnnealingLR(optimizer, config.steps)
     trainer = Trainer(model, optimizer, scheduler=schedule, run=run, label=label)
     trainer.fit(
-        endless(loader), lambda batch: cross_entropy(model(batch[0]), batch[1]), config.steps
+        Epochs(loader), lambda batch: cross_entropy(model(batch[0]), batch[1]), config.steps
     )
-
-
-def endless(loader: DataLoader) -> Iterator[Any]:
-    """The batches of epoch after epoch."""
-    while True:
-        yield from loader
 
 
 def predictions(model: Module, x: Tensor) -> Tensor:

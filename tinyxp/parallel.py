@@ -69,6 +69,19 @@ class Parallel:
         if threads > 1:
             self.pool = ThreadPoolExecutor(threads, thread_name_prefix="tinyxp")
 
+    @property
+    def chosen(self) -> int | None:
+        """In how many parts batches are computed: 0 is whole, on the library's own threads; None,
+        not chosen yet."""
+        return 0 if self.limit is None and self.threads is not None else self.threads
+
+    def choose(self, chosen: int) -> None:
+        """Compute as another Parallel did."""
+        if chosen:
+            self._use(chosen)
+        else:
+            self.threads = get_num_threads()
+
     def backward(self, loss_of: LossOf, batch: Any) -> Tensor:
         """Add the gradients of ``loss_of(batch)`` to the leaves it was computed from.
 

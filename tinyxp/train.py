@@ -1,121 +1,32 @@
-"""Training: the loop, its progress on the screen, and the folder that a run leaves behind."""
+"""Training: the loop around loss, backward and step, and what can go wrong in it."""
 
-import json
 import math
-import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import KW_ONLY, dataclass, fields
-from pathlib import Path
+from dataclasses import KW_ONLY, dataclass, field
+from itertools import islice
 from typing import Any, TextIO
 
-from tinyxp.backends.errors import DataError
+from tinyxp.backends.errors import AnomalyError, ArgumentError, DataError
 from tinyxp.core import Tensor
-from tinyxp.io import library, save, write_atomically
+from tinyxp.debug.anomaly import detect_anomaly
+from tinyxp.interrupts import Interrupts, Stopped
 from tinyxp.nn.module import Module
-from tinyxp.optim.clip import clip_grad_norm_
+from tinyxp.ops.logic import isfinite
+from tinyxp.optim.clip import clip_grad_norm_, get_total_norm
+from tinyxp.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tinyxp.parallel import Parallel
-from tinyxp.plots import Curves, show
+from tinyxp.progress import Progress
+from tinyxp.resuming import random_states, set_random_states, setting, warn_of_changes
+from tinyxp.runs import Run
 from tinyxp.tape import no_grad
 
-
-class Run:
-    """The folder of a training run: config.json, metrics.jsonl, model.safetensors, loss.png."""
-
-    def __init__(self, folder: str | Path) -> None:
-        self.folder = Path(folder)
-
-    @classmethod
-    def create(
-        cls, folder: str | Path | None, config: dict[str, Any], *, saves: bool = True
-    ) -> "Run":
-        """Make the folder (by default runs/MODEL-DATE) and write the configuration.
-
-        Raises DataError if it exists or cannot be made, or if the run ``saves`` its model and the
-        library for that is missing.
-        """
-        if saves:
-            library()  # before hours of training, not after
-        folder = folder or Path("runs") / time.strftime(f"{config['model']}-%Y%m%d-%H%M%S")
-        run = cls(folder)
-        try:
-            run.folder.mkdir(parents=True)
-        except FileExistsError as error:
-            raise DataError(f"{folder} exists already; choose another --name") from error
-        except OSError as error:
-            raise DataError(f"cannot make {folder}: {error.strerror or error}") from error
-        write_atomically(run.folder / "config.json", json.dumps(config, indent=2).encode())
-        return run
-
-    def config(self) -> dict[str, Any]:
-        """The configuration. Raises DataError if this is no run's folder."""
-        try:
-            return dict(json.loads((self.folder / "config.json").read_text(encoding="utf-8")))
-        except OSError as error:
-            raise DataError(
-                f"{self.folder} is not the folder of a run: {error.strerror}"
-            ) from error
-        except ValueError as error:
-            raise DataError(f"{self.folder / 'config.json'} is damaged: {error}") from error
-
-    def settings(self, kind: Any) -> Any:
-        """The configuration as a dataclass ``kind``, of whose fields it may lack some."""
-        saved = self.config()
-        return kind(**{f.name: saved[f.name] for f in fields(kind) if f.name in saved})
-
-    def log(self, **metrics: Any) -> None:
-        """Add a line to metrics.jsonl."""
-        with open(self.folder / "metrics.jsonl", "a", encoding="utf-8") as file:
-            file.write(json.dumps(metrics) + "\n")
-
-    def metrics(self) -> list[dict[str, Any]]:
-        """Every line of metrics.jsonl."""
-        text = (self.folder / "metrics.jsonl").read_text(encoding="utf-8")
-        return [json.loads(line) for line in text.splitlines()]
-
-    def save_model(self, model: Module) -> None:
-        """Write model.safetensors."""
-        save(model.state_dict(), self.folder / "model.safetensors")
-
-    def draw(self) -> Path | None:
-        """Draw all losses into loss.png, or print them without matplotlib (the extra ``plot``)."""
-        series: dict[str, list[tuple[float, float]]] = {}
-        for line in self.metrics():
-            for name in line:
-                if name.endswith("loss"):
-                    series.setdefault(name, []).append((line["step"], line[name]))
-        return show(Curves(series, self.folder.name), self.folder / "loss.png")
-
-
-class Progress:
-    """A bar that rewrites its line on a terminal; elsewhere a plain line now and then."""
-
-    def __init__(self, total: int, stream: TextIO | None = None, lines: int = 10) -> None:
-        self.total = total
-        self.stream = stream or sys.stderr
-        self.terminal = self.stream.isatty()
-        self.every = max(1, total // lines)
-        self.start = time.monotonic()
-        self.shown = 0.0
-
-    def update(self, done: int, note: str) -> None:
-        now = time.monotonic()
-        last = done >= self.total
-        due = now - self.shown > 0.1 if self.terminal else done % self.every == 0
-        if not (due or last):
-            return
-        self.shown = now
-        left = (now - self.start) / done * (self.total - done)
-        clock = f"{int(left) // 60}:{int(left) % 60:02d} left"
-        if self.terminal:
-            filled = 24 * done // self.total
-            bar = "#" * filled + "." * (24 - filled)  # plain ASCII: any console can show it
-            end = "\n" if last else ""
-            self.stream.write(f"\r[{bar}] {done}/{self.total} {note} {clock}\033[K{end}")
-        else:
-            self.stream.write(f"step {done}/{self.total} {note} {clock}\n")
-        self.stream.flush()
+SAVE_SECONDS = 10.0  # between checkpoints, if their steps are not said
+GROWTH = 2000  # good steps after which a loss scale is doubled
+PATIENCE = 100  # steps in a row that may be left out
+KEPT = ("done", "validation", "best", "waited", "skipped", "good", "ended", "loss_scale")
+LossOf = Callable[[Any], Tensor]
 
 
 @dataclass
@@ -124,11 +35,32 @@ class Trainer:
 
     ``loss_of(batch)`` computes the loss of a batch; ``evaluate()`` the validation loss, every
     ``eval_every`` steps. In the run's metrics the losses are called "loss" and "validation loss",
-    after the ``label`` if there is one. Raises DataError if the loss stops being a number.
+    after the ``label`` if there is one; each of ``callbacks`` gets the same dict.
 
-    ``threads``: 1 computes on one thread; n parts each batch among n threads, which gives the same
-    gradients to rounding if the loss is a mean over samples; None chooses by the sizes of the
-    first batch (see ``tinyxp.parallel``).
+    With a ``run`` that saves, all that training depends on is kept in a checkpoint: every
+    ``save_every`` steps (None: every 10 seconds), at the end, and when Ctrl-C or SIGTERM asks to
+    stop, which happens after the step and raises Stopped. A resumed run goes on from the newest
+    one, and ends with the same bits. ``keep`` checkpoints stay, and the best.
+
+    - ``accumulate`` n: a step takes n batches, and the mean of their losses.
+    - ``ema`` d: ``average`` is the model of weights w̄ ← d w̄ + (1 - d) w, which evaluation sees.
+    - ``patience`` n ends training after n evaluations without a new best, ``max_seconds`` after
+      that time.
+    - ``on_nan``: when the loss is no number, "stop" raises DataError, which names the operation;
+      "skip" leaves out the step, and so it does if a gradient is no number.
+    - ``loss_scale`` s multiplies the loss before the backward pass and divides the gradients by s
+      after it; steps with infinite gradients are left out and halve s, 2,000 good ones double it.
+    - ``threads``: 1 computes on one thread; n parts each batch among n threads, which gives the
+      same gradients to rounding if the loss is a mean over samples; None chooses by the sizes of
+      the first batch (see ``tinyxp.parallel``).
+
+    >>> model = tx.nn.Linear(1, 1)
+    >>> trainer = Trainer(model, tx.optim.SGD(model.parameters(), lr=0.1))
+    >>> batch = (tx.ones((4, 1)), tx.zeros((4, 1)))
+    >>> loss = lambda batch: tx.nn.functional.mse_loss(model(batch[0]), batch[1])
+    >>> trainer.fit([batch] * 30, loss, steps=30)
+    >>> abs(model(batch[0])[0].item()) < 1e-3
+    True
     """
 
     model: Module
@@ -144,6 +76,76 @@ class Trainer:
     tokens_per_step: int | None = None
     threads: int | None = None
     stream: TextIO | None = None
+    accumulate: int = 1
+    ema: float | None = None
+    patience: int | None = None
+    max_seconds: float | None = None
+    on_nan: str = "stop"
+    loss_scale: float | None = None
+    save_every: int | None = None
+    keep: int = 3
+    callbacks: Sequence[Callable[[dict[str, Any]], Any]] = ()
+    # KEPT in a checkpoint beside the states of the parts
+    done: int = field(default=0, init=False)  # steps
+    validation: float | None = field(default=None, init=False)
+    best: float | None = field(default=None, init=False)
+    waited: int = field(default=0, init=False)  # evaluations since the best
+    skipped: int = field(default=0, init=False)  # steps left out, in a row
+    good: int = field(default=0, init=False)  # steps since the loss scale changed
+    ended: bool = field(default=False, init=False)
+
+    def __post_init__(self) -> None:
+        if self.on_nan not in ("stop", "skip"):
+            raise ArgumentError(f"on_nan expects 'stop' or 'skip', got {self.on_nan!r}")
+        for name in ("accumulate", "eval_every", "log_every", "patience", "save_every"):
+            value = getattr(self, name)
+            if value is not None and (type(value) is not int or value < 1):
+                raise ArgumentError(f"{name} expects a whole number from 1 up, got {value!r}")
+        self.label = f"{self.label} ".lstrip()
+        self.average: AveragedModel | None = None
+        if self.ema is not None:
+            self.average = AveragedModel(self.model, multi_avg_fn=get_ema_multi_avg_fn(self.ema))
+
+    # -- the loop -----------------------------------------------------------------------------
+
+    def fit(self, batches: Iterable[Any], loss_of: LossOf, steps: int) -> float | None:
+        """Train until ``steps`` steps are done in all; returns the last validation loss, if there
+        is one.
+
+        ``batches`` that have ``state_dict`` and ``load_state_dict``, as ``tx.data.Epochs`` has,
+        are resumed where they were; of others those that were used are passed over.
+        """
+        saves = self.run is not None and self.run.saves
+        self._kept = self.run.checkpoints(self.label, self.keep) if saves else None  # type: ignore[union-attr]
+        self.model.train()
+        with Parallel(self.model, self.threads) as parallel, Interrupts(saves) as asked:
+            source = self._begin(batches, parallel)
+            progress = Progress(steps, self.stream, self.done)
+            clock, note, saved = _Clock(self.done), "", time.monotonic()
+            while self.done < steps and not self.ended:
+                group = list(islice(source, self.accumulate))
+                if group:
+                    loss = self._step(parallel, loss_of, group)
+                    self.done += 1
+                    if self.done % self.log_every == 0 or self.done in (1, steps):
+                        note = self._report(loss, steps, clock)
+                    progress.update(self.done, note)
+                late = self.max_seconds is not None and clock.seconds() > self.max_seconds
+                self.ended |= late or not group
+                last = self.ended or self.done == steps
+                due = time.monotonic() - saved > SAVE_SECONDS
+                if self.save_every is not None:
+                    due = self.done % self.save_every == 0
+                if self._kept and (due or last or asked.signal):
+                    self._kept.save(self.done, self._state(batches, parallel), self.validation)
+                    saved = time.monotonic()
+                if asked.signal and not last:
+                    raise Stopped(
+                        f"stopped after step {self.done}, as asked; go on with: "
+                        f"tinyxp resume {self.run.folder}",  # type: ignore[union-attr]
+                        asked.signal,
+                    )
+        return self.validation
 
     def step(self, loss: Tensor) -> None:
         """One update from a loss."""
@@ -158,43 +160,176 @@ class Trainer:
         self.optimizer.step()
         if self.scheduler is not None:
             self.scheduler.step()
+        if self.average is not None:
+            self.average.update_parameters(self.model)
 
-    def fit(
-        self, batches: Iterable[Any], loss_of: Callable[[Any], Tensor], steps: int
-    ) -> float | None:
-        """Train for ``steps`` steps; returns the last validation loss, if there is one."""
-        progress = Progress(steps, self.stream)
-        start, paused, validation = time.monotonic(), 0.0, None
-        note, label = "", f"{self.label} ".lstrip()
-        self.model.train()
-        with Parallel(self.model, self.threads) as parallel:
-            for step, batch in zip(range(1, steps + 1), batches, strict=False):
-                self.optimizer.zero_grad()
-                loss = parallel.backward(loss_of, batch)
-                self.update()
-                if step % self.log_every == 0 or step in (1, steps):
-                    value = loss.item()
-                    if not math.isfinite(value):
-                        raise DataError(
-                            f"the loss is {value} at step {step}; lower the learning rate"
-                        )
-                    metrics: dict[str, Any] = {"step": step, f"{label}loss": value}
-                    note = f"{label}loss {value:.3f}"
-                    if self.evaluate is not None and (step % self.eval_every == 0 or step == steps):
-                        before = time.monotonic()
-                        with evaluation(self.model):
-                            validation = metrics[f"{label}validation loss"] = self.evaluate()
-                        paused += time.monotonic() - before
-                    if validation is not None:
-                        note += f" validation {validation:.3f}"
-                    rate = step / (time.monotonic() - start - paused)
-                    if self.tokens_per_step:
-                        metrics["tokens/s"] = round(rate * self.tokens_per_step)
-                        note += f" {metrics['tokens/s']:,} tokens/s"
-                    if self.run is not None:
-                        self.run.log(**metrics)
-                progress.update(step, note)
-        return validation
+    def _step(self, parallel: Parallel, loss_of: LossOf, batches: list[Any]) -> Tensor:
+        """One step on the mean loss of some batches; the loss."""
+        self.optimizer.zero_grad()
+        scale = self.loss_scale or 1.0
+        factor = scale / len(batches)
+        scaled = loss_of if factor == 1 else lambda batch: loss_of(batch) * factor
+        losses = [parallel.backward(scaled, batch) for batch in batches]
+        loss = sum(losses[1:], losses[0]) / scale if factor != 1 else losses[0]
+        if scale != 1:
+            for g in self._gradients():
+                g.data = g.data / scale
+        careful = self.on_nan == "skip" or self.loss_scale is not None
+        # elsewhere than on a GPU, where the look would have to wait for the step
+        looks = careful or loss.backend.name != "cupy" or (self.done + 1) % self.log_every == 0
+        if looks and not math.isfinite(value := loss.item()) and self.on_nan == "stop":
+            raise DataError(self._why(value, loss_of, batches))
+        if careful and not math.isfinite(get_total_norm(self._gradients()).item() + loss.item()):
+            self._skip()
+            return loss
+        self.skipped = 0
+        if self.loss_scale is not None:
+            self.good += 1
+            if self.good == GROWTH:
+                self.loss_scale, self.good = 2 * self.loss_scale, 0
+        self.update()
+        return loss
+
+    def _skip(self) -> None:
+        """Leave out a step whose loss or gradient is no number."""
+        self.skipped += 1
+        if self.loss_scale is not None:
+            self.loss_scale, self.good = self.loss_scale / 2, 0
+        if self.skipped > PATIENCE:
+            raise DataError(
+                f"{PATIENCE} steps in a row had no finite gradient, up to step {self.done + 1}; "
+                "lower the learning rate"
+            )
+
+    def _why(self, value: float, loss_of: LossOf, batches: list[Any]) -> str:
+        """What made a loss that is no number, found by computing it once more."""
+        problem = f"the loss is {value} at step {self.done + 1}"
+        lost = [
+            name
+            for name, p in self.model.named_parameters()
+            if not bool(isfinite(p.detach()).all())
+        ]
+        if lost:
+            return (
+                f"{problem}, because {', '.join(lost[:3])} stopped being finite in the step "
+                "before; lower the learning rate, or set grad_clip"
+            )
+        try:
+            with detect_anomaly():
+                for batch in batches:
+                    loss_of(batch)
+        except AnomalyError as error:
+            return f"{problem}: {error}"
+        return f"{problem}; lower the learning rate"
+
+    def _gradients(self) -> list[Tensor]:
+        return [p.grad for p in self.model.parameters() if p.grad is not None]
+
+    # -- evaluation and metrics ---------------------------------------------------------------
+
+    def _report(self, loss: Tensor, steps: int, clock: "_Clock") -> str:
+        """Evaluate if it is time; log the metrics; what to say beside the progress bar."""
+        value = loss.item()
+        metrics: dict[str, Any] = {"step": self.done, f"{self.label}loss": value}
+        note = f"{self.label}loss {value:.3f}"
+        due = self.done % self.eval_every == 0 or self.done == steps
+        if self.evaluate is not None and due:
+            with clock.paused(), evaluation(self.model), self._averaged():
+                score = self.evaluate()
+            self.validation = metrics[f"{self.label}validation loss"] = score
+            better = self.best is None or score < self.best
+            self.best = score if better else self.best
+            self.waited = 0 if better else self.waited + 1
+            self.ended = self.patience is not None and self.waited >= self.patience
+        if self.validation is not None:
+            note += f" validation {self.validation:.3f}"
+        if self.tokens_per_step:
+            rate = (self.done - clock.begun) / clock.seconds()
+            metrics["tokens/s"] = round(rate * self.tokens_per_step * self.accumulate)
+            note += f" {metrics['tokens/s']:,} tokens/s"
+        if self.loss_scale is not None:
+            metrics["loss scale"] = self.loss_scale
+        if self.run is not None:
+            self.run.log(**metrics)
+        for callback in self.callbacks:
+            callback(metrics)
+        return note
+
+    @contextmanager
+    def _averaged(self) -> Iterator[None]:
+        """The model with its average weights, if there are any."""
+        if self.average is None:
+            yield
+            return
+        own = [p.data for p in self.model.parameters()]
+        try:
+            for p, q in zip(self.model.parameters(), self.average.module.parameters(), strict=True):
+                p.data = q.data
+            yield
+        finally:
+            for p, data in zip(self.model.parameters(), own, strict=True):
+                p.data = data
+
+    # -- checkpoints --------------------------------------------------------------------------
+
+    def _begin(self, batches: Iterable[Any], parallel: Parallel) -> Iterator[Any]:
+        """The batches that are still to come, everything being as at the newest checkpoint."""
+        found = self._kept.latest() if self._kept and self.run and self.run.resumed else None
+        if self.run is not None and self.run.resumed:
+            self.run.rewind(f"{self.label}loss", found[0] if found else 0)
+        if found is None:
+            return iter(batches)
+        state = found[1]
+        parts = self._parts(batches)
+        if len(missing := parts.keys() ^ state["parts"].keys()) > 0:
+            raise DataError(
+                f"the checkpoint of step {found[0]} does not fit: {', '.join(sorted(missing))} "
+                "only here or only there"
+            )
+        same = warn_of_changes(state["setting"], setting(self.model))
+        for name in KEPT:
+            setattr(self, name, state["trainer"][name])
+        if same and self.threads is None and state["parallel"] is not None:
+            parallel.choose(state["parallel"])
+        for name, part in parts.items():
+            part.load_state_dict(state["parts"][name])
+        source = iter(batches)
+        if "batches" not in parts:
+            for _ in islice(source, self.done * self.accumulate):
+                pass
+        set_random_states(self.model, state["random"])
+        return source
+
+    def _parts(self, batches: Any) -> dict[str, Any]:
+        """All that has a state of its own."""
+        parts = {"model": self.model, "optimizer": self.optimizer, "scheduler": self.scheduler}
+        parts |= {"average": self.average, "batches": batches}
+        return {name: part for name, part in parts.items() if hasattr(part, "load_state_dict")}
+
+    def _state(self, batches: Any, parallel: Parallel) -> dict[str, Any]:
+        return {
+            "parts": {name: part.state_dict() for name, part in self._parts(batches).items()},
+            "trainer": {name: getattr(self, name) for name in KEPT},
+            "parallel": parallel.chosen,
+            "random": random_states(self.model),
+            "setting": setting(self.model),
+        }
+
+
+class _Clock:
+    """Seconds of training since step ``begun``, evaluation not counted."""
+
+    def __init__(self, begun: int) -> None:
+        self.begun, self.start = begun, time.monotonic()
+
+    def seconds(self) -> float:
+        return time.monotonic() - self.start
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        before = time.monotonic()
+        yield
+        self.start += time.monotonic() - before
 
 
 @contextmanager

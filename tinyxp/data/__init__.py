@@ -7,6 +7,7 @@ from tinyxp.data.idx import load_mnist, read_idx
 from tinyxp.data.loader import (
     DataLoader,
     Dataset,
+    Epochs,
     Subset,
     TensorDataset,
     collate,
@@ -14,7 +15,7 @@ from tinyxp.data.loader import (
 )
 from tinyxp.data.points import two_clouds, xor_points
 from tinyxp.data.text import CharTokenizer, split
-from tinyxp.data.windows import all_windows, random_windows, windows
+from tinyxp.data.windows import RandomWindows, all_windows, windows
 
 __all__ = [
     "BPETokenizer",
@@ -22,6 +23,8 @@ __all__ = [
     "Corpus",
     "DataLoader",
     "Dataset",
+    "Epochs",
+    "RandomWindows",
     "Subset",
     "TensorDataset",
     "all_windows",
@@ -30,7 +33,6 @@ __all__ = [
     "load_digits",
     "load_mnist",
     "random_split",
-    "random_windows",
     "read_idx",
     "split",
     "two_clouds",

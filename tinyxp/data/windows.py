@@ -1,7 +1,7 @@
 """Windows of a long sequence of symbols: what a language model reads, and what comes next."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -24,11 +24,31 @@ def windows(ids: Any, starts: Any, length: int) -> Pair:
     return both[:, :-1], both[:, 1:]
 
 
-def random_windows(ids: Any, length: int, batch_size: int, generator: Generator) -> Iterator[Pair]:
-    """Endless batches of windows at random places."""
-    while True:
-        starts = generator.integers(0, len(ids) - length, (batch_size,)).numpy()
-        yield windows(ids, starts, length)
+class RandomWindows:
+    """Endless batches of windows at random places; its state is that of its generator.
+
+    >>> batches = tx.data.RandomWindows(np.arange(9), 3, 2, tx.random.Generator(0))
+    >>> next(batches)[0].shape
+    (2, 3)
+    """
+
+    def __init__(self, ids: Any, length: int, batch_size: int, generator: Generator) -> None:
+        self.ids, self.length, self.batch_size = ids, length, batch_size
+        self.generator = generator
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Pair:
+        last = len(self.ids) - self.length
+        starts = self.generator.integers(0, last, (self.batch_size,)).numpy()
+        return windows(self.ids, starts, self.length)
+
+    def state_dict(self) -> dict[str, int]:
+        return self.generator.state_dict()
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        self.generator.load_state_dict(state)
 
 
 def all_windows(ids: Any, length: int, batch_size: int) -> Iterator[Pair]:

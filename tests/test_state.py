@@ -1,0 +1,155 @@
+"""Trees of values come back from a file as they were; the files of a run are kept and chosen."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+
+import tinyxp as tx
+from tinyxp.backends.errors import ArgumentError, DataError
+from tinyxp.checkpoints import Checkpoints
+from tinyxp.io import DIGEST, read, remove_temporary
+from tinyxp.selftest.fuzz import same
+from tinyxp.state import load_state, save_state
+
+pytest.importorskip("safetensors", reason="checkpoints need safetensors")
+
+
+def test_a_tree_comes_back(backend, tmp_path, rng):
+    x = tx.asarray(rng.normal(size=(3, 4)))
+    tree = {
+        "numbers": [1, 2.5, -math.inf, True, None, "ü\n", 2**70, 1e-320],
+        "nested": {0: (x, x.T), "a/b": {"c": x[:, ::2]}, "a": {"b/c": tx.arange(3)}},
+        "array": np.arange(5, dtype=np.uint32),
+        "numpy number": np.float64(0.1),
+        "empty": [{}, (), [], tx.zeros((0, 3))],
+    }
+    save_state(tree, tmp_path / "a.safetensors")
+    found = load_state(tmp_path / "a.safetensors")
+    assert found["numbers"] == tree["numbers"]
+    assert type(found["nested"][0]) is tuple and 0 in found["nested"]
+    assert found["array"].dtype is tx.uint32 and found["array"].tolist() == [0, 1, 2, 3, 4]
+    assert found["numpy number"] == 0.1
+    assert found["empty"][:3] == [{}, (), []]
+    del tree["array"], found["array"]
+    assert same(found, tree)
+    for part, place in ((found["nested"][0][1], x.T), (found["nested"]["a/b"]["c"], x[:, ::2])):
+        np.testing.assert_array_equal(part.numpy(), place.numpy())
+        assert part.backend.name == backend
+    assert found["nested"]["a"]["b/c"].tolist() == [0, 1, 2]
+
+
+def test_nan_comes_back(tmp_path):
+    save_state([math.nan], tmp_path / "a.safetensors")
+    assert math.isnan(load_state(tmp_path / "a.safetensors")[0])
+
+
+@pytest.mark.parametrize(
+    ("tree", "message"),
+    [
+        ({"a": [print]}, "cannot save a builtin_function_or_method at /a/0"),
+        ({"a": {(1, 2): 3}}, r"keys are strings or integers, got \(1, 2\) at /a"),
+        (1j, "cannot save a complex at /"),
+    ],
+)
+def test_what_cannot_be_saved_is_named(tree, message, tmp_path):
+    with pytest.raises(ArgumentError, match=message):
+        save_state(tree, tmp_path / "a.safetensors")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_other_files_are_refused(tmp_path):
+    path = tmp_path / "a.safetensors"
+    tx.save({"x": tx.ones(3)}, path)
+    with pytest.raises(DataError, match="holds tensors, but no training state; tx.load reads it"):
+        load_state(path)
+    for name, advice in (("a.npz", "np.load"), ("a.pt", "weights_only=True"), ("a.pkl", "trust")):
+        for act in (lambda path: tx.save({}, path), tx.load, load_state):
+            with pytest.raises(DataError, match=f"safetensors only, because a .*{advice}"):
+                act(tmp_path / name)
+
+
+def test_every_flipped_bit_is_found(tmp_path):
+    """Also one in the metadata that the user wrote."""
+    path = tmp_path / "a.safetensors"
+    tx.save({"x": tx.ones(2)}, path, {"made": "yesterday"})
+    data = path.read_bytes()
+    tensors, words = read(path)
+    accepted = 0
+    for i in range(len(data) * 8):
+        path.write_bytes(data[: i // 8] + bytes([data[i // 8] ^ 1 << i % 8]) + data[i // 8 + 1 :])
+        try:
+            found, metadata = read(path)
+        except DataError:
+            continue
+        accepted += 1
+        if DIGEST in metadata:  # else the flip was in that word, and there is nothing to compare
+            assert same(found, tensors) and metadata == words
+    assert accepted < 8 * len(DIGEST) + 8
+
+
+def test_names_that_come_twice_are_refused(tmp_path):
+    entry = '"x":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}'
+    header = f"{{{entry},{entry}}}".encode()
+    (tmp_path / "a.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + b"1")
+    with pytest.raises(DataError, match="a name comes twice"):
+        tx.load(tmp_path / "a.safetensors")
+
+
+def test_a_sparse_giant_is_refused_unread(tmp_path):
+    path = tmp_path / "a.safetensors"
+    with open(path, "wb") as file:
+        file.write((1 << 40).to_bytes(8, "little"))
+        file.truncate(1 << 41)
+    with pytest.raises(DataError, match="a header of 1099511627776 bytes"):
+        tx.load(path)
+
+
+# -- the checkpoints of a run ---------------------------------------------------------------------
+
+
+def test_the_last_ones_and_the_best_are_kept(tmp_path):
+    kept = Checkpoints(tmp_path / "c", keep=2)
+    assert kept.steps() == [] and kept.latest() is None
+    for step, score in ((10, None), (20, 1.0), (30, 3.0), (40, 2.0), (50, 4.0)):
+        kept.save(step, {"n": step}, score)
+    assert kept.steps() == [20, 40, 50]
+    again = Checkpoints(tmp_path / "c", keep=1)
+    assert again.latest() == (50, {"n": 50})
+    again.save(60, {"n": 60}, 1.5)
+    assert again.steps() == [20, 60]
+    again.save(70, {"n": 70}, 0.5)
+    assert again.steps() == [70]
+
+
+def test_a_damaged_checkpoint_gives_way_to_an_earlier_one(tmp_path):
+    kept = Checkpoints(tmp_path, keep=3)
+    for step in (1, 2, 3):
+        kept.save(step, step)
+    kept.path(3).write_bytes(b"")
+    kept.path(2).write_bytes(kept.path(2).read_bytes()[:-1])
+    with pytest.warns(UserWarning, match="an earlier checkpoint is taken"):
+        assert kept.latest() == (1, 1)
+
+
+def test_stale_temporary_files_are_removed(tmp_path):
+    stale = tmp_path / f".step-00000001.safetensors.{'0a' * 16}"
+    others = [tmp_path / ".gitignore", tmp_path / ".a.short", tmp_path / f"a.{'0a' * 16}"]
+    for path in (stale, *others):
+        path.write_text("x")
+    Checkpoints(tmp_path)
+    assert sorted(tmp_path.iterdir()) == sorted(others)
+    remove_temporary(tmp_path / "absent")
+    with pytest.raises(ArgumentError, match="keep expects a whole number"):
+        Checkpoints(tmp_path, keep=0)
+
+
+def test_a_state_is_no_code(tmp_path):
+    """Unknown kinds in the JSON of a file whose digest is right."""
+    from tinyxp.state import KEY
+
+    for words in ({"pickle": "cos\nsystem"}, {"tensor": "absent"}, {"a": 1, "b": 2}, {}):
+        tx.save({}, tmp_path / "a.safetensors", {KEY: json.dumps(words)})
+        with pytest.raises(DataError, match="is damaged"):
+            load_state(tmp_path / "a.safetensors")

@@ -1,0 +1,357 @@
+"""The Trainer: its options beside the same thing by hand; runs that are stopped and resumed."""
+
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+import tinyxp as tx
+from tinyxp import nn
+from tinyxp.backends.errors import ArgumentError, DataError
+from tinyxp.data import DataLoader, Epochs, RandomWindows
+from tinyxp.interrupts import Stopped
+from tinyxp.nn import functional as F
+from tinyxp.random import Generator
+from tinyxp.runs import Run
+from tinyxp.selftest import training
+from tinyxp.selftest.kill import fingerprint
+from tinyxp.train import Trainer
+
+
+class Nowhere:
+    def write(self, text):
+        pass
+
+    def flush(self):
+        pass
+
+    def isatty(self):
+        return False
+
+
+def made(**options):
+    """A model, its trainer, and batches for a line to be learnt."""
+    tx.manual_seed(0)
+    model = nn.Linear(3, 1)
+    options = {"stream": Nowhere()} | options
+    trainer = Trainer(model, tx.optim.SGD(model.parameters(), lr=0.1), **options)
+    draw = Generator(1)
+    batches = [(x, x.sum(axis=1, keepdims=True)) for x in (draw.normal((4, 3)) for _ in range(60))]
+    return model, trainer, batches, lambda batch: F.mse_loss(model(batch[0]), batch[1])
+
+
+def values(model):
+    return [p.detach().numpy() for p in model.parameters()]
+
+
+def assert_equal(a, b, tolerance=0.0):
+    for x, y in zip(values(a), values(b), strict=True):
+        np.testing.assert_allclose(x, y, atol=tolerance, rtol=tolerance)
+
+
+# -- options --------------------------------------------------------------------------------------
+
+
+def test_accumulated_batches_are_one_large_one():
+    model, trainer, batches, loss_of = made(accumulate=3)
+    trainer.fit(batches, loss_of, 5)
+    other, trainer, batches, loss_of = made()
+    joined = [
+        tuple(tx.concat([b[i] for b in batches[k : k + 3]]) for i in (0, 1))
+        for k in range(0, 15, 3)
+    ]
+    trainer.fit(joined, loss_of, 5)
+    assert_equal(model, other, 1e-6)
+
+
+def test_batches_that_run_out_end_training():
+    _model, trainer, batches, loss_of = made()
+    trainer.fit(batches[:3], loss_of, 10)
+    assert trainer.done == 3 and trainer.ended
+
+
+def test_ema_is_the_average_of_its_formula():
+    """And evaluation sees the average, training the model's own weights."""
+    seen = []
+    model, trainer, batches, loss_of = made(
+        ema=0.5, evaluate=lambda: seen.append(model.bias.item()) or 0.0, eval_every=1, log_every=1
+    )
+    biases = []
+    trainer.fit(batches, lambda b: (biases.append(model.bias.item()), loss_of(b))[1], 4)
+    biases = [*biases[1:], model.bias.item()]
+    average = biases[0]
+    expected = [average := b if i == 0 else 0.5 * average + 0.5 * b for i, b in enumerate(biases)]
+    assert seen == pytest.approx(expected, rel=1e-6)
+    assert seen[-1] != model.bias.item() == biases[-1]
+    assert trainer.average.module.bias.item() == pytest.approx(expected[-1])
+
+
+def test_early_stopping():
+    scores = iter([3.0, 2.0, 2.5, 2.5, 2.5, 1.0])
+    _model, trainer, batches, loss_of = made(
+        evaluate=lambda: next(scores), eval_every=2, log_every=1, patience=3
+    )
+    assert trainer.fit(batches, loss_of, 50) == 2.5
+    assert trainer.done == 10 and trainer.best == 2.0
+
+
+def test_a_budget_of_time(monkeypatch):
+    _model, trainer, batches, loss_of = made(max_seconds=0.05)
+    trainer.fit(batches, lambda b: (time.sleep(0.02), loss_of(b))[1], 50)
+    assert 1 <= trainer.done <= 4 and trainer.ended
+
+
+def test_callbacks_get_the_metrics():
+    lines = []
+    _model, trainer, batches, loss_of = made(callbacks=[lines.append], log_every=2, label="line")
+    trainer.fit(batches, loss_of, 5)
+    assert [line["step"] for line in lines] == [1, 2, 4, 5]
+    assert all(line["line loss"] > 0 for line in lines)
+
+
+@pytest.mark.parametrize("option", ["accumulate", "patience", "save_every", "log_every"])
+def test_wrong_options_are_named(option):
+    with pytest.raises(ArgumentError, match=f"{option} expects a whole number from 1 up, got 0"):
+        made(**{option: 0})
+    with pytest.raises(ArgumentError, match="on_nan expects 'stop' or 'skip', got 'hope'"):
+        made(on_nan="hope")
+
+
+# -- losses that are no numbers -------------------------------------------------------------------
+
+
+def spoilt(loss_of, steps, how):
+    """``loss_of`` that goes wrong at some steps."""
+    count = iter(range(1, 1000))
+    return lambda batch: how(loss_of(batch)) if next(count) in steps else loss_of(batch)
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_nan_stops_and_names_the_operation():
+    _model, trainer, batches, loss_of = made()
+    with pytest.raises(
+        DataError, match=r"the loss is (nan|-?inf) at step 3: log made (NaN|Inf) at .*test_train"
+    ):
+        trainer.fit(
+            batches, lambda b: loss_of(b) if trainer.done < 2 else tx.log(loss_of(b) * 0), 9
+        )
+    assert trainer.done == 2
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_weights_that_were_lost_are_named():
+    _model, trainer, batches, loss_of = made()
+    trainer.optimizer.param_groups[0]["lr"] = 3e38
+    with pytest.raises(
+        DataError, match="because weight, bias stopped being finite in the step bef"
+    ):
+        trainer.fit(batches, loss_of, 9)
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize("how", [lambda loss: loss * math.nan, lambda x: tx.sqrt(x - x.detach())])
+def test_skipping_leaves_out_the_step(how):
+    """Where the loss is NaN, and where only the gradient is infinite."""
+    model, trainer, batches, loss_of = made(on_nan="skip")
+    trainer.fit(batches, spoilt(loss_of, {2, 3}, how), 6)
+    other, trainer, batches, loss_of = made()
+    trainer.fit([batches[i] for i in (0, 3, 4, 5)], loss_of, 4)
+    assert_equal(model, other)
+
+
+def test_skipping_has_an_end():
+    _model, trainer, batches, loss_of = made(on_nan="skip")
+    with pytest.raises(DataError, match="100 steps in a row had no finite gradient"):
+        trainer.fit(batches * 9, lambda batch: loss_of(batch) * math.nan, 500)
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_a_loss_scale_changes_no_step_and_is_halved_when_it_is_too_large():
+    model, trainer, batches, loss_of = made(loss_scale=2.0**10)
+    trainer.fit(batches, loss_of, 6)
+    other, plain, batches, loss_of = made()
+    plain.fit(batches, loss_of, 6)
+    assert_equal(model, other)  # powers of two are exact
+    model, trainer, batches, loss_of = made(loss_scale=2.0**130, on_nan="skip")
+    trainer.fit(batches, loss_of, 20)
+    assert trainer.loss_scale < 2.0**128 and trainer.skipped == 0
+    assert all(np.isfinite(x).all() for x in values(model))
+
+
+# -- checkpoints and resuming ---------------------------------------------------------------------
+
+
+def ended(folder, **options):
+    """Train the selftest's model in ``folder`` to the end."""
+    return training.train(Run.create(folder, {"model": "selftest"}), **options)
+
+
+class Fall(Exception):
+    pass
+
+
+@pytest.mark.parametrize("step", [1, 4, 5, 17, 39, 40])
+def test_a_run_that_fell_ends_with_the_same_bits(step, backend, tmp_path, monkeypatch):
+    """At several places of an epoch, which has 4.5 steps; on every backend."""
+    pytest.importorskip("safetensors")
+    ended(tmp_path / "whole", save_every=3)
+
+    def fall(self):
+        if self.scheduler.last_epoch == step - 1:
+            raise Fall
+        update(self)
+
+    update = Trainer.update
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "update", fall)
+        with pytest.raises(Fall):
+            ended(tmp_path / "fell", save_every=3)
+    tx.randn(3)  # the state of the generators is another by now
+    training.train(
+        Run.create(Run(tmp_path / "fell", resumed=True), {"model": "selftest"}), save_every=3
+    )
+    assert fingerprint(tmp_path / "fell") == fingerprint(tmp_path / "whole")
+
+
+def test_a_finished_run_is_only_read_again(tmp_path, monkeypatch):
+    pytest.importorskip("safetensors")
+    net = ended(tmp_path / "run")
+    monkeypatch.setattr(Trainer, "update", lambda self: pytest.fail("it trains again"))
+    again = training.train(Run.create(Run(tmp_path / "run", resumed=True), {"model": "selftest"}))
+    assert_equal(net, again)
+
+
+def test_batches_without_a_state_are_passed_over(tmp_path):
+    pytest.importorskip("safetensors")
+    models = []
+    for steps in ((6,), (4, 6)):
+        for i, last in enumerate(steps):
+            folder = tmp_path / str(len(steps))
+            run = Run.create(Run(folder, resumed=True) if i else folder, {})
+            model, trainer, batches, loss_of = made(run=run, save_every=1)
+            trainer.fit(iter(batches[:last]) if last < 6 else iter(batches), loss_of, 6)
+            if last < 6:  # as if it had been killed: its last checkpoint says that it ended
+                run.checkpoints().path(4).unlink()
+        models.append(model)
+    assert_equal(*models)
+
+
+def test_a_run_with_another_configuration_is_refused(tmp_path):
+    Run.create(tmp_path / "run", {"model": "x", "steps": 3}, saves=False)
+    with pytest.raises(DataError, match="was begun with another steps, text; bring it back"):
+        Run.create(Run(tmp_path / "run", resumed=True), {"model": "x", "text": "a"}, saves=False)
+
+
+def test_another_backend_goes_on_with_a_warning(tmp_path):
+    pytest.importorskip("safetensors")
+    pytest.importorskip("array_api_strict", reason="needs a second backend")
+    ended(tmp_path / "run")
+    for step in (39, 40):
+        (tmp_path / "run" / "checkpoints" / f"step-{step:08d}.safetensors").unlink()
+    with (
+        tx.backend("strict"),
+        pytest.warns(UserWarning, match="backend 'numpy' is now 'strict'"),
+    ):
+        again = training.train(
+            Run.create(Run(tmp_path / "run", resumed=True), {"model": "selftest"})
+        )
+    assert next(again.parameters()).backend.name == "strict"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_stops_after_the_step(number, tmp_path):
+    pytest.importorskip("safetensors")
+    run = Run.create(tmp_path / "run", {})
+    _model, trainer, batches, loss_of = made(run=run)
+    before = signal.getsignal(number)
+
+    def loss_and_signal(batch):
+        if trainer.done == 6:
+            signal.raise_signal(number)
+        return loss_of(batch)
+
+    with pytest.raises(Stopped, match=r"stopped after step 7, as asked; go on with: tinyxp resume"):
+        trainer.fit(batches, loss_and_signal, 50)
+    assert signal.getsignal(number) is before
+    assert run.checkpoints().latest()[0] == 7
+    other, trainer, batches, loss_of = made(run=Run.create(Run(run.folder, resumed=True), {}))
+    trainer.fit(batches, loss_of, 50)
+    whole, trainer, batches, loss_of = made()
+    trainer.fit(batches, loss_of, 50)
+    assert_equal(other, whole)
+
+
+def test_the_command_resumes(tmp_path):
+    """Ctrl-C in the middle of ``tinyxp train``, then ``tinyxp resume``."""
+    pytest.importorskip("safetensors")
+    command = [sys.executable, "-m", "tinyxp"]
+    environment = os.environ | {"TINY_BACKEND": "numpy", "TINY_FAST": "0"}
+    train = [*command, "train", "mlp", "--name", "a", "--steps", "1500"]
+    (tmp_path / "whole").mkdir()
+    subprocess.run(train, cwd=tmp_path / "whole", env=environment, check=True, capture_output=True)
+    process = subprocess.Popen(
+        train, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True
+    )
+    metrics = tmp_path / "runs" / "a" / "metrics.jsonl"
+    while not metrics.exists():
+        time.sleep(0.01)
+        assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    said = process.communicate(timeout=60)[1]
+    assert process.returncode == 128 + signal.SIGINT
+    assert f"go on with: tinyxp resume {os.path.join('runs', 'a')}" in said
+    subprocess.run(
+        [*command, "resume", "runs/a"],
+        cwd=tmp_path,
+        env=environment,
+        check=True,
+        capture_output=True,
+    )
+    lines = [
+        [json.loads(line) for line in (folder / "runs/a/metrics.jsonl").read_text().splitlines()]
+        for folder in (tmp_path, tmp_path / "whole")
+    ]
+    assert lines[0] == lines[1]
+
+
+# -- batches that remember where they were --------------------------------------------------------
+
+
+@pytest.mark.parametrize("generator", [None, Generator(3)])
+def test_epochs_go_on_in_the_middle(generator):
+    def fresh():
+        tx.manual_seed(4)
+        g = generator and Generator(3)
+        return Epochs(DataLoader(list(range(7)), 2, shuffle=True, generator=g))
+
+    whole = fresh()
+    expected = [next(whole).tolist() for _ in range(11)]
+    first = [i for batch in expected[:4] for i in batch]
+    assert sorted(first) == list(range(7)) != first
+    for cut in range(11):
+        batches = fresh()
+        for _ in range(cut):
+            next(batches)
+        state = json.loads(json.dumps(batches.state_dict()))
+        again = fresh()
+        again.load_state_dict(state)
+        assert [next(again).tolist() for _ in range(11 - cut)] == expected[cut:]
+
+
+def test_epochs_of_nothing_end():
+    assert list(Epochs(DataLoader([], 2))) == []
+
+
+def test_random_windows_go_on():
+    whole = RandomWindows(np.arange(50), 4, 2, Generator(0))
+    next(whole)
+    state = whole.state_dict()
+    again = RandomWindows(np.arange(50), 4, 2, Generator(9))
+    again.load_state_dict(state)
+    assert next(again)[0].tolist() == next(whole)[0].tolist()

@@ -1,0 +1,63 @@
+"""What tinyxp promises about faults, proven on the machine that it runs on: ``tinyxp selftest``."""
+
+import importlib
+import time
+from collections.abc import Iterable
+from typing import TextIO
+
+from tinyxp.backends.errors import ArgumentError
+from tinyxp.nn.inspection import aligned
+from tinyxp.progress import Progress
+from tinyxp.selftest.outcome import Outcome, Unavailable
+
+# check -> how many tries are usual
+CHECKS = {
+    "kill": 20,
+    "fuzz": 2000,
+    "disk": 1,
+    "threads": 20,
+    "memory": 10_000,
+    "download": 1,
+}
+
+
+def run(
+    names: Iterable[str] = (), tries: int | None = None, stream: TextIO | None = None
+) -> list[Outcome]:
+    """Run checks by their names, or all; ``tries`` is how often, else as often as is usual.
+
+    Raises ArgumentError for an unknown name.
+    """
+    names = [name for name in names if name != "all"] or [*CHECKS]
+    if unknown := [name for name in names if name not in CHECKS]:
+        raise ArgumentError(f"unknown check {unknown[0]!r}; choose among {', '.join(CHECKS)}, all")
+    if tries is not None and tries < 1:
+        raise ArgumentError(f"tries must be at least 1, got {tries}")
+    outcomes = []
+    for name in names:
+        check = importlib.import_module(f"tinyxp.selftest.{name}").check
+        start, wanted = time.monotonic(), tries or CHECKS[name]
+        progress: list[Progress] = []
+
+        def report(done: int, total: int, name: str = name, bar: list[Progress] = progress) -> None:
+            if not bar:
+                bar.append(Progress(total, stream))
+            bar[0].update(done, name)
+
+        try:
+            outcome = check(wanted, report)
+        except Unavailable as error:
+            outcome = Outcome(0, [], f"not here: {error}")
+        outcome.name, outcome.seconds = name, time.monotonic() - start
+        outcomes.append(outcome)
+    return outcomes
+
+
+def table(outcomes: Iterable[Outcome]) -> str:
+    """The checks side by side, and what failed in them."""
+    rows, failures = [["check", "tries", "failed", "seconds", "what was seen"]], []
+    for o in outcomes:
+        failed = str(len(o.failures)) if o.tries else "-"
+        rows.append([o.name, str(o.tries), failed, f"{o.seconds:.1f}", o.seen])
+        failures += [f"{o.name}: {failure}" for failure in o.failures[:5]]
+    return "\n".join([*aligned(rows, right=range(1, 4)), *failures])

@@ -1,0 +1,70 @@
+"""A disk that is full at every position of a write: the old checkpoint stays, nothing else does."""
+
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from tinyxp.backends.errors import DataError
+from tinyxp.io import library
+from tinyxp.selftest.child import ChildError, finish, start
+from tinyxp.selftest.fuzz import example
+from tinyxp.selftest.outcome import Outcome, Report, Unavailable
+from tinyxp.state import save_state
+
+PATIENCE = 120.0  # seconds
+
+
+def check(tries: int, report: Report) -> Outcome:
+    """Each try goes through all positions."""
+    library()
+    try:
+        import resource  # noqa: F401
+    except ImportError:
+        raise Unavailable("this system has no limit for the size of files") from None
+    failures, positions = [], 0
+    for i in range(tries):
+        try:
+            found = json.loads(finish(start("disk", stdout=subprocess.PIPE), PATIENCE))
+            failures += found["failures"]
+            positions = found["positions"]
+        except ChildError as error:
+            failures.append(str(error))
+        report(i + 1, tries)
+    return Outcome(tries, failures, f"a full disk at each of {positions} positions")
+
+
+def fill(folder: Path) -> dict[str, Any]:
+    """Save over a checkpoint with room for 0, 1, 2 … bytes; what went wrong."""
+    import resource
+
+    path, failures = folder / "a.safetensors", []
+    save_state({"old": 1}, path)
+    old, new = path.read_bytes(), example()
+    save_state(new, folder / "b.safetensors")
+    size = (folder / "b.safetensors").stat().st_size
+    (folder / "b.safetensors").unlink()
+    _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    for room in range(size):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (room, most))
+        problem = "no error"
+        try:
+            save_state(new, path)
+        except DataError as error:
+            problem = "" if str(path) in str(error) else f"an error without the path: {error}"
+        except Exception as error:
+            problem = f"{type(error).__name__}: {error}"
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+        if path.read_bytes() != old:
+            problem += "; the old checkpoint is changed"
+        if strays := [p.name for p in folder.iterdir() if p != path]:
+            problem += f"; left behind: {strays}"
+        failures += [f"full at byte {room}: {problem}"] if problem else []
+    return {"failures": failures, "positions": size}
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as temporary:
+        sys.stdout.write(json.dumps(fill(Path(temporary))))

@@ -1,0 +1,184 @@
+"""Checkpoints damaged in every way: each is refused with a typed error, or is what it was."""
+
+import json
+import random
+import sys
+import tempfile
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import tinyxp as tx
+from tinyxp.backends.errors import DataError
+from tinyxp.io import library
+from tinyxp.selftest.child import ChildError, finish, start
+from tinyxp.selftest.outcome import Outcome, Report
+from tinyxp.state import load_state, save_state
+from tinyxp.tree import leaves
+
+LIMIT = 512 << 20  # bytes of memory
+PORTION = 500  # files of one process
+PATIENCE = 120.0  # seconds for these
+
+
+def check(tries: int, report: Report) -> Outcome:
+    """Each try is one mutated file, read by a process with little memory."""
+    library()
+    failures, seen = [], Counter[str]()
+    for first in range(0, tries, PORTION):
+        last = min(first + PORTION, tries)
+        try:
+            import subprocess
+
+            out = finish(start("fuzz", first, last, stdout=subprocess.PIPE), PATIENCE)
+            found = json.loads(out)
+            failures += found["failures"]
+            seen.update(found["seen"])
+        except (ChildError, ValueError) as error:
+            failures.append(f"files {first} to {last - 1}: {error}")
+        report(last, tries)
+    return Outcome(tries, failures, ", ".join(f"{n} {what}" for what, n in seen.most_common()))
+
+
+def example() -> dict[str, Any]:
+    """A training state in small."""
+    draw = tx.random.Generator(0)
+    return {
+        "model": {"weight": draw.normal((3, 4)), "bias": draw.normal(3)},
+        "optimizer": {"state": {0: {"step": 7, "exp_avg": draw.normal((3, 4))}}},
+        "random": {"seed": 3, "counter": 12},
+        "best": (1.5, 30),
+    }
+
+
+def damaged(data: bytes, draw: random.Random) -> bytes:
+    """A file with one to three faults."""
+    for _ in range(draw.randint(1, 3)):
+        data = draw.choice(FAULTS)(data, draw)
+    return data
+
+
+def flip(data: bytes, draw: random.Random) -> bytes:
+    if not data:
+        return data
+    i = draw.randrange(len(data))
+    return data[:i] + bytes([data[i] ^ 1 << draw.randrange(8)]) + data[i + 1 :]
+
+
+def truncate(data: bytes, draw: random.Random) -> bytes:
+    return data[: draw.randrange(len(data) + 1)]
+
+
+def extend(data: bytes, draw: random.Random) -> bytes:
+    return data + draw.randbytes(draw.choice([1, 8, 1000]))
+
+
+def cut(data: bytes, draw: random.Random) -> bytes:
+    i = draw.randrange(len(data) + 1)
+    return data[:i] + data[i + draw.choice([1, 4, 100]) :]
+
+
+def double(data: bytes, draw: random.Random) -> bytes:
+    i = draw.randrange(len(data) + 1)
+    return data[:i] + data[i : i + draw.choice([1, 8, 200])] + data[i:]
+
+
+def overwrite(data: bytes, draw: random.Random) -> bytes:
+    i, n = draw.randrange(len(data) + 1), draw.choice([1, 8, 64])
+    return data[:i] + draw.choice([bytes(n), b"\xff" * n, draw.randbytes(n)]) + data[i + n :]
+
+
+def lie(data: bytes, draw: random.Random) -> bytes:
+    """Another length of the header."""
+    length = draw.choice([0, 1, len(data), 2**24, 2**32, 2**63, 2**64 - 1, draw.randrange(4096)])
+    return length.to_bytes(8, "little") + data[8:]
+
+
+def rewrite(data: bytes, draw: random.Random) -> bytes:
+    """A header that is JSON, and says something else."""
+    n = int.from_bytes(data[:8], "little")
+    try:
+        header = json.loads(data[8 : 8 + n])
+        name = draw.choice(sorted(header))
+        entry = header[name]
+        match draw.randrange(9):
+            case 0:
+                entry["shape"] = draw.choice([[2**62, 4], [-1], [12], [3, 4, 1], [], ["3"], 3, [0]])
+            case 1:
+                entry["dtype"] = draw.choice(["F64", "F16", "U8", "F8_E4M3", "BOOL", 7, None])
+            case 2:
+                entry["data_offsets"] = draw.choice([[0, 2**63], [8, 4], [0, 0], [-4, 4], [0], "0"])
+            case 3:
+                header[name + "2"] = dict(entry)
+            case 4:
+                del header[name]
+            case 5:
+                header["__metadata__"] = draw.choice([{}, None, [], {"tinyxp.state": "[" * 5000}])
+            case 6:
+                header[name] = draw.choice([None, 3, [], "tensor", {}])
+            case 7:
+                header["__metadata__"]["tinyxp.state"] = draw.choice(["null", "{}", "", "[[]]"])
+            case _:
+                return _with_header(data, n, draw.choice(GIANTS))
+    except (ValueError, TypeError, KeyError, RecursionError, IndexError, AttributeError):
+        return data  # an earlier fault left no header
+    return _with_header(data, n, json.dumps(header).encode())
+
+
+def _with_header(data: bytes, n: int, header: bytes) -> bytes:
+    return len(header).to_bytes(8, "little") + header + data[8 + n :]
+
+
+FAULTS = (flip, truncate, extend, cut, double, overwrite, lie, rewrite, rewrite)
+GIANTS = (
+    b"[" * 200_000,
+    b'{"a":' * 100_000,
+    b'{"__metadata__":{"a":"' + b"x" * 2_000_000 + b'"}}',
+    b'{"a":1,"a":2}',
+    b'{"a":' + b"9" * 5000 + b"}",
+    b"\xff\xfe{}",
+    b"NaN",
+)
+
+
+def same(a: Any, b: Any) -> bool:
+    """Whether two trees hold the same, bit for bit."""
+    ours, theirs = (
+        [(p, x.numpy().tobytes() if isinstance(x, tx.Tensor) else x) for p, x in leaves(tree)]
+        for tree in (a, b)
+    )
+    return ours == theirs
+
+
+def read_all(first: int, last: int, folder: Path) -> dict[str, Any]:
+    """What became of the files of these numbers: failures, and how often what was seen."""
+    path, failures, seen = folder / "a.safetensors", [], Counter[str]()
+    state = example()
+    save_state(state, path)
+    whole = path.read_bytes()
+    for number in range(first, last):
+        path.write_bytes(damaged(whole, random.Random(number)))
+        try:
+            found = load_state(path)
+        except DataError as error:
+            seen["refused"] += 1
+            if str(path) not in str(error):
+                failures.append(f"file {number}: the error does not name it: {error}")
+        except Exception as error:
+            failures.append(f"file {number}: {type(error).__name__}: {str(error)[:80]}")
+        else:
+            seen["unchanged"] += 1
+            if not same(found, state):
+                failures.append(f"file {number}: accepted, and not what was saved")
+    return {"failures": failures, "seen": seen}
+
+
+if __name__ == "__main__":
+    try:
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_AS, (LIMIT, LIMIT))
+    except (ImportError, ValueError, OSError):
+        pass  # Windows has no such limit
+    with tempfile.TemporaryDirectory() as temporary:
+        print(json.dumps(read_all(int(sys.argv[1]), int(sys.argv[2]), Path(temporary))))
