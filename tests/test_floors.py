@@ -47,6 +47,7 @@ FLOORS = {
     "tinyxp.resuming": 4,
     "tinyxp.interrupts": 4,
     "tinyxp.progress": 4,
+    "tinyxp.callbacks": 4,
     "tinyxp.milestone": 4,
     "tinyxp.generation": 4,
     "tinyxp.lessons": 5,

@@ -1,5 +1,6 @@
 """The Trainer: its options beside the same thing by hand; runs that are stopped and resumed."""
 
+import csv
 import json
 import math
 import os
@@ -14,6 +15,7 @@ import pytest
 import tinyxp as tx
 from tinyxp import nn
 from tinyxp.backends.errors import ArgumentError, DataError
+from tinyxp.callbacks import CSV, JSONLines
 from tinyxp.data import DataLoader, Epochs, RandomWindows
 from tinyxp.interrupts import Stopped
 from tinyxp.nn import functional as F
@@ -113,6 +115,35 @@ def test_callbacks_get_the_metrics():
     trainer.fit(batches, loss_of, 5)
     assert [line["step"] for line in lines] == [1, 2, 4, 5]
     assert all(line["line loss"] > 0 for line in lines)
+
+
+def test_metrics_as_lines_tables_and_curves(tmp_path):
+    log, table = JSONLines(tmp_path / "a.jsonl"), CSV(tmp_path / "a.csv")
+    scores = iter([0.5, 0.25])
+    _, trainer, batches, loss_of = made(
+        callbacks=[log, table], log_every=1, evaluate=lambda: next(scores), eval_every=2
+    )
+    trainer.fit(batches, loss_of, 4)
+    lines = [json.loads(line) for line in (tmp_path / "a.jsonl").read_text().splitlines()]
+    with open(tmp_path / "a.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [line["step"] for line in lines] == [1, 2, 3, 4] == [int(row["step"]) for row in rows]
+    assert [float(row["loss"]) for row in rows] == [line["loss"] for line in lines]
+    assert [row["validation loss"] for row in rows] == ["", "0.5", "", "0.25"]
+    with pytest.raises(DataError, match="cannot write"):
+        JSONLines(tmp_path / "absent" / "a.jsonl")({"step": 1})
+
+
+def test_curves_for_tensorboard(tmp_path):
+    pytest.importorskip("tensorboardX", reason="pip install 'tinyxp[tensorboard]'")
+    from tinyxp.callbacks import TensorBoard
+
+    log = TensorBoard(tmp_path)
+    log({"step": 3, "loss": 0.5, "tokens/s": 7, "odd": float("nan")})
+    log.writer.close()
+    (file,) = tmp_path.iterdir()
+    data = file.read_bytes()
+    assert b"loss" in data and b"tokens/s" in data and b"odd" not in data
 
 
 @pytest.mark.parametrize("option", ["accumulate", "patience", "save_every", "log_every"])

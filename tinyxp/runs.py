@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tinyxp.backends.errors import DataError
+from tinyxp.callbacks import JSONLines
 from tinyxp.checkpoints import Checkpoints
 from tinyxp.io import library, remove_temporary, save, write_atomically
 from tinyxp.nn.module import Module
@@ -96,8 +97,7 @@ class Run:
 
     def log(self, **metrics: Any) -> None:
         """Add a line to metrics.jsonl."""
-        with open(self.folder / "metrics.jsonl", "a", encoding="utf-8") as file:
-            file.write(json.dumps(metrics) + "\n")
+        JSONLines(self.folder / "metrics.jsonl")(metrics)
 
     def metrics(self) -> list[dict[str, Any]]:
         """Every line of metrics.jsonl, but for a last one that was cut off in the middle."""

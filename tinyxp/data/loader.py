@@ -2,13 +2,17 @@
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Self
+from weakref import finalize
 
 import numpy as np
 
 from tinyxp.backends import Array
 from tinyxp.backends.errors import ArgumentError, DTypeError, IndexingError, ShapeError
 from tinyxp.core import Tensor, wrap
+from tinyxp.data.workers import Workers, seeds
 from tinyxp.ops.creation import asarray
 from tinyxp.ops.gathering import take
 from tinyxp.ops.shaping import stack
@@ -120,8 +124,11 @@ class DataLoader:
 
     ``shuffle`` draws a new order for every epoch from ``generator`` (default: the default one), so
     a seed repeats all of them. ``drop_last`` leaves out a last batch that is not full.
-    ``collate_fn`` makes a batch of a list of samples (default: :func:`collate`). Raises
-    ArgumentError for a batch size below 1.
+    ``collate_fn`` makes a batch of a list of samples (default: :func:`collate`). ``num_workers``
+    processes, each with a copy of the dataset, make ``prefetch_factor`` batches each in advance;
+    batches come in the same order for any number of them. One that dies, or needs longer than
+    ``timeout`` seconds for a batch (0: no limit), is a DataError. Raises ArgumentError for a number
+    out of range.
 
     >>> loader = tx.data.DataLoader([1, 2, 3], batch_size=2)
     >>> list(loader)
@@ -136,15 +143,27 @@ class DataLoader:
         drop_last: bool = False,
         generator: Generator | None = None,
         collate_fn: Callable[[list[Any]], Any] | None = None,
+        *,
+        num_workers: int = 0,
+        timeout: float = 0,
+        prefetch_factor: int = 2,
     ) -> None:
-        if not isinstance(batch_size, int) or batch_size < 1:
-            raise ArgumentError(f"batch_size expects an integer from 1 up, got {batch_size!r}")
+        least = {"batch_size": 1, "num_workers": 0, "prefetch_factor": 1}
+        given = (batch_size, num_workers, prefetch_factor)
+        for (name, low), n in zip(least.items(), given, strict=True):
+            if not isinstance(n, int) or n < low:
+                raise ArgumentError(f"{name} expects an integer from {low} up, got {n!r}")
+        if timeout < 0:
+            raise ArgumentError(f"timeout expects seconds, got {timeout}")
         self.dataset = dataset
         self.batch_size = batch_size
         self.shuffle = shuffle
         self.drop_last = drop_last
         self.generator = generator
         self.collate_fn = collate_fn
+        self.num_workers, self.timeout, self.prefetch_factor = num_workers, timeout, prefetch_factor
+        self.epoch = 0  # how many were begun
+        self._workers: Workers | None = None
 
     def __len__(self) -> int:
         full, rest = divmod(len(self.dataset), self.batch_size)
@@ -155,18 +174,36 @@ class DataLoader:
 
     def _begin(self, batch: int) -> Iterator[Any]:
         """An epoch, from one of its batches on."""
-        n = len(self.dataset)
-        if self.shuffle:  # drawn here, at the start of the epoch, and not with its first batch
-            return self._batches((self.generator or default_generator()).permutation(n), batch)
-        return self._batches(np.arange(n), batch)
+        generator, n = self.generator or default_generator(), len(self.dataset)
+        self.epoch += 1
+        draws = seeds(generator, self.epoch)
+        # drawn here, at the start of the epoch, and not with its first batch
+        order = generator.permutation(n) if self.shuffle else np.arange(n)
+        parts = [order[i : i + self.batch_size] for i in range(0, n, self.batch_size)]
+        jobs = islice(zip(parts[: len(self)], draws, strict=False), batch, None)
+        load = _Load(self.dataset, self.collate_fn)
+        if self.num_workers == 0:
+            return (load(indices) for indices, _ in jobs)
+        if self._workers is None:
+            self._workers = Workers(self.num_workers, load)
+            finalize(self, self._workers.close)
+        return self._workers.batches(jobs, self.prefetch_factor, self.timeout)
 
-    def _batches(self, order: Array, begin: int) -> Iterator[Any]:
-        for i in range(begin, len(self)):
-            indices = order[i * self.batch_size : (i + 1) * self.batch_size]
-            if self.collate_fn is None:
-                yield _batch(self.dataset, indices)
-            else:
-                yield self.collate_fn([self.dataset[k] for k in indices.tolist()])
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_workers": None}  # a copy starts its own
+
+
+@dataclass
+class _Load:
+    """From indices to a batch: what worker processes get."""
+
+    dataset: Any
+    collate_fn: Callable[[list[Any]], Any] | None
+
+    def __call__(self, indices: Array) -> Any:
+        if self.collate_fn is None:
+            return _batch(self.dataset, indices)
+        return self.collate_fn([self.dataset[i] for i in indices.tolist()])
 
 
 class Epochs:
@@ -219,6 +256,7 @@ class Epochs:
         generator = self._generator()
         if self.start:
             generator.load_state_dict(self.start)
+            self.loader.epoch = self.epoch
             self.batches = self.loader._begin(self.position)
         generator.load_state_dict(state["generator"])
 
