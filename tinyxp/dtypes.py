@@ -82,8 +82,9 @@ def promote(a: DType, b: DType) -> DType:
     >>> promote(int8, uint8), promote(int64, float32), promote(float64, complex64)
     (tinyxp.int16, tinyxp.float32, tinyxp.complex128)
     """
-    if a is b:
+    if a is b and isinstance(a, DType):
         return a
+    a, b = as_dtype(a), as_dtype(b)
     if RANK[a.kind] != RANK[b.kind]:
         low, high = sorted((a, b), key=lambda dtype: RANK[dtype.kind])
         return complex128 if (low, high) == (float64, complex64) else high
@@ -161,8 +162,9 @@ def can_cast(from_: Any, to: DType, /) -> Any:
     >>> can_cast(float32, float64), can_cast(int64, int8)
     (True, False)
     """
+    to, from_ = as_dtype(to), as_dtype(getattr(from_, "dtype", from_))
     try:
-        return promote(as_dtype(getattr(from_, "dtype", from_)), to) is to
+        return promote(from_, to) is to
     except DTypeError:
         return False
 

@@ -16,7 +16,7 @@ from tinyxp.backends import Array
 from tinyxp.backends.errors import ArgumentError, GradientError, ShapeError
 from tinyxp.core import Tensor, wrap
 from tinyxp.ops.creation import asarray
-from tinyxp.random import Generator, default_generator
+from tinyxp.random import Generator, source
 from tinyxp.train import evaluation
 
 
@@ -129,7 +129,7 @@ def generate(
         raise ArgumentError(f"top_p lies in (0, 1], got {top_p}")
     if cache is not None and cache.length:
         raise ArgumentError(f"generate expects an empty cache, got one of {cache.length} positions")
-    generator = generator or default_generator()
+    generator = source(generator)
     with evaluation(model):
         for _ in range(count):
             if cache is not None and len(ids) <= model.block_size:

@@ -126,6 +126,8 @@ class Generator:
         >>> tx.random.Generator(0).integers(0, 10, 5)
         tensor([4, 4, 1, 5, 7])
         """
+        if not all(isinstance(n, (int, np.integer)) for n in (low, high)):
+            raise DTypeError(f"expected integers low and high, got {low!r} and {high!r}")
         if not -(2**63) <= low < high <= 2**63 or high - low >= 2**63:
             raise ArgumentError(
                 f"expected low < high, less than 2**63 apart, within int64; got {low} and {high}"
@@ -155,8 +157,9 @@ class Generator:
         >>> sorted(tx.random.Generator(0).permutation(4).tolist())
         [0, 1, 2, 3]
         """
-        (n,) = _sizes(n)
-        return np.argsort(self._wide(backends.get("numpy"), n), kind="stable")
+        if not isinstance(n, (int, np.integer)) or not 0 <= n < 2**40:
+            raise ArgumentError(f"permutation expects an integer from 0 to 2**40, got {n!r}")
+        return np.argsort(self._wide(backends.get("numpy"), int(n)), kind="stable")
 
     # -- bits -----------------------------------------------------------------------------------
 
@@ -181,10 +184,10 @@ class Generator:
 
 
 def _sizes(shape: Shape) -> tuple[int, ...]:
-    shape = (shape,) if isinstance(shape, (int, np.integer)) else tuple(shape)
-    if any(not isinstance(n, (int, np.integer)) or n < 0 for n in shape):
+    sizes = shape if isinstance(shape, (tuple, list)) else (shape,)
+    if any(not isinstance(n, (int, np.integer)) or n < 0 for n in sizes):
         raise ArgumentError(f"a shape consists of integers from 0 up, got {shape}")
-    return shape
+    return tuple(sizes)
 
 
 def _floating(dtype: Any) -> dtypes.DType:
@@ -211,6 +214,17 @@ def default_generator() -> Generator:
     generator = _default.get()
     if generator is None:
         _default.set(generator := Generator())
+    return generator
+
+
+def source(generator: Generator | None) -> Generator:
+    """``generator``, or the default one for None. Raises DTypeError for anything else."""
+    if generator is None:
+        return default_generator()
+    if not isinstance(generator, Generator):
+        raise DTypeError(
+            f"a generator is a tx.random.Generator or None, got {type(generator).__name__}"
+        )
     return generator
 
 
@@ -278,7 +292,7 @@ def rand(
     >>> tx.rand(2, 3).shape
     (2, 3)
     """
-    g = generator or default_generator()
+    g = source(generator)
     return g.uniform(_spread(size), dtype=dtype, device=device).requires_grad_(requires_grad)
 
 
@@ -294,7 +308,7 @@ def randn(
     >>> tx.randn((2, 3)).shape
     (2, 3)
     """
-    g = generator or default_generator()
+    g = source(generator)
     return g.normal(_spread(size), dtype=dtype, device=device).requires_grad_(requires_grad)
 
 
@@ -306,7 +320,7 @@ def randint(
     >>> tx.randint(0, 10, (2, 3)).shape
     (2, 3)
     """
-    return (generator or default_generator()).integers(low, high, size, device=device)
+    return source(generator).integers(low, high, size, device=device)
 
 
 def randperm(n: int, *, generator: Generator | None = None, device: Any = None) -> Tensor:
@@ -316,7 +330,7 @@ def randperm(n: int, *, generator: Generator | None = None, device: Any = None) 
     (3,)
     """
     backend = backends.current()
-    order = (generator or default_generator()).permutation(n)
+    order = source(generator).permutation(n)
     return wrap(backend.from_numpy(order, device), backend)
 
 

@@ -6,9 +6,10 @@ methods of the Tensor, and the same as functions.
 """
 
 from tinyxp import dtypes
-from tinyxp.backends.errors import ArgumentError, ShapeError
+from tinyxp.backends.errors import ArgumentError, DTypeError, ShapeError
 from tinyxp.core import Tensor
 from tinyxp.nn.functional import relu, sigmoid, softmax
+from tinyxp.operation import expect_tensors
 from tinyxp.ops.arithmetic import pow, where
 from tinyxp.ops.creation import astype
 from tinyxp.ops.linear import matmul
@@ -53,6 +54,7 @@ def transpose(input, dim0, dim1):
     >>> tx.zeros((2, 3, 4)).transpose(0, 2).shape
     (4, 3, 2)
     """
+    expect_tensors("transpose", input)
     a, b = (normalize_axis("transpose", dim, input.ndim) for dim in (dim0, dim1))
     order = list(range(input.ndim))
     order[a], order[b] = b, a
@@ -65,13 +67,16 @@ def split(tensor, split_size_or_sections, dim=0):
     >>> tx.split(tx.arange(5), 2)
     (tensor([0, 1]), tensor([2, 3]), tensor([4]))
     """
+    expect_tensors("split", tensor)
     axis = normalize_axis("split", dim, tensor.ndim)
     n, sizes = tensor.shape[axis], split_size_or_sections
     if isinstance(sizes, int):
         if sizes < 1:
             raise ArgumentError(f"split expects pieces of length 1 or more, got {sizes}")
         sizes = [min(sizes, n - start) for start in range(0, n, sizes)] or [0]
-    if sum(sizes) != n:
+    if not isinstance(sizes, (tuple, list)) or not all(isinstance(k, int) for k in sizes):
+        raise DTypeError(f"split expects a length or a list of lengths, got {sizes!r}")
+    if sum(sizes) != n or min(sizes, default=0) < 0:
         raise ShapeError(f"split expects lengths that add up to {n}, got {list(sizes)}")
     return _split(tensor, sizes=tuple(sizes), axis=axis)
 
@@ -82,7 +87,10 @@ def chunk(input, chunks, dim=0):
     >>> tx.chunk(tx.arange(5), 2)
     (tensor([0, 1, 2]), tensor([3, 4]))
     """
+    expect_tensors("chunk", input)
     axis = normalize_axis("chunk", dim, input.ndim)
+    if not isinstance(chunks, int) or chunks < 1:
+        raise ArgumentError(f"chunk expects a number of pieces from 1 up, got {chunks!r}")
     return split(input, max(1, -(-input.shape[axis] // chunks)), axis)
 
 
@@ -105,12 +113,14 @@ def bmm(input, mat2):
 
     Raises ShapeError for other ranks, or stacks of two lengths.
     """
+    expect_tensors("bmm", input, mat2)
     if input.shape[:1] != mat2.shape[:1]:
         raise ShapeError(f"bmm expects stacks of one length, got {input.shape} and {mat2.shape}")
     return _matrices("bmm", input, mat2, 3)
 
 
 def _matrices(name, a, b, ndim):
+    expect_tensors(name, a, b)
     if (a.ndim, b.ndim) != (ndim, ndim):
         raise ShapeError(
             f"{name} expects two tensors of {ndim} axes, got {a.shape} and {b.shape}; use matmul"

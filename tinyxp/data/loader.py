@@ -16,7 +16,7 @@ from tinyxp.data.workers import Workers, seeds
 from tinyxp.ops.creation import asarray
 from tinyxp.ops.gathering import take
 from tinyxp.ops.shaping import stack
-from tinyxp.random import Generator, default_generator
+from tinyxp.random import Generator, source
 
 
 class Dataset:
@@ -115,7 +115,7 @@ def random_split(
             f"random_split expects whole numbers that sum to {n}, or fractions that sum to 1, "
             f"got {list(lengths)}"
         )
-    order = (generator or default_generator()).permutation(n)
+    order = source(generator).permutation(n)
     return [Subset(dataset, part) for part in np.split(order, np.cumsum(counts)[:-1])]
 
 
@@ -174,7 +174,7 @@ class DataLoader:
 
     def _begin(self, batch: int) -> Iterator[Any]:
         """An epoch, from one of its batches on."""
-        generator, n = self.generator or default_generator(), len(self.dataset)
+        generator, n = source(self.generator), len(self.dataset)
         self.epoch += 1
         draws = seeds(generator, self.epoch)
         # drawn here, at the start of the epoch, and not with its first batch
@@ -240,7 +240,7 @@ class Epochs:
         return next(self.batches)
 
     def _generator(self) -> Generator:
-        return self.loader.generator or default_generator()
+        return source(self.loader.generator)
 
     def state_dict(self) -> dict[str, Any]:
         return {

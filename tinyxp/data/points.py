@@ -6,7 +6,7 @@ from tinyxp.backends.errors import ArgumentError
 from tinyxp.core import Tensor
 from tinyxp.ops.creation import asarray, astype
 from tinyxp.ops.shaping import expand_dims
-from tinyxp.random import Generator, default_generator
+from tinyxp.random import Generator, source
 
 XOR = ([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]], [0, 1, 1, 0])
 
@@ -27,7 +27,7 @@ def two_clouds(
     """
     if n < 2 or not 0 <= gap < math.inf:
         raise ArgumentError(f"two_clouds expects n >= 2 and gap >= 0, got n={n}, gap={gap}")
-    generator = generator or default_generator()
+    generator = source(generator)
     radius = generator.uniform((n,)) ** 0.5  # even over the disc
     angle = generator.uniform((n,)) * (2 * math.pi)
     y = asarray(generator.permutation(n) % 2)
@@ -60,7 +60,7 @@ def xor_points(
     corners, labels = asarray(XOR[0]), asarray(XOR[1])
     if n == 4:
         return corners, labels
-    generator = generator or default_generator()
+    generator = source(generator)
     which = astype(asarray([i % 4 for i in range(n)]), labels.dtype)
     shift = (generator.uniform((n, 2)) * 2 - 1) * noise
     return corners[which] + shift, labels[which]

@@ -15,7 +15,7 @@ from tinyxp import backends
 from tinyxp.backends.errors import ArgumentError, DTypeError, GradientError, ShapeError
 from tinyxp.core import Tensor, wrap
 from tinyxp.ops.creation import full_like
-from tinyxp.random import Generator, default_generator
+from tinyxp.random import Generator, source
 
 
 def _set(tensor: Tensor, value: Tensor) -> Tensor:
@@ -51,7 +51,7 @@ def _draw(tensor: Tensor, kind: str, a: float, b: float, generator: Generator | 
     if _skipping.get():
         return zeros_(tensor)
     with backends.using(tensor.backend):
-        draw = getattr(generator or default_generator(), kind)
+        draw = getattr(source(generator), kind)
         return _set(tensor, draw(tensor.shape, a, b, dtype=tensor.dtype, device=tensor.device))
 
 
@@ -64,7 +64,7 @@ def _set_numpy(tensor: Tensor, values: Any) -> Tensor:
 def _numpy(kind: str, shape: Any, generator: Generator | None) -> Any:
     """Standard random numbers as a NumPy array of float64."""
     with backends.using(backends.get("numpy")):
-        return getattr(generator or default_generator(), kind)(shape, dtype="float64").numpy()
+        return getattr(source(generator), kind)(shape, dtype="float64").numpy()
 
 
 def uniform_(

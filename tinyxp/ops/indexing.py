@@ -11,6 +11,7 @@ import operator
 from tinyxp import backends, dtypes
 from tinyxp.backends.errors import DTypeError, IndexingError, ShapeError
 from tinyxp.core import Tensor
+from tinyxp.operation import expect_tensors
 from tinyxp.ops.arithmetic import where
 from tinyxp.ops.creation import arange, asarray, astype, move
 from tinyxp.ops.gathering import _take, checked, take
@@ -239,6 +240,7 @@ def setitem(x, key, value):
     >>> tx.setitem(tx.zeros(4), slice(1, 3), 1.0)
     tensor([0., 1., 1., 0.])
     """
+    expect_tensors("setitem", x)
     value = value if isinstance(value, Tensor) else _beside(value, x)
     if dtypes.RANK[value.dtype.kind] > dtypes.RANK[x.dtype.kind]:
         raise DTypeError(f"cannot put {value.dtype!r} into a tensor of {x.dtype!r}; cast it first")

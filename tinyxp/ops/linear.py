@@ -3,7 +3,7 @@
 import math
 
 from tinyxp import advice
-from tinyxp.backends.errors import ArgumentError, AxisError, ShapeError
+from tinyxp.backends.errors import ArgumentError, AxisError, DTypeError, ShapeError
 from tinyxp.composite import composite
 from tinyxp.operation import expect_tensors
 from tinyxp.ops.complexes import conj
@@ -214,6 +214,8 @@ def einsum(subscripts, /, *operands):
     >>> tx.einsum("bij,bjk->bik", tx.ones((5, 2, 3)), tx.ones((5, 3, 4))).shape
     (5, 2, 4)
     """
+    if not isinstance(subscripts, str):
+        raise DTypeError(f"einsum expects a string first, got {type(subscripts).__name__}")
     expect_tensors("einsum", *operands)
     terms, result = _parse(subscripts, operands)
     lengths = {}

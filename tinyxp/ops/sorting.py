@@ -37,7 +37,7 @@ def topk(x, k, /, *, axis=-1):
     """
     expect_tensors("topk", x)
     (axis,) = normalize_axes(axis, x.ndim)
-    if not 0 <= k <= x.shape[axis]:
-        raise ArgumentError(f"topk expects k from 0 to {x.shape[axis]}, got {k}")
+    if not isinstance(k, int) or not 0 <= k <= x.shape[axis]:
+        raise ArgumentError(f"topk expects k from 0 to {x.shape[axis]}, got {k!r}")
     order = argsort(x, axis=axis, descending=True)[(slice(None),) * axis + (slice(k),)]
     return take_along_axis(x, order, axis=axis), order

@@ -15,7 +15,7 @@ from tinyxp.ops.reductions import argmax, max, sum
 from tinyxp.ops.rounding import abs
 from tinyxp.ops.shaping import normalize_axis, reshape
 from tinyxp.primitive import primitive
-from tinyxp.random import default_generator
+from tinyxp.random import source
 
 __all__ = [
     "gelu",
@@ -329,9 +329,7 @@ def gumbel_softmax(logits, tau=1, hard=False, eps=1e-10, dim=-1, *, generator=No
     """
     expect_tensors("gumbel_softmax", logits)
     with backends.using(logits.backend):
-        u = (generator or default_generator()).uniform(
-            logits.shape, dtype=dtypes.float64, device=logits.device
-        )
+        u = source(generator).uniform(logits.shape, dtype=dtypes.float64, device=logits.device)
         noise = -log(-log1p(-maximum(u, 2.0**-54)))  # u may be 0, of which there is no logarithm
         soft = softmax((logits + astype(noise, logits.dtype)) / tau, dim)
         if not hard or soft.ndim == 0:

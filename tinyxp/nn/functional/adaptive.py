@@ -15,7 +15,7 @@ from tinyxp.ops.creation import clone
 from tinyxp.ops.reductions import mean
 from tinyxp.ops.shaping import concat, expand_dims, flip, squeeze
 from tinyxp.primitive import primitive
-from tinyxp.random import default_generator
+from tinyxp.random import source
 
 __all__ = [
     "adaptive_avg_pool1d",
@@ -214,7 +214,7 @@ def _fractional_max(
         )
     x = input if input.ndim == n + 2 else expand_dims(input, axis=0)
     if samples is None:
-        draw = (generator or default_generator()).uniform
+        draw = source(generator).uniform
         with backends.using(input.backend):
             samples = draw((*x.shape[:2], n), dtype=input.dtype, device=input.device)
     expect_tensors(name, samples)

@@ -175,11 +175,13 @@ def _check(name, n, input, weight, bias, groups, transposed):
     """Check operands against each other; the number of input channels."""
     expect_tensors(name, input, weight, *(() if bias is None else (bias,)))
     places = ("length", "height, width", "depth, height, width")[n - 1]
+    (groups,) = numbers(name, "groups", groups, 1, 1)
     if weight.ndim != n + 2 or input.ndim not in (n + 1, n + 2):
+        wanted = weight.shape[1] * groups if weight.ndim == n + 2 else 0
         raise ShapeError(
             f"{name} expects input (batch, channels, {places}) or (channels, {places}) and weight "
             f"with {n + 2} axes, got {input.shape} and {weight.shape}"
-            f"{advice.for_channels(input.shape, weight.shape[1] * groups, n)}"
+            f"{advice.for_channels(input.shape, wanted, n) if wanted else ''}"
         )
     dtypes = {x.dtype for x in (input, weight, bias) if x is not None}
     if len(dtypes) > 1:
@@ -187,7 +189,6 @@ def _check(name, n, input, weight, bias, groups, transposed):
             f"{name} expects input, weight and bias of one dtype, got "
             f"{sorted(dtype.name for dtype in dtypes)}; cast them: tx.astype(x, dtype)"
         )
-    (groups,) = numbers(name, "groups", groups, 1, 1)
     if weight.shape[0] % groups or not weight.size:
         raise ShapeError(
             f"{name} with groups={groups} expects a weight whose first axis it divides and that "

@@ -13,7 +13,7 @@ from tinyxp.nn.functional.checks import expect_numbers, in_place
 from tinyxp.operation import expect_tensors
 from tinyxp.ops.arithmetic import where
 from tinyxp.ops.creation import empty
-from tinyxp.random import default_generator
+from tinyxp.random import source
 
 __all__ = [
     "alpha_dropout",
@@ -40,7 +40,7 @@ def _draw(name, input, axes, p, generator):
             like = empty(input.shape[:axes] + (1,) * (input.ndim - axes), device=input.device)
     elif axes > input.ndim:
         raise ShapeError(f"{name} drops channels, got shape {input.shape}; see dropout")
-    return (generator or default_generator()).bernoulli(like, 1 - p)
+    return source(generator).bernoulli(like, 1 - p)
 
 
 def _zeroed(name, input, axes, p, training, inplace, generator):

@@ -175,6 +175,8 @@ def attend_by_heads(
 
 def _checked_weights(weight, embed_dim, num_heads):
     """The weights of the projections: one for all three, or three."""
+    if not isinstance(num_heads, int):
+        raise DTypeError(f"attention expects num_heads as an integer, got {num_heads!r}")
     if num_heads < 1 or embed_dim < 1 or embed_dim % num_heads:
         raise ArgumentError(f"embed_dim {embed_dim} is not a multiple of num_heads {num_heads}")
     weights = weight if isinstance(weight, tuple) else (weight,)

@@ -12,7 +12,7 @@ from tinyxp.ops.arithmetic import where
 from tinyxp.ops.exponential import expm1
 from tinyxp.ops.rounding import abs, sign
 from tinyxp.ops.shaping import reshape
-from tinyxp.random import default_generator
+from tinyxp.random import source
 
 __all__ = [
     "celu",
@@ -130,7 +130,7 @@ def rrelu(input, lower=1 / 8, upper=1 / 3, training=False, inplace=False, *, gen
     if not training:
         return leaky_relu(input, (lower + upper) / 2, inplace)
     with backends.using(input.backend):
-        slopes = (generator or default_generator()).uniform(
+        slopes = source(generator).uniform(
             input.shape, lower, upper, dtype=input.dtype, device=input.device
         )
     y = _prelu(input, slopes)

@@ -166,7 +166,7 @@ def interpolate(
     tensor([[[1.  , 1.25, 1.75, 2.5 , 3.5 , 4.  ]]])
     """
     expect_tensors("interpolate", input)
-    if mode not in _MODES:
+    if not isinstance(mode, str) or mode not in _MODES:
         raise ArgumentError(f"interpolate knows the modes {list(_MODES)}, got {mode!r}")
     kind, axes = _MODES[mode]
     k = input.ndim - 2
