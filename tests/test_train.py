@@ -106,7 +106,7 @@ def test_early_stopping():
 def test_a_budget_of_time(monkeypatch):
     _model, trainer, batches, loss_of = made(max_seconds=0.05)
     trainer.fit(batches, lambda b: (time.sleep(0.02), loss_of(b))[1], 50)
-    assert 1 <= trainer.done <= 4 and trainer.ended
+    assert 1 <= trainer.done <= 4 and not trainer.ended
 
 
 def test_callbacks_get_the_metrics():
@@ -209,7 +209,7 @@ def test_a_loss_scale_changes_no_step_and_is_halved_when_it_is_too_large():
     other, plain, batches, loss_of = made()
     plain.fit(batches, loss_of, 6)
     assert_equal(model, other)  # powers of two are exact
-    model, trainer, batches, loss_of = made(loss_scale=2.0**130, on_nan="skip")
+    model, trainer, batches, loss_of = made(loss_scale=2.0**130)
     trainer.fit(batches, loss_of, 20)
     assert trainer.loss_scale < 2.0**128 and trainer.skipped == 0
     assert all(np.isfinite(x).all() for x in values(model))
@@ -386,3 +386,26 @@ def test_random_windows_go_on():
     again = RandomWindows(np.arange(50), 4, 2, Generator(9))
     again.load_state_dict(state)
     assert next(again)[0].tolist() == next(whole)[0].tolist()
+
+
+def test_the_best_evaluation_has_its_checkpoint(tmp_path):
+    pytest.importorskip("safetensors")
+    scores = iter([3.0, 1.0, 2.0, 4.0, 5.0])
+    run = Run.create(tmp_path / "run", {})
+    _, trainer, batches, loss_of = made(
+        run=run, evaluate=lambda: next(scores), eval_every=4, log_every=2, save_every=9, keep=1
+    )
+    trainer.fit(batches, loss_of, 20)
+    assert run.checkpoints().steps() == [8, 20]
+    kept = run.checkpoints()
+    kept.latest()
+    assert kept.best == (1.0, 8)
+
+
+@pytest.mark.parametrize("name", ["config.json", "metrics.jsonl"])
+@pytest.mark.parametrize("data", [b"\xff\xfe\n", b"[" * 100_000 + b"\n", b"{\n", b"no\n"])
+def test_a_damaged_run_is_told(name, data, tmp_path):
+    run = Run.create(tmp_path / "run", {"model": "x"}, saves=False)
+    (run.folder / name).write_bytes(data)
+    with pytest.raises(DataError, match=f"{name} is damaged"):
+        run.config() if name == "config.json" else run.metrics()

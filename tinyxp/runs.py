@@ -62,7 +62,7 @@ class Run:
             raise DataError(
                 f"{self.folder} is not the folder of a run: {error.strerror}"
             ) from error
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise DataError(f"{self.folder / 'config.json'} is damaged: {error}") from error
 
     def settings(self, kind: Any) -> Any:
@@ -102,8 +102,11 @@ class Run:
     def metrics(self) -> list[dict[str, Any]]:
         """Every line of metrics.jsonl, but for a last one that was cut off in the middle."""
         path = self.folder / "metrics.jsonl"
-        lines = path.read_text(encoding="utf-8").split("\n") if path.exists() else [""]
-        return [json.loads(line) for line in lines[:-1]]
+        try:
+            lines = path.read_text(encoding="utf-8").split("\n") if path.exists() else [""]
+            return [json.loads(line) for line in lines[:-1]]
+        except (OSError, ValueError, RecursionError) as error:
+            raise DataError(f"{path} is damaged: {error}") from error
 
     def save_model(self, model: Module) -> None:
         """Write model.safetensors."""

@@ -38,16 +38,16 @@ class Trainer:
     after the ``label`` if there is one; each of ``callbacks`` gets the same dict.
 
     With a ``run`` that saves, all that training depends on is kept in a checkpoint: every
-    ``save_every`` steps (None: every 10 seconds), at the end, and when Ctrl-C or SIGTERM asks to
-    stop, which happens after the step and raises Stopped. A resumed run goes on from the newest
-    one, and ends with the same bits. ``keep`` checkpoints stay, and the best.
+    ``save_every`` steps (None: every 10 seconds), at a new best evaluation, at the end, and when
+    Ctrl-C or SIGTERM asks to stop, which happens after the step and raises Stopped. A resumed run
+    goes on from the newest one, and ends with the same bits. ``keep`` of them stay, and the best.
 
     - ``accumulate`` n: a step takes n batches, and the mean of their losses.
     - ``ema`` d: ``average`` is the model of weights w̄ ← d w̄ + (1 - d) w, which evaluation sees.
-    - ``patience`` n ends training after n evaluations without a new best, ``max_seconds`` after
-      that time.
+    - ``patience`` n ends training after n evaluations without a new best. ``max_seconds`` leaves
+      off after that time; a resumed run has it anew.
     - ``on_nan``: when the loss is no number, "stop" raises DataError, which names the operation;
-      "skip" leaves out the step, and so it does if a gradient is no number.
+      "skip" leaves out the step, and does so if a gradient is no number.
     - ``loss_scale`` s multiplies the loss before the backward pass and divides the gradients by s
       after it; steps with infinite gradients are left out and halve s, 2,000 good ones double it.
     - ``threads``: 1 computes on one thread; n parts each batch among n threads, which gives the
@@ -122,24 +122,27 @@ class Trainer:
             source = self._begin(batches, parallel)
             progress = Progress(steps, self.stream, self.done)
             clock, note, saved = _Clock(self.done), "", time.monotonic()
-            while self.done < steps and not self.ended:
-                group = list(islice(source, self.accumulate))
+            over = False
+            while self.done < steps and not (self.ended or over):
+                best, group = self.best, list(islice(source, self.accumulate))
                 if group:
                     loss = self._step(parallel, loss_of, group)
                     self.done += 1
                     if self.done % self.log_every == 0 or self.done in (1, steps):
                         note = self._report(loss, steps, clock)
                     progress.update(self.done, note)
-                late = self.max_seconds is not None and clock.seconds() > self.max_seconds
-                self.ended |= late or not group
-                last = self.ended or self.done == steps
-                due = time.monotonic() - saved > SAVE_SECONDS
+                self.ended |= not group
+                over = self.max_seconds is not None and clock.seconds() > self.max_seconds
+                due = self.ended or over or self.done == steps or self.best != best or asked.signal
                 if self.save_every is not None:
-                    due = self.done % self.save_every == 0
-                if self._kept and (due or last or asked.signal):
-                    self._kept.save(self.done, self._state(batches, parallel), self.validation)
+                    due = due or self.done % self.save_every == 0
+                else:
+                    due = due or time.monotonic() - saved > SAVE_SECONDS
+                if self._kept and due:
+                    score = self.best if self.best != best else None
+                    self._kept.save(self.done, self._state(batches, parallel), score)
                     saved = time.monotonic()
-                if asked.signal and not last:
+                if asked.signal:
                     raise Stopped(
                         f"stopped after step {self.done}, as asked; go on with: "
                         f"tinyxp resume {self.run.folder}",  # type: ignore[union-attr]
@@ -177,7 +180,7 @@ class Trainer:
         careful = self.on_nan == "skip" or self.loss_scale is not None
         # elsewhere than on a GPU, where the look would have to wait for the step
         looks = careful or loss.backend.name != "cupy" or (self.done + 1) % self.log_every == 0
-        if looks and not math.isfinite(value := loss.item()) and self.on_nan == "stop":
+        if looks and not careful and not math.isfinite(value := loss.item()):
             raise DataError(self._why(value, loss_of, batches))
         if careful and not math.isfinite(get_total_norm(self._gradients()).item() + loss.item()):
             self._skip()
