@@ -1,10 +1,9 @@
 """2017, the transformer: attention alone, trained to write Shakespeare a character at a time.
 
 Vaswani et al. 2017 ("Attention is all you need", NeurIPS 30) dropped recurrence: every position
-looks at every earlier one, weighted by how well its query fits their keys. This is the decoder of
-that paper as GPT-2 arranges it (Radford et al. 2019: normalisation first, GELU, tied embeddings),
-in the size that nanoGPT suggests for a laptop. Guessing evenly among 65 symbols has a loss of
-ln 65 = 4.17; after 2,000 steps this model is below 1.9, spells, and knows that speakers take turns.
+looks at every earlier one, weighted by how well its query fits their keys. This is their decoder
+as GPT-2 arranges it (Radford et al. 2019: normalisation first, GELU, tied embeddings), sized for
+laptops. It begins with even guesses, at a loss of ln 65 = 4.17; 2,000 steps later it is below 1.9.
 
 The control is the same model, trained the same, but its blocks stay as they were drawn.
 """
