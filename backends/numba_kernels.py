@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from tinyxp.backends import Kernel, missing, numpy_kernels
-from tinyxp.backends.numpy_kernels import Array, Needs
+from tinyxp.backends.numpy_kernels import Array, Needs, in_order
 from tinyxp.backends.numpy_memory import empty, empty_like
 
 try:
@@ -150,13 +150,6 @@ def _relu(x, y):  # type: ignore[no-untyped-def]
 def _relu_vjp(g, y, out):  # type: ignore[no-untyped-def]
     for i in range(y.size):
         out[i] = f4(0) if y[i] <= f4(0) else g[i]
-
-
-def in_order(x: Array) -> Array | None:
-    """The numbers of x as they lie in memory, a view; None if there are gaps between them."""
-    order = sorted(range(x.ndim), key=lambda axis: -x.strides[axis])
-    lying = x.transpose(order)
-    return lying.reshape(-1) if lying.flags.c_contiguous else None
 
 
 def relu(x: Array) -> Any:

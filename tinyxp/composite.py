@@ -10,9 +10,9 @@ from typing import Any
 
 from tinyxp import backends
 from tinyxp.backends import Backend, Kernel
-from tinyxp.core import Tensor, wrap
+from tinyxp.core import Tensor, is_complex, wrap
 from tinyxp.operation import PASSED_ON, Operation, P, expect_tensors, explain
-from tinyxp.tape import Node, behind_identity, edge_of, fit, is_grad_enabled, propagate
+from tinyxp.tape import Edge, Node, behind_identity, edge_of, fit, is_recording, propagate
 
 
 class Composite(Operation[P]):
@@ -28,34 +28,22 @@ class Composite(Operation[P]):
             static = self.spelled(static)
         if len(args) > len(self.operands) and not self.variadic:
             args, static = self.split(args, static)
-        backend: Backend | None = None
-        alike = True  # real Tensors of one backend, or None: what kernels are for
-        arrays: list[Any] = []
         for x in args:
             if isinstance(x, Tensor):
-                backend = backend or x.backend
-                array = x.data
-                if array.dtype in x.backend.complex_floating:
-                    if self.real:
-                        raise self.refuse_complex(x.dtype)
-                    alike = False
-                elif x.backend is not backend:
-                    alike = False
-                arrays.append(array)
-            else:
-                alike = alike and x is None
-                arrays.append(x)
-        if backend is None:
-            expect_tensors(self.name, *args)
-            return self.fn(*args, **static)
-        kernel = backend.kernels.get(self.name) if alike else None
-        if kernel is not None:
-            y = self.run(kernel, backend, args, arrays, static)
-            if y is not NotImplemented:
-                return y
-        return self.formula(args, static, backend)
+                kernel = x.backend.kernels.get(self.name)
+                if kernel is not None:
+                    y = self.run(kernel, x.backend, args, static)
+                    if y is not NotImplemented:
+                        return y
+                return self.formula(args, static, x.backend)
+        expect_tensors(self.name, *args)
+        return self.fn(*args, **static)
 
     def formula(self, args: tuple[Any, ...], static: dict[str, Any], backend: Backend) -> Any:
+        if self.real:
+            for x in args:
+                if isinstance(x, Tensor) and is_complex(x):
+                    raise self.refuse_complex(x.dtype)
         try:
             if backends.current() is backend:
                 return self.fn(*args, **static)
@@ -68,14 +56,23 @@ class Composite(Operation[P]):
             raise explain(self, arrays, static, backend, error) from error
 
     def run(
-        self,
-        kernel: Kernel,
-        backend: Backend,
-        args: tuple[Any, ...],
-        arrays: list[Any],
-        static: dict[str, Any],
+        self, kernel: Kernel, backend: Backend, args: tuple[Any, ...], static: dict[str, Any]
     ) -> Any:
         """One node for the whole composite, or NotImplemented to leave it to the formula."""
+        arrays: list[Any] = []
+        parents: list[Edge] = []
+        tracked = False
+        for x in args:
+            if x is None:
+                arrays.append(None)
+                parents.append(None)
+                continue
+            if not isinstance(x, Tensor) or x.backend is not backend:
+                return NotImplemented
+            arrays.append(x.data)
+            edge = x._node or (x if x._leaf else None)
+            parents.append(edge)
+            tracked = tracked or edge is not None
         if self.static_defaults:
             static = self.static_defaults | static
         try:
@@ -87,12 +84,9 @@ class Composite(Operation[P]):
         if result is NotImplemented:
             return NotImplemented
         y, residuals = result
-        node = None
-        if is_grad_enabled():
-            parents = [edge_of(x) for x in args]
-            if any(parent is not None for parent in parents):
-                node = Node(self, parents, (arrays, residuals, static, kernel, backend))
-        return wrap(y, backend, node)
+        if not (tracked and is_recording()):
+            return wrap(y, backend)
+        return wrap(y, backend, Node(self, parents, (arrays, residuals, static, kernel, backend)))
 
     def pull(self, node: Node, g: Any, recording: bool) -> Sequence[Any]:
         arrays, residuals, static, kernel, backend = node.context
@@ -100,7 +94,7 @@ class Composite(Operation[P]):
             needs = tuple([parent is not None for parent in node.parents])
             parts = kernel.vjp(g, residuals, needs)
             for part, x in zip(parts, arrays, strict=True):
-                if part is not None and (part.shape != x.shape or part.dtype is not x.dtype):
+                if part is not None and (part.dtype is not x.dtype or part.shape != x.shape):
                     return [
                         part if part is None else fit(backend.xp, part, x.shape, x.dtype)
                         for part, x in zip(parts, arrays, strict=True)

@@ -59,6 +59,7 @@ class Operation(Generic[P]):
         self.statics = tuple(p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD)
         self.parameters = frozenset(p.name for p in parameters)
         self.bare = len(self.operands) == len(parameters)  # nothing but operands
+        self.respells = self.parameters.isdisjoint(PYTORCH_NAMES)  # none of these is its own
         self.defaults = {p.name: p.default for p in parameters if p.default is not p.empty}
         self.examples: list[Callable[[np.random.Generator], tuple[Any, ...]]] = []
         if self.name in OPS:
@@ -91,9 +92,7 @@ class Operation(Generic[P]):
 
     def spelled(self, static: dict[str, Any]) -> dict[str, Any]:
         """Static parameters under the Array API's names, where they came under PyTorch's."""
-        if self.parameters.isdisjoint(PYTORCH_NAMES) and not static.keys().isdisjoint(
-            PYTORCH_NAMES
-        ):
+        if self.respells and not PYTORCH_NAMES.keys().isdisjoint(static):
             if self.name in OTHER_IN_PYTORCH:
                 raise ArgumentError(f"{self.name} here {OTHER_IN_PYTORCH[self.name]}")
             return {PYTORCH_NAMES.get(name, name): value for name, value in static.items()}

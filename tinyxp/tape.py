@@ -9,6 +9,7 @@ import operator
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from heapq import heappop, heappush
 from typing import Any, Protocol
 
 from tinyxp import backends
@@ -199,14 +200,14 @@ def propagate(
     walk at the targets, and crosses no border (see ``at_border``).
     """
     retain = recording if retain is None else retain
-    order = ordered(map(edge_of, outputs), (targets or ()) if stop else ())
+    edges = [edge_of(y) for y in outputs]
     wanted: frozenset[Edge] = frozenset()
     useful: set[Edge] | None = None  # all are
     if targets is not None:
         wanted = frozenset(targets)
-        useful = {edge for edge in order if edge in wanted}
-        for edge in order:
-            if isinstance(edge, Node) and not useful.isdisjoint(edge.parents):
+        useful = {*wanted}
+        for edge in ordered(edges, wanted if stop else ()):
+            if type(edge) is Node and not useful.isdisjoint(edge.parents):
                 useful.add(edge)
     grads: dict[Any, Any] = {}  # by Edge
     owned: set[Edge] = set()  # sums that we made, so that nobody else holds them
@@ -215,38 +216,39 @@ def propagate(
         seeds = [_seed(y, g) for y, g in zip(outputs, gradients, strict=True)]
         seeds = seeds if stop else [at_border(seed) for seed in seeds]
         seeds = seeds if recording else [seed.data for seed in seeds]
-        root = Node(_root, [edge_of(y) for y in outputs], seeds)  # where the gradients start
+        root = Node(_root, edges, seeds)  # where the gradients start
         grads[root] = ()
-        order.append(root)
-        for edge in reversed(order):
-            if type(edge) is not Node:
-                break  # leaves, which come first
-            g = grads.pop(edge, None)
-            if g is None:
-                continue
-            if edge in wanted:
-                grads[edge] = g
+        # the youngest node that has a gradient has all of it: what used it is younger still
+        waiting = [(-root.born, root)]
+        while waiting:
+            node = heappop(waiting)[1]
+            g = grads[node]
+            if node in wanted:
                 if stop:
                     continue
-            if edge.context is None:
+            else:
+                del grads[node]
+            if node.context is None:
                 raise GradientError(
-                    f"this graph was used up by an earlier backward pass (at {edge.op.name}); "
+                    f"this graph was used up by an earlier backward pass (at {node.op.name}); "
                     "compute it again, or pass retain_graph=True the first time"
                 )
             try:
-                parts = _pull(edge, g) if recording else edge.op.pull(edge, g, False)
+                parts = _pull(node, g) if recording else node.op.pull(node, g, False)
             except PASSED_ON:
                 raise
             except Exception as error:
-                problem = f"the gradient of {edge.op.name} failed: {first_line(error)}"
+                problem = f"the gradient of {node.op.name} failed: {first_line(error)}"
                 raise GradientError(problem) from error
             if not retain:
-                edge.context = None  # saved arrays go as soon as they are used
-            for parent, part in zip(edge.parents, parts, strict=True):
+                node.context = None  # saved arrays go as soon as they are used
+            for parent, part in zip(node.parents, parts, strict=True):
                 if part is None or parent is None or (useful is not None and parent not in useful):
                     continue
                 if parent not in grads:
                     grads[parent] = part
+                    if type(parent) is Node:
+                        heappush(waiting, (-parent.born, parent))
                 elif parent in owned:
                     grads[parent] += part
                 else:

@@ -35,7 +35,7 @@ def start(
     def loss_of(batch: tuple[tx.Tensor, tx.Tensor]) -> tx.Tensor:
         x, y = batch
         logits = model(x)
-        return F.cross_entropy(logits.reshape(-1, logits.shape[-1]), y.reshape(-1))
+        return F.cross_entropy(logits.flatten(0, -2), y.flatten())
 
     def step() -> float:
         optimizer.zero_grad()

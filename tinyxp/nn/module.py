@@ -81,10 +81,11 @@ class Module(Hooked):
 
     def __getattr__(self, name: str) -> Any:
         # only called when the attribute is not in the usual places
+        held = self.__dict__
         for registry in REGISTRIES:
-            if name in self.__dict__.get(registry, ()):
-                return self.__dict__[registry][name]
-        if "_modules" not in self.__dict__:
+            if registry in held and name in held[registry]:
+                return held[registry][name]
+        if "_modules" not in held:
             raise ModuleError(
                 f"{type(self).__name__} has no attribute {name!r}; "
                 "its __init__ did not call super().__init__()"

@@ -57,7 +57,7 @@ def _(rng):
 
 
 def flatten(input, start_dim=0, end_dim=-1):
-    """The axes from ``start_dim`` to ``end_dim`` as one.
+    """The axes from ``start_dim`` to ``end_dim`` as one; the tensor itself where these are one.
 
     >>> tx.flatten(tx.zeros((2, 3, 4)), 1).shape
     (2, 12)
@@ -67,6 +67,8 @@ def flatten(input, start_dim=0, end_dim=-1):
     first, last = (normalize_axis("flatten", dim, ndim) for dim in (start_dim, end_dim))
     if first > last:
         raise ArgumentError(f"flatten expects start_dim <= end_dim, got {start_dim}, {end_dim}")
+    if first == last and input.ndim:
+        return input
     middle = math.prod(input.shape[first : last + 1])
     return reshape(input, (*input.shape[:first], middle, *input.shape[last + 1 :]))
 

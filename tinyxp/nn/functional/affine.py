@@ -42,17 +42,18 @@ def linear(input, weight, bias=None):
     tensor([3.5])
     """
     expect_tensors("linear", input, weight, *_given(bias))
-    if weight.ndim not in (1, 2) or (bias is not None and bias.shape != weight.shape[:-1]):
-        got = f"{weight.shape} and {None if bias is None else bias.shape}"
+    x, w = input.shape, weight.shape
+    if len(w) not in (1, 2) or (bias is not None and bias.shape != w[:-1]):
+        got = f"{w} and {None if bias is None else bias.shape}"
         raise ShapeError(f"linear expects weight (out, in) and bias (out), got {got}")
-    if input.ndim == 0 or input.shape[-1] != weight.shape[-1]:
-        outs = "" if weight.ndim == 1 else f", {weight.shape[0]}"
-        layer = f"Linear({input.shape[-1]}{outs})" if input.ndim else ""
+    if not x or x[-1] != w[-1]:
+        outs = "" if len(w) == 1 else f", {w[0]}"
+        layer = f"Linear({x[-1]}{outs})" if x else ""
         raise ShapeError(
-            f"linear with weight {weight.shape} expects input (..., {weight.shape[-1]}), got "
-            f"{input.shape}{advice.for_features(input.shape, weight.shape[-1], layer)}"
+            f"linear with weight {w} expects input (..., {w[-1]}), got "
+            f"{x}{advice.for_features(x, w[-1], layer)}"
         )
-    if weight.ndim == 1:
+    if len(w) == 1:
         row = expand_dims(weight, axis=0)
         return squeeze(
             _linear(input, row, *(expand_dims(b, axis=0) for b in _given(bias))), axis=-1
