@@ -90,8 +90,9 @@ class Kernel:
     """A fused implementation of a composite function and of its vector-Jacobian product.
 
     ``forward(*arrays, **static)`` returns ``(y, residuals)``, or NotImplemented for a case that it
-    leaves to the formula, complex numbers among them. ``vjp(g, residuals, needs)`` returns one gradient for each array operand
-    (None where ``needs`` says that nobody asks). Residuals hold no array that is changed later.
+    leaves to the formula, complex numbers among them. ``vjp(g, residuals, needs)`` returns one
+    gradient for each array operand (None where ``needs`` says that nobody asks). Residuals hold no
+    array that is changed later.
     """
 
     forward: Callable[..., Any]
