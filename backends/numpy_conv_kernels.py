@@ -1,24 +1,26 @@
 """NumPy kernels for convolution and pooling, over one or two axes.
 
-Inside, the batch is the last axis: (channels, height, width, batch). Then what a window sees at one
-of its places is a slice whose rows are long, where with the width last they would have a handful of
-numbers. Results are handed on as views in the usual order, (batch, channels, height, width); NumPy
-keeps the order in memory through elementwise operations, so that the next layer finds it as it was.
+Inside, images lie in memory as (height, channels, width, batch). The batch last makes long rows of
+what would else be a handful of numbers; and the channels of neighbouring rows lie one after
+another, so that what windows see is a matrix of which only the steps to the right are copied: the
+steps down are a view. Results are handed on as views in the usual order, (batch, channels, height,
+width); NumPy keeps the order in memory through elementwise operations, so that the next layer finds
+it as it was.
 """
 
 import functools
 import math
-from collections.abc import Iterator
 from itertools import product
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 
 from tinyxp.backends import Kernel
 from tinyxp.backends.numpy_kernels import Array, Needs, alike
 from tinyxp.backends.numpy_memory import empty, empty_like
 
-CACHED = 1 << 17  # elements: 512 KiB of float32, the columns of a few rows of outputs
+CACHED = 1 << 17  # elements: 512 KiB of float32, the gradients of a few rows of windows
 
 
 class Geometry(NamedTuple):
@@ -31,51 +33,73 @@ class Geometry(NamedTuple):
     groups: int
     out: tuple[int, int]
 
-    def places(self, first: int, rows: int) -> Iterator[tuple[slice, slice]]:
-        """Where each place of the window lies in the padded input, for some rows of y."""
-        (sh, sw), (dh, dw), width = self.stride, self.dilation, self.out[1]
-        for i, j in product(range(self.size[0]), range(self.size[1])):
-            top = first * sh + i * dh
-            yield (
-                slice(top, top + (rows - 1) * sh + 1, sh),
-                slice(j * dw, j * dw + (width - 1) * sw + 1, sw),
-            )
+    def across(self, width: int) -> list[tuple[slice, slice]]:
+        """For each step of the window to the right: which outputs find it inside an input of that
+        width, and where."""
+        found = []
+        for j in range(self.size[1]):
+            start, step = j * self.dilation[1] - self.padding[1][0], self.stride[1]
+            first = max(0, -(start // step))
+            last = max(first, min(self.out[1], (width - 1 - start) // step + 1))
+            begin = start + first * step
+            found.append((slice(first, last), slice(begin, begin + (last - first) * step, step)))
+        return found
 
 
-def batch_last(x: Array) -> Array:
-    """(batch, channels, height, width) -> (channels, height, width, batch)."""
-    return x.transpose(1, 2, 3, 0)
+def by_rows(x: Array) -> Array:
+    """(batch, channels, height, width) -> (height, channels, width, batch)."""
+    return x.transpose(2, 1, 3, 0)
 
 
 def batch_first(x: Array) -> Array:
-    """(channels, height, width, batch) -> (batch, channels, height, width)."""
-    return x.transpose(3, 0, 1, 2)
+    """(height, channels, width, batch) -> (batch, channels, height, width)."""
+    return x.transpose(3, 1, 0, 2)
 
 
-def padded(x: Array, padding: Any) -> Array:
-    """x, batch last, with zeros around its height and width."""
-    (top, bottom), (left, right) = padding
-    c, h, w, n = x.shape
-    y = empty((c, top + h + bottom, left + w + right, n), x.dtype)
-    y[:, :top], y[:, top + h :], y[:, :, :left], y[:, :, left + w :] = 0, 0, 0, 0
-    y[:, top : top + h, left : left + w] = x
+# -- convolution: y = b + W · (windows of x), a product of matrices for each row of y -----------
+
+
+def by_groups(x: Array, groups: int) -> Array:
+    """(height, channels, width, batch) -> (groups, height, channels / groups, width, batch)."""
+    h, c, w, n = x.shape
+    return x.reshape(h, groups, c // groups, w, n).transpose(1, 0, 2, 3, 4)
+
+
+def joined(x: Array) -> Array:
+    """The inverse of by_groups."""
+    groups, h, c, w, n = x.shape
+    return x.transpose(1, 0, 2, 3, 4).reshape(h, groups * c, w, n)
+
+
+def spread(x: Array, geometry: Geometry) -> Array:
+    """x, by groups, padded, and once for each step of the window to the right:
+    (groups, padded height, steps, channels, out width, batch)."""
+    (_, kw), _, ((top, bottom), _), _, _, (_, width) = geometry
+    groups, h, c, w, n = x.shape
+    y = empty((groups, top + h + bottom, kw, c, width, n), x.dtype)
+    y[:, :top], y[:, top + h :] = 0, 0
+    for j, (to, places) in enumerate(geometry.across(w)):
+        part = y[:, top : top + h, j]
+        part[..., : to.start, :], part[..., to.stop :, :] = 0, 0
+        part[..., to, :] = x[..., places, :]
     return y
 
 
-# -- convolution: y = b + W · (windows of x), a product of matrices for some rows at a time -----
+def windows(source: Array, geometry: Geometry) -> Array:
+    """What windows see, from what ``spread`` gives: (groups, out height, places · channels, out
+    width · batch), a view unless the rows of a window lie apart."""
+    (kh, _), (sh, _), _, (dh, _), _, (height, _) = geometry
+    groups, _, kw, c, width, n = source.shape
+    group, row, _, channel, _, one = source.strides
+    shape = (groups, height, kh, kw * c, width * n)
+    seen = as_strided(source, shape, (group, row * sh, row * dh, channel, one))
+    return seen.reshape(groups, height, kh * kw * c, width * n)
 
 
-def copy_windows(columns: Array, source: Array, geometry: Geometry, first: int) -> None:
-    """Copy what the windows of some rows see: from (groups, in, height, width, batch) to
-    (groups, places, in, rows, width, batch)."""
-    for k, (down, across) in enumerate(geometry.places(first, columns.shape[3])):
-        columns[:, k] = source[:, :, down, across]
-
-
-def add_windows(columns: Array, target: Array, geometry: Geometry, first: int) -> None:
-    """The adjoint: add windows up where they lie."""
-    for k, (down, across) in enumerate(geometry.places(first, columns.shape[3])):
-        target[:, :, down, across] += columns[:, k]
+def matrix(filters: Array, groups: int) -> Array:
+    """(out, in, *size) -> (groups, out / groups, places · in), the order of the windows."""
+    o, c, kh, kw = filters.shape
+    return filters.transpose(0, 2, 3, 1).reshape(groups, o // groups, kh * kw * c)
 
 
 def conv(
@@ -87,93 +111,67 @@ def conv(
     padding: Any,
     dilation: tuple[int, ...],
     groups: int,
-    copy: Any = copy_windows,
 ) -> Any:
     if not alike(x, weight, bias) or x.ndim not in (3, 4) or 0 in x.shape:
         return NotImplemented
+    image, filters = x, weight
     if x.ndim == 3:  # one row
         stride, padding, dilation = (1, *stride), ((0, 0), *padding), (1, *dilation)
-    image, filters = (a.reshape(*a.shape[:2], -1, a.shape[-1]) for a in (x, weight))
+        image, filters = x[:, :, None], weight[:, :, None]
     axes = zip(image.shape[2:], filters.shape[2:], stride, padding, dilation, strict=True)
     out = [(m + sum(p) - d * (k - 1) - 1) // s + 1 for m, k, s, p, d in axes]
     lengths: tuple[Any, Any, Any, Any] = filters.shape[2:], stride, padding, dilation
     geometry = Geometry(*lengths, groups, (out[0], out[1]))
-    source, rows = by_groups(padded(batch_last(image), padding), groups), matrix(filters, groups)
-    y = empty((groups, rows.shape[1], *out, len(x)), x.dtype)
-    for first, last, columns in windows(source, geometry):
-        copy(columns, source, geometry, first)
-        np.matmul(rows, _flat(columns), out=_flat(y[:, :, first:last], 2))
-    y = y.reshape(-1, *y.shape[2:])
+    rows, n = matrix(filters, groups), len(x)
+    seen = windows(spread(by_groups(by_rows(image), groups), geometry), geometry)
+    y = empty((groups, out[0], rows.shape[1], out[1] * n), x.dtype)
+    np.matmul(rows[:, None], seen, out=y)
     if bias is not None:
-        y += bias[:, None, None, None]
-    y = batch_first(y)
+        y += bias.reshape(groups, 1, -1, 1)
+    y = batch_first(joined(y.reshape(*y.shape[:3], out[1], n)))
     return y[:, :, 0] if x.ndim == 3 else y, (image, filters, geometry, x.shape, weight.shape)
 
 
-def conv_vjp(
-    g: Array, residuals: Any, needs: Needs, copy: Any = copy_windows, add: Any = add_windows
-) -> tuple[Array | None, ...]:
+def conv_vjp(g: Array, residuals: Any, needs: Needs) -> tuple[Array | None, ...]:
     image, filters, geometry, x_shape, weight_shape = residuals
-    groups = geometry.groups
-    g = np.ascontiguousarray(batch_last(g.reshape(*g.shape[:2], -1, g.shape[-1])))
-    by_group, rows = by_groups(g, groups), matrix(filters, groups)
-    source = by_groups(padded(batch_last(image), geometry.padding), groups)
-    gx = None
+    g = by_rows(g if g.ndim == 4 else g[:, :, None])
+    g = np.ascontiguousarray(by_groups(np.ascontiguousarray(g), geometry.groups))
+    g = g.reshape(*g.shape[:3], -1)
+    gx = gw = gb = None
     if needs[0]:
-        gx = empty(source.shape, source.dtype)
-        gx[...] = 0
-    gw = np.zeros(rows.shape, rows.dtype) if needs[1] else None
-    for first, last, columns in windows(source, geometry):
-        part = _flat(by_group[:, :, first:last], 2)
-        if gw is not None:
-            copy(columns, source, geometry, first)
-            gw += part @ _flat(columns).transpose(0, 2, 1)
-        if gx is not None:
-            np.matmul(rows.transpose(0, 2, 1), part, out=_flat(columns))
-            add(columns, gx, geometry, first)
-    if gx is not None:
-        (top, _), (left, _) = geometry.padding
-        _, _, h, w = image.shape
-        gx = gx.reshape(-1, *gx.shape[2:])
-        gx = batch_first(gx[:, top : top + h, left : left + w]).reshape(x_shape)
-    if gw is not None:
+        gx = batch_first(joined(_image_vjp(g, filters, image.shape, geometry))).reshape(x_shape)
+    if needs[1]:
+        seen = windows(spread(by_groups(by_rows(image), geometry.groups), geometry), geometry)
+        gw = np.matmul(g, seen.transpose(0, 1, 3, 2)).sum(axis=1)  # of each row of y
         o, c, kh, kw = filters.shape
         gw = gw.reshape(o, kh, kw, c).transpose(0, 3, 1, 2).reshape(weight_shape)
-    gb = g.reshape(len(g), -1).sum(axis=1) if len(needs) > 2 and needs[2] else None
+    if len(needs) > 2 and needs[2]:
+        gb = np.matmul(g, np.ones(g.shape[-1], g.dtype)).sum(axis=1).reshape(-1)
     return (gx, gw, gb)[: len(needs)]
 
 
-def matrix(filters: Array, groups: int) -> Array:
-    """(out, in, *size) -> (groups, out / groups, places · in), the order of the columns."""
-    o, c, kh, kw = filters.shape
-    return filters.transpose(0, 2, 3, 1).reshape(groups, o // groups, kh * kw * c)
-
-
-def windows(source: Array, geometry: Geometry) -> Iterator[tuple[int, int, Array]]:
-    """Rows of outputs, first to last, and memory that holds their windows and stays in the cache:
-    (groups, places, in / groups, rows, width, batch)."""
-    (height, width), groups = geometry.out, geometry.groups
-    channels, batch, places = source.shape[1], source.shape[-1], math.prod(geometry.size)
-    rows = min(height, max(1, CACHED // (groups * channels * places * width * batch)))
-    shape = (groups, places, channels, rows, width, batch)
-    memory = empty((math.prod(shape),), source.dtype)
+def _image_vjp(g: Array, filters: Array, shape: tuple[int, ...], geometry: Geometry) -> Array:
+    """The gradient of the image, by groups: that of what windows see, for as many rows of y at a
+    time as stay in the cache, added up where the windows lie."""
+    (kh, kw), (sh, _), ((top, bottom), _), (dh, _), groups, (height, width) = geometry
+    (n, _, h, w), c_in = shape, filters.shape[1]
+    columns = matrix(filters, groups).transpose(0, 2, 1)[:, None]  # (groups, 1, places, out)
+    source = empty((groups, top + h + bottom, kw, c_in, width, n), g.dtype)
+    source[...] = 0
+    rows = min(height, max(1, CACHED // (groups * columns.shape[2] * width * n)))
+    memory = empty((groups, rows, columns.shape[2], width * n), g.dtype)
     for first in range(0, height, rows):
-        last = min(first + rows, height)
-        some = (*shape[:3], last - first, width, batch)
-        yield first, last, memory[: math.prod(some)].reshape(some)
-
-
-def by_groups(x: Array, groups: int) -> Array:
-    """(channels, …) -> (groups, channels / groups, …)."""
-    return x.reshape(groups, -1, *x.shape[1:])
-
-
-def _flat(x: Array, after: int = 3) -> Array:
-    """x as matrices, one a group: (groups, …, rows, width, batch) -> (groups, a, b), a view."""
-    tail = math.prod(x.shape[after:])
-    y = x.view()
-    y.shape = (len(x), math.prod(x.shape[1:after]), tail)  # fails where a copy would be needed
-    return y
+        some = g[:, first : first + rows]
+        part = np.matmul(columns, some, out=memory[:, : some.shape[1]])
+        steps = part.reshape(groups, -1, kh, kw, c_in, width, n)
+        for i in range(kh):
+            down = first * sh + i * dh
+            source[:, down : down + some.shape[1] * sh : sh] += steps[:, :, i]
+    gx = empty((groups, h, c_in, w, n), g.dtype)
+    gx[...] = 0
+    for j, (to, places) in enumerate(geometry.across(w)):
+        gx[..., places, :] += source[:, top : top + h, j, :, to]
+    return gx
 
 
 # -- max_pool: the largest in each window; the first of equal numbers has the gradient ----------
@@ -203,8 +201,8 @@ def max_pool(x: Array, *, columns: Any) -> Any:
         return NotImplemented
     parts: list[Array] = [x[(Ellipsis, *place)] for place in found[0]]  # type: ignore[arg-type]
     y = empty_like(parts[0])
-    y[...] = parts[0]
-    for part in parts[1:]:
+    np.maximum(parts[0], parts[-1], out=y)
+    for part in parts[1:-1]:
         np.maximum(y, part, out=y)
     if math.isnan(np.maximum.reduce(y, axis=None)):
         return NotImplemented  # NaN equals nothing, so that its place would not be found below
@@ -216,18 +214,22 @@ def max_pool_vjp(g: Array, residuals: Any, needs: Needs) -> tuple[Array | None, 
     gx = empty_like(x)
     if not apart:
         gx[...] = 0
-    # the bits of g, which the first place that holds the maximum takes with it
-    left = empty_like(y)
+    # the bits of g as integers, times 1 where a place holds the maximum: the first takes them
+    bits = np.dtype(f"i{g.dtype.itemsize}")
+    left, out = empty_like(y), gx.view(bits)
     left[...] = g
-    bits = left.view(f"i{g.dtype.itemsize}")
-    for place in places:
-        here = np.negative((x[(..., *place)] == y).view(np.int8), dtype=bits.dtype)
-        here &= bits
-        bits ^= here
-        if apart:
-            gx[(..., *place)] = here.view(g.dtype)
+    left = left.view(bits)
+    for k, place in enumerate(places):
+        at = (..., *place)
+        if k == len(places) - 1:
+            here = left  # if it was at no place before
         else:
-            gx[(..., *place)] += here.view(g.dtype)
+            here = np.multiply(left, (x[at] == y).view(np.int8))
+            left -= here
+        if apart:
+            out[at] = here
+        else:
+            gx[at] += here.view(gx.dtype)
     return (gx,)
 
 

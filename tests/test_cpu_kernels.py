@@ -63,7 +63,9 @@ def orders(x):
     wide[..., ::2] = x
     yield wide[..., ::2]
     if x.ndim == 4:
-        yield np.ascontiguousarray(x.transpose(1, 2, 3, 0)).transpose(3, 0, 1, 2)  # batch last
+        yield np.ascontiguousarray(x.transpose(2, 1, 3, 0)).transpose(
+            3, 1, 0, 2
+        )  # as conv leaves it
 
 
 ELEMENTWISE = {
