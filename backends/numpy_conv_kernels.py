@@ -14,7 +14,6 @@ from itertools import product
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.lib.stride_tricks import as_strided
 
 from tinyxp.backends import Kernel
 from tinyxp.backends.numpy_kernels import Array, Needs, alike
@@ -33,17 +32,19 @@ class Geometry(NamedTuple):
     groups: int
     out: tuple[int, int]
 
-    def across(self, width: int) -> list[tuple[slice, slice]]:
-        """For each step of the window to the right: which outputs find it inside an input of that
-        width, and where."""
-        found = []
-        for j in range(self.size[1]):
-            start, step = j * self.dilation[1] - self.padding[1][0], self.stride[1]
-            first = max(0, -(start // step))
-            last = max(first, min(self.out[1], (width - 1 - start) // step + 1))
-            begin = start + first * step
-            found.append((slice(first, last), slice(begin, begin + (last - first) * step, step)))
-        return found
+
+@functools.lru_cache(maxsize=256)
+def across(geometry: Geometry, width: int) -> list[tuple[slice, slice]]:
+    """For each step of the window to the right: which outputs find it inside an input of that
+    width, and where."""
+    found = []
+    for j in range(geometry.size[1]):
+        start, step = j * geometry.dilation[1] - geometry.padding[1][0], geometry.stride[1]
+        first = max(0, -(start // step))
+        last = max(first, min(geometry.out[1], (width - 1 - start) // step + 1))
+        begin = start + first * step
+        found.append((slice(first, last), slice(begin, begin + (last - first) * step, step)))
+    return found
 
 
 def by_rows(x: Array) -> Array:
@@ -78,7 +79,7 @@ def spread(x: Array, geometry: Geometry) -> Array:
     groups, h, c, w, n = x.shape
     y = empty((groups, top + h + bottom, kw, c, width, n), x.dtype)
     y[:, :top], y[:, top + h :] = 0, 0
-    for j, (to, places) in enumerate(geometry.across(w)):
+    for j, (to, places) in enumerate(across(geometry, w)):
         part = y[:, top : top + h, j]
         part[..., : to.start, :], part[..., to.stop :, :] = 0, 0
         part[..., to, :] = x[..., places, :]
@@ -92,7 +93,8 @@ def windows(source: Array, geometry: Geometry) -> Array:
     groups, _, kw, c, width, n = source.shape
     group, row, _, channel, _, one = source.strides
     shape = (groups, height, kh, kw * c, width * n)
-    seen = as_strided(source, shape, (group, row * sh, row * dh, channel, one))
+    strides = (group, row * sh, row * dh, channel, one)
+    seen: Array = np.ndarray(shape, source.dtype, source, strides=strides)
     return seen.reshape(groups, height, kh * kw * c, width * n)
 
 
@@ -169,7 +171,7 @@ def _image_vjp(g: Array, filters: Array, shape: tuple[int, ...], geometry: Geome
             source[:, down : down + some.shape[1] * sh : sh] += steps[:, :, i]
     gx = empty((groups, h, c_in, w, n), g.dtype)
     gx[...] = 0
-    for j, (to, places) in enumerate(geometry.across(w)):
+    for j, (to, places) in enumerate(across(geometry, w)):
         gx[..., places, :] += source[:, top : top + h, j, :, to]
     return gx
 
@@ -224,7 +226,8 @@ def max_pool_vjp(g: Array, residuals: Any, needs: Needs) -> tuple[Array | None, 
         if k == len(places) - 1:
             here = left  # if it was at no place before
         else:
-            here = np.multiply(left, (x[at] == y).view(np.int8))
+            here = (x[at] == y).astype(bits)
+            here *= left
             left -= here
         if apart:
             out[at] = here

@@ -7,8 +7,8 @@ asks for the same sizes again and again.
 
 import ctypes
 import math
-import sys
 import threading
+from sys import getrefcount
 from typing import Any
 
 import numpy as np
@@ -31,18 +31,14 @@ class Pool:
         self.last: dict[int, int] = {}  # by id: the request at which a buffer was last handed out
         self.requests = 0
         self.lock = threading.Lock()
-        self.idle = 0
-        self.buffers[0] = [np.empty(1, np.uint8)]
-        self.idle = self._free(0, count=True)
-        del self.buffers[0]
+        self.idle = 0  # how many references to a buffer are counted when it is free
+        for buffer in [np.empty(1, np.uint8)]:
+            self.idle = getrefcount(buffer)
 
-    def _free(self, size: int, count: bool = False) -> Any:
-        """A free buffer of that size, or None; at the start, how one is counted that is free."""
+    def _free(self, size: int) -> Any:
+        """A free buffer of that size, or None."""
         for buffer in self.buffers.get(size, ()):
-            references = sys.getrefcount(buffer)
-            if count:
-                return references
-            if references == self.idle:
+            if getrefcount(buffer) == self.idle:
                 return buffer
         return None
 
@@ -63,11 +59,11 @@ class Pool:
                 buffer = np.empty(whole, np.uint8)
                 self.buffers.setdefault(whole, []).append(buffer)
             self.last[id(buffer)] = self.requests
-            return buffer[:size].view(dtype).reshape(shape)
+            return np.ndarray(shape, dtype, buffer)
 
     def _larger(self, size: int) -> Any:
         """The smallest free buffer of up to four times the size."""
-        for other in sorted(n for n in self.buffers if size < n <= 4 * size):
+        for other in sorted([n for n in self.buffers if size < n <= 4 * size]):
             buffer = self._free(other)
             if buffer is not None:
                 return buffer
@@ -78,7 +74,7 @@ class Pool:
         for size, buffers in list(self.buffers.items()):
             kept = []
             for buffer in buffers:
-                idle = sys.getrefcount(buffer) == self.idle
+                idle = getrefcount(buffer) == self.idle
                 if idle and self.requests - self.last[id(buffer)] >= patience:
                     del self.last[id(buffer)]
                 else:

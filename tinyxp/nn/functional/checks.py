@@ -42,6 +42,8 @@ def expect_indices(name, indices, n, things, ignore_index=None):
 def numbers(name, what, value, n, least):
     """``value`` as n integers: one for all axes, or one for each. Raises DTypeError, ArgumentError
     unless they are n (or one), none below ``least``."""
+    if type(value) is int and value >= least:
+        return (value,) * n
     given = value if isinstance(value, (tuple, list)) else (value,)
     try:
         found = tuple(map(operator.index, given))
