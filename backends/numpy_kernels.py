@@ -283,17 +283,17 @@ def cross_entropy(
         return NotImplemented
     n, classes = logits.shape
     ignored = targets == ignore_index
-    some = bool(ignored.any())
+    some = bool(np.logical_or.reduce(ignored))
     places = np.arange(0, n * classes, classes)
     places += np.where(ignored, 0, targets) if some else targets
-    p = logits - logits.max(axis=1, keepdims=True)
-    losses = -p.ravel()[places]
+    p = logits - np.maximum.reduce(logits, axis=1, keepdims=True)
+    picked = p.reshape(-1)[places]
     smooth = row_sums(p)[:, 0] * (-1 / classes) if label_smoothing else None
     np.exp(p, out=p)
     total = row_sums(p)
     p /= total
     log_total = np.log(total[:, 0])
-    losses += log_total
+    losses = log_total - picked
     if smooth is not None:
         losses += label_smoothing * (smooth + log_total - losses)
     if some:

@@ -3,7 +3,9 @@
 import doctest
 import importlib
 import inspect
+import math
 import pkgutil
+import re
 
 import pytest
 
@@ -56,6 +58,30 @@ def examples():
 DOCTESTS = {test.name: test for test in examples() if test.examples}
 
 
+class Rounding(doctest.OutputChecker):
+    """Lets the last digit of a float32 differ: NumPy's exp or log has other ones on other CPUs."""
+
+    FLOAT = re.compile(r"-?\d+\.\d*(?:e[+-]?\d+)?")
+
+    def check_output(self, want, got, flags):
+        if super().check_output(want, got, flags):
+            return True
+        words = ["".join(self.FLOAT.sub("#", text).split()) for text in (want, got)]
+        numbers = [map(float, self.FLOAT.findall(text)) for text in (want, got)]
+        return words[0] == words[1] and all(
+            math.isclose(a, b, rel_tol=2e-7) for a, b in zip(*numbers, strict=True)
+        )
+
+
+def test_an_example_may_differ_in_its_last_digit_alone():
+    def same(want, got):
+        return Rounding().check_output(want, got, 0)
+
+    assert same("tensor([0.40546513, 1.])", "tensor([0.4054651 , 1.])")
+    assert not same("tensor([0.40546513])", "tensor([0.4054658])")
+    assert not same("tensor([0.5])", "tensor([0.5, 0.5])") and not same("(3, 4)", "(3, 5)")
+
+
 @pytest.mark.parametrize("name", DOCTESTS)
 def test_examples_give_what_they_say(name, tmp_path, monkeypatch):
     test, said = DOCTESTS[name], []
@@ -63,7 +89,7 @@ def test_examples_give_what_they_say(name, tmp_path, monkeypatch):
     test.globs["tmp"] = tmp_path  # where an example may write
     tx.manual_seed(0)
     with tx.backend("numpy"):
-        result = doctest.DocTestRunner(verbose=False).run(test, out=said.append)
+        result = doctest.DocTestRunner(Rounding(), verbose=False).run(test, out=said.append)
     assert result.failed == 0, "".join(said)
 
 

@@ -32,17 +32,19 @@ class Pack:
         for p in params:
             self.places.append((slice(start, start + p.size), p.shape))
             start += p.size
-        self.data = self._joined([p.data for p in params])
+        self.change(self._joined([p.data for p in params]))
         self.state = [self._joined([state[name] for state in self.states]) for name in names]
         for name, flat in zip(names, self.state, strict=True):
             for state, part in zip(self.states, self._parts(flat), strict=True):
                 state[name] = part
-        self.held = self._holds()
+        self.arrays = self._arrays()
 
     def intact(self, states: Mapping[Tensor, State]) -> bool:
         """Whether nobody gave one of the parameters other data or another state."""
-        return all(map(is_, self._holds(), self.held)) and all(
-            map(is_, map(states.get, self.params), self.states)
+        return (
+            all(map(is_, [p.data for p in self.params], self.parts))
+            and all(map(is_, map(states.get, self.params), self.states))
+            and all(map(is_, self._arrays(), self.arrays))
         )
 
     def gradient(self) -> Array:
@@ -51,16 +53,12 @@ class Pack:
 
     def change(self, data: Array) -> None:
         """Give the parameters new data, joined."""
-        self.data = data
-        for p, part in zip(self.params, self._parts(data), strict=True):
+        self.data, self.parts = data, self._parts(data)
+        for p, part in zip(self.params, self.parts, strict=True):
             p.data = part
-        self.held = self._holds()
 
-    def _holds(self) -> list[Array]:
-        held = [p.data for p in self.params]
-        for state in self.states:
-            held += map(state.__getitem__, self.names)
-        return held
+    def _arrays(self) -> list[Array]:
+        return [state[name] for state in self.states for name in self.names]
 
     def _joined(self, arrays: list[Array]) -> Array:
         if len(arrays) == 1:
