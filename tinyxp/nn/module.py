@@ -157,18 +157,18 @@ class Module(Hooked):
     ) -> Iterator[tuple[str, "Module"]]:
         """This module and all below it, with dotted names."""
         seen: set[Module] = set()
-
-        def walk(module: Module, name: str) -> Iterator[tuple[str, Module]]:
+        # no function that calls itself: that would leave a cycle of references at every call
+        waiting = [(prefix, self)]
+        while waiting:
+            name, module = waiting.pop()
             if module in seen:
-                return
+                continue
             if remove_duplicate:
                 seen.add(module)
             yield name, module
-            for child_name, child in module._modules.items():
+            for child_name, child in reversed(module._modules.items()):
                 if child is not None:
-                    yield from walk(child, f"{name}.{child_name}" if name else child_name)
-
-        return walk(self, prefix)
+                    waiting.append((f"{name}.{child_name}" if name else child_name, child))
 
     def modules(self) -> Iterator["Module"]:
         """This module and all below it, each once."""
