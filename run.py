@@ -108,7 +108,7 @@ def main(args):
             fail("--venv expects a folder")
         venv = os.path.abspath(rest[i + 1])
         del rest[i : i + 2]
-    extras = ["io", "plot"] if what == "demo" else ["test"]
+    extras = ["plot"] if what == "demo" else ["test"]
     if what == "test" and "--reference" in rest:
         rest.remove("--reference")
         extras.append("reference")

@@ -61,7 +61,7 @@ def train(config: Config, folder: str | Path | Run | None = None) -> Milestone:
     height, width = data.tensors[0].shape[2:]
     model = CNN(height, width, config.channels, config.dropout)
     contest = Contest(model, frozen=[model.conv1, model.conv2])
-    run = Run.create(folder, {"model": "cnn"} | asdict(config), saves=False)
+    run = Run.create(folder, {"model": "cnn"} | asdict(config))
     score, control = contest.race(data, test, config, run)
     seconds = time.monotonic() - started
     filters = model.conv1.weight.detach().numpy()[:, 0]

@@ -71,7 +71,7 @@ def train(config: Config, folder: str | Path | Run | None = None) -> Milestone:
     height, width = data.tensors[0].shape[2:]
     model = MLP(height * width, config.hidden)
     contest = Contest(model, frozen=[model.features])
-    run = Run.create(folder, {"model": "mlp"} | asdict(config), saves=False)
+    run = Run.create(folder, {"model": "mlp"} | asdict(config))
     score, control = contest.race(data, test, config, run)
     seconds = time.monotonic() - started
     seen = model.features.weight.detach().numpy().reshape(-1, height, width)

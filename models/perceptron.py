@@ -96,7 +96,7 @@ def train(config: Config, folder: str | Path | Run | None = None) -> Milestone:
     clouds, fresh = (TensorDataset(*two_clouds(config.points, draw)) for _ in range(2))
     xor, fresh_xor = (TensorDataset(*xor_points(config.points, draw)) for _ in range(2))
     contest = Contest(Perceptron(), frozen=[])
-    run = Run.create(folder, {"model": "perceptron"} | asdict(config), saves=False)
+    run = Run.create(folder, {"model": "perceptron"} | asdict(config))
     curves = {
         "two clouds": learn(contest.model, clouds, config),
         "XOR": learn(contest.control, xor, config),

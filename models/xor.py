@@ -57,7 +57,7 @@ def train(config: Config, folder: str | Path | Run | None = None) -> Milestone:
     tx.manual_seed(config.seed)
     draw = Generator(config.seed)
     seen, fresh = (TensorDataset(*xor_points(config.points, draw)) for _ in range(2))
-    run = Run.create(folder, {"model": "xor"} | asdict(config), saves=False)
+    run = Run.create(folder, {"model": "xor"} | asdict(config))
 
     crisis = Perceptron()
     perceptron.learn(crisis, seen, perceptron.Config(seed=config.seed))

@@ -59,7 +59,6 @@ def test_a_story_reaches_its_figure_and_beats_its_control(here, capsys, story, l
 
 
 def test_the_transformer_beats_its_frozen_blocks(here, capsys):
-    pytest.importorskip("safetensors", reason="saving a run needs safetensors")
     result = transformer.train(transformer.Config(text="text.txt", **TINY))
     assert result.score < 0.7 * result.control < result.control < result.required
     assert capsys.readouterr().out.endswith(f"validation loss {result.score:.2f}\n")
@@ -137,7 +136,6 @@ def test_a_control_that_was_not_trained_is_no_rival():
 
 def test_what_the_transformer_must_reach(here, monkeypatch):
     """1.9 for the usual run on Shakespeare, and else what guessing gives."""
-    pytest.importorskip("safetensors", reason="saving a run needs safetensors")
     small = transformer.Config(**TINY)
     corpus = transformer.load_corpus("text.txt")
     monkeypatch.setattr(transformer, "learn", lambda model, *_: 2.0 if _[-1] != "control" else 3.0)
@@ -171,7 +169,6 @@ def test_a_frozen_cnn_fails(here, capsys, monkeypatch):
 
 
 def test_a_frozen_transformer_fails(here, capsys, monkeypatch):
-    pytest.importorskip("safetensors", reason="saving a run needs safetensors")
     monkeypatch.setattr(transformer, "GPT", frozen(transformer.GPT, ["blocks"]))
     settings = [f"--set={k}={v}" for k, v in TINY.items() if k != "steps"]
     command = ["train", "transformer", "--text", "text.txt", "--steps", "20", *settings]
@@ -186,7 +183,6 @@ def test_a_frozen_transformer_fails(here, capsys, monkeypatch):
 
 def test_all_of_them_without_a_terminal(here):
     """Steps too few for most: a table all the same, with the reasons, and exit code 1."""
-    pytest.importorskip("safetensors", reason="saving a run needs safetensors")
     command = [sys.executable, "-m", "tinyxp", "train", "all", "--steps", "4", "--seed", "1",
                "--text", "text.txt", "--name", "quick"]  # fmt: skip
     done = subprocess.run(

@@ -12,7 +12,6 @@ from tinyxp.backends.errors import ArgumentError
 from tinyxp.selftest import disk, download, fuzz, kill, memory, threads
 from tinyxp.selftest.outcome import Outcome
 
-pytest.importorskip("safetensors", reason="checkpoints need safetensors")
 TRIES = {"kill": 8, "fuzz": 1000, "disk": 1, "threads": 5, "memory": 500, "download": 1}
 
 
@@ -84,6 +83,12 @@ def test_kill_notices_other_bits(monkeypatch, tmp_path):
     victim = kill.Victim(tmp_path / "run", 0.05, True, 0.5)
     problem, _ = victim.run("another fingerprint")
     assert problem.startswith("it ends with other bits")
+
+
+def test_kill_notices_a_run_that_never_saves(tmp_path, monkeypatch):
+    victim = kill.Victim(tmp_path / "run", 0.0, True, 0.5)
+    monkeypatch.setattr(kill.Victim, "kill", lambda self: (self.folder.mkdir(), b".)")[1])
+    assert victim.run("") == ("in 10 attempts it was not killed where it should be", False)
 
 
 def test_threads_notice_a_shared_generator(monkeypatch):

@@ -13,8 +13,6 @@ from tinyxp.io import DIGEST, read, remove_temporary
 from tinyxp.selftest.fuzz import same
 from tinyxp.state import load_state, save_state
 
-pytest.importorskip("safetensors", reason="checkpoints need safetensors")
-
 
 def test_a_tree_comes_back(backend, tmp_path, rng):
     x = tx.asarray(rng.normal(size=(3, 4)))

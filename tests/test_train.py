@@ -230,7 +230,6 @@ class Fall(Exception):
 @pytest.mark.parametrize("step", [1, 4, 5, 17, 39, 40])
 def test_a_run_that_fell_ends_with_the_same_bits(step, backend, tmp_path, monkeypatch):
     """At several places of an epoch, which has 4.5 steps; on every backend."""
-    pytest.importorskip("safetensors")
     ended(tmp_path / "whole", save_every=3)
 
     def fall(self):
@@ -251,7 +250,6 @@ def test_a_run_that_fell_ends_with_the_same_bits(step, backend, tmp_path, monkey
 
 
 def test_a_finished_run_is_only_read_again(tmp_path, monkeypatch):
-    pytest.importorskip("safetensors")
     net = ended(tmp_path / "run")
     monkeypatch.setattr(Trainer, "update", lambda self: pytest.fail("it trains again"))
     again = training.train(Run.create(Run(tmp_path / "run", resumed=True), {"model": "selftest"}))
@@ -259,7 +257,6 @@ def test_a_finished_run_is_only_read_again(tmp_path, monkeypatch):
 
 
 def test_batches_without_a_state_are_passed_over(tmp_path):
-    pytest.importorskip("safetensors")
     models = []
     for steps in ((6,), (4, 6)):
         for i, last in enumerate(steps):
@@ -274,13 +271,12 @@ def test_batches_without_a_state_are_passed_over(tmp_path):
 
 
 def test_a_run_with_another_configuration_is_refused(tmp_path):
-    Run.create(tmp_path / "run", {"model": "x", "steps": 3}, saves=False)
+    Run.create(tmp_path / "run", {"model": "x", "steps": 3})
     with pytest.raises(DataError, match="was begun with another steps, text; bring it back"):
-        Run.create(Run(tmp_path / "run", resumed=True), {"model": "x", "text": "a"}, saves=False)
+        Run.create(Run(tmp_path / "run", resumed=True), {"model": "x", "text": "a"})
 
 
 def test_another_backend_goes_on_with_a_warning(tmp_path):
-    pytest.importorskip("safetensors")
     pytest.importorskip("array_api_strict", reason="needs a second backend")
     ended(tmp_path / "run")
     for step in (39, 40):
@@ -297,7 +293,6 @@ def test_another_backend_goes_on_with_a_warning(tmp_path):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_stops_after_the_step(number, tmp_path):
-    pytest.importorskip("safetensors")
     run = Run.create(tmp_path / "run", {})
     _model, trainer, batches, loss_of = made(run=run)
     before = signal.getsignal(number)
@@ -320,7 +315,6 @@ def test_a_signal_stops_after_the_step(number, tmp_path):
 
 def test_the_command_resumes(tmp_path):
     """Ctrl-C in the middle of ``tinyxp train``, then ``tinyxp resume``."""
-    pytest.importorskip("safetensors")
     command = [sys.executable, "-m", "tinyxp"]
     environment = os.environ | {"TINY_BACKEND": "numpy", "TINY_FAST": "0"}
     train = [*command, "train", "mlp", "--name", "a", "--steps", "1500"]
@@ -389,7 +383,6 @@ def test_random_windows_go_on():
 
 
 def test_the_best_evaluation_has_its_checkpoint(tmp_path):
-    pytest.importorskip("safetensors")
     scores = iter([3.0, 1.0, 2.0, 4.0, 5.0])
     run = Run.create(tmp_path / "run", {})
     _, trainer, batches, loss_of = made(
@@ -405,7 +398,7 @@ def test_the_best_evaluation_has_its_checkpoint(tmp_path):
 @pytest.mark.parametrize("name", ["config.json", "metrics.jsonl"])
 @pytest.mark.parametrize("data", [b"\xff\xfe\n", b"[" * 100_000 + b"\n", b"{\n", b"no\n"])
 def test_a_damaged_run_is_told(name, data, tmp_path):
-    run = Run.create(tmp_path / "run", {"model": "x"}, saves=False)
+    run = Run.create(tmp_path / "run", {"model": "x"})
     (run.folder / name).write_bytes(data)
     with pytest.raises(DataError, match=f"{name} is damaged"):
         run.config() if name == "config.json" else run.metrics()

@@ -7,7 +7,7 @@ import tinyxp as tx
 from tinyxp import nn
 
 torch = pytest.importorskip("torch", reason="PyTorch is the reference: pip install 'tinyxp[torch]'")
-safetensors = pytest.importorskip("safetensors.torch", reason="pip install 'tinyxp[io]'")
+safetensors = pytest.importorskip("safetensors.torch", reason="pip install safetensors torch")
 
 
 def images(rng):

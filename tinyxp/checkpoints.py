@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tinyxp.backends.errors import ArgumentError, DataError
-from tinyxp.io import remove_temporary
+from tinyxp.io import remove, remove_temporary
 from tinyxp.state import load_state, save_state
 
 NAME = "step-{:08d}.safetensors"
@@ -58,7 +58,7 @@ class Checkpoints:
         earlier = [n for n in self.steps() if n <= step]
         for n in earlier[: -self.keep]:
             if best is None or n != best[1]:
-                self.path(n).unlink(missing_ok=True)
+                remove(self.path(n))
 
     def latest(self) -> tuple[int, Any] | None:
         """The newest step and state that can be read, or None; warns of damaged ones."""

@@ -1,7 +1,13 @@
-"""Saving tensors to disk and loading them: safetensors files, written atomically, with a digest."""
+"""Saving tensors to disk and loading them: safetensors files, written atomically, with a digest.
+
+The format is a length, a header in JSON, and the numbers. It is read and written here: releases of
+its library scramble strided arrays, lose metadata, or the old file on a full disk.
+Source: section "Format" of the README of huggingface/safetensors.
+"""
 
 import hashlib
 import json
+import math
 import os
 import re
 import uuid
@@ -11,15 +17,16 @@ from typing import Any
 
 import numpy as np
 
-from tinyxp import backends
 from tinyxp.backends.errors import ArgumentError, DataError
 from tinyxp.core import Tensor
 
 # safetensors' names of dtypes, and what NumPy reads them as: little-endian, in that format
 DTYPES = {"BOOL": "?", "BF16": "<u2", "F16": "<f2", "F32": "<f4", "F64": "<f8", "C64": "<c8"}
 DTYPES |= {f"{kind.upper()}{8 * n}": f"<{kind}{n}" for kind in "iu" for n in (1, 2, 4, 8)}
+NAMES = {np.dtype(code): name for name, code in DTYPES.items() if name != "BF16"}
 
-DIGEST = "tinyxp.sha256"  # the key in the metadata
+METADATA = "__metadata__"  # in the header, among the names of tensors
+DIGEST = "tinyxp.sha256"  # in the metadata
 LONGEST = 1 << 24  # bytes of a header; a hundred thousand tensors need half of it
 OTHERS = {  # formats that are not read, and what to do about it
     ".npz": "tx.save({k: tx.asarray(x) for k, x in np.load(path).items()}, 'new.safetensors')",
@@ -27,15 +34,6 @@ OTHERS = {  # formats that are not read, and what to do about it
 }
 OTHERS |= dict.fromkeys((".pth", ".bin", ".ckpt"), OTHERS[".pt"])
 OTHERS |= dict.fromkeys((".pkl", ".pickle"), "load it where you trust it, and tx.save its tensors")
-
-
-def library() -> Any:
-    """The library safetensors. Raises BackendError, with the command that installs it."""
-    try:
-        import safetensors.numpy
-    except ImportError as error:
-        raise backends.missing("safetensors", "io") from error
-    return safetensors
 
 
 def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
@@ -58,15 +56,24 @@ def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
                 os.fsync(folder)
             finally:
                 os.close(folder)
-    except OSError as error:
-        raise DataError(f"cannot write {path}: {error.strerror or error}") from error
+    except (OSError, ValueError) as error:  # a ValueError: no name of a file has a zero byte
+        why = getattr(error, "strerror", None) or error
+        raise DataError(f"cannot write {path}: {why}") from error
 
 
 def remove_temporary(folder: str | os.PathLike[str]) -> None:
     """Remove what a process that was killed in :func:`write_atomically` left in a folder."""
     for path in Path(folder).glob(".*"):
         if re.fullmatch(r"\..+\.[0-9a-f]{32}", path.name):
-            path.unlink(missing_ok=True)
+            remove(path)
+
+
+def remove(path: Path) -> None:
+    """Remove a file, if it is there. Raises DataError."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise DataError(f"cannot remove {path}: {error.strerror or error}") from error
 
 
 def save(
@@ -77,37 +84,57 @@ def save(
     """Save tensors by name in a safetensors file, which appears whole or not at all.
 
     Its metadata, which map strings to strings, also get a SHA-256 of all the rest, so that a
-    flipped bit is found. Raises ArgumentError for a value that is no Tensor, DataError if the file
-    cannot be written or has no word for a dtype (complex128), BackendError if the library
-    safetensors is missing.
+    flipped bit is found. Raises ArgumentError for a name that is no string or a value that is no
+    Tensor, DataError if the file cannot be written or has no word for a dtype (complex128).
 
     >>> tx.save({"w": tx.asarray([1.0, 2.0])}, tmp / "w.safetensors")
     >>> tx.load(tmp / "w.safetensors")
     {'w': tensor([1., 2.])}
     """
-    safetensors = library()
     _expect_safetensors(path)
+    if not isinstance(tensors, Mapping):
+        raise ArgumentError(f"save expects a dict of Tensors, got {type(tensors).__name__}")
     arrays = {}
     for name, x in tensors.items():
+        if not isinstance(name, str) or name == METADATA:
+            raise ArgumentError(f"save expects strings as names, but not {METADATA}, got {name!r}")
         if not isinstance(x, Tensor):
             raise ArgumentError(f"save expects Tensors, got {type(x).__name__} for {name!r}")
-        # contiguous: some releases of safetensors scramble strided arrays
-        arrays[name] = np.ascontiguousarray(x.detach().numpy()).reshape(x.shape)
+        array = x.detach().numpy()
+        if array.dtype not in NAMES:
+            raise DataError(f"cannot save as safetensors: {name!r} is {array.dtype}; cast it")
+        arrays[name] = array
+    if not isinstance(metadata, Mapping | None):
+        raise ArgumentError(f"metadata map strings to strings, got {metadata!r}")
     words = dict(metadata or {})
     for key, value in words.items():
         if not (isinstance(key, str) and isinstance(value, str)):
             raise ArgumentError(f"metadata map strings to strings, got {key!r}: {value!r}")
-    names = {np.dtype(code): name for name, code in DTYPES.items() if name != "BF16"}
-    parts = (
-        (name, names.get(x.dtype, str(x.dtype)), list(x.shape), x.data)
-        for name, x in sorted(arrays.items())
-    )
-    words[DIGEST] = digest(parts, words)
+    write_atomically(path, _file(arrays, words))
+
+
+def _file(arrays: dict[str, Any], words: dict[str, str]) -> bytes:
+    """The bytes of a safetensors file with these arrays and metadata."""
+    # wide dtypes first, so that all are aligned; the format knows no strides
+    names = sorted(arrays, key=lambda name: (-arrays[name].itemsize, name))
+    data = {name: arrays[name].tobytes() for name in names}
+    shapes = {name: (NAMES[x.dtype], list(x.shape)) for name, x in arrays.items()}
+    words.pop(DIGEST, None)
+    words[DIGEST] = digest(((name, *shapes[name], data[name]) for name in sorted(names)), words)
+    header: dict[str, Any] = {METADATA: dict(sorted(words.items()))}
+    end = 0
+    for name in names:
+        begin, end = end, end + len(data[name])
+        dtype, shape = shapes[name]
+        header[name] = {"dtype": dtype, "shape": shape, "data_offsets": [begin, end]}
     try:
-        data = safetensors.numpy.save(arrays, words)
-    except safetensors.SafetensorError as error:
-        raise DataError(f"cannot save as safetensors: {error}") from error
-    write_atomically(path, data)
+        text = json.dumps(header, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        raise ArgumentError(f"names and metadata have to be text, got {error.object!r}") from error
+    text += b" " * (-len(text) % 8)
+    if len(text) > LONGEST:
+        raise DataError(f"names and metadata of {len(text):,} bytes, {LONGEST:,} are the most")
+    return b"".join([len(text).to_bytes(8, "little"), text, *data.values()])
 
 
 def load(path: str | os.PathLike[str]) -> dict[str, Tensor]:
@@ -122,28 +149,24 @@ def load(path: str | os.PathLike[str]) -> dict[str, Tensor]:
 
 def read(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], dict[str, str]]:
     """The tensors of a safetensors file and its metadata; without a digest if it had none."""
-    safetensors = library()
     _expect_safetensors(path)
     try:
         with open(path, "rb") as file:
-            words = _metadata(file, os.fstat(file.fileno()).st_size)
-            file.seek(0)
-            data = file.read()
-        found = sorted(safetensors.deserialize(data), key=lambda pair: pair[0])
-        sum_of = words.get(DIGEST)
-        if sum_of is not None:
+            entries, words = _header(file, os.fstat(file.fileno()).st_size)
+            arrays = {name: _array(file, *entry) for name, entry in entries.items()}
+        if (sum_of := words.get(DIGEST)) is not None:
             rest = {key: value for key, value in words.items() if key != DIGEST}
-            parts = ((name, e["dtype"], e["shape"], e["data"]) for name, e in found)
+            parts = ((name, *entries[name], arrays[name].data) for name in sorted(arrays))
             if digest(parts, rest) != sum_of:
                 raise ValueError("its SHA-256 is not that of its content")
-        return {name: _tensor(name, entry) for name, entry in found}, words
+        return {name: _tensor(x, entries[name][0]) for name, x in sorted(arrays.items())}, words
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror or error}") from error
     except MemoryError as error:
         raise DataError(f"cannot read {path}: it does not fit into memory") from error
-    except (ValueError, RecursionError, safetensors.SafetensorError) as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{path} is damaged or no safetensors file: {error}") from error
 
 
@@ -157,6 +180,8 @@ def digest(parts: Iterable[tuple[str, str, list[int], Any]], words: Mapping[str,
 
 
 def _expect_safetensors(path: str | os.PathLike[str]) -> None:
+    if not isinstance(path, (str, os.PathLike)):
+        raise ArgumentError(f"expected the path of a file, got {path!r}")
     suffix = Path(path).suffix.lower()
     if suffix in OTHERS:
         raise DataError(
@@ -165,30 +190,70 @@ def _expect_safetensors(path: str | os.PathLike[str]) -> None:
         )
 
 
-def _metadata(file: Any, size: int) -> dict[str, str]:
-    """The metadata of a header. Raises ValueError for one that is too long, or names a thing twice:
-    what the library lets pass."""
+Entry = tuple[str, list[int]]  # dtype and shape of a tensor
+
+
+def _header(file: Any, size: int) -> tuple[dict[str, Entry], dict[str, str]]:
+    """The tensors of a file of ``size`` bytes, in the order of their numbers, and its metadata.
+
+    Raises ValueError unless they fill the file without a gap: no more is read than is there.
+    """
     length = int.from_bytes(file.read(8), "little")
     if size < 8 or length > min(size - 8, LONGEST):
         raise ValueError(f"a header of {length} bytes in a file of {size}")
+    header = json.loads(file.read(length).decode("utf-8"), object_pairs_hook=_once)
+    if not isinstance(header, dict):
+        raise ValueError("its header is no JSON object")
+    words = header.pop(METADATA, None) or {}
+    if not isinstance(words, dict) or not all(isinstance(word, str) for word in words.values()):
+        raise ValueError("its metadata do not map strings to strings")
+    places = sorted((*_offsets(name, entry), name) for name, entry in header.items())
+    end = 0
+    for first, last, name in places:
+        dtype, shape = header[name]["dtype"], header[name]["shape"]
+        if dtype not in DTYPES:
+            raise DataError(f"{name!r} has the dtype {dtype}, unknown to tinyxp")
+        if first != end or last - first != math.prod(shape) * np.dtype(DTYPES[dtype]).itemsize:
+            raise ValueError(
+                f"{name!r}, {dtype} of shape {shape}, cannot lie at the bytes {first} to {last}; "
+                f"{end} bytes come before it"
+            )
+        end = last
+    if end != size - 8 - length:
+        raise ValueError(f"its tensors need {end} bytes, {size - 8 - length} are there")
+    return {name: (header[name]["dtype"], header[name]["shape"]) for _, _, name in places}, words
 
-    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        found = dict(pairs)
-        if len(found) < len(pairs):
-            raise ValueError("a name comes twice in its header")
-        return found
 
-    header = json.loads(file.read(length).decode("utf-8"), object_pairs_hook=once)
-    words = header.get("__metadata__") if isinstance(header, dict) else None
-    return {key: str(value) for key, value in words.items()} if isinstance(words, dict) else {}
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object. Raises ValueError if a name comes twice."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a name comes twice in its header")
+    return found
 
 
-def _tensor(name: str, entry: dict[str, Any]) -> Tensor:
-    if entry["dtype"] not in DTYPES:
-        raise DataError(f"{name!r} has the dtype {entry['dtype']}, unknown to tinyxp")
-    array = np.frombuffer(entry["data"], dtype=DTYPES[entry["dtype"]]).reshape(entry["shape"])
-    if entry["dtype"] == "BF16":  # the upper half of a float32
+def _offsets(name: str, entry: Any) -> tuple[int, int]:
+    """Where a tensor lies, if its entry in the header is one."""
+    match entry:
+        case {"dtype": str(), "shape": [*shape], "data_offsets": [first, last]}:
+            if len(entry) == 3 and all(type(n) is int and n >= 0 for n in (*shape, first, last)):
+                return first, last
+    raise ValueError(f"{name!r} has no dtype, shape and place in its header")
+
+
+def _array(file: Any, dtype: str, shape: list[int]) -> Any:
+    """The next array in the file."""
+    array = np.empty(shape, DTYPES[dtype])
+    if file.readinto(array.reshape(-1).view(np.uint8)) < array.nbytes:
+        raise ValueError("it ends too early")
+    return array
+
+
+def _tensor(array: Any, dtype: str) -> Tensor:
+    if dtype == "BF16":  # the upper half of a float32
         array = (array.astype(np.uint32) << 16).view(np.float32)
-    elif entry["dtype"] == "F16":
+    elif dtype == "F16":
         array = array.astype(np.float32)
+    elif dtype == "BOOL":  # any byte but 0 is true
+        array = array.view(np.uint8) != 0
     return Tensor(array)

@@ -1,6 +1,5 @@
 """The folder that a training run leaves behind, and can go on from."""
 
-import importlib.util
 import json
 import time
 from collections.abc import Callable
@@ -11,7 +10,7 @@ from typing import Any
 from tinyxp.backends.errors import DataError
 from tinyxp.callbacks import JSONLines
 from tinyxp.checkpoints import Checkpoints
-from tinyxp.io import library, remove_temporary, save, write_atomically
+from tinyxp.io import remove_temporary, save, write_atomically
 from tinyxp.nn.module import Module
 from tinyxp.plots import Curves, show
 
@@ -23,20 +22,14 @@ class Run:
 
     def __init__(self, folder: str | Path, *, resumed: bool = False) -> None:
         self.folder, self.resumed = Path(folder), resumed
-        self.saves = importlib.util.find_spec("safetensors") is not None
 
     @classmethod
-    def create(
-        cls, folder: "str | Path | Run | None", config: dict[str, Any], *, saves: bool = True
-    ) -> "Run":
+    def create(cls, folder: "str | Path | Run | None", config: dict[str, Any]) -> "Run":
         """Make the folder (by default runs/MODEL-DATE) and write the configuration.
 
         A Run that is given in place of a folder is gone on with, if it has this configuration.
-        Raises DataError if it has another, if the folder exists or cannot be made, or if the run
-        ``saves`` its model and the library for that is missing.
+        Raises DataError if it has another, or if the folder exists or cannot be made.
         """
-        if saves:
-            library()  # before hours of training, not after
         if isinstance(folder, Run):
             folder._continue(config)
             return folder

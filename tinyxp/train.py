@@ -37,7 +37,7 @@ class Trainer:
     ``eval_every`` steps. In the run's metrics the losses are called "loss" and "validation loss",
     after the ``label`` if there is one; each of ``callbacks`` gets the same dict.
 
-    With a ``run`` that saves, all that training depends on is kept in a checkpoint: every
+    With a ``run``, all that training depends on is kept in a checkpoint: every
     ``save_every`` steps (None: every 10 seconds), at a new best evaluation, at the end, and when
     Ctrl-C or SIGTERM asks to stop, which happens after the step and raises Stopped. A resumed run
     goes on from the newest one, and ends with the same bits. ``keep`` of them stay, and the best.
@@ -115,10 +115,12 @@ class Trainer:
         ``batches`` that have ``state_dict`` and ``load_state_dict``, as ``tx.data.Epochs`` has,
         are resumed where they were; of others those that were used are passed over.
         """
-        saves = self.run is not None and self.run.saves
-        self._kept = self.run.checkpoints(self.label, self.keep) if saves else None  # type: ignore[union-attr]
+        self._kept = self.run and self.run.checkpoints(self.label, self.keep)
         self.model.train()
-        with Parallel(self.model, self.threads) as parallel, Interrupts(saves) as asked:
+        with (
+            Parallel(self.model, self.threads) as parallel,
+            Interrupts(self.run is not None) as asked,
+        ):
             source = self._begin(batches, parallel)
             progress = Progress(steps, self.stream, self.done)
             clock, note, saved = _Clock(self.done), "", time.monotonic()

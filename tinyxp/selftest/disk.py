@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from tinyxp.backends.errors import DataError
-from tinyxp.io import library
 from tinyxp.selftest.child import ChildError, finish, start
 from tinyxp.selftest.fuzz import example
 from tinyxp.selftest.outcome import Outcome, Report, Unavailable
@@ -19,7 +18,6 @@ PATIENCE = 120.0  # seconds
 
 def check(tries: int, report: Report) -> Outcome:
     """Each try goes through all positions."""
-    library()
     try:
         import resource  # noqa: F401
     except ImportError:

@@ -10,7 +10,6 @@ from typing import Any
 
 import tinyxp as tx
 from tinyxp.backends.errors import DataError
-from tinyxp.io import library
 from tinyxp.selftest.child import ChildError, finish, start
 from tinyxp.selftest.outcome import Outcome, Report
 from tinyxp.state import load_state, save_state
@@ -23,7 +22,6 @@ PATIENCE = 120.0  # seconds for these
 
 def check(tries: int, report: Report) -> Outcome:
     """Each try is one mutated file, read by a process with little memory."""
-    library()
     failures, seen = [], Counter[str]()
     for first in range(0, tries, PORTION):
         last = min(first + PORTION, tries)

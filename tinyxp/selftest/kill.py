@@ -10,12 +10,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from tinyxp.io import DIGEST, library, read
+from tinyxp.io import DIGEST, read
 from tinyxp.selftest.child import ChildError, finish, start
 from tinyxp.selftest.outcome import Outcome, Report
 from tinyxp.selftest.training import STEPS
 
 PATIENCE = 60.0  # seconds for a whole run
+ATTEMPTS = 10  # to kill one run where it should be killed
 SAVING = 0.01  # seconds of a save, before one was timed
 
 
@@ -23,7 +24,6 @@ def check(tries: int, report: Report) -> Outcome:
     """Each try: a run killed at a random moment, every second one inside a save, then resumed to
     its end. Its last checkpoint, which holds all states, its model and its metrics must be those
     of a run left in peace."""
-    library()
     draw, failures, inside = random.Random(0), [], 0
     with tempfile.TemporaryDirectory() as temporary, ThreadPoolExecutor(2) as pool:
         folder = Path(temporary)
@@ -56,10 +56,16 @@ class Victim:
 
     def run(self, expected: str) -> tuple[str, bool]:
         """What went wrong, if anything, and whether it was killed inside a save."""
-        while not (said := self.kill()):  # it was faster: once more, earlier
-            self.seconds /= 2
+        for _ in range(ATTEMPTS):
+            said = self.kill()
+            saving = said.endswith(b"(")
+            if said and (saving or not self.inside):
+                break
+            # it was faster, or its save was: once more, earlier
+            self.seconds, self.fraction = self.seconds / 2, self.fraction / 2
             shutil.rmtree(self.folder)
-        saving = said.endswith(b"(")
+        else:
+            return f"in {ATTEMPTS} attempts it was not killed where it should be", False
         try:
             finish(begun(self.folder), PATIENCE)
         except ChildError as error:

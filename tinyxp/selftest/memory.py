@@ -24,9 +24,7 @@ def check(tries: int, report: Report) -> Outcome:
     if not Path("/proc/self/statm").exists():
         raise Unavailable("this system does not tell how much memory a process holds")
     try:
-        grown, cyclic = json.loads(
-            finish(start("memory", tries, stdout=subprocess.PIPE), PATIENCE)
-        )
+        grown, cyclic = json.loads(finish(start("memory", tries, stdout=subprocess.PIPE), PATIENCE))
     except ChildError as error:
         return Outcome(tries, [str(error)], "")
     report(tries, tries)
