@@ -45,6 +45,7 @@ FLOORS = {
     "tinyxp.runs": 4,
     "tinyxp.checkpoints": 4,
     "tinyxp.resuming": 4,
+    "tinyxp.finite": 4,
     "tinyxp.interrupts": 4,
     "tinyxp.progress": 4,
     "tinyxp.callbacks": 4,

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from tinyxp import backends
 from tinyxp.nn.module import Module
 from tinyxp.random import Generator, default_generator
 from tinyxp.version import __version__
@@ -43,12 +44,14 @@ def _held(model: Module) -> dict[str, Generator]:
 
 
 def setting(model: Module) -> dict[str, str]:
-    """The backend, its device and the versions that a model is trained with."""
+    """The versions, the backend with its kernels and threads, and the device that a model is
+    trained with."""
     p = next(iter(model.parameters()), None)
+    backend = backends.current() if p is None else p.backend
     return {
         "tinyxp": __version__,
         "NumPy": np.__version__,
-        "backend": "" if p is None else p.backend.name,
+        "backend": f"{backend.name}{backend.about()}",
         "device": "" if p is None else p.device,
     }
 

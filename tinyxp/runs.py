@@ -22,6 +22,7 @@ class Run:
 
     def __init__(self, folder: str | Path, *, resumed: bool = False) -> None:
         self.folder, self.resumed = Path(folder), resumed
+        self.configuration: dict[str, Any] = {}  # as create() got it
 
     @classmethod
     def create(cls, folder: "str | Path | Run | None", config: dict[str, Any]) -> "Run":
@@ -31,10 +32,12 @@ class Run:
         Raises DataError if it has another, or if the folder exists or cannot be made.
         """
         if isinstance(folder, Run):
+            folder.configuration = config
             folder._continue(config)
             return folder
         folder = folder or Path("runs") / time.strftime(f"{config['model']}-%Y%m%d-%H%M%S")
         run = cls(folder)
+        run.configuration = config
         try:
             run.folder.mkdir(parents=True)
         except FileExistsError as error:
@@ -50,7 +53,10 @@ class Run:
     def config(self) -> dict[str, Any]:
         """The configuration. Raises DataError if this is no run's folder."""
         try:
-            return dict(json.loads((self.folder / "config.json").read_text(encoding="utf-8")))
+            config = json.loads((self.folder / "config.json").read_text(encoding="utf-8"))
+            if not isinstance(config, dict):
+                raise ValueError(f"it holds a {type(config).__name__}")
+            return config
         except OSError as error:
             raise DataError(
                 f"{self.folder} is not the folder of a run: {error.strerror}"
@@ -97,7 +103,10 @@ class Run:
         path = self.folder / "metrics.jsonl"
         try:
             lines = path.read_text(encoding="utf-8").split("\n") if path.exists() else [""]
-            return [json.loads(line) for line in lines[:-1]]
+            found = [json.loads(line) for line in lines[:-1]]
+            if odd := [line for line in found if not isinstance(line, dict) or "step" not in line]:
+                raise ValueError(f"a line without a step: {odd[0]!r}")
+            return found
         except (OSError, ValueError, RecursionError) as error:
             raise DataError(f"{path} is damaged: {error}") from error
 

@@ -8,13 +8,12 @@ from dataclasses import KW_ONLY, dataclass, field
 from itertools import islice
 from typing import Any, TextIO
 
-from tinyxp.backends.errors import AnomalyError, ArgumentError, DataError
+from tinyxp.backends.errors import ArgumentError, DataError
 from tinyxp.core import Tensor
-from tinyxp.debug.anomaly import detect_anomaly
+from tinyxp.finite import all_finite, not_finite, why_not_finite
 from tinyxp.interrupts import Interrupts, Stopped
 from tinyxp.nn.module import Module
-from tinyxp.ops.logic import isfinite
-from tinyxp.optim.clip import clip_grad_norm_, get_total_norm
+from tinyxp.optim.clip import clip_grad_norm_
 from tinyxp.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tinyxp.parallel import Parallel
 from tinyxp.progress import Progress
@@ -34,8 +33,9 @@ class Trainer:
     """The training loop: loss, backward, clip, step, schedule; with progress and metrics.
 
     ``loss_of(batch)`` computes the loss of a batch; ``evaluate()`` the validation loss, every
-    ``eval_every`` steps. In the run's metrics the losses are called "loss" and "validation loss",
-    after the ``label`` if there is one; each of ``callbacks`` gets the same dict.
+    ``eval_every`` steps and at the end; one that is NaN is never the best. In the run's metrics
+    the losses are called "loss" and "validation loss", after the ``label`` if there is one; each
+    of ``callbacks`` gets the same dict.
 
     With a ``run``, all that training depends on is kept in a checkpoint: every
     ``save_every`` steps (None: every 10 seconds), at a new best evaluation, at the end, and when
@@ -45,9 +45,10 @@ class Trainer:
     - ``accumulate`` n: a step takes n batches, and the mean of their losses.
     - ``ema`` d: ``average`` is the model of weights w̄ ← d w̄ + (1 - d) w, which evaluation sees.
     - ``patience`` n ends training after n evaluations without a new best. ``max_seconds`` leaves
-      off after that time; a resumed run has it anew.
-    - ``on_nan``: when the loss is no number, "stop" raises DataError, which names the operation;
-      "skip" leaves out the step, and does so if a gradient is no number.
+      off after that time, evaluation included; a resumed run has it anew.
+    - ``on_nan``: when the loss or a gradient is no number, "stop" raises DataError, which names the
+      operation; "skip" leaves out the step, with what it did to buffers. Weights that are no
+      numbers are saved in no checkpoint: they raise DataError.
     - ``loss_scale`` s multiplies the loss before the backward pass and divides the gradients by s
       after it; steps with infinite gradients are left out and halve s, 2,000 good ones double it.
     - ``threads``: 1 computes on one thread; n parts each batch among n threads, which gives the
@@ -97,10 +98,16 @@ class Trainer:
     def __post_init__(self) -> None:
         if self.on_nan not in ("stop", "skip"):
             raise ArgumentError(f"on_nan expects 'stop' or 'skip', got {self.on_nan!r}")
-        for name in ("accumulate", "eval_every", "log_every", "patience", "save_every"):
+        for name in ("accumulate", "eval_every", "log_every", "patience", "save_every", "keep"):
             value = getattr(self, name)
             if value is not None and (type(value) is not int or value < 1):
                 raise ArgumentError(f"{name} expects a whole number from 1 up, got {value!r}")
+        for name in ("grad_clip", "max_seconds", "loss_scale"):
+            value = getattr(self, name)
+            if value is not None and not (isinstance(value, (int, float)) and 0 < value < math.inf):
+                raise ArgumentError(f"{name} expects a number above 0, got {value!r}")
+        if self.ema is not None and not (isinstance(self.ema, float) and 0 <= self.ema < 1):
+            raise ArgumentError(f"ema expects a fraction from 0 up to 1, got {self.ema!r}")
         self.label = f"{self.label} ".lstrip()
         self.average: AveragedModel | None = None
         if self.ema is not None:
@@ -117,38 +124,49 @@ class Trainer:
         """
         self._kept = self.run and self.run.checkpoints(self.label, self.keep)
         self.model.train()
+        self._setting = setting(self.model)  # before threads are limited
         with (
             Parallel(self.model, self.threads) as parallel,
             Interrupts(self.run is not None) as asked,
         ):
             source = self._begin(batches, parallel)
             progress = Progress(steps, self.stream, self.done)
-            clock, note, saved = _Clock(self.done), "", time.monotonic()
+            clock, note = _Clock(self.done), ""
+            start = saved = time.monotonic()
             over = False
             while self.done < steps and not (self.ended or over):
                 best, group = self.best, list(islice(source, self.accumulate))
+                score = None
                 if group:
                     loss = self._step(parallel, loss_of, group)
                     self.done += 1
-                    if self.done % self.log_every == 0 or self.done in (1, steps):
+                    looks = self.evaluate is not None and self.done % self.eval_every == 0
+                    if looks or self.done % self.log_every == 0 or self.done in (1, steps):
                         note = self._report(loss, steps, clock)
                     progress.update(self.done, note)
                 self.ended |= not group
-                over = self.max_seconds is not None and clock.seconds() > self.max_seconds
-                due = self.ended or over or self.done == steps or self.best != best or asked.signal
+                if self.best != best:
+                    score = self.best
+                stop, now = asked.signal, time.monotonic()  # once: a signal may come at any moment
+                over = self.max_seconds is not None and now - start > self.max_seconds
+                due = self.ended or over or self.done == steps or score is not None or stop
                 if self.save_every is not None:
                     due = due or self.done % self.save_every == 0
                 else:
-                    due = due or time.monotonic() - saved > SAVE_SECONDS
+                    due = due or now - saved > SAVE_SECONDS
                 if self._kept and due:
-                    score = self.best if self.best != best else None
+                    if lost := not_finite(self.model):
+                        raise DataError(
+                            f"{lost} stopped being finite in step {self.done}, which is not saved; "
+                            "lower the learning rate, or set grad_clip"
+                        )
                     self._kept.save(self.done, self._state(batches, parallel), score)
                     saved = time.monotonic()
-                if asked.signal:
+                if stop:
                     raise Stopped(
                         f"stopped after step {self.done}, as asked; go on with: "
                         f"tinyxp resume {self.run.folder}",  # type: ignore[union-attr]
-                        asked.signal,
+                        stop,
                     )
         return self.validation
 
@@ -171,6 +189,7 @@ class Trainer:
     def _step(self, parallel: Parallel, loss_of: LossOf, batches: list[Any]) -> Tensor:
         """One step on the mean loss of some batches; the loss."""
         self.optimizer.zero_grad()
+        buffers = [(buffer, buffer.data) for buffer in self.model.buffers()]
         scale = self.loss_scale or 1.0
         factor = scale / len(batches)
         scaled = loss_of if factor == 1 else lambda batch: loss_of(batch) * factor
@@ -182,9 +201,12 @@ class Trainer:
         careful = self.on_nan == "skip" or self.loss_scale is not None
         # elsewhere than on a GPU, where the look would have to wait for the step
         looks = careful or loss.backend.name != "cupy" or (self.done + 1) % self.log_every == 0
-        if looks and not careful and not math.isfinite(value := loss.item()):
-            raise DataError(self._why(value, loss_of, batches))
-        if careful and not math.isfinite(get_total_norm(self._gradients()).item() + loss.item()):
+        if looks and not all_finite([loss, *self._gradients()]):
+            for buffer, data in buffers:
+                buffer.data = data
+            if not careful:
+                problem = why_not_finite(self.model, loss.item(), loss_of, batches)
+                raise DataError(f"at step {self.done + 1} {problem}")
             self._skip()
             return loss
         self.skipped = 0
@@ -194,6 +216,9 @@ class Trainer:
                 self.loss_scale, self.good = 2 * self.loss_scale, 0
         self.update()
         return loss
+
+    def _gradients(self) -> list[Tensor]:
+        return [p.grad for p in self.model.parameters() if p.grad is not None]
 
     def _skip(self) -> None:
         """Leave out a step whose loss or gradient is no number."""
@@ -206,30 +231,6 @@ class Trainer:
                 "lower the learning rate"
             )
 
-    def _why(self, value: float, loss_of: LossOf, batches: list[Any]) -> str:
-        """What made a loss that is no number, found by computing it once more."""
-        problem = f"the loss is {value} at step {self.done + 1}"
-        lost = [
-            name
-            for name, p in self.model.named_parameters()
-            if not bool(isfinite(p.detach()).all())
-        ]
-        if lost:
-            return (
-                f"{problem}, because {', '.join(lost[:3])} stopped being finite in the step "
-                "before; lower the learning rate, or set grad_clip"
-            )
-        try:
-            with detect_anomaly():
-                for batch in batches:
-                    loss_of(batch)
-        except AnomalyError as error:
-            return f"{problem}: {error}"
-        return f"{problem}; lower the learning rate"
-
-    def _gradients(self) -> list[Tensor]:
-        return [p.grad for p in self.model.parameters() if p.grad is not None]
-
     # -- evaluation and metrics ---------------------------------------------------------------
 
     def _report(self, loss: Tensor, steps: int, clock: "_Clock") -> str:
@@ -240,9 +241,9 @@ class Trainer:
         due = self.done % self.eval_every == 0 or self.done == steps
         if self.evaluate is not None and due:
             with clock.paused(), evaluation(self.model), self._averaged():
-                score = self.evaluate()
+                score = float(self.evaluate())
             self.validation = metrics[f"{self.label}validation loss"] = score
-            better = self.best is None or score < self.best
+            better = not math.isnan(score) and (self.best is None or score < self.best)
             self.best = score if better else self.best
             self.waited = 0 if better else self.waited + 1
             self.ended = self.patience is not None and self.waited >= self.patience
@@ -291,7 +292,7 @@ class Trainer:
                 f"the checkpoint of step {found[0]} does not fit: {', '.join(sorted(missing))} "
                 "only here or only there"
             )
-        same = warn_of_changes(state["setting"], setting(self.model))
+        same = warn_of_changes(state["setting"], self._setting)
         for name in KEPT:
             setattr(self, name, state["trainer"][name])
         if same and self.threads is None and state["parallel"] is not None:
@@ -317,7 +318,8 @@ class Trainer:
             "trainer": {name: getattr(self, name) for name in KEPT},
             "parallel": parallel.chosen,
             "random": random_states(self.model),
-            "setting": setting(self.model),
+            "setting": self._setting,
+            "config": self.run.configuration if self.run else {},
         }
 
 
