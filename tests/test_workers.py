@@ -1,12 +1,13 @@
 """Batches from worker processes: the same in the same order, and what goes wrong is told."""
 
 import os
+import signal
 import time
 
 import pytest
 
 import tinyxp as tx
-from tests.worker_datasets import Dying, Failing, Hanging, Noisy, Squares
+from tests.worker_datasets import Dying, Failing, Hanging, Noisy, Raising, Squares
 from tinyxp.backends.errors import ArgumentError, DataError
 from tinyxp.data import DataLoader, Epochs
 from tinyxp.random import Generator
@@ -62,11 +63,37 @@ def test_a_worker_that_dies_is_told():
         batches(2, Dying())
 
 
-def test_a_worker_that_hangs_is_given_up():
+def test_a_worker_that_hangs_is_given_up(tmp_path):
+    """And the next epoch has another."""
     start = time.monotonic()
+    loader = DataLoader(Hanging(tmp_path / "hung"), 6, num_workers=1, timeout=3)
     with pytest.raises(DataError, match="made no batch in 3 s"):
-        batches(1, Hanging(), timeout=3)
+        list(loader)
+    assert [batch.tolist() for batch in loader] == [[0, 1, 2, 3, 4, 5], [6, 7, 8, 9, 10]]
     assert time.monotonic() - start < 30
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"), [("odd", "OddError: 1 and 2"), ("stop", "Iteration: 3"), ("exit", "Exit: 4")]
+)
+def test_what_cannot_be_raised_here_is_told(kind, said):
+    with pytest.raises(DataError, match=f"(?s)in __getitem__.*{said}"):
+        batches(1, Raising(kind))
+
+
+def test_what_cannot_be_sent_is_told():
+    with pytest.raises(ArgumentError, match="need a copy .* but .*lambda.*num_workers=0"):
+        batches(1, collate_fn=lambda x: x)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="there is no such signal to one process")
+def test_ctrl_c_is_left_to_the_parent():
+    """The terminal sends it to all processes; the parent may want to end its step."""
+    loader = DataLoader(Squares(), 1, num_workers=1)
+    iterator = iter(loader)
+    (pid,) = next(iterator)["who"].tolist()
+    os.kill(pid, signal.SIGINT)
+    assert [batch["who"].tolist() for batch in iterator] == [[pid]] * 10
 
 
 @pytest.mark.parametrize("option", ["num_workers", "prefetch_factor", "timeout"])

@@ -38,7 +38,28 @@ class Dying(Squares):
 
 
 class Hanging(Squares):
+    """Once: then a file says that it did."""
+
+    def __init__(self, path):
+        self.path = path
+
     def __getitem__(self, i):
-        if i == 5:
+        if i == 5 and not self.path.exists():
+            self.path.touch()
             time.sleep(60)
         return i
+
+
+class OddError(Exception):
+    def __init__(self, first, second):
+        super().__init__(f"{first} and {second}")
+
+
+class Raising(Squares):
+    """What cannot be pickled, what would end a loop, and what would end a program."""
+
+    def __init__(self, kind):
+        self.kind = kind
+
+    def __getitem__(self, i):
+        raise {"odd": OddError(1, 2), "stop": StopIteration("3"), "exit": SystemExit(4)}[self.kind]

@@ -4,7 +4,8 @@ Each function takes shapes and gives a sentence, ``"; …"``, or nothing where i
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 Shape = tuple[int, ...]
 
@@ -96,9 +97,11 @@ def for_classes(scores: Shape, target: Shape) -> str:
     return ""
 
 
-def for_reshape(size: int, shape: Iterable[int]) -> str:
-    """For ``size`` numbers that do not fill a shape."""
-    shape = tuple(shape)
+def for_reshape(size: int, shape: Any) -> str | None:
+    """For ``size`` numbers that do not fill a shape, if it is one."""
+    shape = tuple(shape) if isinstance(shape, (tuple, list)) else (shape,)
+    if not all(isinstance(n, int) for n in shape):
+        return None
     known = math.prod(n for n in shape if n != -1)
     if -1 in shape:
         return f"{size} elements are no multiple of {known}"

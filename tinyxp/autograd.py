@@ -1,9 +1,11 @@
 """``tx.autograd``: gradients of tensors. Those of functions are in ``transforms``."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 from tinyxp.backends.errors import ArgumentError, GradientError
 from tinyxp.core import Tensor, wrap
+from tinyxp.operation import expect_tensors
 from tinyxp.tape import edge_of, propagate
 
 
@@ -27,11 +29,10 @@ def grad(
     >>> slope.item(), curvature.item()
     (12.0, 12.0)
     """
-    outputs = [outputs] if isinstance(outputs, Tensor) else list(outputs)
-    inputs = [inputs] if isinstance(inputs, Tensor) else list(inputs)
+    outputs, inputs = _several(outputs), _several(inputs)
     if grad_outputs is None:
         grad_outputs = [None] * len(outputs)
-    seeds = [grad_outputs] if isinstance(grad_outputs, Tensor) else list(grad_outputs)
+    seeds = _several(grad_outputs)
     if len(seeds) != len(outputs):
         raise ArgumentError(f"expected {len(outputs)} grad_outputs, got {len(seeds)}")
     edges = [edge_of(x) for x in inputs]
@@ -48,3 +49,10 @@ def grad(
             )
         result.append(g if g is None or create_graph else wrap(g, x.backend))
     return tuple(result)
+
+
+def _several(x: Any) -> list[Any]:
+    """One Tensor or several (None among them for a gradient of ones) as a list."""
+    found = [x] if isinstance(x, Tensor) or not isinstance(x, Iterable) else list(x)
+    expect_tensors("grad", *(y for y in found if y is not None))
+    return found

@@ -8,6 +8,7 @@ from tinyxp import backends
 from tinyxp.backends import Array, Backend
 from tinyxp.backends.errors import GradientError
 from tinyxp.core import Tensor, wrap
+from tinyxp.operation import expect_callable
 from tinyxp.primitive import Projection
 from tinyxp.random import States, default_generator, rewound, watched
 from tinyxp.tape import (
@@ -133,6 +134,7 @@ def checkpoint(f: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     >>> x.grad
     tensor([ 1.2533808, -1.0331168])
     """
+    expect_callable("checkpoint", f)
     if not is_grad_enabled():
         return f(*args, **kwargs)
     call = _Call(f, args, kwargs)

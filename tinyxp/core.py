@@ -182,10 +182,19 @@ class Tensor:
         return bool(self.item())
 
     def __int__(self) -> int:
-        return int(self.item())
+        return self._converted(int)
 
     def __float__(self) -> float:
-        return float(self.item())
+        return self._converted(float)
+
+    def _converted(self, kind: Any) -> Any:
+        value = self.item()
+        try:
+            return kind(value)
+        except TypeError as error:  # of a complex number
+            raise DTypeError(f"{value} has no {kind.__name__}; take tx.real of it") from error
+        except (ValueError, OverflowError) as error:  # of NaN and infinity
+            raise ArgumentError(f"there is no {kind.__name__} of {value}") from error
 
     def __complex__(self) -> complex:
         return complex(self.item())

@@ -11,6 +11,7 @@ from tinyxp import dtypes
 from tinyxp.autograd import grad
 from tinyxp.backends.errors import ArgumentError, GradientError
 from tinyxp.core import Tensor, wrap
+from tinyxp.operation import expect_callable
 from tinyxp.ops.complexes import real
 from tinyxp.tape import enable_grad
 
@@ -37,6 +38,9 @@ def gradcheck(
     >>> tx.gradcheck(lambda x: x**3, tx.asarray([1.0, 2.0], dtype=tx.float64), order=2)
     True
     """
+    expect_callable("gradcheck", f)
+    if not isinstance(seed, int) or seed < 0:
+        raise ArgumentError(f"gradcheck expects a whole number as seed, got {seed!r}")
     label = name or str(getattr(f, "__name__", "f"))
     wanted = []
     for i, x in enumerate(inputs):

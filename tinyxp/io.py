@@ -179,9 +179,14 @@ def digest(parts: Iterable[tuple[str, str, list[int], Any]], words: Mapping[str,
     return sha.hexdigest()
 
 
-def _expect_safetensors(path: str | os.PathLike[str]) -> None:
+def expect_path(path: Any) -> None:
+    """Raise ArgumentError for what is no path: of a number, open() takes the stream that has it."""
     if not isinstance(path, (str, os.PathLike)):
         raise ArgumentError(f"expected the path of a file, got {path!r}")
+
+
+def _expect_safetensors(path: str | os.PathLike[str]) -> None:
+    expect_path(path)
     suffix = Path(path).suffix.lower()
     if suffix in OTHERS:
         raise DataError(

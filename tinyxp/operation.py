@@ -4,7 +4,7 @@ import functools
 import inspect
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, Generic, ParamSpec
+from typing import Any, Generic, ParamSpec, TypeVar
 
 import numpy as np
 
@@ -22,6 +22,7 @@ from tinyxp.backends.errors import (
 from tinyxp.core import Tensor
 
 P = ParamSpec("P")
+R = TypeVar("R")
 
 PYTORCH_NAMES = {"dim": "axis", "dims": "axis", "keepdim": "keepdims"}
 # functions of the Array API that share a name with one of PyTorch, and not what it gives
@@ -191,6 +192,53 @@ class explained:
             shown = ", ".join(map(repr, self.given))
             problem = f"{self.name} cannot take {shown}: {first_line(error)}"
             raise kind_of(error)(problem) from error
+
+
+def typed(f: Callable[P, R]) -> Callable[P, R]:
+    """``f``, whose foreign errors become ours: for a public function that is no Operation.
+
+    Not for one that calls what users wrote, whose errors are theirs.
+    """
+    made = f.__name__ == "__init__"
+    method = "." in f.__qualname__ and "<locals>" not in f.__qualname__
+
+    @functools.wraps(f)
+    def call(*args: P.args, **options: P.kwargs) -> R:
+        try:
+            return f(*args, **options)
+        except PASSED_ON:
+            raise
+        except Exception as error:
+            kind = kind_of(error)
+            name = type(args[0]).__name__ if made and args else f.__qualname__
+            given = [*args[method:], *options.values()]
+            if kind is ShapeError and not any(hasattr(x, "shape") for x in given):
+                kind = ArgumentError
+            shown = [*map(brief, args[method:]), *(f"{k}={brief(x)}" for k, x in options.items())]
+            problem = f"{name} cannot take {', '.join(shown) or 'nothing'}: {first_line(error)}"
+            raise kind(problem) from error
+
+    return call
+
+
+def typed_init(cls: type) -> None:
+    """Make the constructor of a class typed, if the class is ours."""
+    if cls.__module__.startswith("tinyxp.") and "__init__" in vars(cls):
+        cls.__init__ = typed(cls.__init__)  # type: ignore[misc]
+
+
+def brief(x: Any) -> str:
+    """An argument in an error: a Tensor by its shape and dtype, anything else in a few letters."""
+    if isinstance(x, Tensor):
+        return f"{x.shape} {x.dtype!r}"
+    text = repr(x)
+    return text if len(text) <= 60 else f"{text[:40]} … {text[-15:]}"
+
+
+def expect_callable(name: str, f: Any) -> None:
+    """Raise DTypeError unless ``f`` can be called."""
+    if not callable(f):
+        raise DTypeError(f"{name} expects a function, got {type(f).__name__}")
 
 
 def expect_tensors(name: str, *args: Any) -> None:

@@ -19,6 +19,7 @@ from tinyxp.backends import Array, Backend
 from tinyxp.backends.errors import ArgumentError, DTypeError
 from tinyxp.backends.philox import blocks_for, random_bits
 from tinyxp.core import Tensor, raw, wrap
+from tinyxp.operation import typed
 
 Shape = int | tuple[int, ...]
 
@@ -52,6 +53,7 @@ class Generator:
         """All there is to save: ``{"seed": …, "counter": …}``."""
         return {"seed": self.seed, "counter": self.counter}
 
+    @typed
     def load_state_dict(self, state: dict[str, int]) -> None:
         """Go on from a state. Raises ArgumentError if it is not one."""
         if set(state) != {"seed", "counter"}:
@@ -63,6 +65,7 @@ class Generator:
 
     # -- numbers on the backend in use ----------------------------------------------------------
 
+    @typed
     def uniform(
         self,
         shape: Shape,
@@ -92,6 +95,7 @@ class Generator:
             x = x * float(high - low) + float(low)
         return wrap(backend.xp.reshape(x, shape), backend)
 
+    @typed
     def normal(
         self,
         shape: Shape,
@@ -118,6 +122,7 @@ class Generator:
         x = (x * std + mean).astype(dtype.name).reshape(shape)
         return wrap(backend.from_numpy(x, device), backend)
 
+    @typed
     def integers(self, low: int, high: int, shape: Shape, *, device: str | None = None) -> Tensor:
         """Whole numbers in [low, high), as int64: low + (63 random bits mod (high - low)).
 
@@ -136,6 +141,7 @@ class Generator:
         bits = self._wide(backend, math.prod(shape), _place(backend, device))
         return wrap(backend.xp.reshape(bits % (high - low) + low, shape), backend)
 
+    @typed
     def bernoulli(self, x: Tensor, p: float) -> Tensor:
         """True with probability p: booleans in the shape and place of x.
 
@@ -151,6 +157,7 @@ class Generator:
 
     # -- numbers on the host --------------------------------------------------------------------
 
+    @typed
     def permutation(self, n: int) -> Any:
         """The numbers 0 … n - 1 in random order, a NumPy array of int64: random keys, sorted.
 
@@ -280,6 +287,7 @@ def manual_seed(seed: int) -> Generator:
     return generator
 
 
+@typed
 def rand(
     *size: Any,
     generator: Generator | None = None,
@@ -296,6 +304,7 @@ def rand(
     return g.uniform(_spread(size), dtype=dtype, device=device).requires_grad_(requires_grad)
 
 
+@typed
 def randn(
     *size: Any,
     generator: Generator | None = None,
@@ -312,6 +321,7 @@ def randn(
     return g.normal(_spread(size), dtype=dtype, device=device).requires_grad_(requires_grad)
 
 
+@typed
 def randint(
     low: int, high: int, size: Shape, *, generator: Generator | None = None, device: Any = None
 ) -> Tensor:
@@ -323,6 +333,7 @@ def randint(
     return source(generator).integers(low, high, size, device=device)
 
 
+@typed
 def randperm(n: int, *, generator: Generator | None = None, device: Any = None) -> Tensor:
     """The numbers 0 … n - 1 in random order.
 

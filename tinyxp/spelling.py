@@ -130,18 +130,25 @@ def _matrices(name, a, b, ndim):
 
 def _spread(sizes):
     """``view(2, 3)`` as ``view((2, 3))``."""
-    return tuple(sizes[0]) if len(sizes) == 1 and not isinstance(sizes[0], int) else sizes
+    return tuple(sizes[0]) if len(sizes) == 1 and isinstance(sizes[0], (tuple, list)) else sizes
+
+
+def _view_as(self, other):
+    expect_tensors("view_as", other)
+    return reshape(self, other.shape)
 
 
 def _expand(self, *sizes):
     sizes = _spread(sizes)
+    if len(sizes) < self.ndim:
+        raise ShapeError(f"expand needs {self.ndim} lengths or more for {self.shape}, got {sizes}")
     own = (1,) * (len(sizes) - self.ndim) + self.shape
     return broadcast_to(self, tuple(n if m == -1 else m for m, n in zip(sizes, own, strict=True)))
 
 
 METHODS = {
     "view": lambda self, *shape: reshape(self, _spread(shape)),
-    "view_as": lambda self, other: reshape(self, other.shape),
+    "view_as": _view_as,
     "permute": lambda self, *dims: permute_dims(self, _spread(dims)),
     "movedim": moveaxis,
     "t": lambda self: matrix_transpose(self) if self.ndim > 1 else self,

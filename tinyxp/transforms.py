@@ -14,6 +14,7 @@ from typing import Any
 
 from tinyxp.backends.errors import ArgumentError, DTypeError, GradientError, ShapeError
 from tinyxp.core import Tensor, namespace, wrap
+from tinyxp.operation import expect_callable
 from tinyxp.tape import (
     Node,
     behind_identity,
@@ -39,6 +40,7 @@ class _Run:
         wanted: Sequence[int],
         has_aux: bool,
     ) -> None:
+        expect_callable("a transform", f)
         self.recording = is_grad_enabled()
         self.inputs: list[Tensor] = []  # as the caller gave them
         self.nodes: list[Node] = []  # where their gradients arrive
@@ -133,7 +135,10 @@ def settled(x: Tensor, outside: bool = True) -> Tensor:
 
 
 def _positions(argnums: Argnums) -> tuple[int, ...]:
-    return (argnums,) if isinstance(argnums, int) else tuple(argnums)
+    found = argnums if isinstance(argnums, (tuple, list)) else (argnums,)
+    if wrong := [i for i in found if not isinstance(i, int)]:
+        raise ArgumentError(f"argnums expects numbers of arguments, got {wrong[0]!r}")
+    return tuple(found)
 
 
 def _tensors(values: Sequence[Any], like: Sequence[Tensor], what: str) -> list[Tensor]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tinyxp.backends.errors import DataError
 from tinyxp.data.download import cache_folder, checked, download
-from tinyxp.io import write_atomically
+from tinyxp.io import expect_path, write_atomically
 
 URL = (
     "https://raw.githubusercontent.com/karpathy/char-rnn/"
@@ -38,6 +38,7 @@ def load_corpus(path: str | os.PathLike[str] | None = None, *, offline: bool = F
     UTF-8, or if nothing can be had.
     """
     if path is not None:
+        expect_path(path)
         return _file(Path(path))
     sources: list[Callable[[], Corpus]] = [lambda: _tinyshakespeare(offline), _plays, _topics]
     reasons: list[str] = []

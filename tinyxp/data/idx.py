@@ -15,7 +15,7 @@ import numpy as np
 from tinyxp.backends.errors import ArgumentError, DataError
 from tinyxp.data.download import cache_folder, download
 from tinyxp.data.loader import TensorDataset
-from tinyxp.io import write_atomically
+from tinyxp.io import expect_path, write_atomically
 
 TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 LIMIT = 1 << 31  # bytes: no data set of a classroom has more
@@ -64,6 +64,7 @@ def read_idx(path: str | os.PathLike[str]) -> Any:
     >>> tx.data.read_idx(tmp / "two.idx")
     array([7, 9], dtype=uint8)
     """
+    expect_path(path)
     try:
         with open(path, "rb") as file:
             room = os.fstat(file.fileno()).st_size

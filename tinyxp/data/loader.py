@@ -13,6 +13,7 @@ from tinyxp.backends import Array
 from tinyxp.backends.errors import ArgumentError, DTypeError, IndexingError, ShapeError
 from tinyxp.core import Tensor, wrap
 from tinyxp.data.workers import Workers, seeds
+from tinyxp.operation import typed
 from tinyxp.ops.creation import asarray
 from tinyxp.ops.gathering import take
 from tinyxp.ops.shaping import stack
@@ -46,6 +47,7 @@ class TensorDataset(Dataset):
     (tensor([2.]), tensor(1))
     """
 
+    @typed
     def __init__(self, *tensors: Any) -> None:
         self.tensors: tuple[Tensor, ...] = tuple(asarray(x) for x in tensors)
         if not tensors:
@@ -75,6 +77,7 @@ class Subset(Dataset):
     30
     """
 
+    @typed
     def __init__(self, dataset: Any, indices: Sequence[int] | Array) -> None:
         self.dataset = dataset
         self.indices = np.asarray(indices, dtype=np.int64)
@@ -92,6 +95,7 @@ class Subset(Dataset):
         return _batch(self.dataset, self.indices[indices])
 
 
+@typed
 def random_split(
     dataset: Any, lengths: Sequence[float], generator: Generator | None = None
 ) -> list[Subset]:
@@ -127,14 +131,15 @@ class DataLoader:
     ``collate_fn`` makes a batch of a list of samples (default: :func:`collate`). ``num_workers``
     processes, each with a copy of the dataset, make ``prefetch_factor`` batches each in advance;
     batches come in the same order for any number of them. One that dies, or needs longer than
-    ``timeout`` seconds for a batch (0: no limit), is a DataError. Raises ArgumentError for a number
-    out of range.
+    ``timeout`` seconds for a batch (0: no limit), is a DataError; the next epoch starts others.
+    Raises ArgumentError for a number out of range, and for a dataset that cannot be pickled.
 
     >>> loader = tx.data.DataLoader([1, 2, 3], batch_size=2)
     >>> list(loader)
     [tensor([1, 2]), tensor([3])]
     """
 
+    @typed
     def __init__(
         self,
         dataset: Any,
@@ -184,7 +189,7 @@ class DataLoader:
         load = _Load(self.dataset, self.collate_fn)
         if self.num_workers == 0:
             return (load(indices) for indices, _ in jobs)
-        if self._workers is None:
+        if self._workers is None or not self._workers.alive:
             self._workers = Workers(self.num_workers, load)
             finalize(self, self._workers.close)
         return self._workers.batches(jobs, self.prefetch_factor, self.timeout)
@@ -267,6 +272,7 @@ def _batch(dataset: Any, indices: Array) -> Any:
     return collate([dataset[i] for i in indices.tolist()])
 
 
+@typed
 def collate(samples: list[Any]) -> Any:
     """Join samples into a batch, along a new first axis.
 

@@ -4,6 +4,7 @@ import math
 
 from tinyxp.backends.errors import ArgumentError
 from tinyxp.core import Tensor
+from tinyxp.operation import typed
 from tinyxp.ops.creation import asarray, astype
 from tinyxp.ops.shaping import expand_dims
 from tinyxp.random import Generator, source
@@ -11,6 +12,7 @@ from tinyxp.random import Generator, source
 XOR = ([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]], [0, 1, 1, 0])
 
 
+@typed
 def two_clouds(
     n: int, generator: Generator | None = None, gap: float = 0.5
 ) -> tuple[Tensor, Tensor]:
@@ -37,6 +39,7 @@ def two_clouds(
     return x + expand_dims(across, axis=1) * asarray([-0.8, 0.6]), y
 
 
+@typed
 def xor_points(
     n: int = 4, generator: Generator | None = None, noise: float = 0.1
 ) -> tuple[Tensor, Tensor]:

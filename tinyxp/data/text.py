@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinyxp.backends.errors import ArgumentError, DataError, IndexingError
+from tinyxp.operation import typed
 
 
 class CharTokenizer:
@@ -24,6 +25,7 @@ class CharTokenizer:
 
     symbols: tuple[str, ...]
 
+    @typed
     def __init__(self, symbols: Iterable[str]) -> None:
         self.symbols = tuple(symbols)
         odd = [s for s in self.symbols if not isinstance(s, str) or len(s) != 1]
@@ -56,6 +58,7 @@ class CharTokenizer:
     def __len__(self) -> int:
         return len(self.symbols)
 
+    @typed
     def encode(self, text: str) -> NDArray[np.int64]:
         """The index of each character: string of n characters -> (n,).
 
@@ -71,6 +74,7 @@ class CharTokenizer:
             )
         return ids
 
+    @typed
     def decode(self, ids: Iterable[int]) -> str:
         """The text whose characters have the indices ``ids``: (n,) -> string of n characters.
 
@@ -96,6 +100,7 @@ def _code_points(text: str) -> NDArray[np.uint32]:
     return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4")
 
 
+@typed
 def split(
     ids: NDArray[np.int64], validation: float = 0.1
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -6,12 +6,14 @@ from typing import Any, Self
 import numpy as np
 
 from tinyxp.core import Tensor
+from tinyxp.operation import typed
 from tinyxp.ops.creation import asarray
 from tinyxp.random import Generator
 
 Pair = tuple[Tensor, Tensor]
 
 
+@typed
 def windows(ids: Any, starts: Any, length: int) -> Pair:
     """The symbols (n, length) from each of n ``starts``, and those one place later.
 

@@ -1,6 +1,9 @@
 """Worker processes that make the batches of a DataLoader ahead of time."""
 
+import pickle
 import random
+import signal
+import traceback
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -13,7 +16,7 @@ import numpy as np
 
 from tinyxp import backends
 from tinyxp.backends import Array
-from tinyxp.backends.errors import DataError
+from tinyxp.backends.errors import ArgumentError, DataError
 from tinyxp.core import Tensor
 from tinyxp.ops.creation import move
 from tinyxp.random import Generator, manual_seed
@@ -28,12 +31,19 @@ class Workers:
 
     They are started afresh, not forked: a fork copies locks that other threads hold. Each batch has
     a seed of its own, for tinyxp's, Python's and NumPy's random numbers, so that the batches are
-    the same for any number of workers.
+    the same for any number of workers. Raises ArgumentError if ``load`` cannot be sent to them.
     """
 
     def __init__(self, n: int, load: Load) -> None:
-        self.n = n
-        self.pool = ProcessPoolExecutor(n, get_context("spawn"), _begin, (load,))
+        self.n, self.alive = n, True
+        try:
+            data = pickle.dumps(load)  # once for all of them
+        except Exception as error:  # whatever an object's own way to be pickled raises
+            raise ArgumentError(
+                f"worker processes need a copy of the dataset and its collate_fn, but {error}; "
+                "define functions and classes at the top of a module, or take num_workers=0"
+            ) from error
+        self.pool = ProcessPoolExecutor(n, get_context("spawn"), _begin, (data,))
 
     def batches(
         self, jobs: Iterator[tuple[Array, int]], ahead: int, timeout: float
@@ -41,8 +51,8 @@ class Workers:
         """The batches of (indices, seed), in that order, ``ahead`` of them for each worker being
         made in advance.
 
-        What a worker raises is raised here, with its traceback. Raises DataError if one dies, or
-        needs longer than ``timeout`` seconds (0: no limit).
+        What a worker raises is raised here, with its traceback; as a DataError, if it cannot be
+        sent. Raises DataError if one dies, or needs longer than ``timeout`` seconds (0: no limit).
         """
         waiting: deque[Future[Any]] = deque()
         backend = backends.current()
@@ -53,7 +63,11 @@ class Workers:
                     yield _moved(self._result(waiting.popleft(), timeout), backend)
             while waiting:
                 yield _moved(self._result(waiting.popleft(), timeout), backend)
+        except KeyboardInterrupt:
+            self.close()  # or the end of the program would wait for them
+            raise
         except BrokenProcessPool as error:
+            self.alive = False
             raise DataError(
                 "a worker process of the DataLoader died: the system killed it, perhaps for its "
                 "memory, or it could not start (a script needs if __name__ == '__main__':); "
@@ -76,16 +90,18 @@ class Workers:
 
     def close(self) -> None:
         """End the processes, also those that hang."""
+        self.alive = False
         processes = list((self.pool._processes or {}).values())
         self.pool.shutdown(wait=False, cancel_futures=True)
         for process in processes:
             process.terminate()
 
 
-def _begin(load: Load) -> None:
+def _begin(load: bytes) -> None:
     global _load
-    backends.use_backend("numpy")  # a GPU's memory is the parent's business
-    _load = load
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's business, as is
+    backends.use_backend("numpy")  # a GPU's memory
+    _load = pickle.loads(load)
 
 
 def _make(indices: Array, seed: int) -> Any:
@@ -93,7 +109,22 @@ def _make(indices: Array, seed: int) -> Any:
     manual_seed(seed)
     random.seed(seed)
     np.random.seed(seed % 2**32)
-    return _load(indices)
+    try:
+        return _load(indices)
+    except BaseException as error:
+        if _travels(error):
+            raise
+        raise DataError("".join(traceback.format_exception(error))) from None
+
+
+def _travels(error: BaseException) -> bool:
+    """Whether an error can be raised in the parent: the others end the pool, the loop or the
+    program, without a word."""
+    try:
+        kind = type(pickle.loads(pickle.dumps(error)))
+    except Exception:
+        return False
+    return issubclass(kind, Exception) and not issubclass(kind, StopIteration)
 
 
 def _moved(batch: Any, backend: Any) -> Any:

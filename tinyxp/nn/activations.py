@@ -6,6 +6,7 @@ from tinyxp.backends.errors import ShapeError
 from tinyxp.core import Tensor
 from tinyxp.nn import functional as F
 from tinyxp.nn.module import Module
+from tinyxp.operation import expect_tensors
 
 __all__ = [
     "GELU",
@@ -222,6 +223,7 @@ class Softmax2d(Module):
     """
 
     def forward(self, input: Tensor) -> Any:
+        expect_tensors("Softmax2d", input)
         if input.ndim not in (3, 4):
             raise ShapeError(f"Softmax2d expects (N, C, H, W) or (C, H, W), got {input.shape}")
         return F.softmax(input, -3)

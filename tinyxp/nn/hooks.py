@@ -7,6 +7,7 @@ from typing import Any, Self
 
 from tinyxp.backends.errors import DTypeError, TinyError
 from tinyxp.core import Tensor, wrap
+from tinyxp.operation import typed_init
 from tinyxp.primitive import Projection
 from tinyxp.tape import Node, at_border, edge_of, is_grad_enabled
 from tinyxp.tree import fill, leaves
@@ -43,6 +44,10 @@ class Hooked:
     """The part of a Module that calls ``forward``, and the hooks before and after it."""
 
     _hooks: dict[str, dict[int, tuple[Callable[..., Any], bool]]]  # kind -> number -> hook, option
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        typed_init(cls)
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         raise NotImplementedError

@@ -14,6 +14,7 @@ import numpy as np
 from tinyxp import backends
 from tinyxp.backends.errors import ArgumentError, DTypeError, GradientError, ShapeError
 from tinyxp.core import Tensor, wrap
+from tinyxp.operation import typed
 from tinyxp.ops.creation import full_like
 from tinyxp.random import Generator, source
 
@@ -67,6 +68,7 @@ def _numpy(kind: str, shape: Any, generator: Generator | None) -> Any:
         return getattr(source(generator), kind)(shape, dtype="float64").numpy()
 
 
+@typed
 def uniform_(
     tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: Generator | None = None
 ) -> Tensor:
@@ -78,6 +80,7 @@ def uniform_(
     return _draw(tensor, "uniform", a, b, generator)
 
 
+@typed
 def normal_(
     tensor: Tensor, mean: float = 0.0, std: float = 1.0, generator: Generator | None = None
 ) -> Tensor:
@@ -89,6 +92,7 @@ def normal_(
     return _draw(tensor, "normal", mean, std, generator)
 
 
+@typed
 def trunc_normal_(
     tensor: Tensor,
     mean: float = 0.0,
@@ -123,6 +127,7 @@ def trunc_normal_(
     return _set_numpy(tensor, np.clip(mean + std * side * found, a, b))
 
 
+@typed
 def constant_(tensor: Tensor, val: float) -> Tensor:
     """One number throughout.
 
@@ -132,6 +137,7 @@ def constant_(tensor: Tensor, val: float) -> Tensor:
     return _set(tensor, full_like(tensor, val))
 
 
+@typed
 def zeros_(tensor: Tensor) -> Tensor:
     """Zeros.
 
@@ -141,6 +147,7 @@ def zeros_(tensor: Tensor) -> Tensor:
     return constant_(tensor, 0.0)
 
 
+@typed
 def ones_(tensor: Tensor) -> Tensor:
     """Ones.
 
@@ -150,6 +157,7 @@ def ones_(tensor: Tensor) -> Tensor:
     return constant_(tensor, 1.0)
 
 
+@typed
 def eye_(tensor: Tensor) -> Tensor:
     """The identity matrix, or the part of it that a matrix of this shape holds.
 
@@ -162,6 +170,7 @@ def eye_(tensor: Tensor) -> Tensor:
     return _set_numpy(tensor, np.eye(tensor.shape[0], tensor.shape[1]))
 
 
+@typed
 def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
     """The convolution weight that passes channels on: 1 at the kernel's centre, from i to i.
 
@@ -184,6 +193,7 @@ def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
     return _set_numpy(tensor, values)
 
 
+@typed
 def fans(tensor: Tensor) -> tuple[int, int]:
     """How many inputs feed an output, and outputs an input: weight (out, in, …) -> (in …, out …).
 
@@ -199,6 +209,7 @@ def fans(tensor: Tensor) -> tuple[int, int]:
 _calculate_fan_in_and_fan_out = fans  # as models written for PyTorch call it
 
 
+@typed
 def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
     """The factor that keeps the variance through an activation; ``param`` is leaky ReLU's slope.
 
@@ -222,6 +233,7 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
     return gains[nonlinearity]
 
 
+@typed
 def xavier_uniform_(
     tensor: Tensor, gain: float = 1.0, generator: Generator | None = None
 ) -> Tensor:
@@ -234,6 +246,7 @@ def xavier_uniform_(
     return uniform_(tensor, -bound, bound, generator)
 
 
+@typed
 def xavier_normal_(tensor: Tensor, gain: float = 1.0, generator: Generator | None = None) -> Tensor:
     """N(0, gain² · 2 / (fan_in + fan_out)). Source: Glorot & Bengio 2010.
 
@@ -250,6 +263,7 @@ def _kaiming_std(tensor: Tensor, a: float, mode: str, nonlinearity: str) -> floa
     return calculate_gain(nonlinearity, a) / math.sqrt(max(1, modes[mode]))
 
 
+@typed
 def kaiming_uniform_(
     tensor: Tensor,
     a: float = 0.0,
@@ -270,6 +284,7 @@ def kaiming_uniform_(
     return uniform_(tensor, -bound, bound, generator)
 
 
+@typed
 def kaiming_normal_(
     tensor: Tensor,
     a: float = 0.0,
@@ -287,6 +302,7 @@ def kaiming_normal_(
     return normal_(tensor, 0.0, _kaiming_std(tensor, a, mode, nonlinearity), generator)
 
 
+@typed
 def orthogonal_(tensor: Tensor, gain: float = 1, generator: Generator | None = None) -> Tensor:
     """``gain`` times a random matrix with orthonormal rows or columns, whichever are fewer.
 
@@ -309,6 +325,7 @@ def orthogonal_(tensor: Tensor, gain: float = 1, generator: Generator | None = N
     return _set_numpy(tensor, gain * (q.T if x.shape[0] < x.shape[1] else q))
 
 
+@typed
 def sparse_(
     tensor: Tensor, sparsity: float, std: float = 0.01, generator: Generator | None = None
 ) -> Tensor:
@@ -329,6 +346,7 @@ def sparse_(
     return _set_numpy(tensor, values)
 
 
+@typed
 def default_(weight: Tensor, bias: Any, generator: Generator | None = None) -> None:
     """How PyTorch starts Linear and Conv: both weight and bias from U(-b, b), b = 1 / √fan_in.
 

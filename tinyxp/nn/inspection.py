@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from tinyxp.backends.errors import DTypeError
 from tinyxp.core import Tensor
 from tinyxp.nn.module import Module
 from tinyxp.tape import no_grad
@@ -25,6 +26,7 @@ def summary(model: Module, *args: Any, **kwargs: Any) -> str:
     1       ReLU        (5, 3)           0
     9 parameters, of which 9 are trained; 36 bytes with buffers
     """
+    _expect_module("summary", model)
     shapes = _shapes(model, args, kwargs) if args or kwargs else None
     rows = [["module", "kind", *([] if shapes is None else ["output"]), "parameters"]]
     counted: set[Tensor] = set()
@@ -40,6 +42,11 @@ def summary(model: Module, *args: Any, **kwargs: Any) -> str:
     total = sum(p.size for p in parameters)
     last = f"{total:,} parameters, of which {trained:,} are trained; {held:,} bytes with buffers"
     return "\n".join([*aligned(rows), last])
+
+
+def _expect_module(name: str, model: Any) -> None:
+    if not isinstance(model, Module):
+        raise DTypeError(f"{name} expects an nn.Module, got {type(model).__name__}")
 
 
 def _shapes(model: Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[Module, str]:

@@ -14,6 +14,7 @@ from tinyxp.core import Tensor
 from tinyxp.nn import affine, convolution, norms
 from tinyxp.nn.module import Module
 from tinyxp.nn.parameter import Parameter
+from tinyxp.operation import expect_tensors
 from tinyxp.ops.creation import zeros
 
 __all__ = [
@@ -60,6 +61,7 @@ class _Lazy(Module):
         self.weight = UninitializedParameter(zeros(0, **place))
 
     def forward(self, input: Tensor) -> Any:
+        expect_tensors(type(self).__name__, input)
         least = self.axis + 1 if self.axis >= 0 else -self.axis
         if input.ndim < least:
             name = type(self).__name__

@@ -107,7 +107,7 @@ class _LPPool(Module):
 
     def forward(self, input: Tensor) -> Any:
         pool = getattr(F, f"lp_pool{self.axes}d")
-        return pool(input, float(self.norm_type), self.kernel_size, self.stride, self.ceil_mode)
+        return pool(input, self.norm_type, self.kernel_size, self.stride, self.ceil_mode)
 
     def extra_repr(self) -> str:
         return (

@@ -19,6 +19,7 @@ from tinyxp.nn.transformer_layers import (
     TransformerDecoderLayer,
     TransformerEncoderLayer,
 )
+from tinyxp.operation import expect_tensors
 from tinyxp.ops.creation import full
 from tinyxp.ops.padding import triu
 from tinyxp.random import Generator
@@ -202,6 +203,7 @@ class Transformer(Module):
 
         ``…_is_causal`` needs no mask; None leaves it to the mask.
         """
+        expect_tensors("Transformer", src, tgt)
         batch = 0 if self.batch_first else 1
         if (
             {src.ndim, tgt.ndim} not in ({2}, {3})

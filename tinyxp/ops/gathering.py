@@ -10,7 +10,7 @@ from tinyxp.backends.errors import DTypeError, IndexingError, ShapeError
 from tinyxp.operation import expect_tensors
 from tinyxp.ops.arithmetic import where
 from tinyxp.ops.creation import astype
-from tinyxp.ops.shaping import broadcast_shapes, broadcast_to, normalize_axes, reshape
+from tinyxp.ops.shaping import broadcast_shapes, broadcast_to, normalize_axis, reshape
 from tinyxp.primitive import primitive
 
 
@@ -135,7 +135,7 @@ def take(x, indices, /, *, axis=None):
     expect_tensors("take", x, indices)
     if axis is None and x.ndim != 1:
         raise ShapeError(f"take needs an axis for a tensor with {x.ndim} axes")
-    (axis,) = normalize_axes(axis, x.ndim)
+    axis = 0 if axis is None else normalize_axis("take", axis, x.ndim)
     indices = _integers(indices)
     if indices.ndim == 1:
         return _take(x, indices, dim=axis)
@@ -151,7 +151,7 @@ def take_along_axis(x, indices, /, *, axis=-1):
             [3.]])
     """
     expect_tensors("take_along_axis", x, indices)
-    (axis,) = normalize_axes(axis, x.ndim)
+    axis = normalize_axis("take_along_axis", axis, x.ndim)
     if indices.ndim != x.ndim:
         raise ShapeError(f"take_along_axis expects {x.ndim} axes in indices, got {indices.ndim}")
     indices, rest = _integers(indices), x.shape[:axis] + x.shape[axis + 1 :]

@@ -1,9 +1,9 @@
 """Running sums and products along an axis, and differences."""
 
 from tinyxp.backends.errors import ArgumentError, ShapeError
-from tinyxp.operation import expect_tensors
+from tinyxp.operation import expect_tensors, typed
 from tinyxp.ops.reductions import products_before
-from tinyxp.ops.shaping import concat, normalize_axes
+from tinyxp.ops.shaping import concat, normalize_axes, normalize_axis
 from tinyxp.primitive import primitive
 
 
@@ -110,6 +110,7 @@ def _(rng):
     return rng.normal(size=(2, 3)), {"axis": 0, "n": 3}
 
 
+@typed
 def diff(x, /, *, axis=-1, n=1, prepend=None, append=None):
     """yᵢ = xᵢ₊₁ - xᵢ along ``axis``, n times, of ``prepend``, x and ``append`` joined.
 
@@ -119,7 +120,7 @@ def diff(x, /, *, axis=-1, n=1, prepend=None, append=None):
     tensor([1., 3., 5.])
     """
     expect_tensors("diff", x)
-    (axis,) = normalize_axes(axis, x.ndim)
+    axis = normalize_axis("diff", axis, x.ndim)
     if n < 0:
         raise ArgumentError(f"diff expects n of 0 or more, got {n}")
     parts = [part for part in (prepend, x, append) if part is not None]

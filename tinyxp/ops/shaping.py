@@ -4,7 +4,7 @@ import itertools
 import math
 
 from tinyxp.backends.errors import ArgumentError, AxisError, DTypeError, ShapeError
-from tinyxp.operation import expect_tensors
+from tinyxp.operation import expect_tensors, typed
 from tinyxp.primitive import primitive
 
 
@@ -138,6 +138,7 @@ def _(rng):
     return rng.normal(size=(3, 1)), {"shape": (2, 3, 4)}
 
 
+@typed
 def broadcast_shapes(*shapes):
     """The shape that all broadcast to. Raises ShapeError if there is none.
 
@@ -292,6 +293,7 @@ def _(rng):
     return rng.normal(size=(2, 3)), rng.normal(size=(2, 3)), {"axis": -1}
 
 
+@typed
 def stack(arrays, /, axis=0, *, dim=None):
     """Tensors of one shape joined along a new axis; ``dim`` is PyTorch's word for it.
 

@@ -4,7 +4,7 @@ from tinyxp.backends.errors import ArgumentError
 from tinyxp.operation import expect_tensors
 from tinyxp.ops.gathering import take_along_axis
 from tinyxp.ops.searching import argsort
-from tinyxp.ops.shaping import normalize_axes
+from tinyxp.ops.shaping import normalize_axis
 from tinyxp.primitive import primitive
 
 
@@ -36,7 +36,7 @@ def topk(x, k, /, *, axis=-1):
     (tensor([3., 2.]), tensor([0, 2]))
     """
     expect_tensors("topk", x)
-    (axis,) = normalize_axes(axis, x.ndim)
+    axis = normalize_axis("topk", axis, x.ndim)
     if not isinstance(k, int) or not 0 <= k <= x.shape[axis]:
         raise ArgumentError(f"topk expects k from 0 to {x.shape[axis]}, got {k!r}")
     order = argsort(x, axis=axis, descending=True)[(slice(None),) * axis + (slice(k),)]

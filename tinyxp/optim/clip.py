@@ -10,12 +10,13 @@ from tinyxp import backends
 from tinyxp.backends import Array
 from tinyxp.backends.errors import GradientError
 from tinyxp.core import Tensor, wrap
-from tinyxp.operation import mixed
+from tinyxp.operation import mixed, typed
 from tinyxp.ops.creation import asarray, move
 
 Tensors = Tensor | Iterable[Tensor]
 
 
+@typed
 def clip_grad_norm_(
     parameters: Tensors,
     max_norm: float,
@@ -40,6 +41,7 @@ def clip_grad_norm_(
     return norm
 
 
+@typed
 def get_total_norm(
     tensors: Tensors,
     norm_type: float = 2.0,
@@ -77,6 +79,7 @@ def get_total_norm(
     return total
 
 
+@typed
 def clip_grads_with_norm_(
     parameters: Tensors,
     max_norm: float,
@@ -102,6 +105,7 @@ def clip_grads_with_norm_(
         p.grad = wrap(g * near[key], p.backend)
 
 
+@typed
 def clip_grad_value_(parameters: Tensors, clip_value: float, foreach: bool | None = None) -> None:
     """Bring every element of every gradient into [-clip_value, clip_value].
 

@@ -12,6 +12,7 @@ from typing import Any
 from tinyxp.backends import Array
 from tinyxp.backends.errors import ArgumentError, DTypeError, GradientError, ShapeError
 from tinyxp.core import Tensor, is_complex, wrap
+from tinyxp.operation import typed, typed_init
 from tinyxp.ops.creation import asarray, move, zeros_like
 from tinyxp.tape import enable_grad
 
@@ -50,6 +51,11 @@ class Optimizer:
     decoupled = False  # whether weight decay acts on p itself, and not through g
     numbers: tuple[str, ...] = ("step",)  # the state that is a number; all else are arrays like p
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        typed_init(cls)
+
+    @typed
     def __init__(self, params: Parameters, defaults: dict[str, Any]) -> None:
         if isinstance(params, Tensor):
             raise DTypeError("an optimizer expects an iterable of Tensors, got a Tensor; pass [x]")

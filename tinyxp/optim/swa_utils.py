@@ -6,16 +6,27 @@ from itertools import chain
 from typing import Any
 
 from tinyxp import backends
-from tinyxp.backends.errors import ArgumentError
+from tinyxp.backends.errors import ArgumentError, DTypeError
 from tinyxp.core import Tensor
 from tinyxp.dtypes import float32
 from tinyxp.nn.module import Module
 from tinyxp.nn.norms import _BatchNorm
+from tinyxp.operation import typed
 from tinyxp.ops.creation import asarray, astype, move
 from tinyxp.optim.lr_scheduler.base import at_least, for_each_group
 from tinyxp.optim.lr_scheduler.factors import FactorLR, cosine
 from tinyxp.optim.optimizer import Optimizer
 from tinyxp.tape import no_grad
+
+__all__ = [
+    "AveragedModel",
+    "SWALR",
+    "get_ema_avg_fn",
+    "get_ema_multi_avg_fn",
+    "get_swa_avg_fn",
+    "get_swa_multi_avg_fn",
+    "update_bn",
+]
 
 AvgFn = Callable[[Tensor, Tensor, int], Tensor]
 MultiAvgFn = Callable[[Sequence[Tensor], Sequence[Tensor], int], Any]
@@ -51,6 +62,8 @@ class AveragedModel(Module):
         use_buffers: bool = False,
     ) -> None:
         super().__init__()
+        if not isinstance(model, Module):
+            raise DTypeError(f"AveragedModel expects an nn.Module, got {type(model).__name__}")
         if avg_fn is not None and multi_avg_fn is not None:
             raise ArgumentError("expected avg_fn or multi_avg_fn, got both")
         self.module = deepcopy(model)
@@ -90,6 +103,7 @@ class AveragedModel(Module):
             self.n_averaged += 1
 
 
+@typed
 def get_ema_avg_fn(decay: float = 0.999) -> AvgFn:
     """``avg_fn`` of the exponential average: w̄ ← decay · w̄ + (1 - decay) · w.
 
@@ -112,6 +126,7 @@ def get_swa_avg_fn() -> AvgFn:
     return lambda average, current, n: average + floats(current - average) / (n + 1)
 
 
+@typed
 def get_ema_multi_avg_fn(decay: float = 0.999) -> MultiAvgFn:
     """:func:`get_ema_avg_fn` for lists.
 
@@ -189,6 +204,8 @@ def update_bn(loader: Iterable[Any], model: Module, device: str | None = None) -
     >>> model.running_mean
     tensor([4.])
     """
+    if not isinstance(model, Module):
+        raise DTypeError(f"update_bn expects an nn.Module, got {type(model).__name__}")
     norms = [module for module in model.modules() if isinstance(module, _BatchNorm)]
     if not norms:
         return

@@ -11,7 +11,7 @@ from tinyxp.core import Tensor
 from tinyxp.nn.functional.activations import log_softmax
 from tinyxp.nn.functional.checks import expect_indices
 from tinyxp.nn.functional.reducing import named, reduced
-from tinyxp.operation import expect_tensors
+from tinyxp.operation import expect_tensors, explained
 from tinyxp.ops.arithmetic import logaddexp, where
 from tinyxp.ops.creation import arange, asarray, astype, full_like
 from tinyxp.ops.gathering import take, take_along_axis
@@ -121,7 +121,8 @@ def ctc_loss(
 
 def _lengths(what, value, n, most):
     """Lengths as an array (n), from a tensor, numbers or one number."""
-    lengths = np.asarray(value.numpy() if isinstance(value, Tensor) else value)
+    with explained("ctc_loss", what):
+        lengths = np.asarray(value.numpy() if isinstance(value, Tensor) else value)
     if lengths.size and lengths.dtype.kind not in "iu":
         raise DTypeError(f"ctc_loss expects {what} to be integers, got {lengths.dtype}")
     if lengths.size != n or lengths.ndim > 1:

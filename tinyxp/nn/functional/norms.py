@@ -16,7 +16,7 @@ from tinyxp import dtypes
 from tinyxp.backends.errors import ArgumentError, ShapeError
 from tinyxp.composite import composite
 from tinyxp.nn.functional.checks import expect_numbers, numbers
-from tinyxp.operation import expect_tensors
+from tinyxp.operation import expect_tensors, typed
 from tinyxp.ops.creation import astype
 from tinyxp.ops.exponential import sqrt
 from tinyxp.ops.padding import pad
@@ -186,6 +186,7 @@ def _by_statistics(name, input, axes, running_mean, running_var, weight, bias, m
     return _batch_norm(centred, variance, weight, bias, eps=eps)
 
 
+@typed
 def batch_norm(
     input,
     running_mean,
@@ -241,6 +242,7 @@ def batch_norm(
     return _batch_norm(input - centre, variance, weight, bias, eps=eps)
 
 
+@typed
 def instance_norm(
     input,
     running_mean=None,
@@ -302,6 +304,7 @@ def _(rng):
     return x, weight, bias, {"groups": 2, "eps": 0.1}
 
 
+@typed
 def group_norm(input, num_groups, weight=None, bias=None, eps=1e-5):
     """y = (x - mean) / √(var + eps) · weight + bias, over each group of channels of each sample.
 
@@ -344,6 +347,7 @@ def _(rng):
     return rng.normal(size=(2, 5, 3)), {"size": 4, "alpha": 0.5, "beta": 0.75, "k": 1.5}
 
 
+@typed
 def local_response_norm(input, size, alpha=1e-4, beta=0.75, k=1.0):
     """y = x / (k + α/size · Σ x²)^β, the sum over ``size`` neighbouring channels.
 

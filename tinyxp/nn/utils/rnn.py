@@ -17,7 +17,7 @@ import numpy as np
 from tinyxp import backends
 from tinyxp.backends.errors import ArgumentError, DTypeError, ShapeError
 from tinyxp.core import Tensor
-from tinyxp.operation import expect_tensors
+from tinyxp.operation import expect_tensors, typed
 from tinyxp.ops import padding
 from tinyxp.ops.arithmetic import where
 from tinyxp.ops.creation import asarray, to
@@ -90,6 +90,7 @@ class PackedSequence(_Fields):
         return type(self)(data, *moved)  # type: ignore[arg-type]
 
 
+@typed
 def invert_permutation(permutation: Tensor | None) -> Tensor | None:
     """q with q[p[i]] = i; None for None.
 
@@ -105,6 +106,7 @@ def _expect_axes(name: str, x: Any, least: int) -> None:
         raise ShapeError(f"{name} expects a tensor of {least} axes or more, got shape {x.shape}")
 
 
+@typed
 def pack_padded_sequence(
     input: Tensor, lengths: Any, batch_first: bool = False, enforce_sorted: bool = True
 ) -> PackedSequence:
@@ -147,6 +149,7 @@ def pack_padded_sequence(
     )
 
 
+@typed
 def pad_packed_sequence(
     sequence: PackedSequence,
     batch_first: bool = False,
@@ -190,6 +193,7 @@ def _filler(x: Tensor, value: float) -> float:
     return value if x.dtype.kind.endswith("floating") else int(value)
 
 
+@typed
 def pad_sequence(
     sequences: Tensor | Iterable[Tensor],
     batch_first: bool = False,
@@ -229,6 +233,7 @@ def pad_sequence(
     return stack(padded, axis=0 if batch_first else 1)
 
 
+@typed
 def unpad_sequence(padded_sequences: Tensor, lengths: Any, batch_first: bool = False) -> list[Any]:
     """The sequences of a padded batch, each with its own length: the inverse of ``pad_sequence``.
 
@@ -246,6 +251,7 @@ def unpad_sequence(padded_sequences: Tensor, lengths: Any, batch_first: bool = F
     return [row[: max(n, 0)] for row, n in zip(rows, counts.tolist(), strict=True)]
 
 
+@typed
 def pack_sequence(sequences: Iterable[Tensor], enforce_sorted: bool = True) -> PackedSequence:
     """Pack sequences (L, ...), the longest first unless ``enforce_sorted`` is False.
 
@@ -259,6 +265,7 @@ def pack_sequence(sequences: Iterable[Tensor], enforce_sorted: bool = True) -> P
     return pack_padded_sequence(padded, [len(x) for x in every], enforce_sorted=enforce_sorted)
 
 
+@typed
 def unpack_sequence(packed_sequences: PackedSequence) -> list[Any]:
     """The sequences of a PackedSequence, in the batch's first order.
 

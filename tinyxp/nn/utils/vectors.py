@@ -5,13 +5,14 @@ from typing import Any
 
 from tinyxp.backends.errors import ShapeError
 from tinyxp.core import Tensor
-from tinyxp.operation import expect_tensors
+from tinyxp.operation import expect_tensors, typed
 from tinyxp.ops.creation import to
 from tinyxp.ops.shaping import _split, concat, reshape
 
 __all__ = ["parameters_to_vector", "vector_to_parameters"]
 
 
+@typed
 def parameters_to_vector(parameters: Iterable[Tensor]) -> Any:
     """The elements of all parameters in a row, differentiably: (Σ sizes).
 
@@ -22,6 +23,7 @@ def parameters_to_vector(parameters: Iterable[Tensor]) -> Any:
     return concat([reshape(p, (-1,)) for p in parameters])
 
 
+@typed
 def vector_to_parameters(vec: Tensor, parameters: Iterable[Tensor]) -> None:
     """Give parameters the values of a vector, in place; they keep dtype, backend and device.
 

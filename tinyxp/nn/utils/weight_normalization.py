@@ -6,6 +6,7 @@ from tinyxp.backends.errors import ArgumentError
 from tinyxp.core import Tensor
 from tinyxp.nn.module import Module
 from tinyxp.nn.parameter import Parameter
+from tinyxp.operation import typed
 from tinyxp.ops.exponential import sqrt
 from tinyxp.ops.reductions import sum
 from tinyxp.ops.shaping import normalize_axes
@@ -35,6 +36,7 @@ class _WeightNorm:
         setattr(module, self.name, self.weight(module))
 
 
+@typed
 def weight_norm(module: Any, name: str = "weight", dim: int | None = 0) -> Any:
     """w = g · v / ‖v‖: in place of the parameter ``name``, ``name_g`` and ``name_v`` are learned.
 
@@ -63,6 +65,7 @@ def weight_norm(module: Any, name: str = "weight", dim: int | None = 0) -> Any:
     return module
 
 
+@typed
 def remove_weight_norm(module: Any, name: str = "weight") -> Any:
     """Make the weight a parameter of its own again, with the value that it has now.
 

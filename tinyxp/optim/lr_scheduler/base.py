@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from tinyxp.backends.errors import ArgumentError, DTypeError
+from tinyxp.operation import typed, typed_init
 from tinyxp.optim.optimizer import Optimizer
 
 
@@ -15,6 +16,11 @@ class LRScheduler:
     ArgumentError when resumed with groups that lack 'initial_lr'.
     """
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        typed_init(cls)
+
+    @typed
     def __init__(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
         self.attach(optimizer)
         for group in optimizer.param_groups:

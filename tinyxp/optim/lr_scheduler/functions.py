@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from tinyxp.backends.errors import ArgumentError
+from tinyxp.operation import typed
 from tinyxp.optim.lr_scheduler.base import LRScheduler, for_each_group
 from tinyxp.optim.lr_scheduler.factors import cosine
 from tinyxp.optim.optimizer import Optimizer
@@ -66,6 +67,7 @@ class MultiplicativeLR(LambdaLR):
         return self.get_lr()  # a start keeps the rates it finds
 
 
+@typed
 def cosine_with_warmup(
     optimizer: Optimizer, warmup_steps: int, total_steps: int, min_lr_ratio: float = 0.1
 ) -> LambdaLR:
