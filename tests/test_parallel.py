@@ -131,8 +131,28 @@ def test_threads_are_set_and_restored():
     tx.set_num_threads(2)
     assert tx.get_num_threads() == 2
     with Parallel(nn.Linear(1, 1), 1):
-        assert tx.get_num_threads() == 1
-    assert tx.get_num_threads() == 2
+        assert backend.get_threads() == 1
+        assert tx.get_num_threads() == 2  # those that there are without it
+    assert tx.get_num_threads() == backend.get_threads() == 2
+    tx.set_num_threads(before)
+
+
+def test_limits_that_overlap_hold_to_the_last():
+    """As of Trainers in two threads: the first to come is not the last to go."""
+    backend = tx.backends.get("numpy")
+    before = backend.get_threads()
+    if before is None:
+        pytest.skip("NumPy has another BLAS here than its wheels bring")
+    tx.set_num_threads(2)
+    first, second = (Parallel(nn.Linear(1, 1), 1) for _ in range(2))
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    assert backend.get_threads() == 1
+    tx.set_num_threads(3)  # counts afterwards
+    assert backend.get_threads() == 1
+    second.__exit__(None, None, None)
+    assert backend.get_threads() == tx.get_num_threads() == 3
     tx.set_num_threads(before)
 
 

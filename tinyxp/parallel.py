@@ -93,7 +93,8 @@ class Parallel:
             loss = loss_of(batch)
             loss.backward()
             return loss.detach()
-        with watched() as drawn:
+        # on one thread, as most go on, whatever other Trainers have chosen
+        with limited(1), watched() as drawn:
             loss = loss_of(batch)
         self._choose(loss, batch, bool(drawn))
         loss.backward()

@@ -1,19 +1,41 @@
-"""Threads on the CPU: how many a computation may use."""
+"""Threads on the CPU: how many a computation may use.
 
+A library has one number of threads for the whole process. So limits are counted: while several
+hold, as of two Trainers in two threads, the least one counts, and the last to end brings back what
+was before.
+"""
+
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
 
 from tinyxp import backends
 from tinyxp.backends.errors import ArgumentError, BackendError
 
 
+@dataclass
+class _Limits:
+    before: int  # threads without any limit
+    held: list[int] = field(default_factory=list)
+
+
+_limits: dict[Any, _Limits] = {}  # by the function that counts a library's threads
+_lock = threading.Lock()
+
+
 def get_num_threads() -> int:
-    """How many threads the backend in use multiplies matrices with; 1 where it does not say.
+    """How many threads the backend in use multiplies matrices with, where no ``Trainer`` limits
+    them; 1 where it does not say.
 
     >>> tx.get_num_threads() >= 1
     True
     """
-    return backends.current().get_threads() or 1
+    backend = backends.current()
+    with _lock:
+        limits = _limits.get(backend.get_threads)
+        return limits.before if limits is not None else backend.get_threads() or 1
 
 
 def set_num_threads(n: int) -> None:
@@ -29,9 +51,15 @@ def set_num_threads(n: int) -> None:
     """
     if type(n) is not int or n < 1:
         raise ArgumentError(f"set_num_threads expects a whole number from 1 up, got {n!r}")
-    if not backends.current().set_threads(n):
+    backend = backends.current()
+    with _lock:
+        limits = _limits.get(backend.get_threads)
+        if limits is not None:
+            limits.before = n
+        done = backend.set_threads(n if limits is None else min(n, *limits.held))
+    if not done:
         raise BackendError(
-            f"the threads of the backend {backends.current().name!r} cannot be set here; set "
+            f"the threads of the backend {backend.name!r} cannot be set here; set "
             "OPENBLAS_NUM_THREADS, MKL_NUM_THREADS or OMP_NUM_THREADS before Python starts"
         )
 
@@ -40,12 +68,18 @@ def set_num_threads(n: int) -> None:
 def limited(n: int) -> Iterator[None]:
     """At most n threads inside a ``with`` block, where that can be set."""
     backend = backends.current()
-    before = backend.get_threads()
-    if before is None or before <= n:
-        yield
-        return
-    backend.set_threads(n)
+    with _lock:
+        found = backend.get_threads()
+        limits = None if found is None else _limits.setdefault(backend.get_threads, _Limits(found))
+        if limits is not None:
+            limits.held.append(n)
+            backend.set_threads(min(limits.before, *limits.held))
     try:
         yield
     finally:
-        backend.set_threads(before)
+        if limits is not None:
+            with _lock:
+                limits.held.remove(n)
+                backend.set_threads(min([limits.before, *limits.held]))
+                if not limits.held:
+                    del _limits[backend.get_threads]

@@ -1,26 +1,36 @@
 """Threads that train and evaluate at once: each ends with the bits of running alone."""
 
 import hashlib
+import io
 from concurrent.futures import ThreadPoolExecutor
 
 import tinyxp as tx
 from tinyxp import nn
 from tinyxp.nn import functional as F
 from tinyxp.selftest.outcome import Outcome, Report
+from tinyxp.train import Trainer
 
 THREADS = 4
+LARGE = 256  # the side of matrices that BLAS multiplies on several threads
 
 
 def check(tries: int, report: Report) -> Outcome:
-    """Each try is four threads with seeds of their own, side by side."""
+    """Each try is four threads with seeds of their own, side by side, in loops of their own and
+    then with a Trainer each."""
     failures: list[str] = []
-    alone = [life(seed) for seed in range(THREADS)]
+    before = tx.get_num_threads()
+    alone = {live: [live(seed) for seed in range(THREADS)] for live in (life, trained)}
     for i in range(tries):
-        with ThreadPoolExecutor(THREADS) as pool:
-            together = list(pool.map(life, range(THREADS)))
-        wrong = [seed for seed in range(THREADS) if together[seed] != alone[seed]]
-        failures += [f"try {i}: other bits in threads {wrong}"] if wrong else []
+        for live, expected in alone.items():
+            with ThreadPoolExecutor(THREADS) as pool:
+                together = list(pool.map(live, range(THREADS)))
+            wrong = [seed for seed in range(THREADS) if together[seed] != expected[seed]]
+            failures += (
+                [f"try {i}, {live.__name__}: other bits in threads {wrong}"] if wrong else []
+            )
         report(i + 1, tries)
+    if tx.get_num_threads() != before:
+        failures.append(f"BLAS has {tx.get_num_threads()} threads, and had {before}")
     return Outcome(tries, failures, f"{THREADS} threads, bits as alone")
 
 
@@ -41,6 +51,21 @@ def life(seed: int, steps: int = 12) -> str:
             with tx.no_grad():
                 sha.update(model(x).numpy().tobytes())
             model.train()
+    for p in model.parameters():
+        sha.update(p.detach().numpy().tobytes())
+    return sha.hexdigest()
+
+
+def trained(seed: int, steps: int = 4) -> str:
+    """The weights after a Trainer's steps, as a hash: on one thread, in two parts, or as it
+    chooses."""
+    tx.manual_seed(seed)
+    model = nn.Sequential(nn.Linear(64, LARGE), nn.GELU(), nn.Linear(LARGE, 64))
+    batch = (tx.randn(LARGE, 64),)
+    optimizer = tx.optim.AdamW(model.parameters())
+    trainer = Trainer(model, optimizer, threads=(None, 1, 2, None)[seed % 4], stream=io.StringIO())
+    trainer.fit([batch] * steps, lambda batch: F.mse_loss(model(batch[0]), batch[0]), steps)
+    sha = hashlib.sha256()
     for p in model.parameters():
         sha.update(p.detach().numpy().tobytes())
     return sha.hexdigest()
