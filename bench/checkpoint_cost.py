@@ -1,11 +1,13 @@
-"""What checkpoints cost: 100 steps of the transformer with one at the end, beside 100 without.
+"""What checkpoints cost: the seconds of a save beside those of the 100 steps before it.
 
-``python -m bench.checkpoint_cost --json FILE``
+Both are taken in the same process, right after one another, since a whole run beside another whole
+run differs by more than a save. ``python -m bench.checkpoint_cost --json FILE``
 """
 
 import argparse
 import io
 import json
+import statistics
 import tempfile
 import time
 from pathlib import Path
@@ -14,7 +16,6 @@ import numpy as np
 
 import tinyxp as tx
 from tinyxp.bench import machine
-from tinyxp.bench.contest import Step, contest, table
 from tinyxp.data import RandomWindows
 from tinyxp.models.transformer import GPT, Config
 from tinyxp.random import Generator
@@ -25,22 +26,32 @@ EVERY = 100  # steps
 SYMBOLS = 65
 
 
-def start(folder: str | None) -> Step:
-    """Train a hundred steps more; then save in ``folder``, if there is one."""
+def measure(folder: Path, rounds: int, every: int = EVERY) -> list[tuple[float, float]]:
+    """Seconds of training, and of what comes after its last step: the state gathered, the file
+    written and brought to the disk, an old one removed. Round by round, after one to warm up."""
     config = Config()
     tx.manual_seed(0)
     model = GPT(config, SYMBOLS, Generator(0))
     ids = np.random.default_rng(0).integers(0, SYMBOLS, 100_000)
     batches = RandomWindows(ids, config.block_size, config.batch_size, Generator(0))
+    trained: list[float] = []
     trainer = Trainer(
         model,
         tx.optim.AdamW(model.parameters()),
-        run=Run.create(Path(folder) / "run", {}) if folder else None,
-        save_every=EVERY,
-        log_every=EVERY,
+        grad_clip=1.0,
+        run=Run.create(folder / "run", {}),
+        save_every=every,
+        log_every=every,
         stream=io.StringIO(),
+        callbacks=[lambda metrics: trained.append(time.perf_counter())],  # the step is over
     )
-    return lambda: trainer.fit(batches, model.loss, trainer.done + EVERY)
+    found = []
+    for _ in range(1 + rounds):
+        start = time.perf_counter()
+        trainer.fit(batches, model.loss, trainer.done + every)
+        end = time.perf_counter()
+        found.append((trained[-1] - start, end - trained[-1]))
+    return found[1:]
 
 
 def main() -> None:
@@ -48,15 +59,22 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=12)
     parser.add_argument("--json", type=Path, metavar="FILE")
     args = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        contenders = {"without": (start, (None,)), "with checkpoints": (start, (folder,))}
-        results = contest(contenders, args.rounds, steps=1, warmup=1)
-    print(table(results, "without"))
+    with tempfile.TemporaryDirectory(dir=".") as folder:  # /tmp may be memory
+        seconds = measure(Path(folder), args.rounds)
+    shares = sorted(saving / training for training, saving in seconds)
+    training, saving = (1e3 * statistics.median(column) for column in zip(*seconds, strict=True))
+    print(
+        f"a checkpoint every {EVERY} steps adds {statistics.median(shares):.2%} "
+        f"({shares[0]:.2%} to {shares[-1]:.2%} in {len(shares)} rounds): {saving:.0f} ms after "
+        f"{training:,.0f} ms"
+    )
     if args.json:
         found = {
             "date": time.strftime("%Y-%m-%d"),
             "machine": machine.describe(machine.threads()),
-            "results": [vars(result) for result in results],
+            "steps": EVERY,
+            "seconds": seconds,
+            "median share": statistics.median(shares),
         }
         args.json.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
 

@@ -6,8 +6,8 @@ import mmap
 import pytest
 
 import tinyxp as tx
+from tinyxp import cli, selftest
 from tinyxp import io as files
-from tinyxp import selftest
 from tinyxp.backends.errors import ArgumentError
 from tinyxp.selftest import disk, download, fuzz, kill, memory, threads
 from tinyxp.selftest.outcome import Outcome
@@ -26,7 +26,7 @@ def test_a_check_holds(name):
 
 
 def test_the_command_prints_a_table(capsys):
-    assert tx.cli.main(["selftest", "threads", "download", "--tries", "1"]) == 0
+    assert cli.main(["selftest", "threads", "download", "--tries", "1"]) == 0
     said = capsys.readouterr()
     assert said.out.splitlines()[0].split() == [
         "check",
@@ -41,7 +41,7 @@ def test_the_command_prints_a_table(capsys):
         ["threads", "1", "0"],
         ["download", "11", "0"],
     ]
-    assert tx.cli.main(["selftest", "virtue"]) == 2
+    assert cli.main(["selftest", "virtue"]) == 2
     assert "unknown check 'virtue'; choose among kill, fuzz" in capsys.readouterr().err
 
 
