@@ -111,6 +111,14 @@ def test_memory_notices_a_leak(monkeypatch):
     assert memory.growth(100)[0] > memory.MOST
 
 
+def test_memory_tells_a_child_that_fails(monkeypatch):
+    monkeypatch.setattr(
+        memory, "start", lambda module, *a, **k: kill.start("fuzz", "no number", **k)
+    )
+    (failure,) = memory.check(3, lambda *_: None).failures
+    assert failure.startswith("exit code 1: ")
+
+
 def test_memory_notices_what_only_the_collector_frees(monkeypatch):
     step = tx.optim.AdamW.step
 

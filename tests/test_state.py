@@ -38,6 +38,22 @@ def test_a_tree_comes_back(backend, tmp_path, rng):
     assert found["nested"]["a"]["b/c"].tolist() == [0, 1, 2]
 
 
+def test_names_that_meet_are_kept_apart(tmp_path):
+    one, two, three, four = (tx.asarray(float(n)) for n in range(1, 5))
+    tree = {"a/b": one, "a/b 1": two, "a/b 2": three, "a": {"b": four}, 0: one, "0": two}
+    save_state(tree, tmp_path / "a.safetensors")
+    assert same(load_state(tmp_path / "a.safetensors"), tree)
+
+
+def test_what_has_no_end_is_refused(tmp_path):
+    ring: list = []
+    ring.append(ring)
+    for tree, message in ((ring, "nested so deep"), ({"n": 10**6000}, "cannot save: Exceeds")):
+        with pytest.raises(ArgumentError, match=message):
+            save_state(tree, tmp_path / "a.safetensors")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_nan_comes_back(tmp_path):
     save_state([math.nan], tmp_path / "a.safetensors")
     assert math.isnan(load_state(tmp_path / "a.safetensors")[0])

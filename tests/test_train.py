@@ -135,8 +135,15 @@ def test_metrics_as_lines_tables_and_curves(tmp_path):
     assert [line["step"] for line in lines] == [1, 2, 3, 4] == [int(row["step"]) for row in rows]
     assert [float(row["loss"]) for row in rows] == [line["loss"] for line in lines]
     assert [row["validation loss"] for row in rows] == ["", "0.5", "", "0.25"]
-    with pytest.raises(DataError, match="cannot write"):
-        JSONLines(tmp_path / "absent" / "a.jsonl")({"step": 1})
+    CSV(tmp_path / "a.csv")({"step": 5, "more": 1})  # another one goes on with the table
+    with open(tmp_path / "a.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["step"] for row in rows] == ["1", "2", "3", "4", "5"]
+    assert [row["more"] for row in rows] == ["", "", "", "", "1"]
+    (tmp_path / "b.csv").write_bytes(b"\xff\xfe")
+    for log in (JSONLines(tmp_path / "absent" / "a.jsonl"), CSV(tmp_path / "b.csv")):
+        with pytest.raises(DataError, match="cannot write .*[ab].(jsonl|csv)"):
+            log({"step": 1})
 
 
 def test_curves_for_tensorboard(tmp_path):

@@ -47,19 +47,28 @@ class CSV:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
+        self.columns: list[str] = []
 
     def __call__(self, metrics: dict[str, Any]) -> None:
-        rows: list[dict[str, Any]] = []
-        columns: list[str] = []
-        if self.path.exists():
-            with open(self.path, encoding="utf-8", newline="") as file:
-                reader = csv.DictReader(file)
-                columns, rows = list(reader.fieldnames or []), list(reader)
-        text = io.StringIO()
-        writer = csv.DictWriter(text, list(dict.fromkeys([*columns, *metrics])))
-        writer.writeheader()
-        writer.writerows([*rows, metrics])
-        write_atomically(self.path, text.getvalue().encode())
+        try:
+            rows: list[dict[str, Any]] = []
+            if not self.columns or not metrics.keys() <= set(self.columns):
+                if self.path.exists():
+                    with open(self.path, encoding="utf-8", newline="") as file:
+                        reader = csv.DictReader(file)
+                        self.columns, rows = list(reader.fieldnames or []), list(reader)
+                self.columns = list(dict.fromkeys([*self.columns, *metrics]))
+                text = io.StringIO()
+                writer = csv.DictWriter(text, self.columns)
+                writer.writeheader()
+                writer.writerows([*rows, metrics])
+                write_atomically(self.path, text.getvalue().encode())
+            else:
+                with open(self.path, "a", encoding="utf-8", newline="") as file:
+                    csv.DictWriter(file, self.columns).writerow(metrics)
+        except (OSError, ValueError, csv.Error) as error:
+            why = getattr(error, "strerror", None) or error
+            raise DataError(f"cannot write {self.path}: {why}") from error
 
 
 class TensorBoard:

@@ -19,15 +19,21 @@ def save_state(tree: Any, path: str | os.PathLike[str]) -> None:
     """Save a tree of dicts (their keys strings or integers), lists, tuples, tensors, NumPy arrays,
     strings, numbers, booleans and None. The file appears whole or not at all.
 
-    Raises ArgumentError for anything else, DataError if the file cannot be written.
+    Raises ArgumentError for anything else, and for what is nested too deep, DataError if the file
+    cannot be written.
 
     >>> save_state({"step": 3, "state": {0: (tx.asarray([1.0]), None)}}, tmp / "a.safetensors")
     >>> load_state(tmp / "a.safetensors")
     {'step': 3, 'state': {0: (tensor([1.]), None)}}
     """
     tensors: dict[str, Tensor] = {}
-    words = _written(tree, "", tensors)
-    save(tensors, path, {KEY: json.dumps(words)})
+    try:
+        words = json.dumps(_written(tree, "", tensors))
+    except RecursionError as error:
+        raise ArgumentError("cannot save what is nested so deep, or holds itself") from error
+    except ValueError as error:  # an integer of more digits than Python writes
+        raise ArgumentError(f"cannot save: {error}") from error
+    save(tensors, path, {KEY: words})
 
 
 def load_state(path: str | os.PathLike[str]) -> Any:
@@ -51,7 +57,9 @@ def _written(x: Any, place: str, tensors: dict[str, Tensor]) -> Any:
     if x is None or isinstance(x, (bool, int, float, str)):
         return x
     if isinstance(x, (Tensor, np.ndarray)):
-        name = place if place not in tensors else f"{place} {len(tensors)}"
+        name, n = place, 1
+        while name in tensors:  # of {"a/b": x, "a": {"b": y}}
+            name, n = f"{place} {n}", n + 1
         tensors[name] = asarray(x)
         return {"tensor": name}
     if isinstance(x, (list, tuple)):

@@ -5,6 +5,8 @@ import json
 import os
 import subprocess
 import sys
+import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import tinyxp as tx
@@ -23,11 +25,19 @@ def check(tries: int, report: Report) -> Outcome:
     would add up."""
     if not Path("/proc/self/statm").exists():
         raise Unavailable("this system does not tell how much memory a process holds")
+    process, line = start("memory", tries, stdout=subprocess.PIPE), b""
+    end = threading.Timer(PATIENCE, process.kill)
+    end.start()
     try:
-        grown, cyclic = json.loads(finish(start("memory", tries, stdout=subprocess.PIPE), PATIENCE))
+        for line in process.stdout or ():
+            if line.strip().isdigit():
+                report(int(line), tries)
+        finish(process, PATIENCE)
     except ChildError as error:
         return Outcome(tries, [str(error)], "")
-    report(tries, tries)
+    finally:
+        end.cancel()
+    grown, cyclic = json.loads(line)
     failures = [f"grew by {grown:.1f} MB, at most {MOST:g} are fine"] if grown >= MOST else []
     if cyclic >= tries:
         failures.append(f"{cyclic} objects are left over, which refer to one another")
@@ -40,7 +50,7 @@ def held() -> float:
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
-def growth(steps: int) -> tuple[float, int]:
+def growth(steps: int, report: Callable[[int], object] = lambda done: None) -> tuple[float, int]:
     """By how many MB the process grows in that many steps, and how many objects are left over that
     only the garbage collector could free."""
     tx.manual_seed(0)
@@ -64,10 +74,13 @@ def growth(steps: int) -> tuple[float, int]:
             tx.optim.clip_grad_norm_(model.parameters(), 1.0)
             optimizer.step()
             loss.item()
+            done = step + 1 - WARM
+            if done > 0 and (done % 500 == 0 or done == steps):
+                report(done)
         return held() - before, gc.collect()
     finally:
         gc.enable()
 
 
 if __name__ == "__main__":
-    print(json.dumps(growth(int(sys.argv[1]))))
+    print(json.dumps(growth(int(sys.argv[1]), lambda done: print(done, flush=True))))
