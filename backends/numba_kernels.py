@@ -262,9 +262,8 @@ def _softmax_rows(x, scale, causal):  # type: ignore[no-untyped-def]
                 e = exp(f4(scale) * (row[j] - largest))
                 row[j] = e
                 total += e
-            share = f4(1) / total
-            for j in range(n):
-                row[j] *= share
+            for j in range(n):  # times 1 / total, all would be wrong to the same side
+                row[j] /= total
             for j in range(n, keys):
                 row[j] = f4(0)
 
@@ -276,8 +275,12 @@ def _softmax_rows_vjp(g, y, scale, causal):  # type: ignore[no-untyped-def]
     for b in range(batch):
         for i in range(queries):
             n = min(i + 1, keys) if causal else keys
-            along = f4(0)
+            # relative to the g of a y near 1, if there is one: rounding would lose 1 - y
+            origin, along = f4(0), f4(0)
             for j in range(n):
+                origin += g[b, i, j] if y[b, i, j] > f4(0.5) else f4(0)
+            for j in range(n):
+                g[b, i, j] -= origin
                 along += g[b, i, j] * y[b, i, j]
             for j in range(n):
                 g[b, i, j] = f4(scale) * y[b, i, j] * (g[b, i, j] - along)
@@ -300,7 +303,8 @@ def attention(
     weights = empty((*q.shape[:-1], k.shape[-2]), q.dtype)
     np.matmul(q, np.swapaxes(k, -1, -2), out=weights)
     _softmax_rows(weights.reshape(-1, *weights.shape[-2:]), scale, is_causal)
-    return weights @ v, (q, k, v, weights, scale, is_causal)
+    y = np.matmul(weights, v, out=numpy_kernels.by_heads((*q.shape[:-1], v.shape[-1]), q.dtype))
+    return y, (q, k, v, weights, scale, is_causal)
 
 
 def attention_vjp(g: Array, residuals: Any, needs: Needs) -> tuple[Array | None, ...]:
@@ -310,12 +314,7 @@ def attention_vjp(g: Array, residuals: Any, needs: Needs) -> tuple[Array | None,
     scores = np.matmul(g, np.swapaxes(v, -1, -2), out=empty(weights.shape, weights.dtype))
     flat = (-1, *weights.shape[-2:])
     _softmax_rows_vjp(scores.reshape(flat), weights.reshape(flat), scale, causal)
-    grads = (
-        scores @ k,
-        np.swapaxes(scores, -1, -2) @ q,
-        np.swapaxes(weights, -1, -2) @ g,
-        None,
-    )
+    grads = *numpy_kernels.products(g, q, k, v, weights, scores), None
     return grads[: len(needs)]
 
 

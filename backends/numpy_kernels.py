@@ -227,6 +227,15 @@ def meet(q: Array, k: Array, v: Array) -> bool:
     return same and q.shape[-1] == k.shape[-1] and alike(q, k, v)
 
 
+def by_heads(shape: tuple[int, ...], dtype: Any) -> Array:
+    """An empty array (…, heads, time, width) that lies as (…, time, heads, width), so that to join
+    the heads, which comes next, copies nothing."""
+    if len(shape) < 3:
+        return empty(shape, dtype)
+    *rest, heads, time, width = shape
+    return np.swapaxes(empty((*rest, time, heads, width), dtype), -2, -3)
+
+
 def attention(
     q: Array, k: Array, v: Array, mask: Array | None = None, *, is_causal: bool, scale: float
 ) -> Any:
@@ -248,7 +257,8 @@ def attention(
     normalize(weights)
     if mask is not None:
         np.copyto(weights, 0, where=keyless)
-    return weights @ v, (q, k, v, weights, scale)
+    y = np.matmul(weights, v, out=by_heads((*q.shape[:-1], v.shape[-1]), q.dtype))
+    return y, (q, k, v, weights, scale)
 
 
 def attention_vjp(g: Array, residuals: Any, needs: Needs) -> tuple[Array | None, ...]:
@@ -258,13 +268,18 @@ def attention_vjp(g: Array, residuals: Any, needs: Needs) -> tuple[Array | None,
     scores *= weights
     by_mask = np.array(scores) if len(needs) > 3 and needs[3] else None
     scores *= scale
-    grads = (
-        scores @ k,
-        np.swapaxes(scores, -1, -2) @ q,
-        np.swapaxes(weights, -1, -2) @ g,
-        by_mask,
+    return (*products(g, q, k, v, weights, scores), by_mask)[: len(needs)]
+
+
+def products(
+    g: Array, q: Array, k: Array, v: Array, weights: Array, scores: Array
+) -> tuple[Array, Array, Array]:
+    """The gradients of queries, keys and values, from that of the scores."""
+    return (
+        np.matmul(scores, k, out=by_heads(q.shape, q.dtype)),
+        np.matmul(np.swapaxes(scores, -1, -2), q, out=by_heads(k.shape, k.dtype)),
+        np.matmul(np.swapaxes(weights, -1, -2), g, out=by_heads(v.shape, v.dtype)),
     )
-    return grads[: len(needs)]
 
 
 # -- cross_entropy: -log softmax(logits)[target], a row each, or their sum or mean --------------

@@ -23,8 +23,8 @@ class Vjp:
         ]
         # written out once: to go through the sources at each call takes as long as the vjp of add
         parts = ", ".join(map(self._expression, self.sources))
-        line = f"lambda xp, g, inputs, y, shapes, static: fn(xp, g, {parts})"
-        self.rule: Callable[..., Any] = eval(line, {"vjp": self, "fn": fn})
+        line = f"lambda xp, g, inputs, y, shapes, static: vjp.fn(xp, g, {parts})"
+        self.rule: Callable[..., Any] = eval(line, {"vjp": self})
 
     @staticmethod
     def _source(name: str, op: Operation[Any]) -> Any:

@@ -264,7 +264,8 @@ def _split(x, weight, bias, count, num_heads):
     y = linear(x, weight, bias)  # (N, T, count · E)
     width = weight.shape[0] // (count * num_heads)
     y = reshape(y, (*y.shape[:2], count, num_heads, width))
-    return unstack(permute_dims(y, (2, 0, 3, 1, 4)), axis=0)
+    # in this order, so that the gradient of y is stacked as it has to lie
+    return [permute_dims(part, (0, 2, 1, 3)) for part in unstack(y, axis=2)]
 
 
 def _more_keys(x, bias, add_zero_attn):
