@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from tinyxp.backends import Kernel, missing, numpy_kernels
+from tinyxp.backends import Kernel, missing, numpy_attention, numpy_kernels
 from tinyxp.backends.numpy_kernels import Array, Needs, in_order
 from tinyxp.backends.numpy_memory import empty, empty_like
 
@@ -298,23 +298,23 @@ def attention(
         and q.ndim >= 2
         and 0 not in (*q.shape, *k.shape)
     )
-    if not simple or not numpy_kernels.meet(q, k, v):
-        return numpy_kernels.attention(q, k, v, mask, is_causal=is_causal, scale=scale)
+    if not simple or not numpy_attention.meet(q, k, v):
+        return numpy_attention.attention(q, k, v, mask, is_causal=is_causal, scale=scale)
     weights = empty((*q.shape[:-1], k.shape[-2]), q.dtype)
     np.matmul(q, np.swapaxes(k, -1, -2), out=weights)
     _softmax_rows(weights.reshape(-1, *weights.shape[-2:]), scale, is_causal)
-    y = np.matmul(weights, v, out=numpy_kernels.by_heads((*q.shape[:-1], v.shape[-1]), q.dtype))
+    y = np.matmul(weights, v, out=numpy_attention.by_heads((*q.shape[:-1], v.shape[-1]), q.dtype))
     return y, (q, k, v, weights, scale, is_causal)
 
 
 def attention_vjp(g: Array, residuals: Any, needs: Needs) -> tuple[Array | None, ...]:
     if len(residuals) == 5:
-        return numpy_kernels.attention_vjp(g, residuals, needs)
+        return numpy_attention.attention_vjp(g, residuals, needs)
     q, k, v, weights, scale, causal = residuals
     scores = np.matmul(g, np.swapaxes(v, -1, -2), out=empty(weights.shape, weights.dtype))
     flat = (-1, *weights.shape[-2:])
     _softmax_rows_vjp(scores.reshape(flat), weights.reshape(flat), scale, causal)
-    grads = *numpy_kernels.products(g, q, k, v, weights, scores), None
+    grads = *numpy_attention.products(g, q, k, v, weights, scores), None
     return grads[: len(needs)]
 
 

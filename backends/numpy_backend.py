@@ -14,6 +14,7 @@ from tinyxp.backends import (
     Backend,
     Namespace,
     blas_threads,
+    numpy_attention,
     numpy_conv_kernels,
     numpy_kernels,
 )
@@ -122,7 +123,7 @@ def about() -> str:
 
 def fast_kernels() -> dict[str, Any]:
     """numba's kernels where it is installed (the extra ``fast``) and TINY_FAST is not 0."""
-    kernels = numpy_kernels.KERNELS | numpy_conv_kernels.KERNELS
+    kernels = numpy_kernels.KERNELS | numpy_attention.KERNELS | numpy_conv_kernels.KERNELS
     if os.environ.get("TINY_FAST") != "0" and importlib.util.find_spec("numba") is not None:
         from tinyxp.backends import numba_conv_kernels, numba_kernels
 

@@ -7,11 +7,11 @@ import pytest
 
 import tinyxp as tx
 from tinyxp import backends
-from tinyxp.backends import numpy_conv_kernels, numpy_kernels
+from tinyxp.backends import numpy_attention, numpy_conv_kernels, numpy_kernels
 from tinyxp.backends.errors import BackendError
 from tinyxp.nn import functional as F
 
-TABLES = {"numpy": numpy_kernels.KERNELS | numpy_conv_kernels.KERNELS}
+TABLES = {"numpy": numpy_kernels.KERNELS | numpy_attention.KERNELS | numpy_conv_kernels.KERNELS}
 try:
     from tinyxp.backends import numba_conv_kernels, numba_kernels
 

@@ -1,0 +1,73 @@
+"""Attention in NumPy: softmax(scale · Q Kᵀ + masks) V, and its gradients."""
+
+from typing import Any
+
+import numpy as np
+
+from tinyxp.backends import Kernel
+from tinyxp.backends.numpy_kernels import Array, Needs, alike, normalize, row_sums
+from tinyxp.backends.numpy_memory import empty
+
+
+def meet(q: Array, k: Array, v: Array) -> bool:
+    """Whether queries, keys and values fit together without broadcasting."""
+    same = q.shape[:-2] == k.shape[:-2] and k.shape[:-1] == v.shape[:-1]
+    return same and q.shape[-1] == k.shape[-1] and alike(q, k, v)
+
+
+def by_heads(shape: tuple[int, ...], dtype: Any) -> Array:
+    """An empty array (…, heads, time, width) that lies as (…, time, heads, width), so that to join
+    the heads, which comes next, copies nothing."""
+    if len(shape) < 3:
+        return empty(shape, dtype)
+    *rest, heads, time, width = shape
+    return np.swapaxes(empty((*rest, time, heads, width), dtype), -2, -3)
+
+
+def attention(
+    q: Array, k: Array, v: Array, mask: Array | None = None, *, is_causal: bool, scale: float
+) -> Any:
+    if q.ndim < 2 or 0 in (*q.shape, *k.shape) or not meet(q, k, v):
+        return NotImplemented
+    weights = empty((*q.shape[:-1], k.shape[-2]), q.dtype)
+    np.matmul(q, np.swapaxes(k, -1, -2), out=weights)
+    weights *= scale
+    if mask is not None:
+        fits = np.broadcast_shapes(mask.shape, weights.shape) == weights.shape
+        if not fits or mask.dtype.kind == "c":
+            return NotImplemented
+        weights += mask if mask.dtype.kind == "f" else np.where(mask, 0, -np.inf)
+    if is_causal:
+        weights += np.triu(np.full(weights.shape[-2:], -np.inf, dtype=q.dtype), k=1)
+    if mask is not None:  # a query without any key: its row, emptied below, stays free of NaN
+        keyless = weights.max(axis=-1, keepdims=True) == -np.inf
+        np.copyto(weights, 0, where=keyless)
+    normalize(weights)
+    if mask is not None:
+        np.copyto(weights, 0, where=keyless)
+    y = np.matmul(weights, v, out=by_heads((*q.shape[:-1], v.shape[-1]), q.dtype))
+    return y, (q, k, v, weights, scale)
+
+
+def attention_vjp(g: Array, residuals: Any, needs: Needs) -> tuple[Array | None, ...]:
+    q, k, v, weights, scale = residuals
+    scores = np.matmul(g, np.swapaxes(v, -1, -2), out=empty(weights.shape, g.dtype))
+    scores -= row_sums(scores * weights)  # as in softmax_vjp
+    scores *= weights
+    by_mask = np.array(scores) if len(needs) > 3 and needs[3] else None
+    scores *= scale
+    return (*products(g, q, k, v, weights, scores), by_mask)[: len(needs)]
+
+
+def products(
+    g: Array, q: Array, k: Array, v: Array, weights: Array, scores: Array
+) -> tuple[Array, Array, Array]:
+    """The gradients of queries, keys and values, from that of the scores."""
+    return (
+        np.matmul(scores, k, out=by_heads(q.shape, q.dtype)),
+        np.matmul(np.swapaxes(scores, -1, -2), q, out=by_heads(k.shape, k.dtype)),
+        np.matmul(np.swapaxes(weights, -1, -2), g, out=by_heads(v.shape, v.dtype)),
+    )
+
+
+KERNELS: dict[str, Any] = {"attention": Kernel(attention, attention_vjp)}
