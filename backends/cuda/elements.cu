@@ -1,0 +1,106 @@
+// Functions of single elements, and random bits.
+
+#define ROOT_2_PI ((A)0.7978845608028654)  // √(2/π)
+#define ROOT_HALF ((A)0.7071067811865476)
+#define DENSITY ((A)0.3989422804014327)  // 1 / √(2π)
+#define CUBIC ((A)0.044715)
+
+KERNEL gelu(const T* x, T* y, index_t n, index_t by_tanh) {
+    EACH(i, n) {
+        A v = (A)x[i];
+        A curve = by_tanh ? tanh(ROOT_2_PI * (v + CUBIC * v * v * v)) : erf(v * ROOT_HALF);
+        y[i] = (T)((A)0.5 * v * (1 + curve));
+    }
+}
+
+KERNEL gelu_vjp(const T* g, const T* x, T* gx, index_t n, index_t by_tanh) {
+    EACH(i, n) {
+        A v = (A)x[i], slope;
+        if (by_tanh) {
+            A t = tanh(ROOT_2_PI * (v + CUBIC * v * v * v));
+            slope = (A)0.5 * (1 + t + v * (1 - t * t) * ROOT_2_PI * (1 + 3 * CUBIC * v * v));
+        } else
+            slope = (A)0.5 * (1 + erf(v * ROOT_HALF)) + v * DENSITY * exp((A)-0.5 * v * v);
+        gx[i] = (T)((A)g[i] * slope);
+    }
+}
+
+KERNEL relu(const T* x, T* y, index_t n) {
+    EACH(i, n) y[i] = x[i] <= (T)0 ? (T)0 : x[i];  // NaN stays
+}
+
+KERNEL relu_vjp(const T* g, const T* y, T* gx, index_t n) {
+    EACH(i, n) gx[i] = y[i] <= (T)0 ? (T)0 : g[i];
+}
+
+// Philox 4x32-10 (backends/philox.py), the same bits: block i of four words is made from the key
+// and the counter + i, both as words of 32 bits, the lowest first.
+KERNEL random_bits(index_t* words, index_t n, index_t key0, index_t key1, index_t c0, index_t c1,
+                   index_t c2, index_t c3) {
+    EACH(i, (n + 3) / 4) {
+        unsigned long long low = (unsigned long long)c0 | (unsigned long long)c1 << 32;
+        unsigned long long high = (unsigned long long)c2 | (unsigned long long)c3 << 32;
+        low += (unsigned long long)i;
+        high += low < (unsigned long long)i;
+        unsigned a0 = (unsigned)low, a1 = (unsigned)(low >> 32);
+        unsigned a2 = (unsigned)high, a3 = (unsigned)(high >> 32);
+        unsigned k0 = (unsigned)key0, k1 = (unsigned)key1;
+        for (int round = 0; round < 10; round++) {
+            unsigned long long p = (unsigned long long)a0 * 0xD2511F53u;
+            unsigned long long q = (unsigned long long)a2 * 0xCD9E8D57u;
+            a0 = (unsigned)(q >> 32) ^ a1 ^ k0;
+            a2 = (unsigned)(p >> 32) ^ a3 ^ k1;
+            a1 = (unsigned)q, a3 = (unsigned)p;
+            k0 += 0x9E3779B9u, k1 += 0xBB67AE85u;
+        }
+        unsigned block[4] = {a0, a1, a2, a3};
+        for (int k = 0; k < 4; k++)
+            if (4 * i + k < n) words[4 * i + k] = block[k];
+    }
+}
+
+// -- rows added to rows: out[places[i]] += values[order[i]] -------------------------------------------
+
+// `places` are sorted, `order` says where each was before. The first of equal places adds all of
+// them up, one after the other: no atomics, the same bits in every run.
+KERNEL add_rows(const index_t* places, const index_t* order, const T* values, T* out, index_t n,
+                index_t count, index_t width) {
+    EACH(i, count * width) {
+        index_t first = i / width, column = i % width, place = places[first];
+        if ((first && places[first - 1] == place) || place < 0 || place >= n) continue;
+        A sum = 0;
+        for (index_t k = first; k < count && places[k] == place; k++)
+            sum += (A)values[order[k] * width + column];
+        T* to = out + place * width + column;
+        *to = (T)((A)*to + sum);
+    }
+}
+
+// -- adamw: all parameters in one launch ----------------------------------------------------------------
+
+// `table` holds for each of k arrays: where p, g, m, v and the new p lie, its size, and the number of
+// its first block; CHUNK elements to a block of threads.
+#define CHUNK 4096
+KERNEL adamw(const index_t* table, index_t k, double beta1, double beta2, double root, double eps,
+             double size, double shrink) {
+    const index_t* firsts = table + 6 * k;
+    index_t low = 0, high = k;  // the last array whose first block is not behind this one
+    while (high - low > 1) {
+        index_t middle = (low + high) / 2;
+        if (firsts[middle] <= blockIdx.x) low = middle;
+        else high = middle;
+    }
+    const T *p = (const T*)table[low], *g = (const T*)table[k + low];
+    T *m = (T*)table[2 * k + low], *v = (T*)table[3 * k + low], *out = (T*)table[4 * k + low];
+    index_t start = (blockIdx.x - firsts[low]) * CHUNK, n = table[5 * k + low];
+    index_t end = start + CHUNK < n ? start + CHUNK : n;
+    A rest1 = (A)(1 - beta1), rest2 = (A)(1 - beta2);
+    for (index_t i = start + threadIdx.x; i < end; i += blockDim.x) {
+        A grad = (A)g[i];
+        A mean = (A)m[i] + rest1 * (grad - (A)m[i]);
+        A square = (A)beta2 * (A)v[i] + rest2 * (grad * grad);
+        m[i] = (T)mean;
+        v[i] = (T)square;
+        out[i] = (T)((A)shrink * (A)p[i] - (A)size * (mean / (sqrt(square) * (A)root + (A)eps)));
+    }
+}

@@ -1,0 +1,90 @@
+"""The text of CUDA kernels (``backends/cuda/``), and how they are launched, by whichever library."""
+
+import functools
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tinyxp.backends import Array
+
+FOLDER = Path(__file__).parent / "cuda"
+TYPES = {"float32": "float", "float64": "double"}
+DECLARED = re.compile(r"^KERNEL (\w+)\(", re.MULTILINE)
+
+
+@functools.cache
+def homes() -> dict[str, str]:
+    """In which file each kernel stands."""
+    return {
+        name: path.name
+        for path in sorted(FOLDER.glob("*.cu"))
+        for name in DECLARED.findall(path.read_text(encoding="utf-8"))
+    }
+
+
+@functools.cache
+def source(file: str, dtype: str, defines: tuple[tuple[str, int], ...] = ()) -> str:
+    """What a compiler gets: types and definitions, what all files share, and a file.
+
+    Types stand in the text and not among a compiler's options: a macro T would break the headers
+    that compilers include by themselves.
+    """
+    kind = TYPES[dtype]
+    head = [f"typedef {kind} T;", f"typedef {kind} A;", *(f"#define {k} {v}" for k, v in defines)]
+    texts = [(FOLDER / name).read_text(encoding="utf-8") for name in ("common.cuh", file)]
+    return "\n".join([*head, *texts])
+
+
+@dataclass(frozen=True)
+class Library:
+    """An array library with NumPy's names, and how a kernel starts on its arrays.
+
+    ``launch(name, grid, block, args, dtype, defines, shared)``: ``grid`` blocks of ``block``
+    threads; ``args`` are arrays, None, ints (long long) and floats (double); ``dtype`` is the name
+    of the type of numbers, ``shared`` how many bytes a block shares. ``address(x)`` is where an
+    array lies. ``usable(x)``: whether a kernel may read x, an array of this library.
+    """
+
+    xp: Any
+    launch: Callable[..., None]
+    address: Callable[[Array], int]
+    usable: Callable[[Any], bool]
+    matmul: Callable[[Array, Array], Array]
+
+    def elementwise(self, name: str, n: int, args: tuple[Any, ...], dtype: str) -> None:
+        """Launch a kernel for n elements, four or so to a thread."""
+        if n:
+            self.launch(name, (min(-(-n // 1024), 1 << 16),), (256,), args, dtype)
+
+    def by_rows(self, name: str, rows: int, n: int, args: tuple[Any, ...], dtype: str) -> None:
+        """Launch a kernel with a block for each row of n elements."""
+        if rows:
+            self.launch(name, (rows,), (row_threads(n),), args, dtype)
+
+
+def row_threads(n: int) -> int:
+    """Threads for a row of n elements: whole warps, four elements to a thread, 512 at most.
+
+    >>> row_threads(1), row_threads(768), row_threads(50257)
+    (32, 192, 512)
+    """
+    return min(512, 32 * max(1, -(-n // 128)))
+
+
+def chunks(rows: int, n: int) -> int:
+    """Into how many parts the rows of a matrix (rows, n) are cut for the sums of its columns:
+    enough blocks of 32 columns for any GPU, and 64 rows to a part, if there are that many.
+
+    >>> chunks(8192, 768), chunks(8192, 50257), chunks(10, 768)
+    (22, 1, 1)
+    """
+    return max(1, min(-(-512 // -(-n // 32)), rows // 64))
+
+
+def alike(usable: Callable[[Any], bool], *arrays: Any) -> str | None:
+    """The name of the one dtype of all arrays (None aside), if kernels know it."""
+    kinds = {x.dtype.name if usable(x) else "" for x in arrays if x is not None}
+    (kind,) = kinds if len(kinds) == 1 else ("",)
+    return kind if kind in TYPES else None

@@ -1,0 +1,72 @@
+"""The CUDA sources of the package, compiled by g++ and run block by block on the CPU (gpu.h).
+
+This tests what the sources compute, and the Python around them. It is no GPU and no CuPy: whether
+they run there, and how fast, only a GPU can tell.
+"""
+
+import ctypes
+import functools
+import hashlib
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from tinyxp.backends import cuda_source
+from tinyxp.backends.cuda_source import DECLARED, Library
+
+HEADER = Path(__file__).with_name("gpu.h")
+COMPILER = shutil.which("g++")
+KINDS = {ctypes.c_void_p: "p", ctypes.c_longlong: "i", ctypes.c_double: "d"}
+_folder = tempfile.TemporaryDirectory(prefix="cuda_on_cpu")
+
+
+@functools.cache
+def library(text):
+    """A source, compiled, with a function ``launch_NAME`` for each of its kernels."""
+    entries = [
+        f'extern "C" const char* launch_{name}(const long long* sizes, const char* kinds, '
+        f"void** args) {{ return gpu::launch<{name}>({name}, sizes, kinds, args); }}"
+        for name in DECLARED.findall(text)
+    ]
+    code = "\n".join([f'#include "{HEADER}"', text, *entries, ""])
+    stem = Path(_folder.name) / hashlib.sha256(code.encode()).hexdigest()[:16]
+    stem.with_suffix(".cpp").write_text(code, encoding="utf-8")
+    command = [COMPILER, "-std=c++17", "-O1", "-shared", "-fPIC", "-Wno-unknown-pragmas"]
+    command += ["-o", str(stem.with_suffix(".so")), str(stem.with_suffix(".cpp"))]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return ctypes.CDLL(str(stem.with_suffix(".so")))
+
+
+def on_cpu(backwards=False, change=lambda text: text):
+    """NumPy with the kernels run on the CPU, threads in this order; ``change`` is for mutants."""
+
+    def launch(name, grid, block, args, dtype, defines=(), shared=0):
+        text = change(cuda_source.source(cuda_source.homes()[name], dtype, tuple(defines)))
+        sizes = [*(*grid, 1, 1)[:3], *(*block, 1, 1)[:3], shared, int(backwards)]
+        values = [_value(x) for x in args]
+        pointers = [ctypes.cast(ctypes.byref(x), ctypes.c_void_p) for x in values]
+        kernel = library(text)[f"launch_{name}"]
+        kernel.restype = ctypes.c_char_p
+        kinds = "".join(KINDS[type(x)] for x in values)
+        sizes, pointers = (ctypes.c_longlong * 8)(*sizes), (ctypes.c_void_p * len(args))(*pointers)
+        expected = kernel(sizes, kinds.encode(), pointers).decode()
+        assert not expected, f"{name} takes arguments {expected}, got {kinds}"
+
+    return Library(
+        xp=np,
+        launch=launch,
+        address=lambda x: x.ctypes.data,
+        usable=lambda x: type(x) is np.ndarray,
+        matmul=np.matmul,
+    )
+
+
+def _value(x):
+    """An argument as the kernel declares it: a pointer, a long long, or a double."""
+    if x is None or isinstance(x, np.ndarray):
+        return ctypes.c_void_p(0 if x is None else x.ctypes.data)
+    return ctypes.c_double(x) if isinstance(x, float) else ctypes.c_longlong(x)

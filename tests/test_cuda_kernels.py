@@ -1,0 +1,298 @@
+"""The sources of the CUDA kernels, run on the CPU (tests/cuda_on_cpu), against their formulas.
+
+What passes here computes the right numbers; tests/test_cupy.py says on a GPU whether it runs there.
+"""
+
+import itertools
+import shutil
+import subprocess
+
+import numpy as np
+import pytest
+
+import tinyxp as tx
+from tests.cuda_on_cpu import COMPILER, on_cpu
+from tests.registry import differentiable, example
+from tests.test_cpu_kernels import agree, orders, value_and_gradients
+from tests.test_gradients import test_kernel_equals_formula as kernel_equals_formula
+from tinyxp import backends
+from tinyxp.backends import cuda_source, cupy_attention, philox
+from tinyxp.backends.cupy_kernels import Kernels
+from tinyxp.nn import functional as F
+from tinyxp.operation import OPS
+
+pytestmark = pytest.mark.skipif(COMPILER is None, reason="g++ is not installed")
+
+PRECISIONS = [("float64", 1e-11), ("float32", 1e-5)]
+
+
+@pytest.fixture(params=["forwards", "backwards"])
+def kernels(request, monkeypatch):
+    """The table in place of the numpy backend's own, threads run in either order."""
+    table = Kernels(on_cpu(request.param == "backwards")).table()
+    numpy = backends.get("numpy")
+    use = lambda table: monkeypatch.setitem(numpy.__dict__, "kernels", table)  # noqa: E731
+    use(table)
+    return use, table
+
+
+def used(kernels, name, *arrays, **static):
+    """That the kernel takes this case, and does not leave it to the formula."""
+    assert kernels[1][name].forward(*arrays, **static) is not NotImplemented
+
+
+NAMES = sorted(name for name, x in Kernels(on_cpu()).table().items() if hasattr(x, "vjp"))
+EXAMPLES = [(name, i) for name, i in differentiable() if name in NAMES]
+
+
+@pytest.mark.parametrize(("name", "i"), EXAMPLES)
+def test_the_registrys_examples(name, i, kernels, monkeypatch):
+    kernel_equals_formula(name, i, "numpy", monkeypatch)
+
+
+BY_ROWS = {
+    "relu": F.relu,
+    "gelu": F.gelu,
+    "gelu by tanh": lambda x: F.gelu(x, approximate="tanh"),
+    "softmax": lambda x: F.softmax(x, dim=-1),
+    "log_softmax": lambda x: F.log_softmax(x, dim=-1),
+    "layer_norm": lambda x: F.layer_norm(x, x.shape[-1:]),
+    "rms_norm": lambda x: F.rms_norm(x, x.shape[-1:], eps=1e-5),
+}
+
+
+@pytest.mark.parametrize("name", BY_ROWS)
+@pytest.mark.parametrize(("dtype", "tolerance"), PRECISIONS)
+def test_elementwise_and_by_rows(name, dtype, tolerance, kernels):
+    for shape in [(5,), (3, 4), (2, 3, 33), (2, 1000), (1, 1), (0, 4), (5, 2, 4, 3)]:
+        if name == "layer_norm" and shape == (1, 1):
+            continue  # of one number nothing is left but rounding
+        x = np.random.default_rng(0).normal(size=shape).astype(dtype) * 3
+        for laid_out in orders(x) if x.size < 100 else [x]:
+            agree(BY_ROWS[name], [laid_out], kernels, tolerance)
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), PRECISIONS)
+@pytest.mark.parametrize("shape", [(5, 7, 33), (1, 5), (150, 3), (2, 1000)])
+def test_norms_with_weight_and_bias(dtype, tolerance, shape, kernels):
+    rng, n = np.random.default_rng(1), shape[-1]
+    x, w, b = (rng.normal(size=s).astype(dtype) for s in (shape, (n,), (n,)))
+    agree(lambda x, w, b: F.layer_norm(x, (n,), w, b), [x, w, b], kernels, tolerance)
+    agree(lambda x, w: F.layer_norm(x, (n,), w), [x, w], kernels, tolerance)
+    agree(lambda x, w: F.rms_norm(x, (n,), w, eps=1e-5), [x, w], kernels, tolerance)
+    agree(lambda x, b: F.layer_norm(x, (n,), None, b), [x, b], kernels, tolerance)
+    both = x.shape[1:]
+    if len(both) > 1:
+        w, b = (rng.normal(size=both).astype(dtype) for _ in range(2))
+        agree(lambda x, w, b: F.layer_norm(x, both, w, b), [x, w, b], kernels, tolerance)
+
+
+@pytest.mark.parametrize("shape", [(5,), (3, 1), (2, 700), (0, 4)])
+def test_softmax_of_special_rows(shape, kernels):
+    """Infinite, masked and NaN: where the formula gives NaN, so does the kernel."""
+    x = np.random.default_rng(2).normal(size=shape).astype("float32")
+    for special in (np.nan, np.inf, -np.inf, 1e4, -1e4, 3e38):
+        y = x.copy()
+        y[..., :1] = special
+        with np.errstate(all="ignore"):
+            for f in (BY_ROWS["softmax"], BY_ROWS["log_softmax"]):
+                agree(f, [y], kernels, 1e-5)
+    with np.errstate(all="ignore"):
+        agree(BY_ROWS["softmax"], [np.full_like(x, -np.inf)], kernels, 1e-5)
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), PRECISIONS)
+@pytest.mark.parametrize("reduction", ["none", "sum", "mean"])
+@pytest.mark.parametrize("classes", [1, 4, 700])
+def test_cross_entropy(dtype, tolerance, reduction, classes, kernels):
+    rng = np.random.default_rng(3)
+    logits = rng.normal(size=(9, classes)).astype(dtype) * 5 + 100
+    targets = rng.integers(0, classes, 9)
+    for ignored, smoothing in itertools.product((-100, 2, int(targets[0])), (0.0, 0.2)):
+        options = {"ignore_index": ignored, "label_smoothing": smoothing, "reduction": reduction}
+        f = lambda x, t, options=options: F.cross_entropy(x, t, **options)  # noqa: E731
+        used(kernels, "cross_entropy", logits, targets, **options)
+        agree(f, [logits, targets], kernels, 3 * tolerance)
+
+
+def test_cross_entropy_of_nothing_that_counts(kernels):
+    logits, targets = np.zeros((3, 4), "float32"), np.full(3, -100)
+    f = lambda x, t: F.cross_entropy(x, t)  # noqa: E731
+    agree(f, [logits, targets], kernels, 1e-6)
+
+
+def test_a_target_that_is_no_class_reads_nothing_and_gives_nan(kernels):
+    options = {"ignore_index": -100, "label_smoothing": 0.0, "reduction": "none"}
+    forward = kernels[1]["cross_entropy"].forward
+    y, _ = forward(np.zeros((3, 4), "float32"), np.array([1, 4, -1]), **options)
+    assert np.isnan(y).tolist() == [False, True, True]
+
+
+ATTENTIONS = [  # batch and heads, queries, keys, width
+    ((2, 3), 6, 6, 5), ((1, 2), 3, 70, 16), ((1, 1), 70, 3, 8), ((2,), 33, 33, 4), ((), 65, 65, 64),
+    ((1, 1), 1, 1, 1), ((1, 1), 40, 40, 96), ((1, 1), 20, 37, 128),
+    ((2, 1, 2), 5, 5, 32),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), PRECISIONS)
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("case", ATTENTIONS, ids=str)
+def test_attention(case, dtype, tolerance, causal, kernels):
+    front, queries, keys, width = case
+    rng = np.random.default_rng(4)
+    q, k, v = (rng.normal(size=(*front, n, width)).astype(dtype) for n in (queries, keys, keys))
+    if not (dtype == "float64" and width > 64):
+        used(kernels, "attention", q, k, v, is_causal=causal, scale=0.5)
+    f = lambda *xs: F.scaled_dot_product_attention(*xs, is_causal=causal)  # noqa: E731
+    agree(f, [q, k, v], kernels, 3 * tolerance)
+
+
+def test_attention_reads_heads_where_they_lie(kernels):
+    """Views of one product, as a model has them; the result lies as its heads are joined."""
+    rng = np.random.default_rng(5)
+    qkv = rng.normal(size=(2, 37, 3, 4, 8)).astype("float32").transpose(2, 0, 3, 1, 4)
+    q, k, v = qkv
+    f = lambda *xs: F.scaled_dot_product_attention(*xs, is_causal=True)  # noqa: E731
+    agree(f, [q, k, v], kernels, 1e-5)
+    y, residuals = kernels[1]["attention"].forward(q, k, v, is_causal=True, scale=0.1)
+    assert all(np.shares_memory(x, qkv) for x in residuals[:3])
+    assert y.swapaxes(1, 2).flags.c_contiguous
+    agree(f, [x[..., ::2] for x in qkv], kernels, 1e-5)
+
+
+def test_large_scores_and_nan_in_attention(kernels):
+    x = np.random.default_rng(6).normal(size=(1, 1, 40, 8)).astype("float32")
+    f = lambda *xs: F.scaled_dot_product_attention(*xs, is_causal=True, scale=30.0)  # noqa: E731
+    agree(f, [x, x, x], kernels, 1e-4)
+    q = x.copy()
+    q[0, 0, 7] = np.nan
+    found = value_and_gradients(f, [q, x, x])[0]
+    assert np.isnan(found).any(axis=-1)[0, 0].nonzero()[0].tolist() == [7]
+
+
+def test_tiles_fit_every_width():
+    for width, itemsize in itertools.product(range(1, 129), (4, 8)):
+        for shared in ((1, 2, 1), (2, 2, 2)):
+            found = cupy_attention.tiles(width, itemsize, *shared)
+            if found is None:
+                assert itemsize == 8 and width > 64
+                continue
+            assert found.width >= width and found.bytes <= 64 << 10
+            assert 32 <= found.threads <= 1024
+            assert found.width % (found.keys // 4) == found.width % (found.queries // 4) == 0
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), PRECISIONS)
+@pytest.mark.parametrize("shape", [(5,), (4, 3), (3, 2, 70), (1, 1), (0, 4)])
+def test_add_rows(dtype, tolerance, shape, kernels):
+    """Places that repeat, in any order, against NumPy's; the same bits in both orders."""
+    rng = np.random.default_rng(7)
+    x = rng.normal(size=shape).astype(dtype)
+    places = rng.integers(0, shape[0], 40) if shape[0] else np.zeros(0, int)
+    values = rng.normal(size=(len(places), *shape[1:])).astype(dtype)
+    expected = x.astype("float64")
+    np.add.at(expected, places, values)
+    found = [Kernels(on_cpu(order)).add_rows(x, places, values) for order in (False, True)]
+    assert found[0].dtype == dtype and np.array_equal(*found)
+    assert np.abs(found[0] - expected).max(initial=0) <= 10 * tolerance
+    assert Kernels(on_cpu()).add_rows(x.astype(int), places, values.astype(int)) is NotImplemented
+
+
+@pytest.mark.parametrize("n", [0, 1, 4, 7, 5000])
+@pytest.mark.parametrize("counter", [0, 2**32 - 2, 2**64 - 3, 2**96 + 2**64 - 1])
+def test_random_bits_are_philoxs(n, counter, kernels):
+    key = 0x9E3779B97F4A7C15
+    expected = philox.random_bits(backends.get("numpy").xp, key, counter, n)
+    found = kernels[1]["random_bits"](key, counter, n)
+    assert found.dtype == expected.dtype and np.array_equal(found, expected)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_adamw_in_one_launch(dtype, kernels):
+    """Small, large, empty and strided parameters over ten steps, against the formula."""
+    use, table = kernels
+    shapes = [(3,), (90, 100), (), (2, 5), (40, 40), (0, 3)]
+    found = []
+    for each in (table, {}):
+        use(each)
+        rng = np.random.default_rng(8)
+        params = [tx.asarray(rng.normal(size=s).astype(dtype)).requires_grad_() for s in shapes]
+        params[4].data = np.asfortranarray(params[4].data)
+        optimizer = tx.optim.AdamW(params, lr=0.01, weight_decay=0.1)
+        for _ in range(10):
+            for p in params:
+                p.grad = tx.asarray(rng.normal(size=p.shape).astype(dtype))
+            params[4].grad = tx.asarray(np.asfortranarray(params[4].grad.numpy()))
+            optimizer.step()
+        found.append([p.detach().numpy() for p in params])
+    for a, b in zip(*found, strict=True):
+        assert np.abs(a - b).max(initial=0) <= (1e-12 if dtype == "float64" else 2e-6)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_example_reaches_each_kernel(name, kernels):
+    taken = []
+    for i in [i for n, i in EXAMPLES if n == name]:
+        operands, static = example(name, i)
+        static = OPS[name].static_defaults | static
+        taken.append(kernels[1][name].forward(*operands, **static) is not NotImplemented)
+    assert any(taken)
+
+
+# -- the tests, tested ----------------------------------------------------------------------------
+
+
+MUTANTS = [  # a text of the sources, what takes its place, and what must notice
+    ("    __syncthreads();  // all have read the tiles before\n", "", "attention"),
+    ("        __syncthreads();\n        for (int key = 0", "        for (int key = 0", "attention"),
+    ("!(causal && key > query)", "!(causal && key > query + 1)", "attention"),
+    ("total[i] *= shrink;", "", "attention"),
+    ("    __syncthreads();  // parts may be written again\n", "", "layer_norm"),
+    ("block_sum(total) / n : 0;", "0 : 0;", "layer_norm"),
+    ("s = s * exp(m - v) + 1;", "s = s + 1;", "softmax"),
+    ("(j == target ? 1 - e : 0)", "(j == target ? 1 : 0)", "cross_entropy"),
+]
+
+
+@pytest.mark.parametrize(("text", "instead", "name"), MUTANTS)
+def test_a_broken_source_is_caught(text, instead, name, monkeypatch):
+    """A missing barrier shows in one of the two orders of threads."""
+    rng = np.random.default_rng(9)
+    x = rng.normal(size=(1, 1, 70, 64)).astype("float32")
+    rows, targets = x[0, 0], rng.integers(0, 64, 70)
+    cases = {
+        "attention": (lambda q: F.scaled_dot_product_attention(q, q, q, is_causal=True), [x]),
+        "layer_norm": (lambda x: F.layer_norm(x, (700,)), [np.tile(rows[:3], 11)[:, :700]]),
+        "softmax": (BY_ROWS["softmax"], [np.tile(rows, 9)]),
+        "cross_entropy": (lambda x, t: F.cross_entropy(x, t, label_smoothing=0.1), [rows, targets]),
+    }
+    numpy, noticed = backends.get("numpy"), []
+    texts = [cuda_source.source(f, "float32", ()) for f in ("rows.cu", "attention.cu")]
+    assert any(text in whole for whole in texts)
+    for order in (False, True):
+        library = on_cpu(order, lambda whole: whole.replace(text, instead))
+        table = Kernels(library).table()
+        use = lambda table: monkeypatch.setitem(numpy.__dict__, "kernels", table)  # noqa: E731
+        use(table)
+        try:
+            agree(*cases[name], (use, table), 3e-5)
+        except AssertionError:
+            noticed.append(order)
+    assert noticed
+
+
+# -- the real compiler ---------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(shutil.which("nvcc") is None, reason="nvcc is not installed")
+@pytest.mark.parametrize("file", sorted({*cuda_source.homes().values()}))
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_nvcc_compiles_the_sources(file, dtype, tmp_path):
+    """To machine code for Hopper, with no word of complaint."""
+    chosen = cupy_attention.tiles(64, 4 if dtype == "float32" else 8, 2, 2, 2)
+    path = tmp_path / file
+    path.write_text(cuda_source.source(file, dtype, chosen.defines), encoding="utf-8")
+    command = ["nvcc", "-arch=sm_90", "-cubin", "-Werror", "all-warnings", "-o", "/dev/null", path]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
