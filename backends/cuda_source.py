@@ -1,4 +1,4 @@
-"""The text of CUDA kernels (``backends/cuda/``), and how they are launched, by whichever library."""
+"""The text of CUDA kernels (``backends/cuda/``), and what launches them."""
 
 import functools
 import re

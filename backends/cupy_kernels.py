@@ -219,8 +219,8 @@ class Kernels:
         if reduction != "none":
             total = self.xp.empty((2,), dtype=logits.dtype)
             mean = int(reduction == "mean")
-            args = (losses, targets, total, rows, int(ignore_index), mean)
-            self.library.launch("total_loss", (1,), (512,), args, kind)
+            summed = (losses, targets, total, rows, int(ignore_index), mean)
+            self.library.launch("total_loss", (1,), (512,), summed, kind)
             y, inverse = total[:1].reshape(()), total[1:]
         return y, (logits, targets, known, inverse, options)
 

@@ -17,6 +17,7 @@ assert Path(tinyxp.__file__).is_relative_to(site), f"imported from {tinyxp.__fil
 strangers = [name for name in ("backends", "models", "tests", "bench") if (site / name).exists()]
 assert not strangers, f"the wheel brought {strangers} to the top level"
 assert (site / "tinyxp" / "py.typed").is_file(), "py.typed is missing"
+assert list((site / "tinyxp" / "backends" / "cuda").glob("*.cu")), "the CUDA sources are missing"
 
 imported, refused = [], []
 for module in pkgutil.walk_packages(tinyxp.__path__, "tinyxp."):
