@@ -45,7 +45,9 @@ class Backend:
     may compute it in another way, for dtypes that the library has no kernels for.
     ``get_threads()`` and ``set_threads(n)`` are about the CPU; None and False: it cannot be told.
     ``empty_cache()`` gives memory back that is kept for later arrays. ``about()`` is more for
-    ``tinyxp info``.
+    ``tinyxp info``. ``check_later(indices, low, high, ignored, complaint)``: whether a device will
+    find indices outside of [low, high) by itself, and say so with the next value that is read.
+    ``run``: how many elements one call of an optimizer's kernel should change.
     """
 
     name: str
@@ -62,6 +64,8 @@ class Backend:
     set_threads: Callable[[int], bool] = lambda n: False
     empty_cache: Callable[[], None] = lambda: None
     about: Callable[[], str] = lambda: ""
+    check_later: Callable[..., bool] = lambda *args: False
+    run: int = 1 << 20
     dtypes: Mapping[str, Any] = field(init=False)  # dtype name -> the library's dtype
     dtype_names: Mapping[Any, str] = field(init=False)  # and back
     floating: frozenset[Any] = field(init=False)  # the library's real floating dtypes

@@ -3,6 +3,7 @@
 import functools
 import re
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,7 +45,8 @@ class Library:
     ``launch(name, grid, block, args, dtype, defines, shared)``: ``grid`` blocks of ``block``
     threads; ``args`` are arrays, None, ints (long long) and floats (double); ``dtype`` is the name
     of the type of numbers, ``shared`` how many bytes a block shares. ``address(x)`` is where an
-    array lies. ``usable(x)``: whether a kernel may read x, an array of this library.
+    array lies. ``usable(x)``: whether a kernel may read x, an array of this library on the device
+    in use. ``on(device)``: a context in which a device, the library's own, is in use.
     """
 
     xp: Any
@@ -52,6 +54,7 @@ class Library:
     address: Callable[[Array], int]
     usable: Callable[[Any], bool]
     matmul: Callable[[Array, Array], Array]
+    on: Callable[[Any], AbstractContextManager[Any]]
 
     def elementwise(self, name: str, n: int, args: tuple[Any, ...], dtype: str) -> None:
         """Launch a kernel for n elements, four or so to a thread."""

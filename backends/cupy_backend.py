@@ -1,9 +1,12 @@
 """CuPy: NVIDIA GPUs."""
 
-import math
+import functools
 from typing import Any
 
 from tinyxp.backends import Array, Backend, Namespace, missing
+from tinyxp.backends.cuda_source import Library, homes, source
+from tinyxp.backends.cupy_checks import Checks
+from tinyxp.backends.cupy_kernels import Kernels
 from tinyxp.backends.errors import BackendError
 
 try:
@@ -14,21 +17,71 @@ except ImportError as error:
 import array_api_compat.cupy as compat
 import cupyx
 
+from tinyxp.backends import cupy_device
+from tinyxp.backends.cupy_matmul import matmul
+
+SHARED = 48 << 10  # bytes that a block may share without asking for more
+
+
+@functools.cache
+def compiled(name: str, dtype: str, defines: tuple[tuple[str, int], ...], device: int) -> Any:
+    """A kernel, ready on a device. CuPy keeps what it compiled on disk."""
+    return module(homes()[name], dtype, defines, device).get_function(name)
+
+
+@functools.cache
+def module(file: str, dtype: str, defines: tuple[tuple[str, int], ...], device: int) -> Any:
+    return cupy.RawModule(code=source(file, dtype, defines))
+
+
+def launch(
+    name: str,
+    grid: tuple[int, ...],
+    block: tuple[int, ...],
+    args: tuple[Any, ...],
+    dtype: str,
+    defines: tuple[tuple[str, int], ...] = (),
+    shared: int = 0,
+) -> None:
+    """Start a kernel (see ``cuda_source.Library``). CuPy passes ints as long long, floats as
+    double; 0 is a pointer to nothing."""
+    kernel = compiled(name, dtype, defines, cupy.cuda.runtime.getDevice())
+    if shared > SHARED:
+        kernel.max_dynamic_shared_size_bytes = shared
+    kernel(grid, block, tuple([0 if x is None else x for x in args]), shared_mem=shared)
+
+
+def usable(x: Any) -> bool:
+    return type(x) is cupy.ndarray and x.data.device_id == cupy.cuda.runtime.getDevice()
+
+
+def on(device: Any) -> Any:
+    return cupy.cuda.Device() if device is None else device
+
+
+LIBRARY = Library(cupy, launch, lambda x: x.data.ptr, usable, matmul, on)
+kernels, checks = Kernels(LIBRARY), Checks(LIBRARY)
+
+
+def to_numpy(array: Array) -> Any:
+    """Waits for the device; the place where late complaints come up."""
+    values = cupy.asnumpy(array)
+    checks.look()
+    return values
+
 
 def index_add(x: Array, indices: Array, values: Array) -> Array:
-    """A copy of ``x`` with ``x[indices[i]] += values[i]``, repeated indices included.
-
-    CuPy adds with atomics: float sums of rows that repeat may differ in their last bits from run
-    to run.
-    """
-    out = x.copy()
-    cupyx.scatter_add(out, indices, values)
+    """A copy of ``x`` with ``x[indices[i]] += values[i]``, repeated indices included."""
+    out = kernels.add_rows(x, indices, values)
+    if out is NotImplemented:  # integers, whose sums have no order; complex numbers
+        out = x.copy()
+        cupyx.scatter_add(out, indices, values)
     return out
 
 
 def take(x: Array, indices: Array, *, axis: int) -> Array:
     """CuPy wraps an index that is out of bounds round the end; finding it out costs a
-    synchronisation."""
+    synchronisation, or a launch."""
     in_bounds(indices, x.shape[axis], axis)
     return cupy.take(x, indices, axis=axis)
 
@@ -39,22 +92,17 @@ def take_along_axis(x: Array, indices: Array, *, axis: int = -1) -> Array:
 
 
 def in_bounds(indices: Array, length: int, axis: int) -> None:
+    problem = f"out of bounds for axis {axis} of length {length}"
+    if checks.check_later(indices, -length, length, None, lambda: f"index {{index}} is {problem}"):
+        return
     if indices.size and not bool(((indices >= -length) & (indices < length)).all()):
-        raise IndexError(f"an index is out of bounds for axis {axis} of length {length}")
+        raise IndexError(f"an index is {problem}")
 
 
 def repeat(x: Array, repeats: Any, axis: int | None = None) -> Array:
     """CuPy takes different numbers of repeats as a list only."""
     each = repeats.tolist() if isinstance(repeats, cupy.ndarray) else repeats
     return cupy.repeat(x, each, axis=axis)
-
-
-def matmul(a: Array, b: Array) -> Array:
-    """``a @ b``; a stack of matrices times one matrix is one product of two matrices in cuBLAS."""
-    if b.ndim == 2 and a.ndim > 2:
-        rows = math.prod(a.shape[:-1])  # not -1: it is ambiguous for an empty array
-        return cupy.matmul(a.reshape(rows, a.shape[-1]), b).reshape(*a.shape[:-1], b.shape[-1])
-    return cupy.matmul(a, b)
 
 
 def erf(x: Array) -> Array:
@@ -94,6 +142,7 @@ def load() -> Backend:
         raise BackendError(f"CuPy is installed but finds no NVIDIA driver: {error}") from error
     if count == 0:
         raise BackendError("CuPy is installed but this machine has no CUDA device")
+    cupy_device.explain_shortages()
     return Backend(
         name="cupy",
         xp=Namespace(
@@ -106,9 +155,14 @@ def load() -> Backend:
             take_along_axis=take_along_axis,
         ),
         array_types=(cupy.ndarray,),
-        to_numpy=cupy.asnumpy,
+        to_numpy=to_numpy,
         from_numpy=from_numpy,
         device_of=lambda array: f"cuda:{array.device.id}",
         to_device=to_device,
         devices=devices,
+        kernels=kernels.table(),
+        empty_cache=cupy_device.empty_cache,
+        about=cupy_device.about,
+        check_later=checks.check_later,
+        run=1 << 62,  # one launch for all
     )

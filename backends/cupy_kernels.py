@@ -252,12 +252,13 @@ class Kernels:
         self.library.elementwise("add_rows", indices.size * width, args, kind)
         return out
 
-    def random_bits(self, key: int, counter: int, n: int) -> Array:
+    def random_bits(self, key: int, counter: int, n: int, device: Any = None) -> Array:
         """``philox.random_bits``, in one launch."""
-        words = self.xp.empty((n,), dtype=self.xp.int64)
         parts = [key >> shift & 0xFFFFFFFF for shift in (0, 32)]
         parts += [counter >> shift & 0xFFFFFFFF for shift in (0, 32, 64, 96)]
-        self.library.elementwise("random_bits", n, (words, n, *parts), "float32")
+        with self.library.on(device):
+            words = self.xp.empty((n,), dtype=self.xp.int64)
+            self.library.elementwise("random_bits", n, (words, n, *parts), "float32")
         return words
 
     def adamw(

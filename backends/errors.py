@@ -26,6 +26,10 @@ class BackendError(TinyError, RuntimeError):
     """A backend is unknown, not installed, has no device, or two backends meet in one operation."""
 
 
+class OutOfMemoryError(TinyError, MemoryError):
+    """A device has no memory left for an array."""
+
+
 class ShapeError(TinyError, ValueError):
     """Shapes or axes do not fit the operation."""
 

@@ -6,10 +6,14 @@ The package is itself an Array API namespace, so nothing is implemented here: th
 
 import math as _math
 
-from tinyxp import autograd, backends, data, debug, fft, linalg, nn, optim, plots, random
+from tinyxp import autograd, backends, cuda, data, debug, fft, linalg, nn, optim, plots, random
 from tinyxp import interop as _interop  # noqa: F401, NumPy and einops take Tensors
 from tinyxp.backends import backend, errors, use_backend
 from tinyxp.backends.numpy_memory import keep_memory
+from tinyxp.backends.precision import (
+    get_float32_matmul_precision,
+    set_float32_matmul_precision,
+)
 from tinyxp.checkpointing import checkpoint
 from tinyxp.core import Tensor
 from tinyxp.debug import detect_anomaly, doctor, graph
@@ -235,29 +239,32 @@ e, pi, inf, nan, newaxis = _math.e, _math.pi, _math.inf, _math.nan, None
 
 __all__ = [
     "DType", "Tensor", "__array_namespace_info__", "abs", "acos", "acosh", "add", "all", "any",
-    "arange", "argmax", "argmin", "argsort", "asarray", "asin", "asinh", "astype", "atan", "atan2",
-    "atanh", "autograd", "backend", "backends", "bitwise_and", "bitwise_invert",
+    "arange", "argmax", "argmin", "argsort", "asarray", "asin", "asinh", "astype", "atan",
+    "atan2", "atanh", "autograd", "backend", "backends", "bitwise_and", "bitwise_invert",
     "bitwise_left_shift", "bitwise_or", "bitwise_right_shift", "bitwise_xor", "bmm", "bool",
-    "broadcast_arrays", "broadcast_shapes", "broadcast_to", "can_cast", "cat", "ceil", "checkpoint",
-    "chunk", "clip", "clone", "complex128", "complex64", "concat", "conj", "copysign", "cos",
-    "cosh", "count_nonzero", "cumulative_prod", "cumulative_sum", "data", "debug", "detect_anomaly",
-    "diff", "divide", "doctor", "e", "einsum", "empty", "empty_like", "enable_grad", "equal", "erf",
-    "errors", "exp", "expand_dims", "expm1", "eye", "fft", "finfo", "flatten", "flip", "float32",
-    "float64", "floor", "floor_divide", "from_dlpack", "full", "full_like", "get_num_threads",
-    "grad", "gradcheck", "graph", "greater", "greater_equal", "hessian", "hvp", "hypot", "iinfo",
-    "imag", "index_add", "inf", "int16", "int32", "int64", "int8", "is_grad_enabled", "isdtype",
-    "isfinite", "isin", "isinf", "isnan", "jacobian", "jvp", "keep_memory", "less", "less_equal",
-    "linalg", "linspace", "load", "log", "log10", "log1p", "log2", "logaddexp", "logical_and",
-    "logical_not", "logical_or", "logical_xor", "logsumexp", "manual_seed", "masked_fill", "matmul",
-    "matrix_transpose", "max", "maximum", "mean", "meshgrid", "min", "minimum", "mm", "moveaxis",
-    "multiply", "nan", "negative", "newaxis", "nextafter", "nn", "no_grad", "nonzero", "not_equal",
-    "ones", "ones_like", "optim", "outer", "pad", "permute_dims", "pi", "plots", "positive", "pow",
-    "prod", "promote", "rand", "randint", "randn", "random", "randperm", "real", "reciprocal",
-    "relu", "remainder", "repeat", "reshape", "result_type", "roll", "round", "save",
-    "searchsorted", "set_grad_enabled", "set_num_threads", "setitem", "sigmoid", "sign", "signbit",
-    "sin", "sinh", "softmax", "sort", "split", "sqrt", "square", "squeeze", "stack", "std",
-    "subtract", "sum", "take", "take_along_axis", "tan", "tanh", "tensor", "tensordot", "tile",
-    "topk", "transpose", "tril", "triu", "trunc", "uint16", "uint32", "uint64", "uint8",
-    "unique_all", "unique_counts", "unique_inverse", "unique_values", "unsqueeze", "unstack",
-    "use_backend", "value_and_grad", "var", "vecdot", "vjp", "where", "zeros", "zeros_like",
+    "broadcast_arrays", "broadcast_shapes", "broadcast_to", "can_cast", "cat", "ceil",
+    "checkpoint", "chunk", "clip", "clone", "complex128", "complex64", "concat", "conj",
+    "copysign", "cos", "cosh", "count_nonzero", "cuda", "cumulative_prod", "cumulative_sum",
+    "data", "debug", "detect_anomaly", "diff", "divide", "doctor", "e", "einsum", "empty",
+    "empty_like", "enable_grad", "equal", "erf", "errors", "exp", "expand_dims", "expm1", "eye",
+    "fft", "finfo", "flatten", "flip", "float32", "float64", "floor", "floor_divide",
+    "from_dlpack", "full", "full_like", "get_float32_matmul_precision", "get_num_threads",
+    "grad", "gradcheck", "graph", "greater", "greater_equal", "hessian", "hvp", "hypot",
+    "iinfo", "imag", "index_add", "inf", "int16", "int32", "int64", "int8", "is_grad_enabled",
+    "isdtype", "isfinite", "isin", "isinf", "isnan", "jacobian", "jvp", "keep_memory", "less",
+    "less_equal", "linalg", "linspace", "load", "log", "log10", "log1p", "log2", "logaddexp",
+    "logical_and", "logical_not", "logical_or", "logical_xor", "logsumexp", "manual_seed",
+    "masked_fill", "matmul", "matrix_transpose", "max", "maximum", "mean", "meshgrid", "min",
+    "minimum", "mm", "moveaxis", "multiply", "nan", "negative", "newaxis", "nextafter", "nn",
+    "no_grad", "nonzero", "not_equal", "ones", "ones_like", "optim", "outer", "pad",
+    "permute_dims", "pi", "plots", "positive", "pow", "prod", "promote", "rand", "randint",
+    "randn", "random", "randperm", "real", "reciprocal", "relu", "remainder", "repeat",
+    "reshape", "result_type", "roll", "round", "save", "searchsorted",
+    "set_float32_matmul_precision", "set_grad_enabled", "set_num_threads", "setitem", "sigmoid",
+    "sign", "signbit", "sin", "sinh", "softmax", "sort", "split", "sqrt", "square", "squeeze",
+    "stack", "std", "subtract", "sum", "take", "take_along_axis", "tan", "tanh", "tensor",
+    "tensordot", "tile", "topk", "transpose", "tril", "triu", "trunc", "uint16", "uint32",
+    "uint64", "uint8", "unique_all", "unique_counts", "unique_inverse", "unique_values",
+    "unsqueeze", "unstack", "use_backend", "value_and_grad", "var", "vecdot", "vjp", "where",
+    "zeros", "zeros_like",
 ]  # fmt: skip

@@ -10,6 +10,7 @@ from typing import Any
 
 import tinyxp as tx
 from tinyxp import backends
+from tinyxp.backends import cuda_setup
 from tinyxp.backends.errors import (
     ArgumentError,
     BackendError,
@@ -209,6 +210,8 @@ def info(args: argparse.Namespace) -> None:
             print(f"{name}: devices {', '.join(backend.devices())}{backend.about()}")
         except BackendError as error:
             print(f"{name}: {error}")
+    for line in cuda_setup.advice(cuda_setup.look()):
+        print(f"CUDA: {line}")
 
 
 def build() -> argparse.ArgumentParser:

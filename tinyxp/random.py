@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import partial
 from typing import Any, Self
 
 import numpy as np
@@ -175,7 +176,9 @@ class Generator:
         seen = _watching.get()
         if seen is not None and self not in seen:
             seen[self] = self.state_dict()
-        words = random_bits(backend.xp, self.seed, self.counter, n, device)
+        kernel: Any = backend.kernels.get("random_bits")
+        draw = partial(random_bits, backend.xp) if kernel is None else kernel
+        words = draw(self.seed, self.counter, n, device)
         self.counter += blocks_for(n)
         return words
 

@@ -59,6 +59,16 @@ KERNEL random_bits(index_t* words, index_t n, index_t key0, index_t key1, index_
     }
 }
 
+// found = (number, one of the indices outside of [low, high)), if there is any but `ignored`. It is
+// read later, with a value that the host waits for anyway. Any of the writers may win.
+KERNEL check_indices(const index_t* indices, index_t n, index_t low, index_t high, index_t ignored,
+                     index_t number, index_t* found) {
+    EACH(i, n) {
+        index_t index = indices[i];
+        if ((index < low || index >= high) && index != ignored) found[0] = number, found[1] = index;
+    }
+}
+
 // -- rows added to rows: out[places[i]] += values[order[i]] -------------------------------------------
 
 // `places` are sorted, `order` says where each was before. The first of equal places adds all of

@@ -10,6 +10,7 @@ import hashlib
 import shutil
 import subprocess
 import tempfile
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -62,6 +63,7 @@ def on_cpu(backwards=False, change=lambda text: text):
         address=lambda x: x.ctypes.data,
         usable=lambda x: type(x) is np.ndarray,
         matmul=np.matmul,
+        on=nullcontext,
     )
 
 

@@ -9,7 +9,6 @@ from tinyxp.core import Tensor
 
 SMALL = 1 << 14  # elements of a parameter that is packed with others
 FULL = 1 << 16  # elements of a pack of several
-RUN = 1 << 20  # elements, or a few more, that one call of a kernel changes
 
 State = dict[str, Any]
 
@@ -105,14 +104,14 @@ def packed(params: Iterable[Tensor]) -> Iterator[list[Tensor]]:
 
 
 def runs(packs: Iterable[Pack]) -> Iterator[list[Pack]]:
-    """Packs that together have a million elements or so: the memory of one run's old values
-    serves for the new ones of the next."""
+    """Packs that one call of a kernel changes: of a million elements or so on a CPU, where the
+    memory of one run's old values serves for the new ones of the next."""
     run: list[Pack] = []
     size = 0
     for pack in packs:
         run.append(pack)
         size += pack.size
-        if size >= RUN:
+        if size >= pack.params[0].backend.run:
             yield run
             run, size = [], 0
     if run:

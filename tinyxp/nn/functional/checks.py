@@ -25,18 +25,23 @@ def expect_indices(name, indices, n, things, ignore_index=None):
     xp, raw = indices.backend.xp, indices.data
     if raw.dtype != indices.backend.dtypes["int64"]:
         raw = xp.astype(raw, indices.backend.dtypes["int64"])
+
+    def complaint():
+        besides = "" if ignore_index is None else f" or ignore_index={ignore_index}"
+        return (
+            f"{name}: index {{index}} is out of range for {n} {things}; "
+            f"expected 0 to {n - 1}{besides}"
+        )
+
+    if indices.backend.check_later(raw, 0, n, ignore_index, complaint):
+        return
     if xp.min(raw) >= 0 and xp.max(raw) < n:  # the usual case, at half the price
         return
     wrong = (raw < 0) | (raw >= n)
     if ignore_index is not None:
         wrong = wrong & (raw != ignore_index)
     if bool(xp.any(wrong)):
-        first = raw[wrong][0]
-        besides = "" if ignore_index is None else f" or ignore_index={ignore_index}"
-        raise IndexingError(
-            f"{name}: index {int(first)} is out of range for {n} {things}; "
-            f"expected 0 to {n - 1}{besides}"
-        )
+        raise IndexingError(complaint().format(index=int(raw[wrong][0])))
 
 
 def numbers(name, what, value, n, least):

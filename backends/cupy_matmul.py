@@ -1,0 +1,84 @@
+"""Products of matrices through cuBLAS, operands where they lie (gemm_layout.py).
+
+CuPy's own ``matmul`` copies what is not contiguous, Kᵀ for one, and knows no TF32 for batches.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from tinyxp.backends import Array, missing
+from tinyxp.backends.gemm_layout import Product, broadcast, plan
+from tinyxp.backends.precision import get_float32_matmul_precision
+
+try:
+    import cupy
+except ImportError as error:
+    raise missing("CuPy", "cuda12", "cuda13") from error
+
+ZERO_ONE = {name: np.asarray([0, 1], dtype=name) for name in ("float32", "float64")}
+
+
+def matmul(a: Array, b: Array) -> Array:
+    """``a @ b``, leading axes broadcast. Of float32 and float64 by one call of cuBLAS, or a few;
+    of other dtypes CuPy's."""
+    dtype = a.dtype
+    if dtype != b.dtype or dtype.name not in ZERO_ONE or not a.ndim or not b.ndim:
+        return cupy.matmul(a, b)
+    x = a[None, :] if a.ndim == 1 else a
+    w = b[:, None] if b.ndim == 1 else b
+    shape = (*broadcast(x.shape[:-2], w.shape[:-2]), x.shape[-2], w.shape[-1])
+    if 0 in shape or x.shape[-1] == 0:
+        y = cupy.zeros(shape, dtype=dtype)
+    else:
+        found = plan(x.shape, elements(x), w.shape, elements(w))
+        if found is None:
+            x, w = cupy.ascontiguousarray(x), cupy.ascontiguousarray(w)
+            found = plan(x.shape, elements(x), w.shape, elements(w))
+        if found is None:
+            return cupy.matmul(a, b)
+        y = cupy.empty(shape, dtype=dtype)
+        multiply(found, x, w, y)
+    if a.ndim == 1:
+        y = y[..., 0, :]
+    return y[..., 0] if b.ndim == 1 else y
+
+
+def elements(x: Array) -> tuple[int, ...]:
+    """The strides of x, in elements."""
+    return tuple(stride // x.dtype.itemsize for stride in x.strides)
+
+
+def multiply(found: Product, a: Array, b: Array, c: Array) -> None:
+    """c = a @ b. cuBLAS thinks in columns: of rows, it computes cᵀ = bᵀ aᵀ."""
+    from cupy_backends.cuda.libs import cublas
+
+    with a.device:
+        handle = cupy.cuda.get_cublas_handle()
+        kind, compute = kinds(a.dtype.name, get_float32_matmul_precision())
+        zero = ZERO_ONE[a.dtype.name].ctypes.data
+        one, size = zero + a.dtype.itemsize, a.dtype.itemsize
+        flips = [cublas.CUBLAS_OP_T if x.transposed else cublas.CUBLAS_OP_N for x in found[3:5]]
+        for offsets in found.offsets:
+            at = [x.data.ptr + i * size for x, i in zip((a, b, c), offsets, strict=True)]
+            cublas.gemmStridedBatchedEx(
+                *(handle, flips[1], flips[0], found.n, found.m, found.k, one),
+                *(at[1], kind, found.b.step, found.strides[1]),
+                *(at[0], kind, found.a.step, found.strides[0], zero),
+                *(at[2], kind, found.n, found.strides[2]),
+                *(found.batch, compute, cublas.CUBLAS_GEMM_DEFAULT),
+            )
+
+
+def kinds(dtype: str, precision: str) -> tuple[Any, Any]:
+    """cuBLAS's names for a dtype and for how its products are computed."""
+    from cupy_backends.cuda.libs import cublas
+
+    if dtype == "float64":
+        return cupy.cuda.runtime.CUDA_R_64F, cublas.CUBLAS_COMPUTE_64F
+    compute = {
+        "highest": cublas.CUBLAS_COMPUTE_32F,
+        "high": cublas.CUBLAS_COMPUTE_32F_FAST_TF32,
+        "medium": cublas.CUBLAS_COMPUTE_32F_FAST_16BF,
+    }
+    return cupy.cuda.runtime.CUDA_R_32F, compute[precision]

@@ -1,0 +1,109 @@
+"""How cuBLAS is to read the operands of a product where they lie: arithmetic on shapes and strides.
+
+A BLAS takes a matrix whose rows or columns lie in one piece, at a constant distance from each
+other, and a batch of such matrices at a constant distance. Most views are that: a transpose, a
+slice of columns, heads of one projection. Nothing is copied then.
+"""
+
+import math
+from itertools import product
+from typing import NamedTuple
+
+Sizes = tuple[int, ...]
+MOST = 64  # calls for one product; beyond them a copy costs less
+
+
+class Matrix(NamedTuple):
+    """A matrix, or its transpose, row after row, ``step`` elements from one row to the next."""
+
+    transposed: bool
+    step: int
+
+
+class Product(NamedTuple):
+    """``batch`` products (m, k) @ (k, n), the operands and the result ``strides`` apart; and the
+    same at each of ``offsets``, all in elements."""
+
+    m: int
+    n: int
+    k: int
+    a: Matrix
+    b: Matrix
+    batch: int
+    strides: tuple[int, int, int]
+    offsets: list[tuple[int, int, int]]
+
+
+def matrix(shape: Sizes, strides: Sizes) -> Matrix | None:
+    """How the last two axes lie; None if neither rows nor columns are in one piece.
+
+    >>> matrix((3, 4), (4, 1)), matrix((3, 4), (1, 3)), matrix((3, 4), (8, 2))
+    (Matrix(transposed=False, step=4), Matrix(transposed=True, step=3), None)
+    """
+    for transposed in (False, True):
+        (rows, columns), (down, along) = shape[-2:], strides[-2:]
+        if transposed:
+            rows, columns, down, along = columns, rows, along, down
+        down = max(columns, 1) if rows <= 1 else down
+        if (along == 1 or columns <= 1) and down >= max(columns, 1):
+            return Matrix(transposed, down)
+    return None
+
+
+def plan(a_shape: Sizes, a_strides: Sizes, b_shape: Sizes, b_strides: Sizes) -> Product | None:
+    """The product of (..., m, k) and (..., k, n), leading axes broadcast; the result is contiguous.
+
+    Strides are in elements. None: an operand has to be copied first, or nothing is gained.
+
+    >>> plan((8, 5, 3), (15, 3, 1), (3, 4), (4, 1))[:3]  # one matrix on the right: one product
+    (40, 4, 3)
+    """
+    a, b = matrix(a_shape, a_strides), matrix(b_shape, b_strides)
+    if a is None or b is None:
+        return None
+    m, k, n = a_shape[-2], a_shape[-1], b_shape[-1]
+    front = broadcast(a_shape[:-2], b_shape[:-2])
+    c_strides = tuple(m * n * math.prod(front[i + 1 :]) for i in range(len(front)))
+    steps = list(
+        zip(
+            front,
+            spread(front, a_shape[:-2], a_strides[:-2]),
+            spread(front, b_shape[:-2], b_strides[:-2]),
+            c_strides,
+            strict=True,
+        )
+    )
+    steps = [step for step in steps if step[0] != 1]
+    # the last axes of the batch, as many as lie at one distance in all three
+    count, strides = 1, (0, 0, m * n)
+    if steps:
+        count, *rest = steps.pop()
+        strides = (rest[0], rest[1], rest[2])
+        while steps and steps[-1][1:] == tuple(stride * count for stride in strides):
+            count *= steps.pop()[0]
+    if strides[1] == 0 and strides[0] == m * a.step and not a.transposed:
+        m, count = m * count, 1  # rows of all matrices, times one matrix
+    if math.prod(step[0] for step in steps) > MOST:
+        return None
+    offsets = [
+        (
+            sum(i * step[1] for i, step in zip(place, steps, strict=True)),
+            sum(i * step[2] for i, step in zip(place, steps, strict=True)),
+            sum(i * step[3] for i, step in zip(place, steps, strict=True)),
+        )
+        for place in product(*[range(step[0]) for step in steps])
+    ]
+    return Product(m, n, k, a, b, count, strides, offsets)
+
+
+def broadcast(a: Sizes, b: Sizes) -> Sizes:
+    """The shape that two fit into, which fit together."""
+    longest = max(len(a), len(b))
+    pairs = zip((1,) * (longest - len(a)) + a, (1,) * (longest - len(b)) + b, strict=True)
+    return tuple(y if x == 1 else x for x, y in pairs)
+
+
+def spread(front: Sizes, shape: Sizes, strides: Sizes) -> Sizes:
+    """The strides of axes broadcast to ``front``: 0 along those that are repeated."""
+    extra = len(front) - len(shape)
+    return (0,) * extra + tuple(0 if n == 1 else s for n, s in zip(shape, strides, strict=True))
