@@ -142,7 +142,8 @@ class Kernels:
         n = math.prod(shape)
         rows = x.size // n
         y = self.xp.empty(x.shape, dtype=x.dtype)
-        mean, scale = self.xp.empty((2, rows), dtype=x.dtype)
+        known = self.xp.empty((2, rows), dtype=x.dtype)
+        mean, scale = known[0], known[1]
         args = (x, weight, bias, y, mean, scale, n, float(eps), centred)
         self.library.by_rows("layer_norm", rows, n, args, kind)
         return y, (x, mean, scale, weight, shape, centred)
@@ -276,21 +277,22 @@ class Kernels:
         step: int,
     ) -> list[Array]:
         """One AdamW step over all parameters: new ones; m and v in place. One launch."""
-        news = [self.xp.empty(p.shape, dtype=p.dtype) for p in params]
-        lists = [[self.packed(x) for x in arrays] for arrays in (params, grads, m, v)]
-        blocks = [-(-p.size // CHUNK) for p in params]
-        firsts = np.concatenate(([0], np.cumsum(blocks)))
-        if firsts[-1] == 0:
+        with self.library.on(getattr(params[0], "device", None)):
+            news = [self.xp.empty(p.shape, dtype=p.dtype) for p in params]
+            lists = [[self.packed(x) for x in arrays] for arrays in (params, grads, m, v)]
+            blocks = [-(-p.size // CHUNK) for p in params]
+            firsts = np.concatenate(([0], np.cumsum(blocks)))
+            if firsts[-1] == 0:
+                return news
+            rows = [[self.library.address(x) for x in arrays] for arrays in (*lists, news)]
+            rows += [[p.size for p in params], firsts[:-1].tolist()]
+            table = self.xp.asarray(np.asarray(rows, dtype=np.int64))
+            root = 1 / math.sqrt(1 - beta2**step)
+            size = lr / (1 - beta1**step)
+            args = (table, len(params), beta1, beta2, root, eps, size, 1 - lr * weight_decay)
+            numbers = tuple(x if i < 2 else float(x) for i, x in enumerate(args))
+            self.library.launch("adamw", (int(firsts[-1]),), (256,), numbers, params[0].dtype.name)
+            for given, used in zip([*m, *v], [*lists[2], *lists[3]], strict=True):
+                if used is not given:  # it was not contiguous
+                    given[...] = used
             return news
-        rows = [[self.library.address(x) for x in arrays] for arrays in (*lists, news)]
-        rows += [[p.size for p in params], firsts[:-1].tolist()]
-        table = self.xp.asarray(np.asarray(rows, dtype=np.int64))
-        root = 1 / math.sqrt(1 - beta2**step)
-        size = lr / (1 - beta1**step)
-        args = (table, len(params), beta1, beta2, root, eps, size, 1 - lr * weight_decay)
-        numbers = tuple(x if i < 2 else float(x) for i, x in enumerate(args))
-        self.library.launch("adamw", (int(firsts[-1]),), (256,), numbers, params[0].dtype.name)
-        for given, used in zip([*m, *v], [*lists[2], *lists[3]], strict=True):
-            if used is not given:  # it was not contiguous
-                given[...] = used
-        return news

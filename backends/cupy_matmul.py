@@ -22,6 +22,11 @@ ZERO_ONE = {name: np.asarray([0, 1], dtype=name) for name in ("float32", "float6
 def matmul(a: Array, b: Array) -> Array:
     """``a @ b``, leading axes broadcast. Of float32 and float64 by one call of cuBLAS, or a few;
     of other dtypes CuPy's."""
+    with a.device:
+        return _matmul(a, b)
+
+
+def _matmul(a: Array, b: Array) -> Array:
     dtype = a.dtype
     if dtype != b.dtype or dtype.name not in ZERO_ONE or not a.ndim or not b.ndim:
         return cupy.matmul(a, b)
@@ -53,21 +58,20 @@ def multiply(found: Product, a: Array, b: Array, c: Array) -> None:
     """c = a @ b. cuBLAS thinks in columns: of rows, it computes cᵀ = bᵀ aᵀ."""
     from cupy_backends.cuda.libs import cublas
 
-    with a.device:
-        handle = cupy.cuda.get_cublas_handle()
-        kind, compute = kinds(a.dtype.name, get_float32_matmul_precision())
-        zero = ZERO_ONE[a.dtype.name].ctypes.data
-        one, size = zero + a.dtype.itemsize, a.dtype.itemsize
-        flips = [cublas.CUBLAS_OP_T if x.transposed else cublas.CUBLAS_OP_N for x in found[3:5]]
-        for offsets in found.offsets:
-            at = [x.data.ptr + i * size for x, i in zip((a, b, c), offsets, strict=True)]
-            cublas.gemmStridedBatchedEx(
-                *(handle, flips[1], flips[0], found.n, found.m, found.k, one),
-                *(at[1], kind, found.b.step, found.strides[1]),
-                *(at[0], kind, found.a.step, found.strides[0], zero),
-                *(at[2], kind, found.n, found.strides[2]),
-                *(found.batch, compute, cublas.CUBLAS_GEMM_DEFAULT),
-            )
+    handle = cupy.cuda.get_cublas_handle()
+    kind, compute = kinds(a.dtype.name, get_float32_matmul_precision())
+    zero = ZERO_ONE[a.dtype.name].ctypes.data
+    one, size = zero + a.dtype.itemsize, a.dtype.itemsize
+    flips = [cublas.CUBLAS_OP_T if x.transposed else cublas.CUBLAS_OP_N for x in found[3:5]]
+    for offsets in found.offsets:
+        at = [x.data.ptr + i * size for x, i in zip((a, b, c), offsets, strict=True)]
+        cublas.gemmStridedBatchedEx(
+            *(handle, flips[1], flips[0], found.n, found.m, found.k, one),
+            *(at[1], kind, found.b.step, found.strides[1]),
+            *(at[0], kind, found.a.step, found.strides[0], zero),
+            *(at[2], kind, found.n, found.strides[2]),
+            *(found.batch, compute, cublas.CUBLAS_GEMM_DEFAULT),
+        )
 
 
 def kinds(dtype: str, precision: str) -> tuple[Any, Any]:

@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # On a machine with a GPU, CuPy and PyTorch, and no network: the tests on CuPy, then training steps
-# beside PyTorch on that GPU.
+# beside PyTorch on that GPU. It ends within 10 minutes, whatever was left out by then.
 #
 #     bench/gpu_check.sh [WHEELS]     WHEELS: a folder with wheels of what the machine lacks
 #                                     (array-api-compat, hypothesis, array-api-strict, pytest …)
 #
-# Writes <device>-<date>.md and .json into $OUT, or into bench/results.
+# Writes <device>-<date>.md, .json and .svg into $OUT, or into bench/results. Ends with 1 if a test
+# failed, and with 2 and one line if there is no GPU.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 out=${OUT:-bench/results}
@@ -21,21 +22,28 @@ export PYTHONPATH="$PWD:$extra${PYTHONPATH:+:$PYTHONPATH}"
 device=$(python3 - <<'PYTHON'
 import sys
 import tinyxp as tx
-from tinyxp import backends
+from tinyxp.backends import cuda_setup
 try:
-    backends.get("cupy")
+    print(tx.cuda.get_device_name().replace(" ", "-"))
 except tx.errors.BackendError as error:
-    sys.exit(f"gpu_check: {error}")
-import cupy
-print(cupy.cuda.runtime.getDeviceProperties(0)["name"].decode().replace(" ", "-"))
+    print("gpu_check:", *(cuda_setup.advice(cuda_setup.look()) or [error]), file=sys.stderr)
+    sys.exit(2)
 PYTHON
 )
 report="$out/$device-$(date +%Y-%m-%d)"
+python3 -m tinyxp info
 
-python3 -m pytest -p no:cacheprovider -q -k cupy tests | tee "$report.tests.txt" | tail -n 15 || failed=1
-python3 -m bench --workload W1,W2 --backends numpy,cupy --peers torch --device cuda \
-    --report "$report.md"
-{ echo; echo "Tests on CuPy: $(tail -n 1 "$report.tests.txt")"; } >> "$report.md"
-rm "$report.tests.txt"
-cat "$report.md"
-exit "${failed:-0}"
+options=(-p no:cacheprovider -q --tb=short)
+if python3 -c "import xdist" 2> /dev/null; then options+=(-n 8); fi
+failed=0
+timeout 120 python3 -m pytest "${options[@]}" tests/test_cupy.py > "$report.kernels.txt" 2>&1 || failed=1
+tail -n 40 "$report.kernels.txt"
+timeout 180 python3 -m pytest "${options[@]}" -k cupy tests --ignore tests/test_cupy.py \
+    > "$report.parity.txt" 2>&1 || failed=1
+tail -n 40 "$report.parity.txt"
+
+timeout 270 python3 -m bench.gpu --seconds 150 --report "$report.md" || failed=1
+for part in kernels parity; do
+    echo "Tests, $part: $(tail -n 1 "$report.$part.txt")" | tee -a "$report.md"
+done
+exit "$failed"

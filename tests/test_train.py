@@ -529,3 +529,16 @@ def test_a_damaged_run_is_told(name, data, tmp_path):
     (run.folder / name).write_bytes(data)
     with pytest.raises(DataError, match=f"{name} is damaged"):
         run.config() if name == "config.json" else run.metrics()
+
+
+def test_windows_are_drawn_on_the_host_whatever_the_backend(monkeypatch):
+    """A GPU would have to be waited for; the windows are the same."""
+    pytest.importorskip("array_api_strict")
+    with tx.backend("numpy"):
+        expected = next(RandomWindows(np.arange(50), 4, 2, Generator(0)))[0].numpy()
+    with tx.backend("strict") as strict:
+        with monkeypatch.context() as patch:
+            patch.setitem(strict.__dict__, "to_numpy", None)
+            found = next(RandomWindows(np.arange(50), 4, 2, Generator(0)))[0]
+        assert found.backend is strict
+        assert np.array_equal(found.numpy(), expected)

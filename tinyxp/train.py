@@ -10,6 +10,7 @@ from typing import Any, TextIO
 
 from tinyxp.backends.errors import ArgumentError, DataError
 from tinyxp.core import Tensor
+from tinyxp.cuda import checks_later
 from tinyxp.finite import all_finite, not_finite, why_not_finite
 from tinyxp.interrupts import Interrupts, Stopped
 from tinyxp.nn.module import Module
@@ -128,6 +129,7 @@ class Trainer:
         with (
             Parallel(self.model, self.threads) as parallel,
             Interrupts(self.run is not None) as asked,
+            checks_later(),  # a wrong index is told with the next loss that is logged
         ):
             source = self._begin(batches, parallel)
             progress = Progress(steps, self.stream, self.done)

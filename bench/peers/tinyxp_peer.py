@@ -17,10 +17,12 @@ def start(
     parts: int | None = None,
     keep_memory: bool = False,
     fast: bool = True,
+    precision: str = "highest",
 ) -> Step:
     """``parts``: as ``Trainer.threads``; ``fast``: with the extra of that name, if it is there."""
     os.environ["TINY_FAST"] = str(int(fast))
     tx.use_backend(backend)
+    tx.set_float32_matmul_precision(precision)
     if keep_memory:
         tx.keep_memory()
     if backend != "cupy":
@@ -38,9 +40,12 @@ def start(
         return F.cross_entropy(logits.flatten(0, -2), y.flatten())
 
     def step() -> float:
-        optimizer.zero_grad()
-        loss = parallel.backward(loss_of, batch)
-        optimizer.step()
+        with tx.cuda.checks_later():  # as the Trainer does
+            optimizer.zero_grad()
+            loss = parallel.backward(loss_of, batch)
+            optimizer.step()
         return loss.item()  # waits for a GPU to finish
 
+    if backend == "cupy":  # its pool only grows, so that what is reserved is the peak
+        step.peak_mb = lambda: tx.cuda.memory_reserved() / (1 << 20)
     return step

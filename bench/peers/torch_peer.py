@@ -8,8 +8,15 @@ from tinyxp.bench.torch_models import build
 from tinyxp.bench.workloads import Workload
 
 
-def start(workload: Workload, threads: int, device: str = "cpu", compiled: bool = False) -> Step:
+def start(
+    workload: Workload,
+    threads: int,
+    device: str = "cpu",
+    compiled: bool = False,
+    precision: str = "highest",
+) -> Step:
     torch.set_num_threads(threads)
+    torch.set_float32_matmul_precision(precision)
     model = build(workload.model).to(device)
     state = {name: torch.from_numpy(x) for name, x in workload.weights().items()}
     model.load_state_dict(state, strict=False)  # the head is tied to the embedding
@@ -26,4 +33,6 @@ def start(workload: Workload, threads: int, device: str = "cpu", compiled: bool 
         optimizer.step()
         return loss.item()
 
+    if device == "cuda":
+        step.peak_mb = lambda: torch.cuda.max_memory_reserved() / (1 << 20)
     return step

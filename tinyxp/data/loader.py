@@ -132,7 +132,9 @@ class DataLoader:
     processes, each with a copy of the dataset, make ``prefetch_factor`` batches each in advance;
     batches come in the same order for any number of them. One that dies, or needs longer than
     ``timeout`` seconds for a batch (0: no limit), is a DataError; the next epoch starts others.
-    Raises ArgumentError for a number out of range, and for a dataset that cannot be pickled.
+    ``pin_memory`` is taken as in PyTorch and changes nothing: every copy to a GPU goes through
+    pinned memory, and nobody waits for it. Raises ArgumentError for a number out of range, and for
+    a dataset that cannot be pickled.
 
     >>> loader = tx.data.DataLoader([1, 2, 3], batch_size=2)
     >>> list(loader)
@@ -152,6 +154,7 @@ class DataLoader:
         num_workers: int = 0,
         timeout: float = 0,
         prefetch_factor: int = 2,
+        pin_memory: bool = False,
     ) -> None:
         least = {"batch_size": 1, "num_workers": 0, "prefetch_factor": 1}
         given = (batch_size, num_workers, prefetch_factor)

@@ -5,6 +5,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from tinyxp import backends
 from tinyxp.core import Tensor
 from tinyxp.operation import typed
 from tinyxp.ops.creation import asarray
@@ -43,7 +44,8 @@ class RandomWindows:
 
     def __next__(self) -> Pair:
         last = len(self.ids) - self.length
-        starts = self.generator.integers(0, last, (self.batch_size,)).numpy()
+        with backends.backend("numpy"):  # the same numbers, and no GPU to wait for
+            starts = self.generator.integers(0, last, (self.batch_size,)).numpy()
         return windows(self.ids, starts, self.length)
 
     def state_dict(self) -> dict[str, int]:

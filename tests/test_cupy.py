@@ -1,0 +1,287 @@
+"""What only a GPU can tell: the kernels where they are meant to run, and a whole training step.
+
+Elsewhere these skip. tests/test_cuda_kernels.py runs the same sources on the CPU, and the backend
+fixture of all other tests takes CuPy in where there is one.
+"""
+
+import itertools
+
+import numpy as np
+import pytest
+
+import tinyxp as tx
+from tests.conftest import reason_missing
+from tests.registry import call, differentiable, example, is_floating, tensors
+from tests.test_cpu_kernels import orders
+from tests.test_cuda_kernels import ATTENTIONS, BY_ROWS
+from tests.test_parity import MATMULS
+from tinyxp import backends
+from tinyxp.backends import philox
+from tinyxp.backends.errors import BackendError, IndexingError, OutOfMemoryError
+from tinyxp.bench.tinyxp_models import build
+from tinyxp.bench.workloads import GPT, Workload
+from tinyxp.nn import functional as F
+from tinyxp.random import Generator
+
+WHY = reason_missing("cupy")
+pytestmark = pytest.mark.skipif(WHY is not None, reason=f"cupy: {WHY}")
+# float32 sums differ in their order; float64 is where a wrong formula cannot hide
+TOLERANCES = [("float64", 1e-11), ("float32", 2e-5)]
+SMALL = Workload("gpt", "", GPT(2, 2, 32, 16, batch=4, vocabulary=17), 1, weight_decay=0.1)
+
+
+@pytest.fixture(autouse=True)
+def on_cupy():
+    with tx.backend("cupy"):
+        yield
+
+
+def value_and_gradients(f, arrays):
+    xs = [tx.asarray(x).requires_grad_() if x.dtype.kind == "f" else tx.asarray(x) for x in arrays]
+    y = f(*xs)
+    weights = np.random.default_rng(9).normal(size=y.shape).astype(y.dtype.name)
+    y.backward(tx.asarray(weights))
+    return [y.detach().numpy(), *(x.grad.numpy() for x in xs if x.requires_grad)]
+
+
+def agree(f, arrays, tolerance):
+    """CuPy, with its kernels, against NumPy and the formulas."""
+    found = value_and_gradients(f, arrays)
+    with tx.backend("numpy"), pytest.MonkeyPatch.context() as patch:
+        patch.setitem(backends.get("numpy").__dict__, "kernels", {})
+        expected = value_and_gradients(f, arrays)
+    for k, (a, b) in enumerate(zip(found, expected, strict=True)):
+        assert a.shape == b.shape and a.dtype == b.dtype
+        scale = np.abs(b, where=np.isfinite(b), out=np.ones_like(b)).max(initial=1)
+        assert np.allclose(a, b, rtol=0, atol=tolerance * scale, equal_nan=True), f"part {k}"
+
+
+# -- kernels ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", BY_ROWS)
+@pytest.mark.parametrize(("dtype", "tolerance"), TOLERANCES)
+def test_elementwise_and_by_rows(name, dtype, tolerance):
+    shapes = [(5,), (3, 4), (2, 3, 33), (70, 1000), (3, 50257), (1, 1), (0, 4), (5, 2, 4, 3)]
+    for shape in shapes:
+        if name == "layer_norm" and shape == (1, 1):
+            continue
+        x = np.random.default_rng(0).normal(size=shape).astype(dtype) * 3
+        for laid_out in orders(x) if x.size < 3000 else [x]:
+            agree(BY_ROWS[name], [laid_out], tolerance)
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), TOLERANCES)
+@pytest.mark.parametrize("shape", [(5, 7, 33), (1, 5), (4000, 3), (300, 768)])
+def test_norms_with_weight_and_bias(dtype, tolerance, shape):
+    rng, n = np.random.default_rng(1), shape[-1]
+    x, w, b = (rng.normal(size=s).astype(dtype) for s in (shape, (n,), (n,)))
+    agree(lambda x, w, b: F.layer_norm(x, (n,), w, b), [x, w, b], tolerance)
+    agree(lambda x, w: F.rms_norm(x, (n,), w, eps=1e-5), [x, w], tolerance)
+    agree(lambda x, w, b: F.linear(x, w, b), [x, w[None, :], b[:1]], tolerance)
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), TOLERANCES)
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("case", [*ATTENTIONS, ((2, 3), 300, 300, 64)], ids=str)
+def test_attention(case, dtype, tolerance, causal):
+    front, queries, keys, width = case
+    rng = np.random.default_rng(4)
+    q, k, v = (rng.normal(size=(*front, n, width)).astype(dtype) for n in (queries, keys, keys))
+    f = lambda *xs: F.scaled_dot_product_attention(*xs, is_causal=causal)  # noqa: E731
+    agree(f, [q, k, v], 3 * tolerance)
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), TOLERANCES)
+@pytest.mark.parametrize("reduction", ["none", "sum", "mean"])
+def test_cross_entropy(dtype, tolerance, reduction):
+    rng = np.random.default_rng(3)
+    for rows, classes in ((9, 4), (33, 50257)):
+        logits = rng.normal(size=(rows, classes)).astype(dtype) * 5
+        targets = rng.integers(0, classes, rows)
+        for ignored, smoothing in itertools.product((-100, int(targets[0])), (0.0, 0.2)):
+            options = {"ignore_index": ignored, "label_smoothing": smoothing}
+            options["reduction"] = reduction
+            f = lambda x, t, options=options: F.cross_entropy(x, t, **options)  # noqa: E731
+            agree(f, [logits, targets], 3 * tolerance)
+
+
+def test_attention_never_holds_a_matrix_of_queries_by_keys():
+    """8,192 queries and keys of 4 heads are 1 GiB of float32; a tenth of it has to do."""
+    x = tx.asarray(np.ones((1, 4, 8192, 64), "float32"), requires_grad=True)
+    tx.cuda.empty_cache()
+    before = tx.cuda.memory_reserved()
+    F.scaled_dot_product_attention(x, x, x, is_causal=True).sum().backward()
+    tx.cuda.synchronize()
+    assert tx.cuda.memory_reserved() - before < 100 << 20
+
+
+def test_random_bits_are_philoxs():
+    kernel = backends.get("cupy").kernels["random_bits"]
+    for counter in (0, 2**64 - 3, 2**96 + 2**64 - 1):
+        expected = philox.random_bits(backends.get("numpy").xp, 2**63 + 5, counter, 5001)
+        assert np.array_equal(kernel(2**63 + 5, counter, 5001).get(), expected)
+    a = Generator(3).uniform((4, 5)).numpy()
+    with tx.backend("numpy"):
+        assert np.array_equal(a, Generator(3).uniform((4, 5)).numpy())
+
+
+@pytest.mark.parametrize(("name", "i"), differentiable())
+def test_the_whole_registry_in_float32(name, i):
+    """Value and gradients within 1e-4 of the largest number; in float64 tests/test_parity.py asks
+    for 1e-12."""
+    operands, static = example(name, i)
+    singles = [x.astype("float32") if is_floating(x) else x for x in operands]
+    found = registered(name, singles, static)
+    with tx.backend("numpy"):
+        expected = registered(name, singles, static)
+    for a, b in zip(found, expected, strict=True):
+        assert a.shape == b.shape and a.dtype == b.dtype
+        scale = np.abs(b).max(initial=1)
+        np.testing.assert_allclose(a, b, rtol=0, atol=1e-4 * scale, err_msg=name)
+
+
+def registered(name, operands, static):
+    leaves = [
+        x.requires_grad_() if is_floating(a) else x
+        for x, a in zip(tensors(operands), operands, strict=True)
+    ]
+    y = call(name, leaves, static)
+    parts = y if isinstance(y, tuple) else (y,)
+    y = tx.concat([part.flatten() for part in parts if "floating" in part.dtype.kind])
+    weights = np.random.default_rng(9).normal(size=y.shape)
+    y.backward(tx.asarray(weights, dtype=y.dtype))
+    return [y.detach().numpy()] + [
+        x.grad.numpy() for x in leaves if isinstance(x, tx.Tensor) and x.requires_grad
+    ]
+
+
+# -- products --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("a", "b"), MATMULS, ids=str)
+@pytest.mark.parametrize(("dtype", "tolerance"), TOLERANCES)
+def test_products_of_views(a, b, dtype, tolerance):
+    rng = np.random.default_rng(5)
+    for flip_a, flip_b in itertools.product((False, True), repeat=2):
+        parts = []
+        for shape, flip in ((a, flip_a and len(a) > 1), (b, flip_b and len(b) > 1)):
+            x = rng.normal(size=(*shape[:-2], shape[-1], shape[-2]) if flip else shape)
+            parts.append((x.astype(dtype), flip))
+        found = [tx.asarray(x) for x, _ in parts]
+        found = [x.mT if flip else x for x, (_, flip) in zip(found, parts, strict=True)]
+        expected = np.matmul(*[x.swapaxes(-1, -2) if flip else x for x, flip in parts])
+        np.testing.assert_allclose((found[0] @ found[1]).numpy(), expected, atol=10 * tolerance)
+
+
+def test_tf32_is_a_choice():
+    """TF32 has 10 bits after the point: factors of 1 + 2⁻¹² become 1, in "high" and not else."""
+    x = tx.asarray(np.full((64, 64), 1 + 2.0**-12, "float32"))
+    errors = {}
+    try:
+        for name in ("highest", "high", "medium"):
+            tx.set_float32_matmul_precision(name)
+            exact = 64 * (1 + 2.0**-12) ** 2
+            errors[name] = [
+                abs((y.numpy() / exact - 1).max()) for y in (x @ x, tx.stack([x, x]) @ x.mT)
+            ]
+    finally:
+        tx.set_float32_matmul_precision("highest")
+    assert max(errors["highest"]) < 1e-6
+    assert all(1e-6 < error < 2e-2 for name in ("high", "medium") for error in errors[name])
+
+
+# -- a training step -------------------------------------------------------------------------------
+
+
+def trained(steps, dtype):
+    """Losses and parameters of a GPT, from the same weights and batch everywhere."""
+    model = build(SMALL.model)
+    model.load_state_dict(SMALL.weights(), strict=False)
+    model.to(dtype=dtype)
+    x, y = (tx.asarray(part) for part in SMALL.data())
+    optimizer = tx.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=0.1)
+    losses = []
+    for _ in range(steps):
+        optimizer.zero_grad()
+        loss = F.cross_entropy(model(x).flatten(0, -2), y.flatten())
+        loss.backward()
+        tx.optim.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        losses.append(loss.detach())
+    return [x.item() for x in losses], [p.detach().numpy() for p in model.parameters()]
+
+
+@pytest.mark.parametrize(("dtype", "bound"), [(tx.float64, 1e-9), (tx.float32, 2e-3)])
+def test_a_hundred_steps_agree_with_numpy(dtype, bound):
+    losses, parameters = trained(100, dtype)
+    with tx.backend("numpy"):
+        expected, theirs = trained(100, dtype)
+    np.testing.assert_allclose(losses, expected, rtol=bound)
+    assert losses[-1] < 0.5 * losses[0]
+    for a, b in zip(parameters, theirs, strict=True):
+        np.testing.assert_allclose(a, b, atol=bound)
+
+
+def test_two_runs_give_the_same_bits():
+    first, again = trained(20, tx.float32), trained(20, tx.float32)
+    assert first[0] == again[0]
+    for a, b in zip(first[1], again[1], strict=True):
+        assert np.array_equal(a, b)
+
+
+def test_a_training_step_waits_for_nothing(monkeypatch):
+    """What brings a value to the host is counted: none in a step, one for each that is read."""
+    import cupy
+
+    seen = []
+    for name in ("get", "item", "tolist", "__bool__", "__float__", "__int__", "__index__"):
+        own = getattr(cupy.ndarray, name)
+
+        def counted(self, *args, own=own, name=name, **options):
+            seen.append(name)
+            return own(self, *args, **options)
+
+        monkeypatch.setattr(cupy.ndarray, name, counted, raising=False)
+    own_asnumpy = cupy.asnumpy
+    backend = backends.get("cupy")
+    monkeypatch.setitem(
+        backend.__dict__, "to_numpy", lambda x: (seen.append("to_numpy"), own_asnumpy(x))[1]
+    )
+    with tx.cuda.checks_later():
+        trained(2, tx.float32)
+        steps = seen.copy()
+    model_size = len(SMALL.weights())
+    # two losses and each parameter are read at the end, through to_numpy and what is under it
+    assert set(steps) <= {"to_numpy", "get"}
+    assert steps.count("to_numpy") <= 2 + model_size
+    seen.clear()
+    trained(1, tx.float32)
+    assert "__bool__" in seen  # the count sees a look: outside of checks_later there is one
+
+
+# -- errors ----------------------------------------------------------------------------------------
+
+
+def test_a_wrong_index_is_told_with_the_next_value():
+    logits = tx.zeros((3, 4))
+    with tx.cuda.checks_later():
+        loss = F.cross_entropy(logits, tx.asarray([0, 4, 1]))
+    with pytest.raises(IndexingError, match="cross_entropy: index 4 is out of range for 4 classes"):
+        loss.item()
+    with pytest.raises(IndexingError, match="index 4 is out of range"):
+        F.cross_entropy(logits, tx.asarray([0, 4, 1]))
+
+
+def test_out_of_memory_says_who_holds_it():
+    kept = tx.zeros((1 << 20,))
+    with pytest.raises(OutOfMemoryError, match="asked for .*arrays hold .*Try a smaller batch"):
+        tx.zeros((1 << 44,))
+    assert kept.sum().item() == 0
+    assert "x (1048576,) float32" in tx.cuda.memory_summary(rows=100)
+
+
+def test_there_is_a_device_and_no_other():
+    assert tx.cuda.is_available() and tx.cuda.get_device_name()
+    with pytest.raises(BackendError, match="has no device 'cuda:99'"):
+        tx.zeros(2, device="cuda:99")
