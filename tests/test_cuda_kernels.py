@@ -18,6 +18,8 @@ from tests.test_gradients import test_kernel_equals_formula as kernel_equals_for
 from tinyxp import backends
 from tinyxp.backends import cuda_source, cupy_attention, philox
 from tinyxp.backends.cupy_kernels import Kernels
+from tinyxp.bench.tinyxp_models import build
+from tinyxp.bench.workloads import GPT, Workload
 from tinyxp.nn import functional as F
 from tinyxp.operation import OPS
 
@@ -228,6 +230,55 @@ def test_adamw_in_one_launch(dtype, kernels):
         found.append([p.detach().numpy() for p in params])
     for a, b in zip(*found, strict=True):
         assert np.abs(a - b).max(initial=0) <= (1e-12 if dtype == "float64" else 2e-6)
+
+
+@pytest.mark.parametrize("dtype", [tx.float32, tx.float64])
+def test_training_steps_of_a_gpt(dtype, kernels, monkeypatch):
+    """Through every kernel that a GPT uses, against the formulas: losses and parameters."""
+    use, table = kernels
+    numpy, reached = backends.get("numpy"), set()
+    workload = Workload("gpt", "", GPT(2, 2, 16, 8, batch=3, vocabulary=11), 1, weight_decay=0.1)
+    add_rows = Kernels(on_cpu()).add_rows
+
+    def noting(name):
+        kernel = table[name]
+        if not hasattr(kernel, "vjp"):
+            return lambda *args, **static: (reached.add(name), kernel(*args, **static))[1]
+
+        def vjp(*args):
+            reached.add(name)
+            return kernel.vjp(*args)
+
+        return backends.Kernel(kernel.forward, vjp)
+
+    def losses():
+        model = build(workload.model)
+        model.load_state_dict(workload.weights(), strict=False)
+        model.to(dtype=dtype)
+        x, y = (tx.asarray(part) for part in workload.data())
+        optimizer = tx.optim.AdamW(model.parameters(), weight_decay=0.1)
+        found = []
+        for _ in range(4):
+            optimizer.zero_grad()
+            loss = F.cross_entropy(model(x).flatten(0, -2), y.flatten())
+            loss.backward()
+            optimizer.step()
+            found.append(loss.item())
+        return found, [p.detach().numpy() for p in model.parameters()]
+
+    with monkeypatch.context() as patch:
+        patch.setitem(numpy.xp.__dict__, "index_add", add_rows)
+        use({name: noting(name) for name in table})
+        found, parameters = losses()
+    use({})
+    expected, theirs = losses()
+    used_here = {"adamw", "attention", "cross_entropy", "gelu", "layer_norm", "linear"}
+    assert reached == used_here | {"random_bits"}  # for the first weights
+    tolerance = 1e-11 if dtype is tx.float64 else 1e-5
+    np.testing.assert_allclose(found, expected, rtol=tolerance)
+    assert found[-1] < found[0]
+    for a, b in zip(parameters, theirs, strict=True):
+        np.testing.assert_allclose(a, b, atol=10 * tolerance)
 
 
 @pytest.mark.parametrize("name", NAMES)
