@@ -20,6 +20,15 @@ Needs = tuple[bool, ...]
 CHUNK = 4096  # elements of a block of adamw, as in elements.cu
 
 
+def halves(number: int, bits: int) -> list[int]:
+    """A number in words of 32 bits, the lowest first.
+
+    >>> halves(2**32 + 5, 64)
+    [5, 1]
+    """
+    return [number >> shift & 0xFFFFFFFF for shift in range(0, bits, 32)]
+
+
 class Kernels:
     """The kernels of one array library."""
 
@@ -34,6 +43,7 @@ class Kernels:
             "adamw": self.adamw,
             "attention": Kernel(attention.forward, attention.vjp),
             "cross_entropy": Kernel(self.cross_entropy, self.cross_entropy_vjp),
+            "dropout": Kernel(self.dropout, self.dropout_vjp),
             "gelu": Kernel(self.gelu, self.gelu_vjp),
             "layer_norm": Kernel(self.layer_norm, self.layer_norm_vjp),
             "linear": Kernel(self.linear, self.linear_vjp),
@@ -115,6 +125,22 @@ class Kernels:
         gx = self.xp.empty(y.shape, dtype=y.dtype)
         self.library.elementwise("relu_vjp", y.size, (self.packed(g), y, gx, y.size), y.dtype.name)
         return (gx,)
+
+    def dropout(self, x: Array, *, seed: int, counter: int, p: float) -> Any:
+        if not self.kind(x):
+            return NotImplemented
+        scale = 1 / (1 - p) if p < 1 else 0.0
+        options = (round((1 - p) * 2**32), scale, *halves(seed, 64), *halves(counter, 128))
+        return self._dropped(x, options), options
+
+    def dropout_vjp(self, g: Array, options: Any, needs: Needs) -> tuple[Array | None, ...]:
+        return (self._dropped(g, options),)  # drawn again, which is cheaper than to keep it
+
+    def _dropped(self, x: Array, options: tuple[Any, ...]) -> Array:
+        y = self.xp.empty(x.shape, dtype=x.dtype)
+        args = (self.packed(x), y, x.size, *options)
+        self.library.elementwise("dropout", x.size, args, x.dtype.name)
+        return y
 
     # -- layer_norm and rms_norm over the last axis, or the last ones together ------------------
 
@@ -255,11 +281,10 @@ class Kernels:
 
     def random_bits(self, key: int, counter: int, n: int, device: Any = None) -> Array:
         """``philox.random_bits``, in one launch."""
-        parts = [key >> shift & 0xFFFFFFFF for shift in (0, 32)]
-        parts += [counter >> shift & 0xFFFFFFFF for shift in (0, 32, 64, 96)]
         with self.library.on(device):
             words = self.xp.empty((n,), dtype=self.xp.int64)
-            self.library.elementwise("random_bits", n, (words, n, *parts), "float32")
+            args = (words, n, *halves(key, 64), *halves(counter, 128))
+            self.library.elementwise("random_bits", n, args, "float32")
         return words
 
     def adamw(

@@ -46,7 +46,26 @@ def grid_sample(x, grid, mode, padding_mode, align_corners):
     return torch.einsum(f"nc{spatial},{','.join(letters)}->nc{letters[0][1:-1]}", x, *weights)
 
 
+def philox(key, counter):
+    """Four words of 32 bits, by Python's own integers (Salmon et al. 2011)."""
+    c = [counter >> shift & 0xFFFFFFFF for shift in (0, 32, 64, 96)]
+    k = [key & 0xFFFFFFFF, key >> 32 & 0xFFFFFFFF]
+    for _ in range(10):
+        a, b = c[0] * 0xD2511F53, c[2] * 0xCD9E8D57
+        c = [b >> 32 ^ c[1] ^ k[0], b & 0xFFFFFFFF, a >> 32 ^ c[3] ^ k[1], a & 0xFFFFFFFF]
+        k = [(k[0] + 0x9E3779B9) & 0xFFFFFFFF, (k[1] + 0xBB67AE85) & 0xFFFFFFFF]
+    return c
+
+
+def dropout(x, seed, counter, p):
+    """PyTorch draws other numbers, so the mask is made here."""
+    words = [word for i in range(-(-x.numel() // 4)) for word in philox(seed, counter + i)]
+    kept = [word < (1 - p) * 2**32 for word in words[: x.numel()]]
+    return x * torch.tensor(kept).reshape(x.shape) / (1 - p)
+
+
 REFERENCE = {
+    "dropout": dropout,
     "affine_grid": lambda theta, size, align_corners: F.affine_grid(
         theta, (len(theta), 1, *size), align_corners
     ),

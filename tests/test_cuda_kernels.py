@@ -22,6 +22,7 @@ from tinyxp.bench.tinyxp_models import build
 from tinyxp.bench.workloads import GPT, Workload
 from tinyxp.nn import functional as F
 from tinyxp.operation import OPS
+from tinyxp.random import Generator
 
 pytestmark = pytest.mark.skipif(COMPILER is None, reason="g++ is not installed")
 
@@ -208,6 +209,17 @@ def test_random_bits_are_philoxs(n, counter, kernels):
     expected = philox.random_bits(backends.get("numpy").xp, key, counter, n)
     found = kernels[1]["random_bits"](key, counter, n)
     assert found.dtype == expected.dtype and np.array_equal(found, expected)
+
+
+@pytest.mark.parametrize("p", [0.0, 0.2, 1.0])
+@pytest.mark.parametrize(("dtype", "tolerance"), PRECISIONS)
+def test_dropout_leaves_out_the_same_as_everywhere(p, dtype, tolerance, kernels):
+    for shape in ((5,), (3, 4), (7, 300), (0, 4), ()):
+        x = np.random.default_rng(10).normal(size=shape).astype(dtype)
+        f = lambda x: F.dropout(x, p, generator=Generator(2**40 + 3))  # noqa: E731
+        agree(f, [x], kernels, tolerance)
+    f = lambda x: F.dropout(x.mT, p, generator=Generator(4))  # noqa: E731
+    agree(f, [np.ones((5, 3), dtype)], kernels, tolerance)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

@@ -10,6 +10,7 @@ from tests.test_nn_attention import agree, forbidden, options_of, twins
 from tests.torch_samples import torch
 from tinyxp import nn
 from tinyxp.backends.errors import ArgumentError, ShapeError
+from tinyxp.nn.functional import dropouts
 from tinyxp.random import Generator
 
 F, TF, TNN = nn.functional, torch.nn.functional, torch.nn
@@ -153,16 +154,11 @@ def kept(shape):
     return (np.arange(np.prod(shape, dtype=int)) * 7 % 5 < 3).reshape(shape)
 
 
-class Fixed(Generator):
-    """A source of the same pattern each time."""
-
-    def bernoulli(self, x, p):
-        return tx.asarray(kept(x.shape))
-
-
 @pytest.fixture
-def fixed_dropout(monkeypatch):
-    """PyTorch's dropout by the same pattern, in attention too, which has it inside."""
+def fixed_dropout(backend, monkeypatch):
+    """Dropout by the same pattern each time; PyTorch's in attention too, which has it inside."""
+    monkeypatch.setattr(dropouts, "chances", lambda x, *drawn: tx.asarray(kept(x.shape)))
+    monkeypatch.setitem(tx.backends.current().__dict__, "kernels", {})  # which draw by themselves
 
     def dropout(x, p=0.5, training=True, inplace=False):
         if not training or p == 0:
@@ -184,13 +180,13 @@ def test_places_of_dropout(training, norm_first, batch_first, fixed_dropout, bac
     """Every dropout of a layer stands where PyTorch has it, and is off in evaluation."""
     options = {"dropout": 0.4, "norm_first": norm_first, "batch_first": batch_first}
     for kind in ("TransformerEncoderLayer", "TransformerDecoderLayer"):
-        mine = getattr(nn, kind)(6, 2, 8, **options, generator=Fixed(0))
+        mine = getattr(nn, kind)(6, 2, 8, **options)
         modules = twins(mine, getattr(TNN, kind)(6, 2, 8, **options), rng)
         for module in modules:
             module.train(training)
         arrays = [rng.normal(size=(3, 3, 6)) for _ in range(1 + ("Decoder" in kind))]
         agree(*modules, *arrays, modules=modules, label=kind)
-    mine = nn.MultiheadAttention(6, 2, 0.4, batch_first=batch_first, generator=Fixed(0))
+    mine = nn.MultiheadAttention(6, 2, 0.4, batch_first=batch_first)
     modules = twins(mine, TNN.MultiheadAttention(6, 2, 0.4, batch_first=batch_first), rng)
     for module in modules:
         module.train(training)

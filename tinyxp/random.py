@@ -153,8 +153,7 @@ class Generator:
         """
         if not 0 <= p <= 1:
             raise ArgumentError(f"a probability lies in [0, 1], got {p}")
-        words = self._words(x.backend, x.size, x.data.device)
-        return wrap(x.backend.xp.reshape(words < round(p * 2**32), x.shape), x.backend)
+        return chances(x, *self.take(x.size), p)
 
     # -- numbers on the host --------------------------------------------------------------------
 
@@ -171,16 +170,19 @@ class Generator:
 
     # -- bits -----------------------------------------------------------------------------------
 
-    def _words(self, backend: Backend, n: int, device: Any = None) -> Array:
-        """The next n words of 32 bits, as int64; the counter moves on by whole blocks."""
+    def take(self, n: int) -> tuple[int, int]:
+        """Where the next n words of 32 bits come from, a seed and a counter, for who draws them
+        later, or twice; the counter moves on by whole blocks."""
         seen = _watching.get()
         if seen is not None and self not in seen:
             seen[self] = self.state_dict()
-        kernel: Any = backend.kernels.get("random_bits")
-        draw = partial(random_bits, backend.xp) if kernel is None else kernel
-        words = draw(self.seed, self.counter, n, device)
+        start = self.counter
         self.counter += blocks_for(n)
-        return words
+        return self.seed, start
+
+    def _words(self, backend: Backend, n: int, device: Any = None) -> Array:
+        """The next n words of 32 bits, as int64."""
+        return _drawn(backend, *self.take(n), n, device)
 
     def _wide(self, backend: Backend, n: int, device: Any = None) -> Array:
         """The next n words of 63 bits, which int64 holds without a sign."""
@@ -191,6 +193,19 @@ class Generator:
         """n words of 32 bits, and for each the one after it."""
         words = backend.xp.reshape(self._words(backend, 2 * n, device), (n, 2))
         return words[:, 0], words[:, 1]
+
+
+def _drawn(backend: Backend, seed: int, counter: int, n: int, device: Any = None) -> Array:
+    """n words of 32 bits, as int64."""
+    kernel: Any = backend.kernels.get("random_bits")
+    draw = partial(random_bits, backend.xp) if kernel is None else kernel
+    return draw(seed, counter, n, device)
+
+
+def chances(x: Tensor, seed: int, counter: int, p: float) -> Tensor:
+    """True with probability p, in the shape and place of x: what ``Generator.bernoulli`` draws."""
+    words = _drawn(x.backend, seed, counter, x.size, x.data.device)
+    return wrap(x.backend.xp.reshape(words < round(p * 2**32), x.shape), x.backend)
 
 
 def _sizes(shape: Shape) -> tuple[int, ...]:

@@ -35,27 +35,45 @@ KERNEL relu_vjp(const T* g, const T* y, T* gx, index_t n) {
 
 // Philox 4x32-10 (backends/philox.py), the same bits: block i of four words is made from the key
 // and the counter + i, both as words of 32 bits, the lowest first.
-KERNEL random_bits(index_t* words, index_t n, index_t key0, index_t key1, index_t c0, index_t c1,
-                   index_t c2, index_t c3) {
+#define PHILOX index_t key0, index_t key1, index_t c0, index_t c1, index_t c2, index_t c3
+
+__device__ inline void philox(unsigned (&block)[4], index_t i, PHILOX) {
+    unsigned long long low = (unsigned long long)c0 | (unsigned long long)c1 << 32;
+    unsigned long long high = (unsigned long long)c2 | (unsigned long long)c3 << 32;
+    low += (unsigned long long)i;
+    high += low < (unsigned long long)i;
+    unsigned a0 = (unsigned)low, a1 = (unsigned)(low >> 32);
+    unsigned a2 = (unsigned)high, a3 = (unsigned)(high >> 32);
+    unsigned k0 = (unsigned)key0, k1 = (unsigned)key1;
+    for (int round = 0; round < 10; round++) {
+        unsigned long long p = (unsigned long long)a0 * 0xD2511F53u;
+        unsigned long long q = (unsigned long long)a2 * 0xCD9E8D57u;
+        a0 = (unsigned)(q >> 32) ^ a1 ^ k0;
+        a2 = (unsigned)(p >> 32) ^ a3 ^ k1;
+        a1 = (unsigned)q, a3 = (unsigned)p;
+        k0 += 0x9E3779B9u, k1 += 0xBB67AE85u;
+    }
+    block[0] = a0, block[1] = a1, block[2] = a2, block[3] = a3;
+}
+
+KERNEL random_bits(index_t* words, index_t n, PHILOX) {
     EACH(i, (n + 3) / 4) {
-        unsigned long long low = (unsigned long long)c0 | (unsigned long long)c1 << 32;
-        unsigned long long high = (unsigned long long)c2 | (unsigned long long)c3 << 32;
-        low += (unsigned long long)i;
-        high += low < (unsigned long long)i;
-        unsigned a0 = (unsigned)low, a1 = (unsigned)(low >> 32);
-        unsigned a2 = (unsigned)high, a3 = (unsigned)(high >> 32);
-        unsigned k0 = (unsigned)key0, k1 = (unsigned)key1;
-        for (int round = 0; round < 10; round++) {
-            unsigned long long p = (unsigned long long)a0 * 0xD2511F53u;
-            unsigned long long q = (unsigned long long)a2 * 0xCD9E8D57u;
-            a0 = (unsigned)(q >> 32) ^ a1 ^ k0;
-            a2 = (unsigned)(p >> 32) ^ a3 ^ k1;
-            a1 = (unsigned)q, a3 = (unsigned)p;
-            k0 += 0x9E3779B9u, k1 += 0xBB67AE85u;
-        }
-        unsigned block[4] = {a0, a1, a2, a3};
+        unsigned block[4];
+        philox(block, i, key0, key1, c0, c1, c2, c3);
         for (int k = 0; k < 4; k++)
             if (4 * i + k < n) words[4 * i + k] = block[k];
+    }
+}
+
+// y = scale · x where the word of an element is below the threshold, else 0; no mask is kept
+KERNEL dropout(const T* x, T* y, index_t n, index_t threshold, double scale, PHILOX) {
+    EACH(i, (n + 3) / 4) {
+        unsigned block[4];
+        philox(block, i, key0, key1, c0, c1, c2, c3);
+        for (int k = 0; k < 4; k++) {
+            index_t j = 4 * i + k;
+            if (j < n) y[j] = (index_t)block[k] < threshold ? (T)((A)x[j] * (A)scale) : (T)0;
+        }
     }
 }
 

@@ -9,11 +9,12 @@ import math
 
 from tinyxp import backends
 from tinyxp.backends.errors import ArgumentError, ShapeError
+from tinyxp.composite import composite
 from tinyxp.nn.functional.checks import expect_numbers, in_place
 from tinyxp.operation import expect_tensors
 from tinyxp.ops.arithmetic import where
 from tinyxp.ops.creation import empty
-from tinyxp.random import source
+from tinyxp.random import chances, source
 
 __all__ = [
     "alpha_dropout",
@@ -23,6 +24,17 @@ __all__ = [
     "dropout3d",
     "feature_alpha_dropout",
 ]
+
+
+@composite
+def _dropout(x, /, *, seed, counter, p):
+    keep = chances(x, seed, counter, 1 - p)
+    return where(keep, x * (1 / (1 - p) if p < 1 else 0.0), 0.0)
+
+
+@_dropout.example
+def _(rng):
+    return rng.normal(size=(3, 5)), {"seed": 2**40 + 1, "counter": 2**64 - 2, "p": 0.3}
 
 
 def expect_probability(p):
@@ -49,8 +61,12 @@ def _zeroed(name, input, axes, p, training, inplace, generator):
     expect_tensors(name, input)
     if not training or p == 0:
         return input
-    keep = _draw(name, input, axes or input.ndim, p, generator)
-    y = where(keep, input * (1 / (1 - p) if p < 1 else 0.0), 0.0)
+    if axes is None:
+        seed, counter = source(generator).take(input.size)
+        y = _dropout(input, seed=seed, counter=counter, p=p)
+    else:
+        keep = _draw(name, input, axes, p, generator)
+        y = where(keep, input * (1 / (1 - p) if p < 1 else 0.0), 0.0)
     return in_place(input, y) if inplace else y
 
 
