@@ -111,6 +111,38 @@ class Attention:
             gk, gv = gk.reshape(back), gv.reshape(back)
         return (gq, gk, gv, None)[: len(needs)]
 
+    # -- the weights themselves, for who drops some of them or looks at them -----------------------
+
+    def weights(
+        self, q: Array, k: Array, mask: Array | None = None, *, is_causal: bool, scale: float
+    ) -> Any:
+        kind = alike(self.library.usable, q, k)
+        if mask is not None or not kind or q.ndim < 2 or 0 in (*q.shape, *k.shape):
+            return NotImplemented
+        if q.shape[:-2] != k.shape[:-2] or q.shape[-1] != k.shape[-1]:
+            return NotImplemented
+        y = self.library.matmul(q, k.swapaxes(-1, -2))
+        queries, n = y.shape[-2:]
+        args = (y, n, queries, float(scale), int(is_causal))
+        self.library.by_rows("attention_softmax", y.size // n, n, args, kind)
+        return y, (q, k, y, float(scale))
+
+    def weights_vjp(
+        self, g: Array, residuals: Any, needs: tuple[bool, ...]
+    ) -> tuple[Array | None, ...]:
+        q, k, y, scale = residuals
+        xp, n = self.library.xp, y.shape[-1]
+        slopes = xp.empty(y.shape, dtype=y.dtype)
+        args = (xp.ascontiguousarray(g), y, slopes, n, 0, scale)
+        self.library.by_rows("softmax_vjp", y.size // n, n, args, y.dtype.name)
+        matmul = self.library.matmul
+        grads = (
+            matmul(slopes, k) if needs[0] else None,
+            matmul(slopes.swapaxes(-1, -2), q) if needs[1] else None,
+            None,
+        )
+        return grads[: len(needs)]
+
     def _launch(self, name: str, blocks: int, chosen: Tiles, args: Any, kind: str) -> None:
         options = (chosen.defines, chosen.bytes)
         self.library.launch(name, (blocks,), (chosen.threads,), args, kind, *options)

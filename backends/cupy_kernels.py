@@ -42,6 +42,7 @@ class Kernels:
         return {
             "adamw": self.adamw,
             "attention": Kernel(attention.forward, attention.vjp),
+            "attention_weights": Kernel(attention.weights, attention.weights_vjp),
             "cross_entropy": Kernel(self.cross_entropy, self.cross_entropy_vjp),
             "dropout": Kernel(self.dropout, self.dropout_vjp),
             "gelu": Kernel(self.gelu, self.gelu_vjp),
@@ -214,7 +215,7 @@ class Kernels:
 
     def _softmax_vjp(self, g: Array, y: Array, logarithm: int) -> tuple[Array | None, ...]:
         gx, n = self.xp.empty(y.shape, dtype=y.dtype), y.shape[-1]
-        args = (self.packed(g), y, gx, n, logarithm)
+        args = (self.packed(g), y, gx, n, logarithm, 1.0)
         self.library.by_rows("softmax_vjp", y.size // n, n, args, y.dtype.name)
         return (gx,)
 

@@ -151,6 +151,22 @@ def test_attention(case, dtype, tolerance, causal, kernels):
     agree(f, [q, k, v], kernels, 3 * tolerance)
 
 
+@pytest.mark.parametrize(("dtype", "tolerance"), PRECISIONS)
+@pytest.mark.parametrize("causal", [False, True])
+def test_attention_weights_and_their_dropout(dtype, tolerance, causal, kernels):
+    rng = np.random.default_rng(11)
+    for front, queries, keys in (((2, 3), 6, 6), ((), 3, 200), ((2,), 40, 5)):
+        q, k = (rng.normal(size=(*front, n, 5)).astype(dtype) for n in (queries, keys))
+        options = {"is_causal": causal, "scale": 0.5}
+        used(kernels, "attention_weights", q, k, **options)
+        f = lambda q, k, options=options: F.attention_weights(q, k, **options)  # noqa: E731
+        agree(f, [q, k], kernels, tolerance)
+        f = lambda q, k: F.scaled_dot_product_attention(  # noqa: E731
+            q, k, k, dropout_p=0.3, is_causal=causal, generator=Generator(1)
+        )
+        agree(f, [q, k], kernels, 3 * tolerance)
+
+
 def test_attention_reads_heads_where_they_lie(kernels):
     """Views of one product, as a model has them; the result lies as its heads are joined."""
     rng = np.random.default_rng(5)
