@@ -59,7 +59,8 @@ class Kernels:
         return alike(self.library.usable, *arrays)
 
     def packed(self, x: Array) -> Array:
-        return self.xp.ascontiguousarray(x)
+        # not always by ascontiguousarray, which gives a number an axis
+        return x if x.flags.c_contiguous else self.xp.ascontiguousarray(x)
 
     def column_sums(self, g: Array, normal: tuple[Any, ...] = (None, None, None)) -> Array:
         """Σ of g over rows, and Σ g (x - mean) scale for ``normal = (x, mean, scale)``:
