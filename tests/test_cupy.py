@@ -220,8 +220,8 @@ def trained(steps, dtype, seen=None):
 
 @pytest.mark.parametrize(("dtype", "bound"), [(tx.float64, 1e-9), (tx.float32, 2e-2)])
 def test_a_hundred_steps_agree_with_numpy(dtype, bound):
-    """Losses to this share, parameters to this difference. In float32 a step's rounding grows: NumPy
-    and PyTorch on one CPU end 2.5e-3 apart."""
+    """Losses to this share, parameters to this difference. In float32 a step's rounding grows:
+    NumPy and PyTorch on one CPU end 2.5e-3 apart."""
     losses, parameters = trained(100, dtype)
     with tx.backend("numpy"):
         expected, theirs = trained(100, dtype)
