@@ -157,7 +157,7 @@ def kept(shape):
 @pytest.fixture
 def fixed_dropout(backend, monkeypatch):
     """Dropout by the same pattern each time; PyTorch's in attention too, which has it inside."""
-    monkeypatch.setattr(dropouts, "chances", lambda x, *drawn: tx.asarray(kept(x.shape)))
+    monkeypatch.setattr(dropouts, "_chances", lambda x, *drawn: tx.asarray(kept(x.shape)))
     monkeypatch.setitem(tx.backends.current().__dict__, "kernels", {})  # which draw by themselves
 
     def dropout(x, p=0.5, training=True, inplace=False):

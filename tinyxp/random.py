@@ -153,7 +153,7 @@ class Generator:
         """
         if not 0 <= p <= 1:
             raise ArgumentError(f"a probability lies in [0, 1], got {p}")
-        return chances(x, *self.take(x.size), p)
+        return _chances(x, *self._take(x.size), p)
 
     # -- numbers on the host --------------------------------------------------------------------
 
@@ -170,7 +170,7 @@ class Generator:
 
     # -- bits -----------------------------------------------------------------------------------
 
-    def take(self, n: int) -> tuple[int, int]:
+    def _take(self, n: int) -> tuple[int, int]:
         """Where the next n words of 32 bits come from, a seed and a counter, for who draws them
         later, or twice; the counter moves on by whole blocks."""
         seen = _watching.get()
@@ -182,7 +182,7 @@ class Generator:
 
     def _words(self, backend: Backend, n: int, device: Any = None) -> Array:
         """The next n words of 32 bits, as int64."""
-        return _drawn(backend, *self.take(n), n, device)
+        return _drawn(backend, *self._take(n), n, device)
 
     def _wide(self, backend: Backend, n: int, device: Any = None) -> Array:
         """The next n words of 63 bits, which int64 holds without a sign."""
@@ -202,7 +202,7 @@ def _drawn(backend: Backend, seed: int, counter: int, n: int, device: Any = None
     return draw(seed, counter, n, device)
 
 
-def chances(x: Tensor, seed: int, counter: int, p: float) -> Tensor:
+def _chances(x: Tensor, seed: int, counter: int, p: float) -> Tensor:
     """True with probability p, in the shape and place of x: what ``Generator.bernoulli`` draws."""
     words = _drawn(x.backend, seed, counter, x.size, x.data.device)
     return wrap(x.backend.xp.reshape(words < round(p * 2**32), x.shape), x.backend)

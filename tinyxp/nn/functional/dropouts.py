@@ -14,7 +14,7 @@ from tinyxp.nn.functional.checks import expect_numbers, in_place
 from tinyxp.operation import expect_tensors
 from tinyxp.ops.arithmetic import where
 from tinyxp.ops.creation import empty
-from tinyxp.random import chances, source
+from tinyxp.random import _chances, source
 
 __all__ = [
     "alpha_dropout",
@@ -28,7 +28,7 @@ __all__ = [
 
 @composite
 def _dropout(x, /, *, seed, counter, p):
-    keep = chances(x, seed, counter, 1 - p)
+    keep = _chances(x, seed, counter, 1 - p)
     return where(keep, x * (1 / (1 - p) if p < 1 else 0.0), 0.0)
 
 
@@ -62,7 +62,7 @@ def _zeroed(name, input, axes, p, training, inplace, generator):
     if not training or p == 0:
         return input
     if axes is None:
-        seed, counter = source(generator).take(input.size)
+        seed, counter = source(generator)._take(input.size)
         y = _dropout(input, seed=seed, counter=counter, p=p)
     else:
         keep = _draw(name, input, axes, p, generator)
