@@ -91,9 +91,8 @@ class Attention:
         rows = batch * heads * queries
         deltas = self.library.xp.empty((batch * heads, queries), dtype=q.dtype)
         args = (g, y, deltas, *strides(g, y), heads, queries, width, rows)
-        self.library.launch(
-            "attention_deltas", (-(-rows // 4),), (128,), args, kind, (chosen.defines)
-        )
+        grid, block = (-(-rows // 4),), (128,)  # a warp for each query
+        self.library.launch("attention_deltas", grid, block, args, kind, chosen.defines)
         gq = gk = gv = None
         known = (g, q, k, v, log_totals, deltas)
         if needs[0]:

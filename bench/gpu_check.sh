@@ -36,13 +36,13 @@ python3 -m tinyxp info
 options=(-p no:cacheprovider -q --tb=short)
 if python3 -c "import xdist" 2> /dev/null; then options+=(-n 8); fi
 failed=0
-timeout 120 python3 -m pytest "${options[@]}" tests/test_cupy.py > "$report.kernels.txt" 2>&1 || failed=1
+timeout 110 python3 -m pytest "${options[@]}" tests/test_cupy.py > "$report.kernels.txt" 2>&1 || failed=1
 tail -n 40 "$report.kernels.txt"
-timeout 180 python3 -m pytest "${options[@]}" -k cupy tests --ignore tests/test_cupy.py \
+timeout 170 python3 -m pytest "${options[@]}" -k cupy tests --ignore tests/test_cupy.py \
     > "$report.parity.txt" 2>&1 || failed=1
 tail -n 40 "$report.parity.txt"
 
-timeout 270 python3 -m bench.gpu --seconds 150 --report "$report.md" || failed=1
+timeout 250 python3 -m bench.gpu --seconds 130 --report "$report.md" || failed=1
 for part in kernels parity; do
     echo "Tests, $part: $(tail -n 1 "$report.$part.txt")" | tee -a "$report.md"
 done

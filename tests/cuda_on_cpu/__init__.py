@@ -48,6 +48,7 @@ def on_cpu(backwards=False, change=lambda text: text):
     def launch(name, grid, block, args, dtype, defines=(), shared=0):
         text = change(cuda_source.source(cuda_source.homes()[name], dtype, tuple(defines)))
         sizes = [*(*grid, 1, 1)[:3], *(*block, 1, 1)[:3], shared, int(backwards)]
+        args = [np.asarray(x) if isinstance(x, np.generic) else x for x in args]  # NumPy's numbers
         values = [_value(x) for x in args]
         pointers = [ctypes.cast(ctypes.byref(x), ctypes.c_void_p) for x in values]
         kernel = library(text)[f"launch_{name}"]
