@@ -13,9 +13,9 @@ from tinyxp.nn import functional as F
 
 TABLES = {"numpy": numpy_kernels.KERNELS | numpy_attention.KERNELS | numpy_conv_kernels.KERNELS}
 try:
-    from tinyxp.backends import numba_conv_kernels, numba_kernels
+    from tinyxp.backends import numba_kernels
 
-    TABLES["numba"] = TABLES["numpy"] | numba_kernels.KERNELS | numba_conv_kernels.KERNELS
+    TABLES["numba"] = TABLES["numpy"] | numba_kernels.KERNELS
 except BackendError:
     TABLES["numba"] = None
 

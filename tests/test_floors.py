@@ -75,7 +75,6 @@ HOMES = {
         f"tinyxp.bench.peers.{name}_peer": {name}
         for name in ("autograd", "jax", "mygrad", "tinygrad", "torch")
     },
-    "tinyxp.backends.numba_conv_kernels": {"numba"},
 }
 
 
