@@ -8,6 +8,7 @@ rounding, as long as the loss is a mean over samples that do not know of each ot
 
 import contextvars
 import math
+import operator
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -135,10 +136,11 @@ class Parallel:
         losses, grads = zip(*[future.result() for future in futures], strict=True)
         del futures  # which would hold the gradients of all parts to the end
         for leaf in {leaf: None for found in grads for leaf in found}:
+            add = leaf.backend.kernels.get("add_gradients", operator.add)
             total = None if leaf.grad is None else leaf.grad.data
             for found in grads:
                 g = found.pop(leaf, None)
-                total = g if total is None else total if g is None else total + g
+                total = g if total is None else total if g is None else add(total, g)
             leaf.grad = wrap(total, leaf.backend)
         return sum(losses[1:], losses[0])
 
