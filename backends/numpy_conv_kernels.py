@@ -138,23 +138,62 @@ def conv_vjp(g: Array, residuals: Any, needs: Needs) -> tuple[Array | None, ...]
     image, filters, geometry, x_shape, weight_shape = residuals
     g = by_rows(g if g.ndim == 4 else g[:, :, None])
     g = np.ascontiguousarray(by_groups(np.ascontiguousarray(g), geometry.groups))
-    g = g.reshape(*g.shape[:3], -1)
+    flat = g.reshape(*g.shape[:3], -1)
     gx = gw = gb = None
-    if needs[0]:
-        gx = batch_first(joined(_image_vjp(g, filters, image.shape, geometry))).reshape(x_shape)
-    if needs[1]:
-        seen = windows(spread(by_groups(by_rows(image), geometry.groups), geometry), geometry)
-        gw = np.matmul(g, seen.transpose(0, 1, 3, 2)).sum(axis=1)  # of each row of y
-        o, c, kh, kw = filters.shape
-        gw = gw.reshape(o, kh, kw, c).transpose(0, 3, 1, 2).reshape(weight_shape)
+    # windows on g are as many as g has channels, those on the image as many as the image has
+    fewer = filters.shape[0] <= 2 * image.shape[1]
+    if needs[0] and fewer and (back := backwards(geometry, image.shape)):
+        gx, gw = _by_mirrored_filters(g, image, filters, back, needs[1])
+    else:
+        if needs[0]:
+            gx = _by_places(flat, filters, image.shape, geometry)
+        if needs[1]:
+            seen = windows(spread(by_groups(by_rows(image), geometry.groups), geometry), geometry)
+            gw = np.matmul(flat, seen.transpose(0, 1, 3, 2)).sum(axis=1)  # of each row of y
+            o, c, kh, kw = filters.shape
+            gw = gw.reshape(o, kh, kw, c).transpose(0, 3, 1, 2)
     if len(needs) > 2 and needs[2]:
-        gb = np.matmul(g, np.ones(g.shape[-1], g.dtype)).sum(axis=1).reshape(-1)
-    return (gx, gw, gb)[: len(needs)]
+        gb = np.matmul(flat, np.ones(flat.shape[-1], g.dtype)).sum(axis=1).reshape(-1)
+    grads = (
+        None if gx is None else batch_first(joined(gx)).reshape(x_shape),
+        None if gw is None else gw.reshape(weight_shape),
+        gb,
+    )
+    return grads[: len(needs)]
 
 
-def _image_vjp(g: Array, filters: Array, shape: tuple[int, ...], geometry: Geometry) -> Array:
-    """The gradient of the image, by groups: that of what windows see, for as many rows of y at a
-    time as stay in the cache, added up where the windows lie."""
+@functools.lru_cache(maxsize=256)
+def backwards(geometry: Geometry, shape: tuple[int, ...]) -> Geometry | None:
+    """How the gradient of an image is a convolution itself, of that of y, padded to the full; None
+    where windows lie further apart than a step, or outside of the image."""
+    whole = [d * (k - 1) for d, k in zip(geometry.dilation, geometry.size, strict=True)]
+    (top, bottom), (left, right) = geometry.padding
+    padding = (whole[0] - top, whole[0] - bottom), (whole[1] - left, whole[1] - right)
+    if geometry.stride != (1, 1) or min(*padding[0], *padding[1]) < 0:
+        return None
+    return geometry._replace(padding=padding, out=(shape[2], shape[3]))
+
+
+def _by_mirrored_filters(
+    g: Array, image: Array, filters: Array, back: Geometry, both: bool
+) -> tuple[Array, Array | None]:
+    """The gradients of the image, by groups, and of the filters, from the windows on g."""
+    (o, c, kh, kw), groups, (h, w), n = filters.shape, back.groups, back.out, len(image)
+    seen = windows(spread(g, back), back)
+    mirrored = filters.reshape(groups, o // groups, c, kh, kw)[..., ::-1, ::-1]
+    rows = mirrored.transpose(0, 2, 3, 4, 1).reshape(groups, 1, c, -1)
+    gx = np.matmul(rows, seen, out=empty((groups, h, c, w * n), g.dtype))
+    gw = None
+    if both:
+        x = by_groups(by_rows(image), groups).reshape(groups, h, c, w * n)
+        gw = np.matmul(x, seen.transpose(0, 1, 3, 2)).sum(axis=1)
+        gw = gw.reshape(groups, c, kh, kw, o // groups)[:, :, ::-1, ::-1].transpose(0, 4, 1, 2, 3)
+    return gx.reshape(groups, h, c, w, n), gw
+
+
+def _by_places(g: Array, filters: Array, shape: tuple[int, ...], geometry: Geometry) -> Array:
+    """The gradient of the image, by groups, for any stride: that of what windows see, for as many
+    rows of y at a time as stay in the cache, added up where the windows lie."""
     (kh, kw), (sh, _), ((top, bottom), _), (dh, _), groups, (height, width) = geometry
     (n, _, h, w), c_in = shape, filters.shape[1]
     columns = matrix(filters, groups).transpose(0, 2, 1)[:, None]  # (groups, 1, places, out)
