@@ -125,9 +125,9 @@ def fast_kernels() -> dict[str, Any]:
     """numba's kernels where it is installed (the extra ``fast``) and TINY_FAST is not 0."""
     kernels = numpy_kernels.KERNELS | numpy_attention.KERNELS | numpy_conv_kernels.KERNELS
     if os.environ.get("TINY_FAST") != "0" and importlib.util.find_spec("numba") is not None:
-        from tinyxp.backends import numba_kernels
+        from tinyxp.backends import numba_conv_kernels, numba_kernels
 
-        kernels |= numba_kernels.KERNELS
+        kernels |= numba_kernels.KERNELS | numba_conv_kernels.KERNELS
     return kernels
 
 

@@ -13,9 +13,9 @@ from tinyxp.nn import functional as F
 
 TABLES = {"numpy": numpy_kernels.KERNELS | numpy_attention.KERNELS | numpy_conv_kernels.KERNELS}
 try:
-    from tinyxp.backends import numba_kernels
+    from tinyxp.backends import numba_conv_kernels, numba_kernels
 
-    TABLES["numba"] = TABLES["numpy"] | numba_kernels.KERNELS
+    TABLES["numba"] = TABLES["numpy"] | numba_kernels.KERNELS | numba_conv_kernels.KERNELS
 except BackendError:
     TABLES["numba"] = None
 
@@ -153,7 +153,7 @@ def test_max_pool(options, dtype, kernels):
     """Ties and infinities too."""
     rng = np.random.default_rng(5)
     for size in ((7, 8), (6, 12)):
-        x = rng.integers(0, 4, size=(2, 3, *size)).astype(dtype)
+        x = rng.integers(0, 4, size=(5, 3, *size)).astype(dtype)
         x[0, 0, :2] = -np.inf
         for laid_out in orders(x):
             agree(lambda x: F.max_pool2d(x, *options), [laid_out], kernels, 1e-6)

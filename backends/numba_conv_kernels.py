@@ -1,0 +1,54 @@
+"""Max-pooling's gradient in one pass that numba compiles, for float32; see ``numba_kernels``.
+
+Images lie as in ``numpy_conv_kernels``: (height, channels, width, batch). What else there is to
+convolution and pooling is in products of BLAS, and in NumPy's maxima, whose loops are longer.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from tinyxp.backends import Kernel, numpy_conv_kernels
+from tinyxp.backends.numba_kernels import compiled, f4
+from tinyxp.backends.numpy_conv_kernels import batch_first, by_rows
+from tinyxp.backends.numpy_kernels import Array, Needs
+from tinyxp.backends.numpy_memory import empty
+
+
+@compiled
+def _max_pool_vjp(g, x, y, places, left, gx):  # type: ignore[no-untyped-def]
+    """gx, of x's shape (height, channels, width · n), where ``places`` part it: g where the first
+    of the largest numbers of a window lies, else 0."""
+    n = left.size
+    for i in range(y.shape[0]):
+        for c in range(y.shape[1]):
+            for j in range(y.shape[2] // n):
+                best = y[i, c, j * n : (j + 1) * n]
+                for k in range(n):
+                    left[k] = g[i, c, j * n + k]
+                for row, down, column, right in places:
+                    h, begin = row + i * down, (column + j * right) * n
+                    seen, out = x[h, c, begin : begin + n], gx[h, c, begin : begin + n]
+                    for k in range(n):
+                        rest = left[k]
+                        hit = seen[k] == best[k]
+                        out[k] = rest if hit else f4(0)
+                        left[k] = f4(0) if hit else rest
+
+
+def max_pool_vjp(g: Array, residuals: Any, needs: Needs) -> tuple[Array | None, ...]:
+    x, y, places, apart = residuals
+    simple = apart and g.dtype.char == "f" and x.ndim == 4 and len(places[0]) == 2
+    if not simple or len(x) < 4:  # short loops cost more than NumPy's long ones
+        return numpy_conv_kernels.max_pool_vjp(g, residuals, needs)
+    lines, best = by_rows(x), by_rows(y)
+    if not (lines.flags.c_contiguous and best.flags.c_contiguous):
+        return numpy_conv_kernels.max_pool_vjp(g, residuals, needs)
+    gx = empty(lines.shape, g.dtype)
+    flat = [a.reshape(*a.shape[:2], -1) for a in (np.ascontiguousarray(by_rows(g)), lines, best)]
+    starts = np.array([(a.start, a.step, b.start, b.step) for a, b in places])
+    _max_pool_vjp(*flat, starts, np.empty(len(x), g.dtype), gx.reshape(flat[1].shape))
+    return (batch_first(gx),)
+
+
+KERNELS: dict[str, Any] = {"max_pool": Kernel(numpy_conv_kernels.max_pool, max_pool_vjp)}
