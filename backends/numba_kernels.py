@@ -307,14 +307,16 @@ def attention(
     return y, (q, k, v, weights, scale, is_causal)
 
 
-def attention_vjp(g: Array, residuals: Any, needs: Needs) -> tuple[Array | None, ...]:
+def attention_vjp(
+    g: Array, residuals: Any, needs: Needs, out: Any = None
+) -> tuple[Array | None, ...]:
     if len(residuals) == 5:
-        return numpy_attention.attention_vjp(g, residuals, needs)
+        return numpy_attention.attention_vjp(g, residuals, needs, out)
     q, k, v, weights, scale, causal = residuals
     scores = np.matmul(g, np.swapaxes(v, -1, -2), out=empty(weights.shape, weights.dtype))
     flat = (-1, *weights.shape[-2:])
     _softmax_rows_vjp(scores.reshape(flat), weights.reshape(flat), scale, causal)
-    grads = *numpy_attention.products(g, q, k, v, weights, scores), None
+    grads = *numpy_attention.products(g, q, k, v, weights, scores, out), None
     return grads[: len(needs)]
 
 
@@ -376,11 +378,13 @@ def adamw(
     return news
 
 
+_attention = Kernel(attention, attention_vjp)
 KERNELS: dict[str, Any] = {
     "adamw": adamw,
-    "attention": Kernel(attention, attention_vjp),
+    "attention": _attention,
     "gelu": Kernel(gelu, gelu_vjp),
     "layer_norm": Kernel(layer_norm, layer_norm_vjp),
     "relu": Kernel(relu, relu_vjp),
+    "self_attention": numpy_attention.self_attention(_attention),
     "softmax": Kernel(softmax, softmax_vjp),
 }

@@ -49,25 +49,55 @@ def attention(
     return y, (q, k, v, weights, scale)
 
 
-def attention_vjp(g: Array, residuals: Any, needs: Needs) -> tuple[Array | None, ...]:
+def attention_vjp(
+    g: Array, residuals: Any, needs: Needs, out: Any = None
+) -> tuple[Array | None, ...]:
+    """``out``: where the gradients of queries, keys and values go, if they have a place."""
     q, k, v, weights, scale = residuals
     scores = np.matmul(g, np.swapaxes(v, -1, -2), out=empty(weights.shape, g.dtype))
     scores -= row_sums(scores * weights)  # as in softmax_vjp
     scores *= weights
     by_mask = np.array(scores) if len(needs) > 3 and needs[3] else None
     scores *= scale
-    return (*products(g, q, k, v, weights, scores), by_mask)[: len(needs)]
+    return (*products(g, q, k, v, weights, scores, out), by_mask)[: len(needs)]
 
 
 def products(
-    g: Array, q: Array, k: Array, v: Array, weights: Array, scores: Array
+    g: Array, q: Array, k: Array, v: Array, weights: Array, scores: Array, out: Any
 ) -> tuple[Array, Array, Array]:
     """The gradients of queries, keys and values, from that of the scores."""
+    to_q, to_k, to_v = [by_heads(x.shape, x.dtype) for x in (q, k, v)] if out is None else out
     return (
-        np.matmul(scores, k, out=by_heads(q.shape, q.dtype)),
-        np.matmul(np.swapaxes(scores, -1, -2), q, out=by_heads(k.shape, k.dtype)),
-        np.matmul(np.swapaxes(weights, -1, -2), g, out=by_heads(v.shape, v.dtype)),
+        np.matmul(scores, k, out=to_q),
+        np.matmul(np.swapaxes(scores, -1, -2), q, out=to_k),
+        np.matmul(np.swapaxes(weights, -1, -2), g, out=to_v),
     )
 
 
-KERNELS: dict[str, Any] = {"attention": Kernel(attention, attention_vjp)}
+def self_attention(kernel: Kernel) -> Kernel:
+    """The kernel for queries, keys and values that lie together, (batch, time, 3, heads, width),
+    from one for attention: read where they are, their gradients written where they belong."""
+
+    def by_part(qkv: Array) -> Array:
+        return qkv.transpose(2, 0, 3, 1, 4)
+
+    def forward(qkv: Array, mask: Array | None = None, **options: Any) -> Any:
+        found = kernel.forward(*by_part(qkv), mask, **options)
+        if found is NotImplemented:
+            return NotImplemented
+        y, residuals = found
+        return y.transpose(0, 2, 1, 3), residuals
+
+    def vjp(g: Array, residuals: Any, needs: Needs) -> tuple[Array | None, ...]:
+        q = residuals[0]  # (batch, heads, time, width)
+        batch, heads, time, width = q.shape
+        gx = empty((batch, time, 3, heads, width), q.dtype)
+        each = True, True, True, *needs[1:]
+        grads = kernel.vjp(g.transpose(0, 2, 1, 3), residuals, each, out=by_part(gx))
+        return gx, *grads[3:]
+
+    return Kernel(forward, vjp)
+
+
+_attention = Kernel(attention, attention_vjp)
+KERNELS: dict[str, Any] = {"attention": _attention, "self_attention": self_attention(_attention)}

@@ -12,7 +12,7 @@ from tinyxp.ops.arithmetic import where
 from tinyxp.ops.creation import arange, astype
 from tinyxp.ops.linear import matmul
 from tinyxp.ops.repetition import repeat
-from tinyxp.ops.shaping import broadcast_shapes, matrix_transpose
+from tinyxp.ops.shaping import broadcast_shapes, matrix_transpose, permute_dims, unstack
 
 __all__ = ["attention_weights", "causal_mask", "scaled_dot_product_attention"]
 
@@ -60,6 +60,15 @@ def _attention(q, k, v, mask=None, /, *, is_causal, scale):
     return matmul(attention_weights(q, k, mask, is_causal=is_causal, scale=scale), v)
 
 
+@composite(real=True)
+def _self_attention(qkv, mask=None, /, *, is_causal, scale):
+    """Attention of queries, keys and values that lie together as a product made them:
+    (N, T, 3, H, D) -> (N, T, H, D)."""
+    # by head in this order, so that the gradient of qkv is stacked as it has to lie
+    q, k, v = (permute_dims(part, (0, 2, 1, 3)) for part in unstack(qkv, axis=2))
+    return permute_dims(_attention(q, k, v, mask, is_causal=is_causal, scale=scale), (0, 2, 1, 3))
+
+
 @attention_weights.example
 def _(rng):
     return rng.normal(size=(2, 3, 4)), rng.normal(size=(2, 5, 4)), {"scale": 0.5}
@@ -95,6 +104,17 @@ def _(rng):
     q, k, v = (rng.normal(size=(2, 3, 4)) for _ in range(3))
     keys = rng.permutation(3).reshape(1, 1, 3) > 0  # one key of three is padding
     return q, k, v, keys, {"is_causal": True, "scale": 0.5}
+
+
+@_self_attention.example
+def _(rng):
+    return rng.normal(size=(2, 3, 3, 2, 4)), None, {"is_causal": True, "scale": 0.5}
+
+
+@_self_attention.example
+def _(rng):
+    keys = rng.permutation(3).reshape(1, 1, 3) > 0
+    return rng.normal(size=(2, 3, 3, 1, 2)), keys, {"is_causal": False, "scale": 0.5}
 
 
 def scaled_dot_product_attention(
@@ -134,6 +154,11 @@ def scaled_dot_product_attention(
     _check(query, key, value)
     mask = prepared(attn_mask, query, key)
     return attend(query, key, value, mask, dropout_p, is_causal, scale, generator)
+
+
+def attend_to_itself(qkv, mask, is_causal):
+    """As ``attend`` without dropout, of what ``_self_attention`` takes."""
+    return _self_attention(qkv, mask, is_causal=is_causal, scale=1 / math.sqrt(qkv.shape[-1]))
 
 
 def attend(query, key, value, mask, dropout_p, is_causal, scale=None, generator=None):

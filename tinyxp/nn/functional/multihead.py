@@ -7,7 +7,7 @@ import operator
 from tinyxp import backends
 from tinyxp.backends.errors import ArgumentError, DTypeError, ShapeError
 from tinyxp.nn.functional.affine import linear
-from tinyxp.nn.functional.attention import attend, attention_weights, causal_mask
+from tinyxp.nn.functional.attention import attend, attend_to_itself, attention_weights, causal_mask
 from tinyxp.nn.functional.dropouts import dropout
 from tinyxp.operation import expect_tensors
 from tinyxp.ops.arithmetic import where
@@ -144,26 +144,32 @@ def attend_by_heads(
 
     same = query is key and key is value, key is value
     inputs = [batch_of(query)] * 3 if same[0] else [batch_of(x) for x in (query, key, value)]
-    q, k, v = _heads(inputs, weights, bias, num_heads, same)  # (N, H, L or S, D)
-    k, v = _static(k, "static_k", static_k), _static(v, "static_v", static_v)
-    _check_keys(q, k, v, bias_k, bias_v, static_k, static_v)
     if not batched and key_padding_mask is not None:
         key_padding_mask = expand_dims(key_padding_mask, axis=0)
-    more = int(bias_k is not None) + int(add_zero_attn)
-    mask, is_causal = _mask(key_padding_mask, attn_mask, is_causal, q, k, more)
-    if more:
-        k, v = _more_keys(k, bias_k, add_zero_attn), _more_keys(v, bias_v, add_zero_attn)
+    masks = key_padding_mask, attn_mask, is_causal
     found = None
-    if need_weights:
-        scale = 1 / math.sqrt(q.shape[-1])
-        found = attention_weights(q, k, mask, is_causal=is_causal, scale=scale)
-        found = dropout(found, dropout_p, generator=generator)
-        y = matmul(found, v)
-        found = found.mean(axis=1) if average_attn_weights else found
-        found = found if batched else squeeze(found, axis=0)
+    bare = bias_k is bias_v is static_k is static_v is None and not (add_zero_attn or dropout_p)
+    if same[0] and len(weights) == 1 and bare and not need_weights:
+        qkv = _projected(inputs[0], *weights, bias, 3, num_heads)
+        y = attend_to_itself(qkv, *_mask(*masks, qkv, num_heads, *[qkv.shape[1]] * 2))
     else:
-        y = attend(q, k, v, mask, dropout_p, is_causal, generator=generator)
-    y = permute_dims(y, (0, 2, 1, 3))  # (N, L, H, D)
+        q, k, v = _heads(inputs, weights, bias, num_heads, same)  # (N, H, L or S, D)
+        k, v = _static(k, "static_k", static_k), _static(v, "static_v", static_v)
+        _check_keys(q, k, v, bias_k, bias_v, static_k, static_v)
+        more = int(bias_k is not None) + int(add_zero_attn)
+        mask, is_causal = _mask(*masks, q, num_heads, q.shape[2], k.shape[2], more)
+        if more:
+            k, v = _more_keys(k, bias_k, add_zero_attn), _more_keys(v, bias_v, add_zero_attn)
+        if need_weights:
+            scale = 1 / math.sqrt(q.shape[-1])
+            found = attention_weights(q, k, mask, is_causal=is_causal, scale=scale)
+            found = dropout(found, dropout_p, generator=generator)
+            y = matmul(found, v)
+            found = found.mean(axis=1) if average_attn_weights else found
+            found = found if batched else squeeze(found, axis=0)
+        else:
+            y = attend(q, k, v, mask, dropout_p, is_causal, generator=generator)
+        y = permute_dims(y, (0, 2, 1, 3))  # (N, L, H, D)
     y = output(reshape(y, (*y.shape[:2], embed_dim)))
     if not batched:
         return squeeze(y, axis=0), found
@@ -260,12 +266,15 @@ def _parts(inputs, weight, bias, counts):
         first += count
 
 
+def _projected(x, weight, bias, count, num_heads):
+    """Several projections of x in one product: (N, T, ·) -> (N, T, count, H, D)."""
+    y = linear(x, weight, bias)
+    return reshape(y, (*y.shape[:2], count, num_heads, weight.shape[0] // (count * num_heads)))
+
+
 def _split(x, weight, bias, count, num_heads):
-    y = linear(x, weight, bias)  # (N, T, count · E)
-    width = weight.shape[0] // (count * num_heads)
-    y = reshape(y, (*y.shape[:2], count, num_heads, width))
-    # in this order, so that the gradient of y is stacked as it has to lie
-    return [permute_dims(part, (0, 2, 1, 3)) for part in unstack(y, axis=2)]
+    parts = unstack(_projected(x, weight, bias, count, num_heads), axis=2)
+    return [permute_dims(part, (0, 2, 1, 3)) for part in parts]
 
 
 def _more_keys(x, bias, add_zero_attn):
@@ -280,10 +289,9 @@ def _more_keys(x, bias, add_zero_attn):
 # -- masks ------------------------------------------------------------------------------------
 
 
-def _mask(padding, attn_mask, is_causal, q, k, more):
+def _mask(padding, attn_mask, is_causal, q, heads, length, keys, more=0):
     """All masks as one for ``attend``, broadcast to (N, H, L, S + more); and what is_causal is."""
-    (n, heads, length, _), keys = q.shape, k.shape[2]
-    found = []
+    n, found = q.shape[0], []
     if padding is not None:
         _expect("key_padding_mask", padding, {(n, keys): "(N, S)"})
         found.append(reshape(padding, (n, 1, 1, keys)))
