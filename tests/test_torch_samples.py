@@ -1,4 +1,8 @@
-"""Every function and module of nn against PyTorch, over PyTorch's own samples, on every backend."""
+"""Every function and module of nn against PyTorch, over PyTorch's own samples, on every backend.
+
+Of the few with thousands of samples an even spread is taken, most on NumPy; all of them make the
+table of docs/nn.md (tests/nn_table.py).
+"""
 
 import pytest
 
@@ -9,14 +13,14 @@ NAMES = [("functions", name) for name in functions()] + [("modules", name) for n
 
 @pytest.mark.parametrize(("kind", "name"), NAMES)
 def test_samples(kind, name, backend):
-    found = samples_of(kind, name, "float64")
+    found = samples_of(kind, name, "float64", most=300 if backend == "numpy" else 32)
     assert not found.failed, "\n".join(found.failed[:10])
     assert found.total
 
 
 @pytest.mark.parametrize(("kind", "name"), NAMES)
 def test_samples_in_float32(kind, name):
-    found = samples_of(kind, name, "float32")
+    found = samples_of(kind, name, "float32", most=100)
     assert not found.failed, "\n".join(found.failed[:10])
 
 
