@@ -97,16 +97,17 @@ def _columns(length, size, out, stride, padding, dilation):
     """For each place in the window, where it lies in the input for every window along one axis.
 
     What lies in the margin is replaced by the window's nearest place in the input, which changes no
-    maximum, so that nothing need be smaller than every number.
+    maximum, so that nothing need be smaller than every number. None if a window has no place in it.
     """
     starts = [i * stride - padding for i in range(out)]
     firsts = [max(start, start % dilation) for start in starts]
     lasts = [start + (length - 1 - start) // dilation * dilation for start in starts]
     bounds = list(zip(starts, firsts, lasts, strict=True))
-    return tuple(
+    columns = tuple(
         tuple(min(max(start + k * dilation, first), last) for start, first, last in bounds)
         for k in range(size)
     )
+    return columns if all(0 <= i < length for column in columns for i in column) else None
 
 
 def max_pooled(
@@ -125,8 +126,7 @@ def max_pooled(
     dilation = numbers(name, "dilation", dilation, n, 1)
     geometry = geometry_of(name, spatial, kernel_size, stride, padding, dilation, ceil_mode)
     columns = tuple(map(_columns, spatial, *geometry, dilation))
-    bounds = zip(spatial, columns, strict=True)
-    if any(min(map(min, c)) < 0 or max(map(max, c)) >= m for m, c in bounds):
+    if None in columns:
         raise ArgumentError(
             f"{name}: with dilation={dilation} and padding={padding} a window holds no element of "
             f"the input {input.shape}; pad or dilate less"
