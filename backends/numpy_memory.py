@@ -6,6 +6,7 @@ asks for the same sizes again and again.
 """
 
 import ctypes
+import functools
 import math
 import threading
 from sys import getrefcount
@@ -92,10 +93,16 @@ def empty_like(x: Any) -> Any:
     """As np.empty_like: in the shape, dtype and order in memory of x."""
     if x.flags.c_contiguous:
         return empty(x.shape, x.dtype)
-    strides, shape = x.strides, x.shape
-    order = sorted(range(x.ndim), key=strides.__getitem__, reverse=True)
-    y = empty(tuple([shape[axis] for axis in order]), x.dtype)
-    return y.transpose(sorted(range(x.ndim), key=order.__getitem__))  # the inverse of order
+    order, inverse = _orders(x.strides)
+    shape = x.shape
+    return empty(tuple([shape[axis] for axis in order]), x.dtype).transpose(inverse)
+
+
+@functools.lru_cache(maxsize=256)
+def _orders(strides: tuple[int, ...]) -> tuple[list[int], list[int]]:
+    """The axes as they lie in memory, and the inverse of that permutation."""
+    order = sorted(range(len(strides)), key=strides.__getitem__, reverse=True)
+    return order, sorted(range(len(strides)), key=order.__getitem__)
 
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
