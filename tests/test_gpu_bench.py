@@ -1,6 +1,7 @@
 """The GPU's benchmark at tiny sizes on the CPU: it tests the program, its numbers mean nothing."""
 
 import json
+import multiprocessing
 import os
 import shutil
 import subprocess
@@ -16,7 +17,18 @@ from tinyxp.bench import gpu
 ROOT = Path(__file__).parent.parent
 
 
-def test_the_whole_program_on_a_cpu(tmp_path, capsys):
+@pytest.fixture
+def quick_processes(monkeypatch):
+    """Processes that find all imported: to start 12 from nothing takes most of a minute."""
+    monkeypatch.setenv("TINY_FAST", "0")
+    if "forkserver" in multiprocessing.get_all_start_methods():
+        context = multiprocessing.get_context("forkserver")
+        peers = ["tinyxp.bench.peers.torch_peer", "tinyxp.bench.peers.tinyxp_peer"]
+        context.set_forkserver_preload(["torch._dynamo", *peers])
+        monkeypatch.setattr(multiprocessing, "get_context", lambda method: context)
+
+
+def test_the_whole_program_on_a_cpu(tmp_path, capsys, quick_processes):
     path = tmp_path / "deep" / "report.md"
     options = ["--device", "cpu", "--tiny", "--rounds", "2", "--report", str(path)]
     assert gpu.main(options) == 0

@@ -3,7 +3,7 @@
 // in turn, a warp as far as it comes before the next, the first before the last or, `backwards`,
 // the last before the first. A kernel that lacks a barrier gives another result in one of the two. Nothing here tells of speed, of memory
 // that is out of bounds, or of what a GPU's own compiler does.
-#pragma once
+#include <setjmp.h>
 #include <ucontext.h>
 
 #include <cmath>
@@ -37,15 +37,15 @@ struct Group {  // threads that wait for each other: a block, or a warp
     double slots[32];
 };
 struct Fiber {
-    ucontext_t context;
+    jmp_buf here;  // where it waits
     std::vector<char> stack = std::vector<char>(128 << 10);
     dim3 place;
     Group* warp;
-    bool done;
+    bool started = false, done;
 };
 
 static std::vector<Fiber*> fibers;  // used again by the next block
-static ucontext_t scheduler;
+static jmp_buf scheduler;
 static Fiber* running;
 static Group block;
 static std::vector<Group> warps;
@@ -53,7 +53,10 @@ static void (*body)();
 static char* shared;
 static long progress;  // how many barriers opened and fibers ended
 
-inline void leave() { swapcontext(&running->context, &scheduler); }
+// by jumps: swapcontext asks the kernel about signals each time, which takes ten times as long
+inline void leave() {
+    if (!_setjmp(running->here)) _longjmp(scheduler, 1);
+}
 
 inline void open_if_all_wait(Group& group) {
     if (group.waiting == 0 || group.waiting < group.alive) return;
@@ -68,13 +71,28 @@ inline void wait(Group& group) {
 }
 
 inline void run() {
-    body();
-    running->done = true, progress++;
-    for (Group* group : {&block, running->warp}) {
-        group->alive--;
-        open_if_all_wait(*group);
+    for (;;) {
+        body();
+        running->done = true, progress++;
+        for (Group* group : {&block, running->warp}) {
+            group->alive--;
+            open_if_all_wait(*group);
+        }
+        leave();  // it comes back for the next block
     }
-    leave();
+}
+
+inline void resume(Fiber& fiber) {
+    if (_setjmp(scheduler)) return;
+    if (fiber.started) _longjmp(fiber.here, 1);
+    fiber.started = true;
+    ucontext_t context;
+    getcontext(&context);
+    context.uc_stack.ss_sp = fiber.stack.data();
+    context.uc_stack.ss_size = fiber.stack.size();
+    context.uc_link = nullptr;
+    makecontext(&context, run, 0);
+    setcontext(&context);
 }
 
 inline void run_block(bool backwards) {
@@ -86,11 +104,6 @@ inline void run_block(bool backwards) {
         Fiber& fiber = *fibers[i];
         fiber.place = {i % blockDim.x, i / blockDim.x % blockDim.y, i / blockDim.x / blockDim.y};
         fiber.warp = &warps[i / 32], fiber.warp->alive++, fiber.done = false;
-        getcontext(&fiber.context);
-        fiber.context.uc_stack.ss_sp = fiber.stack.data();
-        fiber.context.uc_stack.ss_size = fiber.stack.size();
-        fiber.context.uc_link = nullptr;
-        makecontext(&fiber.context, run, 0);
     }
     for (int left = n; left;) {
         long start = progress;
@@ -102,7 +115,7 @@ inline void run_block(bool backwards) {
                 for (int i = first; i < last; i++) {
                     running = fibers[backwards ? last - 1 - (i - first) : i];
                     threadIdx = running->place;
-                    if (!running->done) swapcontext(&scheduler, &running->context);
+                    if (!running->done) resume(*running);
                 }
             }
         left = 0;
