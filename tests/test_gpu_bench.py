@@ -19,8 +19,10 @@ ROOT = Path(__file__).parent.parent
 
 @pytest.fixture
 def quick_processes(monkeypatch):
-    """Processes that find all imported: to start 12 from nothing takes most of a minute."""
+    """Processes that find all imported, of one thread each: to start 12 from nothing takes most of
+    a minute."""
     monkeypatch.setenv("TINY_FAST", "0")
+    monkeypatch.setattr(gpu.machine, "threads", lambda: 1)
     if "forkserver" in multiprocessing.get_all_start_methods():
         context = multiprocessing.get_context("forkserver")
         peers = ["tinyxp.bench.peers.torch_peer", "tinyxp.bench.peers.tinyxp_peer"]
