@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 from tinyxp.backends import Array
 from tinyxp.backends.cuda_source import Library, alike
+from tinyxp.backends.philox import dropping
 
 LIMIT = 64 << 10  # bytes that a block may share on every GPU since 2018
 WIDTHS = 16, 32, 64, 96, 128  # of tiles
@@ -12,12 +13,13 @@ SHAPES = (64, 32), (32, 32), (32, 16)  # of tiles: queries, keys
 
 
 class Tiles(NamedTuple):
-    """How large tiles are, and what a block shares."""
+    """How large tiles are, what a block shares, and whether there is a mask or dropout."""
 
     queries: int
     keys: int
     width: int
     bytes: int
+    extras: bool = False
 
     @property
     def threads(self) -> int:
@@ -25,7 +27,8 @@ class Tiles(NamedTuple):
 
     @property
     def defines(self) -> tuple[tuple[str, int], ...]:
-        return ("QUERIES", self.queries), ("KEYS", self.keys), ("HEAD", self.width)
+        sizes = ("QUERIES", self.queries), ("KEYS", self.keys), ("HEAD", self.width)
+        return (*sizes, ("EXTRAS", int(self.extras)))
 
 
 def tiles(width: int, itemsize: int, by_query: int, by_key: int, by_pair: int) -> Tiles | None:
@@ -33,9 +36,9 @@ def tiles(width: int, itemsize: int, by_query: int, by_key: int, by_pair: int) -
     ``by_key`` of keys, ``by_pair`` of pairs; None if none does.
 
     >>> tiles(64, 4, 1, 2, 1)
-    Tiles(queries=64, keys=32, width=64, bytes=41728)
+    Tiles(queries=64, keys=32, width=64, bytes=41728, extras=False)
     >>> tiles(64, 4, 2, 2, 2)
-    Tiles(queries=32, keys=32, width=64, bytes=41728)
+    Tiles(queries=32, keys=32, width=64, bytes=41728, extras=False)
     >>> tiles(256, 4, 1, 2, 1)
     """
     fitting = next((w for w in WIDTHS if w >= width), None)
@@ -64,83 +67,77 @@ class Attention:
         *,
         is_causal: bool,
         scale: float,
+        dropout_p: float = 0.0,
+        seed: int = 0,
+        counter: int = 0,
     ) -> Any:
         kind = alike(self.library.usable, q, k, v)
-        if mask is not None or not kind or q.ndim < 2 or 0 in (*q.shape, *k.shape, *v.shape):
+        if not kind or q.ndim < 2 or 0 in (*q.shape, *k.shape, *v.shape):
             return NotImplemented
         same = q.shape[:-2] == k.shape[:-2] and k.shape == v.shape and q.shape[-1] == k.shape[-1]
         chosen = tiles(q.shape[-1], q.dtype.itemsize, 1, 2, 1) if same else None
         back = tiles(q.shape[-1], q.dtype.itemsize, 2, 2, 2) if same else None
         if chosen is None or back is None:
             return NotImplemented
+        masked = self._mask(mask, (*q.shape[:-1], k.shape[-2]), kind)
+        if masked is None:
+            return NotImplemented
+        extras = mask is not None or dropout_p > 0
+        chosen, back = chosen._replace(extras=extras), back._replace(extras=extras)
         shape = q.shape
         q, k, v = (self._by_heads(x) for x in (q, k, v))
         batch, heads, queries, width = q.shape
         y = self._like(q)
-        log_totals = self.library.xp.empty((batch * heads, queries), dtype=q.dtype)
+        known = self.library.xp.empty((batch * heads, queries, 2), dtype=q.dtype)
         sizes = (heads, queries, k.shape[2], width, float(scale), int(is_causal))
-        args = (q, k, v, y, log_totals, *strides(q, k, v, y), *sizes)
+        options = (*sizes, *masked, *dropping(seed, counter, dropout_p))
+        args = (q, k, v, y, known, *strides(q, k, v, y), *options)
         blocks = batch * heads * -(-queries // chosen.queries)
         self._launch("attention", blocks, chosen, args, kind)
-        return y.reshape(shape), (q, k, v, y, log_totals, sizes, back, shape)
+        return y.reshape(shape), (q, k, v, y, known, options, back, shape)
 
     def vjp(self, g: Array, residuals: Any, needs: tuple[bool, ...]) -> tuple[Array | None, ...]:
-        q, k, v, y, log_totals, sizes, chosen, shape = residuals
-        g, kind = self._by_heads(g), q.dtype.name
+        q, k, v, y, known, options, chosen, shape = residuals
+        xp, kind = self.library.xp, q.dtype.name
+        g = self._by_heads(g)
         batch, heads, queries, width = q.shape
         rows = batch * heads * queries
-        deltas = self.library.xp.empty((batch * heads, queries), dtype=q.dtype)
+        deltas = xp.empty((batch * heads, queries), dtype=q.dtype)
         args = (g, y, deltas, *strides(g, y), heads, queries, width, rows)
         grid, block = (-(-rows // 4),), (128,)  # a warp for each query
         self.library.launch("attention_deltas", grid, block, args, kind, chosen.defines)
-        gq = gk = gv = None
-        known = (g, q, k, v, log_totals, deltas)
-        if needs[0]:
+        gq = gk = gv = by_mask = None
+        if len(needs) > 3 and needs[3]:  # zeros, for tiles that a causal query never comes to
+            by_mask = xp.zeros((*shape[:-1], k.shape[2]), dtype=q.dtype)
+        if needs[0] or by_mask is not None:
             gq = self._like(q)
             blocks = batch * heads * -(-queries // chosen.queries)
-            args = (*known, gq, *strides(g, q, k, v, gq), *sizes)
+            args = (g, q, k, v, known, deltas, gq, by_mask, *strides(g, q, k, v, gq), *options)
             self._launch("attention_query_vjp", blocks, chosen, args, kind)
             gq = gq.reshape(shape)
         if needs[1] or needs[2]:
             gk, gv = self._like(k), self._like(v)
             blocks = batch * heads * -(-k.shape[2] // chosen.keys)
-            args = (*known, gk, gv, *strides(g, q, k, v, gk, gv), *sizes)
+            args = (g, q, k, v, known, deltas, gk, gv, *strides(g, q, k, v, gk, gv), *options)
             self._launch("attention_key_vjp", blocks, chosen, args, kind)
             back = (*shape[:-2], *k.shape[2:])
             gk, gv = gk.reshape(back), gv.reshape(back)
-        return (gq, gk, gv, None)[: len(needs)]
+        return (gq, gk, gv, by_mask)[: len(needs)]
 
-    # -- the weights themselves, for who drops some of them or looks at them -----------------------
-
-    def weights(
-        self, q: Array, k: Array, mask: Array | None = None, *, is_causal: bool, scale: float
-    ) -> Any:
-        kind = alike(self.library.usable, q, k)
-        if mask is not None or not kind or q.ndim < 2 or 0 in (*q.shape, *k.shape):
-            return NotImplemented
-        if q.shape[:-2] != k.shape[:-2] or q.shape[-1] != k.shape[-1]:
-            return NotImplemented
-        y = self.library.matmul(q, k.swapaxes(-1, -2))
-        queries, n = y.shape[-2:]
-        args = (y, n, queries, float(scale), int(is_causal))
-        self.library.by_rows("attention_softmax", y.size // n, n, args, kind)
-        return y, (q, k, y, float(scale))
-
-    def weights_vjp(
-        self, g: Array, residuals: Any, needs: tuple[bool, ...]
-    ) -> tuple[Array | None, ...]:
-        q, k, y, scale = residuals
-        xp, n = self.library.xp, y.shape[-1]
-        slopes = xp.empty(y.shape, dtype=y.dtype)
-        args = (xp.ascontiguousarray(g), y, slopes, n, 0, scale)
-        self.library.by_rows("softmax_vjp", y.size // n, n, args, y.dtype.name)
-        matmul = self.library.matmul
-        grads = (
-            matmul(slopes, k) if needs[0] else None,
-            matmul(slopes.swapaxes(-1, -2), q) if needs[1] else None,
-            None,
-        )
-        return grads[: len(needs)]
+    def _mask(self, mask: Array | None, shape: tuple[int, ...], kind: str) -> Any:
+        """How kernels get a mask that broadcasts to ``shape``, (…, query, key): as booleans or as
+        numbers to add, with strides, 0 along the axes that it is repeated for. None: they cannot
+        read it."""
+        if mask is None:
+            return (None, None, 0, 0, 0, 0)
+        if not self.library.usable(mask) or mask.dtype.name not in ("bool", kind):
+            return None
+        whole = self.library.xp.broadcast_to(mask, shape)
+        if len(shape) > 4:  # of several axes of batches a view, or a copy where there is none
+            whole = whole.reshape(math.prod(shape[:-3]), *shape[-3:])
+        whole = whole[(None,) * (4 - whole.ndim)]
+        pair = (whole, None) if mask.dtype.name == "bool" else (None, whole)
+        return (*pair, *[step // mask.dtype.itemsize for step in whole.strides])
 
     def _launch(self, name: str, blocks: int, chosen: Tiles, args: Any, kind: str) -> None:
         options = (chosen.defines, chosen.bytes)

@@ -15,18 +15,10 @@ import numpy as np
 from tinyxp.backends import Array, Kernel
 from tinyxp.backends.cuda_source import Library, alike, chunks
 from tinyxp.backends.cupy_attention import Attention
+from tinyxp.backends.philox import dropping, halves
 
 Needs = tuple[bool, ...]
 CHUNK = 4096  # elements of a block of adamw, as in elements.cu
-
-
-def halves(number: int, bits: int) -> list[int]:
-    """A number in words of 32 bits, the lowest first.
-
-    >>> halves(2**32 + 5, 64)
-    [5, 1]
-    """
-    return [number >> shift & 0xFFFFFFFF for shift in range(0, bits, 32)]
 
 
 class Kernels:
@@ -42,7 +34,6 @@ class Kernels:
         return {
             "adamw": self.adamw,
             "attention": Kernel(attention.forward, attention.vjp),
-            "attention_weights": Kernel(attention.weights, attention.weights_vjp),
             "cross_entropy": Kernel(self.cross_entropy, self.cross_entropy_vjp),
             "dropout": Kernel(self.dropout, self.dropout_vjp),
             "gelu": Kernel(self.gelu, self.gelu_vjp),
@@ -131,8 +122,7 @@ class Kernels:
     def dropout(self, x: Array, *, seed: int, counter: int, p: float) -> Any:
         if not self.kind(x):
             return NotImplemented
-        scale = 1 / (1 - p) if p < 1 else 0.0
-        options = (round((1 - p) * 2**32), scale, *halves(seed, 64), *halves(counter, 128))
+        options = dropping(seed, counter, p)
         return self._dropped(x, options), options
 
     def dropout_vjp(self, g: Array, options: Any, needs: Needs) -> tuple[Array | None, ...]:
@@ -216,7 +206,7 @@ class Kernels:
 
     def _softmax_vjp(self, g: Array, y: Array, logarithm: int) -> tuple[Array | None, ...]:
         gx, n = self.xp.empty(y.shape, dtype=y.dtype), y.shape[-1]
-        args = (self.packed(g), y, gx, n, logarithm, 1.0)
+        args = (self.packed(g), y, gx, n, logarithm)
         self.library.by_rows("softmax_vjp", y.size // n, n, args, y.dtype.name)
         return (gx,)
 

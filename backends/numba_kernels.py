@@ -289,17 +289,27 @@ def _softmax_rows_vjp(g, y, scale, causal):  # type: ignore[no-untyped-def]
 
 
 def attention(
-    q: Array, k: Array, v: Array, mask: Array | None = None, *, is_causal: bool, scale: float
+    q: Array,
+    k: Array,
+    v: Array,
+    mask: Array | None = None,
+    *,
+    is_causal: bool,
+    scale: float,
+    dropout_p: float = 0.0,
+    **drawn: int,
 ) -> Any:
     simple = (
         mask is None
+        and not dropout_p
         and scale > 0
         and q.dtype.char == "f"
         and q.ndim >= 2
         and 0 not in (*q.shape, *k.shape)
     )
     if not simple or not numpy_attention.meet(q, k, v):
-        return numpy_attention.attention(q, k, v, mask, is_causal=is_causal, scale=scale)
+        options: Any = {"is_causal": is_causal, "scale": scale, "dropout_p": dropout_p} | drawn
+        return numpy_attention.attention(q, k, v, mask, **options)
     weights = empty((*q.shape[:-1], k.shape[-2]), q.dtype)
     np.matmul(q, np.swapaxes(k, -1, -2), out=weights)
     _softmax_rows(weights.reshape(-1, *weights.shape[-2:]), scale, is_causal)

@@ -25,9 +25,18 @@ def by_heads(shape: tuple[int, ...], dtype: Any) -> Array:
 
 
 def attention(
-    q: Array, k: Array, v: Array, mask: Array | None = None, *, is_causal: bool, scale: float
+    q: Array,
+    k: Array,
+    v: Array,
+    mask: Array | None = None,
+    *,
+    is_causal: bool,
+    scale: float,
+    dropout_p: float = 0.0,
+    seed: int = 0,
+    counter: int = 0,
 ) -> Any:
-    if q.ndim < 2 or 0 in (*q.shape, *k.shape) or not meet(q, k, v):
+    if dropout_p or q.ndim < 2 or 0 in (*q.shape, *k.shape) or not meet(q, k, v):
         return NotImplemented
     weights = empty((*q.shape[:-1], k.shape[-2]), q.dtype)
     np.matmul(q, np.swapaxes(k, -1, -2), out=weights)

@@ -24,6 +24,22 @@ def blocks_for(n: int) -> int:
     return -(-n // WORDS)
 
 
+def halves(number: int, bits: int) -> list[int]:
+    """A number in words of 32 bits, the lowest first.
+
+    >>> halves(2**32 + 5, 64)
+    [5, 1]
+    """
+    return [number >> shift & MASK for shift in range(0, bits, 32)]
+
+
+def dropping(seed: int, counter: int, p: float) -> tuple[Any, ...]:
+    """What a kernel leaves numbers out by: it keeps those whose word is below the first number,
+    times the second; then the key and the counter in words of 32 bits."""
+    scale = 1 / (1 - p) if p < 1 else 0.0
+    return (round((1 - p) * 2**32), scale, *halves(seed, 64), *halves(counter, 128))
+
+
 def random_bits(xp: Any, key: int, counter: int, n: int, device: Any = None) -> Array:
     """``n`` random words: int64 of shape (n,), each in [0, 2**32).
 

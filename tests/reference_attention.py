@@ -2,6 +2,8 @@
 
 import pytest
 
+from tests.reference_layers import dropout
+
 torch = pytest.importorskip("torch", reason="PyTorch is the reference: pip install 'tinyxp[torch]'")
 F = torch.nn.functional
 
@@ -20,7 +22,14 @@ def attention_weights(q, k, mask=None, is_causal=False, scale=1.0):
     return e / torch.where(total == 0, 1.0, total)  # a query without any key gets zeros
 
 
+def attention(q, k, v, mask=None, dropout_p=0.0, seed=0, counter=0, **static):
+    weights = attention_weights(q, k, mask, **static)
+    if dropout_p:
+        weights = dropout(weights, seed, counter, dropout_p)
+    return weights @ v
+
+
 REFERENCE = {
-    "attention": lambda q, k, v, mask=None, **static: attention_weights(q, k, mask, **static) @ v,
+    "attention": attention,
     "attention_weights": attention_weights,
 }

@@ -21,6 +21,7 @@ from tinyxp.backends.cupy_kernels import Kernels
 from tinyxp.bench.tinyxp_models import build
 from tinyxp.bench.workloads import GPT, Workload
 from tinyxp.nn import functional as F
+from tinyxp.nn.functional.attention import attend
 from tinyxp.operation import OPS
 from tinyxp.random import Generator
 
@@ -155,20 +156,58 @@ def test_attention(case, dtype, tolerance, causal, kernels):
     agree(f, [q, k, v], kernels, 3 * tolerance)
 
 
+def masks(front, queries, keys, dtype):
+    """Boolean and floating masks that broadcast to (*front, queries, keys), some of them views;
+    queries without any key too."""
+    rng = np.random.default_rng(12)
+    whole = (*front, queries, keys)
+    shapes = {(keys,), (queries, 1), (queries, keys), whole}
+    shapes |= {(*front[:-1], 1, 1, keys), (*front[-1:], queries, keys), (1,) * len(whole)}
+    for shape in sorted(shape for shape in shapes if len(shape) <= len(whole)):
+        seen = rng.random(shape) < 0.7
+        if shape[-1] > 1:
+            seen[(0,) * (len(shape) - 1)] = False
+        added = np.where(seen, rng.normal(size=shape), -np.inf).astype(dtype)
+        yield from (seen, added)
+    yield np.asfortranarray(rng.random(whole) < 0.5)
+    yield np.repeat(added, 2, axis=-1)[..., ::2]
+
+
 @pytest.mark.parametrize(("dtype", "tolerance"), PRECISIONS)
-@pytest.mark.parametrize("causal", [False, True])
-def test_attention_weights_and_their_dropout(dtype, tolerance, causal, kernels):
+@pytest.mark.parametrize("p", [0.0, 0.3])
+@pytest.mark.parametrize("case", [((2, 3), 5, 37), ((2,), 70, 9), ((), 3, 4), ((2, 1, 2), 3, 5)])
+def test_attention_with_masks_and_dropout(case, p, dtype, tolerance, kernels):
+    """The gradients of floating masks too."""
+    front, queries, keys = case
     rng = np.random.default_rng(11)
-    for front, queries, keys in (((2, 3), 6, 6), ((), 3, 200), ((2,), 40, 5)):
-        q, k = (rng.normal(size=(*front, n, 5)).astype(dtype) for n in (queries, keys))
-        options = {"is_causal": causal, "scale": 0.5}
-        used(kernels, "attention_weights", q, k, **options)
-        f = lambda q, k, options=options: F.attention_weights(q, k, **options)  # noqa: E731
-        agree(f, [q, k], kernels, tolerance)
-        f = lambda q, k: F.scaled_dot_product_attention(  # noqa: E731
-            q, k, k, dropout_p=0.3, is_causal=causal, generator=Generator(1)
+    q, k, v = (rng.normal(size=(*front, n, 6)).astype(dtype) for n in (queries, keys, keys))
+    for i, mask in enumerate([None, None, *masks(front, queries, keys, dtype)]):
+        parts, causal = [q, k, v] if mask is None else [q, k, v, mask], i % 4 in (0, 3)
+        used(kernels, "attention", *parts, is_causal=causal, scale=0.5, dropout_p=p)
+        f = lambda q, k, v, mask=None, causal=causal: attend(  # noqa: E731
+            q, k, v, mask, p, causal, 0.5, Generator(2**40 + 1)
         )
-        agree(f, [q, k], kernels, 3 * tolerance)
+        agree(f, parts, kernels, 3 * tolerance)
+
+
+def test_attention_that_drops_nothing_or_all(kernels):
+    x = np.random.default_rng(13).normal(size=(1, 2, 5, 6)).astype("float32")
+    for p in (1e-12, 1.0):
+        f = lambda x, p=p: attend(x, x, x, None, p, False, 0.5, Generator(1))  # noqa: E731
+        agree(f, [x], kernels, 1e-5)
+
+
+def test_the_lowest_number_forbids_nothing_where_all_keys_have_it(kernels):
+    x = np.random.default_rng(14).normal(size=(3, 5, 6)).astype("float32")
+    mask = np.zeros((5, 5), "float32")
+    mask[1], mask[2, :3] = np.finfo("float32").min, np.finfo("float32").min
+    agree(lambda x, m: attend(x, x, x, m, 0.0, False, 0.5), [x, mask], kernels, 1e-5)
+
+
+def test_masks_that_are_left_to_the_formula(kernels):
+    x, forward = np.ones((1, 2, 5, 6), "float32"), kernels[1]["attention"].forward
+    for mask in (np.ones(5), np.ones(5, "int64")):  # another dtype
+        assert forward(x, x, x, mask, is_causal=False, scale=1.0) is NotImplemented
 
 
 def test_attention_reads_heads_where_they_lie(kernels):
@@ -329,8 +368,14 @@ def test_an_example_reaches_each_kernel(name, kernels):
 MUTANTS = [  # a text of the sources, what takes its place, and what must notice
     ("    __syncthreads();  // all have read the tiles before\n", "", "attention"),
     ("        __syncthreads();\n        for (int key = 0", "        for (int key = 0", "attention"),
-    ("!(causal && key > query)", "!(causal && key > query + 1)", "attention"),
+    ("(causal && key > query)", "(causal && key > query + 1)", "attention"),
     ("total[i] *= shrink;", "", "attention"),
+    ("query * row + key * column", "query * row + key", "masked"),
+    ("!allowed[at]", "false", "masked"),
+    ("total[i] == 0 ? 0 : 1", "false ? 0 : 1", "masked"),
+    ("(factor * ds[i][j] - delta)", "(ds[i][j] - delta)", "masked"),
+    ("        p[i][j] *= factor;", "", "masked"),
+    ("4 * block + k - start;", "4 * (block - start / 4) + k;", "masked"),
     ("    __syncthreads();  // parts may be written again\n", "", "layer_norm"),
     ("block_sum(total) / n : 0;", "0 : 0;", "layer_norm"),
     ("s = s * exp(m - v) + 1;", "s = s + 1;", "softmax"),
@@ -346,11 +391,15 @@ def test_a_broken_source_is_caught(text, instead, name, monkeypatch):
     rows, targets = x[0, 0], rng.integers(0, 64, 70)
     cases = {
         "attention": (lambda q: F.scaled_dot_product_attention(q, q, q, is_causal=True), [x]),
+        "masked": (
+            lambda q, m: attend(q, q, q, m, 0.3, False, 0.5, Generator(1)),
+            [x[..., :37, :16], rng.random((37, 1)) < 0.5],
+        ),
         "layer_norm": (lambda x: F.layer_norm(x, (700,)), [np.tile(rows[:3], 11)[:, :700]]),
         "softmax": (BY_ROWS["softmax"], [np.tile(rows, 9)]),
         "cross_entropy": (lambda x, t: F.cross_entropy(x, t, label_smoothing=0.1), [rows, targets]),
     }
-    numpy, noticed = backends.get("numpy"), []
+    numpy = backends.get("numpy")
     texts = [cuda_source.source(f, "float32", ()) for f in ("rows.cu", "attention.cu")]
     assert any(text in whole for whole in texts)
     for order in (False, True):
@@ -361,8 +410,8 @@ def test_a_broken_source_is_caught(text, instead, name, monkeypatch):
         try:
             agree(*cases[name], (use, table), 3e-5)
         except AssertionError:
-            noticed.append(order)
-    assert noticed
+            return
+    raise AssertionError(f"nothing noticed {instead!r} in the place of {text!r}")
 
 
 # -- the real compiler ---------------------------------------------------------------------------
@@ -373,7 +422,7 @@ def test_a_broken_source_is_caught(text, instead, name, monkeypatch):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_nvcc_compiles_the_sources(file, dtype, tmp_path):
     """To machine code for Hopper, with no word of complaint."""
-    chosen = cupy_attention.tiles(64, 4 if dtype == "float32" else 8, 2, 2, 2)
+    chosen = cupy_attention.tiles(64, 4 if dtype == "float32" else 8, 2, 2, 2)._replace(extras=True)
     path = tmp_path / file
     path.write_text(cuda_source.source(file, dtype, chosen.defines), encoding="utf-8")
     command = ["nvcc", "-arch=sm_90", "-cubin", "-Werror", "all-warnings", "-o", "/dev/null", path]

@@ -1,10 +1,13 @@
-// Attention in tiles: softmax(scale · Q Kᵀ) V without a matrix (queries, keys) in memory.
+// Attention in tiles: dropout(softmax(scale · Q Kᵀ + mask)) V without a matrix (queries, keys) in
+// memory.
 //
 // Source: Dao 2023 (FlashAttention-2), algorithms 1 and 2. The backward pass computes the weights
-// again from the logarithm of each row's total, once for dQ and once for dK and dV: a seventh
-// product more than with atomics, and the same bits in every run.
+// again from the largest score of each row and one over its total, once for dQ and once for dK and
+// dV: a seventh product more than with atomics, and the same bits in every run. What dropout leaves
+// out is drawn again, too.
 //
-// Before it stand QUERIES and KEYS, the sizes of a tile, and HEAD, its width, at least that of a head.
+// Before it stand QUERIES and KEYS, the sizes of a tile, HEAD, its width, at least that of a head, and
+// EXTRAS: 0 where there is neither a mask nor dropout, which then take no registers.
 // A thread holds 4 × 4 of a tile (QUERIES, KEYS): 4 rows in a run, and of the columns each
 // (KEYS / 4)th, so that the threads of a warp read different banks.
 
@@ -13,12 +16,63 @@
 #define THREADS (DOWN * ACROSS)
 #define ROW (HEAD + 1)  // one more: a column lies in different banks
 
+// arrays that loops unrolled whole go through lie in registers, and else in slow memory
+#define UNROLLED(i, n) _Pragma("unroll") for (int i = 0; i < n; i++)
+
 // an array (batch, head, time, width): its strides, the last being 1
 #define STRIDES(x) index_t x##_batch, index_t x##_head, index_t x##_row
-#define SIZES                                                                          \
-    index_t heads, index_t queries, index_t keys, index_t width, double scale_factor, \
-        index_t causal
 #define PLACE(x) (x + batch * x##_batch + head * x##_head)
+// sizes; a mask (batch, head, query, key), boolean or to be added, or neither: null; and dropout
+#define OPTIONS                                                                                  \
+    index_t heads, index_t queries, index_t keys, index_t width, double scale_factor,            \
+        index_t causal, const bool *allowed, const T *added, index_t mask_batch,                 \
+        index_t mask_head, index_t mask_row, index_t mask_column, index_t threshold, double kept, \
+        PHILOX
+
+// The scores of one head.
+struct Scores {
+    const bool* allowed;
+    const T* added;
+    index_t start, row, column, queries, keys, causal;
+    A scale, nothing;  // nothing: -∞
+
+    // scale · product + mask; nothing where the query must not look at the key
+    __device__ A operator()(A product, index_t query, index_t key) const {
+        if (query >= queries || key >= keys || (causal && key > query)) return nothing;
+        if (!EXTRAS) return product * scale;
+        index_t at = start + query * row + key * column;
+        if (allowed && !allowed[at]) return nothing;
+        A extra = added ? (A)added[at] : 0;
+        return extra == nothing ? nothing : product * scale + extra;
+    }
+};
+#define SCORES                                                                                \
+    {allowed, added,   batch * mask_batch + head * mask_head, mask_row, mask_column,          \
+     queries, keys, causal, (A)scale_factor, log((A)0)}
+
+// A number for each pair of a tile, that its weight is to be multiplied with: 0, or `kept`. Its word
+// is that of its place in the whole matrix (batch, head, query, key), as `dropout` would draw it.
+// Blocks of four words lie along a row, and reach over both of its ends.
+__device__ inline void draw(A (*tile)[KEYS + 1], index_t first_row, index_t keys,
+                            index_t first_key, index_t threshold, double kept, PHILOX) {
+    for (int i = threadIdx.x; i < QUERIES * (KEYS / 4 + 1); i += THREADS) {
+        int row = i / (KEYS / 4 + 1);
+        index_t start = (first_row + row) * keys + first_key;
+        index_t block = start / 4 + i % (KEYS / 4 + 1);
+        unsigned words[4];
+        philox(words, block, key0, key1, c0, c1, c2, c3);
+        UNROLLED(k, 4) {
+            index_t column = 4 * block + k - start;
+            if (column >= 0 && column < KEYS)
+                tile[row][column] = (index_t)words[k] < threshold ? (A)kept : 0;
+        }
+    }
+}
+#define DROPPING (EXTRAS && kept != 1)
+#define DRAW(tile)                                                                             \
+    if (DROPPING)                                                                              \
+        draw(tile, pair * queries + first_query, keys, first_key, threshold, kept, key0, key1, \
+             c0, c1, c2, c3)
 
 __device__ inline void load(A (*tile)[ROW], int tall, const T* x, index_t stride, index_t first,
                             index_t rows, index_t width) {
@@ -31,20 +85,20 @@ __device__ inline void load(A (*tile)[ROW], int tall, const T* x, index_t stride
 
 // s[i][j] = Σ a[down + i] · b[across + ACROSS j]
 __device__ inline void products(A (&s)[4][4], A (*a)[ROW], A (*b)[ROW], int down, int across) {
-    for (int i = 0; i < 4; i++)
-        for (int j = 0; j < 4; j++) s[i][j] = 0;
+    UNROLLED(i, 4)
+        UNROLLED(j, 4) s[i][j] = 0;
 #pragma unroll 8
     for (int d = 0; d < HEAD; d++) {
         A left[4], right[4];
-        for (int i = 0; i < 4; i++) left[i] = a[down + i][d];
-        for (int j = 0; j < 4; j++) right[j] = b[across + ACROSS * j][d];
-        for (int i = 0; i < 4; i++)
-            for (int j = 0; j < 4; j++) s[i][j] += left[i] * right[j];
+        UNROLLED(i, 4) left[i] = a[down + i][d];
+        UNROLLED(j, 4) right[j] = b[across + ACROSS * j][d];
+        UNROLLED(i, 4)
+            UNROLLED(j, 4) s[i][j] += left[i] * right[j];
     }
 }
 
-KERNEL attention(const T* q, const T* k, const T* v, T* y, A* log_totals, STRIDES(q), STRIDES(k),
-                 STRIDES(v), STRIDES(y), SIZES) {
+KERNEL attention(const T* q, const T* k, const T* v, T* y, A* known, STRIDES(q), STRIDES(k),
+                 STRIDES(v), STRIDES(y), OPTIONS) {
     SHARED_MEMORY(memory);
     A(*q_tile)[ROW] = (A(*)[ROW])memory;
     A(*k_tile)[ROW] = q_tile + QUERIES;
@@ -56,11 +110,11 @@ KERNEL attention(const T* q, const T* k, const T* v, T* y, A* log_totals, STRIDE
     index_t first_query = (tiles - 1 - blockIdx.x % tiles) * QUERIES;  // the longest first
     q = PLACE(q), k = PLACE(k), v = PLACE(v), y = PLACE(y);
     int down = threadIdx.x / ACROSS * 4, across = threadIdx.x % ACROSS;
-    A scale = (A)scale_factor, nothing = log((A)0);  // -∞
+    Scores score = SCORES;
     A sums[4][HEAD / ACROSS], largest[4], total[4];
-    for (int i = 0; i < 4; i++) {
+    UNROLLED(i, 4) {
         largest[i] = LOWEST, total[i] = 0;
-        for (int j = 0; j < HEAD / ACROSS; j++) sums[i][j] = 0;
+        UNROLLED(j, HEAD / ACROSS) sums[i][j] = 0;
     }
     load(q_tile, QUERIES, q, q_row, first_query, queries, width);
     index_t end = causal && first_query + QUERIES < keys ? first_query + QUERIES : keys;
@@ -68,15 +122,14 @@ KERNEL attention(const T* q, const T* k, const T* v, T* y, A* log_totals, STRIDE
         __syncthreads();  // all have read the tiles before
         load(k_tile, KEYS, k, k_row, first_key, keys, width);
         load(v_tile, KEYS, v, v_row, first_key, keys, width);
+        DRAW(p_tile);
         __syncthreads();
         A s[4][4];
         products(s, q_tile, k_tile, down, across);
-        for (int i = 0; i < 4; i++) {
-            index_t query = first_query + down + i;
+        UNROLLED(i, 4) {
             A most = largest[i];
-            for (int j = 0; j < 4; j++) {
-                index_t key = first_key + across + ACROSS * j;
-                s[i][j] = key < keys && !(causal && key > query) ? s[i][j] * scale : nothing;
+            UNROLLED(j, 4) {
+                s[i][j] = score(s[i][j], first_query + down + i, first_key + across + ACROSS * j);
                 most = fmax(most, s[i][j]);
             }
             for (int lane = ACROSS / 2; lane; lane /= 2)
@@ -84,30 +137,33 @@ KERNEL attention(const T* q, const T* k, const T* v, T* y, A* log_totals, STRIDE
             A shrink = exp(largest[i] - most);  // what was summed up was relative to another maximum
             largest[i] = most;
             total[i] *= shrink;
-            for (int j = 0; j < HEAD / ACROSS; j++) sums[i][j] *= shrink;
-            for (int j = 0; j < 4; j++) {
+            UNROLLED(j, HEAD / ACROSS) sums[i][j] *= shrink;
+            UNROLLED(j, 4) {
                 A p = exp(s[i][j] - most);
                 total[i] += p;
-                p_tile[down + i][across + ACROSS * j] = p;
+                A& place = p_tile[down + i][across + ACROSS * j];
+                place = DROPPING ? place * p : p;
             }
         }
         __syncthreads();
         for (int key = 0; key < KEYS; key++)
-            for (int i = 0; i < 4; i++) {
+            UNROLLED(i, 4) {
                 A p = p_tile[down + i][key];
-                for (int j = 0; j < HEAD / ACROSS; j++)
+                UNROLLED(j, HEAD / ACROSS)
                     sums[i][j] += p * v_tile[key][across + ACROSS * j];
             }
     }
-    for (int i = 0; i < 4; i++) {
+    UNROLLED(i, 4) {
         for (int lane = ACROSS / 2; lane; lane /= 2)
             total[i] += __shfl_xor_sync(0xffffffffu, total[i], lane);
         index_t query = first_query + down + i;
         if (query >= queries) continue;
-        if (across == 0) log_totals[pair * queries + query] = largest[i] + log(total[i]);
-        for (int j = 0; j < HEAD / ACROSS; j++)
+        A share = EXTRAS && (allowed || added) && total[i] == 0 ? 0 : 1 / total[i];  // 0: it has no key
+        A* to = known + 2 * (pair * queries + query);
+        if (across == 0) to[0] = largest[i], to[1] = share;
+        UNROLLED(j, HEAD / ACROSS)
             if (across + ACROSS * j < width)
-                y[query * y_row + across + ACROSS * j] = (T)(sums[i][j] / total[i]);
+                y[query * y_row + across + ACROSS * j] = (T)(sums[i][j] * share);
     }
 }
 
@@ -124,30 +180,35 @@ KERNEL attention_deltas(const T* g, const T* y, A* deltas, STRIDES(g), STRIDES(y
     if (threadIdx.x % WARP == 0) deltas[row] = sum;
 }
 
-// Weights p and slopes ds = scale · p (g · v - delta) of a thread's queries and keys.
+// Weights p and slopes ds = p (g · v - delta) of a thread's queries and keys; g · v and then p times
+// what was drawn.
 __device__ inline void weights_and_slopes(A (&p)[4][4], A (&ds)[4][4], A (*q)[ROW], A (*g)[ROW],
-                                          A (*k)[ROW], A (*v)[ROW], const A* log_totals,
-                                          const A* deltas, index_t first_query, index_t first_key,
-                                          index_t queries, index_t keys, A scale, index_t causal) {
+                                          A (*k)[ROW], A (*v)[ROW], A (*drawn)[KEYS + 1],
+                                          const A* known, const A* deltas, index_t first_query,
+                                          index_t first_key, const Scores& score) {
     int down = threadIdx.x / ACROSS * 4, across = threadIdx.x % ACROSS;
     products(p, q, k, down, across);
     products(ds, g, v, down, across);
-    for (int i = 0; i < 4; i++) {
+    UNROLLED(i, 4) {
         index_t query = first_query + down + i;
-        bool there = query < queries;
-        A log_total = there ? log_totals[query] : 0, delta = there ? deltas[query] : 0;
-        for (int j = 0; j < 4; j++) {
-            index_t key = first_key + across + ACROSS * j;
-            bool seen = there && key < keys && !(causal && key > query);
-            p[i][j] = seen ? exp(p[i][j] * scale - log_total) : 0;
-            ds[i][j] = seen ? p[i][j] * (ds[i][j] - delta) * scale : 0;
+        bool there = query < score.queries;
+        A largest = there ? known[2 * query] : 0, share = there ? known[2 * query + 1] : 0;
+        A delta = there ? deltas[query] : 0;
+        UNROLLED(j, 4) {
+            A s = score(p[i][j], query, first_key + across + ACROSS * j);
+            A factor = drawn ? drawn[down + i][across + ACROSS * j] : 1;
+            p[i][j] = s == score.nothing ? 0 : exp(s - largest) * share;
+            ds[i][j] = s == score.nothing ? 0 : p[i][j] * (factor * ds[i][j] - delta);
+            p[i][j] *= factor;
         }
     }
 }
 
-KERNEL attention_query_vjp(const T* g, const T* q, const T* k, const T* v, const A* log_totals,
-                           const A* deltas, T* gq, STRIDES(g), STRIDES(q), STRIDES(k), STRIDES(v),
-                           STRIDES(gq), SIZES) {
+// g_added, unless it is null: the gradient of what was added to each score, before it is summed up
+// over what the mask was repeated for
+KERNEL attention_query_vjp(const T* g, const T* q, const T* k, const T* v, const A* known,
+                           const A* deltas, T* gq, T* g_added, STRIDES(g), STRIDES(q), STRIDES(k),
+                           STRIDES(v), STRIDES(gq), OPTIONS) {
     SHARED_MEMORY(memory);
     A(*q_tile)[ROW] = (A(*)[ROW])memory;
     A(*g_tile)[ROW] = q_tile + QUERIES;
@@ -159,11 +220,12 @@ KERNEL attention_query_vjp(const T* g, const T* q, const T* k, const T* v, const
     index_t batch = pair / heads, head = pair % heads;
     index_t first_query = (tiles - 1 - blockIdx.x % tiles) * QUERIES;
     g = PLACE(g), q = PLACE(q), k = PLACE(k), v = PLACE(v), gq = PLACE(gq);
-    log_totals += pair * queries, deltas += pair * queries;
+    known += 2 * pair * queries, deltas += pair * queries;
+    Scores score = SCORES;
     int down = threadIdx.x / ACROSS * 4, across = threadIdx.x % ACROSS;
     A sums[4][HEAD / ACROSS];
-    for (int i = 0; i < 4; i++)
-        for (int j = 0; j < HEAD / ACROSS; j++) sums[i][j] = 0;
+    UNROLLED(i, 4)
+        UNROLLED(j, HEAD / ACROSS) sums[i][j] = 0;
     load(q_tile, QUERIES, q, q_row, first_query, queries, width);
     load(g_tile, QUERIES, g, g_row, first_query, queries, width);
     index_t end = causal && first_query + QUERIES < keys ? first_query + QUERIES : keys;
@@ -171,27 +233,33 @@ KERNEL attention_query_vjp(const T* g, const T* q, const T* k, const T* v, const
         __syncthreads();
         load(k_tile, KEYS, k, k_row, first_key, keys, width);
         load(v_tile, KEYS, v, v_row, first_key, keys, width);
+        DRAW(s_tile);
         __syncthreads();
         A p[4][4], ds[4][4];
-        weights_and_slopes(p, ds, q_tile, g_tile, k_tile, v_tile, log_totals, deltas, first_query,
-                           first_key, queries, keys, (A)scale_factor, causal);
-        for (int i = 0; i < 4; i++)
-            for (int j = 0; j < 4; j++) s_tile[down + i][across + ACROSS * j] = ds[i][j];
+        weights_and_slopes(p, ds, q_tile, g_tile, k_tile, v_tile, DROPPING ? s_tile : nullptr,
+                           known, deltas, first_query, first_key, score);
+        UNROLLED(i, 4)
+            UNROLLED(j, 4) {
+                s_tile[down + i][across + ACROSS * j] = ds[i][j];
+                index_t query = first_query + down + i, key = first_key + across + ACROSS * j;
+                if (EXTRAS && g_added && query < queries && key < keys)
+                    g_added[(pair * queries + query) * keys + key] = (T)ds[i][j];
+            }
         __syncthreads();
         for (int key = 0; key < KEYS; key++)
-            for (int i = 0; i < 4; i++)
-                for (int j = 0; j < HEAD / ACROSS; j++)
+            UNROLLED(i, 4)
+                UNROLLED(j, HEAD / ACROSS)
                     sums[i][j] += s_tile[down + i][key] * k_tile[key][across + ACROSS * j];
     }
-    for (int i = 0; i < 4; i++)
-        for (int j = 0; j < HEAD / ACROSS; j++)
+    UNROLLED(i, 4)
+        UNROLLED(j, HEAD / ACROSS)
             if (first_query + down + i < queries && across + ACROSS * j < width)
-                gq[(first_query + down + i) * gq_row + across + ACROSS * j] = (T)sums[i][j];
+                gq[(first_query + down + i) * gq_row + across + ACROSS * j] = (T)(sums[i][j] * score.scale);
 }
 
-KERNEL attention_key_vjp(const T* g, const T* q, const T* k, const T* v, const A* log_totals,
+KERNEL attention_key_vjp(const T* g, const T* q, const T* k, const T* v, const A* known,
                          const A* deltas, T* gk, T* gv, STRIDES(g), STRIDES(q), STRIDES(k),
-                         STRIDES(v), STRIDES(gk), STRIDES(gv), SIZES) {
+                         STRIDES(v), STRIDES(gk), STRIDES(gv), OPTIONS) {
     SHARED_MEMORY(memory);
     A(*q_tile)[ROW] = (A(*)[ROW])memory;
     A(*g_tile)[ROW] = q_tile + QUERIES;
@@ -204,12 +272,13 @@ KERNEL attention_key_vjp(const T* g, const T* q, const T* k, const T* v, const A
     index_t batch = pair / heads, head = pair % heads;
     index_t first_key = blockIdx.x % tiles * KEYS;
     g = PLACE(g), q = PLACE(q), k = PLACE(k), v = PLACE(v), gk = PLACE(gk), gv = PLACE(gv);
-    log_totals += pair * queries, deltas += pair * queries;
+    known += 2 * pair * queries, deltas += pair * queries;
+    Scores score = SCORES;
     int down = threadIdx.x / ACROSS * 4, across = threadIdx.x % ACROSS;
     int key_down = threadIdx.x / DOWN * 4, key_across = threadIdx.x % DOWN;  // of the results
     A k_sums[4][HEAD / DOWN], v_sums[4][HEAD / DOWN];
-    for (int i = 0; i < 4; i++)
-        for (int j = 0; j < HEAD / DOWN; j++) k_sums[i][j] = v_sums[i][j] = 0;
+    UNROLLED(i, 4)
+        UNROLLED(j, HEAD / DOWN) k_sums[i][j] = v_sums[i][j] = 0;
     load(k_tile, KEYS, k, k_row, first_key, keys, width);
     load(v_tile, KEYS, v, v_row, first_key, keys, width);
     index_t first_query = causal ? first_key / QUERIES * QUERIES : 0;  // those before see nothing
@@ -217,30 +286,31 @@ KERNEL attention_key_vjp(const T* g, const T* q, const T* k, const T* v, const A
         __syncthreads();
         load(q_tile, QUERIES, q, q_row, first_query, queries, width);
         load(g_tile, QUERIES, g, g_row, first_query, queries, width);
+        DRAW(p_tile);
         __syncthreads();
         A p[4][4], ds[4][4];
-        weights_and_slopes(p, ds, q_tile, g_tile, k_tile, v_tile, log_totals, deltas, first_query,
-                           first_key, queries, keys, (A)scale_factor, causal);
-        for (int i = 0; i < 4; i++)
-            for (int j = 0; j < 4; j++) {
+        weights_and_slopes(p, ds, q_tile, g_tile, k_tile, v_tile, DROPPING ? p_tile : nullptr,
+                           known, deltas, first_query, first_key, score);
+        UNROLLED(i, 4)
+            UNROLLED(j, 4) {
                 p_tile[down + i][across + ACROSS * j] = p[i][j];
                 s_tile[down + i][across + ACROSS * j] = ds[i][j];
             }
         __syncthreads();
         for (int query = 0; query < QUERIES; query++)
-            for (int i = 0; i < 4; i++)
-                for (int j = 0; j < HEAD / DOWN; j++) {
+            UNROLLED(i, 4)
+                UNROLLED(j, HEAD / DOWN) {
                     int column = key_across + DOWN * j;
                     k_sums[i][j] += s_tile[query][key_down + i] * q_tile[query][column];
                     v_sums[i][j] += p_tile[query][key_down + i] * g_tile[query][column];
                 }
     }
-    for (int i = 0; i < 4; i++)
-        for (int j = 0; j < HEAD / DOWN; j++) {
+    UNROLLED(i, 4)
+        UNROLLED(j, HEAD / DOWN) {
             index_t key = first_key + key_down + i;
             int column = key_across + DOWN * j;
             if (key >= keys || column >= width) continue;
-            gk[key * gk_row + column] = (T)k_sums[i][j];
+            gk[key * gk_row + column] = (T)(k_sums[i][j] * score.scale);
             gv[key * gv_row + column] = (T)v_sums[i][j];
         }
 }

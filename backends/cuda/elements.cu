@@ -33,28 +33,7 @@ KERNEL relu_vjp(const T* g, const T* y, T* gx, index_t n) {
     EACH(i, n) gx[i] = y[i] <= (T)0 ? (T)0 : g[i];
 }
 
-// Philox 4x32-10 (backends/philox.py), the same bits: block i of four words is made from the key
-// and the counter + i, both as words of 32 bits, the lowest first.
-#define PHILOX index_t key0, index_t key1, index_t c0, index_t c1, index_t c2, index_t c3
-
-__device__ inline void philox(unsigned (&block)[4], index_t i, PHILOX) {
-    unsigned long long low = (unsigned long long)c0 | (unsigned long long)c1 << 32;
-    unsigned long long high = (unsigned long long)c2 | (unsigned long long)c3 << 32;
-    low += (unsigned long long)i;
-    high += low < (unsigned long long)i;
-    unsigned a0 = (unsigned)low, a1 = (unsigned)(low >> 32);
-    unsigned a2 = (unsigned)high, a3 = (unsigned)(high >> 32);
-    unsigned k0 = (unsigned)key0, k1 = (unsigned)key1;
-    for (int round = 0; round < 10; round++) {
-        unsigned long long p = (unsigned long long)a0 * 0xD2511F53u;
-        unsigned long long q = (unsigned long long)a2 * 0xCD9E8D57u;
-        a0 = (unsigned)(q >> 32) ^ a1 ^ k0;
-        a2 = (unsigned)(p >> 32) ^ a3 ^ k1;
-        a1 = (unsigned)q, a3 = (unsigned)p;
-        k0 += 0x9E3779B9u, k1 += 0xBB67AE85u;
-    }
-    block[0] = a0, block[1] = a1, block[2] = a2, block[3] = a3;
-}
+// -- random bits
 
 KERNEL random_bits(index_t* words, index_t n, PHILOX) {
     EACH(i, (n + 3) / 4) {

@@ -100,7 +100,7 @@ KERNEL softmax(const T* x, T* y, index_t n, index_t logarithm) {
     }
 }
 
-KERNEL softmax_vjp(const T* g, const T* y, T* gx, index_t n, index_t logarithm, double factor) {
+KERNEL softmax_vjp(const T* g, const T* y, T* gx, index_t n, index_t logarithm) {
     g += blockIdx.x * n, y += blockIdx.x * n, gx += blockIdx.x * n;
     A along = 0;
     ALONG(j, n) along += logarithm ? (A)g[j] : (A)g[j] * (A)y[j];
@@ -108,21 +108,8 @@ KERNEL softmax_vjp(const T* g, const T* y, T* gx, index_t n, index_t logarithm, 
     ALONG(j, n) {
         A v = (A)y[j];
         A slope = logarithm ? (A)g[j] - exp(v) * along : v * ((A)g[j] - along);
-        gx[j] = (T)(slope * (A)factor);
+        gx[j] = (T)slope;
     }
-}
-
-// x ← softmax(scale · x) of rows that are the scores of queries; causal: of the keys up to its own.
-// A thread reads what it wrote itself, and nothing else.
-KERNEL attention_softmax(T* x, index_t n, index_t queries, double scale, index_t causal) {
-    index_t row = blockIdx.x, query = row % queries;
-    index_t seen = causal && query + 1 < n ? query + 1 : n;
-    x += row * n;
-    ALONG(j, seen) x[j] = (T)((A)x[j] * (A)scale);
-    A largest, total;
-    largest_and_total(x, seen, largest, total);
-    A share = 1 / total;
-    ALONG(j, n) x[j] = j < seen ? (T)(exp((A)x[j] - largest) * share) : (T)0;
 }
 
 // -- cross_entropy: -ln softmax(logits)[target], without the softmax in memory -----------------------

@@ -6,13 +6,14 @@ from tinyxp import dtypes
 from tinyxp.backends.errors import ArgumentError, DTypeError, ShapeError
 from tinyxp.composite import composite
 from tinyxp.nn.functional.activations import softmax
-from tinyxp.nn.functional.dropouts import dropout
+from tinyxp.nn.functional.dropouts import _dropout, expect_probability
 from tinyxp.operation import expect_tensors
 from tinyxp.ops.arithmetic import where
 from tinyxp.ops.creation import arange, astype
 from tinyxp.ops.linear import matmul
 from tinyxp.ops.repetition import repeat
 from tinyxp.ops.shaping import broadcast_shapes, matrix_transpose, permute_dims, unstack
+from tinyxp.random import source
 
 __all__ = ["attention_weights", "causal_mask", "scaled_dot_product_attention"]
 
@@ -56,8 +57,11 @@ def causal_mask(length, keys=None, *, device=None):
 
 
 @composite(real=True)
-def _attention(q, k, v, mask=None, /, *, is_causal, scale):
-    return matmul(attention_weights(q, k, mask, is_causal=is_causal, scale=scale), v)
+def _attention(q, k, v, mask=None, /, *, is_causal, scale, dropout_p=0.0, seed=0, counter=0):
+    weights = attention_weights(q, k, mask, is_causal=is_causal, scale=scale)
+    if dropout_p:
+        weights = _dropout(weights, seed=seed, counter=counter, p=dropout_p)
+    return matmul(weights, v)
 
 
 @composite(real=True)
@@ -117,6 +121,13 @@ def _(rng):
     return rng.normal(size=(2, 3, 3, 1, 2)), keys, {"is_causal": False, "scale": 0.5}
 
 
+@_attention.example
+def _(rng):
+    q, k, v = (rng.normal(size=(2, 3, 4)) for _ in range(3))
+    static = {"is_causal": True, "scale": 0.5, "dropout_p": 0.3, "seed": 2**40 + 1, "counter": 5}
+    return q, k, v, rng.normal(size=(3, 1)), static
+
+
 def scaled_dot_product_attention(
     query,
     key,
@@ -164,10 +175,14 @@ def attend_to_itself(qkv, mask, is_causal):
 def attend(query, key, value, mask, dropout_p, is_causal, scale=None, generator=None):
     """Attention of checked operands, where ``mask`` and ``is_causal`` may come together."""
     scale = 1 / math.sqrt(query.shape[-1] or 1) if scale is None else scale
-    if dropout_p == 0:
-        return _attention(query, key, value, mask, is_causal=is_causal, scale=scale)
-    weights = attention_weights(query, key, mask, is_causal=is_causal, scale=scale)
-    return matmul(dropout(weights, dropout_p, generator=generator), value)
+    static = {"is_causal": is_causal, "scale": scale}
+    if dropout_p != 0:
+        expect_probability(dropout_p)
+        front = broadcast_shapes(query.shape[:-2], key.shape[:-2])
+        pairs = math.prod((*front, query.shape[-2], key.shape[-2]))
+        seed, counter = source(generator)._take(pairs)
+        static |= {"dropout_p": dropout_p, "seed": seed, "counter": counter}
+    return _attention(query, key, value, mask, **static)
 
 
 def _for_each_head(query, key, value):
