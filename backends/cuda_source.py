@@ -86,6 +86,11 @@ def chunks(rows: int, n: int) -> int:
     return max(1, min(-(-512 // -(-n // 32)), rows // 64))
 
 
+def summed(dtype: Any) -> str:
+    """The name of the type A beside a dtype of numbers."""
+    return "float64" if dtype.name == "float64" else "float32"
+
+
 def alike(usable: Callable[[Any], bool], *arrays: Any) -> str | None:
     """The name of the one dtype of all arrays (None aside), if kernels know it."""
     kinds = {x.dtype.name if usable(x) else "" for x in arrays if x is not None}

@@ -3,8 +3,10 @@
 import math
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from tinyxp.backends import Array
-from tinyxp.backends.cuda_source import Library, alike
+from tinyxp.backends.cuda_source import Library, alike, summed
 from tinyxp.backends.philox import dropping
 
 LIMIT = 64 << 10  # bytes that a block may share on every GPU since 2018
@@ -75,8 +77,9 @@ class Attention:
         if not kind or q.ndim < 2 or 0 in (*q.shape, *k.shape, *v.shape):
             return NotImplemented
         same = q.shape[:-2] == k.shape[:-2] and k.shape == v.shape and q.shape[-1] == k.shape[-1]
-        chosen = tiles(q.shape[-1], q.dtype.itemsize, 1, 2, 1) if same else None
-        back = tiles(q.shape[-1], q.dtype.itemsize, 2, 2, 2) if same else None
+        size = np.dtype(summed(q.dtype)).itemsize  # of a number in a tile
+        chosen = tiles(q.shape[-1], size, 1, 2, 1) if same else None
+        back = tiles(q.shape[-1], size, 2, 2, 2) if same else None
         if chosen is None or back is None:
             return NotImplemented
         masked = self._mask(mask, (*q.shape[:-1], k.shape[-2]), kind)
@@ -88,7 +91,7 @@ class Attention:
         q, k, v = (self._by_heads(x) for x in (q, k, v))
         batch, heads, queries, width = q.shape
         y = self._like(q)
-        known = self.library.xp.empty((batch * heads, queries, 2), dtype=q.dtype)
+        known = self.library.xp.empty((batch * heads, queries, 2), dtype=summed(q.dtype))
         sizes = (heads, queries, k.shape[2], width, float(scale), int(is_causal))
         options = (*sizes, *masked, *dropping(seed, counter, dropout_p))
         args = (q, k, v, y, known, *strides(q, k, v, y), *options)
@@ -102,7 +105,7 @@ class Attention:
         g = self._by_heads(g)
         batch, heads, queries, width = q.shape
         rows = batch * heads * queries
-        deltas = xp.empty((batch * heads, queries), dtype=q.dtype)
+        deltas = xp.empty((batch * heads, queries), dtype=summed(q.dtype))
         args = (g, y, deltas, *strides(g, y), heads, queries, width, rows)
         grid, block = (-(-rows // 4),), (128,)  # a warp for each query
         self.library.launch("attention_deltas", grid, block, args, kind, chosen.defines)

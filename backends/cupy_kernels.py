@@ -15,6 +15,7 @@ import numpy as np
 from tinyxp.backends import Array, Kernel
 from tinyxp.backends.cuda_source import Library, alike, chunks
 from tinyxp.backends.cupy_attention import Attention
+from tinyxp.backends.cupy_conv_kernels import Windows
 from tinyxp.backends.philox import dropping, halves
 
 Needs = tuple[bool, ...]
@@ -30,8 +31,8 @@ class Kernels:
 
     def table(self) -> dict[str, Any]:
         """By the names of the composites, and of what else the floors above ask for."""
-        attention = Attention(self.library)
-        return {
+        attention, windows = Attention(self.library), Windows(self.library)
+        return windows.table() | {
             "adamw": self.adamw,
             "attention": Kernel(attention.forward, attention.vjp),
             "cross_entropy": Kernel(self.cross_entropy, self.cross_entropy_vjp),

@@ -60,7 +60,7 @@ __device__ inline void draw(A (*tile)[KEYS + 1], index_t first_row, index_t keys
         index_t start = (first_row + row) * keys + first_key;
         index_t block = start / 4 + i % (KEYS / 4 + 1);
         unsigned words[4];
-        philox(words, block, key0, key1, c0, c1, c2, c3);
+        philox(words, block, PHILOX_GIVEN);
         UNROLLED(k, 4) {
             index_t column = 4 * block + k - start;
             if (column >= 0 && column < KEYS)
@@ -71,8 +71,7 @@ __device__ inline void draw(A (*tile)[KEYS + 1], index_t first_row, index_t keys
 #define DROPPING (EXTRAS && kept != 1)
 #define DRAW(tile)                                                                             \
     if (DROPPING)                                                                              \
-        draw(tile, pair * queries + first_query, keys, first_key, threshold, kept, key0, key1, \
-             c0, c1, c2, c3)
+        draw(tile, pair * queries + first_query, keys, first_key, threshold, kept, PHILOX_GIVEN)
 
 __device__ inline void load(A (*tile)[ROW], int tall, const T* x, index_t stride, index_t first,
                             index_t rows, index_t width) {

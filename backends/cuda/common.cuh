@@ -52,6 +52,7 @@ __device__ inline A block_max(A x) {
 // Philox 4x32-10 (backends/philox.py), the same bits: block i of four words is made from the key
 // and the counter + i, both as words of 32 bits, the lowest first.
 #define PHILOX index_t key0, index_t key1, index_t c0, index_t c1, index_t c2, index_t c3
+#define PHILOX_GIVEN key0, key1, c0, c1, c2, c3
 
 __device__ inline void philox(unsigned (&block)[4], index_t i, PHILOX) {
     unsigned long long low = (unsigned long long)c0 | (unsigned long long)c1 << 32;

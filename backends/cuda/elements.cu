@@ -38,7 +38,7 @@ KERNEL relu_vjp(const T* g, const T* y, T* gx, index_t n) {
 KERNEL random_bits(index_t* words, index_t n, PHILOX) {
     EACH(i, (n + 3) / 4) {
         unsigned block[4];
-        philox(block, i, key0, key1, c0, c1, c2, c3);
+        philox(block, i, PHILOX_GIVEN);
         for (int k = 0; k < 4; k++)
             if (4 * i + k < n) words[4 * i + k] = block[k];
     }
@@ -48,7 +48,7 @@ KERNEL random_bits(index_t* words, index_t n, PHILOX) {
 KERNEL dropout(const T* x, T* y, index_t n, index_t threshold, double scale, PHILOX) {
     EACH(i, (n + 3) / 4) {
         unsigned block[4];
-        philox(block, i, key0, key1, c0, c1, c2, c3);
+        philox(block, i, PHILOX_GIVEN);
         for (int k = 0; k < 4; k++) {
             index_t j = 4 * i + k;
             if (j < n) y[j] = (index_t)block[k] < threshold ? (T)((A)x[j] * (A)scale) : (T)0;

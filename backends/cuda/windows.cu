@@ -1,0 +1,126 @@
+// Windows that slide over images: copied out as the columns of a matrix, and added up where they lie;
+// maxima and means of them. Sums are gathered, each by the one thread that writes it: no atomics.
+//
+// An image has two axes; of one axis, it is a row. Indices of 32 bits, whose divisions are quick: the
+// host asks for no more than 2³¹ elements at a time.
+
+// an image, the window's size, stride, what the padding puts before, dilation, and how many windows
+#define GEOMETRY                                                                                  \
+    index_t h, index_t w, index_t kh, index_t kw, index_t sh, index_t sw, index_t top,            \
+        index_t left, index_t dh, index_t dw, index_t out_h, index_t out_w
+#define EACH_OF(i, n)                                                   \
+    for (unsigned i = blockIdx.x * blockDim.x + threadIdx.x; i < (n);   \
+         i += gridDim.x * blockDim.x)
+#define TILE 1024  // of a line, to a block
+
+// columns[c, i, j, n, p, q] = x[n, c, sh p + dh i - top, sw q + dw j - left], 0 outside of the image
+KERNEL windows(const T* x, T* columns, index_t batch, GEOMETRY, index_t x_batch, index_t x_channel,
+               index_t x_row, index_t x_column) {
+    unsigned height = out_h, width = out_w, line = batch * out_h * out_w;
+    unsigned tiles = (line + TILE - 1) / TILE, place = blockIdx.x / tiles;
+    unsigned first = blockIdx.x % tiles * TILE, end = first + TILE < line ? first + TILE : line;
+    int i = place / kw % kh, j = place % kw;
+    x += place / (kh * kw) * x_channel, columns += (index_t)place * line;
+    for (unsigned at = first + threadIdx.x; at < end; at += blockDim.x) {
+        int q = at % width, p = at / width % height;
+        int row = p * (int)sh + i * (int)dh - (int)top;
+        int column = q * (int)sw + j * (int)dw - (int)left;
+        bool inside = row >= 0 && row < h && column >= 0 && column < w;
+        index_t from = at / width / height * x_batch + row * x_row + column * x_column;
+        columns[at] = inside ? x[from] : (T)0;
+    }
+}
+
+// y (batch, channels, h, w) = bias + Σ of the columns that lie there, as `windows` places them
+KERNEL overlap_add(const T* columns, const T* bias, T* y, index_t n, index_t batch,
+                   index_t channels, GEOMETRY) {
+    index_t line = batch * out_h * out_w;
+    EACH_OF(at, n) {
+        int column = at % (unsigned)w + left, row = at / (unsigned)w % (unsigned)h + top;
+        unsigned image = at / (unsigned)w / (unsigned)h;
+        index_t channel = image % (unsigned)channels, sample = image / (unsigned)channels;
+        A sum = bias ? (A)bias[channel] : 0;
+        for (int i = 0; i < kh; i++) {
+            int down = row - i * (int)dh;
+            if (down < 0 || down % (int)sh || down / (int)sh >= out_h) continue;
+            const T* from = columns + (channel * kh + i) * kw * line +
+                            (sample * out_h + down / (int)sh) * out_w;
+            for (int j = 0; j < kw; j++) {
+                int across = column - j * (int)dw;
+                if (across < 0 || across % (int)sw || across / (int)sw >= out_w) continue;
+                sum += (A)from[j * line + across / (int)sw];
+            }
+        }
+        y[at] = (T)sum;
+    }
+}
+
+// -- pooling: images (h, w) in, (out_h, out_w) out, n numbers in all ------------------------------------
+
+// rows[i, p] and columns[j, q] are places in the image. The first of equal numbers, and the last NaN.
+KERNEL max_pool(const T* x, T* y, int* places, index_t n, index_t h, index_t w, index_t out_h,
+                index_t out_w, const index_t* rows, index_t kh, const index_t* columns,
+                index_t kw) {
+    EACH_OF(at, n) {
+        unsigned q = at % (unsigned)out_w, p = at / (unsigned)out_w % (unsigned)out_h;
+        const T* image = x + at / (unsigned)out_w / (unsigned)out_h * h * w;
+        index_t best = rows[p] * w + columns[q];
+        A largest = (A)image[best];
+        for (int i = 0; i < kh; i++)
+            for (int j = 0; j < kw; j++) {
+                index_t place = rows[i * out_h + p] * w + columns[j * out_w + q];
+                A value = (A)image[place];
+                if (value > largest || value != value) largest = value, best = place;
+            }
+        y[at] = (T)largest;
+        places[at] = (int)best;
+    }
+}
+
+// windows p from seen_rows[row, 0] up to seen_rows[row, 1] may hold that row; columns alike
+KERNEL max_pool_vjp(const T* g, const int* places, T* gx, index_t n, index_t h, index_t w,
+                    index_t out_h, index_t out_w, const index_t* seen_rows,
+                    const index_t* seen_columns) {
+    EACH_OF(at, n) {
+        int column = at % (unsigned)w, row = at / (unsigned)w % (unsigned)h;
+        index_t image = at / (unsigned)w / (unsigned)h;
+        A sum = 0;
+        for (index_t p = seen_rows[2 * row]; p < seen_rows[2 * row + 1]; p++)
+            for (index_t q = seen_columns[2 * column]; q < seen_columns[2 * column + 1]; q++) {
+                index_t window = (image * out_h + p) * out_w + q;
+                if (places[window] == row * (int)w + column) sum += (A)g[window];
+            }
+        gx[at] = (T)sum;
+    }
+}
+
+// what lies outside of the image counts 0; the divisor of window (p, q) is rows[p] · columns[q]
+KERNEL avg_pool(const T* x, T* y, index_t n, GEOMETRY, const double* rows, const double* columns) {
+    EACH_OF(at, n) {
+        int q = at % (unsigned)out_w, p = at / (unsigned)out_w % (unsigned)out_h;
+        const T* image = x + at / (unsigned)out_w / (unsigned)out_h * h * w;
+        index_t row = p * sh - top, column = q * sw - left;
+        index_t last_row = row + kh < h ? row + kh : h, last = column + kw < w ? column + kw : w;
+        A sum = 0;
+        for (index_t i = row > 0 ? row : 0; i < last_row; i++)
+            for (index_t j = column > 0 ? column : 0; j < last; j++) sum += (A)image[i * w + j];
+        y[at] = (T)(sum / (A)(rows[p] * columns[q]));
+    }
+}
+
+// the first window that reaches to a place `at` behind the padding's start, and the last that begins there
+#define FIRST(at, k, s) ((at) >= (k) ? ((at) - (k)) / (s) + 1 : 0)
+#define LAST(at, s, out) ((at) / (s) < (out) ? (at) / (s) : (out) - 1)
+
+KERNEL avg_pool_vjp(const T* g, T* gx, index_t n, GEOMETRY, const double* rows,
+                    const double* columns) {
+    EACH_OF(at, n) {
+        int column = at % (unsigned)w + left, row = at / (unsigned)w % (unsigned)h + top;
+        index_t image = at / (unsigned)w / (unsigned)h;
+        A sum = 0;
+        for (int p = FIRST(row, (int)kh, (int)sh); p <= LAST(row, (int)sh, (int)out_h); p++)
+            for (int q = FIRST(column, (int)kw, (int)sw); q <= LAST(column, (int)sw, (int)out_w); q++)
+                sum += (A)g[(image * out_h + p) * out_w + q] / (A)(rows[p] * columns[q]);
+        gx[at] = (T)sum;
+    }
+}
