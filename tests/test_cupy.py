@@ -13,7 +13,8 @@ import tinyxp as tx
 from tests.conftest import reason_missing
 from tests.registry import call, differentiable, example, is_floating, tensors
 from tests.test_cpu_kernels import orders
-from tests.test_cuda_kernels import ATTENTIONS, BY_ROWS
+from tests.test_cuda_kernels import ATTENTIONS, BY_ROWS, masks
+from tests.test_cuda_windows import CASES, POOLS, operands
 from tests.test_parity import MATMULS
 from tinyxp import backends
 from tinyxp.backends import philox
@@ -21,6 +22,7 @@ from tinyxp.backends.errors import BackendError, IndexingError, OutOfMemoryError
 from tinyxp.bench.tinyxp_models import build
 from tinyxp.bench.workloads import GPT, Workload
 from tinyxp.nn import functional as F
+from tinyxp.nn.functional.attention import attend
 from tinyxp.random import Generator
 
 WHY = reason_missing("cupy")
@@ -93,6 +95,43 @@ def test_attention(case, dtype, tolerance, causal):
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), TOLERANCES)
+@pytest.mark.parametrize("p", [0.0, 0.3])
+@pytest.mark.parametrize("case", [((2, 3), 5, 37), ((2,), 300, 150), ((2, 1, 2), 3, 5)])
+def test_attention_with_masks_and_dropout(case, p, dtype, tolerance):
+    front, queries, keys = case
+    rng = np.random.default_rng(11)
+    q, k, v = (rng.normal(size=(*front, n, 48)).astype(dtype) for n in (queries, keys, keys))
+    for i, mask in enumerate([None, None, *masks(front, queries, keys, dtype)]):
+        f = lambda q, k, v, mask=None, causal=i % 4 in (0, 3): attend(  # noqa: E731
+            q, k, v, mask, p, causal, 0.5, Generator(2**40 + 1)
+        )
+        agree(f, [q, k, v] if mask is None else [q, k, v, mask], 3 * tolerance)
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), TOLERANCES)
+@pytest.mark.parametrize("case", [*CASES, (9, 16, (33, 35), 24, (3, 3), 1, 1, 1, 2)], ids=str)
+def test_convolution(case, dtype, tolerance):
+    x, w, b, options = operands(case, dtype)
+    conv = F.conv1d if x.ndim == 3 else F.conv2d
+    agree(lambda *xs: conv(*xs, **options), [x, w, b], 3 * tolerance)
+    agree(lambda *xs: conv(*xs, **options), [np.asfortranarray(x), w[..., ::-1]], 3 * tolerance)
+    x, w, b, options = operands(case, dtype, transposed=True)
+    options["padding"] = 0
+    conv = F.conv_transpose1d if x.ndim == 3 else F.conv_transpose2d
+    agree(lambda *xs: conv(*xs, **options), [x, w, b], 3 * tolerance)
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), TOLERANCES)
+@pytest.mark.parametrize("options", [*POOLS, (3, 2, 1)], ids=str)
+def test_pooling(options, dtype, tolerance):
+    rng = np.random.default_rng(12)
+    x = rng.integers(0, 4, size=(4, 5, 37, 41)).astype(dtype)
+    x[1, 1, 3:5, 3:5] = np.nan
+    agree(lambda x: F.max_pool2d(x, *options), [x], tolerance)
+    agree(lambda x: F.avg_pool2d(x, *options), [rng.normal(size=x.shape).astype(dtype)], tolerance)
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), TOLERANCES)
 @pytest.mark.parametrize("reduction", ["none", "sum", "mean"])
 def test_cross_entropy(dtype, tolerance, reduction):
     rng = np.random.default_rng(3)
@@ -112,6 +151,8 @@ def test_attention_never_holds_a_matrix_of_queries_by_keys():
     tx.cuda.empty_cache()
     before = tx.cuda.memory_reserved()
     F.scaled_dot_product_attention(x, x, x, is_causal=True).sum().backward()
+    mask = tx.asarray(np.arange(8192) < 5000)
+    F.scaled_dot_product_attention(x, x, x, mask, dropout_p=0.1).sum().backward()
     tx.cuda.synchronize()
     assert tx.cuda.memory_reserved() - before < 100 << 20
 
