@@ -47,6 +47,18 @@ def used(kernels, name, *arrays, **static):
     assert kernels[1][name].forward(*arrays, **static) is not NotImplemented
 
 
+def takes_all(table, name):
+    """Let the kernel fail a test where it would leave a case to the formula."""
+    own = table[name]
+
+    def forward(*arrays, **static):
+        found = own.forward(*arrays, **static)
+        assert found is not NotImplemented
+        return found
+
+    table[name] = backends.Kernel(forward, own.vjp)
+
+
 NAMES = sorted(name for name, x in Kernels(on_cpu()).table().items() if hasattr(x, "vjp"))
 EXAMPLES = [(name, i) for name, i in differentiable() if name in NAMES]
 
@@ -173,17 +185,19 @@ def masks(front, queries, keys, dtype):
     yield np.repeat(added, 2, axis=-1)[..., ::2]
 
 
-@pytest.mark.parametrize(("dtype", "tolerance"), PRECISIONS)
-@pytest.mark.parametrize("p", [0.0, 0.3])
-@pytest.mark.parametrize("case", [((2, 3), 5, 37), ((2,), 70, 9), ((), 3, 4), ((2, 1, 2), 3, 5)])
-def test_attention_with_masks_and_dropout(case, p, dtype, tolerance, kernels):
+@pytest.mark.parametrize(
+    ("dtype", "tolerance", "p"),
+    [("float64", 1e-11, 0.3), ("float32", 1e-5, 0.3), ("float32", 1e-5, 0.0)],
+)
+@pytest.mark.parametrize("case", [((2, 2), 5, 37), ((2,), 70, 9), ((), 3, 4), ((2, 1, 2), 3, 5)])
+def test_attention_with_masks_and_dropout(case, dtype, tolerance, p, kernels):
     """The gradients of floating masks too."""
+    takes_all(kernels[1], "attention")
     front, queries, keys = case
     rng = np.random.default_rng(11)
     q, k, v = (rng.normal(size=(*front, n, 6)).astype(dtype) for n in (queries, keys, keys))
     for i, mask in enumerate([None, None, *masks(front, queries, keys, dtype)]):
         parts, causal = [q, k, v] if mask is None else [q, k, v, mask], i % 4 in (0, 3)
-        used(kernels, "attention", *parts, is_causal=causal, scale=0.5, dropout_p=p)
         f = lambda q, k, v, mask=None, causal=causal: attend(  # noqa: E731
             q, k, v, mask, p, causal, 0.5, Generator(2**40 + 1)
         )
@@ -390,7 +404,10 @@ def test_a_broken_source_is_caught(text, instead, name, monkeypatch):
     x = rng.normal(size=(1, 1, 70, 64)).astype("float32")
     rows, targets = x[0, 0], rng.integers(0, 64, 70)
     cases = {
-        "attention": (lambda q: F.scaled_dot_product_attention(q, q, q, is_causal=True), [x]),
+        "attention": (
+            lambda q: F.scaled_dot_product_attention(q, q, q, is_causal=True),
+            [x[..., :16]],
+        ),
         "masked": (
             lambda q, m: attend(q, q, q, m, 0.3, False, 0.5, Generator(1)),
             [x[..., :37, :16], rng.random((37, 1)) < 0.5],
@@ -421,10 +438,11 @@ def test_a_broken_source_is_caught(text, instead, name, monkeypatch):
 @pytest.mark.parametrize("file", sorted({*cuda_source.homes().values()}))
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_nvcc_compiles_the_sources(file, dtype, tmp_path):
-    """To machine code for Hopper, with no word of complaint."""
-    chosen = cupy_attention.tiles(64, 4 if dtype == "float32" else 8, 2, 2, 2)._replace(extras=True)
+    """To machine code for Hopper, not optimised, with no word of complaint."""
+    chosen = cupy_attention.tiles(16, 4 if dtype == "float32" else 8, 2, 2, 2)._replace(extras=True)
     path = tmp_path / file
     path.write_text(cuda_source.source(file, dtype, chosen.defines), encoding="utf-8")
-    command = ["nvcc", "-arch=sm_90", "-cubin", "-Werror", "all-warnings", "-o", "/dev/null", path]
+    command = ["nvcc", "-arch=sm_90", "-cubin", "-Xcicc", "-O0", "-Xptxas", "-O0"]
+    command += ["-Werror", "all-warnings", "-o", "/dev/null", path]
     done = subprocess.run(command, capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
