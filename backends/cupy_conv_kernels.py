@@ -1,8 +1,8 @@
 """Convolution and pooling on a GPU, over one or two axes (windows.cu); of three, the formulas.
 
 A convolution is a product of matrices: the weight, with the windows of the input as columns. They
-are copied out for so many samples at a time as a bound on memory allows, and not kept.
-Its transpose adds such columns up where the windows lie, and each is the gradient of the other.
+are copied out for so many samples at a time as a bound on memory allows, and are not kept. Its
+transpose adds such columns up where the windows lie, and each is the gradient of the other.
 """
 
 import math
@@ -70,6 +70,12 @@ def planned(*lengths: tuple[int, ...], channels: int = 1, groups: int = 1) -> Ge
     pairs = [(row, *given)[-2:] for row, given in zip(rows, lengths, strict=True)]
     geometry = Geometry._make([*pairs, channels, groups])
     return geometry if geometry.sample < INDICES else None
+
+
+def countable(x: Array, image: tuple[int, ...], out: tuple[int, ...]) -> bool:
+    """Whether x has images, and they and what they are pooled to can be counted by kernels."""
+    numbers = math.prod(image)
+    return x.size > 0 and x.size // numbers * max(numbers, math.prod(out)) < INDICES
 
 
 def images(x: Array) -> Array:
@@ -250,12 +256,13 @@ class Windows:
 
     def max_pool(self, x: Array, *, columns: Any) -> Any:
         n, kind = len(columns), alike(self.library.usable, x)
-        if not kind or x.size == 0 or x.size >= INDICES or n not in (1, 2):
+        if not kind or n not in (1, 2):
             return NotImplemented
         columns = (((0,),), *columns)[-2:]
-        image = (1, *x.shape[-n:])[-2:]
+        image, out = (1, *x.shape[-n:])[-2:], tuple(len(along[0]) for along in columns)
+        if not countable(x, image, out):
+            return NotImplemented
         tables = self._tables(x, (columns, image), lambda: sights(columns, image))
-        out = tuple(len(along[0]) for along in columns)
         y = self.xp.empty((*x.shape[:-n], *out[-n:]), dtype=x.dtype)
         places = self.xp.empty(y.shape, dtype=self.xp.int32)
         (rows, seen_rows, across, seen_across), (kh, kw) = tables, map(len, columns)
@@ -274,13 +281,12 @@ class Windows:
 
     def avg_pool(self, x: Array, size: Any, stride: Any, padding: Any, divisors: Any) -> Any:
         n, kind = len(size), alike(self.library.usable, x)
-        if not kind or x.size == 0 or x.size >= INDICES:
-            return NotImplemented
-        axes = zip(x.shape[-n:], size, stride, padding, strict=True)
+        image = x.shape[-n:]
+        axes = zip(image, size, stride, padding, strict=True)
         out = tuple((m + sum(p) - k) // s + 1 for m, k, s, p in axes)
         before = tuple(pair[0] for pair in padding)
-        geometry = planned(x.shape[-n:], size, stride, before, (1,) * n, out)
-        if geometry is None:
+        geometry = planned(image, size, stride, before, (1,) * n, out)
+        if not kind or geometry is None or not countable(x, image, out):
             return NotImplemented
         each = [np.broadcast_to(d, m) * 1.0 for d, m in zip(divisors, out, strict=True)]
         tables = self._tables(x, (divisors, out), lambda: [np.ones(1), *each][-2:])

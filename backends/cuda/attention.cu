@@ -6,8 +6,8 @@
 // dV: a seventh product more than with atomics, and the same bits in every run. What dropout leaves
 // out is drawn again, too.
 //
-// Before it stand QUERIES and KEYS, the sizes of a tile, HEAD, its width, at least that of a head, and
-// EXTRAS: 0 where there is neither a mask nor dropout, which then take no registers.
+// Before it stand QUERIES and KEYS, the sizes of a tile, HEAD, its width, at least that of a head,
+// and EXTRAS: 0 where there is neither a mask nor dropout, which then take no registers.
 // A thread holds 4 × 4 of a tile (QUERIES, KEYS): 4 rows in a run, and of the columns each
 // (KEYS / 4)th, so that the threads of a warp read different banks.
 
@@ -46,13 +46,13 @@ struct Scores {
         return extra == nothing ? nothing : product * scale + extra;
     }
 };
-#define SCORES                                                                                \
-    {allowed, added,   batch * mask_batch + head * mask_head, mask_row, mask_column,          \
-     queries, keys, causal, (A)scale_factor, log((A)0)}
+#define SCORES                                                                              \
+    {allowed, added, batch * mask_batch + head * mask_head, mask_row, mask_column, queries, \
+     keys, causal, (A)scale_factor, log((A)0)}
 
-// A number for each pair of a tile, that its weight is to be multiplied with: 0, or `kept`. Its word
-// is that of its place in the whole matrix (batch, head, query, key), as `dropout` would draw it.
-// Blocks of four words lie along a row, and reach over both of its ends.
+// What the weight of each pair of a tile is to be multiplied with: 0, or `kept`. Its word is that of
+// its place in the whole matrix (batch, head, query, key), as `dropout` would draw it. Blocks of four
+// words lie along a row, and reach over both of its ends.
 __device__ inline void draw(A (*tile)[KEYS + 1], index_t first_row, index_t keys,
                             index_t first_key, index_t threshold, double kept, PHILOX) {
     for (int i = threadIdx.x; i < QUERIES * (KEYS / 4 + 1); i += THREADS) {
@@ -157,7 +157,8 @@ KERNEL attention(const T* q, const T* k, const T* v, T* y, A* known, STRIDES(q),
             total[i] += __shfl_xor_sync(0xffffffffu, total[i], lane);
         index_t query = first_query + down + i;
         if (query >= queries) continue;
-        A share = EXTRAS && (allowed || added) && total[i] == 0 ? 0 : 1 / total[i];  // 0: it has no key
+        bool masked = EXTRAS && (allowed || added);
+        A share = masked && total[i] == 0 ? 0 : 1 / total[i];  // 0: it has no key
         A* to = known + 2 * (pair * queries + query);
         if (across == 0) to[0] = largest[i], to[1] = share;
         UNROLLED(j, HEAD / ACROSS)
@@ -179,7 +180,7 @@ KERNEL attention_deltas(const T* g, const T* y, A* deltas, STRIDES(g), STRIDES(y
     if (threadIdx.x % WARP == 0) deltas[row] = sum;
 }
 
-// Weights p and slopes ds = p (g · v - delta) of a thread's queries and keys; g · v and then p times
+// Weights p and slopes ds = p (g · v - delta) of a thread's queries and keys; g · v, and then p, times
 // what was drawn.
 __device__ inline void weights_and_slopes(A (&p)[4][4], A (&ds)[4][4], A (*q)[ROW], A (*g)[ROW],
                                           A (*k)[ROW], A (*v)[ROW], A (*drawn)[KEYS + 1],
@@ -251,9 +252,12 @@ KERNEL attention_query_vjp(const T* g, const T* q, const T* k, const T* v, const
                     sums[i][j] += s_tile[down + i][key] * k_tile[key][across + ACROSS * j];
     }
     UNROLLED(i, 4)
-        UNROLLED(j, HEAD / ACROSS)
-            if (first_query + down + i < queries && across + ACROSS * j < width)
-                gq[(first_query + down + i) * gq_row + across + ACROSS * j] = (T)(sums[i][j] * score.scale);
+        UNROLLED(j, HEAD / ACROSS) {
+            index_t query = first_query + down + i;
+            int column = across + ACROSS * j;
+            if (query < queries && column < width)
+                gq[query * gq_row + column] = (T)(sums[i][j] * score.scale);
+        }
 }
 
 KERNEL attention_key_vjp(const T* g, const T* q, const T* k, const T* v, const A* known,

@@ -2,7 +2,8 @@
 
 typedef long long index_t;
 #define WARP 32
-#define LOWEST ((A)(sizeof(A) == 8 ? -1.7976931348623157e308 : -3.4028234663852886e38))  // and finite
+// the lowest finite number
+#define LOWEST ((A)(sizeof(A) == 8 ? -1.7976931348623157e308 : -3.4028234663852886e38))
 #define KERNEL extern "C" __global__ void
 #ifndef SHARED_MEMORY
 #define SHARED_MEMORY(name) extern __shared__ A name[]  // as much as the launch asks for

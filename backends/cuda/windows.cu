@@ -1,8 +1,8 @@
-// Windows that slide over images: copied out as the columns of a matrix, and added up where they lie;
-// maxima and means of them. Sums are gathered, each by the one thread that writes it: no atomics.
+// Windows that slide over images: copied out as the columns of a matrix, and added up where they
+// lie; their maxima and means. Sums are gathered, each by the one thread that writes it: no atomics.
 //
-// An image has two axes; of one axis, it is a row. Indices of 32 bits, whose divisions are quick: the
-// host asks for no more than 2³¹ elements at a time.
+// An image has two axes; with one, it is a row. Indices have 32 bits, whose divisions are quick: the
+// host asks for less than 2³¹ numbers at a time.
 
 // an image, the window's size, stride, what the padding puts before, dilation, and how many windows
 #define GEOMETRY                                                                                  \
@@ -13,7 +13,7 @@
          i += gridDim.x * blockDim.x)
 #define TILE 1024  // of a line, to a block
 
-// columns[c, i, j, n, p, q] = x[n, c, sh p + dh i - top, sw q + dw j - left], 0 outside of the image
+// columns[c, i, j, n, p, q] = x[n, c, sh p + dh i - top, sw q + dw j - left], or 0 outside of x
 KERNEL windows(const T* x, T* columns, index_t batch, GEOMETRY, index_t x_batch, index_t x_channel,
                index_t x_row, index_t x_column) {
     unsigned height = out_h, width = out_w, line = batch * out_h * out_w;
@@ -55,9 +55,9 @@ KERNEL overlap_add(const T* columns, const T* bias, T* y, index_t n, index_t bat
     }
 }
 
-// -- pooling: images (h, w) in, (out_h, out_w) out, n numbers in all ------------------------------------
+// -- pooling: images (h, w) in, (out_h, out_w) out, n numbers in all ------------------------------
 
-// rows[i, p] and columns[j, q] are places in the image. The first of equal numbers, and the last NaN.
+// Window (p, q) sees the rows[i, p] and columns[j, q]. Of equal numbers the first, of NaN the last.
 KERNEL max_pool(const T* x, T* y, int* places, index_t n, index_t h, index_t w, index_t out_h,
                 index_t out_w, const index_t* rows, index_t kh, const index_t* columns,
                 index_t kw) {
@@ -108,7 +108,7 @@ KERNEL avg_pool(const T* x, T* y, index_t n, GEOMETRY, const double* rows, const
     }
 }
 
-// the first window that reaches to a place `at` behind the padding's start, and the last that begins there
+// the windows that hold a place, counted from where the padding starts: the first and the last
 #define FIRST(at, k, s) ((at) >= (k) ? ((at) - (k)) / (s) + 1 : 0)
 #define LAST(at, s, out) ((at) / (s) < (out) ? (at) / (s) : (out) - 1)
 
@@ -117,9 +117,10 @@ KERNEL avg_pool_vjp(const T* g, T* gx, index_t n, GEOMETRY, const double* rows,
     EACH_OF(at, n) {
         int column = at % (unsigned)w + left, row = at / (unsigned)w % (unsigned)h + top;
         index_t image = at / (unsigned)w / (unsigned)h;
+        int first = FIRST(column, (int)kw, (int)sw), last = LAST(column, (int)sw, (int)out_w);
         A sum = 0;
         for (int p = FIRST(row, (int)kh, (int)sh); p <= LAST(row, (int)sh, (int)out_h); p++)
-            for (int q = FIRST(column, (int)kw, (int)sw); q <= LAST(column, (int)sw, (int)out_w); q++)
+            for (int q = first; q <= last; q++)
                 sum += (A)g[(image * out_h + p) * out_w + q] / (A)(rows[p] * columns[q]);
         gx[at] = (T)sum;
     }

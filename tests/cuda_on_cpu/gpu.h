@@ -1,8 +1,8 @@
 // Enough of CUDA to run a kernel's source on a CPU, one block after the other: for tests of its
 // numbers. Threads are fibers that run until they wait; what they would do at the same time they do
 // in turn, a warp as far as it comes before the next, the first before the last or, `backwards`,
-// the last before the first. A kernel that lacks a barrier gives another result in one of the two. Nothing here tells of speed, of memory
-// that is out of bounds, or of what a GPU's own compiler does.
+// the last before the first. A kernel that lacks a barrier gives another result in one of the two.
+// Nothing here tells of speed, of memory that is out of bounds, or of what a GPU's compiler does.
 #include <setjmp.h>
 #include <ucontext.h>
 
