@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import tinyxp as tx
 from tests.cuda_on_cpu import COMPILER, on_cpu
 from tests.test_cpu_kernels import CONVOLUTIONS, agree, orders, value_and_gradients
 from tests.test_cuda_kernels import PRECISIONS, takes_all
@@ -10,6 +11,7 @@ from tinyxp import backends
 from tinyxp.backends import cuda_source, cupy_conv_kernels
 from tinyxp.backends.cupy_kernels import Kernels
 from tinyxp.nn import functional as F
+from tinyxp.random import Generator
 
 pytestmark = pytest.mark.skipif(COMPILER is None, reason="g++ is not installed")
 
@@ -143,6 +145,38 @@ def test_what_is_copied_to_the_device_is_copied_once():
         windows.max_pool(x, columns=(((0, 2), (1, 3)),))
         windows.avg_pool(x, (2,), (2,), ((0, 0),), ((2,),))
     assert len(windows.tables) == 2
+
+
+def test_training_steps_of_a_cnn(kernels):
+    """Strides, groups, both poolings and a transpose, against the formulas: losses and weights."""
+    use, table = kernels
+    for name in ("avg_pool", "conv", "conv_transpose", "max_pool"):
+        takes_all(table, name)
+    rng = np.random.default_rng(8)
+    x, targets = tx.asarray(rng.normal(size=(4, 2, 12, 10))), tx.asarray(rng.integers(0, 3, 4))
+
+    def trained():
+        g, nn = Generator(5), tx.nn
+        model = nn.Sequential(
+            *(nn.Conv2d(2, 6, 3, padding="same", generator=g), nn.ReLU(), nn.MaxPool2d(2)),
+            *(nn.Conv2d(6, 6, 3, 2, 1, groups=3, generator=g), nn.ReLU()),
+            *(nn.ConvTranspose2d(6, 4, 2, 2, generator=g), nn.AvgPool2d(3, 1, 1)),
+            *(nn.Flatten(), nn.Linear(4 * 6 * 6, 3, generator=g)),
+        ).to(dtype=tx.float64)
+        optimizer, losses = tx.optim.SGD(model.parameters(), lr=0.1), []
+        for _ in range(3):
+            optimizer.zero_grad()
+            loss = F.cross_entropy(model(x), targets)
+            loss.backward()
+            optimizer.step()
+            losses.append(loss.item())
+        return [np.asarray(losses), *(p.detach().numpy() for p in model.parameters())]
+
+    fused = trained()
+    use({})
+    for a, b in zip(fused, trained(), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-12)
+    assert fused[0][-1] < fused[0][0]
 
 
 MUTANTS = [  # a text of the source, what takes its place, and what must notice
