@@ -4,10 +4,11 @@ import functools
 from typing import Any
 
 from tinyxp.backends import Array, Backend, Namespace, missing
+from tinyxp.backends.capture import capturing
 from tinyxp.backends.cuda_source import Library, homes, source
 from tinyxp.backends.cupy_checks import Checks
 from tinyxp.backends.cupy_kernels import Kernels
-from tinyxp.backends.errors import BackendError
+from tinyxp.backends.errors import BackendError, CaptureError
 
 try:
     import cupy
@@ -65,6 +66,11 @@ kernels, checks = Kernels(LIBRARY), Checks(LIBRARY)
 
 def to_numpy(array: Array) -> Any:
     """Waits for the device; the place where late complaints come up."""
+    if capturing() is not None:
+        raise CaptureError(
+            "a captured step cannot look at a value (item, numpy, print, if, float): in a replay "
+            "nobody would. Return the tensor, and read it after the call"
+        )
     values = cupy.asnumpy(array)
     checks.look()
     return values

@@ -22,9 +22,14 @@ class Memory(NamedTuple):
     total: int
 
 
+private_pools: dict[int, Any] = {}  # of CUDA graphs and cuBLAS, by the id of who holds them
+
+
 def memory() -> Memory:
-    pool = cupy.get_default_memory_pool()
-    return Memory(pool.used_bytes(), pool.total_bytes(), *cupy.cuda.runtime.memGetInfo())
+    pools = [cupy.get_default_memory_pool(), *private_pools.values()]
+    used = sum(int(pool.used_bytes()) for pool in pools)
+    reserved = sum(int(pool.total_bytes()) for pool in pools)
+    return Memory(used, reserved, *cupy.cuda.runtime.memGetInfo())
 
 
 def explain_shortages() -> None:

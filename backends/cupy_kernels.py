@@ -10,16 +10,14 @@ a CPU (tests/cuda_on_cpu). That proves their numbers, and nothing about a GPU.
 import math
 from typing import Any
 
-import numpy as np
-
 from tinyxp.backends import Array, Kernel
 from tinyxp.backends.cuda_source import Library, alike, chunks
+from tinyxp.backends.cupy_arrays import ManyArrays
 from tinyxp.backends.cupy_attention import Attention
 from tinyxp.backends.cupy_conv_kernels import Windows
-from tinyxp.backends.philox import dropping, halves
+from tinyxp.backends.philox import dropping, given
 
 Needs = tuple[bool, ...]
-CHUNK = 4096  # elements of a block of adamw, as in elements.cu
 
 
 class Kernels:
@@ -31,10 +29,11 @@ class Kernels:
 
     def table(self) -> dict[str, Any]:
         """By the names of the composites, and of what else the floors above ask for."""
-        attention, windows = Attention(self.library), Windows(self.library)
-        return windows.table() | {
-            "adamw": self.adamw,
+        attention, many = Attention(self.library), ManyArrays(self.library)
+        return Windows(self.library).table() | {
+            "adamw": many.adamw,
             "attention": Kernel(attention.forward, attention.vjp),
+            "clipped": many.clipped,
             "cross_entropy": Kernel(self.cross_entropy, self.cross_entropy_vjp),
             "dropout": Kernel(self.dropout, self.dropout_vjp),
             "gelu": Kernel(self.gelu, self.gelu_vjp),
@@ -45,6 +44,7 @@ class Kernels:
             "relu": Kernel(self.relu, self.relu_vjp),
             "rms_norm": Kernel(self.rms_norm, self.layer_norm_vjp),
             "softmax": Kernel(self.softmax, self.softmax_vjp),
+            "total_norm": many.total_norm,
         }
 
     def kind(self, *arrays: Any) -> str | None:
@@ -120,7 +120,7 @@ class Kernels:
         self.library.elementwise("relu_vjp", y.size, (self.packed(g), y, gx, y.size), y.dtype.name)
         return (gx,)
 
-    def dropout(self, x: Array, *, seed: int, counter: int, p: float) -> Any:
+    def dropout(self, x: Array, *, seed: int, counter: Any, p: float) -> Any:
         if not self.kind(x):
             return NotImplemented
         options = dropping(seed, counter, p)
@@ -272,45 +272,10 @@ class Kernels:
         self.library.elementwise("add_rows", indices.size * width, args, kind)
         return out
 
-    def random_bits(self, key: int, counter: int, n: int, device: Any = None) -> Array:
+    def random_bits(self, key: int, counter: Any, n: int, device: Any = None) -> Array:
         """``philox.random_bits``, in one launch."""
         with self.library.on(device):
             words = self.xp.empty((n,), dtype=self.xp.int64)
-            args = (words, n, *halves(key, 64), *halves(counter, 128))
+            args = (words, n, *given(key, counter))
             self.library.elementwise("random_bits", n, args, "float32")
         return words
-
-    def adamw(
-        self,
-        params: list[Array],
-        grads: list[Array],
-        m: list[Array],
-        v: list[Array],
-        *,
-        lr: float,
-        beta1: float,
-        beta2: float,
-        eps: float,
-        weight_decay: float,
-        step: int,
-    ) -> list[Array]:
-        """One AdamW step over all parameters: new ones; m and v in place. One launch."""
-        with self.library.on(getattr(params[0], "device", None)):
-            news = [self.xp.empty(p.shape, dtype=p.dtype) for p in params]
-            lists = [[self.packed(x) for x in arrays] for arrays in (params, grads, m, v)]
-            blocks = [-(-p.size // CHUNK) for p in params]
-            firsts = np.concatenate(([0], np.cumsum(blocks)))
-            if firsts[-1] == 0:
-                return news
-            rows = [[self.library.address(x) for x in arrays] for arrays in (*lists, news)]
-            rows += [[p.size for p in params], firsts[:-1].tolist()]
-            table = self.xp.asarray(np.asarray(rows, dtype=np.int64))
-            root = 1 / math.sqrt(1 - beta2**step)
-            size = lr / (1 - beta1**step)
-            args = (table, len(params), beta1, beta2, root, eps, size, 1 - lr * weight_decay)
-            numbers = tuple(x if i < 2 else float(x) for i, x in enumerate(args))
-            self.library.launch("adamw", (int(firsts[-1]),), (256,), numbers, params[0].dtype.name)
-            for given, used in zip([*m, *v], [*lists[2], *lists[3]], strict=True):
-                if used is not given:  # it was not contiguous
-                    given[...] = used
-            return news

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from tinyxp.backends import Array, missing
+from tinyxp.backends.cublas import gemm_strided_batched_ex
 from tinyxp.backends.gemm_layout import Product, broadcast, plan
 from tinyxp.backends.precision import get_float32_matmul_precision
 
@@ -58,15 +59,14 @@ def multiply(found: Product, a: Array, b: Array, c: Array) -> None:
     """c = a @ b. cuBLAS thinks in columns: of rows, it computes cᵀ = bᵀ aᵀ."""
     from cupy_backends.cuda.libs import cublas
 
-    handle = cupy.cuda.get_cublas_handle()
     kind, compute = kinds(a.dtype.name, get_float32_matmul_precision())
     zero = ZERO_ONE[a.dtype.name].ctypes.data
     one, size = zero + a.dtype.itemsize, a.dtype.itemsize
     flips = [cublas.CUBLAS_OP_T if x.transposed else cublas.CUBLAS_OP_N for x in found[3:5]]
     for offsets in found.offsets:
         at = [x.data.ptr + i * size for x, i in zip((a, b, c), offsets, strict=True)]
-        cublas.gemmStridedBatchedEx(
-            *(handle, flips[1], flips[0], found.n, found.m, found.k, one),
+        gemm_strided_batched_ex(
+            *(flips[1], flips[0], found.n, found.m, found.k, one),
             *(at[1], kind, found.b.step, found.strides[1]),
             *(at[0], kind, found.a.step, found.strides[0], zero),
             *(at[2], kind, found.n, found.strides[2]),

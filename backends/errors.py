@@ -54,6 +54,10 @@ class ArgumentError(TinyError, ValueError):
     """An argument has a value outside its domain, an unknown name, or contradicts another one."""
 
 
+class CaptureError(TinyError, RuntimeError):
+    """A step cannot become a CUDA graph: it does on the host what a replay would leave out."""
+
+
 class DataError(TinyError, ValueError):
     """A file, a download or a data set is missing, empty, damaged or not what was asked for."""
 

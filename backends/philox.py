@@ -7,6 +7,7 @@ Only int64 arithmetic is used, which the Array API and every library have.
 from typing import Any
 
 from tinyxp.backends import Array
+from tinyxp.backends.capture import Counter
 
 ROUNDS = 10
 MULTIPLIERS = 0xD2511F53, 0xCD9E8D57
@@ -33,11 +34,24 @@ def halves(number: int, bits: int) -> list[int]:
     return [number >> shift & MASK for shift in range(0, bits, 32)]
 
 
-def dropping(seed: int, counter: int, p: float) -> tuple[Any, ...]:
+def given(seed: int, counter: Any) -> tuple[Any, ...]:
+    """The arguments PHILOX of a kernel: the words of a seed and of a counter; and, of a captured
+    step, where the counter lies that they are added to.
+
+    >>> given(7, 2**64)
+    (7, 0, 0, 0, 1, 0, None)
+    """
+    base = None
+    if isinstance(counter, Counter):
+        base, counter = counter.base, counter.offset
+    return (*halves(seed, 64), *halves(counter, 128), base)
+
+
+def dropping(seed: int, counter: Any, p: float) -> tuple[Any, ...]:
     """What a kernel leaves numbers out by: it keeps those whose word is below the first number,
-    times the second; then the key and the counter in words of 32 bits."""
+    times the second; then the arguments PHILOX."""
     scale = 1 / (1 - p) if p < 1 else 0.0
-    return (round((1 - p) * 2**32), scale, *halves(seed, 64), *halves(counter, 128))
+    return (round((1 - p) * 2**32), scale, *given(seed, counter))
 
 
 def random_bits(xp: Any, key: int, counter: int, n: int, device: Any = None) -> Array:

@@ -5,6 +5,7 @@ fixture of all other tests takes CuPy in where there is one.
 """
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -18,12 +19,15 @@ from tests.test_cuda_windows import CASES, POOLS, operands
 from tests.test_parity import MATMULS
 from tinyxp import backends
 from tinyxp.backends import philox
-from tinyxp.backends.errors import BackendError, IndexingError, OutOfMemoryError
+from tinyxp.backends.errors import BackendError, CaptureError, IndexingError, OutOfMemoryError
 from tinyxp.bench.tinyxp_models import build
 from tinyxp.bench.workloads import GPT, Workload
+from tinyxp.data import RandomWindows
 from tinyxp.nn import functional as F
 from tinyxp.nn.functional.attention import attend
+from tinyxp.optim.lr_scheduler import cosine_with_warmup
 from tinyxp.random import Generator
+from tinyxp.train import Trainer, decay_groups
 
 WHY = reason_missing("cupy")
 pytestmark = pytest.mark.skipif(WHY is not None, reason=f"cupy: {WHY}")
@@ -302,6 +306,112 @@ def test_a_training_step_waits_for_nothing(monkeypatch):
     assert seen[0] == "end" and "to_numpy" in seen  # the losses are read afterwards
     trained(1, tx.float32, seen)
     assert "__bool__" in seen[: seen.index("end")]  # outside of checks_later an index is looked at
+
+
+# -- CUDA graphs -----------------------------------------------------------------------------------
+
+
+def test_one_linear_layer_is_captured():
+    """cuBLAS under capture, in a graph of its own: the same bits, from new inputs each time."""
+    layer = tx.nn.Linear(64, 48)
+    graph = tx.cuda.graph(lambda x: layer(x).sum(axis=0))
+    for k in range(3):
+        x = Generator(k).uniform((32, 64))
+        assert np.array_equal(graph(x).numpy(), layer(x).sum(axis=0).detach().numpy())
+
+
+def graphed(graph, steps, dtype, dropout, precision="highest"):
+    """Losses and parameters of a GPT, its steps replayed or not, each on a batch of its own."""
+    tx.set_float32_matmul_precision(precision)
+    tx.manual_seed(3)
+    model = build(replace(SMALL.model, dropout=dropout))
+    model.load_state_dict(SMALL.weights(), strict=False)
+    model.to(dtype=dtype)
+    optimizer = tx.optim.AdamW(decay_groups(model.parameters(), 0.1), lr=1e-3)
+    schedule = cosine_with_warmup(optimizer, min(10, steps), steps)
+    rng, losses = np.random.default_rng(0), []
+
+    def step(x, y):
+        optimizer.zero_grad()
+        loss = model.loss((x, y))
+        loss.backward()
+        norm = tx.optim.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        return loss.detach(), norm
+
+    take = tx.cuda.graph(step) if graph else step
+    with tx.cuda.checks_later():
+        for _ in range(steps):
+            x, y = (tx.asarray(rng.integers(0, 17, (4, 16))) for _ in range(2))
+            losses.append([part.item() for part in take(x, y)])
+            schedule.step()
+    tx.set_float32_matmul_precision("highest")
+    return losses, [p.detach().numpy() for p in model.parameters()], take
+
+
+@pytest.mark.parametrize(
+    ("dtype", "dropout", "precision"),
+    [(tx.float32, 0.2, "highest"), (tx.float32, 0.0, "high"), (tx.float64, 0.2, "highest")],
+)
+def test_a_hundred_replays_are_a_hundred_steps_bit_for_bit(dtype, dropout, precision):
+    """With dropout, a schedule and clipping."""
+    losses, parameters, _ = graphed(True, 100, dtype, dropout, precision)
+    expected, theirs, _ = graphed(False, 100, dtype, dropout, precision)
+    assert losses == expected and len({loss for loss, _ in losses}) == 100
+    for a, b in zip(parameters, theirs, strict=True):
+        assert np.array_equal(a, b)
+
+
+def test_a_wrong_index_in_a_replay_is_told_with_the_next_value():
+    _, _, take = graphed(True, 2, tx.float32, 0.0)
+    x = tx.asarray(np.zeros((4, 16), "int64"))
+    loss, _ = take(x, x + 17)
+    with pytest.raises(IndexingError, match="index 17 is out of range for 17 classes"):
+        loss.item()
+    take(x, x)[0].item()  # it is told once, and the graph goes on
+
+
+@pytest.mark.parametrize(
+    ("act", "words"),
+    [
+        (lambda x: x.sum().item(), "cannot look at a value"),
+        (lambda x: x[x > 0], "this step cannot be captured"),
+        (lambda x: x + tx.asarray(np.ones(4, "float32")), "this step cannot be captured"),
+        (lambda x: tx.linalg.inv(x[:, None] * x + tx.eye(4)), "this step cannot be captured"),
+        (lambda x: tx.randn(4) + x, "random numbers that the host draws"),
+    ],
+)
+def test_what_no_graph_holds_is_told_and_harms_nothing(act, words):
+    p = tx.ones(4).requires_grad_()
+    optimizer = tx.optim.AdamW([p])
+
+    def step(x):
+        optimizer.zero_grad()
+        (p * x).sum().backward()
+        optimizer.step()
+        return act(x)
+
+    with pytest.raises(CaptureError, match=words):
+        tx.cuda.graph(step)(tx.asarray([1.0, -2.0, 3.0, 4.0]))
+    assert p.detach().numpy().tolist() == [1, 1, 1, 1] and p.grad is None
+    assert (tx.ones(3) @ tx.ones(3)).item() == 3  # the device is as good as new
+
+
+def test_a_trainers_graph_gives_the_same_bits():
+    ends = []
+    for graph in (False, True):
+        tx.manual_seed(5)
+        model = build(replace(SMALL.model, dropout=0.1))
+        model.load_state_dict(SMALL.weights(), strict=False)
+        optimizer = tx.optim.AdamW(model.parameters(), lr=1e-3)
+        schedule = cosine_with_warmup(optimizer, 2, 12)
+        options = {"grad_clip": 1.0, "graph": graph, "accumulate": 2, "log_every": 4}
+        trainer = Trainer(model, optimizer, scheduler=schedule, **options)
+        batches = RandomWindows(np.arange(400) % 17, 16, 4, Generator(1))
+        trainer.fit(batches, model.loss, 12)
+        ends.append([p.detach().numpy() for p in model.parameters()])
+    for a, b in zip(*ends, strict=True):
+        assert np.array_equal(a, b)
 
 
 # -- errors ----------------------------------------------------------------------------------------

@@ -33,6 +33,7 @@ FLOORS = {
     "tinyxp.data": 3,
     "tinyxp.random": 3,
     "tinyxp.cuda": 3,
+    "tinyxp.cuda_graphs": 3,
     "tinyxp.io": 3,
     "tinyxp.state": 3,
     "tinyxp.version": 0,
@@ -42,6 +43,7 @@ FLOORS = {
     "tinyxp.debug": 3,
     "tinyxp.plots": 4,
     "tinyxp.parallel": 4,
+    "tinyxp.captured": 4,
     "tinyxp.train": 4,
     "tinyxp.runs": 4,
     "tinyxp.checkpoints": 4,
@@ -65,11 +67,14 @@ TYPE_CHECKING = ("TYPE_CHECKING", "typing.TYPE_CHECKING")
 HOMES = {
     "tinyxp.backends.torch_backend": {"torch"},
     "tinyxp.backends.torch_mends": {"torch"},
+    "tinyxp.backends.cublas": {"cupy"},
     "tinyxp.backends.cupy_backend": {"cupy", "cupyx"},
     "tinyxp.backends.cupy_device": {"cupy"},
+    "tinyxp.backends.cupy_graph": {"cupy"},
     "tinyxp.backends.cupy_matmul": {"cupy"},
     "tinyxp.backends.strict_backend": {"array_api_strict"},
     "tinyxp.backends.numba_kernels": {"numba"},
+    "tinyxp.bench.gpu_probe": {"cupy"},
     "tinyxp.bench.torch_models": {"torch"},
     **{
         f"tinyxp.bench.peers.{name}_peer": {name}

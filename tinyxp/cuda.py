@@ -12,12 +12,14 @@ from tinyxp.backends.cuda_memory import sized
 from tinyxp.backends.cupy_checks import later as checks_later
 from tinyxp.backends.errors import BackendError
 from tinyxp.core import Tensor
+from tinyxp.cuda_graphs import graph
 
 __all__ = [
     "checks_later",
     "device_count",
     "empty_cache",
     "get_device_name",
+    "graph",
     "is_available",
     "memory_allocated",
     "memory_reserved",

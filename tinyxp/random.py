@@ -17,6 +17,7 @@ import numpy as np
 
 from tinyxp import backends, dtypes
 from tinyxp.backends import Array, Backend
+from tinyxp.backends.capture import capturing
 from tinyxp.backends.errors import ArgumentError, DTypeError
 from tinyxp.backends.philox import blocks_for, random_bits
 from tinyxp.core import Tensor, raw, wrap
@@ -170,14 +171,19 @@ class Generator:
 
     # -- bits -----------------------------------------------------------------------------------
 
-    def _take(self, n: int) -> tuple[int, int]:
+    def _take(self, n: int) -> tuple[int, Any]:
         """Where the next n words of 32 bits come from, a seed and a counter, for who draws them
-        later, or twice; the counter moves on by whole blocks."""
+        later, or twice; the counter moves on by whole blocks. In a step that is being captured the
+        counter is no int but a ``backends.capture.Counter``."""
         seen = _watching.get()
         if seen is not None and self not in seen:
             seen[self] = self.state_dict()
         start = self.counter
         self.counter += blocks_for(n)
+        if (capture := capturing()) is not None:
+            capture.keep(self, lambda: partial(setattr, self, "counter", start))
+            if capture.recording:
+                return self.seed, capture.counter(self, start)
         return self.seed, start
 
     def _words(self, backend: Backend, n: int, device: Any = None) -> Array:
@@ -195,14 +201,14 @@ class Generator:
         return words[:, 0], words[:, 1]
 
 
-def _drawn(backend: Backend, seed: int, counter: int, n: int, device: Any = None) -> Array:
+def _drawn(backend: Backend, seed: int, counter: Any, n: int, device: Any = None) -> Array:
     """n words of 32 bits, as int64."""
     kernel: Any = backend.kernels.get("random_bits")
     draw = partial(random_bits, backend.xp) if kernel is None else kernel
     return draw(seed, counter, n, device)
 
 
-def _chances(x: Tensor, seed: int, counter: int, p: float) -> Tensor:
+def _chances(x: Tensor, seed: int, counter: Any, p: float) -> Tensor:
     """True with probability p, in the shape and place of x: what ``Generator.bernoulli`` draws."""
     words = _drawn(x.backend, seed, counter, x.size, x.data.device)
     return wrap(x.backend.xp.reshape(words < round(p * 2**32), x.shape), x.backend)

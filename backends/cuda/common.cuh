@@ -51,15 +51,22 @@ __device__ inline A block_max(A x) {
 }
 
 // Philox 4x32-10 (backends/philox.py), the same bits: block i of four words is made from the key
-// and the counter + i, both as words of 32 bits, the lowest first.
-#define PHILOX index_t key0, index_t key1, index_t c0, index_t c1, index_t c2, index_t c3
-#define PHILOX_GIVEN key0, key1, c0, c1, c2, c3
+// and the counter + i, both as words of 32 bits, the lowest first. In a captured step the counter is
+// added to the one at `base`, of two words of 64 bits, which changes from replay to replay.
+#define PHILOX \
+    index_t key0, index_t key1, index_t c0, index_t c1, index_t c2, index_t c3, const index_t* base
+#define PHILOX_GIVEN key0, key1, c0, c1, c2, c3, base
 
 __device__ inline void philox(unsigned (&block)[4], index_t i, PHILOX) {
     unsigned long long low = (unsigned long long)c0 | (unsigned long long)c1 << 32;
     unsigned long long high = (unsigned long long)c2 | (unsigned long long)c3 << 32;
     low += (unsigned long long)i;
     high += low < (unsigned long long)i;
+    if (base) {
+        unsigned long long more = (unsigned long long)base[0];
+        low += more;
+        high += (unsigned long long)base[1] + (low < more);
+    }
     unsigned a0 = (unsigned)low, a1 = (unsigned)(low >> 32);
     unsigned a2 = (unsigned)high, a3 = (unsigned)(high >> 32);
     unsigned k0 = (unsigned)key0, k1 = (unsigned)key1;

@@ -56,6 +56,14 @@ KERNEL dropout(const T* x, T* y, index_t n, index_t threshold, double scale, PHI
     }
 }
 
+// Words of 64 bits that the host gives, where kernels of a captured step read them (capture.py).
+#define W(k) index_t w##k
+KERNEL write_words(index_t* to, index_t n, W(0), W(1), W(2), W(3), W(4), W(5), W(6), W(7), W(8), W(9),
+                   W(10), W(11), W(12), W(13), W(14), W(15)) {
+    index_t words[] = {w0, w1, w2, w3, w4, w5, w6, w7, w8, w9, w10, w11, w12, w13, w14, w15};
+    for (index_t i = 0; i < n; i++) to[i] = words[i];
+}
+
 // found = (number, one of the indices outside of [low, high)), if there is any but `ignored`. It is
 // read later, with a value that the host waits for anyway. Any of the writers may win.
 KERNEL check_indices(const index_t* indices, index_t n, index_t low, index_t high, index_t ignored,
@@ -80,34 +88,5 @@ KERNEL add_rows(const index_t* places, const index_t* order, const T* values, T*
             sum += (A)values[order[k] * width + column];
         T* to = out + place * width + column;
         *to = (T)((A)*to + sum);
-    }
-}
-
-// -- adamw: all parameters in one launch ----------------------------------------------------------------
-
-// `table` holds for each of k arrays: where p, g, m, v and the new p lie, its size, and the number of
-// its first block; CHUNK elements to a block of threads.
-#define CHUNK 4096
-KERNEL adamw(const index_t* table, index_t k, double beta1, double beta2, double root, double eps,
-             double size, double shrink) {
-    const index_t* firsts = table + 6 * k;
-    index_t low = 0, high = k;  // the last array whose first block is not behind this one
-    while (high - low > 1) {
-        index_t middle = (low + high) / 2;
-        if (firsts[middle] <= blockIdx.x) low = middle;
-        else high = middle;
-    }
-    const T *p = (const T*)table[low], *g = (const T*)table[k + low];
-    T *m = (T*)table[2 * k + low], *v = (T*)table[3 * k + low], *out = (T*)table[4 * k + low];
-    index_t start = (blockIdx.x - firsts[low]) * CHUNK, n = table[5 * k + low];
-    index_t end = start + CHUNK < n ? start + CHUNK : n;
-    A rest1 = (A)(1 - beta1), rest2 = (A)(1 - beta2);
-    for (index_t i = start + threadIdx.x; i < end; i += blockDim.x) {
-        A grad = (A)g[i];
-        A mean = (A)m[i] + rest1 * (grad - (A)m[i]);
-        A square = (A)beta2 * (A)v[i] + rest2 * (grad * grad);
-        m[i] = (T)mean;
-        v[i] = (T)square;
-        out[i] = (T)((A)shrink * (A)p[i] - (A)size * (mean / (sqrt(square) * (A)root + (A)eps)));
     }
 }

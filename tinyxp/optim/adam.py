@@ -1,9 +1,13 @@
 """Adam and AdamW: steps scaled by running means of the gradient and of its square."""
 
 import math
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from tinyxp.backends import Array
+from tinyxp.backends.capture import capturing
+from tinyxp.backends.errors import CaptureError
 from tinyxp.core import Tensor, is_complex
 from tinyxp.optim.optimizer import Group, Optimizer, Parameters, State, arguments, average
 from tinyxp.optim.packs import Pack, Plan, packed, runs
@@ -50,6 +54,21 @@ class Adam(Optimizer):
         names = ["exp_avg", "exp_avg_sq", *["max_exp_avg_sq"] * group["amsgrad"]]
         return {"step": 0} | dict.fromkeys(names, 0.0)
 
+    def capturable(self, group: Group) -> bool:
+        decoupled = group["decoupled_weight_decay"] or not group["weight_decay"]
+        kernels = [p.backend.kernels for p in group["params"] if not is_complex(p)]
+        known = all("adamw" in table for table in kernels) and len(kernels) == len(group["params"])
+        return decoupled and not group["amsgrad"] and known
+
+    def _rewinding(self) -> Callable[[], None]:
+        back = super()._rewinding()
+
+        def forget() -> None:
+            self._plans.clear()  # which hold the parameters of the last step
+            back()
+
+        return forget
+
     def update(self, params: list[Tensor], group: Group) -> None:
         decoupled = group["decoupled_weight_decay"] or not group["weight_decay"]
         if group["amsgrad"] or not decoupled:
@@ -58,25 +77,36 @@ class Adam(Optimizer):
         if plan is None or not plan.fits(params, self.state):
             plan = self._plans[id(group)] = self._planned(params, self.start(group))
         super().update(plan.others, group)
+        capture = capturing()
         for packs in plan.runs:
-            for pack in packs:
-                for state in pack.states:
-                    state["step"] += 1
+            recording = capture is not None and capture.recording
+            numbers: dict[str, Any] = (
+                {"advance": partial(self._replayed, packs, group)}
+                if recording
+                else _advance(packs, group)
+            )
             backend: Any = packs[0].params[0].backend
             new = backend.kernels["adamw"](
                 [pack.data for pack in packs],
                 [-pack.gradient() if group["maximize"] else pack.gradient() for pack in packs],
                 *[[pack.state[i] for pack in packs] for i in (0, 1)],
-                lr=group["lr"],
                 beta1=group["betas"][0],
                 beta2=group["betas"][1],
                 eps=group["eps"],
-                weight_decay=group["weight_decay"],
-                step=packs[0].states[0]["step"],
+                **numbers,
             )
             for pack, data in zip(packs, new, strict=True):
                 pack.change(data)
         return None
+
+    def _replayed(self, packs: list[Pack], group: Group) -> dict[str, Any]:
+        """Count a step that a graph is about to take."""
+        if not all(pack.known(self.state) for pack in packs):
+            raise CaptureError(
+                "an optimizer's state was loaded after the capture, and the graph still has the "
+                "memory of the old one; make the graph again"
+            )
+        return _advance(packs, group)
 
     def _planned(self, params: list[Tensor], start: State) -> Plan:
         others: list[Tensor] = []
@@ -106,6 +136,15 @@ class Adam(Optimizer):
             v = state["max_exp_avg_sq"] = xp.maximum(state["max_exp_avg_sq"], v)
         root = xp.sqrt(v) / math.sqrt(1 - beta2**t)
         return p - group["lr"] / (1 - beta1**t) * (m / (root + group["eps"]))
+
+
+def _advance(packs: list[Pack], group: Group) -> dict[str, Any]:
+    """Count a step of some packs: what a kernel has to know of it."""
+    for pack in packs:
+        for state in pack.states:
+            state["step"] += 1
+    step = packs[0].states[0]["step"]
+    return {"lr": group["lr"], "weight_decay": group["weight_decay"], "step": step}
 
 
 class AdamW(Adam):

@@ -65,11 +65,9 @@ def get_total_norm(
     for x in tensors:
         if x.backend is not backend:
             raise mixed("get_total_norm", backend, x.backend)
-    norms = [xp.linalg.vector_norm(x.data, ord=norm_type) for x in tensors]
-    if len({n.dtype for n in norms}) > 1:
-        widest = xp.result_type(*norms)
-        norms = [xp.astype(n, widest) for n in norms]
-    norm = xp.linalg.vector_norm(xp.stack(norms), ord=norm_type)
+    norm = _together(tensors) if norm_type == 2 else NotImplemented
+    if norm is NotImplemented:
+        norm = _one_by_one(xp, [x.data for x in tensors], norm_type)
     total = wrap(norm, backend)
     if error_if_nonfinite and not bool(xp.isfinite(norm)):
         raise GradientError(
@@ -77,6 +75,21 @@ def get_total_norm(
             "look for the first NaN, or leave error_if_nonfinite out"
         )
     return total
+
+
+def _together(tensors: list[Tensor]) -> Any:
+    """The norm of all tensors by a kernel of their backend, or NotImplemented."""
+    kernel: Any = tensors[0].backend.kernels.get("total_norm")
+    return NotImplemented if kernel is None else kernel([x.data for x in tensors])
+
+
+def _one_by_one(xp: Any, arrays: list[Array], norm_type: float) -> Array:
+    """The norm of the norms of all arrays."""
+    norms = [xp.linalg.vector_norm(x, ord=norm_type) for x in arrays]
+    if len({n.dtype for n in norms}) > 1:
+        widest = xp.result_type(*norms)
+        norms = [xp.astype(n, widest) for n in norms]
+    return xp.linalg.vector_norm(xp.stack(norms), ord=norm_type)
 
 
 @typed
@@ -95,10 +108,19 @@ def clip_grads_with_norm_(
     tensor([6., 8.])
     """
     norm = asarray(total_norm).detach()
-    factor = wrap(norm.backend.xp.clip(max_norm / (norm.data + 1e-6), max=1.0), norm.backend)
+    params = _with_grad(parameters)
+    grads: list[Array] = [p.grad.data for p in params]  # type: ignore[union-attr]
+    kernel: Any = norm.backend.kernels.get("clipped")
+    if kernel is not None and all(p.backend is norm.backend for p in params):
+        news = kernel(grads, norm.data, max_norm)
+        if news is not NotImplemented:
+            for p, g in zip(params, news, strict=True):
+                p.grad = wrap(g, p.backend)
+            return
+    xp = norm.backend.xp
+    factor = wrap(xp.clip(max_norm / (norm.data + 1e-6), max=1.0), norm.backend)
     near: dict[Any, Array] = {}  # the factor in each place and dtype
-    for p in _with_grad(parameters):
-        g: Array = p.grad.data  # type: ignore[union-attr]
+    for p, g in zip(params, grads, strict=True):
         key = p.backend, g.device, g.dtype
         if key not in near:
             near[key] = p.backend.xp.astype(move(factor, p.backend, p.device).data, g.dtype)

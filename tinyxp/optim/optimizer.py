@@ -10,7 +10,14 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from tinyxp.backends import Array
-from tinyxp.backends.errors import ArgumentError, DTypeError, GradientError, ShapeError
+from tinyxp.backends.capture import capturing
+from tinyxp.backends.errors import (
+    ArgumentError,
+    CaptureError,
+    DTypeError,
+    GradientError,
+    ShapeError,
+)
 from tinyxp.core import Tensor, is_complex, wrap
 from tinyxp.operation import typed, typed_init
 from tinyxp.ops.creation import asarray, move, zeros_like
@@ -140,6 +147,8 @@ class Optimizer:
         if closure is not None:
             with enable_grad():
                 loss = closure()
+        if (capture := capturing()) is not None:
+            capture.keep(self, self._rewinding)
         for group in self.param_groups:
             params = [p for p in group["params"] if p.grad is not None]
             for p in params:
@@ -201,6 +210,42 @@ class Optimizer:
     def formula(self, xp: Any, p: Array, g: Array, state: State, group: Group) -> Array:
         """The new value of p, of gradient g; ``state`` is changed in place."""
         raise NotImplementedError
+
+    def capturable(self, group: Group) -> bool:
+        """Whether ``tx.cuda.graph`` can capture the steps of a group: whether all that changes from
+        step to step is on the device."""
+        return False
+
+    def _rewinding(self) -> Callable[[], None]:
+        """What brings the state back to now, in the very same arrays; state that the next step
+        would begin is begun. Raises CaptureError if a step cannot be captured."""
+        now: list[tuple[State, State]] = []
+        for group in self.param_groups:
+            if not self.capturable(group):
+                raise CaptureError(
+                    f"a step of {type(self).__name__} with these options cannot be captured: the "
+                    "host reckons with its learning rate or its count of steps. Take AdamW, or "
+                    "Adam without amsgrad whose weight decay is decoupled or 0; or capture all but "
+                    "optimizer.step(), and call that after each replay"
+                )
+            start = self.start(group)
+            for p in group["params"]:
+                if p.grad is not None:
+                    state = self.begun(p, start)
+                    copies = {
+                        k: owned(p, v) if hasattr(v, "shape") else v for k, v in state.items()
+                    }
+                    now.append((state, copies))
+
+        def back() -> None:
+            for state, copies in now:
+                for name, value in copies.items():
+                    if hasattr(value, "shape"):
+                        state[name][...] = value
+                    else:
+                        state[name] = value
+
+        return back
 
     # -- saving and loading ---------------------------------------------------------------------
 

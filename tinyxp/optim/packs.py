@@ -9,6 +9,7 @@ from tinyxp.core import Tensor
 
 SMALL = 1 << 14  # elements of a parameter that is packed with others
 FULL = 1 << 16  # elements of a pack of several
+ALL = 1 << 62  # ``Backend.run`` of a kernel that takes any number of arrays at once: no packs there
 
 State = dict[str, Any]
 
@@ -40,11 +41,12 @@ class Pack:
 
     def intact(self, states: Mapping[Tensor, State]) -> bool:
         """Whether nobody gave one of the parameters other data or another state."""
-        return (
-            all(map(is_, [p.data for p in self.params], self.parts))
-            and all(map(is_, map(states.get, self.params), self.states))
-            and all(map(is_, self._arrays(), self.arrays))
-        )
+        return all(map(is_, [p.data for p in self.params], self.parts)) and self.known(states)
+
+    def known(self, states: Mapping[Tensor, State]) -> bool:
+        """Whether nobody gave one of the parameters another state."""
+        same = all(map(is_, map(states.get, self.params), self.states))
+        return same and all(map(is_, self._arrays(), self.arrays))
 
     def gradient(self) -> Array:
         """The gradients of the parameters, joined as their data are."""
@@ -91,7 +93,7 @@ def packed(params: Iterable[Tensor]) -> Iterator[list[Tensor]]:
     small: list[Tensor] = []
     size = 0
     for p in params:
-        if p.size > SMALL:
+        if p.size > SMALL or p.backend.run >= ALL:
             yield [p]
             continue
         if size + p.size > FULL:

@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 from typing import Any
 
-from tinyxp.backends.errors import ArgumentError, DTypeError
+from tinyxp.backends.capture import capturing
+from tinyxp.backends.errors import ArgumentError, CaptureError, DTypeError
 from tinyxp.operation import typed, typed_init
 from tinyxp.optim.optimizer import Optimizer
 
@@ -63,6 +64,11 @@ class LRScheduler:
 
     def step(self, epoch: int | None = None) -> None:
         """Go on to the next learning rate, or to that of ``epoch``."""
+        if capturing() is not None:
+            raise CaptureError(
+                "scheduler.step() inside a captured step would run once and never again; call it "
+                "after each call of the graph"
+            )
         self.last_epoch = self.last_epoch + 1 if epoch is None else epoch
         self._set(self.get_lr() if epoch is None else self.lrs_from_start())
 

@@ -1,0 +1,159 @@
+"""What a captured step must not freeze: numbers of the host that change from step to step.
+
+A CUDA graph replays launches with the arguments that they had. So what the host reckons anew in
+each step (learning rate, count of steps, where random numbers begin) is read by kernels from the
+device's memory, and written there before each replay: as arguments of one small launch, which needs
+no copy and waits for nothing. The host's reckoning is the same as without a graph, and so are the
+bits.
+"""
+
+import struct
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+import numpy as np
+
+from tinyxp.backends import Array
+from tinyxp.backends.cuda_source import Library
+from tinyxp.backends.errors import CaptureError
+
+CAPACITY = 1024  # words that a step may change
+AT_ONCE = 16  # words that one launch of `write_words` takes
+
+_capture: ContextVar["Capture | None"] = ContextVar("tinyxp_capture", default=None)
+capturing = _capture.get  # the capture that goes on here, its trial runs included, or None
+
+
+@dataclass(frozen=True)
+class Counter:
+    """Where random words begin in a captured step: ``offset`` blocks after the counter that lies
+    at ``base``, two words of 64 bits. No number of the host's may be made of it."""
+
+    base: Array
+    offset: int
+
+    def _refuse(self, *args: Any) -> NoReturn:
+        raise CaptureError(
+            "random numbers that the host draws (normal, permutation, randperm) cannot be captured,"
+            " a replay would give the same ones; draw them outside and pass them as inputs"
+        )
+
+    __index__ = __int__ = __rshift__ = __add__ = __radd__ = _refuse
+
+
+class Capture:
+    """One capture of a step; ``outside`` is a context in which memory is no part of the graph.
+
+    First the step is tried out (``recording`` is False): what changes state says how to bring it
+    back, by ``keep``. Then it is recorded. Then ``refresh`` comes before every replay.
+    """
+
+    def __init__(
+        self,
+        library: Library,
+        outside: Callable[[], AbstractContextManager[Any]] = nullcontext,
+    ) -> None:
+        self.library, self.outside = library, outside
+        self.recording = False
+        self.undo: dict[int, tuple[Any, Callable[[], None]]] = {}  # by the id of whose state it is
+        self.words = library.xp.zeros((CAPACITY,), dtype=library.xp.int64)
+        self.writers: list[Callable[[], list[int]]] = []
+        self.used = 0  # words
+        self.counters: dict[int, _Drawn] = {}  # by the id of a generator
+        self.constants: list[tuple[Array, Any]] = []
+
+    @contextmanager
+    def active(self) -> Iterator[None]:
+        """Make this the capture that ``capturing()`` returns."""
+        token = _capture.set(self)
+        try:
+            yield
+        finally:
+            _capture.reset(token)
+
+    # -- state that is brought back ----------------------------------------------------------------
+
+    def keep(self, owner: Any, state: Callable[[], Callable[[], None]]) -> None:
+        """Before ``owner`` changes its state: ``state()`` returns what brings it back to now."""
+        if id(owner) not in self.undo:
+            self.undo[id(owner)] = owner, state()
+
+    def rewind(self) -> None:
+        """Bring all such state back; it may be done more than once."""
+        for _, back in self.undo.values():
+            back()
+
+    # -- numbers that change -----------------------------------------------------------------------
+
+    def numbers(self, count: int, reckon: Callable[[], list[float]]) -> Array:
+        """Where the ``count`` float64 numbers of ``reckon()``, called before each replay, lie."""
+        return self._slot(count, lambda: [_bits(x) for x in reckon()])
+
+    def counter(self, generator: Any, start: int) -> Counter:
+        """The counter of a generator whose counter is now ``start``."""
+        drawn = self.counters.get(id(generator))
+        if drawn is None:
+            drawn = self.counters[id(generator)] = _Drawn(generator, start)
+            drawn.base = self._slot(2, drawn.advance)
+        return Counter(drawn.base, start - drawn.begin)
+
+    def constant(self, host: Any) -> Array:
+        """An array with the numbers of ``host``, which come into it when all is recorded."""
+        with self.outside():  # else the graph would write over it
+            array = self.library.xp.empty(host.shape, dtype=host.dtype)
+        self.constants.append((array, host))
+        return array
+
+    def finish(self) -> None:
+        """When all is recorded: fill the constants; generators go back to where they were."""
+        for array, host in self.constants:
+            array[...] = self.library.xp.asarray(host)
+        for drawn in self.counters.values():
+            drawn.blocks = drawn.generator.counter - drawn.begin
+            drawn.generator.counter = drawn.begin
+
+    def refresh(self) -> None:
+        """Write the numbers of the step that comes next, which the host counts as done."""
+        words = [word for write in self.writers for word in write()]
+        for first in range(0, len(words), AT_ONCE):
+            some = words[first : first + AT_ONCE]
+            to, padding = self.words[first : first + len(some)], [0] * (AT_ONCE - len(some))
+            self.library.launch(
+                "write_words", (1,), (1,), (to, len(some), *some, *padding), "float32"
+            )
+
+    def _slot(self, count: int, write: Callable[[], list[int]]) -> Array:
+        first, self.used = self.used, self.used + count
+        if self.used > CAPACITY:
+            raise CaptureError(
+                f"a captured step may change {CAPACITY} numbers, this one has more; put the "
+                "parameters into fewer groups"
+            )
+        self.writers.append(write)
+        return self.words[first : self.used]
+
+
+class _Drawn:
+    """What a step draws from one generator: ``blocks`` of random words, from ``begin`` on."""
+
+    base: Array
+
+    def __init__(self, generator: Any, begin: int) -> None:
+        self.generator, self.begin, self.blocks = generator, begin, 0
+
+    def advance(self) -> list[int]:
+        at = self.generator.counter
+        self.generator.counter += self.blocks
+        return [_signed(at & (1 << 64) - 1), _signed(at >> 64 & (1 << 64) - 1)]
+
+
+def _bits(x: float) -> int:
+    """The bits of a float64 as a whole number, which a launch passes on as they are."""
+    return int(struct.unpack("<q", struct.pack("<d", x))[0])
+
+
+def _signed(word: int) -> int:
+    return int(np.uint64(word).astype(np.int64))

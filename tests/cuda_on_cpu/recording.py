@@ -1,0 +1,66 @@
+"""Launches recorded and replayed on the CPU, as a stream's capture does on a GPU: while recording,
+nothing runs. What is no kernel of ours runs as ever, and is not replayed."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from tests.cuda_on_cpu import on_cpu
+from tinyxp.backends.capture import Capture
+from tinyxp.backends.cupy_arrays import ManyArrays
+
+
+class Recorder:
+    """Kernels for the numpy backend, and recordings of their launches."""
+
+    def __init__(self, **options):
+        own = on_cpu(**options)
+        self.run = own.launch
+        self.tape = None
+        self.library = replace(own, launch=self.launch)
+
+    def launch(self, *args, **options):
+        self.do(lambda: self.run(*args, **options))
+
+    def do(self, call):
+        if self.tape is None:
+            call()
+        else:
+            self.tape.append(call)
+
+    def recording(self):
+        return Recording(self)
+
+
+class Recording:
+    """What ``tx.cuda.graph`` asks of ``backends.cupy_graph.Recording``."""
+
+    backend = "numpy"
+
+    def __init__(self, recorder):
+        self.recorder = recorder
+        self.capture = Capture(recorder.library)
+
+    def run(self, f):
+        with self.capture.active():
+            return f()
+
+    def record(self, f):
+        self.tape = self.recorder.tape = []
+        self.capture.recording = True
+        try:
+            value = self.run(f)
+        finally:
+            self.capture.recording = False
+            self.recorder.tape = None
+        self.capture.finish()
+        return value
+
+    def copy(self, to, values):
+        for pair in ManyArrays(self.recorder.library).copy(to, values):
+            self.recorder.do(lambda pair=pair: np.copyto(*pair))
+
+    def replay(self):
+        self.capture.refresh()
+        for call in self.tape:
+            call()

@@ -1,0 +1,482 @@
+"""``tx.cuda.graph``, as far as a CPU can tell: what a replay reads anew, and what stays unharmed.
+
+The kernels are the package's CUDA sources run by g++, their launches recorded and replayed
+(tests/cuda_on_cpu/recording.py). tests/test_cupy.py captures whole models, on a GPU.
+"""
+
+import copy
+import ctypes
+import importlib.util
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import tinyxp as tx
+from tests.conftest import reason_missing
+from tests.cuda_on_cpu import COMPILER
+from tests.cuda_on_cpu.recording import Recorder
+from tinyxp import backends
+from tinyxp.backends.capture import AT_ONCE, CAPACITY, Capture, Counter
+from tinyxp.backends.cupy_kernels import Kernels
+from tinyxp.backends.errors import ArgumentError, BackendError, CaptureError, DataError
+from tinyxp.backends.philox import random_bits
+from tinyxp.cli import main
+from tinyxp.cuda_graphs import Graph
+from tinyxp.nn import functional as F
+from tinyxp.optim.lr_scheduler import cosine_with_warmup
+from tinyxp.random import Generator
+from tinyxp.train import Trainer
+
+pytestmark = pytest.mark.skipif(COMPILER is None, reason="g++ is not installed")
+SHAPES = [(3,), (50, 83), (), (2, 5), (0, 3)]  # more than a block, and none at all
+
+
+@pytest.fixture
+def recorder(monkeypatch):
+    """The kernels in place of the numpy backend's own, one launch for all parameters."""
+    recorder, numpy = Recorder(), backends.get("numpy")
+    monkeypatch.setitem(numpy.__dict__, "kernels", Kernels(recorder.library).table())
+    monkeypatch.setitem(numpy.__dict__, "run", 1 << 62)
+    return recorder
+
+
+class Learner:
+    """Parameters, and a step that consists of kernels alone: its gradients are inputs, some of
+    whose numbers are left out at random."""
+
+    def __init__(self, dtype="float32", p=0.3, **options):
+        rng = np.random.default_rng(1)
+        self.params = [tx.asarray(rng.normal(size=s).astype(dtype)) for s in SHAPES]
+        for param in self.params:
+            param.requires_grad_()
+        groups = [
+            {"params": self.params[:2], "weight_decay": 0.1},
+            {"params": self.params[2:], "weight_decay": 0.0, "lr": 0.02},
+        ]
+        self.optimizer = tx.optim.AdamW(groups, lr=0.01, **options)
+        self.schedule = cosine_with_warmup(self.optimizer, 3, 9)
+        self.generator, self.p = Generator(2**40 + 7), p
+        self.generator.counter = 2**64 - 3500  # the carry comes within the steps
+
+    def step(self, *grads):
+        self.optimizer.zero_grad()
+        for param, g in zip(self.params, grads, strict=True):
+            param.grad = F.dropout(g, self.p, generator=self.generator)
+        norm = tx.optim.clip_grad_norm_(self.params, 5.0)
+        self.optimizer.step()
+        return {"norm": norm}
+
+    def values(self):
+        return [p.detach().numpy() for p in self.params]
+
+    def everything(self):
+        state = self.optimizer.state_dict()
+        arrays = [x for each in state["state"].values() for x in each.values()]
+        arrays = [x.numpy() if isinstance(x, tx.Tensor) else x for x in arrays]
+        grads = [p.grad for p in self.params]
+        return [*self.values(), *arrays, self.generator.counter, *grads]
+
+
+def gradients(seed, dtype="float32"):
+    rng = np.random.default_rng(seed)
+    return [tx.asarray(rng.normal(size=s).astype(dtype)) for s in SHAPES]
+
+
+def same(a, b):
+    return len(a) == len(b) and all(map(np.array_equal, a, b))
+
+
+@pytest.mark.parametrize(("dtype", "steps"), [("float32", 10), ("float64", 2)])
+def test_replays_are_steps_bit_for_bit(dtype, steps, recorder):
+    """With a rate that changes, two groups, dropout, clipping, and a step or two before."""
+    plain, graphed = Learner(dtype), Learner(dtype)
+    graph = Graph(graphed.step, recorder.recording)
+    for learner in (plain, graphed):
+        learner.step(*gradients(99, dtype))
+    norms = []
+    for k in range(steps):
+        grads = gradients(k, dtype)
+        expected = plain.step(*grads)["norm"]
+        found = graph(*grads)["norm"]
+        norms.append(found.item())
+        assert found.item() == expected.item()
+        plain.schedule.step(), graphed.schedule.step()
+        assert same(plain.everything(), graphed.everything()), f"step {k}"
+    assert len(set(norms)) == steps and min(norms) > 5  # so that clipping clips
+
+
+def test_recording_is_no_step(recorder):
+    learner = Learner()
+    before = learner.everything()
+    graph = Graph(learner.step, recorder.recording)
+    graph.capture(*gradients(0))
+    after = learner.everything()
+    assert same(before[:5], after[:5]) and before[-6:] == after[-6:]  # values; counter, gradients
+    state = learner.optimizer.state_dict()["state"]
+    assert all(each["step"] == 0 and not each["exp_avg"].any() for each in state.values())
+    assert repr(graph) == "<CUDA graph of step, captured>"
+
+
+def test_a_step_that_fails_leaves_all_as_it_was(recorder):
+    for failing in range(1, 4):  # in the first trial, the second, and while recording
+        learner, runs = Learner(), []
+        learner.step(*gradients(5))
+        before = learner.everything()
+
+        def step(*grads, learner=learner, runs=runs, failing=failing):
+            runs.append(0)
+            learner.step(*grads)
+            if len(runs) == failing:
+                raise ValueError("a fault of the user's")
+
+        graph = Graph(step, recorder.recording)
+        with pytest.raises(ValueError, match="a fault of the user's"):
+            graph(*gradients(0))
+        assert same(before, learner.everything())
+        assert len(runs) == failing and recorder.tape is None
+    graph(*gradients(0))  # and now it goes
+    assert not same(before, learner.everything())
+
+
+def test_snapshots_stay_and_loaded_values_count(recorder):
+    plain, graphed = Learner(p=0.0), Learner(p=0.0)
+    graph = Graph(graphed.step, recorder.recording)
+    early = [p.detach() for p in graphed.params]
+    start = graphed.values()
+    graph(*gradients(0)), plain.step(*gradients(0))
+    assert same([x.numpy() for x in early], start)
+    snapshot, twin = [p.detach() for p in graphed.params], copy.deepcopy(graphed.params)
+    then = graphed.values()
+    for k in (1, 2):
+        graph(*gradients(k)), plain.step(*gradients(k))
+        assert same([x.numpy() for x in snapshot], then)
+        assert same([x.detach().numpy() for x in twin], then)
+    assert same(graphed.values(), plain.values())
+    for learner in (plain, graphed):  # other values, and a step outside of the graph
+        for p, x in zip(learner.params, start, strict=True):
+            p.data = np.asarray(x + 1)
+        learner.step(*gradients(3))
+    graph(*gradients(4)), plain.step(*gradients(4))
+    assert same(graphed.everything(), plain.everything())
+    graphed.params[0].data = np.zeros(4, "float32")
+    with pytest.raises(CaptureError, match=r"parameter of \(3,\) float32 on 'numpy', which now is"):
+        graph(*gradients(5))
+
+
+def test_an_optimizers_state_loaded_later_is_told(recorder):
+    learner = Learner()
+    graph = Graph(learner.step, recorder.recording)
+    graph(*gradients(0))
+    state = learner.optimizer.state_dict()
+    graph(*gradients(1))
+    before = learner.values()
+    learner.optimizer.load_state_dict(state)
+    with pytest.raises(CaptureError, match="an optimizer's state was loaded after the capture"):
+        graph(*gradients(2))
+    assert same(before, learner.values())
+
+
+def test_a_call_leaves_its_gradients(recorder):
+    learner = Learner(p=0.0)
+    graph = Graph(learner.step, recorder.recording)
+    graph(*gradients(0))
+    learner.optimizer.zero_grad()
+    norm = graph(*gradients(1))["norm"]
+    factor = np.float32(5) / np.float32(norm.item() + 1e-6)
+    for p, g in zip(learner.params, gradients(1), strict=True):
+        np.testing.assert_allclose(p.grad.numpy(), g.numpy() * factor, rtol=1e-6)
+
+
+def test_buffers_of_a_module_are_state_too(recorder):
+    """Even if the step only reads them: other values may be loaded."""
+
+    class Model(tx.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = tx.nn.Parameter(tx.asarray([1.0, -2.0, 3.0]))
+
+        def forward(self, x):
+            return F.relu(self.weight), x
+
+    model = Model()
+    graph = Graph(model, recorder.recording)
+    y, x = graph(tx.asarray([1.0]))
+    assert y.numpy().tolist() == [1.0, 0.0, 3.0] and not y.requires_grad
+    model.load_state_dict({"weight": np.asarray([5.0, 6.0, -7.0])})
+    again, x = graph(tx.asarray([4.0]))
+    assert again is y and y.numpy().tolist() == [5.0, 6.0, 0.0]
+    assert x.numpy().tolist() == [4.0]
+
+
+# -- norm and clipping in two launches and one ----------------------------------------------------
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-6), ("float64", 1e-14)])
+def test_norm_and_clipping_are_the_formulas(dtype, tolerance, recorder, monkeypatch):
+    """Of small, large, empty and strided gradients; above the limit, below it, and NaN."""
+    numpy, kernels = backends.get("numpy"), backends.get("numpy").kernels
+    for scale, limit in ((1.0, 5.0), (1e-3, 5.0), (np.nan, 5.0), (0.0, 1.0)):
+        found = []
+        for table in (kernels, {}):
+            monkeypatch.setitem(numpy.__dict__, "kernels", table)
+            grads = gradients(3, dtype)
+            grads[1] = tx.asarray(np.asfortranarray(grads[1].numpy()))
+            params = [tx.zeros(x.shape, dtype=x.dtype).requires_grad_() for x in grads]
+            for p, g in zip(params, grads, strict=True):
+                p.grad = g * scale
+            norm = tx.optim.clip_grad_norm_(params, limit)
+            assert norm.shape == () and norm.dtype is grads[0].dtype
+            found.append([norm.numpy(), *(p.grad.numpy() for p in params)])
+        for a, b in zip(*found, strict=True):
+            np.testing.assert_allclose(a, b, rtol=tolerance)
+    mixed = [tx.ones(3, dtype=tx.float32), tx.ones(2, dtype=tx.float64)]
+    monkeypatch.setitem(numpy.__dict__, "kernels", kernels)
+    assert tx.optim.get_total_norm(mixed).item() == pytest.approx(5**0.5)
+
+
+# -- what cannot be ----------------------------------------------------------------------------
+
+
+def test_inputs_are_those_of_the_capture(recorder):
+    learner = Learner()
+    graph = Graph(lambda grads, clip: learner.step(*grads), recorder.recording)
+    graph(gradients(0), clip=True)
+    before = learner.everything()
+    with pytest.raises(ArgumentError, match="captured with True, got False"):
+        graph(gradients(0), clip=False)
+    with pytest.raises(ArgumentError, match="takes inputs like those it was captured with"):
+        graph(gradients(0))
+    with pytest.raises(ArgumentError, match=r"captured with \(3,\) \S+float32, got \(4,\)"):
+        graph([tx.zeros(4), *gradients(0)[1:]], clip=True)
+    with pytest.raises(ArgumentError, match=r"got \(3,\) tinyxp.float64"):
+        graph([tx.zeros(3, dtype=tx.float64), *gradients(0)[1:]], clip=True)
+    assert same(before, learner.everything())
+    with pytest.raises(ArgumentError, match="an input of a graph gets no gradient"):
+        Graph(learner.step, recorder.recording)(learner.params[0])
+    with tx.backend("strict"):
+        elsewhere = tx.zeros(3)
+    with pytest.raises(BackendError, match=r"lies on 'numpy', got one on 'strict'"):
+        Graph(learner.step, recorder.recording)(elsewhere)
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda p: tx.optim.SGD([p]), "a step of SGD with these options cannot be captured"),
+        (lambda p: tx.optim.AdamW([p], amsgrad=True), "Take AdamW, or Adam without amsgrad"),
+        (lambda p: tx.optim.Adam([p], weight_decay=0.1), "or capture all but optimizer.step"),
+    ],
+)
+def test_an_optimizer_that_the_host_steps_is_refused(make, words, recorder):
+    p = tx.ones(3).requires_grad_()
+    optimizer = make(p)
+
+    def step(g):
+        p.grad = g
+        optimizer.step()
+
+    with pytest.raises(CaptureError, match=words):
+        Graph(step, recorder.recording)(tx.ones(3))
+    assert p.detach().numpy().tolist() == [1, 1, 1] and p.grad is None
+    p.grad = tx.ones(3)
+    optimizer.step()
+    assert p.detach().numpy()[0] < 1
+
+
+def test_what_the_host_does_is_refused(recorder, monkeypatch):
+    monkeypatch.delitem(backends.get("numpy").kernels, "random_bits")  # the host has it not
+    learner, generator = Learner(), Generator(3)
+    cases = {
+        "scheduler.step.. inside a captured step": learner.schedule.step,
+        "random numbers that the host draws": lambda: generator.normal((3,)),
+        "or pass them as inputs|as inputs": lambda: generator.permutation(5),
+    }
+    rates = [group["lr"] for group in learner.optimizer.param_groups]
+    for words, act in cases.items():
+        with pytest.raises(CaptureError, match=words):
+            Graph(lambda x, act=act: act(), recorder.recording)(tx.ones(1))
+    assert [group["lr"] for group in learner.optimizer.param_groups] == rates
+    assert generator.counter == 0
+
+
+def test_without_a_gpu_it_says_so():
+    why = reason_missing("cupy")
+    if why is None:
+        pytest.skip("there is a GPU here")
+    with pytest.raises(BackendError) as caught:
+        tx.cuda.graph(lambda x: x)
+    assert str(caught.value) == why
+
+
+# -- numbers of the host --------------------------------------------------------------------------
+
+
+def test_words_of_the_host_reach_the_kernels(recorder):
+    """More than one launch takes, negative and large ones, and random words from anywhere."""
+    capture, generator = Capture(recorder.library), Generator(2**63 + 5)
+    numbers = [float(x) for x in np.random.default_rng(0).normal(size=2 * AT_ONCE + 3)]
+    generator.counter = 2**96 + 2**64 - 2
+    with capture.active():
+        capture.recording = True
+        there = capture.numbers(len(numbers), lambda: numbers)
+        recorder.tape = tape = []
+        drawn = [generator.integers(0, 2**20, 7), generator.integers(0, 2**20, 9)]
+        recorder.tape, capture.recording = None, False
+    capture.finish()
+    assert generator.counter == 2**96 + 2**64 - 2
+    assert tape and drawn
+    for start in (2**96 + 2**64 - 2, 2**128 - 3, 5):
+        generator.counter, begin = start, start
+        capture.refresh()
+        assert there.view(np.float64).tolist() == numbers
+        for call in tape:
+            call()
+        assert generator.counter == begin + 4 + 5  # blocks of four words, two words a number
+    base = recorder.library.xp.zeros(2, dtype=np.int64)
+    base[:] = -2, 5  # 2**64 - 2, and a carry within the words
+    found = Kernels(recorder.library).random_bits(7, Counter(base, 1), 9)
+    expected = random_bits(backends.get("numpy").xp, 7, 5 * 2**64 + 2**64 - 2 + 1, 9)
+    assert np.array_equal(found, expected)
+
+
+def test_there_is_room_for_so_many(recorder):
+    capture = Capture(recorder.library)
+    capture.numbers(CAPACITY - 1, list)
+    with pytest.raises(CaptureError, match="put the parameters into fewer groups"):
+        capture.numbers(2, list)
+
+
+# -- cuBLAS, as far as it can be asked without a GPU ----------------------------------------------
+
+
+def test_the_calls_of_cublas_are_those_of_its_header():
+    """In the library that CuPy is linked to; the header comes with NVIDIA's wheel."""
+    pytest.importorskip("cupy", reason="CuPy is not installed")
+    from tinyxp.backends import cublas
+
+    library = cublas.library()  # so all of its functions are there
+    assert (
+        library.cublasGetStatusString(15).decode() == "the requested functionality is not supported"
+    )
+    with pytest.raises(
+        BackendError, match="cublasCreate failed with status 1: the library was not"
+    ):
+        cublas.check("cublasCreate", 1)
+    found = importlib.util.find_spec("nvidia.cublas")
+    if found is None:
+        pytest.skip("NVIDIA's wheel of cuBLAS is not installed")
+    header = Path(found.submodule_search_locations[0], "include", "cublas_api.h").read_text()
+    for name, types in cublas.SIGNATURES.items():
+        declared = re.search(rf"CUBLASWINAPI {name}\(([^)]*)\);", header)[1].split(",")
+        assert [as_ctypes(each) for each in declared] == list(types), name
+
+
+def as_ctypes(declared):
+    """The type of a declared argument, its name left out."""
+    words = declared.split()
+    if "*" in declared:
+        return ctypes.POINTER(ctypes.c_void_p) if words[0] == "cublasHandle_t*" else ctypes.c_void_p
+    if words[0] in ("cublasHandle_t", "cudaStream_t"):  # pointers to what nobody sees
+        return ctypes.c_void_p
+    if words[0] == "size_t":
+        return ctypes.c_size_t
+    return ctypes.c_longlong if words[:2] == ["long", "long"] else ctypes.c_int  # and enumerations
+
+
+# -- the Trainer -----------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(reason_missing("cupy") is None, reason="there is a GPU here")
+def test_training_with_a_graph_ends_with_one_line_without_a_gpu(capsys):
+    model = tx.nn.Linear(2, 2)
+    optimizer = tx.optim.AdamW(model.parameters())
+    with pytest.raises(BackendError) as caught:
+        Trainer(model, optimizer, graph=True)
+    assert str(caught.value) == reason_missing("cupy")
+    options = ["--graph", "--steps", "1", "--set", "n_layer=1"]
+    assert main(["train", "transformer", *options]) == 2
+    assert capsys.readouterr().err == f"tinyxp: {reason_missing('cupy')}\n"
+    assert main(["train", "mlp", "--graph"]) == 2
+    assert "--graph is for the transformer" in capsys.readouterr().err
+
+
+def test_a_trainer_that_looks_at_each_step_takes_no_graph():
+    model = tx.nn.Linear(2, 2)
+    optimizer = tx.optim.AdamW(model.parameters())
+    for option in ({"ema": 0.9}, {"loss_scale": 2.0}, {"on_nan": "skip"}):
+        with pytest.raises(ArgumentError, match=f"which {next(iter(option))}.* needs"):
+            Trainer(model, optimizer, graph=True, **option)
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_a_trainers_graph_takes_its_steps(accumulate, recorder, monkeypatch):
+    """Here each replay computes the step anew, as NumPy's operations are not recorded: it tests
+    what the Trainer does, and what the graph does with inputs, outputs and state."""
+    numpy = backends.get("numpy")
+    few = {name: numpy.kernels[name] for name in ("adamw", "clipped", "total_norm")}
+    monkeypatch.setitem(numpy.__dict__, "kernels", few)
+    monkeypatch.setattr(tx.captured, "graph", lambda step: Graph(step, lambda: Again(recorder)))
+    monkeypatch.setattr(tx.train, "expect_capturable", lambda trainer: None)
+    found = []
+    for graph in (False, True):
+        model = tx.nn.Sequential(tx.nn.Linear(4, 8), tx.nn.ReLU(), tx.nn.Linear(8, 3))
+        rng = np.random.default_rng(2)
+        model.load_state_dict({k: rng.normal(size=v.shape) for k, v in model.state_dict().items()})
+        optimizer = tx.optim.AdamW(model.parameters(), lr=0.05)
+        losses = []
+        trainer = Trainer(
+            model,
+            optimizer,
+            scheduler=cosine_with_warmup(optimizer, 2, 8),
+            grad_clip=1.0,
+            graph=graph,
+            accumulate=accumulate,
+            log_every=1,
+            callbacks=[lambda metrics, losses=losses: losses.append(metrics["loss"])],
+            threads=1,
+        )
+        batches = [
+            (
+                tx.asarray(rng.normal(size=(5, 4)).astype("float32")),
+                tx.asarray(rng.integers(0, 3, 5)),
+            )
+            for _ in range(8 * accumulate)
+        ]
+        loss_of = lambda batch, model=model: F.cross_entropy(model(batch[0]), batch[1])  # noqa: E731
+        trainer.fit(batches, loss_of, 8)
+        found.append([*losses, *(p.detach().numpy() for p in model.parameters())])
+        assert len(losses) == 8 and trainer.done == 8
+    assert same(*found)
+    model[0].weight.data = np.full((8, 4), np.nan, "float32")
+    with pytest.raises(DataError, match="at step 9 or before the loss is nan"):
+        trainer.fit(batches, loss_of, 9)
+
+
+class Again:
+    """A recording that runs the step anew for each replay."""
+
+    backend = "numpy"
+
+    def __init__(self, recorder):
+        self.capture, self.idle = Capture(recorder.library), False
+
+    def run(self, f):
+        with self.capture.active():
+            return f()
+
+    def copy(self, to, values):
+        for array, value in zip(to, values, strict=True):
+            if not self.idle:
+                np.copyto(array, value)
+
+    def record(self, f):
+        """A run that leaves the parameters' memory alone, as a recording does."""
+        self.f, self.idle = f, True
+        self.value, self.idle = self.run(f), False
+        self.value.data = np.asarray(self.value.data)  # NumPy's numbers are no arrays
+        return self.value
+
+    def replay(self):
+        self.copy([self.value.data], [self.f().data])
