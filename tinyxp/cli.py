@@ -53,10 +53,14 @@ def train(args: argparse.Namespace) -> None:
     chosen = MILESTONES if args.model == "all" else (args.model,)
     if args.set and args.model == "all":
         raise ArgumentError("--set is for one milestone; train that alone, or leave --set out")
+    if args.graph and args.model != "transformer":
+        raise ArgumentError(
+            f"--graph is for the transformer; {args.model} trains in less time than it would save"
+        )
     results: list[Any] = []
     for name in chosen:
         module = importlib.import_module(f"tinyxp.models.{name}")
-        given = {"steps": args.steps, "seed": args.seed}
+        given = {"steps": args.steps, "seed": args.seed, "graph": args.graph or None}
         given |= {"text": args.text} if name == "transformer" else {}
         settings = {key: value for key, value in given.items() if value is not None}
         config = module.Config(**parse_settings(module.Config, args.set) | settings)
@@ -229,6 +233,9 @@ def build() -> argparse.ArgumentParser:
     command.add_argument("--steps", type=int, help="training steps")
     command.add_argument("--seed", type=int, help="seed of weights and batches")
     command.add_argument("--name", help="name of the run's folder under runs/")
+    command.add_argument(
+        "--graph", action="store_true", help="replay each step as a CUDA graph (the transformer)"
+    )
     command.add_argument("--set", action="append", default=[], metavar="NAME=VALUE",
                          help="any setting, as --set n_layer=6")  # fmt: skip
     command.set_defaults(run_command=train)

@@ -2,6 +2,8 @@
 
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TextIO
 
 
@@ -33,3 +35,19 @@ class Progress:
         else:
             self.stream.write(f"step {done}/{self.total} {note} {clock}\n")
         self.stream.flush()
+
+
+class Clock:
+    """Seconds of training since step ``begun``, evaluation not counted."""
+
+    def __init__(self, begun: int) -> None:
+        self.begun, self.start = begun, time.monotonic()
+
+    def seconds(self) -> float:
+        return time.monotonic() - self.start
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        before = time.monotonic()
+        yield
+        self.start += time.monotonic() - before

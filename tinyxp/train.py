@@ -9,6 +9,7 @@ from itertools import islice
 from typing import Any, TextIO
 
 from tinyxp.backends.errors import ArgumentError, DataError
+from tinyxp.captured import captured, expect_capturable
 from tinyxp.core import Tensor
 from tinyxp.cuda import checks_later
 from tinyxp.finite import all_finite, not_finite, why_not_finite
@@ -17,7 +18,7 @@ from tinyxp.nn.module import Module
 from tinyxp.optim.clip import clip_grad_norm_
 from tinyxp.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tinyxp.parallel import Parallel
-from tinyxp.progress import Progress
+from tinyxp.progress import Clock, Progress
 from tinyxp.resuming import random_states, set_random_states, setting, warn_of_changes
 from tinyxp.runs import Run
 from tinyxp.tape import no_grad
@@ -52,6 +53,9 @@ class Trainer:
       numbers are saved in no checkpoint: they raise DataError.
     - ``loss_scale`` s multiplies the loss before the backward pass and divides the gradients by s
       after it; steps with infinite gradients are left out and halve s, 2,000 good ones double it.
+    - ``graph``: on a GPU, each step is a replayed CUDA graph (``tx.cuda.graph``), with the same
+      bits; not with ``ema``, ``loss_scale`` and on_nan="skip". Numbers that are none are told at
+      the next step that is logged.
     - ``threads``: 1 computes on one thread; n parts each batch among n threads, which gives the
       same gradients to rounding if the loss is a mean over samples; None chooses by the sizes of
       the first batch (see ``tinyxp.parallel``).
@@ -83,6 +87,7 @@ class Trainer:
     patience: int | None = None
     max_seconds: float | None = None
     on_nan: str = "stop"
+    graph: bool = False
     loss_scale: float | None = None
     save_every: int | None = None
     keep: int = 3
@@ -109,6 +114,8 @@ class Trainer:
                 raise ArgumentError(f"{name} expects a number above 0, got {value!r}")
         if self.ema is not None and not (isinstance(self.ema, float) and 0 <= self.ema < 1):
             raise ArgumentError(f"ema expects a fraction from 0 up to 1, got {self.ema!r}")
+        if self.graph:
+            expect_capturable(self)
         self.label = f"{self.label} ".lstrip()
         self.average: AveragedModel | None = None
         if self.ema is not None:
@@ -126,6 +133,7 @@ class Trainer:
         self._kept = self.run and self.run.checkpoints(self.label, self.keep)
         self.model.train()
         self._setting = setting(self.model)  # before threads are limited
+        replayed = captured(self, loss_of) if self.graph else None
         with (
             Parallel(self.model, self.threads) as parallel,
             Interrupts(self.run is not None) as asked,
@@ -133,14 +141,14 @@ class Trainer:
         ):
             source = self._begin(batches, parallel)
             progress = Progress(steps, self.stream, self.done)
-            clock, note = _Clock(self.done), ""
+            clock, note = Clock(self.done), ""
             start = saved = time.monotonic()
             over = False
             while self.done < steps and not (self.ended or over):
                 best, group = self.best, list(islice(source, self.accumulate))
                 score = None
                 if group:
-                    loss = self._step(parallel, loss_of, group)
+                    loss = replayed(group) if replayed else self._step(parallel, loss_of, group)
                     self.done += 1
                     looks = self.evaluate is not None and self.done % self.eval_every == 0
                     if looks or self.done % self.log_every == 0 or self.done in (1, steps):
@@ -180,13 +188,17 @@ class Trainer:
 
     def update(self) -> None:
         """Change the parameters by the gradients that they hold."""
-        if self.grad_clip:
-            clip_grad_norm_(self.model.parameters(), self.grad_clip)
-        self.optimizer.step()
+        self.change()
         if self.scheduler is not None:
             self.scheduler.step()
         if self.average is not None:
             self.average.update_parameters(self.model)
+
+    def change(self) -> None:
+        """What ``update`` does to the parameters alone."""
+        if self.grad_clip:
+            clip_grad_norm_(self.model.parameters(), self.grad_clip)
+        self.optimizer.step()
 
     def _step(self, parallel: Parallel, loss_of: LossOf, batches: list[Any]) -> Tensor:
         """One step on the mean loss of some batches; the loss."""
@@ -235,7 +247,7 @@ class Trainer:
 
     # -- evaluation and metrics ---------------------------------------------------------------
 
-    def _report(self, loss: Tensor, steps: int, clock: "_Clock") -> str:
+    def _report(self, loss: Tensor, steps: int, clock: Clock) -> str:
         """Evaluate if it is time; log the metrics; what to say beside the progress bar."""
         value = loss.item()
         metrics: dict[str, Any] = {"step": self.done, f"{self.label}loss": value}
@@ -323,22 +335,6 @@ class Trainer:
             "setting": self._setting,
             "config": self.run.configuration if self.run else {},
         }
-
-
-class _Clock:
-    """Seconds of training since step ``begun``, evaluation not counted."""
-
-    def __init__(self, begun: int) -> None:
-        self.begun, self.start = begun, time.monotonic()
-
-    def seconds(self) -> float:
-        return time.monotonic() - self.start
-
-    @contextmanager
-    def paused(self) -> Iterator[None]:
-        before = time.monotonic()
-        yield
-        self.start += time.monotonic() - before
 
 
 @contextmanager
