@@ -97,9 +97,12 @@ class _Contender:
         self.result = Result(name)
         self.steps = 1  # of a turn
 
-    def ask(self, steps: int | None) -> Any:
+    def ask(self, steps: int | None, patience: float | None = None) -> Any:
         try:
             self.connection.send(steps)
+            if not self.connection.poll(patience):  # None waits for as long as it takes
+                self.stop()
+                raise Failure(f"no answer within {patience:.0f} s")
             answer = self.connection.recv()
         except (EOFError, OSError):
             answer = "its process died"
@@ -113,39 +116,80 @@ class _Contender:
 
 
 def contest(
-    contenders: dict[str, tuple[Any, ...]], rounds: int = 20, steps: int = 5, warmup: int = 5
+    contenders: dict[str, tuple[Any, ...]],
+    rounds: int = 20,
+    steps: int = 5,
+    warmup: int = 5,
+    patience: float | None = None,
+    alone: bool = False,
 ) -> list[Result]:
     """Run every contender for ``rounds`` rounds of ``steps`` steps, slow ones of fewer, in turn.
 
     A contender is (function that makes a step, its arguments[, its options]). One that fails says
-    why in its result, and the others go on.
+    why in its result, and the others go on; so does one that is not ready after ``patience``
+    seconds. ``alone``: all rounds of one, then all of the next, where memory holds one only.
     """
-    everyone, running = [], []
+    everyone: list[_Contender] = []
+    running: list[_Contender] = []
     try:
         for name, (make, args, *options) in contenders.items():
             contender = _Contender(name, make, args, options[0] if options else {})
             everyone.append(contender)
             result = contender.result
             try:
-                result.first, first = contender.ask(1)
-                seconds, last = contender.ask(warmup)
+                result.first, first = contender.ask(1, patience)
+                seconds, last = contender.ask(warmup, patience)
             except Failure as error:
                 result.error = str(error)
                 continue
             result.losses = [first, last]
             contender.steps = max(1, min(steps, int(TURN * warmup / seconds)))
             running.append(contender)
-        for _ in range(rounds):
-            for contender in running:
-                time.sleep(PAUSE)
-                seconds, _ = contender.ask(contender.steps)
-                contender.result.seconds.append(seconds / contender.steps)
-        for contender in running:
-            contender.result.peak_mb = contender.ask(None)
+            if alone:
+                _race(running, rounds)
+                contender.stop()
+                running.clear()
+        _race(running, rounds)
     finally:
         for contender in everyone:
             contender.stop()
     return [contender.result for contender in everyone]
+
+
+def _race(running: list[_Contender], rounds: int) -> None:
+    """The rounds of contenders that are ready."""
+    for _ in range(rounds):
+        for contender in running:
+            time.sleep(PAUSE)
+            seconds, _ = contender.ask(contender.steps)
+            contender.result.seconds.append(seconds / contender.steps)
+    for contender in running:
+        contender.result.peak_mb = contender.ask(None)
+
+
+def rehearsal(
+    contenders: dict[str, tuple[Any, ...]], rounds: int, steps: int, warmup: int
+) -> list[Result]:
+    """A contest in this process, one contender after the other: it tries them out, and its times
+    are not to be compared."""
+    results = []
+    for name, (make, args, *options) in contenders.items():
+        results.append(result := Result(name))
+        try:
+            step = make(*args, **(options[0] if options else {}))
+            start = time.perf_counter()
+            result.losses = [step()]
+            result.first = time.perf_counter() - start
+            result.losses.append([step() for _ in range(warmup)][-1])
+            for _ in range(rounds):
+                start = time.perf_counter()
+                for _ in range(steps):
+                    step()
+                result.seconds.append((time.perf_counter() - start) / steps)
+            result.peak_mb = getattr(step, "peak_mb", _peak_mb)()
+        except Exception as error:
+            result.error = f"{type(error).__name__}: {error}"
+    return results
 
 
 def table(results: list[Result], reference: str) -> str:

@@ -1,6 +1,9 @@
 #!/usr/bin/env bash
-# On a machine with a GPU, CuPy and PyTorch, and no network: the tests on CuPy, then training steps
-# beside PyTorch on that GPU. It ends within 10 minutes, whatever was left out by then.
+# On a machine with a GPU, CuPy and PyTorch, and no network: a probe of what was only read so far, the
+# tests on CuPy, then training steps beside PyTorch on that GPU. It ends within 10 minutes, whatever
+# was left out by then; each part has a process and a limit of its own.
+#
+# What takes longer is a call of its own: python3 -m bench.gpu --char-run --text FILE
 #
 #     bench/gpu_check.sh [WHEELS]     WHEELS: a folder with wheels of what the machine lacks
 #                                     (array-api-compat, hypothesis, array-api-strict, pytest …)
@@ -33,16 +36,20 @@ PYTHON
 report="$out/$device-$(date +%Y-%m-%d)"
 python3 -m tinyxp info
 
+timeout 60 python3 -m bench.gpu --part probe --report "$report.probe.json" ||
+    echo "probe: it did not come to its end"
+
 options=(-p no:cacheprovider -q --tb=short)
 if python3 -c "import xdist" 2> /dev/null; then options+=(-n 8); fi
 failed=0
 timeout 110 python3 -m pytest "${options[@]}" tests/test_cupy.py > "$report.kernels.txt" 2>&1 || failed=1
 tail -n 40 "$report.kernels.txt"
-timeout 170 python3 -m pytest "${options[@]}" -k cupy tests --ignore tests/test_cupy.py \
+timeout 120 python3 -m pytest "${options[@]}" -k cupy tests --ignore tests/test_cupy.py \
     > "$report.parity.txt" 2>&1 || failed=1
 tail -n 40 "$report.parity.txt"
 
-timeout 250 python3 -m bench.gpu --seconds 130 --report "$report.md" || failed=1
+timeout 275 python3 -m bench.gpu --seconds 260 --report "$report.md" \
+    --probed "$report.probe.json" || failed=1
 for part in kernels parity; do
     echo "Tests, $part: $(tail -n 1 "$report.$part.txt")" | tee -a "$report.md"
 done

@@ -11,10 +11,15 @@ from torch import nn
 from torch.nn import functional as F
 
 
+def dropped(p: float) -> nn.Module:
+    """Dropout where TransformerEncoderLayer has it; nothing at all for p = 0."""
+    return nn.Dropout(p) if p else nn.Identity()
+
+
 class Attention(nn.Module):
-    def __init__(self, width: int, heads: int, bias: bool) -> None:
+    def __init__(self, width: int, heads: int, bias: bool, dropout: float) -> None:
         super().__init__()
-        self.heads = heads
+        self.heads, self.dropout = heads, dropout
         self.in_proj_weight = nn.Parameter(torch.empty(3 * width, width))
         self.in_proj_bias = nn.Parameter(torch.zeros(3 * width)) if bias else None
         self.out_proj = nn.Linear(width, width, bias=bias)
@@ -23,22 +28,25 @@ class Attention(nn.Module):
         b, t, c = x.shape
         qkv = F.linear(x, self.in_proj_weight, self.in_proj_bias)
         q, k, v = qkv.view(b, t, 3, self.heads, c // self.heads).permute(2, 0, 3, 1, 4)
-        y = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+        p = self.dropout if self.training else 0.0
+        y = F.scaled_dot_product_attention(q, k, v, dropout_p=p, is_causal=True)
         return self.out_proj(y.transpose(1, 2).reshape(b, t, c))
 
 
 class Block(nn.Module):
-    def __init__(self, width: int, heads: int, bias: bool) -> None:
+    def __init__(self, width: int, heads: int, bias: bool, dropout: float) -> None:
         super().__init__()
-        self.self_attn = Attention(width, heads, bias)
+        self.self_attn = Attention(width, heads, bias, dropout)
+        self.drop = dropped(dropout)
         self.linear1 = nn.Linear(width, 4 * width, bias=bias)
         self.linear2 = nn.Linear(4 * width, width, bias=bias)
         self.norm1 = nn.LayerNorm(width, bias=bias)
         self.norm2 = nn.LayerNorm(width, bias=bias)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        x = x + self.self_attn(self.norm1(x))
-        return x + self.linear2(F.gelu(self.linear1(self.norm2(x)), approximate="tanh"))
+        x = x + self.drop(self.self_attn(self.norm1(x)))
+        y = self.drop(F.gelu(self.linear1(self.norm2(x)), approximate="tanh"))
+        return x + self.drop(self.linear2(y))
 
 
 class GPT(nn.Module):
@@ -48,8 +56,9 @@ class GPT(nn.Module):
         self.token = nn.Embedding(vocab_size, width)
         self.position = nn.Embedding(config.block_size, width)
         self.blocks = nn.ModuleList(
-            Block(width, config.n_head, config.bias) for _ in range(config.n_layer)
+            Block(width, config.n_head, config.bias, config.dropout) for _ in range(config.n_layer)
         )
+        self.drop = dropped(config.dropout)
         self.norm = nn.LayerNorm(width, bias=config.bias)
         self.head = nn.Linear(width, vocab_size, bias=False)
         self.head.weight = self.token.weight
@@ -58,7 +67,7 @@ class GPT(nn.Module):
                 nn.init.normal_(p, std=0.02)
 
     def forward(self, ids: torch.Tensor) -> torch.Tensor:
-        x = self.token(ids) + self.position.weight[: ids.shape[1]]
+        x = self.drop(self.token(ids) + self.position.weight[: ids.shape[1]])
         for block in self.blocks:
             x = block(x)
         return self.head(self.norm(x))
@@ -87,3 +96,9 @@ def build(config: Any) -> nn.Module:
     for a, b in pairwise(config.widths):
         layers += [nn.Linear(a, b), nn.ReLU()]
     return nn.Sequential(*layers[:-1])
+
+
+def bfloat16_product(device: str, n: int) -> tuple[Any, Any]:
+    """A product of two (n, n) matrices of bfloat16, and how to wait for it."""
+    a = torch.rand((n, n), device=device).to(torch.bfloat16)
+    return lambda: a @ a, torch.cuda.synchronize if device == "cuda" else lambda: None

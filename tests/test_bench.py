@@ -151,6 +151,16 @@ def test_one_that_fails_says_why_and_the_others_go_on():
     assert "failed: ValueError" in table(results, "good")
 
 
+def test_one_that_takes_too_long_is_left_behind():
+    (slow,) = contest({"slow": (sleeper, (60.0,))}, patience=0.5)
+    assert slow.error.startswith("no answer within 0") and not slow.seconds
+
+
+def test_each_can_run_alone():
+    results = contest(dict.fromkeys(("a", "b"), (sleeper, (0.0,))), 2, 1, 1, alone=True)
+    assert all(len(r.seconds) == 2 and not r.error and r.peak_mb > 1 for r in results)
+
+
 # -- reports ------------------------------------------------------------------------------------
 
 

@@ -1,5 +1,6 @@
 """The GPU's benchmark at tiny sizes on the CPU: it tests the program, its numbers mean nothing."""
 
+import argparse
 import json
 import multiprocessing
 import os
@@ -13,6 +14,7 @@ import pytest
 import tinyxp as tx
 from tests.conftest import reason_missing
 from tinyxp.bench import gpu
+from tinyxp.bench.gpu_parts import PRECISIONS, crossover
 
 ROOT = Path(__file__).parent.parent
 
@@ -36,16 +38,22 @@ def test_the_whole_program_on_a_cpu(tmp_path, capsys, quick_processes):
     assert gpu.main(options) == 0
     found = json.loads(path.with_suffix(".json").read_text("utf-8"))
     assert [(entry["name"], entry["precision"]) for entry in found["workloads"]] == [
-        (name, precision) for name in ("GPT-2", "characters") for precision in gpu.PRECISIONS
+        (name, precision) for name in ("GPT-2", "characters") for precision in PRECISIONS
     ]
     for entry in found["workloads"]:
-        assert not [r["error"] for r in entry["results"] if r["error"]]
-        assert all(len(r["seconds"]) == 2 and r["peak_mb"] > 0 for r in entry["results"])
+        graph = next(r for r in entry["results"] if r["name"] == "tinyxp graph")
+        told = ("no autocast", reason_missing("cupy") or "lies on 'cupy', got one on 'numpy'")
+        assert any(words in graph["error"] for words in told)
+        for r in entry["results"]:
+            if r is not graph and "no autocast" not in r["error"]:
+                assert not r["error"] and len(r["seconds"]) == 2 and r["peak_mb"] > 0
     assert [row["batch"] for row in found["ladder"]] == [1, 4]
-    assert set(found["limits"]) == {"highest", "high", "gb_per_s"}
-    assert all(rate > 0 for rate in found["limits"].values())
+    rates = found["limits"]
+    assert {"highest", "high", "gb_per_s"} <= set(rates) and all(x > 0 for x in rates.values())
+    assert found["failed"] == {} and found["left_out"] == []
     text = capsys.readouterr().out
-    assert text.rstrip().splitlines()[-1].startswith("| characters, tinyxp numpy | high |")
+    assert text.rstrip().splitlines()[-1].startswith("| characters | float32 | tinyxp graph |")
+    assert "≤" not in text  # a rehearsal is no verdict
     assert path.read_text("utf-8").startswith(f"# {found['device']}")
     assert tx.get_float32_matmul_precision() == "highest"
 
@@ -54,18 +62,43 @@ def test_what_no_time_is_left_for_is_named(tmp_path):
     options = ["--device", "cpu", "--tiny", "--seconds", "0", "--report", str(tmp_path / "r.md")]
     assert gpu.main(options) == 0
     text = (tmp_path / "r.md").read_text("utf-8")
-    assert "No time was left for: GPT-2, highest, GPT-2, high, characters, highest" in text
-    assert "the ladder" in text
+    assert "No time was left for: probe; limits; GPT-2, high; GPT-2, bfloat16;" in text
+    assert "ladder" in text
+
+
+def test_what_the_probe_found_before_is_taken_over(tmp_path):
+    path = tmp_path / "probe.json"
+    path.write_text(json.dumps({"probe": ["CuPy refuses: yes"]}), "utf-8")
+    options = ["--device", "cpu", "--tiny", "--seconds", "0", "--report", str(tmp_path / "r.md")]
+    for known, words in ((path, "- CuPy refuses: yes"), (tmp_path / "none", "left for: probe;")):
+        assert gpu.main([*options, "--probed", str(known)]) == 0
+        text = (tmp_path / "r.md").read_text("utf-8")
+        assert words in text and ("left for: probe" in text) == (known is not path)
+
+
+def test_a_part_that_dies_or_takes_too_long_is_named():
+    args = argparse.Namespace(device="cpu", rounds=1)
+    assert gpu.apart("limits", args, 0.05) == {"failed": {"limits": "stopped after 0 s"}}
+    assert gpu.apart("no such part", args, 60) == {"failed": {"no such part": "it ended with 1"}}
+
+
+def test_the_character_run_at_tiny_sizes(tmp_path, capsys):
+    (tmp_path / "text.txt").write_text("to be or not to be\n" * 40, "utf-8")
+    options = ["--char-run", "--device", "cpu", "--tiny", "--text", str(tmp_path / "text.txt")]
+    assert gpu.main(options) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-2].startswith("3 of 3 steps in")
+    assert 0 < float(lines[-1].removeprefix("validation loss ")) < 5
 
 
 def test_the_size_from_which_on_the_gpu_is_faster():
     def rows(*pairs):
         return [{"batch": 4**i, "seconds": {"g": g, "c": c}} for i, (g, c) in enumerate(pairs)]
 
-    assert gpu.crossover(rows((2, 1), (2, 3), (2, 9)), "g", "c") == 4
-    assert gpu.crossover(rows((2, 3), (4, 3), (2, 9)), "g", "c") == 16  # for good
-    assert gpu.crossover(rows((2, 1), (3, 2)), "g", "c") is None
-    assert gpu.crossover([{"batch": 1, "seconds": {"c": 1}}], "g", "c") is None
+    assert crossover(rows((2, 1), (2, 3), (2, 9)), "g", "c") == 4
+    assert crossover(rows((2, 3), (4, 3), (2, 9)), "g", "c") == 16  # for good
+    assert crossover(rows((2, 1), (3, 2)), "g", "c") is None
+    assert crossover([{"batch": 1, "seconds": {"c": 1}}], "g", "c") is None
 
 
 def test_one_contender_that_fails_is_named():
@@ -75,6 +108,25 @@ def test_one_contender_that_fails_is_named():
     rates = {"highest": 1.0, "high": 1.0, "gb_per_s": 1.0}
     text = gpu.markdown(found | {"limits": rates, "left_out": [], "crossover": None})
     assert "tinyxp cupy failed: OutOfMemoryError: too much" in text
+
+
+def test_what_is_asked_for_stands_beside_each_ratio():
+    """Of the contenders' own times: a device that never was."""
+    times = {"PyTorch eager": 2.0, "tinyxp cupy": 2.1, "tinyxp graph": 2.1}
+    results = [
+        {"name": k, "seconds": [t, t], "losses": [1.0, 1.0], "peak_mb": 5.0}
+        for k, t in times.items()
+    ]
+    entry = {"name": "GPT-2", "precision": "high", "about": "", "flops": 4.2e9, "results": results}
+    characters = entry | {"name": "characters"}
+    found = {"date": "", "device": "d", "versions": {}, "workloads": [entry, characters]}
+    rates = {"highest": 1.0, "high": 4.0, "gb_per_s": 1.0}
+    rest = {"limits": rates, "ladder": [], "left_out": [], "crossover": None}
+    text = gpu.markdown(found | rest | {"failed": {"probe": "stopped after 3 s"}})
+    assert "| GPT-2 | TF32 | tinyxp cupy | 2100.00 | 1.05 | ≤ 1.1: yes | 50 % | 5 |" in text
+    assert "| GPT-2 | TF32 | tinyxp graph | 2100.00 | 1.05 | ≤ 1.0: no |" in text
+    assert "| characters | TF32 | tinyxp cupy | 2100.00 | 1.05 | ≤ 0.8: no |" in text
+    assert "Part 'probe' failed: stopped after 3 s." in text
 
 
 @pytest.mark.skipif(reason_missing("cupy") is None, reason="there is a GPU here")

@@ -1,9 +1,10 @@
 """tinyxp on one of its backends."""
 
 import os
+from contextlib import nullcontext
 
 import tinyxp as tx
-from tinyxp.bench.contest import Step
+from tinyxp.bench.contest import Failure, Step
 from tinyxp.bench.tinyxp_models import build
 from tinyxp.bench.workloads import Workload
 from tinyxp.nn import functional as F
@@ -18,11 +19,17 @@ def start(
     keep_memory: bool = False,
     fast: bool = True,
     precision: str = "highest",
+    graph: bool = False,
 ) -> Step:
-    """``parts``: as ``Trainer.threads``; ``fast``: with the extra of that name, if it is there."""
+    """``parts``: as ``Trainer.threads``; ``fast``: with the extra of that name, if it is there.
+    ``precision``: of float32 products, or "bfloat16" for autocast; ``graph``: by ``tx.cuda.graph``.
+    """
+    halves = precision == "bfloat16"
+    if halves and not hasattr(tx, "autocast"):
+        raise Failure("no autocast")
     os.environ["TINY_FAST"] = str(int(fast))
     tx.use_backend(backend)
-    tx.set_float32_matmul_precision(precision)
+    tx.set_float32_matmul_precision("high" if halves else precision)
     if keep_memory:
         tx.keep_memory()
     if backend != "cupy":
@@ -36,14 +43,23 @@ def start(
 
     def loss_of(batch: tuple[tx.Tensor, tx.Tensor]) -> tx.Tensor:
         x, y = batch
-        logits = model(x)
-        return F.cross_entropy(logits.flatten(0, -2), y.flatten())
+        with tx.autocast(dtype=tx.bfloat16) if halves else nullcontext():
+            logits = model(x)
+            return F.cross_entropy(logits.flatten(0, -2), y.flatten())
+
+    def whole(batch: tuple[tx.Tensor, tx.Tensor]) -> tx.Tensor:
+        optimizer.zero_grad()
+        loss = parallel.backward(loss_of, batch)
+        optimizer.step()
+        return loss
+
+    if graph:
+        parallel.choose(0)
+    take = tx.cuda.graph(whole) if graph else whole
 
     def step() -> float:
         with tx.cuda.checks_later():  # as the Trainer does
-            optimizer.zero_grad()
-            loss = parallel.backward(loss_of, batch)
-            optimizer.step()
+            loss = take(batch)
         return loss.item()  # waits for a GPU to finish
 
     if backend == "cupy":  # its pool only grows, so that what is reserved is the peak

@@ -1,9 +1,11 @@
 """PyTorch, eager or compiled, with its default optimizer."""
 
+import importlib.util
+
 import torch
 from torch.nn import functional as F
 
-from tinyxp.bench.contest import Step
+from tinyxp.bench.contest import Failure, Step
 from tinyxp.bench.torch_models import build
 from tinyxp.bench.workloads import Workload
 
@@ -15,8 +17,12 @@ def start(
     compiled: bool = False,
     precision: str = "highest",
 ) -> Step:
+    """``precision``: of float32 products, as PyTorch names it, or "bfloat16" for autocast."""
+    if compiled and device == "cuda" and importlib.util.find_spec("triton") is None:
+        raise Failure("torch.compile needs triton for a GPU, which is not installed here")
     torch.set_num_threads(threads)
-    torch.set_float32_matmul_precision(precision)
+    halves = precision == "bfloat16"
+    torch.set_float32_matmul_precision("high" if halves else precision)
     model = build(workload.model).to(device)
     state = {name: torch.from_numpy(x) for name, x in workload.weights().items()}
     model.load_state_dict(state, strict=False)  # the head is tied to the embedding
@@ -27,8 +33,9 @@ def start(
 
     def step() -> float:
         optimizer.zero_grad()
-        logits = forward(x)
-        loss = F.cross_entropy(logits.flatten(0, -2), y.flatten())
+        with torch.autocast(device, dtype=torch.bfloat16, enabled=halves):
+            logits = forward(x)
+            loss = F.cross_entropy(logits.flatten(0, -2), y.flatten())
         loss.backward()
         optimizer.step()
         return loss.item()

@@ -1,0 +1,182 @@
+"""What is measured on a GPU, in parts that each run in a process of their own."""
+
+import importlib.util
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+import tinyxp as tx
+from tinyxp.bench import machine
+from tinyxp.bench.contest import Result, contest, peer, rehearsal
+from tinyxp.bench.gpu_probe import probe
+from tinyxp.bench.report import REFERENCE
+from tinyxp.bench.workloads import GPT, Workload
+from tinyxp.random import Generator
+
+OURS = {"cuda": "cupy", "cpu": "numpy"}
+COMPILED = "torch.compile"
+PRECISIONS = ("high", "bfloat16", "highest")  # TF32, autocast, float32
+LADDER = (1, 4, 16, 64, 256)
+LARGER = 32  # the other batch of GPT-2, of which memory holds one model at a time
+PATIENCE = 60.0  # seconds until a contender has taken its first step
+Found = dict[str, Any]
+
+GPT2 = Workload(
+    "GPT-2",
+    "GPT-2 of 124 million parameters, batch 8 x 1024",
+    GPT(n_layer=12, n_head=12, n_embd=768, block_size=1024, batch=8, vocabulary=50257),
+    steps=4,
+    weight_decay=0.1,
+)
+CHARACTERS = Workload(
+    "characters",
+    "nanoGPT's character model, GPU configuration: batch 64 x 256",
+    GPT(n_layer=6, n_head=6, n_embd=384, block_size=256, batch=64),
+    steps=10,
+    weight_decay=0.1,
+)
+DROPPED = CHARACTERS.sized("characters with dropout", dropout=0.2)
+STEPPED = Workload(  # from a size that a CPU does best
+    "ladder",
+    "GPT of 4 layers, 128 wide, context 64",
+    GPT(n_layer=4, n_head=4, n_embd=128, block_size=64, batch=1),
+    steps=5,
+    weight_decay=0.1,
+)
+
+
+def tiny(workload: Workload) -> Workload:
+    """The same with sizes that any machine runs in no time."""
+    sizes = {"n_layer": 1, "n_head": 2, "n_embd": 8, "block_size": 4, "vocabulary": 11}
+    batch = min(workload.model.batch, 2)
+    return workload.sized(workload.name, **sizes, batch=batch)
+
+
+class Parts:
+    """The parts by name, the most important first. ``small``: a rehearsal at sizes that tell
+    nothing of speed, all in one process."""
+
+    def __init__(self, device: str, small: bool, rounds: int) -> None:
+        self.device, self.small, self.rounds = device, small, rounds
+        size = tiny if small else lambda workload: workload
+        self.named: dict[str, Callable[[], Found]] = {"probe": self.probed, "limits": self.limits}
+        larger = GPT2.sized(f"GPT-2 batch {LARGER}", batch=LARGER)
+        for workload, precisions in (
+            (GPT2, PRECISIONS),
+            (CHARACTERS, PRECISIONS),
+            (DROPPED, () if small else PRECISIONS[:2]),
+            (STEPPED, ()),
+            (larger, () if small else PRECISIONS[:2]),
+        ):
+            if workload is STEPPED:
+                self.named["ladder"] = lambda: self.ladder(size(STEPPED))
+            for precision in precisions:
+                name = f"{workload.name}, {precision}"
+                self.named[name] = self.timed(size(workload), precision)
+
+    def probed(self) -> Found:
+        return {"probe": probe() if self.device == "cuda" else ["probe: that needs a GPU"]}
+
+    def limits(self) -> Found:
+        return {"limits": limits(self.device, 64 if self.small else 8192)}
+
+    def timed(self, workload: Workload, precision: str) -> Callable[[], Found]:
+        def measure() -> Found:
+            results = self.run(workload, contenders(self.device, precision), self.rounds)
+            about = {"name": workload.name, "about": workload.about, "precision": precision}
+            numbers = {"flops": workload.model.flops(), "results": [vars(r) for r in results]}
+            return {"workloads": [about | numbers]}
+
+        return measure
+
+    def run(self, workload: Workload, some: dict[str, dict[str, Any]], rounds: int) -> list[Result]:
+        """A contest of ``some`` on a workload."""
+        made: dict[str, Any] = {
+            name: (peer, (), options | {"workload": workload}) for name, options in some.items()
+        }
+        if self.small:
+            made.pop(COMPILED, None)  # it compiles longer than all else takes
+            for _, _, options in made.values():
+                options["threads"] = 1  # more would wait for each other
+            return rehearsal(made, rounds, steps=1, warmup=1)
+        alone = workload.model.batch == LARGER
+        return contest(made, rounds, workload.steps, 3, PATIENCE, alone)
+
+    def ladder(self, base: Workload) -> Found:
+        """Seconds a step by size of the batch: tinyxp on the CPU and on the device, PyTorch."""
+        some = contenders(self.device, "highest")
+        some["tinyxp numpy"] = contenders("cpu", "highest")["tinyxp numpy"]
+        some.pop(COMPILED, None)
+        rows = []
+        rounds = max(2, self.rounds // 3)
+        for batch in LADDER[:2] if self.small else LADDER:
+            results = self.run(base.sized(f"batch {batch}", batch=batch), some, rounds)
+            seconds = {r.name: r.median for r in results if not r.error}
+            rows.append({"batch": batch, "seconds": seconds})
+        ours = f"tinyxp {OURS[self.device]}"
+        return {"ladder": rows, "crossover": crossover(rows, ours, "tinyxp numpy")}
+
+
+def contenders(device: str, precision: str) -> dict[str, dict[str, Any]]:
+    """tinyxp, eager and by CUDA graphs, and PyTorch where it is installed, on one device."""
+    shared = {"threads": machine.threads(), "precision": precision}
+    found: dict[str, dict[str, Any]] = {}
+    if importlib.util.find_spec("torch"):
+        found[REFERENCE] = {"module": "torch_peer", "device": device} | shared
+        found[COMPILED] = found[REFERENCE] | {"compiled": True}
+    name = OURS[device]
+    found[f"tinyxp {name}"] = {"module": "tinyxp_peer", "backend": name} | shared
+    found["tinyxp graph"] = found[f"tinyxp {name}"] | {"graph": True}
+    return found
+
+
+def limits(device: str, n: int, rounds: int = 5) -> dict[str, float]:
+    """Products of two (n, n) matrices in GFLOP/s, in each precision: of bfloat16 PyTorch's, where
+    it is; and copying in GB/s, read and written."""
+    wait = tx.cuda.synchronize if device == "cuda" else lambda: None
+    found = {}
+
+    def seconds(f: Any, wait: Any) -> float:
+        f(), wait()
+        times = []
+        for _ in range(rounds):
+            start = time.perf_counter()
+            f(), wait()
+            times.append(time.perf_counter() - start)
+        return statistics.median(times)
+
+    with tx.backend(OURS[device]), tx.no_grad():
+        a = Generator(0).uniform((n, n))
+        try:
+            for precision in ("highest", "high"):
+                tx.set_float32_matmul_precision(precision)
+                found[precision] = 2e-9 * n**3 / seconds(lambda: a @ a, wait)
+        finally:
+            tx.set_float32_matmul_precision("highest")
+        found["gb_per_s"] = 8e-9 * n**2 / seconds(lambda: tx.clone(a), wait)
+    if importlib.util.find_spec("torch"):
+        from tinyxp.bench.torch_models import bfloat16_product
+
+        product, wait = bfloat16_product(device, n)
+        found["bfloat16"] = 2e-9 * n**3 / seconds(product, wait)
+    return found
+
+
+def crossover(rows: list[dict[str, Any]], gpu: str, cpu: str) -> int | None:
+    """The batch from which on ``gpu`` takes less time than ``cpu``; None if it never does.
+
+    >>> rows = [{"batch": n, "seconds": {"a": 2, "b": n}} for n in (1, 4)]
+    >>> crossover(rows, "a", "b"), crossover(rows, "b", "a")
+    (4, None)
+    """
+    found = None
+    for row in rows:
+        seconds = row["seconds"]
+        if gpu not in seconds or cpu not in seconds:
+            continue
+        if seconds[gpu] >= seconds[cpu]:
+            found = None
+        elif found is None:
+            found = row["batch"]
+    return found
