@@ -23,6 +23,7 @@ from tinyxp.backends.cupy_kernels import Kernels
 from tinyxp.backends.errors import ArgumentError, BackendError, CaptureError, DataError
 from tinyxp.backends.philox import random_bits
 from tinyxp.cli import main
+from tinyxp.core import wrap
 from tinyxp.cuda_graphs import Graph
 from tinyxp.nn import functional as F
 from tinyxp.optim.lr_scheduler import cosine_with_warmup
@@ -208,6 +209,30 @@ def test_buffers_of_a_module_are_state_too(recorder):
     again, x = graph(tx.asarray([4.0]))
     assert again is y and y.numpy().tolist() == [5.0, 6.0, 0.0]
     assert x.numpy().tolist() == [4.0]
+
+
+def test_attention_leaves_out_others_in_each_replay(recorder):
+    """In tiles, where the kernel draws by itself: forward, and the same again backward."""
+    ends = []
+    for graphed in (False, True):
+        generator = Generator(2**40 + 1)
+        x = tx.asarray(np.random.default_rng(3).normal(size=(1, 2, 5, 4)).astype("float32"))
+        leaf = tx.zeros((1, 2, 5, 4)).requires_grad_()
+        kernel = backends.get("numpy").kernels["attention"]
+
+        def step(q, g, generator=generator, kernel=kernel, leaf=leaf):
+            seed, counter = generator._take(50)
+            options = {"dropout_p": 0.3, "seed": seed, "counter": counter}
+            data = q.data
+            y, kept = kernel.forward(data, data, data, is_causal=True, scale=0.5, **options)
+            grads = kernel.vjp(g.data, kept, (True, True, True))
+            return [wrap(part, q.backend) for part in (y, *grads[:3])]
+
+        take = Graph(step, recorder.recording) if graphed else step
+        found = [[part.numpy().copy() for part in take(x, x)] for _ in range(3)]
+        assert not np.array_equal(found[0][0], found[1][0]) and generator.counter == 3 * 13
+        ends.append([part for parts in found for part in parts])
+    assert same(*ends)
 
 
 # -- norm and clipping in two launches and one ----------------------------------------------------
