@@ -47,7 +47,9 @@ class Backend:
     ``empty_cache()`` gives memory back that is kept for later arrays. ``about()`` is more for
     ``tinyxp info``. ``check_later(indices, low, high, ignored, complaint)``: whether a device will
     find indices outside of [low, high) by itself, and say so with the next value that is read.
-    ``run``: how many elements one call of an optimizer's kernel should change.
+    ``run``: how many elements one call of an optimizer's kernel should change. ``late``: dtypes
+    that another library brings, which is imported when one is first asked for. ``widened``: names
+    of dtypes of 16 bits whose operations, but for the commonest, are computed in float32.
     """
 
     name: str
@@ -66,20 +68,44 @@ class Backend:
     about: Callable[[], str] = lambda: ""
     check_later: Callable[..., bool] = lambda *args: False
     run: int = 1 << 20
-    dtypes: Mapping[str, Any] = field(init=False)  # dtype name -> the library's dtype
-    dtype_names: Mapping[Any, str] = field(init=False)  # and back
+    late: Mapping[str, Callable[[], Any]] = field(default_factory=dict)
+    widened: tuple[str, ...] = ()
+    dtypes: dict[str, Any] = field(init=False)  # dtype name -> the library's dtype
+    dtype_names: dict[Any, str] = field(init=False)  # and back
     floating: frozenset[Any] = field(init=False)  # the library's real floating dtypes
+    halves: frozenset[Any] = field(init=False)  # those of 16 bits
+    native: frozenset[Any] = field(init=False)  # those that are not widened
     complex_floating: frozenset[Any] = field(init=False)
 
     def __post_init__(self) -> None:
         # asked of an array, because NumPy's np.float32 is a class and not the dtype of any array
-        known = [name for name in DTYPE_NAMES if hasattr(self.xp, name)]
-        dtypes = {name: self.xp.empty(0, dtype=getattr(self.xp, name)).dtype for name in known}
-        object.__setattr__(self, "dtypes", dtypes)
-        object.__setattr__(self, "dtype_names", {dtype: name for name, dtype in dtypes.items()})
-        for kind, stem in (("floating", "float"), ("complex_floating", "complex")):
-            found = frozenset(dtype for name, dtype in dtypes.items() if name.startswith(stem))
-            object.__setattr__(self, kind, found)
+        known = [name for name in (*DTYPE_NAMES, *HALVES) if hasattr(self.xp, name)]
+        self._know({name: self.xp.empty(0, dtype=getattr(self.xp, name)).dtype for name in known})
+
+    def _know(self, dtypes: dict[str, Any]) -> None:
+        def those(names: tuple[str, ...]) -> frozenset[Any]:
+            return frozenset(dtypes[name] for name in names if name in dtypes)
+
+        floating = (*HALVES, "float32", "float64")
+        found = {
+            "dtypes": dtypes,
+            "dtype_names": {dtype: name for name, dtype in dtypes.items()},
+            "floating": those(floating),
+            "halves": those(HALVES),
+            "native": those(tuple(name for name in floating if name not in self.widened)),
+            "complex_floating": those(("complex64", "complex128")),
+        }
+        for name, value in found.items():
+            object.__setattr__(self, name, value)
+
+    def dtype(self, name: str) -> Any:
+        """The library's own dtype of that name, or None if it has none.
+
+        Raises BackendError if another library would bring it, and is not installed.
+        """
+        if name not in self.dtypes and name in self.late:
+            self._know({**self.dtypes, name: self.late[name]()})
+        return self.dtypes.get(name)
 
     def __repr__(self) -> str:
         return f"<backend {self.name}>"
@@ -103,11 +129,12 @@ class Kernel:
     vjp: Callable[..., tuple[Array | None, ...]]
 
 
-DTYPE_NAMES = (
+DTYPE_NAMES = (  # of the standard
     "bool",
     *(f"{kind}{bits}" for kind in ("int", "uint") for bits in (8, 16, 32, 64)),
     *("float32", "float64", "complex64", "complex128"),
 )
+HALVES = ("float16", "bfloat16")  # and those of 16 bits
 
 # The registries: where a backend's module lies, the ones loaded, and whose arrays a type is.
 _modules: dict[str, str] = {

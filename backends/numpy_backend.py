@@ -10,15 +10,18 @@ import array_api_compat.numpy as compat
 import numpy as np
 
 from tinyxp.backends import (
+    HALVES,
     Array,
     Backend,
     Namespace,
     blas_threads,
     numpy_attention,
     numpy_conv_kernels,
+    numpy_halves,
     numpy_kernels,
 )
 from tinyxp.backends.errors import BackendError
+from tinyxp.backends.numpy_halves import half, multiplied, single, totalled
 from tinyxp.backends.numpy_memory import pool
 from tinyxp.backends.special import erf
 
@@ -29,6 +32,8 @@ def index_add(x: Array, indices: Array, values: Array) -> Array:
     np.add.at is slow on rows, so rows that share an index are brought together by a stable sort
     and summed by reduceat.
     """
+    if half(x.dtype):
+        return index_add(single(x), indices, single(values)).astype(x.dtype)
     out = x.copy()
     if values.ndim == 1 or indices.size == 0:
         np.add.at(out, indices, values)
@@ -42,10 +47,15 @@ def index_add(x: Array, indices: Array, values: Array) -> Array:
 
 def matmul(a: Array, b: Array) -> Array:
     """``a @ b``; a stack of matrices times one matrix is one product of two matrices in BLAS."""
+    if a.itemsize == 2:
+        return half_matmul(a, b)
     if b.ndim == 2 and a.ndim > 2:
         rows = math.prod(a.shape[:-1])  # not -1: it is ambiguous for an empty array
         return np.matmul(a.reshape(rows, a.shape[-1]), b).reshape(*a.shape[:-1], b.shape[-1])
     return np.matmul(a, b)
+
+
+half_matmul = multiplied(np.matmul)
 
 
 def floor_divide(x1: Array, x2: Array) -> Array:
@@ -86,6 +96,19 @@ def reduction(ufunc: np.ufunc) -> Callable[..., Array]:
     reduce = ufunc.reduce
 
     def reduced(x: Array, /, *, axis: Any = None, **options: Any) -> Array:
+        return reduce(x, axis=axis, **options)
+
+    return reduced
+
+
+def total(ufunc: np.ufunc) -> Callable[..., Array]:
+    """As ``reduction``, of sums and products."""
+    reduce = ufunc.reduce
+    of_halves = totalled(reduce)
+
+    def reduced(x: Array, /, *, axis: Any = None, **options: Any) -> Array:
+        if x.itemsize == 2:
+            return of_halves(x, axis=axis, **options)
         return reduce(x, axis=axis, **options)
 
     return reduced
@@ -134,7 +157,7 @@ def fast_kernels() -> dict[str, Any]:
 def load() -> Backend:
     # array_api_compat's wrappers cost a microsecond each; where NumPy itself is right, use it
     own = (
-        "arange ceil cumulative_prod cumulative_sum empty empty_like eye floor full full_like "
+        "arange ceil empty empty_like eye floor full full_like "
         "linspace matrix_transpose ones ones_like permute_dims sign std tensordot trunc var zeros "
         "zeros_like"
     )
@@ -143,6 +166,8 @@ def load() -> Backend:
         name="numpy",
         xp=Namespace(
             compat,
+            cumulative_prod=totalled(np.cumulative_prod),
+            cumulative_sum=totalled(np.cumulative_sum),
             erf=erf,
             expm1=expm1,
             fft=np.fft,
@@ -154,8 +179,9 @@ def load() -> Backend:
             any=reduction(np.logical_or),
             max=reduction(np.maximum),
             min=reduction(np.minimum),
-            prod=reduction(np.multiply),
-            sum=reduction(np.add),
+            prod=total(np.multiply),
+            sum=total(np.add),
+            vecdot=multiplied(compat.vecdot),
             **fast,
         ),
         array_types=(np.ndarray, np.generic),
@@ -169,4 +195,6 @@ def load() -> Backend:
         set_threads=blas_threads.set_threads,
         empty_cache=lambda: pool.give_back(patience=0),
         about=about,
+        late={"bfloat16": numpy_halves.bfloat16},
+        widened=HALVES,
     )

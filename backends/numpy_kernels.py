@@ -22,12 +22,12 @@ BLOCK = 1 << 16  # elements: 256 KiB of float32, so that a handful of temporarie
 
 
 def alike(*arrays: Any) -> bool:
-    """Whether all arrays (None aside) share one floating dtype, and none is a lone number."""
+    """Whether all arrays (None aside) are float32, or all float64, and none is a lone number."""
     dtype = arrays[0].dtype
     for x in arrays:
         if x is not None and (x.dtype is not dtype or type(x) is not np.ndarray):
             return False
-    return dtype.kind == "f"
+    return dtype.char in "fd"
 
 
 def blocks(*arrays: Array) -> Iterator[Sequence[Array]]:

@@ -17,7 +17,10 @@ except ImportError as error:
 
 import array_api_compat.torch as compat
 
+from tinyxp.backends.numpy_halves import bfloat16
 from tinyxp.backends.torch_mends import MENDS, by_numpy
+
+HALVES = frozenset((torch.float16, torch.bfloat16))
 
 
 def asarray(obj: Any, **options: Any) -> Array:
@@ -28,6 +31,8 @@ def asarray(obj: Any, **options: Any) -> Array:
 
 def index_add(x: Array, indices: Array, values: Array) -> Array:
     """A copy of ``x`` with ``x[indices[i]] += values[i]``, repeated indices included."""
+    if x.dtype in HALVES:  # which PyTorch would round at each step
+        return x.float().index_add(0, as_int64(indices), values.float()).to(x.dtype)
     return x.index_add(0, as_int64(indices), values)
 
 
@@ -71,10 +76,20 @@ def to_device(array: Array, name: str) -> Array:
 def from_numpy(array: Array, name: str | None = None) -> Array:
     # torch warns about read-only memory and cannot take negative strides: give it a copy then
     plain = np.ascontiguousarray(array).reshape(array.shape)
+    if plain.dtype.name == "bfloat16":
+        return from_numpy(plain.view(np.int16), name).view(torch.bfloat16)
     if plain.dtype.char in "qQ":  # C's long long, NumPy's dtype for ints from 2**63 on
         plain = plain.view(plain.dtype.name)
     tensor = torch.from_numpy(plain if plain.flags.writeable else plain.copy())
     return tensor if name is None else to_device(tensor, name)
+
+
+def to_numpy(tensor: Array) -> Any:
+    """Raises BackendError for bfloat16 without ml_dtypes, which NumPy's comes from."""
+    plain = tensor.detach().cpu().resolve_conj()
+    if plain.dtype is torch.bfloat16:
+        return plain.view(torch.int16).numpy().view(bfloat16())
+    return plain.numpy()
 
 
 def devices() -> list[str]:
@@ -92,14 +107,16 @@ def load() -> Backend:
         xp=Namespace(
             compat,
             asarray=asarray,
+            bfloat16=torch.bfloat16,
             erf=torch.erf,
+            float16=torch.float16,
             index_add=index_add,
             take=take,
             take_along_axis=take_along_axis,
             **MENDS,
         ),
         array_types=(torch.Tensor,),
-        to_numpy=lambda array: array.detach().cpu().resolve_conj().numpy(),
+        to_numpy=to_numpy,
         from_numpy=from_numpy,
         device_of=lambda array: str(array.device),
         to_device=to_device,

@@ -6,8 +6,9 @@ The package is itself an Array API namespace, so nothing is implemented here: th
 
 import math as _math
 
-from tinyxp import autograd, backends, cuda, data, debug, fft, linalg, nn, optim, plots, random
+from tinyxp import amp, autograd, backends, cuda, data, debug, fft, linalg, nn, optim, plots, random
 from tinyxp import interop as _interop  # noqa: F401, NumPy and einops take Tensors
+from tinyxp.amp import autocast
 from tinyxp.backends import backend, errors, use_backend
 from tinyxp.backends.numpy_memory import keep_memory
 from tinyxp.backends.precision import (
@@ -19,11 +20,13 @@ from tinyxp.core import Tensor
 from tinyxp.debug import detect_anomaly, doctor, graph
 from tinyxp.dtypes import (
     DType,
+    bfloat16,
     bool,
     can_cast,
     complex64,
     complex128,
     finfo,
+    float16,
     float32,
     float64,
     iinfo,
@@ -234,20 +237,21 @@ from tinyxp.transforms import grad, hessian, hvp, jacobian, jvp, value_and_grad,
 from tinyxp.version import __version__ as __version__
 
 __array_api_version__ = "2025.12"
-float, double, int, long = float32, float64, int32, int64  # PyTorch's words
+half, float, double, int, long = float16, float32, float64, int32, int64  # PyTorch's words
 e, pi, inf, nan, newaxis = _math.e, _math.pi, _math.inf, _math.nan, None
 
 __all__ = [
-    "DType", "Tensor", "__array_namespace_info__", "abs", "acos", "acosh", "add", "all", "any",
-    "arange", "argmax", "argmin", "argsort", "asarray", "asin", "asinh", "astype", "atan",
-    "atan2", "atanh", "autograd", "backend", "backends", "bitwise_and", "bitwise_invert",
-    "bitwise_left_shift", "bitwise_or", "bitwise_right_shift", "bitwise_xor", "bmm", "bool",
-    "broadcast_arrays", "broadcast_shapes", "broadcast_to", "can_cast", "cat", "ceil",
+    "DType", "Tensor", "__array_namespace_info__", "abs", "acos", "acosh", "add", "all", "amp",
+    "any", "arange", "argmax", "argmin", "argsort", "asarray", "asin", "asinh", "astype",
+    "atan", "atan2", "atanh", "autocast", "autograd", "backend", "backends", "bfloat16",
+    "bitwise_and", "bitwise_invert", "bitwise_left_shift", "bitwise_or", "bitwise_right_shift",
+    "bitwise_xor", "bmm", "bool", "broadcast_arrays", "broadcast_shapes", "broadcast_to",
+    "can_cast", "cat", "ceil",
     "checkpoint", "chunk", "clip", "clone", "complex128", "complex64", "concat", "conj",
     "copysign", "cos", "cosh", "count_nonzero", "cuda", "cumulative_prod", "cumulative_sum",
     "data", "debug", "detect_anomaly", "diff", "divide", "doctor", "e", "einsum", "empty",
     "empty_like", "enable_grad", "equal", "erf", "errors", "exp", "expand_dims", "expm1", "eye",
-    "fft", "finfo", "flatten", "flip", "float32", "float64", "floor", "floor_divide",
+    "fft", "finfo", "flatten", "flip", "float16", "float32", "float64", "floor", "floor_divide",
     "from_dlpack", "full", "full_like", "get_float32_matmul_precision", "get_num_threads",
     "grad", "gradcheck", "graph", "greater", "greater_equal", "hessian", "hvp", "hypot",
     "iinfo", "imag", "index_add", "inf", "int16", "int32", "int64", "int8", "is_grad_enabled",

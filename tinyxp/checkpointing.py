@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from tinyxp import backends
+from tinyxp.autocasting import casting, within
 from tinyxp.backends import Array, Backend
 from tinyxp.backends.errors import GradientError
 from tinyxp.core import Tensor, wrap
@@ -32,6 +33,7 @@ class _Call:
         self.args = tree_map(lambda x: _Value(x) if isinstance(x, Tensor) else x, (args, kwargs))
         self.backend = backends.current()
         self.default = default_generator()
+        self.casting = casting()
         self.drawn: States = {}
 
     def first(self) -> tuple[Any, list[Tensor], list[Edge]]:
@@ -48,7 +50,8 @@ class _Call:
         """What f returns, its results that require grad, and the edges that led into f."""
         start = next(births)
         args, kwargs = tree_map(lambda x: x.fresh() if isinstance(x, _Value) else x, self.args)
-        result = self.f(*args, **kwargs)
+        with within(self.casting and self.casting.afresh()):
+            result = self.f(*args, **kwargs)
         results = [y for _, y in leaves(result) if isinstance(y, Tensor) and y.requires_grad]
         return result, results, _entrances(map(edge_of, results), start)
 

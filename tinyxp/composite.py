@@ -9,18 +9,23 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from tinyxp import backends
+from tinyxp.autocasting import autocast_call, casting, within
 from tinyxp.backends import Backend, Kernel
 from tinyxp.core import Tensor, is_complex, wrap
-from tinyxp.operation import PASSED_ON, Operation, P, expect_tensors, explain
+from tinyxp.operation import PASSED_ON, Operation, P, expect_tensors, explain, half, in_float32
 from tinyxp.tape import Edge, Node, behind_identity, edge_of, fit, is_recording, propagate
 
 
 class Composite(Operation[P]):
     """A formula over Tensors, with a kernel where a backend has one; made by :func:`composite`."""
 
-    def __init__(self, fn: Callable[..., Any], real: bool) -> None:
+    def __init__(
+        self, fn: Callable[..., Any], real: bool, narrow: bool, autocast: str | None
+    ) -> None:
         super().__init__(fn, skip=0)
         self.real = real
+        self.narrow = narrow
+        self.autocast = autocast
         self.static_defaults = {k: v for k, v in self.defaults.items() if k not in self.operands}
 
     def call(self, args: tuple[Any, ...], static: dict[str, Any]) -> Any:
@@ -28,6 +33,8 @@ class Composite(Operation[P]):
             static = self.spelled(static)
         if len(args) > len(self.operands) and not self.variadic:
             args, static = self.split(args, static)
+        if casting() is not None:
+            return autocast_call(self, args, static)
         for x in args:
             if isinstance(x, Tensor):
                 kernel = x.backend.kernels.get(self.name)
@@ -35,6 +42,8 @@ class Composite(Operation[P]):
                     y = self.run(kernel, x.backend, args, static)
                     if y is not NotImplemented:
                         return y
+                if x.data.dtype in x.backend.halves and not (self.narrow and kernel is None):
+                    return in_float32(self.call, args, static)
                 return self.formula(args, static, x.backend)
         expect_tensors(self.name, *args)
         return self.fn(*args, **static)
@@ -106,18 +115,30 @@ class Composite(Operation[P]):
             for x, parent in zip(arrays, node.parents, strict=True)
         ]
         edges = [edge_of(x) for x in replayed]
-        y = self.fn(*replayed, **static)
+        with within(None):  # as in the first run
+            if any(map(half, replayed)) and not self.narrow:
+                y = in_float32(lambda wide, static: self.fn(*wide, **static), replayed, static)
+            else:
+                y = self.fn(*replayed, **static)
         targets = [edge for edge in edges if edge is not None]
         grads = propagate([y], [g], targets, recording=True, retain=True, stop=True)
         return [None if edge is None else grads.get(edge) for edge in edges]
 
 
-def composite(fn: Callable[P, Any] | None = None, *, real: bool = False) -> Any:
+def composite(
+    fn: Callable[P, Any] | None = None,
+    *,
+    real: bool = False,
+    narrow: bool = False,
+    autocast: str | None = None,
+) -> Any:
     """Declare a composite: ``fn(*operands, **static)``, a formula over Tensors.
 
-    ``real``: complex operands are refused.
+    ``real``: complex operands are refused. In 16 bits a formula is computed in float32 and rounded
+    once; ``narrow`` ones are not, products, which add up in float32 by themselves. ``autocast``:
+    the precision that it chooses, "lower" or "float32" (see ``autocasting``).
     """
     if fn is None:
-        return functools.partial(composite, real=real)
-    op: Composite[P] = Composite(fn, real)
+        return functools.partial(composite, real=real, narrow=narrow, autocast=autocast)
+    op: Composite[P] = Composite(fn, real, narrow, autocast)
     return op.public(skip=0)

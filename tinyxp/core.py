@@ -166,7 +166,9 @@ class Tensor:
         return array.__dlpack__(stream=stream, **given)  # older libraries know the stream alone
 
     def __dlpack_device__(self) -> Any:
-        return (np.asarray(self.data) if self.device == "cpu" else self.data).__dlpack_device__()
+        array: Any = self.data
+        array = np.asarray(array) if isinstance(array, np.generic) else array
+        return array.__dlpack_device__()
 
     def item(self) -> Any:
         """The single element as a Python number. Raises ShapeError if there are more or none."""
@@ -217,7 +219,9 @@ class Tensor:
 
     def __repr__(self) -> str:
         """The values and what is not usual; of what an operation made, all that there is to say."""
-        values = np.array2string(self.backend.to_numpy(self.data), separator=", ", prefix="tensor(")
+        shown = self.float() if self.dtype is dtypes.bfloat16 else self  # NumPy cannot print it
+        array = self.backend.to_numpy(shown.data)
+        values = np.array2string(array, separator=", ", prefix="tensor(")
         if self._node is not None:
             facts = f"dtype={self.dtype.name}, backend={self.backend.name}"
             return f"tensor({values}, shape={self.shape}, {facts}, op={self._node.op.name})"
@@ -307,7 +311,7 @@ def to_array(
         obj, backend = np.from_dlpack(obj), backends.get("numpy")
     if backend is not None and backend.name != "numpy":
         raw_dtype = obj.dtype if wanted is None else raw(wanted, backend)
-        if obj.dtype not in backend.dtype_names:
+        if obj.dtype not in backend.dtype_names and backend.dtype(str(obj.dtype)) is None:
             raise DTypeError(
                 f"unknown dtype {obj.dtype}; choose one of {', '.join(dtypes.BY_NAME)}"
             )
@@ -316,8 +320,10 @@ def to_array(
     array = _from_numbers(obj, wanted) if backend is None else np.asarray(obj)
     wanted = wanted or dtypes.BY_NAME.get(array.dtype.name) or dtypes.as_dtype(array.dtype)
     # an array made of numbers is ours already
-    array = array.astype(wanted.name, copy=copy is not False and backend is not None)
+    numpy = raw(wanted, backends.get("numpy"))
+    array = array.astype(numpy, copy=copy is not False and backend is not None)
     backend = backends.current()
+    raw(wanted, backend)  # which says so if it has none
     return backend.from_numpy(array, device), backend
 
 
@@ -364,7 +370,12 @@ def raw(dtype: Any, backend: Backend) -> Any:
     try:
         return backend.dtypes[dtype.name]
     except KeyError:
-        raise DTypeError(f"the backend {backend.name!r} has no dtype {dtype!r}") from None
+        found = backend.dtype(dtype.name)
+    if found is None:
+        half = dtype.name in backends.HALVES
+        hint = "; take tx.float32, or the backend 'numpy', 'torch' or 'cupy'" if half else ""
+        raise DTypeError(f"the backend {backend.name!r} has no dtype {dtype!r}{hint}")
+    return found
 
 
 def is_complex(x: Any) -> bool:

@@ -34,12 +34,16 @@ uint8 = DType("uint8", "unsigned integer", 1)
 uint16 = DType("uint16", "unsigned integer", 2)
 uint32 = DType("uint32", "unsigned integer", 4)
 uint64 = DType("uint64", "unsigned integer", 8)
+float16 = DType("float16", "real floating", 2)
+bfloat16 = DType("bfloat16", "real floating", 2)
 float32 = DType("float32", "real floating", 4)
 float64 = DType("float64", "real floating", 8)
 complex64 = DType("complex64", "complex floating", 8)
 complex128 = DType("complex128", "complex floating", 16)
 
 BY_NAME = {value.name: value for value in dict(globals()).values() if isinstance(value, DType)}
+# of the real floating ones: bits of the fraction, and the largest exponent
+DIGITS = {float16: (10, 15), bfloat16: (7, 127), float32: (23, 127), float64: (52, 1023)}
 # dtypes of Python numbers and lists: float32, as users of a deep-learning framework expect
 DEFAULT_FLOAT, DEFAULT_COMPLEX, DEFAULT_INT = float32, complex64, int64
 
@@ -77,10 +81,13 @@ def promote(a: DType, b: DType) -> DType:
     """The dtype that ``a`` and ``b`` meet in: the standard's table within a kind.
 
     Between kinds, which the standard leaves open, the higher kind wins (bool, integer, real,
-    complex), with PyTorch: int64 and float32 give float32.
+    complex), with PyTorch: int64 and float32 give float32. Neither of the dtypes of 16 bits holds
+    the other: they meet in float32.
 
     >>> promote(int8, uint8), promote(int64, float32), promote(float64, complex64)
     (tinyxp.int16, tinyxp.float32, tinyxp.complex128)
+    >>> promote(int64, float16), promote(bfloat16, float16), promote(bfloat16, complex64)
+    (tinyxp.float16, tinyxp.float32, tinyxp.complex64)
     """
     if a is b and isinstance(a, DType):
         return a
@@ -88,6 +95,8 @@ def promote(a: DType, b: DType) -> DType:
     if RANK[a.kind] != RANK[b.kind]:
         low, high = sorted((a, b), key=lambda dtype: RANK[dtype.kind])
         return complex128 if (low, high) == (float64, complex64) else high
+    if {a, b} == {float16, bfloat16}:
+        return float32
     if a.kind == b.kind:
         return max(a, b, key=lambda dtype: dtype.itemsize)
     signed, unsigned = (a, b) if a.kind == "signed integer" else (b, a)
@@ -192,12 +201,11 @@ class finfo:
 
     @property
     def eps(self) -> float:
-        return 2.0**-23 if self.dtype is float32 else 2.0**-52
+        return 2.0 ** -DIGITS[self.dtype][0]
 
     @property
     def max(self) -> float:
-        exponent = 127 if self.dtype is float32 else 1023
-        return (2.0 - self.eps) * 2.0**exponent
+        return (2.0 - self.eps) * 2.0 ** DIGITS[self.dtype][1]
 
     @property
     def min(self) -> float:
@@ -205,7 +213,7 @@ class finfo:
 
     @property
     def smallest_normal(self) -> float:
-        return 2.0**-126 if self.dtype is float32 else 2.0**-1022
+        return 2.0 ** (1 - DIGITS[self.dtype][1])
 
 
 @dataclass(frozen=True, init=False)

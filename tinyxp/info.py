@@ -66,7 +66,8 @@ class Info:
         {'float32': tinyxp.float32, 'float64': tinyxp.float64}
         """
         self._check(device)
-        known = {name: BY_NAME[name] for name in backends.current().dtypes}
+        # those of the standard, which knows none of 16 bits
+        known = {n: BY_NAME[n] for n in backends.current().dtypes if n in backends.DTYPE_NAMES}
         if kind is None:
             return known
         return {name: dtype for name, dtype in known.items() if isdtype(dtype, kind)}

@@ -17,13 +17,17 @@ from typing import Any
 
 import numpy as np
 
-from tinyxp.backends.errors import ArgumentError, DataError
+from tinyxp import backends, dtypes
+from tinyxp.backends.errors import ArgumentError, BackendError, DataError
 from tinyxp.core import Tensor
+from tinyxp.ops.creation import astype
 
 # safetensors' names of dtypes, and what NumPy reads them as: little-endian, in that format
 DTYPES = {"BOOL": "?", "BF16": "<u2", "F16": "<f2", "F32": "<f4", "F64": "<f8", "C64": "<c8"}
 DTYPES |= {f"{kind.upper()}{8 * n}": f"<{kind}{n}" for kind in "iu" for n in (1, 2, 4, 8)}
-NAMES = {np.dtype(code): name for name, code in DTYPES.items() if name != "BF16"}
+NAMES = {np.dtype(code).name: name for name, code in DTYPES.items() if name != "BF16"}
+NAMES["bfloat16"] = "BF16"
+HALVES = {"BF16": dtypes.bfloat16, "F16": dtypes.float16}
 
 METADATA = "__metadata__"  # in the header, among the names of tensors
 DIGEST = "tinyxp.sha256"  # in the metadata
@@ -101,7 +105,7 @@ def save(
         if not isinstance(x, Tensor):
             raise ArgumentError(f"save expects Tensors, got {type(x).__name__} for {name!r}")
         array = x.detach().numpy()
-        if array.dtype not in NAMES:
+        if array.dtype.name not in NAMES:
             raise DataError(f"cannot save as safetensors: {name!r} is {array.dtype}; cast it")
         arrays[name] = array
     if not isinstance(metadata, Mapping | None):
@@ -118,7 +122,7 @@ def _file(arrays: dict[str, Any], words: dict[str, str]) -> bytes:
     # wide dtypes first, so that all are aligned; the format knows no strides
     names = sorted(arrays, key=lambda name: (-arrays[name].itemsize, name))
     data = {name: arrays[name].tobytes() for name in names}
-    shapes = {name: (NAMES[x.dtype], list(x.shape)) for name, x in arrays.items()}
+    shapes = {name: (NAMES[x.dtype.name], list(x.shape)) for name, x in arrays.items()}
     words.pop(DIGEST, None)
     words[DIGEST] = digest(((name, *shapes[name], data[name]) for name in sorted(names)), words)
     header: dict[str, Any] = {METADATA: dict(sorted(words.items()))}
@@ -140,7 +144,7 @@ def _file(arrays: dict[str, Any], words: dict[str, str]) -> bytes:
 def load(path: str | os.PathLike[str]) -> dict[str, Tensor]:
     """The tensors of a safetensors file, by name, on the backend in use.
 
-    Those of half precision (float16, bfloat16) become float32, which holds them exactly. Raises
+    Where that has no float16 or bfloat16, they become float32, which holds them exactly. Raises
     DataError if there is no such file, it is damaged, or holds a dtype that tinyxp does not have.
     Nothing in a file is run, whoever made it.
     """
@@ -261,4 +265,13 @@ def _tensor(array: Any, dtype: str) -> Tensor:
         array = array.astype(np.float32)
     elif dtype == "BOOL":  # any byte but 0 is true
         array = array.view(np.uint8) != 0
-    return Tensor(array)
+    x, half = Tensor(array), HALVES.get(dtype)
+    return astype(x, half) if half is not None and _known(half) else x
+
+
+def _known(dtype: dtypes.DType) -> bool:
+    """Whether the backend in use has a dtype."""
+    try:
+        return backends.current().dtype(dtype.name) is not None
+    except BackendError:  # what brings it is not installed
+        return False

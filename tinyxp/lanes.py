@@ -7,6 +7,7 @@ With them a call on small arrays costs two and a half times NumPy's, without the
 
 from typing import Any
 
+from tinyxp.autocasting import casting
 from tinyxp.backends import Array, Backend
 from tinyxp.core import Tensor, raw, wrap
 from tinyxp.tape import Node, edge_of, is_recording
@@ -24,11 +25,12 @@ def lane(op: Any) -> Any:
     fn, recorded, plans = op.fn, op.recorded, op.plans
     any_dtype = not (op.floating or op.real)  # else floating ones alone stay what they are
     takes_dtype = "dtype" in op.parameters
+    free = op.autocast is None  # of what autocast chooses
 
     def unary(x: Any, /) -> Any:
         if type(x) is Plain:
             backend, array = x.backend, x.data
-            if any_dtype or array.dtype in backend.floating:
+            if (any_dtype or array.dtype in backend.native) and (free or casting() is None):
                 try:
                     y = fn(backend.xp, array)
                 except Exception:  # which the general call explains
@@ -47,13 +49,13 @@ def lane(op: Any) -> Any:
                 plain = (
                     x2.backend is backend
                     and dtype is b.dtype
-                    and (any_dtype or dtype in backend.floating)
+                    and (any_dtype or dtype in backend.native)
                 )
                 edge2 = x2._node or (x2 if x2._leaf else None)
             else:  # a Python number takes the dtype of a floating array
                 b, kind = x2, None
-                plain = (type(b) is float or type(b) is int) and dtype in backend.floating
-            if plain:
+                plain = (type(b) is float or type(b) is int) and dtype in backend.native
+            if plain and (free or casting() is None):
                 try:
                     y = fn(backend.xp, a, b)
                 except Exception:
@@ -77,7 +79,8 @@ def lane(op: Any) -> Any:
         if type(x) is Plain and not (takes_dtype and rest):
             backend, array = x.backend, x.data
             tracked = (x._node is not None or x._leaf) and is_recording()
-            if (any_dtype or array.dtype in backend.floating) and not (tracked and rest):
+            plain = (any_dtype or array.dtype in backend.native) and not (tracked and rest)
+            if plain and (free or casting() is None):
                 if takes_dtype and static.get("dtype") is not None:
                     static["dtype"] = raw(static["dtype"], backend)
                 try:
@@ -101,7 +104,7 @@ def lane(op: Any) -> Any:
                 and x.backend is backend
                 and x.data.dtype is dtype
             ]
-            if len(arrays) == len(operands) and (any_dtype or dtype in backend.floating):
+            if len(arrays) == len(operands) and (any_dtype or dtype in backend.native):
                 try:
                     y = fn(backend.xp, *arrays, **static)
                 except Exception:

@@ -8,7 +8,7 @@ from typing import Any, Generic, ParamSpec, TypeVar
 
 import numpy as np
 
-from tinyxp import advice
+from tinyxp import advice, dtypes
 from tinyxp.backends import Backend
 from tinyxp.backends.errors import (
     ArgumentError,
@@ -19,7 +19,7 @@ from tinyxp.backends.errors import (
     ShapeError,
     TinyError,
 )
-from tinyxp.core import Tensor
+from tinyxp.core import Tensor, namespace
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -50,6 +50,7 @@ class Operation(Generic[P]):
 
     broadcasts = False  # whether the operands' shapes are broadcast together
     real = False  # whether complex operands are refused
+    autocast: str | None = None  # the precision that it chooses: "lower", "float32"
 
     def __init__(self, fn: Callable[..., Any], skip: int) -> None:
         self.name = fn.__name__.strip("_")
@@ -121,6 +122,36 @@ class Operation(Generic[P]):
                 f"got {len(args)}; pass the others by name"
             )
         return args[:n], static | dict(zip(self.statics, args[n:], strict=False))
+
+
+def in_float32(call: Callable[..., Any], args: Sequence[Any], static: dict[str, Any]) -> Any:
+    """``call(args, static)`` with operands of 16 bits as float32, its result rounded once.
+
+    The casts are recorded, so that what ``call`` saves, and its gradient, are in float32 too. A
+    result stays as it is if it has a ``dtype`` of its own, or another operand is wider.
+    """
+    tx = namespace()
+    floats = [x.dtype for x in args if isinstance(x, Tensor) and x.dtype.kind.endswith("floating")]
+    target = functools.reduce(dtypes.promote, floats)
+    wide = tuple([cast(x, dtypes.float32) if half(x) else x for x in args])
+    y = call(wide, static)
+    if target.itemsize > 2 or static.get("dtype") is not None:
+        return y
+
+    def rounded(part: Tensor) -> Tensor:
+        return tx.astype(part, target) if part.dtype is dtypes.float32 else part
+
+    return tuple([rounded(part) for part in y]) if isinstance(y, (tuple, list)) else rounded(y)
+
+
+def half(x: Any) -> bool:
+    """Whether x is a Tensor of 16-bit floating numbers."""
+    return isinstance(x, Tensor) and x.data.dtype in x.backend.halves
+
+
+def cast(x: Tensor, dtype: dtypes.DType) -> Tensor:
+    y: Tensor = namespace().astype(x, dtype)
+    return y
 
 
 def mixed(name: str, a: Backend, b: Backend) -> BackendError:

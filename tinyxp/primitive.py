@@ -11,11 +11,12 @@ from typing import Any, Concatenate, NamedTuple
 import numpy as np
 
 from tinyxp import backends, dtypes
+from tinyxp.autocasting import autocast_call, casting
 from tinyxp.backends import Array, Backend
 from tinyxp.backends.errors import DTypeError
 from tinyxp.core import SCALARS, Tensor, namespace, raw, to_array, wrap
 from tinyxp.lanes import lane
-from tinyxp.operation import PASSED_ON, Operation, P, explain, mixed
+from tinyxp.operation import PASSED_ON, Operation, P, explain, half, in_float32, mixed
 from tinyxp.tape import Edge, Node, attach, edge_of, fit, is_grad_enabled
 from tinyxp.vjp import Vjp
 
@@ -33,6 +34,8 @@ class Primitive(Operation[P]):
         real: bool,
         promote: int | None,
         why: str | None,
+        narrow: bool,
+        autocast: str | None,
     ) -> None:
         super().__init__(fn, skip=1)
         self.floating = floating
@@ -40,6 +43,8 @@ class Primitive(Operation[P]):
         self.promote = promote
         self.broadcasts = promote is not None and not self.variadic
         self.why = why  # it is not differentiable
+        self.narrow = narrow
+        self.autocast = autocast
         self.vjps: dict[int, Vjp] = {}
         self.plans: dict[tuple[bool, ...], Plan] = {}
         self.meetings: dict[tuple[Any, ...], Any] = {}  # dtypes of operands -> where they meet
@@ -49,7 +54,11 @@ class Primitive(Operation[P]):
             args, static = self.split(args, static)
         if static:
             static = self.spelled(static)
+        if self.autocast is not None and casting() is not None:
+            return autocast_call(self, args, static)
         backend, arrays, tracked = self.unwrap(args)
+        if self.promote is not None and self._promote(arrays, backend):
+            return self.wide(args, arrays, backend, static)
         if static.get("dtype") is not None:
             static["dtype"] = raw(static["dtype"], backend)
         try:
@@ -57,6 +66,8 @@ class Primitive(Operation[P]):
         except PASSED_ON:
             raise
         except Exception as error:
+            if static.get("dtype") is None and any(map(half, args)):  # the library cannot
+                return self.wide(args, arrays, backend, static)
             y = backend.fallback(self.fn, arrays, static)
             if y is NotImplemented:
                 raise explain(self, arrays, static, backend, error) from error
@@ -66,6 +77,16 @@ class Primitive(Operation[P]):
         # of the operands before they were brought to one dtype: what their gradients go back to
         kinds = [getattr(x.data if isinstance(x, Tensor) else x, "dtype", None) for x in args]
         return self.recorded(y, backend, parents, arrays, static, kinds)
+
+    def wide(
+        self, args: Sequence[Any], arrays: list[Any], backend: Backend, static: dict[str, Any]
+    ) -> Any:
+        """The call in float32, of operands of 16 bits."""
+        operands = [
+            x if isinstance(x, Tensor) or type(array) in SCALARS else wrap(array, backend)
+            for x, array in zip(args, arrays, strict=True)
+        ]
+        return in_float32(self.call, operands, static)
 
     def unwrap(self, args: Sequence[Any]) -> tuple[Backend, list[Any], bool]:
         """The operands' backend, their raw arrays brought to one dtype, and whether any requires
@@ -101,23 +122,25 @@ class Primitive(Operation[P]):
         if backend is None:
             got = ", ".join(type(x).__name__ for x in args) or "nothing"
             raise DTypeError(f"{self.name} expects at least one Tensor, got {got}; use tx.asarray")
-        if self.promote is not None:
-            self._promote(arrays, backend)
         return backend, arrays, tracked
 
-    def _promote(self, arrays: list[Any], backend: Backend) -> None:
-        """Cast ``arrays`` in place to the dtype they meet in."""
+    def _promote(self, arrays: list[Any], backend: Backend) -> bool:
+        """Cast ``arrays`` in place to the dtype they meet in, unless that is left to ``wide``."""
         kinds = [getattr(x, "dtype", type(x)) for x in arrays]
         key = (backend, *kinds)
         meeting = self.meetings.get(key)
         if meeting is None:
             meeting = self.meetings[key] = self._meet(kinds, backend)
         wanted, casts = meeting
+        if wanted is None:
+            return True
         for i in casts:
             arrays[i] = backend.xp.astype(arrays[i], wanted)
+        return False
 
     def _meet(self, kinds: list[Any], backend: Backend) -> tuple[Any, tuple[int, ...]]:
-        """The dtype that operands of these dtypes and Python types meet in, and which to cast."""
+        """The dtype that operands of these dtypes and Python types meet in, and which to cast; None
+        for one of 16 bits that the backend has computed in float32."""
         start, kinds = self.promote or 0, kinds[self.promote or 0 :]
         known = [
             kind() if kind in SCALARS else dtypes.BY_NAME[backend.dtype_names[kind]]
@@ -129,6 +152,8 @@ class Primitive(Operation[P]):
         if self.floating and not target.kind.endswith("floating"):
             target = dtypes.DEFAULT_FLOAT
         wanted = raw(target, backend)
+        if target.name in backend.widened and not self.narrow:
+            return None, ()
         return wanted, tuple(
             i for i, kind in enumerate(kinds, start) if kind not in SCALARS and kind != wanted
         )
@@ -278,12 +303,15 @@ def primitive(
     real: bool = False,
     promote: int | None = 0,
     no_gradient: str | None = None,
+    narrow: bool = False,
+    autocast: str | None = None,
 ) -> Any:
     """Declare a primitive: ``fn(xp, *operands, **static)`` on raw arrays.
 
     ``floating``: integer operands become the default float dtype. ``real``: complex ones are
     refused. ``promote``: the first operand from which on all are brought to one dtype (None: none).
-    ``no_gradient``: why there is no vjp.
+    ``no_gradient``: why there is no vjp. ``narrow``: it means something else in float32.
+    ``autocast``: the precision that it chooses, "lower" or "float32" (see ``autocasting``).
 
     Its vjps follow: ``@name.vjp`` for the first operand (for all, of a variadic primitive) or
     ``@name.vjp(i)`` for operand i, a function ``(xp, g, ...)`` whose further parameters name what
@@ -292,9 +320,15 @@ def primitive(
     """
     if fn is None:
         return functools.partial(
-            primitive, floating=floating, real=real, promote=promote, no_gradient=no_gradient
+            primitive,
+            floating=floating,
+            real=real,
+            promote=promote,
+            no_gradient=no_gradient,
+            narrow=narrow,
+            autocast=autocast,
         )
-    op: Primitive[P] = Primitive(fn, floating, real, promote, no_gradient)
+    op: Primitive[P] = Primitive(fn, floating, real, promote, no_gradient, narrow, autocast)
 
     def vjp(which: Any) -> Any:
         if isinstance(which, int):

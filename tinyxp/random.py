@@ -79,12 +79,15 @@ class Generator:
     ) -> Tensor:
         """Numbers spread evenly over [low, high): 24 random bits each for float32, 53 for float64.
 
-        Between other bounds than 0 and 1, rounding may give ``high`` itself.
+        Those of 16 bits are float32's, rounded. Between other bounds than 0 and 1, and to 16 bits,
+        rounding may give ``high`` itself.
 
         >>> tx.random.Generator(0).uniform(2)
         tensor([0.39904642, 0.88052016])
         """
         backend, dtype, shape = backends.current(), _floating(dtype), _sizes(shape)
+        if dtype.itemsize == 2:
+            return _rounded(self.uniform(shape, low, high, device=device), dtype)
         if dtype is dtypes.float32:
             bits = self._words(backend, math.prod(shape), _place(backend, device)) >> 8
             unit = 2.0**-24
@@ -110,12 +113,15 @@ class Generator:
         """Numbers from the normal distribution, by r cos φ and r sin φ with r = √(-2 ln u).
 
         Source: Box and Muller 1958. Computed by NumPy in float64 and then cast, so that every
-        backend gets the same bits. u has 32 bits, so nothing lies beyond 6.7 standard deviations.
+        backend gets the same bits; those of 16 bits are float32's, rounded. u has 32 bits, so
+        nothing lies beyond 6.7 standard deviations.
 
         >>> tx.random.Generator(0).normal((2, 3)).shape
         (2, 3)
         """
         backend, dtype, shape = backends.current(), _floating(dtype), _sizes(shape)
+        if dtype.itemsize == 2:
+            return _rounded(self.normal(shape, mean, std, device=device), dtype)
         n = math.prod(shape)
         words = self._words(backends.get("numpy"), n + n % 2) * 2.0**-32
         r = np.sqrt(-2 * np.log1p(-words[::2]))  # 1 - u is never 0
@@ -228,6 +234,10 @@ def _floating(dtype: Any) -> dtypes.DType:
             f"random numbers come as float32 or float64, got {found!r}; for integers use randint"
         )
     return found
+
+
+def _rounded(x: Tensor, dtype: dtypes.DType) -> Tensor:
+    return wrap(x.backend.xp.astype(x.data, raw(dtype, x.backend)), x.backend)
 
 
 def _place(backend: Backend, device: str | None) -> Any:

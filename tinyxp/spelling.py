@@ -158,6 +158,8 @@ METHODS = {
     "numel": lambda self: self.size,
     "matmul": matmul,
     "pow": pow,
+    "half": lambda self: astype(self, dtypes.float16, copy=False),
+    "bfloat16": lambda self: astype(self, dtypes.bfloat16, copy=False),
     "float": lambda self: astype(self, dtypes.float32, copy=False),
     "double": lambda self: astype(self, dtypes.float64, copy=False),
     "long": lambda self: astype(self, dtypes.int64, copy=False),

@@ -50,7 +50,7 @@ def _(rng):
     return rng.normal(size=(3, 2)), {"axis": 1}
 
 
-@composite
+@composite(autocast="float32")
 def vector_norm(x, /, *, axis=None, keepdims=False, ord=2):
     """y = (Σ |x|^p)^(1/p) with p = ``ord``, over ``axis`` (one, several, or None for all).
 
@@ -125,7 +125,7 @@ def _(rng):
     return rng.normal(size=(3, 4)), {"ord": -math.inf}
 
 
-@composite
+@composite(autocast="float32")
 def matrix_norm(x, /, *, keepdims=False, ord="fro"):
     """The norm ``ord`` of each matrix: (..., m, n) -> (...), or (..., 1, 1) with ``keepdims``.
 

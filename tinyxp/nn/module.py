@@ -326,8 +326,7 @@ class Module(Hooked):
         """Move all parameters and buffers, in place, to another backend, device or floating dtype.
 
         ``model.to("torch")``, ``model.to("cuda:0")``, ``model.to(dtype=tx.float64)``. The objects
-        stay the same, so tied weights stay tied and an optimizer keeps its parameters; only
-        floating tensors change their dtype.
+        stay, so that tied weights stay tied; only floating ones change their dtype.
         """
         if isinstance(backend_or_device, dtypes.DType):
             backend_or_device, dtype = None, backend_or_device
@@ -345,6 +344,14 @@ class Module(Hooked):
                 move(tensor.grad)
             move(tensor)
         return self
+
+    def half(self) -> Self:
+        """All floating tensors as float16."""
+        return self.to(dtype=dtypes.float16)
+
+    def bfloat16(self) -> Self:
+        """All floating tensors as bfloat16."""
+        return self.to(dtype=dtypes.bfloat16)
 
     def float(self) -> Self:
         """All floating tensors as float32."""

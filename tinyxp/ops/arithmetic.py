@@ -154,7 +154,7 @@ def _(rng):
     return rng.integers(-4, 4, size=(3, 4)) + 0.3, rng.integers(1, 4, size=(4,)) + 0.05
 
 
-@primitive
+@primitive(autocast="float32")
 def pow(xp, x1, x2, /):
     """y = x₁ ^ x₂.
 

@@ -179,7 +179,10 @@ def to(x, backend_or_device=None, /, *, dtype=None):
 def _new(name, args, dtype, device, default=dtypes.DEFAULT_FLOAT, **options):
     """A tensor from the creation function ``name`` of the backend in use."""
     backend = backends.current()
-    dtype = raw(dtype or default, backend)
+    dtype = dtypes.as_dtype(dtype or default)
+    if dtype.itemsize == 2 and dtype.kind == "real floating":  # each number rounded once
+        return _astype(_new(name, args, dtypes.float32, device, **options), dtype=dtype)
+    dtype = raw(dtype, backend)
     try:
         array = getattr(backend.xp, name)(*args, dtype=dtype, **options)
     except Exception:

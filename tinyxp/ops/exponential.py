@@ -14,7 +14,7 @@ def _unless_idle(xp, g, d):
     return xp.where((g == 0) & ~(xp.abs(d) > 0), 1.0, d)
 
 
-@primitive(floating=True)
+@primitive(floating=True, autocast="float32")
 def exp(xp, x, /):
     """y = eˣ.
 
@@ -34,7 +34,7 @@ def _(rng):
     return (rng.uniform(-2, 2, size=(3, 4)),)
 
 
-@primitive(floating=True)
+@primitive(floating=True, autocast="float32")
 def expm1(xp, x, /):
     """y = eˣ - 1, exact near 0.
 
@@ -54,7 +54,7 @@ def _(rng):
     return (rng.uniform(-2, 2, size=(3, 4)),)
 
 
-@primitive(floating=True)
+@primitive(floating=True, autocast="float32")
 def log(xp, x, /):
     """y = ln x.
 
@@ -74,7 +74,7 @@ def _(rng):
     return (rng.uniform(0.2, 3, size=(3, 4)),)
 
 
-@primitive(floating=True)
+@primitive(floating=True, autocast="float32")
 def log10(xp, x, /):
     """y = log₁₀ x.
 
@@ -94,7 +94,7 @@ def _(rng):
     return (rng.uniform(0.2, 3, size=(3, 4)),)
 
 
-@primitive(floating=True)
+@primitive(floating=True, autocast="float32")
 def log1p(xp, x, /):
     """y = ln(1 + x), exact near 0.
 
@@ -114,7 +114,7 @@ def _(rng):
     return (rng.uniform(-0.8, 2, size=(3, 4)),)
 
 
-@primitive(floating=True)
+@primitive(floating=True, autocast="float32")
 def log2(xp, x, /):
     """y = log₂ x.
 
@@ -174,7 +174,7 @@ def _(rng):
     return (rng.normal(size=(3, 4)),)
 
 
-@primitive(floating=True)
+@primitive(floating=True, autocast="float32")
 def reciprocal(xp, x, /):
     """y = 1/x.
 

@@ -18,7 +18,7 @@ from tinyxp.ops.shaping import (
 from tinyxp.primitive import primitive
 
 
-@primitive
+@primitive(autocast="lower")
 def matmul(xp, x1, x2, /):
     """y[..., i, j] = Σₖ x₁[..., i, k] · x₂[..., k, j]; leading axes are broadcast together.
 
@@ -177,7 +177,7 @@ def _(rng):
     return rng.normal(size=(3,)), rng.normal(size=(4,))
 
 
-@composite
+@composite(narrow=True, autocast="lower")
 def tensordot(x1, x2, /, *, axes=2):
     """Σ over ``axes`` of both: the last n of x₁ with the first n of x₂, or two lists of axes.
 

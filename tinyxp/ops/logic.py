@@ -150,7 +150,10 @@ def signbit(xp, x, /):
 
 
 @primitive(
-    floating=True, real=True, no_gradient="its result is a neighbour in the floating-point numbers"
+    floating=True,
+    real=True,
+    no_gradient="its result is a neighbour in the floating-point numbers",
+    narrow=True,
 )
 def nextafter(xp, x1, x2, /):
     """The floating-point number after x₁ on the way to x₂.

@@ -19,7 +19,7 @@ def _keep(xp, a, x_shape, axis):
     return xp.reshape(a, tuple(1 if i in axes else n for i, n in enumerate(x_shape)))
 
 
-@primitive
+@primitive(autocast="float32")
 def sum(xp, x, /, axis=None, *, dtype=None, keepdims=False):
     """y = Σ x over ``axis``.
 
@@ -44,7 +44,7 @@ def _(rng):
     return rng.normal(size=(2, 3, 4)), {"axis": (0, -1), "keepdims": True}
 
 
-@primitive
+@primitive(autocast="float32")
 def prod(xp, x, /, axis=None, *, dtype=None, keepdims=False):
     """y = Π x over ``axis``. Its gradient, the product of all others, is right at zeros too.
 
@@ -187,7 +187,7 @@ def _count(x, axis):
     return count
 
 
-@composite
+@composite(autocast="float32")
 def mean(x, /, axis=None, *, keepdims=False):
     """y = 1/n Σ x over ``axis``; integers become float32 first.
 
@@ -239,7 +239,7 @@ def _(rng):
     return rng.normal(size=(3, 4)), {"axis": 1}
 
 
-@composite(real=True)
+@composite(real=True, autocast="float32")
 def logsumexp(x, /, axis=None, *, keepdims=False):
     """y = ln Σ exp x over ``axis``, without overflow.
 

@@ -13,7 +13,7 @@ def _one_axis(axis, ndim):
     return normalize_axes(0 if axis is None else axis, ndim)[0]
 
 
-@primitive
+@primitive(autocast="float32")
 def cumulative_sum(xp, x, /, *, axis=None, dtype=None, include_initial=False):
     """yᵢ = x₀ + … + xᵢ along ``axis``; with ``include_initial`` a 0 comes first.
 
@@ -42,7 +42,7 @@ def _(rng):
     return rng.normal(size=(5,)), {}
 
 
-@primitive
+@primitive(autocast="float32")
 def cumulative_prod(xp, x, /, *, axis=None, dtype=None, include_initial=False):
     """yᵢ = x₀ · … · xᵢ along ``axis``; with ``include_initial`` a 1 comes first.
 

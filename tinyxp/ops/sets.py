@@ -16,7 +16,7 @@ _JUMPS = "its result counts or points, and jumps instead of changing"
 
 
 def _sortable(xp, x):
-    return xp.astype(x, xp.uint8) if xp.isdtype(x.dtype, "bool") else x
+    return xp.astype(x, xp.uint8) if x.dtype == xp.bool else x
 
 
 def _order(xp, x):

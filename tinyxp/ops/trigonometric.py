@@ -43,7 +43,7 @@ def _(rng):
     return (rng.uniform(-3, 3, size=(3, 4)),)
 
 
-@primitive(floating=True)
+@primitive(floating=True, autocast="float32")
 def tan(xp, x, /):
     """y = tan x (radians).
 
@@ -63,7 +63,7 @@ def _(rng):
     return (rng.uniform(-1, 1, size=(3, 4)),)
 
 
-@primitive(floating=True)
+@primitive(floating=True, autocast="float32")
 def asin(xp, x, /):
     """y = arcsin x.
 
@@ -83,7 +83,7 @@ def _(rng):
     return (rng.uniform(-0.9, 0.9, size=(3, 4)),)
 
 
-@primitive(floating=True)
+@primitive(floating=True, autocast="float32")
 def acos(xp, x, /):
     """y = arccos x.
 
@@ -123,7 +123,7 @@ def _(rng):
     return (rng.uniform(-2, 2, size=(3, 4)),)
 
 
-@primitive(floating=True)
+@primitive(floating=True, autocast="float32")
 def sinh(xp, x, /):
     """y = sinh x.
 
@@ -143,7 +143,7 @@ def _(rng):
     return (rng.uniform(-2, 2, size=(3, 4)),)
 
 
-@primitive(floating=True)
+@primitive(floating=True, autocast="float32")
 def cosh(xp, x, /):
     """y = cosh x.
 

@@ -10,8 +10,10 @@ from tinyxp import backends
 from tinyxp.backends import Array
 from tinyxp.backends.errors import GradientError
 from tinyxp.core import Tensor, wrap
-from tinyxp.operation import mixed, typed
-from tinyxp.ops.creation import asarray, move
+from tinyxp.dtypes import float32
+from tinyxp.operation import half, mixed, typed
+from tinyxp.ops.arithmetic import clip
+from tinyxp.ops.creation import asarray, astype, move
 
 Tensors = Tensor | Iterable[Tensor]
 
@@ -67,7 +69,8 @@ def get_total_norm(
             raise mixed("get_total_norm", backend, x.backend)
     norm = _together(tensors) if norm_type == 2 else NotImplemented
     if norm is NotImplemented:
-        norm = _one_by_one(xp, [x.data for x in tensors], norm_type)
+        arrays = [astype(x.detach(), float32).data if half(x) else x.data for x in tensors]
+        norm = _one_by_one(xp, arrays, norm_type)
     total = wrap(norm, backend)
     if error_if_nonfinite and not bool(xp.isfinite(norm)):
         raise GradientError(
@@ -138,6 +141,9 @@ def clip_grad_value_(parameters: Tensors, clip_value: float, foreach: bool | Non
     tensor([0.5, 0.5])
     """
     for p in _with_grad(parameters):
+        if half(p.grad):
+            p.grad = clip(p.grad.detach(), -clip_value, clip_value)  # type: ignore[union-attr]
+            continue
         g, xp = p.grad.data, p.backend.xp  # type: ignore[union-attr]
         p.grad = wrap(xp.clip(g, -clip_value, clip_value), p.backend)
 

@@ -174,7 +174,9 @@ class Optimizer:
                 state["step"] += 1
             xp = p.backend.xp
             if not is_complex(p):
-                p.data = self.changed(xp, p.data, g, state, group)
+                new = self.changed(xp, p.data, g, state, group)
+                # NumPy's bfloat16 times a number is float32
+                p.data = new if new.dtype == p.data.dtype else xp.astype(new, p.data.dtype)
                 continue
             arrays = {k: _pairs(xp, v) for k, v in state.items() if k not in self.numbers}
             real = state | arrays

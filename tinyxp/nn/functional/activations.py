@@ -143,7 +143,7 @@ def mish(input, inplace=False):
     return in_place(input, y) if inplace else y
 
 
-@composite(real=True)
+@composite(real=True, autocast="float32")
 def _softplus(x, /, beta=1.0, threshold=20.0):
     return where(beta * x > threshold, x, logaddexp(beta * x, 0.0) / beta)
 
@@ -247,13 +247,13 @@ def glu(input, dim=-1):
     return _glu(input, dim=dim)
 
 
-@composite(real=True)
+@composite(real=True, autocast="float32")
 def _softmax(x, /, dim):
     e = exp(x - max(x, axis=dim, keepdims=True).detach())
     return e / sum(e, axis=dim, keepdims=True)
 
 
-@composite(real=True)
+@composite(real=True, autocast="float32")
 def _log_softmax(x, /, dim):
     shifted = x - max(x, axis=dim, keepdims=True).detach()
     return shifted - log(sum(exp(shifted), axis=dim, keepdims=True))

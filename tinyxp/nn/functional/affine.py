@@ -10,7 +10,7 @@ from tinyxp.ops.shaping import expand_dims, matrix_transpose, squeeze
 __all__ = ["bilinear", "linear"]
 
 
-@composite
+@composite(narrow=True, autocast="lower")
 def _linear(x, weight, bias=None, /):
     y = matmul(x, matrix_transpose(weight))
     return y if bias is None else y + bias
@@ -61,7 +61,7 @@ def linear(input, weight, bias=None):
     return _linear(input, weight, bias)
 
 
-@composite(real=True)
+@composite(real=True, narrow=True, autocast="lower")
 def _bilinear(x1, x2, weight, bias=None, /):
     y = einsum("...i,kij,...j->...k", x1, weight, x2)
     return y if bias is None else y + bias

@@ -18,7 +18,7 @@ from tinyxp.random import source
 __all__ = ["attention_weights", "causal_mask", "scaled_dot_product_attention"]
 
 
-@composite(real=True)
+@composite(real=True, autocast="lower")
 def attention_weights(q, k, mask=None, /, *, is_causal=False, scale):
     """weights = softmax(scale · Q Kᵀ + mask) over the keys; a query without any key gets zeros.
 
@@ -56,7 +56,7 @@ def causal_mask(length, keys=None, *, device=None):
     return queries[:, None] >= arange(length if keys is None else keys, device=device)[None, :]
 
 
-@composite(real=True)
+@composite(real=True, autocast="lower")
 def _attention(q, k, v, mask=None, /, *, is_causal, scale, dropout_p=0.0, seed=0, counter=0):
     weights = attention_weights(q, k, mask, is_causal=is_causal, scale=scale)
     if dropout_p:
@@ -64,7 +64,7 @@ def _attention(q, k, v, mask=None, /, *, is_causal, scale, dropout_p=0.0, seed=0
     return matmul(weights, v)
 
 
-@composite(real=True)
+@composite(real=True, autocast="lower", narrow=True)
 def _self_attention(qkv, mask=None, /, *, is_causal, scale):
     """Attention of queries, keys and values that lie together as a product made them:
     (N, T, 3, H, D) -> (N, T, H, D)."""

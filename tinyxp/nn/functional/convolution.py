@@ -37,7 +37,7 @@ __all__ = [
 # large matrices: (out, window · in) with (window · in, batch · places).
 
 
-@composite
+@composite(narrow=True, autocast="lower")
 def _conv(x, weight, bias=None, /, *, stride, padding, dilation, groups):
     if any(map(any, padding)):
         x = pad(x, ((0, 0), (0, 0), *padding))
@@ -54,7 +54,7 @@ def _conv(x, weight, bias=None, /, *, stride, padding, dilation, groups):
     return moveaxis(reshape(y, (weight.shape[0], *tail)), 0, 1)
 
 
-@composite
+@composite(narrow=True, autocast="lower")
 def _conv_transpose(x, weight, bias=None, /, *, stride, padding, output_padding, dilation, groups):
     size, batch, places = weight.shape[2:], x.shape[0], x.shape[2:]
     n, channels = len(size), weight.shape[1]

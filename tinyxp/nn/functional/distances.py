@@ -24,7 +24,7 @@ def _expect_floating(name, *tensors):
             raise DTypeError(f"{name} expects floating numbers, got {x.dtype!r}; cast: tx.astype")
 
 
-@composite(real=True)
+@composite(real=True, autocast="float32")
 def _cosine_similarity(x1, x2, /, *, axis, eps):
     x1, x2 = (
         x / maximum(vector_norm(x, axis=axis, keepdims=True), eps) for x in (x1, x2)

@@ -6,6 +6,7 @@ import math
 import numpy as np
 
 from tinyxp import dtypes
+from tinyxp.autocasting import casting
 from tinyxp.backends.errors import ArgumentError, DTypeError, ShapeError
 from tinyxp.composite import composite
 from tinyxp.nn.functional.checks import numbers
@@ -205,6 +206,9 @@ def grid_sample(input, grid, mode="bilinear", padding_mode="zeros", align_corner
             f"grid_sample of {input.shape} expects a grid ({input.shape[0]}, ..., {k}) "
             f"with {k + 2} axes, got {grid.shape}"
         )
+    if casting() is not None:  # in autocast two dtypes meet in the wider, as everywhere
+        wide = dtypes.result_type(input, grid)
+        input, grid = astype(input, wide, copy=False), astype(grid, wide, copy=False)
     if not input.dtype.kind.endswith("floating") or grid.dtype is not input.dtype:
         raise DTypeError(
             f"grid_sample expects floating numbers of one dtype, got {input.dtype!r} and "

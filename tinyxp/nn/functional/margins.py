@@ -39,7 +39,7 @@ def _hinge(x):
 # -- pairs ------------------------------------------------------------------------------------
 
 
-@composite(real=True)
+@composite(real=True, autocast="float32")
 def _hinge_embedding_loss(input, target, /, margin=1.0):
     return where(target == -1, 0.0, input) + where(target == 1, 0.0, _hinge(margin - input))
 
@@ -66,7 +66,7 @@ def hinge_embedding_loss(
     return reduced(losses, reduction, size_average, reduce)
 
 
-@composite(real=True)
+@composite(real=True, autocast="float32")
 def _margin_ranking_loss(input1, input2, target, /, margin=0.0):
     return _hinge(margin - target * (input1 - input2))
 
@@ -94,7 +94,7 @@ def margin_ranking_loss(
     return reduced(losses, reduction, size_average, reduce)
 
 
-@composite(real=True)
+@composite(real=True, autocast="float32")
 def _soft_margin_loss(input, target, /):
     return -logsigmoid(target * input)
 
@@ -216,7 +216,7 @@ def triplet_margin_with_distance_loss(
 # -- classes ----------------------------------------------------------------------------------
 
 
-@composite(real=True)
+@composite(real=True, autocast="float32")
 def _multi_margin_loss(input, target, weight=None, /, p=1, margin=1.0):
     places = expand_dims(target, axis=1)
     gap = margin - take_along_axis(input, places, axis=1) + input
@@ -277,7 +277,7 @@ def multi_margin_loss(
     return reduced(reshape(losses, shape), reduction, size_average, reduce)
 
 
-@composite(real=True)
+@composite(real=True, autocast="float32")
 def _multilabel_margin_loss(input, target, /):
     listed = cumulative_prod(astype(target >= 0, dtypes.int64), axis=1) > 0  # up to the first -1
     places = where(listed, target, 0)

@@ -77,7 +77,7 @@ def binary_cross_entropy(
     return reduced(losses, reduction, size_average, reduce)
 
 
-@composite(real=True)
+@composite(real=True, autocast="float32")
 def _binary_cross_entropy_with_logits(input, target, pos_weight=None, /):
     log_p = logsigmoid(input)
     if pos_weight is None:
@@ -140,7 +140,7 @@ def multilabel_soft_margin_loss(
     return reduced(mean(losses, axis=-1), reduction, size_average, reduce)
 
 
-@composite(real=True)
+@composite(real=True, autocast="float32")
 def _kl_div(input, target, /, log_target=False):
     if log_target:
         return exp(target) * (target - input)

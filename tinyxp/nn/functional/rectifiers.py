@@ -60,7 +60,7 @@ def relu(input, inplace=False):
     return in_place(input, y) if inplace else y
 
 
-@composite(real=True)
+@composite(real=True, autocast="lower")
 def _prelu(x, slope, /):
     positive = x > 0
     below = where(positive, 0.0, x)  # for the slope's gradient: inf above 0 would make it NaN

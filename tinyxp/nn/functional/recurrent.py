@@ -18,7 +18,7 @@ __all__ = ["gru_cell", "lstm_cell", "rnn_relu_cell", "rnn_tanh_cell"]
 # -- one step, of an input that has met its weights already: for all times that is one product --
 
 
-@composite(real=True)
+@composite(real=True, narrow=True, autocast="lower")
 def _rnn_step(a, h, w_hh, b_hh=None, /, nonlinearity="tanh"):
     return (tanh if nonlinearity == "tanh" else relu)(a + linear(h, w_hh, b_hh))
 
@@ -34,7 +34,7 @@ def _(rng):
     return a, h, w, rng.normal(size=(3,)), {"nonlinearity": "relu"}
 
 
-@composite(real=True)
+@composite(real=True, narrow=True, autocast="lower")
 def _lstm_step(a, h, c, w_hh, b_hh=None, w_hr=None, /):
     i, f, g, o = _gates(a + linear(h, w_hh, b_hh), 4)
     c = sigmoid(f) * c + sigmoid(i) * tanh(g)
@@ -54,7 +54,7 @@ def _(rng):
     return a, h, c, rng.normal(size=(12, 2)), None, rng.normal(size=(2, 3))
 
 
-@composite(real=True)
+@composite(real=True, narrow=True, autocast="lower")
 def _gru_step(a, h, w_hh, b_hh=None, /):
     (r, z, n), (hr, hz, hn) = _gates(a, 3), _gates(linear(h, w_hh, b_hh), 3)
     z = sigmoid(z + hz)
