@@ -204,7 +204,7 @@ class GPT2(nn.Module):
     def from_pretrained(cls, folder: str | Path) -> "GPT2":
         """The model of a folder with ``config.json`` and ``model.safetensors`` (or its parts, named
         in ``model.safetensors.index.json``), on this backend. Weights of half precision become
-        float32.
+        float32, in which the model is.
 
         Raises DataError for files that are missing or damaged, ArgumentError for a configuration
         that this architecture does not have, or weights that do not fit it (naming all of them).

@@ -4,7 +4,6 @@ Vaswani et al. 2017 ("Attention is all you need", NeurIPS 30) dropped recurrence
 looks at every earlier one, weighted by how well its query fits their keys. This is their decoder
 as GPT-2 arranges it (Radford et al. 2019: normalisation first, GELU, tied embeddings), sized for
 laptops. It begins with even guesses, at a loss of ln 65 = 4.17; 2,000 steps later it is below 1.9.
-
 The control is the same model, trained the same, but its blocks stay as they were drawn.
 """
 
@@ -53,6 +52,7 @@ class Config:
     weight_decay: float = 0.1
     beta2: float = 0.99
     grad_clip: float = 1.0
+    precision: str | None = None  # "bfloat16" or "float16" for products
     eval_every: int = 250
     eval_batches: int = 20
     sample_tokens: int = 500
@@ -109,8 +109,7 @@ class GPT(nn.Module):
     def loss(self, batch: tuple[Tensor, Tensor]) -> Tensor:
         """The mean cross-entropy of predicting each next symbol."""
         ids, targets = batch
-        logits = self(ids)
-        return F.cross_entropy(logits.reshape(-1, logits.shape[-1]), targets.reshape(-1))
+        return F.cross_entropy(self(ids).flatten(0, 1), targets.flatten())
 
     def attention(self, ids: Tensor) -> list[Tensor]:
         """What each block's heads look at: per block (B, heads, T, T), rows adding up to 1."""
@@ -135,6 +134,7 @@ def learn(model: GPT, ids: Any, held_out: Any, run: Run, label: str = "") -> flo
         adamw,
         scheduler=cosine_with_warmup(adamw, warmup, c.steps, c.min_lr_ratio),
         grad_clip=c.grad_clip,
+        precision=c.precision,
         run=run,
         label=label,
         evaluate=lambda: mean_loss(model, some),

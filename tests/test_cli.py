@@ -25,6 +25,20 @@ def here(tmp_path, monkeypatch):
     return tmp_path
 
 
+def test_a_precision_reaches_the_training(here, capsys):
+    """Another loss, a little off; and the loss scale of float16."""
+    found = []
+    for options in ([], ["--precision", "float16"]):
+        name = options[-1] if options else "float32"
+        command = ["train", "transformer", "--text", "text.txt", "--seed", "1", "--name", name]
+        assert main([*command, *SMALL, *options]) == 0
+        run = here / "runs" / name
+        lines = (run / "metrics.jsonl").read_text().splitlines()
+        found.append(json.loads(lines[0]))
+    assert found[1]["loss scale"] == 65536.0
+    assert 0 < abs(found[0]["loss"] - found[1]["loss"]) < 0.01
+
+
 def test_train_then_generate(here, capsys):
     command = ["train", "transformer", "--text", "text.txt", "--name", "a", "--seed", "1", *SMALL]
     assert main(command) == 0

@@ -61,7 +61,8 @@ def train(args: argparse.Namespace) -> None:
     for name in chosen:
         module = importlib.import_module(f"tinyxp.models.{name}")
         given = {"steps": args.steps, "seed": args.seed, "graph": args.graph or None}
-        given |= {"text": args.text} if name == "transformer" else {}
+        if name == "transformer":
+            given |= {"text": args.text, "precision": args.precision}
         settings = {key: value for key, value in given.items() if value is not None}
         config = module.Config(**parse_settings(module.Config, args.set) | settings)
         folder = None
@@ -229,6 +230,9 @@ def build() -> argparse.ArgumentParser:
     command.add_argument("model", choices=[*MILESTONES, "all"])
     command.add_argument(
         "--text", metavar="FILE", help="text for the transformer, UTF-8 (default: Shakespeare)"
+    )
+    command.add_argument(
+        "--precision", choices=["bfloat16", "float16"], help="of the transformer's products"
     )
     command.add_argument("--steps", type=int, help="training steps")
     command.add_argument("--seed", type=int, help="seed of weights and batches")

@@ -8,6 +8,9 @@ from dataclasses import KW_ONLY, dataclass, field
 from itertools import islice
 from typing import Any, TextIO
 
+import numpy as np
+
+from tinyxp.amp import autocast
 from tinyxp.backends.errors import ArgumentError, DataError
 from tinyxp.captured import captured, expect_capturable
 from tinyxp.core import Tensor
@@ -56,6 +59,8 @@ class Trainer:
     - ``graph``: on a GPU, each step is a replayed CUDA graph (``tx.cuda.graph``), with the same
       bits; not with ``ema``, ``loss_scale`` and on_nan="skip". Numbers that are none are told at
       the next step that is logged.
+    - ``precision`` "bfloat16" or "float16": losses, those of ``evaluate`` too, are computed in
+      ``tx.autocast``, weights stay in float32. float16 begins with a ``loss_scale`` of 65,536.
     - ``threads``: 1 computes on one thread; n parts each batch among n threads, which gives the
       same gradients to rounding if the loss is a mean over samples; None chooses by the sizes of
       the first batch (see ``tinyxp.parallel``).
@@ -89,6 +94,7 @@ class Trainer:
     on_nan: str = "stop"
     graph: bool = False
     loss_scale: float | None = None
+    precision: str | None = None
     save_every: int | None = None
     keep: int = 3
     callbacks: Sequence[Callable[[dict[str, Any]], Any]] = ()
@@ -104,6 +110,10 @@ class Trainer:
     def __post_init__(self) -> None:
         if self.on_nan not in ("stop", "skip"):
             raise ArgumentError(f"on_nan expects 'stop' or 'skip', got {self.on_nan!r}")
+        if (given := self.precision) not in (None, "bfloat16", "float16"):
+            raise ArgumentError(f"precision expects 'bfloat16', 'float16' or None, got {given!r}")
+        if self.precision == "float16" and self.loss_scale is None:
+            self.loss_scale = 65536.0
         for name in ("accumulate", "eval_every", "log_every", "patience", "save_every", "keep"):
             value = getattr(self, name)
             if value is not None and (type(value) is not int or value < 1):
@@ -130,6 +140,7 @@ class Trainer:
         ``batches`` that have ``state_dict`` and ``load_state_dict``, as ``tx.data.Epochs`` has,
         are resumed where they were; of others those that were used are passed over.
         """
+        loss_of = self._autocast()(loss_of)
         self._kept = self.run and self.run.checkpoints(self.label, self.keep)
         self.model.train()
         self._setting = setting(self.model)  # before threads are limited
@@ -207,11 +218,14 @@ class Trainer:
         scale = self.loss_scale or 1.0
         factor = scale / len(batches)
         scaled = loss_of if factor == 1 else lambda batch: loss_of(batch) * factor
-        losses = [parallel.backward(scaled, batch) for batch in batches]
+        # with a scale infinite gradients are no surprise, and NumPy need not warn of them
+        calm: Any = {} if self.loss_scale is None else {"over": "ignore", "invalid": "ignore"}
+        with np.errstate(**calm):
+            losses = [parallel.backward(scaled, batch) for batch in batches]
         loss = sum(losses[1:], losses[0]) / scale if factor != 1 else losses[0]
         if scale != 1:
             for g in self._gradients():
-                g.data = g.data / scale
+                g.data = (g.detach() / scale).data
         careful = self.on_nan == "skip" or self.loss_scale is not None
         # elsewhere than on a GPU, where the look would have to wait for the step
         looks = careful or loss.backend.name != "cupy" or (self.done + 1) % self.log_every == 0
@@ -230,6 +244,9 @@ class Trainer:
                 self.loss_scale, self.good = 2 * self.loss_scale, 0
         self.update()
         return loss
+
+    def _autocast(self) -> autocast:
+        return autocast(dtype=self.precision, enabled=self.precision is not None)
 
     def _gradients(self) -> list[Tensor]:
         return [p.grad for p in self.model.parameters() if p.grad is not None]
@@ -254,7 +271,7 @@ class Trainer:
         note = f"{self.label}loss {value:.3f}"
         due = self.done % self.eval_every == 0 or self.done == steps
         if self.evaluate is not None and due:
-            with clock.paused(), evaluation(self.model), self._averaged():
+            with clock.paused(), evaluation(self.model), self._averaged(), self._autocast():
                 score = float(self.evaluate())
             self.validation = metrics[f"{self.label}validation loss"] = score
             better = not math.isnan(score) and (self.best is None or score < self.best)

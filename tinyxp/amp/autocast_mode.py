@@ -1,0 +1,81 @@
+"""Blocks in which operations choose their precision."""
+
+import functools
+from collections.abc import Callable
+from typing import Any, ParamSpec, Self, TypeVar
+
+from tinyxp import dtypes
+from tinyxp.autocasting import casting, enter, leave
+from tinyxp.backends.errors import ArgumentError, DTypeError
+from tinyxp.operation import expect_callable
+
+P = ParamSpec("P")
+R = TypeVar("R")
+DEFAULTS = {"cpu": dtypes.bfloat16, "cuda": dtypes.float16}
+
+
+class autocast:
+    """Within a ``with`` block or a decorated function, products are computed in 16 bits.
+
+    ``dtype``: bfloat16 or float16. ``device_type`` is PyTorch's first argument and chooses the
+    default, float16 for "cuda" and else bfloat16; a block is about every backend. ``enabled=False``
+    turns autocast off in an inner block.
+
+    Products (matmul, linear, convolutions, recurrent steps, attention) take their operands in
+    ``dtype``, and add up in float32. What loses too much in 16 bits (exp, log, pow, softmax, norms,
+    sums, losses) takes them in float32. Everything else takes what comes, of two dtypes the wider.
+    Weights stay in float32, and their gradients come in float32: a cast is an operation like any
+    other. A parameter is cast once in a block. Leave the block before ``backward()``; float16
+    needs a ``GradScaler``. Raises DTypeError for another dtype. Source: Micikevicius et al. 2018.
+
+    >>> model, x = tx.nn.Linear(3, 2), tx.ones((4, 3))
+    >>> with tx.autocast(dtype=tx.bfloat16):
+    ...     y = model(x)
+    ...     loss = tx.nn.functional.mse_loss(y, tx.zeros((4, 2)))
+    >>> loss.backward()
+    >>> y.dtype, loss.dtype, model.weight.grad.dtype
+    (tinyxp.bfloat16, tinyxp.float32, tinyxp.float32)
+    """
+
+    def __init__(
+        self,
+        device_type: str | None = None,
+        dtype: Any = None,
+        enabled: bool = True,
+        cache_enabled: bool = True,
+    ) -> None:
+        if device_type is not None and device_type not in DEFAULTS:
+            raise ArgumentError(
+                f"autocast's device_type is 'cpu' or 'cuda', or left out, got {device_type!r}"
+            )
+        found = DEFAULTS[device_type or "cpu"] if dtype is None else dtypes.as_dtype(dtype)
+        if found not in (dtypes.float16, dtypes.bfloat16):
+            raise DTypeError(f"autocast takes tx.bfloat16 or tx.float16, got {found!r}")
+        self.dtype, self.enabled, self.cache_enabled = found, enabled, cache_enabled
+
+    def __enter__(self) -> Self:
+        enter(self.dtype if self.enabled else None, self.cache_enabled)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        leave()
+
+    def __call__(self, f: Callable[P, R]) -> Callable[P, R]:
+        expect_callable("autocast", f)
+
+        @functools.wraps(f)
+        def within(*args: P.args, **kwargs: P.kwargs) -> R:
+            with self:
+                return f(*args, **kwargs)
+
+        return within
+
+
+def is_autocast_enabled() -> bool:
+    """Whether operations choose their precision here.
+
+    >>> tx.amp.is_autocast_enabled()
+    False
+    """
+    region = casting()
+    return region is not None and region.dtype is not None

@@ -1,0 +1,166 @@
+"""Loss scaling: small gradients of float16, which would become 0, made larger on their way."""
+
+from typing import Any
+
+from tinyxp import dtypes
+from tinyxp.backends.errors import ArgumentError, DTypeError, GradientError
+from tinyxp.core import Tensor
+from tinyxp.finite import all_finite
+from tinyxp.operation import half
+from tinyxp.ops.creation import astype
+from tinyxp.tree import tree_map
+
+State = dict[str, Any]
+
+
+class GradScaler:
+    """Multiplies a loss by a scale, and divides the gradients by it before the optimizer's step.
+
+    A step whose gradients are infinite or NaN is left out, and the scale is multiplied by
+    ``backoff_factor``; after ``growth_interval`` good ones in a row, by ``growth_factor``. Call
+    ``scale(loss).backward()``, ``step(optimizer)``, ``update()``; to clip gradients, ``unscale_``
+    them before. ``enabled=False`` makes all of it do nothing. ``device`` is PyTorch's first
+    argument and changes nothing. Raises ArgumentError for options that make no scale.
+
+    >>> w = tx.asarray([1.0], requires_grad=True)
+    >>> optimizer, scaler = tx.optim.SGD([w], lr=0.5), tx.amp.GradScaler(init_scale=4.0)
+    >>> for factor in (1.0, tx.inf):
+    ...     optimizer.zero_grad()
+    ...     scaler.scale((factor * w).sum()).backward()
+    ...     scaler.step(optimizer)
+    ...     scaler.update()
+    >>> w.item(), scaler.get_scale()  # the second step was left out
+    (0.5, 2.0)
+    """
+
+    def __init__(
+        self,
+        device: str = "cuda",
+        init_scale: float = 65536.0,
+        growth_factor: float = 2.0,
+        backoff_factor: float = 0.5,
+        growth_interval: int = 2000,
+        enabled: bool = True,
+    ) -> None:
+        if not isinstance(device, str):  # PyTorch's older order, without a device
+            raise ArgumentError(f"GradScaler's device is a name, got {device!r}; pass init_scale=")
+        if not (growth_factor > 1 and 0 < backoff_factor < 1 and init_scale > 0):
+            raise ArgumentError(
+                "GradScaler expects init_scale above 0, growth_factor above 1, backoff_factor "
+                f"between 0 and 1; got {init_scale}, {growth_factor}, {backoff_factor}"
+            )
+        self._enabled = enabled
+        self._scale, self._good = float(init_scale), 0
+        self._growth_factor, self._backoff_factor = growth_factor, backoff_factor
+        self._growth_interval = growth_interval
+        # of each optimizer since the last update: whether its gradients were finite, and whether
+        # its step is done
+        self._seen: dict[Any, dict[str, bool]] = {}
+
+    def is_enabled(self) -> bool:
+        """Whether it does anything."""
+        return self._enabled
+
+    def get_scale(self) -> float:
+        """The scale now; 1 if it is disabled."""
+        return self._scale if self._enabled else 1.0
+
+    def scale(self, outputs: Any) -> Any:
+        """A loss times the scale, or each of a tuple, list or dict of losses; in float32."""
+        if not self._enabled:
+            return outputs
+        return tree_map(self._scaled, outputs)
+
+    def _scaled(self, x: Any) -> Any:
+        if not isinstance(x, Tensor):
+            raise DTypeError(f"scale expects Tensors, got {type(x).__name__}")
+        return (astype(x, dtypes.float32) if half(x) else x) * self._scale
+
+    def unscale_(self, optimizer: Any) -> None:
+        """Divide the gradients of an optimizer by the scale, once between two updates.
+
+        Raises GradientError if that was done already, DTypeError for gradients in float16, which
+        lost what the scale was to save.
+        """
+        if not self._enabled:
+            return
+        seen = self._seen.get(optimizer)
+        if seen is not None:
+            what = "step() has" if seen["stepped"] else "unscale_() has"
+            raise GradientError(f"{what} already been called on this optimizer since update()")
+        params = [p for group in optimizer.param_groups for p in group["params"]]
+        grads = []
+        for p in params:
+            if p.grad is None:
+                continue
+            if p.grad.dtype is dtypes.float16:
+                raise DTypeError(
+                    "gradients in float16 cannot be unscaled; keep the model in float32 and "
+                    "compute in autocast"
+                )
+            p.grad = p.grad.detach() * (1 / self._scale)
+            grads.append(p.grad)
+        self._seen[optimizer] = {"finite": not grads or all_finite(grads), "stepped": False}
+
+    def step(self, optimizer: Any, *args: Any, **kwargs: Any) -> Any:
+        """``optimizer.step(*args, **kwargs)`` on unscaled gradients, unless one is infinite or NaN.
+
+        Raises GradientError if it was called already since the last update, ArgumentError for a
+        closure.
+        """
+        if not self._enabled:
+            return optimizer.step(*args, **kwargs)
+        if args or kwargs.get("closure") is not None:
+            raise ArgumentError("a step with a scale takes no closure; call backward() before")
+        if optimizer in self._seen and self._seen[optimizer]["stepped"]:
+            raise GradientError("step() has already been called on this optimizer since update()")
+        if optimizer not in self._seen:
+            self.unscale_(optimizer)
+        seen = self._seen[optimizer]
+        seen["stepped"] = True
+        return optimizer.step(**kwargs) if seen["finite"] else None
+
+    def update(self, new_scale: float | Tensor | None = None) -> None:
+        """Change the scale by how the steps since the last update went, or to ``new_scale``.
+
+        Raises GradientError if there was none.
+        """
+        if not self._enabled:
+            return
+        if new_scale is not None:
+            self._scale = float(new_scale)
+        elif not self._seen:
+            raise GradientError("update() expects scaler.step(optimizer) before")
+        elif not all(seen["finite"] for seen in self._seen.values()):
+            self._scale, self._good = self._scale * self._backoff_factor, 0
+        else:
+            self._good += 1
+            if self._good == self._growth_interval:
+                self._scale, self._good = self._scale * self._growth_factor, 0
+        self._seen = {}
+
+    def state_dict(self) -> State:
+        """The scale and how it changes, under PyTorch's names; {} if it is disabled."""
+        if not self._enabled:
+            return {}
+        return {
+            "scale": self._scale,
+            "growth_factor": self._growth_factor,
+            "backoff_factor": self._backoff_factor,
+            "growth_interval": self._growth_interval,
+            "_growth_tracker": self._good,
+        }
+
+    def load_state_dict(self, state_dict: State) -> None:
+        """Go on from a state, ours or PyTorch's. Raises ArgumentError if it lacks something."""
+        if not self._enabled:
+            return
+        if missing := self.state_dict().keys() - state_dict.keys():
+            raise ArgumentError(
+                f"the state of a GradScaler lacks {', '.join(sorted(missing))}; of a disabled one "
+                "it is empty"
+            )
+        self._scale, self._good = float(state_dict["scale"]), int(state_dict["_growth_tracker"])
+        self._growth_factor = float(state_dict["growth_factor"])
+        self._backoff_factor = float(state_dict["backoff_factor"])
+        self._growth_interval = int(state_dict["growth_interval"])
