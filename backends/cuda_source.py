@@ -11,7 +11,13 @@ from typing import Any
 from tinyxp.backends import Array
 
 FOLDER = Path(__file__).parent / "cuda"
-TYPES = {"float32": "float", "float64": "double"}
+# of numbers in memory, of sums, and the header that brings the former
+TYPES = {
+    "float16": ("__half", "float", "cuda_fp16.h"),
+    "bfloat16": ("__nv_bfloat16", "float", "cuda_bf16.h"),
+    "float32": ("float", "float", None),
+    "float64": ("double", "double", None),
+}
 DECLARED = re.compile(r"^KERNEL (\w+)\(", re.MULTILINE)
 
 
@@ -32,8 +38,9 @@ def source(file: str, dtype: str, defines: tuple[tuple[str, int], ...] = ()) -> 
     Types stand in the text and not among a compiler's options: a macro T would break the headers
     that compilers include by themselves.
     """
-    kind = TYPES[dtype]
-    head = [f"typedef {kind} T;", f"typedef {kind} A;", *(f"#define {k} {v}" for k, v in defines)]
+    kind, sums, header = TYPES[dtype]
+    head = [f"#include <{header}>"] if header else []
+    head += [f"typedef {kind} T;", f"typedef {sums} A;", *(f"#define {k} {v}" for k, v in defines)]
     texts = [(FOLDER / name).read_text(encoding="utf-8") for name in ("common.cuh", file)]
     return "\n".join([*head, *texts])
 

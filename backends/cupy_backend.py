@@ -3,12 +3,13 @@
 import functools
 from typing import Any
 
-from tinyxp.backends import Array, Backend, Namespace, missing
+from tinyxp.backends import HALVES, Array, Backend, Namespace, missing
 from tinyxp.backends.capture import capturing
 from tinyxp.backends.cuda_source import Library, homes, source
 from tinyxp.backends.cupy_checks import Checks
 from tinyxp.backends.cupy_kernels import Kernels
 from tinyxp.backends.errors import BackendError, CaptureError
+from tinyxp.backends.numpy_halves import bfloat16, totalled
 
 try:
     import cupy
@@ -21,6 +22,7 @@ import cupyx
 from tinyxp.backends import cupy_device
 from tinyxp.backends.cupy_matmul import matmul
 
+TOTALS = "sum", "prod", "cumulative_sum", "cumulative_prod"
 SHARED = 48 << 10  # bytes that a block may share without asking for more
 
 
@@ -159,6 +161,7 @@ def load() -> Backend:
             repeat=repeat,
             take=take,
             take_along_axis=take_along_axis,
+            **{name: totalled(getattr(compat, name)) for name in TOTALS},
         ),
         array_types=(cupy.ndarray,),
         to_numpy=to_numpy,
@@ -171,4 +174,6 @@ def load() -> Backend:
         about=cupy_device.about,
         check_later=checks.check_later,
         run=1 << 62,  # one launch for all
+        late={"bfloat16": bfloat16},
+        widened=HALVES,
     )

@@ -11,7 +11,7 @@ import math
 from typing import Any
 
 from tinyxp.backends import Array, Kernel
-from tinyxp.backends.cuda_source import Library, alike, chunks
+from tinyxp.backends.cuda_source import Library, alike, chunks, summed
 from tinyxp.backends.cupy_arrays import ManyArrays
 from tinyxp.backends.cupy_attention import Attention
 from tinyxp.backends.cupy_conv_kernels import Windows
@@ -59,7 +59,7 @@ class Kernels:
         (rows, n) -> (2, n)."""
         rows, n = g.shape
         parts = chunks(rows, n)
-        sums = self.xp.empty((2, parts, n), dtype=g.dtype)
+        sums = self.xp.empty((2, parts, n), dtype=summed(g.dtype))
         args = (g, *normal, sums[0], sums[1], rows, n, -(-rows // parts))
         if n:
             grid, block = (-(-n // 32), parts), (32, 8)
@@ -161,7 +161,7 @@ class Kernels:
         n = math.prod(shape)
         rows = x.size // n
         y = self.xp.empty(x.shape, dtype=x.dtype)
-        known = self.xp.empty((2, rows), dtype=x.dtype)
+        known = self.xp.empty((2, rows), dtype=summed(x.dtype))
         mean, scale = known[0], known[1]
         args = (x, weight, bias, y, mean, scale, n, float(eps), centred)
         self.library.by_rows("layer_norm", rows, n, args, kind)
@@ -231,17 +231,17 @@ class Kernels:
         logits, targets = self.packed(logits), self.packed(targets)
         rows, n = logits.shape
         losses = self.xp.empty((rows,), dtype=logits.dtype)
-        known = self.xp.empty((rows, 2), dtype=logits.dtype)
+        known = self.xp.empty((rows, 2), dtype=summed(logits.dtype))
         options = (n, int(ignore_index), float(label_smoothing))
         args = (logits, targets, losses, known, *options)
         self.library.by_rows("cross_entropy", rows, n, args, kind)
         inverse, y = None, losses
         if reduction != "none":
-            total = self.xp.empty((2,), dtype=logits.dtype)
+            y = self.xp.empty((), dtype=logits.dtype)
+            inverse = self.xp.empty((), dtype=summed(logits.dtype))
             mean = int(reduction == "mean")
-            summed = (losses, targets, total, rows, int(ignore_index), mean)
-            self.library.launch("total_loss", (1,), (512,), summed, kind)
-            y, inverse = total[:1].reshape(()), total[1:]
+            args = (losses, targets, y, inverse, rows, int(ignore_index), mean)
+            self.library.launch("total_loss", (1,), (512,), args, kind)
         return y, (logits, targets, known, inverse, options)
 
     def cross_entropy_vjp(self, g: Array, residuals: Any, needs: Needs) -> tuple[Array | None, ...]:

@@ -10,6 +10,7 @@ import numpy as np
 from tinyxp.backends import Array, missing
 from tinyxp.backends.cublas import gemm_strided_batched_ex
 from tinyxp.backends.gemm_layout import Product, broadcast, plan
+from tinyxp.backends.numpy_halves import multiplied
 from tinyxp.backends.precision import get_float32_matmul_precision
 
 try:
@@ -18,11 +19,17 @@ except ImportError as error:
     raise missing("CuPy", "cuda12", "cuda13") from error
 
 ZERO_ONE = {name: np.asarray([0, 1], dtype=name) for name in ("float32", "float64")}
+ZERO_ONE |= dict.fromkeys(
+    ("float16", "bfloat16"), ZERO_ONE["float32"]
+)  # of what they are summed in
+
+
+HALF_KINDS = {"float16": 2, "bfloat16": 14}  # CUDA_R_16F, CUDA_R_16BF in library_types.h
 
 
 def matmul(a: Array, b: Array) -> Array:
-    """``a @ b``, leading axes broadcast. Of float32 and float64 by one call of cuBLAS, or a few;
-    of other dtypes CuPy's."""
+    """``a @ b``, leading axes broadcast. Of floating numbers by one call of cuBLAS, or a few, those
+    of 16 bits summed up in float32; of other dtypes CuPy's."""
     with a.device:
         return _matmul(a, b)
 
@@ -42,7 +49,7 @@ def _matmul(a: Array, b: Array) -> Array:
             x, w = cupy.ascontiguousarray(x), cupy.ascontiguousarray(w)
             found = plan(x.shape, elements(x), w.shape, elements(w))
         if found is None:
-            return cupy.matmul(a, b)
+            return multiplied(cupy.matmul)(a, b)
         y = cupy.empty(shape, dtype=dtype)
         multiply(found, x, w, y)
     if a.ndim == 1:
@@ -60,8 +67,9 @@ def multiply(found: Product, a: Array, b: Array, c: Array) -> None:
     from cupy_backends.cuda.libs import cublas
 
     kind, compute = kinds(a.dtype.name, get_float32_matmul_precision())
-    zero = ZERO_ONE[a.dtype.name].ctypes.data
-    one, size = zero + a.dtype.itemsize, a.dtype.itemsize
+    factors, size = ZERO_ONE[a.dtype.name], a.dtype.itemsize
+    zero = factors.ctypes.data
+    one = zero + factors.itemsize
     flips = [cublas.CUBLAS_OP_T if x.transposed else cublas.CUBLAS_OP_N for x in found[3:5]]
     for offsets in found.offsets:
         at = [x.data.ptr + i * size for x, i in zip((a, b, c), offsets, strict=True)]
@@ -80,6 +88,8 @@ def kinds(dtype: str, precision: str) -> tuple[Any, Any]:
 
     if dtype == "float64":
         return cupy.cuda.runtime.CUDA_R_64F, cublas.CUBLAS_COMPUTE_64F
+    if dtype in ("float16", "bfloat16"):
+        return HALF_KINDS[dtype], cublas.CUBLAS_COMPUTE_32F
     compute = {
         "highest": cublas.CUBLAS_COMPUTE_32F,
         "high": cublas.CUBLAS_COMPUTE_32F_FAST_TF32,

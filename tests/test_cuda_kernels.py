@@ -15,6 +15,7 @@ from tests.cuda_on_cpu import COMPILER, on_cpu
 from tests.registry import differentiable, example
 from tests.test_cpu_kernels import agree, orders, value_and_gradients
 from tests.test_gradients import test_kernel_equals_formula as kernel_equals_formula
+from tests.test_halves import agree_with_float64
 from tinyxp import backends
 from tinyxp.backends import cuda_source, cupy_attention, philox
 from tinyxp.backends.cupy_kernels import Kernels
@@ -66,6 +67,28 @@ EXAMPLES = [(name, i) for name, i in differentiable() if name in NAMES]
 @pytest.mark.parametrize(("name", "i"), EXAMPLES)
 def test_the_registrys_examples(name, i, kernels, monkeypatch):
     kernel_equals_formula(name, i, "numpy", monkeypatch)
+
+
+IN_16_BITS = [(name, tx.bfloat16) for name in NAMES]
+IN_16_BITS += [("layer_norm", tx.float16), ("gelu", tx.float16)]
+
+
+@pytest.mark.parametrize(("name", "dtype"), IN_16_BITS, ids=repr)
+def test_the_registrys_examples_in_16_bits(name, dtype, monkeypatch):
+    """Against the formulas in float64, of inputs rounded to 16 bits."""
+    kernel, taken = Kernels(on_cpu()).table()[name], []
+
+    def forward(*arrays, **static):
+        if arrays[0].dtype.name != dtype.name:
+            return NotImplemented
+        result = kernel.forward(*arrays, **static)
+        taken.append(result is not NotImplemented)
+        return result
+
+    table = {name: backends.Kernel(forward, kernel.vjp)}
+    monkeypatch.setitem(backends.get("numpy").__dict__, "kernels", table)
+    agree_with_float64(name, dtype)
+    assert any(taken)
 
 
 BY_ROWS = {
@@ -366,6 +389,67 @@ def test_training_steps_of_a_gpt(dtype, kernels, monkeypatch):
         np.testing.assert_allclose(a, b, atol=10 * tolerance)
 
 
+@pytest.mark.parametrize("dtype", [tx.bfloat16, tx.float16], ids=repr)
+def test_sums_and_steps_in_16_bits(dtype):
+    """3,000 ones added to a row; a step of AdamW, rounded once."""
+    table, kernels = Kernels(on_cpu()).table(), Kernels(on_cpu())
+    ones, zero = tx.ones((3000, 2), dtype=dtype).data, tx.zeros((1, 2), dtype=dtype).data
+    found = kernels.add_rows(zero, np.zeros(3000, int), ones)
+    assert found.dtype == zero.dtype and (found == tx.asarray(3000.0, dtype=dtype).data).all()
+
+    rng = np.random.default_rng(12)
+    p, g = (tx.asarray(rng.normal(size=(7, 5)), dtype=dtype).data for _ in range(2))
+    m, v = np.zeros_like(p), np.zeros_like(p)
+    options = {"lr": 0.01, "beta1": 0.9, "beta2": 0.99, "eps": 1e-8, "weight_decay": 0.1, "step": 1}
+    (new,) = table["adamw"]([p], [g], [m], [v], **options)
+    exact, slope = p.astype("float64"), g.astype("float64")
+    expected = exact * (1 - 0.01 * 0.1) - 0.01 * slope / (np.abs(slope) + 1e-8)
+    half = tx.finfo(dtype).eps / 2
+    assert new.dtype == m.dtype == v.dtype == p.dtype
+    assert (np.abs(new - expected) <= 1.01 * half * np.abs(expected)).all()
+    assert (np.abs(m - 0.1 * slope) <= 1.01 * half * np.abs(0.1 * slope)).all()
+
+
+def test_autocast_of_a_gpt(monkeypatch):
+    """Products, attention and GELU in bfloat16 by kernels, beside the formulas in float32."""
+    numpy = backends.get("numpy")
+    workload = Workload("gpt", "", GPT(1, 2, 16, 8, batch=3, vocabulary=11), 1, weight_decay=0.1)
+
+    def losses(precision):
+        model = build(workload.model)
+        model.load_state_dict(workload.weights(), strict=False)
+        x, y = (tx.asarray(part) for part in workload.data())
+        optimizer = tx.optim.AdamW(model.parameters(), weight_decay=0.1)
+        found = []
+        for _ in range(3):
+            optimizer.zero_grad()
+            with tx.autocast(dtype=tx.bfloat16, enabled=precision):
+                loss = F.cross_entropy(model(x).flatten(0, -2), y.flatten())
+            loss.backward()
+            optimizer.step()
+            found.append(loss.item())
+        return found
+
+    table = Kernels(on_cpu()).table()
+    taken = set()
+
+    def noting(name, kernel):
+        def forward(*arrays, **static):
+            result = kernel.forward(*arrays, **static)
+            if result is not NotImplemented:
+                taken.add((name, arrays[0].dtype.name))
+            return result
+
+        return backends.Kernel(forward, kernel.vjp)
+
+    noted = {name: noting(name, table[name]) for name in ("attention", "gelu", "linear")}
+    monkeypatch.setitem(numpy.__dict__, "kernels", noted)
+    found = losses(True)
+    monkeypatch.setitem(numpy.__dict__, "kernels", {})
+    np.testing.assert_allclose(found, losses(False), rtol=0.01)
+    assert taken == {(name, "bfloat16") for name in noted}
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_an_example_reaches_each_kernel(name, kernels):
     taken = []
@@ -436,10 +520,10 @@ def test_a_broken_source_is_caught(text, instead, name, monkeypatch):
 
 @pytest.mark.skipif(shutil.which("nvcc") is None, reason="nvcc is not installed")
 @pytest.mark.parametrize("file", sorted({*cuda_source.homes().values()}))
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("dtype", cuda_source.TYPES)
 def test_nvcc_compiles_the_sources(file, dtype, tmp_path):
     """To machine code for Hopper, not optimised, with no word of complaint."""
-    chosen = cupy_attention.tiles(16, 4 if dtype == "float32" else 8, 2, 2, 2)._replace(extras=True)
+    chosen = cupy_attention.tiles(16, 8 if dtype == "float64" else 4, 2, 2, 2)._replace(extras=True)
     path = tmp_path / file
     path.write_text(cuda_source.source(file, dtype, chosen.defines), encoding="utf-8")
     command = ["nvcc", "-arch=sm_90", "-cubin", "-Xcicc", "-O0", "-Xptxas", "-O0"]

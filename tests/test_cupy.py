@@ -220,6 +220,20 @@ def test_products_of_views(a, b, dtype, tolerance):
         np.testing.assert_allclose((found[0] @ found[1]).numpy(), expected, atol=10 * tolerance)
 
 
+@pytest.mark.parametrize(("a", "b"), MATMULS, ids=str)
+@pytest.mark.parametrize("dtype", [tx.float16, tx.bfloat16], ids=repr)
+def test_products_in_16_bits(a, b, dtype):
+    """Of views too; rounded once from a sum in float32."""
+    rng = np.random.default_rng(5)
+    x, w = (tx.asarray(rng.normal(size=shape), dtype=dtype) for shape in (a, b))
+    turned = tx.clone(x.mT).mT if len(a) > 1 else x  # in memory the other way
+    expected = np.matmul(*[part.numpy().astype("float64") for part in (x, w)])
+    for y in (x @ w, turned @ w):
+        assert y.dtype is dtype
+        off = np.abs(y.numpy().astype("float64") - expected).max(initial=0)
+        assert off <= tx.finfo(dtype).eps * np.abs(expected).max(initial=1)
+
+
 def test_tf32_is_a_choice():
     """TF32 has 10 bits after the point: factors of 1 + 2⁻¹² become 1, in "high" and not else."""
     x = tx.asarray(np.full((64, 64), 1 + 2.0**-12, "float32"))

@@ -26,11 +26,11 @@ KERNEL gelu_vjp(const T* g, const T* x, T* gx, index_t n, index_t by_tanh) {
 }
 
 KERNEL relu(const T* x, T* y, index_t n) {
-    EACH(i, n) y[i] = x[i] <= (T)0 ? (T)0 : x[i];  // NaN stays
+    EACH(i, n) y[i] = (A)x[i] <= 0 ? (T)0 : x[i];  // NaN stays
 }
 
 KERNEL relu_vjp(const T* g, const T* y, T* gx, index_t n) {
-    EACH(i, n) gx[i] = y[i] <= (T)0 ? (T)0 : g[i];
+    EACH(i, n) gx[i] = (A)y[i] <= 0 ? (T)0 : g[i];
 }
 
 // -- random bits

@@ -128,7 +128,7 @@ KERNEL cross_entropy(const T* logits, const index_t* targets, T* losses, A* know
     if (threadIdx.x) return;
     A log_total = log(total), e = (A)smoothing;
     known[2 * row] = largest, known[2 * row + 1] = log_total;  // all that the vjp needs
-    if (target == ignored) losses[row] = 0;
+    if (target == ignored) losses[row] = (T)0;
     else if (target < 0 || target >= n) losses[row] = (T)nan("");
     else {
         A loss = log_total - ((A)logits[target] - largest);
@@ -136,9 +136,9 @@ KERNEL cross_entropy(const T* logits, const index_t* targets, T* losses, A* know
     }
 }
 
-// out = (Σ losses · inverse, inverse), inverse being 1, or one over the number of targets that count
-KERNEL total_loss(const T* losses, const index_t* targets, T* out, index_t rows, index_t ignored,
-                  index_t mean) {
+// out = Σ losses · factor, the factor being 1, or one over the number of targets that count
+KERNEL total_loss(const T* losses, const index_t* targets, T* out, A* factor, index_t rows,
+                  index_t ignored, index_t mean) {
     A sum = 0, count = 0;
     ALONG(i, rows) {
         sum += (A)losses[i];
@@ -148,20 +148,20 @@ KERNEL total_loss(const T* losses, const index_t* targets, T* out, index_t rows,
     count = block_sum(count);
     if (threadIdx.x) return;
     A inverse = !mean ? 1 : count ? 1 / count : (A)nan("");
-    out[0] = (T)(sum * inverse);
-    out[1] = (T)inverse;
+    *out = (T)(sum * inverse);
+    *factor = inverse;
 }
 
 // g holds one number for each row, or one for all (each = 0), times *inverse unless it is null
 KERNEL cross_entropy_vjp(const T* g, const T* logits, const index_t* targets, const A* known,
-                         const T* inverse, T* gx, index_t n, index_t ignored, double smoothing,
+                         const A* inverse, T* gx, index_t n, index_t ignored, double smoothing,
                          index_t each) {
     index_t row = blockIdx.x, target = targets[row];
     logits += row * n, gx += row * n;
-    A scale = (A)g[each ? row : 0] * (inverse ? (A)*inverse : 1), e = (A)smoothing;
+    A scale = (A)g[each ? row : 0] * (inverse ? *inverse : 1), e = (A)smoothing;
     A largest = known[2 * row], log_total = known[2 * row + 1];
     if (target == ignored) {
-        ALONG(j, n) gx[j] = 0;
+        ALONG(j, n) gx[j] = (T)0;
         return;
     }
     ALONG(j, n) {

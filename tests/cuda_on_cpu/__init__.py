@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tinyxp import backends
 from tinyxp.backends import cuda_source
 from tinyxp.backends.cuda_source import DECLARED, Library
 
@@ -61,7 +62,8 @@ def library(text):
     stem = Path(_folder.name) / hashlib.sha256(code.encode()).hexdigest()[:16]
     stem.with_suffix(".cpp").write_text(code, encoding="utf-8")
     made = str(stem.with_suffix(".so"))
-    compile(stem.with_suffix(".cpp"), "-shared", "-include", str(header()), "-o", made)
+    options = "-shared", f"-I{HEADER.parent}", "-include", str(header()), "-o", made
+    compile(stem.with_suffix(".cpp"), *options)
     return ctypes.CDLL(made)
 
 
@@ -86,7 +88,7 @@ def on_cpu(backwards=False, change=lambda text: text):
         launch=launch,
         address=lambda x: x.ctypes.data,
         usable=lambda x: type(x) is np.ndarray,
-        matmul=np.matmul,
+        matmul=backends.get("numpy").xp.matmul,  # which adds up 16 bits in float32
         on=nullcontext,
     )
 
