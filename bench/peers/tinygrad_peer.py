@@ -1,4 +1,4 @@
-"""tinygrad on the CPU: the whole step in its TinyJit."""
+"""tinygrad on the CPU: the whole step in its TinyJit. It calls clang to compile."""
 
 import math
 from typing import Any
