@@ -29,7 +29,13 @@ def attention(q, k, v, mask=None, dropout_p=0.0, seed=0, counter=0, **static):
     return weights @ v
 
 
+def self_attention(qkv, mask=None, **static):
+    q, k, v = (part.transpose(1, 2) for part in qkv.unbind(2))
+    return attention(q, k, v, mask, **static).transpose(1, 2)
+
+
 REFERENCE = {
     "attention": attention,
     "attention_weights": attention_weights,
+    "self_attention": self_attention,
 }
