@@ -33,8 +33,10 @@ for module in pkgutil.walk_packages(tinyxp.__path__, "tinyxp."):
         assert "pip install" in str(error), error
         refused.append(module.name)
 expected = {f"tinyxp.backends.{name}_backend" for name in ("cupy", "strict", "torch")}
-expected |= {f"tinyxp.backends.cupy_{name}" for name in ("device", "matmul")}
-expected |= {f"tinyxp.backends.{n}" for n in ("torch_mends", "numba_kernels", "numba_conv_kernels")}
+expected |= {f"tinyxp.backends.cupy_{name}" for name in ("device", "graph", "matmul")}
+expected |= {
+    f"tinyxp.backends.{n}" for n in ("cublas", "torch_mends", "numba_kernels", "numba_conv_kernels")
+}
 assert set(refused) == expected, f"refused {refused}, expected {sorted(expected)}"
 assert len(imported) > 30, f"only {len(imported)} modules: does pyproject.toml lack a package?"
 
