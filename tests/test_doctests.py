@@ -13,6 +13,8 @@ import tinyxp as tx
 from tinyxp.backends.errors import BackendError
 from tinyxp.operation import OPS
 
+OTHERS = "tinyxp.bench.peers.", "tinyxp.bench.torch_models"  # each imports another library
+
 
 def modules():
     """Every module of tinyxp that can be imported here, and the reasons for the others."""
@@ -25,7 +27,7 @@ def modules():
         except BackendError as error:  # an optional backend
             skipped[info.name] = str(error)
         except ModuleNotFoundError as error:
-            if not info.name.startswith("tinyxp.bench.peers."):  # each imports another library
+            if not info.name.startswith(OTHERS):
                 raise
             skipped[info.name] = str(error)
     return found, skipped
@@ -94,7 +96,7 @@ def test_examples_give_what_they_say(name, tmp_path, monkeypatch):
 
 
 def test_only_optional_backends_are_left_out():
-    assert all(name.startswith(("tinyxp.backends.", "tinyxp.bench.peers.")) for name in SKIPPED)
+    assert all(name.startswith(("tinyxp.backends.", *OTHERS)) for name in SKIPPED)
 
 
 def public_operations():
