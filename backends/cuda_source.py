@@ -63,6 +63,11 @@ class Library:
     matmul: Callable[[Array, Array], Array]
     on: Callable[[Any], AbstractContextManager[Any]]
 
+    def packed(self, x: Array) -> Array:
+        """x without gaps, itself if it has none."""
+        # not always by ascontiguousarray, which gives a number an axis
+        return x if x.flags.c_contiguous else self.xp.ascontiguousarray(x)
+
     def elementwise(self, name: str, n: int, args: tuple[Any, ...], dtype: str) -> None:
         """Launch a kernel for n elements, four or so to a thread."""
         if n:

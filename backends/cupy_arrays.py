@@ -48,7 +48,7 @@ class ManyArrays:
         return self.xp.asarray(host), firsts[-1]
 
     def packed(self, arrays: list[Array]) -> list[Array]:
-        return [x if x.flags.c_contiguous else self.xp.ascontiguousarray(x) for x in arrays]
+        return [self.library.packed(x) for x in arrays]
 
     def adamw(
         self,

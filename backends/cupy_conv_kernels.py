@@ -88,7 +88,7 @@ class Windows:
 
     def __init__(self, library: Library) -> None:
         self.library = library
-        self.xp = library.xp
+        self.xp, self.packed = library.xp, library.packed
         self.tables: dict[Any, list[Array]] = {}
 
     def table(self) -> dict[str, Any]:
@@ -179,10 +179,7 @@ class Windows:
     def _rows(self, weight: Array, groups: int) -> Array:
         """(A, B, *size) -> (groups, A / groups, B · window)."""
         a = weight.shape[0]
-        return self._packed(weight).reshape(groups, a // groups, weight.size // a)
-
-    def _packed(self, x: Array) -> Array:
-        return x if x.flags.c_contiguous else self.xp.ascontiguousarray(x)
+        return self.packed(weight).reshape(groups, a // groups, weight.size // a)
 
     def _with_bias(self, gx: Any, gw: Any, g: Array, needs: Needs) -> tuple[Array | None, ...]:
         gb = None
@@ -197,7 +194,7 @@ class Windows:
         """y = rows · windows of the image + bias."""
         n, a = len(image), rows.shape[0] * rows.shape[1]
         if geometry.pointwise:
-            y = self.library.matmul(rows[0], self._packed(image).reshape(n, rows.shape[2], -1))
+            y = self.library.matmul(rows[0], self.packed(image).reshape(n, rows.shape[2], -1))
             y = y.reshape(n, a, *geometry.out)
             if bias is not None:
                 y += bias[:, None, None]
@@ -216,10 +213,10 @@ class Windows:
         """rowsᵀ · y, added up where the windows lie, + bias."""
         n, b, turned = len(y), geometry.channels, rows.swapaxes(1, 2)
         if geometry.pointwise and bias is None:
-            image = self.library.matmul(turned[0], self._packed(y).reshape(n, rows.shape[1], -1))
+            image = self.library.matmul(turned[0], self.packed(y).reshape(n, rows.shape[1], -1))
             return image.reshape(n, b, *geometry.image)
         image = self.xp.empty((n, b, *geometry.image), dtype=y.dtype)
-        bias = None if bias is None else self._packed(bias)
+        bias = None if bias is None else self.packed(bias)
         for some in geometry.parts(n):
             columns, to = self.library.matmul(turned, self._lines(y[some], geometry)), image[some]
             args = (columns, bias, to, to.size, len(to), b, *geometry.numbers)
@@ -266,14 +263,14 @@ class Windows:
         y = self.xp.empty((*x.shape[:-n], *out[-n:]), dtype=x.dtype)
         places = self.xp.empty(y.shape, dtype=self.xp.int32)
         (rows, seen_rows, across, seen_across), (kh, kw) = tables, map(len, columns)
-        args = (self._packed(x), y, places, y.size, *image, *out, rows, kh, across, kw)
+        args = (self.packed(x), y, places, y.size, *image, *out, rows, kh, across, kw)
         self.library.elementwise("max_pool", y.size, args, kind)
         return y, (places, x.shape, (*image, *out, seen_rows, seen_across))
 
     def max_pool_vjp(self, g: Array, residuals: Any, needs: Needs) -> tuple[Array | None, ...]:
         places, shape, options = residuals
         gx = self.xp.empty(shape, dtype=g.dtype)
-        args = (self._packed(g), places, gx, gx.size, *options)
+        args = (self.packed(g), places, gx, gx.size, *options)
         self.library.elementwise("max_pool_vjp", gx.size, args, g.dtype.name)
         return (gx,)
 
@@ -292,13 +289,13 @@ class Windows:
         tables = self._tables(x, (divisors, out), lambda: [np.ones(1), *each][-2:])
         options, shape = (*geometry.numbers, *tables), x.shape
         y = self.xp.empty((*shape[:-n], *out), dtype=x.dtype)
-        self.library.elementwise("avg_pool", y.size, (self._packed(x), y, y.size, *options), kind)
+        self.library.elementwise("avg_pool", y.size, (self.packed(x), y, y.size, *options), kind)
         return y, (shape, options)
 
     def avg_pool_vjp(self, g: Array, residuals: Any, needs: Needs) -> tuple[Array | None, ...]:
         shape, options = residuals
         gx = self.xp.empty(shape, dtype=g.dtype)
-        args = (self._packed(g), gx, gx.size, *options)
+        args = (self.packed(g), gx, gx.size, *options)
         self.library.elementwise("avg_pool_vjp", gx.size, args, g.dtype.name)
         return (gx,)
 

@@ -25,7 +25,7 @@ class Kernels:
 
     def __init__(self, library: Library) -> None:
         self.library = library
-        self.xp = library.xp
+        self.xp, self.packed = library.xp, library.packed
 
     def table(self) -> dict[str, Any]:
         """By the names of the composites, and of what else the floors above ask for."""
@@ -49,10 +49,6 @@ class Kernels:
 
     def kind(self, *arrays: Any) -> str | None:
         return alike(self.library.usable, *arrays)
-
-    def packed(self, x: Array) -> Array:
-        # not always by ascontiguousarray, which gives a number an axis
-        return x if x.flags.c_contiguous else self.xp.ascontiguousarray(x)
 
     def column_sums(self, g: Array, normal: tuple[Any, ...] = (None, None, None)) -> Array:
         """Σ of g over rows, and Σ g (x - mean) scale for ``normal = (x, mean, scale)``:
