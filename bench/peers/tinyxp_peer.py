@@ -4,7 +4,7 @@ import os
 from contextlib import nullcontext
 
 import tinyxp as tx
-from tinyxp.bench.contest import Failure, Step
+from tinyxp.bench.contest import Step
 from tinyxp.bench.tinyxp_models import build
 from tinyxp.bench.workloads import Workload
 from tinyxp.nn import functional as F
@@ -25,8 +25,6 @@ def start(
     ``precision``: of float32 products, or "bfloat16" for autocast; ``graph``: by ``tx.cuda.graph``.
     """
     halves = precision == "bfloat16"
-    if halves and not hasattr(tx, "autocast"):
-        raise Failure("no autocast")
     os.environ["TINY_FAST"] = str(int(fast))
     tx.use_backend(backend)
     tx.set_float32_matmul_precision("high" if halves else precision)
