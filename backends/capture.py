@@ -8,7 +8,7 @@ bits.
 """
 
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from tinyxp import backends
 from tinyxp.backends import Array
 from tinyxp.backends.cuda_source import Library
 from tinyxp.backends.errors import CaptureError
@@ -44,26 +45,28 @@ class Counter:
     __index__ = __int__ = __rshift__ = __add__ = __radd__ = _refuse
 
 
+@contextmanager
+def paused() -> Iterator[None]:
+    """No part of a capture inside a ``with`` block."""
+    token = _capture.set(None)
+    try:
+        yield
+    finally:
+        _capture.reset(token)
+
+
 class Capture:
-    """One capture of a step; ``outside`` is a context in which memory is no part of the graph.
+    """One capture of a step.
 
     First the step is tried out (``recording`` is False): what changes state says how to bring it
-    back, by ``keep``. Then it is recorded. Then ``refresh`` comes before every replay.
+    back, by ``keep``. Then it is recorded.
     """
 
-    def __init__(
-        self,
-        library: Library,
-        outside: Callable[[], AbstractContextManager[Any]] = nullcontext,
-    ) -> None:
-        self.library, self.outside = library, outside
-        self.recording = False
+    recording = False
+
+    def __init__(self) -> None:
         self.undo: dict[int, tuple[Any, Callable[[], None]]] = {}  # by the id of whose state it is
-        self.words = library.xp.zeros((CAPACITY,), dtype=library.xp.int64)
-        self.writers: list[Callable[[], list[int]]] = []
-        self.used = 0  # words
-        self.counters: dict[int, _Drawn] = {}  # by the id of a generator
-        self.constants: list[tuple[Array, Any]] = []
+        self.changed: dict[Any, None] = {}  # tensors that optimizers change, in their order
 
     @contextmanager
     def active(self) -> Iterator[None]:
@@ -74,10 +77,12 @@ class Capture:
         finally:
             _capture.reset(token)
 
-    # -- state that is brought back ----------------------------------------------------------------
-
-    def keep(self, owner: Any, state: Callable[[], Callable[[], None]]) -> None:
-        """Before ``owner`` changes its state: ``state()`` returns what brings it back to now."""
+    def keep(
+        self, owner: Any, state: Callable[[], Callable[[], None]], tensors: Iterable[Any] = ()
+    ) -> None:
+        """Before ``owner`` changes its state, and ``tensors``: ``state()`` returns what brings the
+        state back to now."""
+        self.changed.update(dict.fromkeys(tensors))
         if id(owner) not in self.undo:
             self.undo[id(owner)] = owner, state()
 
@@ -86,14 +91,72 @@ class Capture:
         for _, back in self.undo.values():
             back()
 
-    # -- numbers that change -----------------------------------------------------------------------
+    def live(self, name: str, tensors: list[Any], change: Callable[[], None]) -> None:
+        """Have the optimizer of that name run as it is in each replay: ``change`` changes tensors,
+        by their gradients. Raises CaptureError where that cannot be."""
+        raise CaptureError(
+            f"a step of {name} with these options cannot be captured: the host reckons with its "
+            "learning rate or its count of steps. Take AdamW, or Adam without amsgrad whose weight "
+            "decay is decoupled or 0; or capture all but optimizer.step(), and call that after "
+            "each replay"
+        )
 
     def numbers(self, count: int, reckon: Callable[[], list[float]]) -> Array:
-        """Where the ``count`` float64 numbers of ``reckon()``, called before each replay, lie."""
+        """An array with the ``count`` float64 numbers of ``reckon()``, called in each replay."""
+        raise NotImplementedError
+
+    def counter(self, generator: Any, start: int) -> Any:
+        """What stands for the counter of a generator, which now is ``start``, in each replay."""
+        raise NotImplementedError
+
+    def finish(self) -> None:
+        """When all is recorded: generators go back to where they were."""
+        raise NotImplementedError
+
+
+class Recording:
+    """What a step did, to be done again; ``run`` and then ``record`` run the step."""
+
+    backend: str  # its name
+    exact = False  # whether a replay can be held against the step, bit by bit
+
+    def place(self, array: Array) -> Array:
+        """A copy that stays where it is, for the recording to read and write."""
+        return backends.get(self.backend).xp.asarray(array, copy=True)
+
+    def settled(self, array: Array) -> Array:
+        """What of the recording is used from outside; it stays where it is."""
+        return array
+
+    def close(self) -> None:
+        """When all that is used from outside is settled."""
+
+    def keep(self, arrays: list[Array]) -> None:
+        """Hold arrays: launches read some where they lie, even if nobody else needs these."""
+        self.kept = arrays
+
+
+class DeviceCapture(Capture):
+    """A capture whose numbers lie in a GPU's memory. ``refresh`` comes before every replay;
+    ``outside`` is a context in which memory is no part of the graph."""
+
+    def __init__(
+        self,
+        library: Library,
+        outside: Callable[[], AbstractContextManager[Any]] = nullcontext,
+    ) -> None:
+        super().__init__()
+        self.library, self.outside = library, outside
+        self.words = library.xp.zeros((CAPACITY,), dtype=library.xp.int64)
+        self.writers: list[Callable[[], list[int]]] = []
+        self.used = 0  # words
+        self.counters: dict[int, _Drawn] = {}  # by the id of a generator
+        self.constants: list[tuple[Array, Any]] = []
+
+    def numbers(self, count: int, reckon: Callable[[], list[float]]) -> Array:
         return self._slot(count, lambda: [_bits(x) for x in reckon()])
 
     def counter(self, generator: Any, start: int) -> Counter:
-        """The counter of a generator whose counter is now ``start``."""
         drawn = self.counters.get(id(generator))
         if drawn is None:
             drawn = self.counters[id(generator)] = _Drawn(generator, start)
@@ -108,7 +171,6 @@ class Capture:
         return array
 
     def finish(self) -> None:
-        """When all is recorded: fill the constants; generators go back to where they were."""
         for array, host in self.constants:
             array[...] = self.library.xp.asarray(host)
         for drawn in self.counters.values():
@@ -143,8 +205,14 @@ class _Drawn:
 
     def __init__(self, generator: Any, begin: int) -> None:
         self.generator, self.begin, self.blocks = generator, begin, 0
+        self.seed = generator.seed
 
     def advance(self) -> list[int]:
+        if self.generator.seed != self.seed:
+            raise CaptureError(
+                f"a generator was captured with the seed {self.seed}, and now has "
+                f"{self.generator.seed}; make the graph again"
+            )
         at = self.generator.counter
         self.generator.counter += self.blocks
         return [_signed(at & (1 << 64) - 1), _signed(at >> 64 & (1 << 64) - 1)]

@@ -1,7 +1,6 @@
 """What an optimizer does to all parameters, or all gradients, in one launch (arrays.cu)."""
 
 import itertools
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -10,23 +9,12 @@ import numpy as np
 from tinyxp.backends import Array
 from tinyxp.backends.capture import capturing
 from tinyxp.backends.cuda_source import Library, alike
+from tinyxp.backends.numpy_kernels import adamw_numbers
 
 CHUNK = 4096  # elements of a block of threads, as in arrays.cu
 THREADS = 256
 WHOLE = "float32", "float64"  # what squares of gradients may be summed in
 Options = dict[str, Any]
-
-
-def adamw_numbers(
-    beta1: float, beta2: float, lr: float, weight_decay: float, step: int
-) -> list[float]:
-    """What changes from step to step: 1 / √(1 - β₂ᵗ), lr / (1 - β₁ᵗ), 1 - lr λ.
-
-    >>> adamw_numbers(0.5, 0.75, lr=1.0, weight_decay=0.5, step=1)
-    [2.0, 2.0, 0.5]
-    """
-    root = 1 / math.sqrt(1 - beta2**step)
-    return [float(root), float(lr / (1 - beta1**step)), float(1 - lr * weight_decay)]
 
 
 class ManyArrays:
@@ -42,7 +30,7 @@ class ManyArrays:
         firsts = [0, *itertools.accumulate(-(-size // CHUNK) for size in sizes)]
         rows = [[self.library.address(x) for x in arrays] for arrays in lists]
         host = np.asarray([*rows, sizes, firsts[:-1]], dtype=np.int64)
-        capture = capturing()
+        capture: Any = capturing()
         if capture is not None and capture.recording:
             return capture.constant(host), firsts[-1]
         return self.xp.asarray(host), firsts[-1]

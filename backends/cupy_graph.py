@@ -6,8 +6,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from tinyxp.backends import Array, missing
-from tinyxp.backends.capture import Capture
+from tinyxp.backends import Array, capture, missing
+from tinyxp.backends.capture import DeviceCapture
 from tinyxp.backends.cupy_arrays import ManyArrays
 from tinyxp.backends.cupy_backend import LIBRARY, checks
 from tinyxp.backends.cupy_device import explaining, private_pools
@@ -21,7 +21,7 @@ except ImportError as error:
 MANY = ManyArrays(LIBRARY)
 
 
-class Recording:
+class Recording(capture.Recording):
     """What a function launches on the GPU in use.
 
     ``try_out`` and then ``record`` run it on a stream of their own, with memory of a pool of their
@@ -36,7 +36,7 @@ class Recording:
         weakref.finalize(self, private_pools.pop, id(self), None)
         self.stream = cupy.cuda.Stream(non_blocking=True)
         shared = cupy.cuda.get_allocator()
-        self.capture = Capture(LIBRARY, lambda: cupy.cuda.using_allocator(shared))
+        self.capture = DeviceCapture(LIBRARY, lambda: cupy.cuda.using_allocator(shared))
         self.graph: Any = None
         self.device: Any = None  # whose indices the graph checks
 
@@ -88,12 +88,13 @@ class Recording:
         for array, value in MANY.copy(to, values):
             cupy.copyto(array, value)
 
-    def replay(self) -> None:
+    def replay(self) -> bool:
         """Do what was recorded once more, on the stream in use; waits for nothing."""
         self.capture.refresh()
         self.graph.launch()
         if self.device is not None:
             checks.open.add(self.device)
+        return True
 
 
 def explained(error: BaseException) -> str:

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from tinyxp.backends import Kernel, numpy_conv_kernels
-from tinyxp.backends.numba_kernels import compiled, f4
+from tinyxp.backends.numba_functions import compiled, f4
 from tinyxp.backends.numpy_conv_kernels import batch_first, by_rows
 from tinyxp.backends.numpy_kernels import Array, Needs
-from tinyxp.backends.numpy_memory import empty
+from tinyxp.backends.numpy_memory import contiguous, empty
 
 
 @compiled
@@ -45,9 +45,9 @@ def max_pool_vjp(g: Array, residuals: Any, needs: Needs) -> tuple[Array | None, 
     if not (lines.flags.c_contiguous and best.flags.c_contiguous):
         return numpy_conv_kernels.max_pool_vjp(g, residuals, needs)
     gx = empty(lines.shape, g.dtype)
-    flat = [a.reshape(*a.shape[:2], -1) for a in (np.ascontiguousarray(by_rows(g)), lines, best)]
+    flat = [a.reshape(*a.shape[:2], -1) for a in (contiguous(by_rows(g)), lines, best)]
     starts = np.array([(a.start, a.step, b.start, b.step) for a, b in places])
-    _max_pool_vjp(*flat, starts, np.empty(len(x), g.dtype), gx.reshape(flat[1].shape))
+    _max_pool_vjp(*flat, starts, empty((len(x),), g.dtype), gx.reshape(flat[1].shape))
     return (batch_first(gx),)
 
 

@@ -7,87 +7,39 @@ start no threads of their own: numba's would wait busily against those of the BL
 Loops are written so that LLVM makes vector instructions of them: no call inside, no branch.
 """
 
-import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from tinyxp.backends import Kernel, missing, numpy_attention, numpy_kernels
+from tinyxp.backends import Kernel, numpy_attention, numpy_kernels
+from tinyxp.backends.capture import capturing
+from tinyxp.backends.numba_functions import (
+    CUBIC,
+    DENSITY,
+    HALF_ROOT,
+    TANH_SCALE,
+    compiled,
+    erf,
+    exp,
+    f4,
+    tanh_of,
+)
 from tinyxp.backends.numpy_kernels import Array, Needs, in_order
-from tinyxp.backends.numpy_memory import empty, empty_like
-
-try:
-    import numba
-except ImportError as error:
-    raise missing("numba", "fast") from error
-
-# sums in any order; but NaN and infinity stay what they are
-_options: dict[str, Any] = {"error_model": "numpy", "fastmath": {"reassoc", "nsz"}}
-compiled: Any = numba.njit(nogil=True, cache=True, **_options)
-inlined: Any = numba.njit(inline="always", **_options)
-
-f4, i4 = np.float32, np.int32
-LOG2_E = f4(math.log2(math.e))
-LN2_HIGH, LN2_LOW = (
-    f4(0.693359375),
-    f4(-2.12194440e-4),
-)  # ln 2 in two parts: n ln 2 keeps its digits
-LOWEST = f4(-87.0)  # exp of less is no normal number
-TANH_SCALE = f4(2 * math.sqrt(2 / math.pi))
-CUBIC = f4(0.044715)
-HALF_ROOT, DENSITY = f4(math.sqrt(0.5)), f4(1 / math.sqrt(2 * math.pi))
+from tinyxp.backends.numpy_memory import contiguous, empty, empty_like
 
 
 def fits(*arrays: Any) -> bool:
     """Whether all arrays (None aside) are contiguous float32."""
     for x in arrays:
         if x is not None and not (
-            type(x) is np.ndarray and x.dtype.char == "f" and x.ndim and x.flags.c_contiguous
+            isinstance(x, np.ndarray) and x.dtype.char == "f" and x.ndim and x.flags.c_contiguous
         ):
             return False
     return True
 
 
-@inlined
-def exp(x):  # type: ignore[no-untyped-def]
-    """eˣ = 2ⁿ eʳ with |r| ≤ ln 2 / 2, for which a polynomial of degree 7 is exact enough (that of
-    Moshier's Cephes, expf); 2ⁿ is put together from its bits."""
-    z = LOWEST if x < LOWEST else x
-    z = -LOWEST if z > -LOWEST else z
-    n = np.floor(z * LOG2_E + f4(0.5))
-    r = z - n * LN2_HIGH - n * LN2_LOW
-    p = f4(1.9875691500e-4)
-    p = p * r + f4(1.3981999507e-3)
-    p = p * r + f4(8.3334519073e-3)
-    p = p * r + f4(4.1665795894e-2)
-    p = p * r + f4(1.6666665459e-1)
-    p = p * r + f4(5.0000001201e-1)
-    y = (p * r * r + r + f4(1)) * i4((i4(n) + i4(127)) << i4(23)).view(f4)
-    return f4(0) if x < LOWEST else y
-
-
 # -- gelu: y = x Φ(x) -------------------------------------------------------------------------
-
-
-@inlined
-def tanh_of(x):  # type: ignore[no-untyped-def]
-    """tanh(√(2/π) (x + 0.044715 x³)) = 1 - 2 / (exp(2 …) + 1)."""
-    return f4(1) - f4(2) / (exp(TANH_SCALE * (x + CUBIC * x * x * x)) + f4(1))
-
-
-@inlined
-def erf(x):  # type: ignore[no-untyped-def]
-    """erf x within 2e-7 (Abramowitz and Stegun 1964, 7.1.28 is coarser; this is 7.1.26 refined):
-    1 - t (a₁ + … + a₅ t⁴) exp(-x²) with t = 1 / (1 + p |x|)."""
-    a = abs(x)
-    t = f4(1) / (f4(1) + f4(0.3275911) * a)
-    p = f4(1.061405429)
-    p = p * t + f4(-1.453152027)
-    p = p * t + f4(1.421413741)
-    p = p * t + f4(-0.284496736)
-    p = p * t + f4(0.254829592)
-    y = f4(1) - p * t * exp(-a * a)
-    return y if x >= f4(0) else -y
 
 
 @compiled
@@ -131,7 +83,7 @@ def gelu_vjp(g: Array, residuals: Any, needs: Needs) -> tuple[Array | None, ...]
         return numpy_kernels.gelu_vjp(g, residuals, needs)
     x, by_tanh, _ = residuals
     out = empty(x.shape, x.dtype)
-    g = np.ascontiguousarray(g).reshape(-1)
+    g = contiguous(g).reshape(-1)
     vjp = _gelu_tanh_vjp if by_tanh else _gelu_erf_vjp
     vjp(g, x.reshape(-1), out.reshape(-1))
     return (out,)
@@ -153,7 +105,7 @@ def _relu_vjp(g, y, out):  # type: ignore[no-untyped-def]
 
 
 def relu(x: Array) -> Any:
-    numbers = in_order(x) if type(x) is np.ndarray and x.dtype.char == "f" else None
+    numbers = in_order(x) if isinstance(x, np.ndarray) and x.dtype.char == "f" else None
     if numbers is None:
         return numpy_kernels.relu(x)
     y = empty_like(x)
@@ -224,7 +176,7 @@ def layer_norm(
         return numpy_kernels.layer_norm(x, weight, bias, axes, eps)
     n = x.shape[-1]
     y, rows = empty(x.shape, x.dtype), x.reshape(-1, n)
-    mean, scale = np.empty((2, len(rows)), x.dtype)
+    mean, scale = empty((2, len(rows)), x.dtype)
     w = np.ones(n, x.dtype) if weight is None else weight
     b = np.zeros(n, x.dtype) if bias is None else bias
     _layer_norm(rows, w, b, eps, y.reshape(-1, n), mean, scale)
@@ -236,8 +188,9 @@ def layer_norm_vjp(g: Array, residuals: Any, needs: Needs) -> tuple[Array | None
         return numpy_kernels.layer_norm_vjp(g, residuals, needs)
     rows, weight, mean, scale, shape, _ = residuals
     gx = empty(shape, rows.dtype)
-    gw, gb = np.zeros((2, len(weight)), rows.dtype)
-    g = np.ascontiguousarray(g).reshape(rows.shape)
+    gw, gb = sums = empty((2, len(weight)), rows.dtype)
+    sums[...] = 0
+    g = contiguous(g).reshape(rows.shape)
     _layer_norm_vjp(g, rows, weight, mean, scale, gx.reshape(rows.shape), gw, gb)
     return tuple([part if need else None for part, need in zip((gx, gw, gb), needs, strict=False)])
 
@@ -353,7 +306,8 @@ def softmax_vjp(g: Array, y: Array, needs: Needs) -> tuple[Array | None, ...]:
 
 
 @compiled
-def _adamw(p, g, m, v, new, one_less_beta1, beta2, one_less_beta2, root, eps, size, shrink):  # type: ignore[no-untyped-def]
+def _adamw(p, g, m, v, new, one_less_beta1, beta2, one_less_beta2, eps, numbers):  # type: ignore[no-untyped-def]
+    root, size, shrink = numbers
     for i in range(p.size):
         m[i] += f4(one_less_beta1) * (g[i] - m[i])
         v[i] = f4(beta2) * v[i] + f4(one_less_beta2) * (g[i] * g[i])
@@ -366,25 +320,26 @@ def adamw(
     m: list[Array],
     v: list[Array],
     *,
-    lr: float,
     beta1: float,
     beta2: float,
     eps: float,
-    weight_decay: float,
-    step: int,
+    advance: Callable[[], dict[str, Any]] | None = None,
+    **options: Any,
 ) -> list[Array]:
-    """One AdamW step: new parameters; m and v in place."""
+    """One AdamW step: new parameters; m and v in place. As NumPy's also in a recorded step."""
     if not fits(*params, *grads, *m, *v):
-        options = {"lr": lr, "beta1": beta1, "beta2": beta2, "eps": eps}
-        return numpy_kernels.adamw(
-            params, grads, m, v, **options, weight_decay=weight_decay, step=step
-        )
-    root = 1 / math.sqrt(1 - beta2**step)
-    size = lr / (1 - beta1**step)
-    news = [empty(p.shape, p.dtype, lasting=True) for p in params]
+        options |= {"beta1": beta1, "beta2": beta2, "eps": eps, "advance": advance}
+        return numpy_kernels.adamw(params, grads, m, v, **options)
+    capture: Any = capturing()
+    if advance is None:
+        numbers = np.asarray(numpy_kernels.adamw_numbers(beta1, beta2, **options))
+        news = [empty(p.shape, p.dtype, lasting=True) for p in params]
+    else:
+        numbers = capture.numbers(3, lambda: numpy_kernels.adamw_numbers(beta1, beta2, **advance()))
+        m, v, news = capture.seen(m), capture.seen(v), params
     for arrays in zip(params, grads, m, v, news, strict=True):
         flat = [x if x.ndim == 1 else x.reshape(-1) for x in arrays]
-        _adamw(*flat, 1 - beta1, beta2, 1 - beta2, root, eps, size, 1 - lr * weight_decay)
+        _adamw(*flat, 1 - beta1, beta2, 1 - beta2, eps, numbers)
     return news
 
 

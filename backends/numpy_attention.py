@@ -66,7 +66,7 @@ def attention_vjp(
     scores = np.matmul(g, np.swapaxes(v, -1, -2), out=empty(weights.shape, g.dtype))
     scores -= row_sums(scores * weights)  # as in softmax_vjp
     scores *= weights
-    by_mask = np.array(scores) if len(needs) > 3 and needs[3] else None
+    by_mask = scores.copy() if len(needs) > 3 and needs[3] else None
     scores *= scale
     return (*products(g, q, k, v, weights, scores, out), by_mask)[: len(needs)]
 

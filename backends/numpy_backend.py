@@ -2,8 +2,10 @@
 
 import importlib.util
 import math
+import operator
 import os
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import array_api_compat.numpy as compat
@@ -23,9 +25,11 @@ from tinyxp.backends import (
 from tinyxp.backends.errors import BackendError
 from tinyxp.backends.numpy_halves import half, multiplied, single, totalled
 from tinyxp.backends.numpy_memory import pool
-from tinyxp.backends.special import erf
+from tinyxp.backends.numpy_trace import made, tracing, whole
+from tinyxp.backends.philox import random_bits
 
 
+@whole
 def index_add(x: Array, indices: Array, values: Array) -> Array:
     """A copy of ``x`` with ``x[indices[i]] += values[i]``, repeated indices included.
 
@@ -58,6 +62,7 @@ def matmul(a: Array, b: Array) -> Array:
 half_matmul = multiplied(np.matmul)
 
 
+@whole
 def floor_divide(x1: Array, x2: Array) -> Array:
     """⌊x1 / x2⌋. With an infinite operand NumPy follows Python's ``//`` (inf // 2 is nan, 1 // -inf
     is -1); the standard asks for the floor of the quotient, inf and -0."""
@@ -68,6 +73,7 @@ def floor_divide(x1: Array, x2: Array) -> Array:
         return np.where(infinite, np.floor(np.divide(x1, x2)), np.floor_divide(x1, x2))
 
 
+@whole
 def expm1(x: Array) -> Array:
     """eˣ - 1. NumPy's for complex numbers is nan where a part is not finite, though one part of the
     result may be known, and -0 at -0 + 0j, where the standard asks for 0."""
@@ -89,6 +95,19 @@ def tanh(x: Array) -> Array:
         y = np.array(y)
         y.imag = np.where(infinite, np.copysign(0, x.imag), y.imag)
     return y
+
+
+def drawn(seed: int, counter: Any, n: int, device: str | None = None) -> Array:
+    """Random words; of a recorded step, in each replay from where its generator then is."""
+    program = tracing()
+    if program is None or type(counter) is int:
+        return random_bits(np, seed, operator.index(counter), n)
+    return program.call(lambda: random_bits(np, counter.seed, operator.index(counter), n), (), {})
+
+
+def to_numpy(array: Array) -> Array:
+    """The array itself; a number as one without axes."""
+    return array if isinstance(array, np.ndarray) else np.asarray(array)
 
 
 def reduction(ufunc: np.ufunc) -> Callable[..., Array]:
@@ -146,7 +165,8 @@ def about() -> str:
 
 def fast_kernels() -> dict[str, Any]:
     """numba's kernels where it is installed (the extra ``fast``) and TINY_FAST is not 0."""
-    kernels = numpy_kernels.KERNELS | numpy_attention.KERNELS | numpy_conv_kernels.KERNELS
+    kernels: dict[str, Any] = {"random_bits": drawn}
+    kernels |= numpy_kernels.KERNELS | numpy_attention.KERNELS | numpy_conv_kernels.KERNELS
     if os.environ.get("TINY_FAST") != "0" and importlib.util.find_spec("numba") is not None:
         from tinyxp.backends import numba_conv_kernels, numba_kernels
 
@@ -157,18 +177,27 @@ def fast_kernels() -> dict[str, Any]:
 def load() -> Backend:
     # array_api_compat's wrappers cost a microsecond each; where NumPy itself is right, use it
     own = (
-        "arange ceil empty empty_like eye floor full full_like "
-        "linspace matrix_transpose ones ones_like permute_dims sign std tensordot trunc var zeros "
-        "zeros_like"
+        "arange ceil empty_like eye floor full_like linspace matrix_transpose ones_like "
+        "permute_dims sign std tensordot trunc var zeros_like"
     )
     fast = {name: getattr(np, name) for name in own.split()}
+    fast |= {name: made(getattr(np, name)) for name in ("full", "ones", "zeros")}
+    fast["empty"] = made(np.empty, filled=False)
+    # what array_api_compat does in Python is one call of a step that is recorded
+    in_python = "argsort asarray astype clip sort take_along_axis"
+    fast |= {name: whole(getattr(compat, name)) for name in in_python.split()}
+    linalg = {
+        name: whole(f) if callable(f) else f
+        for name, f in vars(compat.linalg).items()
+        if not name.startswith("_")
+    }
     return Backend(
         name="numpy",
         xp=Namespace(
             compat,
-            cumulative_prod=totalled(np.cumulative_prod),
-            cumulative_sum=totalled(np.cumulative_sum),
-            erf=erf,
+            cumulative_prod=whole(totalled(np.cumulative_prod)),
+            cumulative_sum=whole(totalled(np.cumulative_sum)),
+            erf=numpy_kernels.erf,
             expm1=expm1,
             fft=np.fft,
             floor_divide=floor_divide,
@@ -182,10 +211,11 @@ def load() -> Backend:
             prod=total(np.multiply),
             sum=total(np.add),
             vecdot=multiplied(compat.vecdot),
+            linalg=SimpleNamespace(**linalg),
             **fast,
         ),
         array_types=(np.ndarray, np.generic),
-        to_numpy=np.asarray,
+        to_numpy=to_numpy,
         from_numpy=from_numpy,
         device_of=lambda array: "cpu",
         to_device=to_device,

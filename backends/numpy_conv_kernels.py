@@ -9,7 +9,6 @@ it as it was.
 """
 
 import functools
-import math
 from itertools import product
 from typing import Any, NamedTuple
 
@@ -17,7 +16,7 @@ import numpy as np
 
 from tinyxp.backends import Kernel
 from tinyxp.backends.numpy_kernels import Array, Needs, alike
-from tinyxp.backends.numpy_memory import empty, empty_like
+from tinyxp.backends.numpy_memory import contiguous, empty, empty_like
 
 CACHED = 1 << 17  # elements: 512 KiB of float32, the gradients of a few rows of windows
 
@@ -94,7 +93,7 @@ def windows(source: Array, geometry: Geometry) -> Array:
     group, row, _, channel, _, one = source.strides
     shape = (groups, height, kh, kw * c, width * n)
     strides = (group, row * sh, row * dh, channel, one)
-    seen: Array = np.ndarray(shape, source.dtype, source, strides=strides)
+    seen: Array = type(source)(shape, source.dtype, source, strides=strides)
     return seen.reshape(groups, height, kh * kw * c, width * n)
 
 
@@ -137,7 +136,7 @@ def conv(
 def conv_vjp(g: Array, residuals: Any, needs: Needs) -> tuple[Array | None, ...]:
     image, filters, geometry, x_shape, weight_shape = residuals
     g = by_rows(g if g.ndim == 4 else g[:, :, None])
-    g = np.ascontiguousarray(by_groups(np.ascontiguousarray(g), geometry.groups))
+    g = contiguous(by_groups(contiguous(g), geometry.groups))
     flat = g.reshape(*g.shape[:3], -1)
     gx = gw = gb = None
     # windows on g are as many as g has channels, those on the image as many as the image has
@@ -245,7 +244,7 @@ def max_pool(x: Array, *, columns: Any) -> Any:
     np.maximum(parts[0], parts[-1], out=y)
     for part in parts[1:-1]:
         np.maximum(y, part, out=y)
-    if math.isnan(np.maximum.reduce(y, axis=None)):
+    if np.isnan(np.maximum.reduce(y, axis=None)):
         return NotImplemented  # NaN equals nothing, so that its place would not be found below
     return y, (x, y, *found)
 

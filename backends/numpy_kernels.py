@@ -6,18 +6,20 @@ products with a vector of ones, which BLAS does twice as fast.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tinyxp.backends import Kernel
+from tinyxp.backends import Kernel, special
+from tinyxp.backends.capture import capturing
 from tinyxp.backends.numpy_memory import empty, empty_like
-from tinyxp.backends.special import erf
+from tinyxp.backends.numpy_trace import whole
 
 Array = NDArray[Any]
 Needs = tuple[bool, ...]
+erf = whole(special.erf)
 BLOCK = 1 << 16  # elements: 256 KiB of float32, so that a handful of temporaries stay in L2
 
 
@@ -25,7 +27,7 @@ def alike(*arrays: Any) -> bool:
     """Whether all arrays (None aside) are float32, or all float64, and none is a lone number."""
     dtype = arrays[0].dtype
     for x in arrays:
-        if x is not None and (x.dtype is not dtype or type(x) is not np.ndarray):
+        if x is not None and (x.dtype is not dtype or not isinstance(x, np.ndarray)):
             return False
     return dtype.char in "fd"
 
@@ -157,7 +159,7 @@ def layer_norm(
     rows = x.reshape(-1, x.shape[-1])
     n = rows.shape[1]
     y = empty(rows.shape, x.dtype)
-    mean, scale = np.empty((2, len(rows), 1), x.dtype)
+    mean, scale = empty((2, len(rows), 1), x.dtype)
     for xb, mb, sb, yb in blocks(rows, mean, scale, y):
         np.divide(row_sums(xb), n, out=mb)
         centred = xb - mb
@@ -177,12 +179,13 @@ def layer_norm_vjp(g: Array, residuals: Any, needs: Needs) -> tuple[Array | None
     rows, mean, scale, weight, shape = residuals
     g, n = g.reshape(rows.shape), rows.shape[1]
     gx = empty(rows.shape, rows.dtype)
-    gw = np.zeros(n, rows.dtype) if len(needs) > 1 and needs[1] else None
+    gw = None
     for gb, xb, mb, sb, out in blocks(g, rows, mean, scale, gx):
         normal = xb - mb
         normal *= sb
-        if gw is not None:
-            gw += column_sums(np.multiply(gb, normal, out=out))
+        if len(needs) > 1 and needs[1]:
+            part = column_sums(np.multiply(gb, normal, out=out))
+            gw = part if gw is None else gw + part
         h = gb if weight is None else gb * weight
         np.multiply(h, normal, out=out)
         along = row_sums(out) / n
@@ -235,8 +238,9 @@ def cross_entropy(
     n, classes = logits.shape
     ignored = targets == ignore_index
     some = bool(np.logical_or.reduce(ignored))
-    places = np.arange(0, n * classes, classes)
-    places += np.where(ignored, 0, targets) if some else targets
+    places = np.arange(0, n * classes, classes) + (
+        np.where(ignored, 0, targets) if some else targets
+    )
     p = logits - np.maximum.reduce(logits, axis=1, keepdims=True)
     picked = p.reshape(-1)[places]
     smooth = row_sums(p)[:, 0] * (-1 / classes) if label_smoothing else None
@@ -249,12 +253,13 @@ def cross_entropy(
         losses += label_smoothing * (smooth + log_total - losses)
     if some:
         losses[ignored] = 0
-    divisor = n - np.count_nonzero(ignored) if reduction == "mean" else 1
-    y = (
-        losses
-        if reduction == "none"
-        else np.asarray(np.add.reduce(losses) / divisor if divisor else np.nan, logits.dtype)
-    )
+    divisor = 1
+    if reduction == "mean":
+        divisor = n - np.count_nonzero(ignored) if some else n
+    y = losses
+    if reduction != "none":
+        y = np.add.reduce(losses, keepdims=True).reshape(())
+        y /= divisor or np.nan
     return y, (p, places, ignored if some else None, label_smoothing, divisor)
 
 
@@ -264,7 +269,7 @@ def cross_entropy_vjp(g: Array, residuals: Any, needs: Needs) -> tuple[Array | N
     if ignored is not None:
         scale = np.where(ignored, p.dtype.type(0), scale)
     gx = (p - p.dtype.type(smoothing / p.shape[1]) if smoothing else p) * scale[..., None]
-    gx.reshape(-1)[places] -= scale * p.dtype.type(1 - smoothing)
+    gx.reshape(-1)[places] -= scale * p.dtype.type(1 - smoothing) if smoothing else scale
     return (gx, None)[: len(needs)]
 
 
@@ -303,22 +308,45 @@ KERNELS: dict[str, Any] = {
 }
 
 
+def adamw_numbers(
+    beta1: float, beta2: float, lr: float, weight_decay: float, step: int
+) -> list[float]:
+    """What changes from step to step: 1 / √(1 - β₂ᵗ), lr / (1 - β₁ᵗ), 1 - lr λ.
+
+    >>> adamw_numbers(0.5, 0.75, lr=1.0, weight_decay=0.5, step=1)
+    [2.0, 2.0, 0.5]
+    """
+    root = 1 / math.sqrt(1 - beta2**step)
+    return [float(root), float(lr / (1 - beta1**step)), float(1 - lr * weight_decay)]
+
+
 def adamw(
     params: list[Array],
     grads: list[Array],
     m: list[Array],
     v: list[Array],
     *,
-    lr: float,
     beta1: float,
     beta2: float,
     eps: float,
-    weight_decay: float,
-    step: int,
+    lr: float = 0.0,
+    weight_decay: float = 0.0,
+    step: int = 1,
+    advance: Callable[[], dict[str, Any]] | None = None,
 ) -> list[Array]:
-    """One AdamW step (Loshchilov & Hutter 2019, algorithm 2): new parameters; m and v in place."""
-    root = 1 / math.sqrt(1 - beta2**step)
-    size = lr / (1 - beta1**step)
+    """One AdamW step (Loshchilov & Hutter 2019, algorithm 2): new parameters; m and v in place.
+
+    In a recorded step the parameters change in place, too, and ``advance()`` gives ``lr``,
+    ``weight_decay`` and ``step`` in each replay; whether there is any decay is part of the
+    recording.
+    """
+    capture: Any = capturing()
+    if advance is None:
+        root, size, shrink = adamw_numbers(beta1, beta2, lr, weight_decay, step)
+    else:
+        numbers = capture.numbers(3, lambda: adamw_numbers(beta1, beta2, **advance()))
+        root, size, shrink = numbers.astype(params[0].dtype)
+        m, v = capture.seen(m), capture.seen(v)
     news = [empty(p.shape, p.dtype, lasting=True) for p in params]
     for arrays in zip(params, grads, m, v, news, strict=True):
         for pb, gb, mb, vb, out in blocks(*[x.reshape(-1) for x in arrays]):
@@ -334,8 +362,9 @@ def adamw(
             out += eps
             np.divide(mb, out, out=out)
             out *= size
-            np.subtract(pb * (1 - lr * weight_decay) if weight_decay else pb, out, out=out)
-    return news
+            new = out if advance is None else pb
+            np.subtract(pb * shrink if weight_decay else pb, out, out=new)
+    return news if advance is None else params
 
 
 def add_gradients(a: Array, b: Array) -> Array:

@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 
 from tinyxp.backends.errors import BackendError
+from tinyxp.backends.numpy_trace import tracing
+from tinyxp.backends.numpy_views import address, owner
 
 LEAST = 1 << 16  # bytes; NumPy and malloc are good at smaller ones
 PATIENCE = 4096  # requests after which an idle buffer goes back to the system
@@ -86,7 +88,14 @@ class Pool:
 
 
 pool = Pool()
-empty = pool.empty
+
+
+def empty(shape: tuple[int, ...], dtype: Any, *, lasting: bool = False) -> Any:
+    """``Pool.empty`` of the pool that all share; in a step that is recorded, memory of its own."""
+    program = tracing()
+    if program is not None:
+        return program.new(np.empty(shape, dtype))
+    return pool.empty(shape, dtype, lasting=lasting)
 
 
 def empty_like(x: Any) -> Any:
@@ -96,6 +105,25 @@ def empty_like(x: Any) -> Any:
     order, inverse = _orders(x.strides)
     shape = x.shape
     return empty(tuple([shape[axis] for axis in order]), x.dtype).transpose(inverse)
+
+
+def contiguous(x: Any) -> Any:
+    """x itself if it lies in order and without gaps, else a copy that does."""
+    return x if x.flags.c_contiguous else x.copy()
+
+
+def together(arrays: list[Any]) -> Any:
+    """A view of arrays that lie one after another in one memory, as one flat array; else None."""
+    first = arrays[0]
+    if not isinstance(first, np.ndarray) or not all(x.flags.c_contiguous for x in arrays):
+        return None
+    whole, end = owner(first), address(first)
+    for x in arrays:
+        if owner(x) is not whole or x.dtype != first.dtype or address(x) != end:
+            return None
+        end += x.nbytes
+    size, begin = (end - address(first)) // first.itemsize, address(first) - address(whole)
+    return type(first)((size,), first.dtype, whole, begin)
 
 
 @functools.lru_cache(maxsize=256)

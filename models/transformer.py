@@ -45,7 +45,7 @@ class Config:
     bias: bool = False
     batch_size: int = 12
     steps: int = 2000
-    graph: bool = False  # replay a CUDA graph, see tx.cuda.graph
+    graph: bool = False  # replay a captured step, see tx.capture
     learning_rate: float = 3e-3  # nanoGPT has 1e-3, with which 2,000 steps end 0.1 higher
     min_lr_ratio: float = 0.1
     warmup_steps: int = 100

@@ -18,17 +18,16 @@ from tests.conftest import reason_missing
 from tests.cuda_on_cpu import COMPILER
 from tests.cuda_on_cpu.recording import Recorder
 from tinyxp import backends
-from tinyxp.backends.capture import AT_ONCE, CAPACITY, Capture, Counter
+from tinyxp.backends.capture import AT_ONCE, CAPACITY, Counter, DeviceCapture
 from tinyxp.backends.cupy_kernels import Kernels
-from tinyxp.backends.errors import ArgumentError, BackendError, CaptureError, DataError
+from tinyxp.backends.errors import ArgumentError, BackendError, CaptureError
 from tinyxp.backends.philox import random_bits
 from tinyxp.cli import main
 from tinyxp.core import wrap
-from tinyxp.cuda_graphs import Graph
+from tinyxp.graphs import Graph
 from tinyxp.nn import functional as F
 from tinyxp.optim.lr_scheduler import cosine_with_warmup
 from tinyxp.random import Generator
-from tinyxp.train import Trainer
 
 pytestmark = pytest.mark.skipif(COMPILER is None, reason="g++ is not installed")
 SHAPES = [(3,), (50, 83), (), (2, 5), (0, 3)]  # more than a block, and none at all
@@ -117,7 +116,7 @@ def test_recording_is_no_step(recorder):
     assert same(before[:5], after[:5]) and before[-6:] == after[-6:]  # values; counter, gradients
     state = learner.optimizer.state_dict()["state"]
     assert all(each["step"] == 0 and not each["exp_avg"].any() for each in state.values())
-    assert repr(graph) == "<CUDA graph of step, captured>"
+    assert repr(graph) == "<graph of step, captured>"
 
 
 def test_a_step_that_fails_leaves_all_as_it_was(recorder):
@@ -340,7 +339,7 @@ def test_without_a_gpu_it_says_so():
 
 def test_words_of_the_host_reach_the_kernels(recorder):
     """More than one launch takes, negative and large ones, and random words from anywhere."""
-    capture, generator = Capture(recorder.library), Generator(2**63 + 5)
+    capture, generator = DeviceCapture(recorder.library), Generator(2**63 + 5)
     numbers = [float(x) for x in np.random.default_rng(0).normal(size=2 * AT_ONCE + 3)]
     generator.counter = 2**96 + 2**64 - 2
     with capture.active():
@@ -367,7 +366,7 @@ def test_words_of_the_host_reach_the_kernels(recorder):
 
 
 def test_there_is_room_for_so_many(recorder):
-    capture = Capture(recorder.library)
+    capture = DeviceCapture(recorder.library)
     capture.numbers(CAPACITY - 1, list)
     with pytest.raises(CaptureError, match="put the parameters into fewer groups"):
         capture.numbers(2, list)
@@ -413,95 +412,10 @@ def as_ctypes(declared):
 # -- the Trainer -----------------------------------------------------------------------------------
 
 
-@pytest.mark.skipif(reason_missing("cupy") is None, reason="there is a GPU here")
-def test_training_with_a_graph_ends_with_one_line_without_a_gpu(capsys):
-    model = tx.nn.Linear(2, 2)
-    optimizer = tx.optim.AdamW(model.parameters())
-    with pytest.raises(BackendError) as caught:
-        Trainer(model, optimizer, graph=True)
-    assert str(caught.value) == reason_missing("cupy")
-    options = ["--graph", "--steps", "1", "--set", "n_layer=1"]
+def test_training_with_a_graph_ends_with_one_line_without_a_gpu(capsys, monkeypatch):
+    monkeypatch.setenv("TINY_BACKEND", "")  # --backend sets it, for children
+    options = ["--graph", "--steps", "1", "--set", "n_layer=1", "--backend", "cupy"]
     assert main(["train", "transformer", *options]) == 2
     assert capsys.readouterr().err == f"tinyxp: {reason_missing('cupy')}\n"
     assert main(["train", "mlp", "--graph"]) == 2
     assert "--graph is for the transformer" in capsys.readouterr().err
-
-
-def test_a_trainer_that_looks_at_each_step_takes_no_graph():
-    model = tx.nn.Linear(2, 2)
-    optimizer = tx.optim.AdamW(model.parameters())
-    for option in ({"ema": 0.9}, {"loss_scale": 2.0}, {"on_nan": "skip"}):
-        with pytest.raises(ArgumentError, match=f"which {next(iter(option))}.* needs"):
-            Trainer(model, optimizer, graph=True, **option)
-
-
-@pytest.mark.parametrize("accumulate", [1, 2])
-def test_a_trainers_graph_takes_its_steps(accumulate, recorder, monkeypatch):
-    """Here each replay computes the step anew, as NumPy's operations are not recorded: it tests
-    what the Trainer does, and what the graph does with inputs, outputs and state."""
-    numpy = backends.get("numpy")
-    few = {name: numpy.kernels[name] for name in ("adamw", "clipped", "total_norm")}
-    monkeypatch.setitem(numpy.__dict__, "kernels", few)
-    monkeypatch.setattr(tx.captured, "graph", lambda step: Graph(step, lambda: Again(recorder)))
-    monkeypatch.setattr(tx.train, "expect_capturable", lambda trainer: None)
-    found = []
-    for graph in (False, True):
-        model = tx.nn.Sequential(tx.nn.Linear(4, 8), tx.nn.ReLU(), tx.nn.Linear(8, 3))
-        rng = np.random.default_rng(2)
-        model.load_state_dict({k: rng.normal(size=v.shape) for k, v in model.state_dict().items()})
-        optimizer = tx.optim.AdamW(model.parameters(), lr=0.05)
-        losses = []
-        trainer = Trainer(
-            model,
-            optimizer,
-            scheduler=cosine_with_warmup(optimizer, 2, 8),
-            grad_clip=1.0,
-            graph=graph,
-            accumulate=accumulate,
-            log_every=1,
-            callbacks=[lambda metrics, losses=losses: losses.append(metrics["loss"])],
-            threads=1,
-        )
-        batches = [
-            (
-                tx.asarray(rng.normal(size=(5, 4)).astype("float32")),
-                tx.asarray(rng.integers(0, 3, 5)),
-            )
-            for _ in range(8 * accumulate)
-        ]
-        loss_of = lambda batch, model=model: F.cross_entropy(model(batch[0]), batch[1])  # noqa: E731
-        trainer.fit(batches, loss_of, 8)
-        found.append([*losses, *(p.detach().numpy() for p in model.parameters())])
-        assert len(losses) == 8 and trainer.done == 8
-    assert same(*found)
-    model[0].weight.data = np.full((8, 4), np.nan, "float32")
-    with pytest.raises(DataError, match="at step 9 or before the loss is nan"):
-        trainer.fit(batches, loss_of, 9)
-
-
-class Again:
-    """A recording that runs the step anew for each replay."""
-
-    backend = "numpy"
-
-    def __init__(self, recorder):
-        self.capture, self.idle = Capture(recorder.library), False
-
-    def run(self, f):
-        with self.capture.active():
-            return f()
-
-    def copy(self, to, values):
-        for array, value in zip(to, values, strict=True):
-            if not self.idle:
-                np.copyto(array, value)
-
-    def record(self, f):
-        """A run that leaves the parameters' memory alone, as a recording does."""
-        self.f, self.idle = f, True
-        self.value, self.idle = self.run(f), False
-        self.value.data = np.asarray(self.value.data)  # NumPy's numbers are no arrays
-        return self.value
-
-    def replay(self):
-        self.copy([self.value.data], [self.f().data])

@@ -34,7 +34,7 @@ FLOORS = {
     "tinyxp.data": 3,
     "tinyxp.random": 3,
     "tinyxp.cuda": 3,
-    "tinyxp.cuda_graphs": 3,
+    "tinyxp.graphs": 3,
     "tinyxp.io": 3,
     "tinyxp.state": 3,
     "tinyxp.version": 0,
@@ -75,7 +75,7 @@ HOMES = {
     "tinyxp.backends.cupy_graph": {"cupy"},
     "tinyxp.backends.cupy_matmul": {"cupy"},
     "tinyxp.backends.strict_backend": {"array_api_strict"},
-    "tinyxp.backends.numba_kernels": {"numba"},
+    "tinyxp.backends.numba_functions": {"numba"},
     "tinyxp.bench.gpu_probe": {"cupy"},
     "tinyxp.bench.torch_models": {"torch"},
     **{

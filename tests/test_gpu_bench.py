@@ -41,12 +41,9 @@ def test_the_whole_program_on_a_cpu(tmp_path, capsys, quick_processes):
         (name, precision) for name in ("GPT-2", "characters") for precision in PRECISIONS
     ]
     for entry in found["workloads"]:
-        graph = next(r for r in entry["results"] if r["name"] == "tinyxp graph")
-        told = reason_missing("cupy") or "lies on 'cupy', got one on 'numpy'"
-        assert told in graph["error"]
+        assert "tinyxp graph" in {r["name"] for r in entry["results"]}
         for r in entry["results"]:
-            if r is not graph:
-                assert not r["error"] and len(r["seconds"]) == 2 and r["peak_mb"] > 0
+            assert not r["error"] and len(r["seconds"]) == 2 and r["peak_mb"] > 0
     assert [row["batch"] for row in found["ladder"]] == [1, 4]
     rates = found["limits"]
     assert {"highest", "high", "gb_per_s"} <= set(rates) and all(x > 0 for x in rates.values())

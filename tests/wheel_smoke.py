@@ -35,7 +35,8 @@ for module in pkgutil.walk_packages(tinyxp.__path__, "tinyxp."):
 expected = {f"tinyxp.backends.{name}_backend" for name in ("cupy", "strict", "torch")}
 expected |= {f"tinyxp.backends.cupy_{name}" for name in ("device", "graph", "matmul")}
 expected |= {
-    f"tinyxp.backends.{n}" for n in ("cublas", "torch_mends", "numba_kernels", "numba_conv_kernels")
+    f"tinyxp.backends.{n}"
+    for n in ("cublas", "torch_mends", "numba_functions", "numba_kernels", "numba_conv_kernels")
 }
 assert set(refused) == expected, f"refused {refused}, expected {sorted(expected)}"
 assert len(imported) > 30, f"only {len(imported)} modules: does pyproject.toml lack a package?"

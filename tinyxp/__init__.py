@@ -43,6 +43,7 @@ from tinyxp.dtypes import (
     uint64,
 )
 from tinyxp.gradcheck import gradcheck
+from tinyxp.graphs import capture
 from tinyxp.info import __array_namespace_info__
 from tinyxp.io import load, save
 from tinyxp.ops import methods as _methods  # noqa: F401, puts operators on the Tensor
@@ -246,7 +247,7 @@ __all__ = [
     "atan", "atan2", "atanh", "autocast", "autograd", "backend", "backends", "bfloat16",
     "bitwise_and", "bitwise_invert", "bitwise_left_shift", "bitwise_or", "bitwise_right_shift",
     "bitwise_xor", "bmm", "bool", "broadcast_arrays", "broadcast_shapes", "broadcast_to",
-    "can_cast", "cat", "ceil",
+    "can_cast", "capture", "cat", "ceil",
     "checkpoint", "chunk", "clip", "clone", "complex128", "complex64", "concat", "conj",
     "copysign", "cos", "cosh", "count_nonzero", "cuda", "cumulative_prod", "cumulative_sum",
     "data", "debug", "detect_anomaly", "diff", "divide", "doctor", "e", "einsum", "empty",

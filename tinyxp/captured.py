@@ -1,20 +1,21 @@
-"""The Trainer's step as a CUDA graph."""
+"""The Trainer's step, captured."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from tinyxp import backends
 from tinyxp.backends.errors import ArgumentError, BackendError, DataError
 from tinyxp.core import Tensor
-from tinyxp.cuda import graph
 from tinyxp.finite import all_finite, why_not_finite
+from tinyxp.graphs import graph_on
 
 if TYPE_CHECKING:
+    from tinyxp.parallel import Parallel
     from tinyxp.train import Trainer
 
 
 def expect_capturable(trainer: "Trainer") -> None:
-    """Raise ArgumentError for what needs a look at each step, BackendError without a GPU."""
+    """Raise ArgumentError for what needs a look at each step, BackendError on a backend where none
+    can be captured."""
     looks = {
         "ema": trainer.ema is not None,
         "loss_scale": trainer.loss_scale is not None,
@@ -25,30 +26,30 @@ def expect_capturable(trainer: "Trainer") -> None:
             f"graph=True replays a step without a look at it, which {' and '.join(found)} needs; "
             "leave one of them out"
         )
-    backends.get("cupy")
-    if elsewhere := {p.backend.name for p in trainer.model.parameters()} - {"cupy"}:
+    where = {p.backend.name for p in trainer.model.parameters()}
+    if where not in ({"numpy"}, {"cupy"}):
         raise BackendError(
-            f"graph=True needs a model on a GPU, got one on {', '.join(map(repr, elsewhere))}; "
-            "move it: model.to('cupy'), or --backend cupy"
+            f"graph=True needs a model on 'numpy' or on 'cupy', got one on "
+            f"{', '.join(map(repr, sorted(where)))}; move it: model.to('numpy')"
         )
 
 
-def captured(trainer: "Trainer", loss_of: Callable[[Any], Tensor]) -> Callable[[Any], Tensor]:
-    """``Trainer._step`` of some batches by ``tx.cuda.graph``, the schedule outside of it."""
+def captured(
+    trainer: "Trainer", parallel: "Parallel", loss_of: Callable[[Any], Tensor]
+) -> Callable[[Any], Tensor]:
+    """``Trainer._step`` of some batches by ``tx.capture``, the schedule outside of it."""
 
     def whole(batches: list[Any]) -> Tensor:
         trainer.optimizer.zero_grad()
+        factor = 1 / len(batches)
+        scaled = loss_of if len(batches) == 1 else lambda batch: loss_of(batch) * factor
         losses = []
         for batch in batches:
-            loss = loss_of(batch)
-            if len(batches) > 1:
-                loss = loss * (1 / len(batches))
-            loss.backward()
-            losses.append(loss.detach())
+            losses.append(parallel.backward(scaled, batch))
         trainer.change()
         return sum(losses[1:], losses[0])
 
-    replay = graph(whole)
+    replay = graph_on(next(trainer.model.parameters()).backend.name, whole)
 
     def step(batches: list[Any]) -> Tensor:
         loss: Tensor = replay(batches)

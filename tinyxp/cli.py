@@ -238,7 +238,7 @@ def build() -> argparse.ArgumentParser:
     command.add_argument("--seed", type=int, help="seed of weights and batches")
     command.add_argument("--name", help="name of the run's folder under runs/")
     command.add_argument(
-        "--graph", action="store_true", help="replay each step as a CUDA graph (the transformer)"
+        "--graph", action="store_true", help="replay captured steps (the transformer)"
     )
     command.add_argument("--set", action="append", default=[], metavar="NAME=VALUE",
                          help="any setting, as --set n_layer=6")  # fmt: skip

@@ -139,7 +139,7 @@ class Tensor:
         >>> tx.asarray([1, 2]).numpy()
         array([1, 2])
         """
-        return np.array(self.backend.to_numpy(self._leave("numpy()")))
+        return self.backend.to_numpy(self._leave("numpy()")).copy()
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
         self._leave("converting to a NumPy array")

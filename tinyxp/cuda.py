@@ -12,7 +12,7 @@ from tinyxp.backends.cuda_memory import sized
 from tinyxp.backends.cupy_checks import later as checks_later
 from tinyxp.backends.errors import BackendError
 from tinyxp.core import Tensor
-from tinyxp.cuda_graphs import graph
+from tinyxp.graphs import graph
 
 __all__ = [
     "checks_later",

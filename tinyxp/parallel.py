@@ -15,7 +15,8 @@ from functools import partial
 from typing import Any, Self
 
 from tinyxp import backends
-from tinyxp.backends.errors import ArgumentError
+from tinyxp.backends.errors import ArgumentError, CaptureError
+from tinyxp.backends.numpy_trace import tracing
 from tinyxp.core import Tensor, wrap
 from tinyxp.nn.module import Module
 from tinyxp.random import Generator, default_generator, drawing_from, watched
@@ -117,24 +118,34 @@ class Parallel:
         assert self.threads is not None
         size = -(-n // self.threads)
         bounds = [(first, min(first + size, n)) for first in range(0, n, size)]
+        program = tracing()
         with backends.using(backends.get("numpy")):
-            seeds = default_generator().integers(0, 2**62, len(bounds)).tolist()
+            seeds = default_generator().integers(0, 2**62, len(bounds))
+        # of a recorded step they are not known yet, and nothing may be drawn from them
+        known = seeds.tolist() if program is None else [None] * len(bounds)
 
-        def one(first: int, last: int, seed: int) -> tuple[Tensor, dict[Any, Any]]:
+        def one(first: int, last: int, seed: int | None) -> tuple[Tensor, dict[Any, Any]]:
             part = tree_map(lambda x: x[first:last] if isinstance(x, Tensor) else x, batch)
-            with drawing_from(Generator(seed)):
+            with drawing_from(Generator(seed or 0)) as generator:
                 loss = loss_of(part)
+            if seed is None and generator.counter:
+                raise CaptureError(
+                    "parts of a batch that draw random numbers cannot be captured; with threads=1 "
+                    "they can"
+                )
             share = loss.detach() * 0 + (last - first) / n
             grads = propagate([loss], [share])
             return loss.detach() * share, {x: g for x, g in grads.items() if isinstance(x, Tensor)}
 
-        calls = [
-            partial(contextvars.copy_context().run, one, *bound, seed)
-            for bound, seed in zip(bounds, seeds, strict=True)
-        ]
-        futures = [pool.submit(call) for call in calls]
-        losses, grads = zip(*[future.result() for future in futures], strict=True)
-        del futures  # which would hold the gradients of all parts to the end
+        calls = [partial(one, *bound, seed) for bound, seed in zip(bounds, known, strict=True)]
+        if program is None:
+            futures = [pool.submit(contextvars.copy_context().run, call) for call in calls]
+            found = [future.result() for future in futures]
+            del futures  # which would hold the gradients of all parts to the end
+        else:
+            found = program.side_by_side(pool, calls)
+        losses, grads = zip(*found, strict=True)
+        del found
         for leaf in {leaf: None for found in grads for leaf in found}:
             add = leaf.backend.kernels.get("add_gradients", operator.add)
             total = None if leaf.grad is None else leaf.grad.data

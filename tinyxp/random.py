@@ -270,11 +270,11 @@ def source(generator: Generator | None) -> Generator:
 
 
 @contextmanager
-def drawing_from(generator: Generator) -> Iterator[None]:
+def drawing_from(generator: Generator) -> Iterator[Generator]:
     """Make ``generator`` the default one inside a ``with`` block."""
     token = _default.set(generator)
     try:
-        yield
+        yield generator
     finally:
         _default.reset(token)
 

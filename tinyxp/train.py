@@ -11,6 +11,7 @@ from typing import Any, TextIO
 import numpy as np
 
 from tinyxp.amp import autocast
+from tinyxp.amp.grad_scaler import rescaled
 from tinyxp.backends.errors import ArgumentError, DataError
 from tinyxp.captured import captured, expect_capturable
 from tinyxp.core import Tensor
@@ -27,7 +28,6 @@ from tinyxp.runs import Run
 from tinyxp.tape import no_grad
 
 SAVE_SECONDS = 10.0  # between checkpoints, if their steps are not said
-GROWTH = 2000  # good steps after which a loss scale is doubled
 PATIENCE = 100  # steps in a row that may be left out
 KEPT = ("done", "validation", "best", "waited", "skipped", "good", "ended", "loss_scale")
 LossOf = Callable[[Any], Tensor]
@@ -56,9 +56,10 @@ class Trainer:
       numbers are saved in no checkpoint: they raise DataError.
     - ``loss_scale`` s multiplies the loss before the backward pass and divides the gradients by s
       after it; steps with infinite gradients are left out and halve s, 2,000 good ones double it.
-    - ``graph``: on a GPU, each step is a replayed CUDA graph (``tx.cuda.graph``), with the same
-      bits; not with ``ema``, ``loss_scale`` and on_nan="skip". Numbers that are none are told at
-      the next step that is logged.
+    - ``graph``: each step is a replay of one that was captured (``tx.capture``), with the same
+      bits: on a GPU a CUDA graph, on numpy a list of calls, by which steps of small models take
+      half the time. Not with ``ema``, ``loss_scale`` and on_nan="skip". Numbers that are none are
+      told at the next step that is logged.
     - ``precision`` "bfloat16" or "float16": losses, those of ``evaluate`` too, are computed in
       ``tx.autocast``, weights stay in float32. float16 begins with a ``loss_scale`` of 65,536.
     - ``threads``: 1 computes on one thread; n parts each batch among n threads, which gives the
@@ -144,13 +145,13 @@ class Trainer:
         self._kept = self.run and self.run.checkpoints(self.label, self.keep)
         self.model.train()
         self._setting = setting(self.model)  # before threads are limited
-        replayed = captured(self, loss_of) if self.graph else None
         with (
             Parallel(self.model, self.threads) as parallel,
             Interrupts(self.run is not None) as asked,
             checks_later(),  # a wrong index is told with the next loss that is logged
         ):
             source = self._begin(batches, parallel)
+            replayed = captured(self, parallel, loss_of) if self.graph else None
             progress = Progress(steps, self.stream, self.done)
             clock, note = Clock(self.done), ""
             start = saved = time.monotonic()
@@ -239,9 +240,7 @@ class Trainer:
             return loss
         self.skipped = 0
         if self.loss_scale is not None:
-            self.good += 1
-            if self.good == GROWTH:
-                self.loss_scale, self.good = 2 * self.loss_scale, 0
+            self.loss_scale, self.good = rescaled(self.loss_scale, self.good, finite=True)
         self.update()
         return loss
 
@@ -255,7 +254,7 @@ class Trainer:
         """Leave out a step whose loss or gradient is no number."""
         self.skipped += 1
         if self.loss_scale is not None:
-            self.loss_scale, self.good = self.loss_scale / 2, 0
+            self.loss_scale, self.good = rescaled(self.loss_scale, self.good, finite=False)
         if self.skipped > PATIENCE:
             raise DataError(
                 f"{PATIENCE} steps in a row had no finite gradient, up to step {self.done + 1}; "

@@ -36,6 +36,26 @@ def leaves(tree: Any, where: str = "") -> list[tuple[str, Any]]:
     return [pair for key, part in children(tree) for pair in leaves(part, f"{where}[{key!r}]")]
 
 
+def pairs(own: Any, given: Any) -> list[tuple[Any, Any]] | None:
+    """The leaves of two trees beside each other, or None if the trees are of other shapes."""
+    if isinstance(own, dict):
+        if not isinstance(given, dict) or own.keys() != given.keys():
+            return None
+        own, given = list(own.values()), [given[key] for key in own]
+    elif isinstance(own, (tuple, list)):
+        if not isinstance(given, (tuple, list)) or len(own) != len(given):
+            return None
+    else:
+        return [(own, given)]
+    together: list[tuple[Any, Any]] = []
+    for a, b in zip(own, given, strict=True):
+        found = pairs(a, b)
+        if found is None:
+            return None
+        together += found
+    return together
+
+
 def fill(tree: Any, values: list[Any]) -> Any:
     """The tree with ``values`` for its leaves, from left to right."""
     rest = iter(values)

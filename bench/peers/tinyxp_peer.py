@@ -22,7 +22,7 @@ def start(
     graph: bool = False,
 ) -> Step:
     """``parts``: as ``Trainer.threads``; ``fast``: with the extra of that name, if it is there.
-    ``precision``: of float32 products, or "bfloat16" for autocast; ``graph``: by ``tx.cuda.graph``.
+    ``precision``: of float32 products, or "bfloat16" for autocast; ``graph``: by ``tx.capture``.
     """
     halves = precision == "bfloat16"
     os.environ["TINY_FAST"] = str(int(fast))
@@ -51,9 +51,7 @@ def start(
         optimizer.step()
         return loss
 
-    if graph:
-        parallel.choose(0)
-    take = tx.cuda.graph(whole) if graph else whole
+    take = tx.capture(whole) if graph else whole
 
     def step() -> float:
         with tx.cuda.checks_later():  # as the Trainer does

@@ -6,7 +6,8 @@ from dataclasses import replace
 import numpy as np
 
 from tests.cuda_on_cpu import on_cpu
-from tinyxp.backends.capture import Capture
+from tinyxp.backends import capture
+from tinyxp.backends.capture import DeviceCapture
 from tinyxp.backends.cupy_arrays import ManyArrays
 
 
@@ -32,14 +33,14 @@ class Recorder:
         return Recording(self)
 
 
-class Recording:
+class Recording(capture.Recording):
     """What ``tx.cuda.graph`` asks of ``backends.cupy_graph.Recording``."""
 
     backend = "numpy"
 
     def __init__(self, recorder):
         self.recorder = recorder
-        self.capture = Capture(recorder.library)
+        self.capture = DeviceCapture(recorder.library)
 
     def run(self, f):
         with self.capture.active():
@@ -64,3 +65,4 @@ class Recording:
         self.capture.refresh()
         for call in self.tape:
             call()
+        return True

@@ -3,7 +3,8 @@
 from typing import Any
 
 from tinyxp import dtypes
-from tinyxp.backends.errors import ArgumentError, DTypeError, GradientError
+from tinyxp.backends.capture import capturing
+from tinyxp.backends.errors import ArgumentError, CaptureError, DTypeError, GradientError
 from tinyxp.core import Tensor
 from tinyxp.finite import all_finite
 from tinyxp.operation import half
@@ -11,6 +12,24 @@ from tinyxp.ops.creation import astype
 from tinyxp.tree import tree_map
 
 State = dict[str, Any]
+
+
+def rescaled(
+    scale: float,
+    good: int,
+    finite: bool,
+    growth: float = 2.0,
+    backoff: float = 0.5,
+    interval: int = 2000,
+) -> tuple[float, int]:
+    """A loss scale, and the good steps since it last changed, after one more step.
+
+    >>> rescaled(8.0, 1999, finite=True), rescaled(8.0, 1999, finite=False)
+    ((16.0, 0), (4.0, 0))
+    """
+    if not finite:
+        return scale * backoff, 0
+    return (scale, good + 1) if good + 1 < interval else (scale * growth, 0)
 
 
 class GradScaler:
@@ -123,20 +142,23 @@ class GradScaler:
     def update(self, new_scale: float | Tensor | None = None) -> None:
         """Change the scale by how the steps since the last update went, or to ``new_scale``.
 
-        Raises GradientError if there was none.
+        Raises GradientError if there was none, CaptureError in a step that is captured.
         """
         if not self._enabled:
             return
+        if capturing() is not None:
+            raise CaptureError(
+                "scaler.update() inside a captured step would run once and never again; capture "
+                "the forward and backward pass alone"
+            )
         if new_scale is not None:
             self._scale = float(new_scale)
         elif not self._seen:
             raise GradientError("update() expects scaler.step(optimizer) before")
-        elif not all(seen["finite"] for seen in self._seen.values()):
-            self._scale, self._good = self._scale * self._backoff_factor, 0
         else:
-            self._good += 1
-            if self._good == self._growth_interval:
-                self._scale, self._good = self._scale * self._growth_factor, 0
+            finite = all(seen["finite"] for seen in self._seen.values())
+            how = self._growth_factor, self._backoff_factor, self._growth_interval
+            self._scale, self._good = rescaled(self._scale, self._good, finite, *how)
         self._seen = {}
 
     def state_dict(self) -> State:

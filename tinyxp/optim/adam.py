@@ -81,7 +81,10 @@ class Adam(Optimizer):
         for packs in plan.runs:
             recording = capture is not None and capture.recording
             numbers: dict[str, Any] = (
-                {"advance": partial(self._replayed, packs, group)}
+                {
+                    "advance": partial(self._replayed, packs, group, bool(group["weight_decay"])),
+                    "weight_decay": group["weight_decay"],
+                }
                 if recording
                 else _advance(packs, group)
             )
@@ -96,15 +99,21 @@ class Adam(Optimizer):
                 **numbers,
             )
             for pack, data in zip(packs, new, strict=True):
-                pack.change(data)
+                if data is not pack.data:
+                    pack.change(data)
         return None
 
-    def _replayed(self, packs: list[Pack], group: Group) -> dict[str, Any]:
-        """Count a step that a graph is about to take."""
+    def _replayed(self, packs: list[Pack], group: Group, decays: bool) -> dict[str, Any]:
+        """Count a step that a graph takes."""
         if not all(pack.known(self.state) for pack in packs):
             raise CaptureError(
                 "an optimizer's state was loaded after the capture, and the graph still has the "
                 "memory of the old one; make the graph again"
+            )
+        if bool(group["weight_decay"]) is not decays:
+            raise CaptureError(
+                f"weight_decay is now {group['weight_decay']}, and the graph was captured "
+                f"with{'' if decays else 'out'} any; make the graph again"
             )
         return _advance(packs, group)
 

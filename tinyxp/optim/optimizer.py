@@ -13,7 +13,6 @@ from tinyxp.backends import Array
 from tinyxp.backends.capture import capturing
 from tinyxp.backends.errors import (
     ArgumentError,
-    CaptureError,
     DTypeError,
     GradientError,
     ShapeError,
@@ -148,7 +147,15 @@ class Optimizer:
             with enable_grad():
                 loss = closure()
         if (capture := capturing()) is not None:
-            capture.keep(self, self._rewinding)
+            capture.keep(self, self._rewinding, self._params())
+            if not all(map(self.capturable, self.param_groups)):
+                params = [p for p in self._params() if p.grad is not None]
+                capture.live(type(self).__name__, params, self._change)
+                return loss
+        self._change()
+        return loss
+
+    def _change(self) -> None:
         for group in self.param_groups:
             params = [p for p in group["params"] if p.grad is not None]
             for p in params:
@@ -163,7 +170,6 @@ class Optimizer:
                         f"{p.backend.name!r}, got {g.shape} {g.dtype!r} on {g.backend.name!r}"
                     )
             self.update(params, group)
-        return loss
 
     def update(self, params: list[Tensor], group: Group) -> None:
         """Bind new data to ``params``, all of which have a gradient, by the group's options."""
@@ -214,22 +220,15 @@ class Optimizer:
         raise NotImplementedError
 
     def capturable(self, group: Group) -> bool:
-        """Whether ``tx.cuda.graph`` can capture the steps of a group: whether all that changes from
-        step to step is on the device."""
+        """Whether the steps of a group can be recorded: whether no number that changes from step to
+        step is Python's."""
         return False
 
     def _rewinding(self) -> Callable[[], None]:
         """What brings the state back to now, in the very same arrays; state that the next step
-        would begin is begun. Raises CaptureError if a step cannot be captured."""
+        would begin is begun."""
         now: list[tuple[State, State]] = []
         for group in self.param_groups:
-            if not self.capturable(group):
-                raise CaptureError(
-                    f"a step of {type(self).__name__} with these options cannot be captured: the "
-                    "host reckons with its learning rate or its count of steps. Take AdamW, or "
-                    "Adam without amsgrad whose weight decay is decoupled or 0; or capture all but "
-                    "optimizer.step(), and call that after each replay"
-                )
             start = self.start(group)
             for p in group["params"]:
                 if p.grad is not None:
@@ -241,6 +240,8 @@ class Optimizer:
 
         def back() -> None:
             for state, copies in now:
+                for name in state.keys() - copies.keys():
+                    del state[name]
                 for name, value in copies.items():
                     if hasattr(value, "shape"):
                         state[name][...] = value

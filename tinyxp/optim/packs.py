@@ -5,6 +5,7 @@ from operator import is_
 from typing import Any
 
 from tinyxp.backends import Array
+from tinyxp.backends.numpy_memory import together
 from tinyxp.core import Tensor
 
 SMALL = 1 << 14  # elements of a parameter that is packed with others
@@ -32,11 +33,14 @@ class Pack:
         for p in params:
             self.places.append((slice(start, start + p.size), p.shape))
             start += p.size
-        self.change(self._joined([p.data for p in params]))
-        self.state = [self._joined([state[name] for state in self.states]) for name in names]
-        for name, flat in zip(names, self.state, strict=True):
-            for state, part in zip(self.states, self._parts(flat), strict=True):
-                state[name] = part
+        # what lies together already stays where it is: a captured step knows it there
+        self.parts = [p.data for p in params]
+        flat = _together(self.parts)
+        if flat is None:
+            self.change(self._joined(self.parts))
+        else:
+            self.data = flat
+        self.state = [self._brought(name) for name in names]
         self.arrays = self._arrays()
 
     def intact(self, states: Mapping[Tensor, State]) -> bool:
@@ -61,15 +65,31 @@ class Pack:
     def _arrays(self) -> list[Array]:
         return [state[name] for state in self.states for name in self.names]
 
+    def _brought(self, name: str) -> Array:
+        """One array of the state of all parameters, joined."""
+        arrays = [state[name] for state in self.states]
+        flat = _together(arrays)
+        if flat is None:
+            flat = self._joined(arrays)
+            for state, part in zip(self.states, self._parts(flat), strict=True):
+                state[name] = part
+        return flat
+
     def _joined(self, arrays: list[Array]) -> Array:
-        if len(arrays) == 1:
-            return arrays[0]
-        return self.params[0].backend.xp.concat([x.reshape(-1) for x in arrays])
+        flat = _together(arrays)
+        if flat is None:
+            flat = self.params[0].backend.xp.concat([x.reshape(-1) for x in arrays])
+        return flat
 
     def _parts(self, flat: Array) -> list[Array]:
         if len(self.params) == 1:
             return [flat]
         return [flat[place].reshape(shape) for place, shape in self.places]
+
+
+def _together(arrays: list[Array]) -> Array | None:
+    """The one array, or that whose slices all of them are, one after another; else None."""
+    return arrays[0] if len(arrays) == 1 else together(arrays)
 
 
 class Plan:

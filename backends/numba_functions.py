@@ -1,0 +1,88 @@
+"""How numba compiles our kernels, and the scalar functions that they share."""
+
+import functools
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from tinyxp.backends import missing
+from tinyxp.backends.numpy_trace import plain, tracing
+
+try:
+    import numba
+except ImportError as error:
+    raise missing("numba", "fast") from error
+
+# sums in any order; but NaN and infinity stay what they are
+_options: dict[str, Any] = {"error_model": "numpy", "fastmath": {"reassoc", "nsz"}}
+inlined: Any = numba.njit(inline="always", **_options)
+
+
+def compiled(f: Callable[..., None]) -> Callable[..., None]:
+    """Compile ``f``, which writes into arrays that it is given; a call of it is one call of a step
+    that is recorded."""
+    fast = numba.njit(nogil=True, cache=True, **_options)(f)
+
+    @functools.wraps(f)
+    def call(*args: Any) -> None:
+        program = tracing()
+        if program is None:
+            fast(*args)
+        else:
+            fast(*plain(args))
+            program.append(fast, plain(args), {})
+
+    return call
+
+
+f4, i4 = np.float32, np.int32
+LOG2_E = f4(math.log2(math.e))
+LN2_HIGH, LN2_LOW = (
+    f4(0.693359375),
+    f4(-2.12194440e-4),
+)  # ln 2 in two parts: n ln 2 keeps its digits
+LOWEST = f4(-87.0)  # exp of less is no normal number
+TANH_SCALE = f4(2 * math.sqrt(2 / math.pi))
+CUBIC = f4(0.044715)
+HALF_ROOT, DENSITY = f4(math.sqrt(0.5)), f4(1 / math.sqrt(2 * math.pi))
+
+
+@inlined
+def exp(x):  # type: ignore[no-untyped-def]
+    """eˣ = 2ⁿ eʳ with |r| ≤ ln 2 / 2, for which a polynomial of degree 7 is exact enough (that of
+    Moshier's Cephes, expf); 2ⁿ is put together from its bits."""
+    z = LOWEST if x < LOWEST else x
+    z = -LOWEST if z > -LOWEST else z
+    n = np.floor(z * LOG2_E + f4(0.5))
+    r = z - n * LN2_HIGH - n * LN2_LOW
+    p = f4(1.9875691500e-4)
+    p = p * r + f4(1.3981999507e-3)
+    p = p * r + f4(8.3334519073e-3)
+    p = p * r + f4(4.1665795894e-2)
+    p = p * r + f4(1.6666665459e-1)
+    p = p * r + f4(5.0000001201e-1)
+    y = (p * r * r + r + f4(1)) * i4((i4(n) + i4(127)) << i4(23)).view(f4)
+    return f4(0) if x < LOWEST else y
+
+
+@inlined
+def tanh_of(x):  # type: ignore[no-untyped-def]
+    """tanh(√(2/π) (x + 0.044715 x³)) = 1 - 2 / (exp(2 …) + 1)."""
+    return f4(1) - f4(2) / (exp(TANH_SCALE * (x + CUBIC * x * x * x)) + f4(1))
+
+
+@inlined
+def erf(x):  # type: ignore[no-untyped-def]
+    """erf x within 2e-7 (Abramowitz and Stegun 1964, 7.1.28 is coarser; this is 7.1.26 refined):
+    1 - t (a₁ + … + a₅ t⁴) exp(-x²) with t = 1 / (1 + p |x|)."""
+    a = abs(x)
+    t = f4(1) / (f4(1) + f4(0.3275911) * a)
+    p = f4(1.061405429)
+    p = p * t + f4(-1.453152027)
+    p = p * t + f4(1.421413741)
+    p = p * t + f4(-0.284496736)
+    p = p * t + f4(0.254829592)
+    y = f4(1) - p * t * exp(-a * a)
+    return y if x >= f4(0) else -y
