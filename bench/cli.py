@@ -67,8 +67,12 @@ def chosen(args: argparse.Namespace, threads: int) -> dict[str, dict[str, Any]]:
         backends.get(name)  # a missing one is told before anything runs
         shared = {"module": "tinyxp_peer", "backend": name, "threads": threads}
         found[f"tinyxp {name}"] = shared | {"fast": False}
-        if name == "numpy" and importlib.util.find_spec("numba"):
+        if name != "numpy":
+            continue
+        found["tinyxp numpy, captured"] = shared | {"fast": False, "graph": True}
+        if importlib.util.find_spec("numba"):
             found["tinyxp numpy + fast"] = shared
+            found["tinyxp numpy + fast, captured"] = shared | {"graph": True}
             if args.keep_memory:
                 found["tinyxp numpy + fast, memory kept"] = shared | {"keep_memory": True}
     return found

@@ -8,6 +8,7 @@ import importlib.util
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -83,10 +84,18 @@ _all = (
     _conv(32, 32, 64, 16),
 )
 OPS = {op.name: op for op in _all}
+CHAIN, CAPTURED = _all[0].name, "tinyxp numpy, captured"
 
 
-def start(library: str, name: str, backward: bool, threads: int, fast: bool = True) -> Step:
-    """The step of one operation on tinyxp (numpy) or torch."""
+def start(
+    library: str,
+    name: str,
+    backward: bool,
+    threads: int,
+    fast: bool = True,
+    captured: bool = False,
+) -> Step:
+    """The step of one operation on tinyxp (numpy), also by ``tx.capture``, or torch."""
     os.environ["TINY_FAST"] = str(int(fast))
     module: Any = importlib.import_module(library)
     functional: Any = importlib.import_module(f"{library}.nn.functional")
@@ -96,19 +105,24 @@ def start(library: str, name: str, backward: bool, threads: int, fast: bool = Tr
     xs = [module.asarray(x).requires_grad_(backward) for x in arrays]
     g = module.ones_like(op.call(functional, *xs).detach())
 
-    def step() -> None:
-        y = op.call(functional, *xs)
+    def step(*given: Any) -> Any:
+        for x in xs:
+            x.grad = None
+        y = op.call(functional, *(given or xs))
         if backward:
             y.backward(g)
-            for x in xs:
-                x.grad = None
+        return y
 
-    return step
+    if not captured:
+        return step
+    # what has no gradient is an input: a captured step would take it for constant
+    return partial(module.capture(step), *([] if backward else xs))
 
 
 def measure(threads: int, rounds: int, fast: bool) -> list[dict[str, Any]]:
     """Every operation, forward and with its backward pass, in each library that is here."""
     contenders: dict[str, dict[str, Any]] = {"tinyxp numpy": {"library": "tinyxp", "fast": False}}
+    contenders[CAPTURED] = contenders["tinyxp numpy"] | {"captured": True}
     if fast:
         contenders["tinyxp numpy + fast"] = {"library": "tinyxp"}
     if importlib.util.find_spec("torch"):
@@ -117,7 +131,11 @@ def measure(threads: int, rounds: int, fast: bool) -> list[dict[str, Any]]:
     for op in OPS.values():
         for backward in (False, True):
             shared = {"name": op.name, "backward": backward, "threads": threads}
-            made = {name: (start, (), options | shared) for name, options in contenders.items()}
+            made = {
+                name: (start, (), options | shared)
+                for name, options in contenders.items()
+                if name != CAPTURED or op.name == CHAIN  # else the operation itself is all there is
+            }
             results = contest(made, rounds, steps=20, warmup=5)
             work = op.work * (op.back if backward else 1)
             rows.append(
