@@ -1,4 +1,5 @@
-"""Every differentiable operation of the registry against finite differences in float64."""
+"""Every differentiable operation of the registry against finite differences in float64, on numpy:
+the rules are one for all backends, and tests/test_parity.py has the others' numbers."""
 
 import numpy as np
 import pytest
@@ -20,33 +21,24 @@ from tinyxp.operation import OPS
 from tinyxp.primitive import Primitive
 
 
-def order_on(backend):
-    """Which order is checked by differences: the rules are one for all backends, and the numbers
-    of the others are those of numpy (tests/test_parity.py)."""
-    return 2 if backend == "numpy" else 1
-
-
 @pytest.mark.parametrize(("name", "i"), differentiable())
-def test_gradient_orders_1_and_2(name, i, backend):
+def test_gradient_orders_1_and_2(name, i):
     operands, static = example(name, i)
-    order = order_on(backend)
-    tx.gradcheck(lambda *xs: call(name, xs, static), *tensors(operands), order=order, name=name)
+    tx.gradcheck(lambda *xs: call(name, xs, static), *tensors(operands), order=2, name=name)
 
 
 @pytest.mark.parametrize(("name", "i"), complex_cases())
-def test_complex_gradient_orders_1_and_2(name, i, backend):
+def test_complex_gradient_orders_1_and_2(name, i):
     operands, static = complex_example(name, i)
-    order = order_on(backend)
-    tx.gradcheck(lambda *xs: call(name, xs, static), *tensors(operands), order=order, name=name)
+    tx.gradcheck(lambda *xs: call(name, xs, static), *tensors(operands), order=2, name=name)
 
 
 @pytest.mark.parametrize(("name", "i"), mixed_cases())
-def test_complex_beside_real_operands(name, i, backend):
+def test_complex_beside_real_operands(name, i):
     static = example(name, i)[1]
     for only in (0, 1):
         operands, _ = complex_example(name, i, only)
-        order = order_on(backend)
-        tx.gradcheck(lambda *xs: call(name, xs, static), *tensors(operands), order=order, name=name)
+        tx.gradcheck(lambda *xs: call(name, xs, static), *tensors(operands), order=2, name=name)
 
 
 SAMPLE = [
