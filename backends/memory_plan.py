@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tinyxp.backends.numpy_trace import Call, Together
-from tinyxp.backends.numpy_views import Piece, address
+from tinyxp.backends.numpy_views import Piece, address, arrays_in, each
 
 ALIGNED = 64  # bytes, a line of the cache
 
@@ -106,21 +106,24 @@ def _laid_out(calls: list[Call], own: dict[int, int]) -> tuple[list[Call], int]:
 
 def _filled(x: Any, places: dict[int, Any]) -> Any:
     """Arguments with arrays in place of the pieces of the memories in ``places``."""
-    if type(x) is Piece:
-        return x.array(places[x.number]) if x.number in places else x
-    if type(x) in (tuple, list):
-        return type(x)([_filled(part, places) for part in x])
-    return {k: _filled(part, places) for k, part in x.items()} if type(x) is dict else x
+
+    def fill(part: Any) -> Any:
+        known = type(part) is Piece and part.number in places
+        return part.array(places[part.number]) if known else part
+
+    return each(fill, x)
 
 
 def _once(x: Any, seen: dict[Any, Any]) -> Any:
     """Arguments with one array for all equal views: of two that are none, NumPy has to find out
     that they overlap in the same places, which takes it half a microsecond."""
-    if isinstance(x, np.ndarray):
-        return seen.setdefault((address(x), x.shape, x.strides, x.dtype), x)
-    if type(x) in (tuple, list):
-        return type(x)([_once(part, seen) for part in x])
-    return {k: _once(part, seen) for k, part in x.items()} if type(x) is dict else x
+
+    def first(part: Any) -> Any:
+        if not isinstance(part, np.ndarray):
+            return part
+        return seen.setdefault((address(part), part.shape, part.strides, part.dtype), part)
+
+    return each(first, x)
 
 
 def _predecessor(call: Call, number: int, own: dict[int, int], ends: set[int]) -> int | None:
@@ -148,17 +151,7 @@ def _lists(calls: list[Call]) -> Iterator[Any]:
 
 def _numbers(arguments: Any) -> list[int]:
     """The memories in nested arguments, each once."""
-
-    def walk(x: Any) -> Iterator[int]:
-        if type(x) is Piece:
-            yield x.number
-        elif type(x) in (tuple, list):
-            for part in x:
-                yield from walk(part)
-        elif type(x) is dict:
-            yield from walk(list(x.values()))
-
-    return list(dict.fromkeys(walk(arguments)))
+    return list(dict.fromkeys(piece.number for piece in arrays_in(arguments, Piece)))
 
 
 def _rounded(size: int) -> int:

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from tinyxp.backends.errors import CaptureError
-from tinyxp.backends.numpy_views import Piece, address, arrays_in, owner
+from tinyxp.backends.numpy_views import Piece, address, arrays_in, each, owner
 
 Call = tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]
 
@@ -129,16 +129,12 @@ class Program:
             weakref.finalize(array, self.numbers.pop, id(array), None).atexit = False
 
     def noted(self, x: Any) -> Any:
-        """The arguments of a call as they are written down."""
-        if isinstance(x, np.ndarray):
-            whole = owner(x)
-            number = self.numbers.get(id(whole))
-            if number is None:
-                return x
-            return Piece(number, address(x) - address(whole), x.shape, x.dtype, x.strides)
-        if type(x) in (tuple, list):
-            return type(x)([self.noted(part) for part in x])
-        return {k: self.noted(part) for k, part in x.items()} if type(x) is dict else x
+        """An argument of a call as it is written down."""
+        whole = owner(x) if isinstance(x, np.ndarray) else None
+        number = self.numbers.get(id(whole))
+        if number is None:
+            return x
+        return Piece(number, address(x) - address(whole), x.shape, x.dtype, x.strides)
 
     def append(self, f: Callable[..., Any], args: Any, options: Any, written: Any = ()) -> None:
         for array in written:
@@ -149,7 +145,7 @@ class Program:
                     "that cannot be traced, such as np.empty; make it of the step's tensors"
                 )
             self.changed = self.changed or key in self.lasting
-        self.calls.append((f, self.noted(args), self.noted(options)))
+        self.calls.append((f, each(self.noted, args), each(self.noted, options)))
 
     def ask(self, question: Callable[[Any], Any], array: Any) -> Any:
         """The answer now; a replay in which it is another one ends there."""
@@ -241,13 +237,7 @@ def looked(what: str) -> CaptureError:
 
 def plain(x: Any) -> Any:
     """The same with NumPy's own arrays in place of traced ones."""
-    if type(x) is Traced:
-        return x.view(np.ndarray)
-    if type(x) in (tuple, list):
-        return type(x)([plain(part) for part in x])
-    if type(x) is dict:
-        return {name: plain(part) for name, part in x.items()}
-    return x
+    return each(lambda part: part.view(np.ndarray) if type(part) is Traced else part, x)
 
 
 def _traced(x: Any) -> bool:

@@ -1,6 +1,6 @@
 """Views of memory: whose it is, where they lie in it, and what is left of them without it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -33,12 +33,17 @@ def owner(array: Any) -> Any:
     return array
 
 
-def arrays_in(x: Any) -> Iterator[Any]:
-    """All arrays in nested tuples, lists and dicts."""
-    if isinstance(x, np.ndarray):
+def each(f: Callable[[Any], Any], x: Any) -> Any:
+    """``f`` of everything in nested tuples, lists and dicts, which are kept."""
+    if type(x) in (tuple, list):
+        return type(x)([each(f, part) for part in x])
+    return {k: each(f, part) for k, part in x.items()} if type(x) is dict else f(x)
+
+
+def arrays_in(x: Any, kind: type = np.ndarray) -> Iterator[Any]:
+    """All arrays, or all of another kind, in nested tuples, lists and dicts."""
+    if isinstance(x, kind):
         yield x
-    elif type(x) in (tuple, list):
-        for part in x:
-            yield from arrays_in(part)
-    elif type(x) is dict:
-        yield from arrays_in(list(x.values()))
+    elif type(x) in (tuple, list, dict):
+        for part in x.values() if type(x) is dict else x:
+            yield from arrays_in(part, kind)
