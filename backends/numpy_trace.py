@@ -147,6 +147,15 @@ class Program:
             self.changed = self.changed or key in self.lasting
         self.calls.append((f, each(self.noted, args), each(self.noted, options)))
 
+    def _seen(self, f: Any, result: Any, args: Any, options: Any) -> tuple["Traced", bool]:
+        """A result of ``f`` as a traced array, and whether it is a view of an argument."""
+        if not isinstance(result, (np.ndarray, np.generic)):
+            raise looked(getattr(f, "__name__", str(f)))
+        result = np.asarray(result)
+        if any(np.may_share_memory(x, result) for x in arrays_in((args, options))):
+            return result.view(Traced), True
+        return self.new(result if result.base is None else result.copy(order="K")), False
+
     def ask(self, question: Callable[[Any], Any], array: Any) -> Any:
         """The answer now; a replay in which it is another one ends there."""
         answer = question(array)
@@ -169,24 +178,20 @@ class Program:
             return result
         if f is np.count_nonzero and type(result) is not np.ndarray:
             return self.ask(functools.partial(f, **options), *args)
-        if isinstance(result, (tuple, list)):
-            parts = [self._kept(f, part, args, options, i) for i, part in enumerate(result)]
-            return type(result)(*parts) if hasattr(result, "_fields") else type(result)(parts)
-        return self._kept(f, result, args, options)
-
-    def _kept(self, f: Any, result: Any, args: Any, options: Any, place: int | None = None) -> Any:
         if f in ABOUT:
             return result
-        if not isinstance(result, (np.ndarray, np.generic)):
-            raise looked(getattr(f, "__name__", str(f)))
-        result = np.asarray(result)
-        for x in arrays_in((args, options)):
-            if np.may_share_memory(x, result):
-                return result.view(Traced)
-        traced = self.new(result if result.base is None else result.copy(order="K"))
-        if place is not None:
-            self.append(_copy_part, (plain(traced), place, f, args, options), {}, [traced])
-        elif f in (np.ndarray.copy, np.ndarray.astype):
+        if isinstance(result, (tuple, list)):
+            parts = [self._seen(f, part, args, options) for part in result]
+            made = [None if is_view else plain(part) for part, is_view in parts]
+            written = [array for array in made if array is not None]
+            if written:
+                self.append(_copy_parts, (made, f, args, options), {}, written)
+            found = [part for part, _ in parts]
+            return type(result)(*found) if hasattr(result, "_fields") else type(result)(found)
+        traced, is_view = self._seen(f, result, args, options)
+        if is_view:
+            return traced
+        if f in (np.ndarray.copy, np.ndarray.astype):
             self.append(np.copyto, (plain(traced), args[0]), {"casting": "unsafe"}, [traced])
         elif f is np.concatenate:
             self.append(f, args, options | {"out": plain(traced)}, [traced])
@@ -224,8 +229,10 @@ def _copy(to: Any, f: Callable[..., Any], args: Any, options: Any) -> None:
     to[...] = f(*args, **options)
 
 
-def _copy_part(to: Any, part: int, f: Callable[..., Any], args: Any, options: Any) -> None:
-    to[...] = f(*args, **options)[part]
+def _copy_parts(to: list[Any], f: Callable[..., Any], args: Any, options: Any) -> None:
+    for array, part in zip(to, f(*args, **options), strict=True):
+        if array is not None:
+            array[...] = part
 
 
 def looked(what: str) -> CaptureError:
