@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NoReturn
 
 import numpy as np
@@ -55,6 +56,21 @@ def paused() -> Iterator[None]:
         _capture.reset(token)
 
 
+class Drawn:
+    """What a step draws from one generator: ``blocks`` of random words, from ``begin`` on."""
+
+    base: Array  # where the words of ``begin`` lie, if on a device
+
+    def __init__(self, generator: Any, begin: int) -> None:
+        self.generator, self.begin, self.blocks = generator, begin, 0
+        self.seed = generator.seed
+
+    def advance(self) -> None:
+        """Begin where the generator is, which goes on to the step after."""
+        self.begin = self.generator.counter
+        self.generator.counter += self.blocks
+
+
 class Capture:
     """One capture of a step.
 
@@ -67,6 +83,7 @@ class Capture:
     def __init__(self) -> None:
         self.undo: dict[int, tuple[Any, Callable[[], None]]] = {}  # by the id of whose state it is
         self.changed: dict[Any, None] = {}  # tensors that optimizers change, in their order
+        self.drawn: dict[int, Drawn] = {}  # by the id of a generator
 
     @contextmanager
     def active(self) -> Iterator[None]:
@@ -111,7 +128,9 @@ class Capture:
 
     def finish(self) -> None:
         """When all is recorded: generators go back to where they were."""
-        raise NotImplementedError
+        for drawn in self.drawn.values():
+            drawn.blocks = drawn.generator.counter - drawn.begin
+            drawn.generator.counter = drawn.begin
 
 
 class Recording:
@@ -150,17 +169,16 @@ class DeviceCapture(Capture):
         self.words = library.xp.zeros((CAPACITY,), dtype=library.xp.int64)
         self.writers: list[Callable[[], list[int]]] = []
         self.used = 0  # words
-        self.counters: dict[int, _Drawn] = {}  # by the id of a generator
         self.constants: list[tuple[Array, Any]] = []
 
     def numbers(self, count: int, reckon: Callable[[], list[float]]) -> Array:
         return self._slot(count, lambda: [_bits(x) for x in reckon()])
 
     def counter(self, generator: Any, start: int) -> Counter:
-        drawn = self.counters.get(id(generator))
+        drawn = self.drawn.get(id(generator))
         if drawn is None:
-            drawn = self.counters[id(generator)] = _Drawn(generator, start)
-            drawn.base = self._slot(2, drawn.advance)
+            drawn = self.drawn[id(generator)] = Drawn(generator, start)
+            drawn.base = self._slot(2, partial(_begin, drawn))
         return Counter(drawn.base, start - drawn.begin)
 
     def constant(self, host: Any) -> Array:
@@ -173,9 +191,7 @@ class DeviceCapture(Capture):
     def finish(self) -> None:
         for array, host in self.constants:
             array[...] = self.library.xp.asarray(host)
-        for drawn in self.counters.values():
-            drawn.blocks = drawn.generator.counter - drawn.begin
-            drawn.generator.counter = drawn.begin
+        super().finish()
 
     def refresh(self) -> None:
         """Write the numbers of the step that comes next, which the host counts as done."""
@@ -198,24 +214,15 @@ class DeviceCapture(Capture):
         return self.words[first : self.used]
 
 
-class _Drawn:
-    """What a step draws from one generator: ``blocks`` of random words, from ``begin`` on."""
-
-    base: Array
-
-    def __init__(self, generator: Any, begin: int) -> None:
-        self.generator, self.begin, self.blocks = generator, begin, 0
-        self.seed = generator.seed
-
-    def advance(self) -> list[int]:
-        if self.generator.seed != self.seed:
-            raise CaptureError(
-                f"a generator was captured with the seed {self.seed}, and now has "
-                f"{self.generator.seed}; make the graph again"
-            )
-        at = self.generator.counter
-        self.generator.counter += self.blocks
-        return [_signed(at & (1 << 64) - 1), _signed(at >> 64 & (1 << 64) - 1)]
+def _begin(drawn: Drawn) -> list[int]:
+    """The words of the counter with which the next step begins."""
+    if drawn.generator.seed != drawn.seed:
+        raise CaptureError(
+            f"a generator was captured with the seed {drawn.seed}, and now has "
+            f"{drawn.generator.seed}; make the graph again"
+        )
+    drawn.advance()
+    return [_signed(drawn.begin & (1 << 64) - 1), _signed(drawn.begin >> 64 & (1 << 64) - 1)]
 
 
 def _bits(x: float) -> int:

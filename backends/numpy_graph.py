@@ -19,7 +19,7 @@ SMALL, FULL = 1 << 14, 1 << 16  # elements of a small place, and of memory for s
 class Counter:
     """Where random words begin in a step: ``offset`` blocks after its first."""
 
-    def __init__(self, drawn: "Drawn", offset: int) -> None:
+    def __init__(self, drawn: capture.Drawn, offset: int) -> None:
         self.drawn, self.offset = drawn, offset
 
     def __index__(self) -> int:
@@ -30,20 +30,9 @@ class Counter:
         return int(self.drawn.generator.seed)
 
 
-class Drawn:
-    """What a step draws from one generator: ``blocks`` of random words, from ``begin`` on."""
-
-    def __init__(self, generator: Any, begin: int) -> None:
-        self.generator, self.begin, self.blocks = generator, begin, 0
-
-
 class HostCapture(capture.Capture):
     """The capture of a step on NumPy: what changes from step to step is computed where it is
     needed, as a call among the others."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.drawn: dict[int, Drawn] = {}  # by the id of a generator
 
     def numbers(self, count: int, reckon: Callable[[], list[float]]) -> Array:
         program: Any = tracing()
@@ -52,7 +41,7 @@ class HostCapture(capture.Capture):
         return numbers
 
     def counter(self, generator: Any, start: int) -> Counter:
-        drawn = self.drawn.setdefault(id(generator), Drawn(generator, start))
+        drawn = self.drawn.setdefault(id(generator), capture.Drawn(generator, start))
         return Counter(drawn, start - drawn.begin)
 
     def live(self, name: str, tensors: list[Any], change: Callable[[], None]) -> None:
@@ -83,11 +72,6 @@ class HostCapture(capture.Capture):
         program: Any = tracing()
         program.changed = True
         return [program.place(array) for array in arrays]
-
-    def finish(self) -> None:
-        for drawn in self.drawn.values():
-            drawn.blocks = drawn.generator.counter - drawn.begin
-            drawn.generator.counter = drawn.begin
 
 
 def _ready(f: Callable[..., Any], args: Any, options: Any) -> Callable[[], Any]:
@@ -204,8 +188,7 @@ class Recording(capture.Recording):
         """Do what was recorded once more; False, and nothing done, where the step would now go
         another way."""
         for drawn in self.capture.drawn.values():
-            drawn.begin = drawn.generator.counter
-            drawn.generator.counter += drawn.blocks
+            drawn.advance()
         try:
             with np.errstate(all="ignore"):  # the step warned when it was recorded
                 for call in self.calls:
