@@ -8,8 +8,8 @@ bits.
 """
 
 import struct
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import partial
@@ -19,6 +19,7 @@ import numpy as np
 
 from tinyxp import backends
 from tinyxp.backends import Array
+from tinyxp.backends.bound import bound
 from tinyxp.backends.cuda_source import Library
 from tinyxp.backends.errors import CaptureError
 
@@ -46,14 +47,9 @@ class Counter:
     __index__ = __int__ = __rshift__ = __add__ = __radd__ = _refuse
 
 
-@contextmanager
-def paused() -> Iterator[None]:
+def paused() -> AbstractContextManager[None]:
     """No part of a capture inside a ``with`` block."""
-    token = _capture.set(None)
-    try:
-        yield
-    finally:
-        _capture.reset(token)
+    return bound(_capture, None)
 
 
 class Drawn:
@@ -85,14 +81,9 @@ class Capture:
         self.changed: dict[Any, None] = {}  # tensors that optimizers change, in their order
         self.drawn: dict[int, Drawn] = {}  # by the id of a generator
 
-    @contextmanager
-    def active(self) -> Iterator[None]:
+    def active(self) -> AbstractContextManager[None]:
         """Make this the capture that ``capturing()`` returns."""
-        token = _capture.set(self)
-        try:
-            yield
-        finally:
-            _capture.reset(token)
+        return bound(_capture, self)
 
     def keep(
         self, owner: Any, state: Callable[[], Callable[[], None]], tensors: Iterable[Any] = ()

@@ -4,26 +4,22 @@ A look from the host waits for all that was launched before, and then nothing is
 ``later()`` a kernel looks instead, and what it found is raised when a value is next read.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from typing import Any
 
 from tinyxp.backends import Array
+from tinyxp.backends.bound import bound
 from tinyxp.backends.cuda_source import Library
 from tinyxp.backends.errors import IndexingError
 
 _later: ContextVar[bool] = ContextVar("tinyxp_checks_later", default=False)
 
 
-@contextmanager
-def later() -> Iterator[None]:
+def later() -> AbstractContextManager[None]:
     """Check indices on the device inside a ``with`` block."""
-    token = _later.set(True)
-    try:
-        yield
-    finally:
-        _later.reset(token)
+    return bound(_later, True)
 
 
 class Checks:

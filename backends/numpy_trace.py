@@ -12,14 +12,15 @@ replay, and another answer than at the recording ends the replay there (``Diverg
 import functools
 import operator
 import weakref
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from concurrent.futures import Executor, wait
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from contextvars import ContextVar, copy_context
 from typing import Any
 
 import numpy as np
 
+from tinyxp.backends.bound import bound
 from tinyxp.backends.errors import CaptureError
 from tinyxp.backends.numpy_views import Piece, address, arrays_in, each, owner
 
@@ -60,14 +61,9 @@ SHAPED = {
 IN_PLACE = {np.copyto, np.ndarray.fill, np.ndarray.put, np.ndarray.sort, np.put, np.put_along_axis}
 
 
-@contextmanager
-def untraced() -> Iterator[None]:
+def untraced() -> AbstractContextManager[None]:
     """No part of a program inside a ``with`` block."""
-    token = _program.set(None)
-    try:
-        yield
-    finally:
-        _program.reset(token)
+    return bound(_program, None)
 
 
 class Diverged(Exception):
@@ -97,13 +93,9 @@ class Program:
         self.append(Together(pool), tuple(parts), {})
         return results
 
-    @contextmanager
-    def active(self) -> Iterator[None]:
-        token = _program.set(self)
-        try:
-            yield
-        finally:
-            _program.reset(token)
+    def active(self) -> AbstractContextManager[None]:
+        """Make this the program that ``tracing()`` returns."""
+        return bound(_program, self)
 
     def place(self, array: Any) -> "Traced":
         """An array whose memory outlives a replay, as what calls read and write."""
