@@ -18,6 +18,7 @@ TYPES = {
     "float32": ("float", "float", None),
     "float64": ("double", "double", None),
 }
+INCLUDED = re.compile(r'^#include "(\w+\.cuh)"$', re.MULTILINE)
 DECLARED = re.compile(r"^KERNEL (\w+)\(", re.MULTILINE)
 
 
@@ -33,16 +34,22 @@ def homes() -> dict[str, str]:
 
 @functools.cache
 def source(file: str, dtype: str, defines: tuple[tuple[str, int], ...] = ()) -> str:
-    """What a compiler gets: types and definitions, what all files share, and a file.
+    """What a compiler gets: types and definitions, and a file.
 
     Types stand in the text and not among a compiler's options: a macro T would break the headers
     that compilers include by themselves.
     """
     kind, sums, header = TYPES[dtype]
     head = [f"#include <{header}>"] if header else []
-    head += [f"typedef {kind} T;", f"typedef {sums} A;", *(f"#define {k} {v}" for k, v in defines)]
-    texts = [(FOLDER / name).read_text(encoding="utf-8") for name in ("common.cuh", file)]
-    return "\n".join([*head, *texts])
+    head += [f"typedef {kind} T;", f"typedef {sums} A;", f"#define KIND_{dtype}"]
+    head += [f"#define {name} {value}" for name, value in defines]
+    return "\n".join([*head, text(file)])
+
+
+def text(file: str) -> str:
+    """A file, with those that it includes written out: a compiler then needs no folder."""
+    own = (FOLDER / file).read_text(encoding="utf-8")
+    return INCLUDED.sub(lambda found: text(found[1]), own)
 
 
 @dataclass(frozen=True)
@@ -54,6 +61,7 @@ class Library:
     of the type of numbers, ``shared`` how many bytes a block shares. ``address(x)`` is where an
     array lies. ``usable(x)``: whether a kernel may read x, an array of this library on the device
     in use. ``on(device)``: a context in which a device, the library's own, is in use.
+    ``tensor_cores()``: whether the device in use has those of 2020 (Ampere) or later.
     """
 
     xp: Any
@@ -62,6 +70,7 @@ class Library:
     usable: Callable[[Any], bool]
     matmul: Callable[[Array, Array], Array]
     on: Callable[[Any], AbstractContextManager[Any]]
+    tensor_cores: Callable[[], bool]
 
     def packed(self, x: Array) -> Array:
         """x without gaps, itself if it has none."""

@@ -1,57 +1,18 @@
-"""Attention on a GPU, in tiles: no matrix of queries by keys is ever in memory (attention.cu)."""
+"""Attention on a GPU, in tiles: no matrix of queries by keys is ever in memory.
+
+The kernels stand in attention.cu and, for tensor cores, in tensor_attention.cu.
+"""
 
 import math
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from tinyxp.backends import Array
+from tinyxp.backends import HALVES, Array
+from tinyxp.backends.attention_tiles import Tiles, tensor_tiles, tiles
 from tinyxp.backends.cuda_source import Library, alike, summed
 from tinyxp.backends.philox import dropping
-
-LIMIT = 64 << 10  # bytes that a block may share on every GPU since 2018
-WIDTHS = 16, 32, 64, 96, 128  # of tiles
-SHAPES = (64, 32), (32, 32), (32, 16)  # of tiles: queries, keys
-
-
-class Tiles(NamedTuple):
-    """How large tiles are, what a block shares, and whether there is a mask or dropout."""
-
-    queries: int
-    keys: int
-    width: int
-    bytes: int
-    extras: bool = False
-
-    @property
-    def threads(self) -> int:
-        return self.queries * self.keys // 16
-
-    @property
-    def defines(self) -> tuple[tuple[str, int], ...]:
-        sizes = ("QUERIES", self.queries), ("KEYS", self.keys), ("HEAD", self.width)
-        return (*sizes, ("EXTRAS", int(self.extras)))
-
-
-def tiles(width: int, itemsize: int, by_query: int, by_key: int, by_pair: int) -> Tiles | None:
-    """The largest tiles that fit, of a kernel that shares ``by_query`` tiles of queries,
-    ``by_key`` of keys, ``by_pair`` of pairs; None if none does.
-
-    >>> tiles(64, 4, 1, 2, 1)
-    Tiles(queries=64, keys=32, width=64, bytes=41728, extras=False)
-    >>> tiles(64, 4, 2, 2, 2)
-    Tiles(queries=32, keys=32, width=64, bytes=41728, extras=False)
-    >>> tiles(256, 4, 1, 2, 1)
-    """
-    fitting = next((w for w in WIDTHS if w >= width), None)
-    if fitting is None:
-        return None
-    for queries, keys in SHAPES:
-        numbers = (by_query * queries + by_key * keys) * (fitting + 1)
-        numbers += by_pair * queries * (keys + 1)
-        if numbers * itemsize <= LIMIT and fitting % (keys // 4) == fitting % (queries // 4) == 0:
-            return Tiles(queries, keys, fitting, numbers * itemsize)
-    return None
+from tinyxp.backends.precision import get_float32_matmul_precision
 
 
 class Attention:
@@ -77,16 +38,14 @@ class Attention:
         if not kind or q.ndim < 2 or 0 in (*q.shape, *k.shape, *v.shape):
             return NotImplemented
         same = q.shape[:-2] == k.shape[:-2] and k.shape == v.shape and q.shape[-1] == k.shape[-1]
-        size = np.dtype(summed(q.dtype)).itemsize  # of a number in a tile
-        chosen = tiles(q.shape[-1], size, 1, 2, 1) if same else None
-        back = tiles(q.shape[-1], size, 2, 2, 2) if same else None
-        if chosen is None or back is None:
+        if not same:
             return NotImplemented
         masked = self._mask(mask, (*q.shape[:-1], k.shape[-2]), kind)
         if masked is None:
             return NotImplemented
-        extras = mask is not None or dropout_p > 0
-        chosen, back = chosen._replace(extras=extras), back._replace(extras=extras)
+        chosen, back = self._tiles(q, mask is not None or dropout_p > 0)
+        if chosen is None or back is None:
+            return NotImplemented
         shape = q.shape
         q, k, v = (self._by_heads(x) for x in (q, k, v))
         batch, heads, queries, width = q.shape
@@ -96,7 +55,7 @@ class Attention:
         options = (*sizes, *masked, *dropping(seed, counter, dropout_p))
         args = (q, k, v, y, known, *strides(q, k, v, y), *options)
         blocks = batch * heads * -(-queries // chosen.queries)
-        self._launch("attention", blocks, chosen, args, kind)
+        self._launch("", blocks, chosen, args, kind)
         return y.reshape(shape), (q, k, v, y, known, options, back, shape)
 
     def vjp(self, g: Array, residuals: Any, needs: tuple[bool, ...]) -> tuple[Array | None, ...]:
@@ -108,7 +67,7 @@ class Attention:
         deltas = xp.empty((batch * heads, queries), dtype=summed(q.dtype))
         args = (g, y, deltas, *strides(g, y), heads, queries, width, rows)
         grid, block = (-(-rows // 4),), (128,)  # a warp for each query
-        self.library.launch("attention_deltas", grid, block, args, kind, chosen.defines)
+        self.library.launch("attention_deltas", grid, block, args, kind, (("EXTRAS", 0),))
         gq = gk = gv = by_mask = None
         if len(needs) > 3 and needs[3]:  # zeros, for tiles that a causal query never comes to
             by_mask = xp.zeros((*shape[:-1], k.shape[2]), dtype=q.dtype)
@@ -116,16 +75,26 @@ class Attention:
             gq = self._like(q)
             blocks = batch * heads * -(-queries // chosen.queries)
             args = (g, q, k, v, known, deltas, gq, by_mask, *strides(g, q, k, v, gq), *options)
-            self._launch("attention_query_vjp", blocks, chosen, args, kind)
+            self._launch("_query_vjp", blocks, chosen, args, kind)
             gq = gq.reshape(shape)
         if needs[1] or needs[2]:
             gk, gv = self._like(k), self._like(v)
             blocks = batch * heads * -(-k.shape[2] // chosen.keys)
             args = (g, q, k, v, known, deltas, gk, gv, *strides(g, q, k, v, gk, gv), *options)
-            self._launch("attention_key_vjp", blocks, chosen, args, kind)
+            self._launch("_key_vjp", blocks, chosen, args, kind)
             back = (*shape[:-2], *k.shape[2:])
             gk, gv = gk.reshape(back), gv.reshape(back)
         return (gq, gk, gv, by_mask)[: len(needs)]
+
+    def _tiles(self, q: Array, extras: bool) -> tuple[Tiles | None, Tiles | None]:
+        """Those of the kernels of the value, and of the gradients."""
+        kind, width = q.dtype.name, q.shape[-1]
+        rough = kind == "float32" and get_float32_matmul_precision() != "highest"
+        if (rough or kind in HALVES) and self.library.tensor_cores():
+            choose, size = tensor_tiles, q.dtype.itemsize
+        else:
+            choose, size = tiles, np.dtype(summed(q.dtype)).itemsize
+        return choose(width, size, False, extras), choose(width, size, True, extras)
 
     def _mask(self, mask: Array | None, shape: tuple[int, ...], kind: str) -> Any:
         """How kernels get a mask that broadcasts to ``shape``, (…, query, key): as booleans or as
@@ -144,6 +113,7 @@ class Attention:
 
     def _launch(self, name: str, blocks: int, chosen: Tiles, args: Any, kind: str) -> None:
         options = (chosen.defines, chosen.bytes)
+        name = chosen.family + name
         self.library.launch(name, (blocks,), (chosen.threads,), args, kind, *options)
 
     def _by_heads(self, x: Array) -> Array:

@@ -62,7 +62,11 @@ def on(device: Any) -> Any:
     return cupy.cuda.Device() if device is None else device
 
 
-LIBRARY = Library(cupy, launch, lambda x: x.data.ptr, usable, matmul, on)
+def tensor_cores() -> bool:
+    return int(cupy.cuda.Device().compute_capability) >= 80
+
+
+LIBRARY = Library(cupy, launch, lambda x: x.data.ptr, usable, matmul, on, tensor_cores)
 kernels, checks = Kernels(LIBRARY), Checks(LIBRARY)
 
 

@@ -17,7 +17,7 @@ from tests.test_cpu_kernels import agree, orders, value_and_gradients
 from tests.test_gradients import test_kernel_equals_formula as kernel_equals_formula
 from tests.test_halves import agree_with_float64
 from tinyxp import backends
-from tinyxp.backends import cuda_source, cupy_attention, philox
+from tinyxp.backends import attention_tiles, cuda_source, philox
 from tinyxp.backends.cupy_kernels import Kernels
 from tinyxp.bench.tinyxp_models import build
 from tinyxp.bench.workloads import GPT, Workload
@@ -271,15 +271,19 @@ def test_large_scores_and_nan_in_attention(kernels):
 
 
 def test_tiles_fit_every_width():
-    for width, itemsize in itertools.product(range(1, 129), (4, 8)):
-        for shared in ((1, 2, 1), (2, 2, 2)):
-            found = cupy_attention.tiles(width, itemsize, *shared)
+    for width, backward, extras in itertools.product(range(1, 129), (False, True), (False, True)):
+        for itemsize in (4, 8):
+            found = attention_tiles.tiles(width, itemsize, backward, extras)
             if found is None:
                 assert itemsize == 8 and width > 64
                 continue
-            assert found.width >= width and found.bytes <= 64 << 10
+            head = dict(found.defines)["HEAD"]
+            assert head >= width and found.bytes <= 64 << 10
             assert 32 <= found.threads <= 1024
-            assert found.width % (found.keys // 4) == found.width % (found.queries // 4) == 0
+            assert head % (found.keys // 4) == head % (found.queries // 4) == 0
+        for itemsize in (2, 4):
+            found = attention_tiles.tensor_tiles(width, itemsize, backward, extras)
+            assert dict(found.defines)["HEAD"] >= width and found.bytes <= 96 << 10
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), PRECISIONS)
@@ -523,7 +527,12 @@ def test_a_broken_source_is_caught(text, instead, name, monkeypatch):
 @pytest.mark.parametrize("dtype", cuda_source.TYPES)
 def test_nvcc_compiles_the_sources(file, dtype, tmp_path):
     """To machine code for Hopper, not optimised, with no word of complaint."""
-    chosen = cupy_attention.tiles(16, 8 if dtype == "float64" else 4, 2, 2, 2)._replace(extras=True)
+    choose = attention_tiles.tiles
+    if file.startswith("tensor"):
+        if dtype == "float64":
+            pytest.skip("tensor cores are for float32 and less")
+        choose = attention_tiles.tensor_tiles
+    chosen = choose(16, 8 if dtype == "float64" else 4, True, True)
     path = tmp_path / file
     path.write_text(cuda_source.source(file, dtype, chosen.defines), encoding="utf-8")
     command = ["nvcc", "-arch=sm_90", "-cubin", "-Xcicc", "-O0", "-Xptxas", "-O0"]

@@ -17,6 +17,7 @@ from tests.test_cpu_kernels import orders
 from tests.test_cuda_kernels import ATTENTIONS, BY_ROWS, masks
 from tests.test_cuda_windows import CASES, POOLS, operands
 from tests.test_parity import MATMULS
+from tests.test_tensor_attention import DTYPES, as_exact_as_its_operands
 from tinyxp import backends
 from tinyxp.backends import philox
 from tinyxp.backends.errors import BackendError, CaptureError, IndexingError, OutOfMemoryError
@@ -110,6 +111,21 @@ def test_attention_with_masks_and_dropout(case, p, dtype, tolerance):
             q, k, v, mask, p, causal, 0.5, Generator(2**40 + 1)
         )
         agree(f, [q, k, v] if mask is None else [q, k, v, mask], 3 * tolerance)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("case", [*ATTENTIONS, ((2, 3), 300, 300, 64)], ids=str)
+def test_attention_on_tensor_cores(case, dtype, causal):
+    """Of TF32 and 16 bits; with a mask and dropout too."""
+    front, queries, keys, width = case
+    rng = np.random.default_rng(4)
+    q, k, v = (rng.normal(size=(*front, n, width)) for n in (queries, keys, keys))
+    f = lambda *xs: F.scaled_dot_product_attention(*xs, is_causal=causal)  # noqa: E731
+    as_exact_as_its_operands(f, [q, k, v], dtype)
+    seen = rng.random((queries, keys)) < 0.7
+    f = lambda q, k, v, seen: attend(q, k, v, seen, 0.3, causal, 0.5, Generator(3))  # noqa: E731
+    as_exact_as_its_operands(f, [q, k, v, seen], dtype)
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), TOLERANCES)

@@ -1,5 +1,7 @@
 // Many arrays in one launch: the step of AdamW, the norm of all gradients, and their clipping.
 
+#include "common.cuh"
+
 // `table` ends with two rows: the size of each of k arrays, and the number of its first block; before
 // them stand rows of addresses. CHUNK elements go to a block of threads.
 #define CHUNK 4096

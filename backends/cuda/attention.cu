@@ -11,67 +11,12 @@
 // A thread holds 4 × 4 of a tile (QUERIES, KEYS): 4 rows in a run, and of the columns each
 // (KEYS / 4)th, so that the threads of a warp read different banks.
 
+#include "attention.cuh"
+
 #define ACROSS (KEYS / 4)  // threads that share a row; a power of 2, so they lie in one warp
 #define DOWN (QUERIES / 4)
 #define THREADS (DOWN * ACROSS)
 #define ROW (HEAD + 1)  // one more: a column lies in different banks
-
-// arrays that loops unrolled whole go through lie in registers, and else in slow memory
-#define UNROLLED(i, n) _Pragma("unroll") for (int i = 0; i < n; i++)
-
-// an array (batch, head, time, width): its strides, the last being 1
-#define STRIDES(x) index_t x##_batch, index_t x##_head, index_t x##_row
-#define PLACE(x) (x + batch * x##_batch + head * x##_head)
-// sizes; a mask (batch, head, query, key), boolean or to be added, or neither: null; and dropout
-#define OPTIONS                                                                                  \
-    index_t heads, index_t queries, index_t keys, index_t width, double scale_factor,            \
-        index_t causal, const bool *allowed, const T *added, index_t mask_batch,                 \
-        index_t mask_head, index_t mask_row, index_t mask_column, index_t threshold, double kept, \
-        PHILOX
-
-// The scores of one head.
-struct Scores {
-    const bool* allowed;
-    const T* added;
-    index_t start, row, column, queries, keys, causal;
-    A scale, nothing;  // nothing: -∞
-
-    // scale · product + mask; nothing where the query must not look at the key
-    __device__ A operator()(A product, index_t query, index_t key) const {
-        if (query >= queries || key >= keys || (causal && key > query)) return nothing;
-        if (!EXTRAS) return product * scale;
-        index_t at = start + query * row + key * column;
-        if (allowed && !allowed[at]) return nothing;
-        A extra = added ? (A)added[at] : 0;
-        return extra == nothing ? nothing : product * scale + extra;
-    }
-};
-#define SCORES                                                                              \
-    {allowed, added, batch * mask_batch + head * mask_head, mask_row, mask_column, queries, \
-     keys, causal, (A)scale_factor, log((A)0)}
-
-// What the weight of each pair of a tile is to be multiplied with: 0, or `kept`. Its word is that of
-// its place in the whole matrix (batch, head, query, key), as `dropout` would draw it. Blocks of four
-// words lie along a row, and reach over both of its ends.
-__device__ inline void draw(A (*tile)[KEYS + 1], index_t first_row, index_t keys,
-                            index_t first_key, index_t threshold, double kept, PHILOX) {
-    for (int i = threadIdx.x; i < QUERIES * (KEYS / 4 + 1); i += THREADS) {
-        int row = i / (KEYS / 4 + 1);
-        index_t start = (first_row + row) * keys + first_key;
-        index_t block = start / 4 + i % (KEYS / 4 + 1);
-        unsigned words[4];
-        philox(words, block, PHILOX_GIVEN);
-        UNROLLED(k, 4) {
-            index_t column = 4 * block + k - start;
-            if (column >= 0 && column < KEYS)
-                tile[row][column] = (index_t)words[k] < threshold ? (A)kept : 0;
-        }
-    }
-}
-#define DROPPING (EXTRAS && kept != 1)
-#define DRAW(tile)                                                                             \
-    if (DROPPING)                                                                              \
-        draw(tile, pair * queries + first_query, keys, first_key, threshold, kept, PHILOX_GIVEN)
 
 __device__ inline void load(A (*tile)[ROW], int tall, const T* x, index_t stride, index_t first,
                             index_t rows, index_t width) {
@@ -121,7 +66,7 @@ KERNEL attention(const T* q, const T* k, const T* v, T* y, A* known, STRIDES(q),
         __syncthreads();  // all have read the tiles before
         load(k_tile, KEYS, k, k_row, first_key, keys, width);
         load(v_tile, KEYS, v, v_row, first_key, keys, width);
-        DRAW(p_tile);
+        DRAW(p_tile, QUERIES, KEYS);
         __syncthreads();
         A s[4][4];
         products(s, q_tile, k_tile, down, across);
@@ -165,19 +110,6 @@ KERNEL attention(const T* q, const T* k, const T* v, T* y, A* known, STRIDES(q),
             if (across + ACROSS * j < width)
                 y[query * y_row + across + ACROSS * j] = (T)(sums[i][j] * share);
     }
-}
-
-// deltas = Σ g · y of each query: a warp for each
-KERNEL attention_deltas(const T* g, const T* y, A* deltas, STRIDES(g), STRIDES(y), index_t heads,
-                        index_t queries, index_t width, index_t rows) {
-    index_t row = (index_t)blockIdx.x * (blockDim.x / WARP) + threadIdx.x / WARP;
-    if (row >= rows) return;
-    index_t pair = row / queries, query = row % queries, batch = pair / heads, head = pair % heads;
-    g = PLACE(g) + query * g_row, y = PLACE(y) + query * y_row;
-    A sum = 0;
-    for (index_t d = threadIdx.x % WARP; d < width; d += WARP) sum += (A)g[d] * (A)y[d];
-    sum = warp_sum(sum);
-    if (threadIdx.x % WARP == 0) deltas[row] = sum;
 }
 
 // Weights p and slopes ds = p (g · v - delta) of a thread's queries and keys; g · v, and then p, times
@@ -233,7 +165,7 @@ KERNEL attention_query_vjp(const T* g, const T* q, const T* k, const T* v, const
         __syncthreads();
         load(k_tile, KEYS, k, k_row, first_key, keys, width);
         load(v_tile, KEYS, v, v_row, first_key, keys, width);
-        DRAW(s_tile);
+        DRAW(s_tile, QUERIES, KEYS);
         __syncthreads();
         A p[4][4], ds[4][4];
         weights_and_slopes(p, ds, q_tile, g_tile, k_tile, v_tile, DROPPING ? s_tile : nullptr,
@@ -289,7 +221,7 @@ KERNEL attention_key_vjp(const T* g, const T* q, const T* k, const T* v, const A
         __syncthreads();
         load(q_tile, QUERIES, q, q_row, first_query, queries, width);
         load(g_tile, QUERIES, g, g_row, first_query, queries, width);
-        DRAW(p_tile);
+        DRAW(p_tile, QUERIES, KEYS);
         __syncthreads();
         A p[4][4], ds[4][4];
         weights_and_slopes(p, ds, q_tile, g_tile, k_tile, v_tile, DROPPING ? p_tile : nullptr,

@@ -6,7 +6,7 @@ typedef long long index_t;
 #define LOWEST ((A)(sizeof(A) == 8 ? -1.7976931348623157e308 : -3.4028234663852886e38))
 #define KERNEL extern "C" __global__ void
 #ifndef SHARED_MEMORY
-#define SHARED_MEMORY(name) extern __shared__ A name[]  // as much as the launch asks for
+#define SHARED_MEMORY(name) extern __shared__ __align__(16) A name[]  // as much as the launch asks for
 #endif
 
 // each element of n, whatever the size of the grid

@@ -1,5 +1,7 @@
 // Functions of single elements, and random bits.
 
+#include "common.cuh"
+
 #define ROOT_2_PI ((A)0.7978845608028654)  // √(2/π)
 #define ROOT_HALF ((A)0.7071067811865476)
 #define DENSITY ((A)0.3989422804014327)  // 1 / √(2π)

@@ -1,5 +1,7 @@
 // Functions of rows: a block of threads for each row of n numbers.
 
+#include "common.cuh"
+
 // -- layer_norm: y = (x - mean) / √(var + eps) · weight + bias; rms_norm: the same, mean = 0 --------
 
 KERNEL layer_norm(const T* x, const T* weight, const T* bias, T* y, A* mean, A* scale, index_t n,

@@ -4,6 +4,8 @@
 // An image has two axes; with one, it is a row. Indices have 32 bits, whose divisions are quick: the
 // host asks for less than 2³¹ numbers at a time.
 
+#include "common.cuh"
+
 // an image, the window's size, stride, what the padding puts before, dilation, and how many windows
 #define GEOMETRY                                                                                  \
     index_t h, index_t w, index_t kh, index_t kw, index_t sh, index_t sw, index_t top,            \

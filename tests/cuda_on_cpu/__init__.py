@@ -20,6 +20,7 @@ from tinyxp.backends import cuda_source
 from tinyxp.backends.cuda_source import DECLARED, Library
 
 HEADER = Path(__file__).with_name("gpu.h")
+TENSOR_CORES = Path(__file__).with_name("tensor_cores.h")
 COMPILER = shutil.which("g++")
 KINDS = {ctypes.c_void_p: "p", ctypes.c_longlong: "i", ctypes.c_double: "d"}
 _folder = tempfile.TemporaryDirectory(prefix="cuda_on_cpu")
@@ -53,6 +54,8 @@ def header():
 @functools.cache
 def library(text):
     """A source, compiled, with a function ``launch_NAME`` for each of its kernels."""
+    instructions = cuda_source.text("tensor_cores.cuh")
+    text = text.replace(instructions, TENSOR_CORES.read_text(encoding="utf-8"))
     entries = [
         f'extern "C" const char* launch_{name}(const long long* sizes, const char* kinds, '
         f"void** args) {{ return gpu::launch<{name}>({name}, sizes, kinds, args); }}"
@@ -90,6 +93,7 @@ def on_cpu(backwards=False, change=lambda text: text):
         usable=lambda x: type(x) is np.ndarray,
         matmul=backends.get("numpy").xp.matmul,  # which adds up 16 bits in float32
         on=nullcontext,
+        tensor_cores=lambda: True,
     )
 
 

@@ -24,9 +24,13 @@ using std::fmax;
 using std::log;
 using std::sqrt;
 using std::tanh;
+#define __expf expf
 
 struct dim3 {
     unsigned x, y, z;
+};
+struct uint4 {
+    unsigned x, y, z, w;
 };
 static dim3 threadIdx, blockIdx, blockDim, gridDim;
 
@@ -35,6 +39,8 @@ struct Group {  // threads that wait for each other: a block, or a warp
     int alive = 0, waiting = 0;
     long round = 0;
     double slots[32];
+    unsigned words[32][6];
+    const char* rows[32];
 };
 struct Fiber {
     jmp_buf here;  // where it waits

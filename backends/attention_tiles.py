@@ -1,0 +1,67 @@
+"""How large the tiles of attention's kernels are, by what a GPU's blocks may share and hold."""
+
+from typing import NamedTuple
+
+WIDTHS = 16, 32, 64, 96, 128  # of tiles
+SHAPES = (64, 32), (32, 32), (32, 16)  # of tiles on ordinary cores: queries, keys
+COLUMNS = 64, 32, 16  # of tiles on tensor cores, whose rows are 64
+# what a block may share, in bytes, on every GPU since 2018, and on every one since 2020
+LIMIT, TENSOR_LIMIT = 64 << 10, 96 << 10
+SUMS = 160  # numbers that a thread adds up: with more, its 255 registers would not do
+
+
+class Tiles(NamedTuple):
+    """How kernels of attention are compiled and launched."""
+
+    family: str  # what their names begin with
+    queries: int  # of a block
+    keys: int
+    threads: int
+    bytes: int  # that a block shares
+    defines: tuple[tuple[str, int], ...]
+
+
+def tiles(width: int, itemsize: int, backward: bool, extras: bool) -> Tiles | None:
+    """The largest tiles that fit, for heads of ``width`` and numbers of ``itemsize`` bytes, of the
+    value or of the gradients; None if none does. ``extras``: with a mask or dropout.
+
+    >>> tiles(64, 4, False, False)[:5]
+    ('attention', 64, 32, 128, 41728)
+    >>> tiles(64, 4, True, False)[:5]
+    ('attention', 32, 32, 64, 41728)
+    >>> tiles(256, 4, False, False)
+    """
+    head = next((w for w in WIDTHS if w >= width), None)
+    if head is None:
+        return None
+    for queries, keys in SHAPES:
+        numbers = ((2 if backward else 1) * queries + 2 * keys) * (head + 1)
+        numbers += (2 if backward else 1) * queries * (keys + 1)
+        if numbers * itemsize <= LIMIT and head % (keys // 4) == head % (queries // 4) == 0:
+            sizes = ("QUERIES", queries), ("KEYS", keys), ("HEAD", head), ("EXTRAS", int(extras))
+            size, threads = numbers * itemsize, queries * keys // 16
+            return Tiles("attention", queries, keys, threads, size, sizes)
+    return None
+
+
+def tensor_tiles(width: int, itemsize: int, backward: bool, extras: bool) -> Tiles | None:
+    """The same on tensor cores.
+
+    >>> tensor_tiles(64, 2, False, False)[:5]
+    ('tensor_attention', 64, 64, 128, 27648)
+    >>> tensor_tiles(128, 4, True, False)[-1]
+    (('COLUMNS', 16), ('HEAD', 128), ('EXTRAS', 0))
+    """
+    head = next((w for w in WIDTHS if w >= width), None)
+    if head is None:
+        return None
+    for columns in COLUMNS:
+        rows = 64 * (2 if backward else 1) + 2 * columns
+        size = rows * (head * itemsize + 16)
+        size += backward * 64 * 3 * 4  # of each query three numbers
+        size += extras * 64 * (columns + 1) * 4  # of each pair what was drawn
+        sums = head + columns if backward else (head + columns) // 2
+        if size <= TENSOR_LIMIT and sums <= SUMS:
+            sizes = ("COLUMNS", columns), ("HEAD", head), ("EXTRAS", int(extras))
+            return Tiles("tensor_attention", 64, 64, 128, size, sizes)
+    return None
