@@ -1,10 +1,19 @@
 """array-api-strict: the judge. It refuses whatever the Array API standard does not promise."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
-from tinyxp.backends import Array, Backend, Namespace, blas_threads, missing, numpy_backend
+from tinyxp.backends import (
+    Array,
+    Backend,
+    Namespace,
+    blas_threads,
+    missing,
+    numpy_backend,
+    philox,
+)
 from tinyxp.backends.errors import BackendError
 from tinyxp.backends.special import erf
 
@@ -27,6 +36,15 @@ def index_add(x: Array, indices: Array, values: Array) -> Array:
         raise ValueError("index_add of arrays on different devices")
     y = numpy_backend.index_add(to_numpy(x), to_numpy(indices), to_numpy(values))
     return library.asarray(y, device=x.device)
+
+
+def random_bits(seed: int, counter: int, n: int, device: Any = None) -> Array:
+    """NumPy's: the library looks at each of some 150 operations, with every module that is made."""
+    words = philox.random_bits(np, seed, counter, n)
+    return library.asarray(words, device=device)
+
+
+KERNELS: dict[str, Any] = {"random_bits": random_bits}
 
 
 def sign(x: Array) -> Array:
@@ -89,6 +107,7 @@ def load() -> Backend:
         device_of=lambda array: next(n for n, d in DEVICES.items() if d == array.device),
         to_device=to_device,
         devices=lambda: list(DEVICES),
+        kernels=KERNELS,
         get_threads=blas_threads.get_threads,
         set_threads=blas_threads.set_threads,
     )

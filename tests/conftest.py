@@ -18,6 +18,8 @@ if importlib.util.find_spec("torch"):
     import torch
 
     torch.set_num_threads(1)  # on small matrices its threads only wait for each other
+    # its own also seeds devices that are not here, and keeps a traceback of each call for them
+    torch.manual_seed = torch.default_generator.manual_seed
 
 # no test is timed, and a failure must come back on the next run
 settings.register_profile("repeatable", deadline=None, derandomize=True)

@@ -146,7 +146,7 @@ def test_samples_without_dropout(backend):
     ):
         samples = without_dropout(name, **options)
         assert len(samples) > 12
-        for i, sample in enumerate(samples):
+        for i, sample in list(enumerate(samples))[:: 1 if backend == "numpy" else 3]:
             for x in (sample.input, *sample.args, *sample.kwargs.values()):
                 if torch.is_tensor(x) and x.is_floating_point():
                     # within ±9 weights reach 1, and gradients are differences lost in rounding
@@ -175,9 +175,8 @@ def test_multihead_attention(widths, add_bias_kv, add_zero_attn, backend, rng):
     more = {"add_bias_kv": add_bias_kv, "add_zero_attn": add_zero_attn}
     for made in ({"batch_first": True}, {"bias": False}):
         both = attentions(rng, **widths, **more, **made)
-        for batched, masked in itertools.product(
-            (True, False), (None, "boolean", "added", "mixed")
-        ):
+        cases = list(itertools.product((True, False), (None, "boolean", "added", "mixed")))
+        for batched, masked in cases if backend == "numpy" else cases[len(widths) :: 3]:
             shapes = [(3, 6), (4, widths.get("kdim", 6)), (4, widths.get("vdim", 6))]
             if batched:
                 shapes = [(2, *s) if "batch_first" in made else (s[0], 2, s[1]) for s in shapes]

@@ -236,18 +236,10 @@ def test_cells_as_functions(name, bias, backend):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_gradients_by_differences(kind, backend):
-    """Orders 1 and 2, by inputs, first states and all weights."""
-    by_differences(kind, packed=False)
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_gradients_of_packed_sequences_by_differences(kind):
-    """In both directions; on NumPy, since on other backends it takes ten seconds."""
-    by_differences(kind, packed=True)
-
-
-def by_differences(kind, packed):
+@pytest.mark.parametrize("packed", [False, True])
+def test_gradients_by_differences(kind, packed):
+    """Orders 1 and 2, by inputs, first states and all weights; of packed sequences in both
+    directions. On NumPy: the other backends' gradients are compared with PyTorch's above."""
     name, options = KINDS[kind]
     options = options | {"bidirectional": packed, "bias": not packed, "dtype": tx.float64}
     options |= {"proj_size": 1} if "proj_size" in options else {}

@@ -129,7 +129,7 @@ def test_every_optimizer_of_pytorch_is_known():
 
 @pytest.mark.parametrize(("name", "i"), CASES)
 def test_200_steps(name, i, backend):
-    steps = 50 if backend == "strict" else 200
+    steps = 200 if backend == "numpy" else 50
     assert_equal(Run(optim, name, inputs(name)[i]).go(steps), reached(name, i, steps), 1e-6)
 
 

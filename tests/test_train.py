@@ -322,7 +322,7 @@ class Fall(Exception):
 @pytest.mark.parametrize("step", [1, 4, 5, 17, 39, 40])
 def test_a_run_that_fell_ends_with_the_same_bits(step, backend, tmp_path, monkeypatch):
     """At several places of an epoch, which has 4.5 steps; on every backend."""
-    if backend != "numpy" and step not in (5, 39):
+    if backend != "numpy" and step != 17:
         pytest.skip("slow, and shown on numpy")
     ended(tmp_path / "whole", save_every=3)
 
@@ -444,7 +444,7 @@ def test_the_command_resumes(tmp_path):
     """Ctrl-C in the middle of ``tinyxp train``, then ``tinyxp resume``."""
     command = [sys.executable, "-m", "tinyxp"]
     environment = os.environ | {"TINY_BACKEND": "numpy", "TINY_FAST": "0"}
-    train = [*command, "train", "mlp", "--name", "a", "--steps", "1500"]
+    train = [*command, "train", "mlp", "--name", "a", "--steps", "800"]
     (tmp_path / "whole").mkdir()
     subprocess.run(train, cwd=tmp_path / "whole", env=environment, check=True, capture_output=True)
     process = subprocess.Popen(

@@ -22,7 +22,7 @@ def batches(n, dataset=None, epochs=1, **options):
 
 def test_the_order_is_that_of_no_workers(backend):
     expected = batches(0, epochs=2)
-    for n in (1, 3):
+    for n in (1, 3) if backend == "numpy" else (2,):
         found = batches(n, epochs=2)
         assert [b["y"].tolist() for b in found] == [b["y"].tolist() for b in expected]
         assert [b["x"].tolist() for b in found] == [b["x"].tolist() for b in expected]
