@@ -12,7 +12,7 @@ from tinyxp.backends.errors import ArgumentError
 from tinyxp.selftest import disk, download, fuzz, kill, memory, threads
 from tinyxp.selftest.outcome import Outcome
 
-TRIES = {"kill": 8, "fuzz": 1000, "disk": 1, "threads": 5, "memory": 500, "download": 1}
+TRIES = {"kill": 4, "fuzz": 1000, "disk": 1, "threads": 5, "memory": 500, "download": 1}
 
 
 @pytest.mark.parametrize("name", selftest.CHECKS)

@@ -78,6 +78,8 @@ def agree(f, arrays, dtype, library=None, pairs=0):
 
 @pytest.fixture(params=["forwards", "backwards"])
 def library(request):
+    if request.param == "backwards" and request.node.callspec.params["dtype"] != "float32":
+        pytest.skip("float32 tells of a missing barrier just as well")
     return on_cpu(request.param == "backwards")
 
 
