@@ -137,6 +137,32 @@ def test_gradients_are_summed_in_float32(backend):
     assert bias.grad.tolist() == [6016.0] * 2 and weight.grad.tolist() == [[3008.0]] * 2
 
 
+@pytest.mark.parametrize("dtype", HALVES, ids=repr)
+@pytest.mark.parametrize("training", [True, False])
+def test_batch_norm_beside_float32_statistics(dtype, training, backend):
+    """16 bits in, 16 bits out, rounded once; the mean of 300 and the gradients are float32's."""
+    rng = np.random.default_rng(3)
+    x = tx.asarray(rng.normal(300, 2, size=(64, 3, 5)), dtype=dtype)
+    weight = rng.normal(size=x.shape)
+
+    def run(x):
+        norm = tx.nn.BatchNorm1d(3)
+        norm.train(training)
+        x = x.detach().requires_grad_()
+        y = norm(x)
+        y.backward(tx.asarray(weight, dtype=y.dtype))
+        return [
+            part.detach().float().numpy() for part in (y, x.grad, *norm.state_dict().values())
+        ], y.dtype
+
+    (found, kind), (expected, _) = run(x), run(x.float())
+    assert kind is dtype
+    for k, (a, b) in enumerate(zip(found, expected, strict=True)):
+        exact = k > 1  # weights and statistics
+        eps = 1e-6 if exact else 2 * float(tx.finfo(dtype).eps)
+        np.testing.assert_allclose(a, b, rtol=eps, atol=eps * np.abs(b).max())
+
+
 # -- dtypes ---------------------------------------------------------------------------------------
 
 

@@ -10,13 +10,14 @@ layer_norm       the trailing axes that are named
 ===============  =====================================================================
 """
 
+import functools
 import math
 
 from tinyxp import dtypes
 from tinyxp.backends.errors import ArgumentError, ShapeError
 from tinyxp.composite import composite
 from tinyxp.nn.functional.checks import expect_numbers, numbers
-from tinyxp.operation import expect_tensors, typed
+from tinyxp.operation import expect_tensors, half, typed
 from tinyxp.ops.creation import astype
 from tinyxp.ops.exponential import sqrt
 from tinyxp.ops.padding import pad
@@ -186,7 +187,21 @@ def _by_statistics(name, input, axes, running_mean, running_var, weight, bias, m
     return _batch_norm(centred, variance, weight, bias, eps=eps)
 
 
+def _rounded_once(norm):
+    """16 bits in, 16 bits out, though statistics and weights are float32, in which it computes."""
+
+    @functools.wraps(norm)
+    def call(input, *args, **options):
+        if not half(input):
+            return norm(input, *args, **options)
+        y = norm(astype(input, dtypes.float32), *args, **options)
+        return astype(y, input.dtype)
+
+    return call
+
+
 @typed
+@_rounded_once
 def batch_norm(
     input,
     running_mean,
@@ -243,6 +258,7 @@ def batch_norm(
 
 
 @typed
+@_rounded_once
 def instance_norm(
     input,
     running_mean=None,
