@@ -1,4 +1,4 @@
-"""cuBLAS's one product, called through ctypes in the library that CuPy has loaded.
+"""cuBLAS, called through ctypes in the library that CuPy has loaded.
 
 CuPy's wrapper refuses while a stream is captured (``cublas.setStream``: "Before we come up with a
 robust strategy to test the support conditions, we disable this functionality"). cuBLAS itself does
@@ -24,10 +24,12 @@ except ImportError as error:
 WORKSPACE = 32 << 20  # bytes: what cuBLAS takes by default on Hopper, and more than elsewhere
 
 _int, _long, _at = ctypes.c_int, ctypes.c_longlong, ctypes.c_void_p
-SIGNATURES: dict[str, tuple[Any, ...]] = {  # as in cublas_api.h; all return a status
-    "cublasCreate_v2": (ctypes.POINTER(_at),),
+_size, _new = ctypes.c_size_t, ctypes.POINTER(_at)
+# as in cublas_api.h and cublasLt.h; all return a status
+SIGNATURES: dict[str, tuple[Any, ...]] = {
+    "cublasCreate_v2": (_new,),
     "cublasSetStream_v2": (_at, _at),
-    "cublasSetWorkspace_v2": (_at, _at, ctypes.c_size_t),
+    "cublasSetWorkspace_v2": (_at, _at, _size),
     "cublasGemmStridedBatchedEx": (
         *(_at, _int, _int, _int, _int, _int, _at),  # handle, flips, m, n, k, alpha
         *(_at, _int, _int, _long),  # A, its type, the distance of columns, of matrices
@@ -35,6 +37,13 @@ SIGNATURES: dict[str, tuple[Any, ...]] = {  # as in cublas_api.h; all return a s
         *(_at, _int, _int, _long),  # C
         *(_int, _int, _int),  # how many, how to compute, the algorithm
     ),
+    "cublasLtMatmulDescCreate": (_new, _int, _int),
+    "cublasLtMatmulDescSetAttribute": (_at, _int, _at, _size),
+    "cublasLtMatrixLayoutCreate": (_new, _int, ctypes.c_uint64, ctypes.c_uint64, ctypes.c_int64),
+    "cublasLtMatmulPreferenceCreate": (_new,),
+    "cublasLtMatmulPreferenceSetAttribute": (_at, _int, _at, _size),
+    "cublasLtMatmulAlgoGetHeuristic": (*(_at,) * 7, _int, _at, _at),
+    "cublasLtMatmul": (*(_at,) * 14, _size, _at),
 }
 _own = threading.local()  # a handle is one thread's
 
@@ -67,29 +76,32 @@ class Handle:
 
     def __init__(self) -> None:
         self.pointer = ctypes.c_void_p()
-        create = library().cublasCreate_v2
-        check("cublasCreate", create(ctypes.byref(self.pointer)))
+        call("cublasCreate_v2", ctypes.byref(self.pointer))
         pool = private_pools[id(self)] = cupy.cuda.MemoryPool()  # nobody else's, and counted
         self.workspace = pool.malloc(WORKSPACE)
         self.stream = -1  # no stream has this number
+        self.plans: dict[Any, Any] = {}  # of cublas_bias.py
 
     def use(self, stream: int) -> None:
         """Work on a stream from now on."""
         if stream != self.stream:
-            name, call = "cublasSetStream", library().cublasSetStream_v2
-            check(name, call(self.pointer, stream))
+            call("cublasSetStream_v2", self.pointer, stream)
             # which went back to a workspace of cuBLAS's own
-            name, call = "cublasSetWorkspace", library().cublasSetWorkspace_v2
-            check(name, call(self.pointer, self.workspace.ptr, WORKSPACE))
+            call("cublasSetWorkspace_v2", self.pointer, self.workspace.ptr, WORKSPACE)
             self.stream = stream
 
 
-def gemm_strided_batched_ex(*args: Any) -> None:
-    """``cublasGemmStridedBatchedEx(handle, *args)`` on the device and stream in use."""
+def handle() -> Handle:
+    """This thread's, on the device and stream in use."""
     device = cupy.cuda.runtime.getDevice()
     handles = vars(_own).setdefault("handles", {})
-    handle = handles.get(device)
-    if handle is None:
-        handle = handles[device] = Handle()
-    handle.use(cupy.cuda.get_current_stream().ptr)
-    check("cublasGemmStridedBatchedEx", library().cublasGemmStridedBatchedEx(handle.pointer, *args))
+    found: Handle | None = handles.get(device)
+    if found is None:
+        found = handles[device] = Handle()
+    found.use(cupy.cuda.get_current_stream().ptr)
+    return found
+
+
+def call(name: str, *args: Any) -> None:
+    """A function of cuBLAS; raises BackendError for any status but success."""
+    check(name, getattr(library(), name)(*args))

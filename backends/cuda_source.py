@@ -60,7 +60,8 @@ class Library:
     threads; ``args`` are arrays, None, ints (long long) and floats (double); ``dtype`` is the name
     of the type of numbers, ``shared`` how many bytes a block shares. ``address(x)`` is where an
     array lies. ``usable(x)``: whether a kernel may read x, an array of this library on the device
-    in use. ``on(device)``: a context in which a device, the library's own, is in use.
+    in use. ``linear(x, weight, bias)``: x @ weight.T + bias, of matrices. ``on(device)``: a context
+    in which a device, the library's own, is in use.
     ``tensor_cores()``: whether the device in use has those of 2020 (Ampere) or later.
     """
 
@@ -69,6 +70,7 @@ class Library:
     address: Callable[[Array], int]
     usable: Callable[[Any], bool]
     matmul: Callable[[Array, Array], Array]
+    linear: Callable[[Array, Array, Array], Array]
     on: Callable[[Any], AbstractContextManager[Any]]
     tensor_cores: Callable[[], bool]
 

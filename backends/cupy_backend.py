@@ -20,7 +20,7 @@ import array_api_compat.cupy as compat
 import cupyx
 
 from tinyxp.backends import cupy_device
-from tinyxp.backends.cupy_matmul import matmul
+from tinyxp.backends.cupy_matmul import linear, matmul
 
 TOTALS = "sum", "prod", "cumulative_sum", "cumulative_prod"
 SHARED = 48 << 10  # bytes that a block may share without asking for more
@@ -66,7 +66,7 @@ def tensor_cores() -> bool:
     return int(cupy.cuda.Device().compute_capability) >= 80
 
 
-LIBRARY = Library(cupy, launch, lambda x: x.data.ptr, usable, matmul, on, tensor_cores)
+LIBRARY = Library(cupy, launch, lambda x: x.data.ptr, usable, matmul, linear, on, tensor_cores)
 kernels, checks = Kernels(LIBRARY), Checks(LIBRARY)
 
 

@@ -68,9 +68,10 @@ class Kernels:
         if not self.kind(x, weight, bias) or x.ndim < 2 or x.shape[-1] != weight.shape[-1]:
             return NotImplemented
         rows = x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
-        y = self.library.matmul(rows, weight.T)
-        if bias is not None:
-            y += bias
+        if bias is None:
+            y = self.library.matmul(rows, weight.T)
+        else:
+            y = self.library.linear(rows, weight, self.packed(bias))
         return y.reshape(*x.shape[:-1], len(weight)), (rows, weight, x.shape)
 
     def linear_vjp(self, g: Array, residuals: Any, needs: Needs) -> tuple[Array | None, ...]:

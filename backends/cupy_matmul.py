@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from tinyxp.backends import Array, missing
-from tinyxp.backends.cublas import gemm_strided_batched_ex
+from tinyxp.backends import Array, cublas_bias, missing
+from tinyxp.backends.cublas import call, handle
 from tinyxp.backends.gemm_layout import Product, broadcast, plan
 from tinyxp.backends.numpy_halves import multiplied
 from tinyxp.backends.precision import get_float32_matmul_precision
@@ -57,6 +57,20 @@ def _matmul(a: Array, b: Array) -> Array:
     return y[..., 0] if b.ndim == 1 else y
 
 
+def linear(x: Array, weight: Array, bias: Array) -> Array:
+    """``x @ weight.T + bias`` of matrices, in one launch where cuBLASLt has one."""
+    with x.device:
+        y = cupy.empty((len(x), len(weight)), dtype=x.dtype)
+        found = plan(x.shape, elements(x), weight.shape[::-1], elements(weight.T))
+        if found is not None and y.size and x.size and x.dtype.name != "float64":
+            kind, compute = kinds(x.dtype.name, get_float32_matmul_precision())
+            if cublas_bias.multiply(found, x, weight, bias, y, kind, compute):
+                return y
+        y = _matmul(x, weight.T)
+        y += bias
+        return y
+
+
 def elements(x: Array) -> tuple[int, ...]:
     """The strides of x, in elements."""
     return tuple(stride // x.dtype.itemsize for stride in x.strides)
@@ -73,8 +87,9 @@ def multiply(found: Product, a: Array, b: Array, c: Array) -> None:
     flips = [cublas.CUBLAS_OP_T if x.transposed else cublas.CUBLAS_OP_N for x in found[3:5]]
     for offsets in found.offsets:
         at = [x.data.ptr + i * size for x, i in zip((a, b, c), offsets, strict=True)]
-        gemm_strided_batched_ex(
-            *(flips[1], flips[0], found.n, found.m, found.k, one),
+        call(
+            "cublasGemmStridedBatchedEx",
+            *(handle().pointer, flips[1], flips[0], found.n, found.m, found.k, one),
             *(at[1], kind, found.b.step, found.strides[1]),
             *(at[0], kind, found.a.step, found.strides[0], zero),
             *(at[2], kind, found.n, found.strides[2]),

@@ -100,6 +100,17 @@ def a_linear_is_captured() -> str:
     return said(same, "the replay gives other bits than the layer")
 
 
+def a_bias_is_added_in_the_product() -> str:
+    from tinyxp.backends import cublas
+
+    kinds = {}
+    for dtype in (tx.float32, tx.bfloat16):
+        x, weight = (Generator(i).uniform((256, 512)).astype(dtype) for i in (0, 1))
+        F.linear(x, weight, weight[:, 0])
+        kinds[dtype.name] = [plan is not None for plan in cublas.handle().plans.values()]
+    return said(all(map(all, kinds.values())), f"cuBLASLt has no such product of {kinds}")
+
+
 def a_step_is_captured() -> str:
     ends = []
     for graph in (False, True):
@@ -203,6 +214,7 @@ def a_replay() -> str:
 QUESTIONS: dict[str, Callable[[], str]] = {
     "tinyxp's cuBLAS call can be captured": cublas_is_captured,
     "one Linear layer can be captured, with the same bits": a_linear_is_captured,
+    "cuBLASLt adds a bias where it writes a product": a_bias_is_added_in_the_product,
     "a whole training step can be captured, with the same bits": a_step_is_captured,
     "CuPy's sort (for an embedding's gradient) can be captured": sorting_is_captured,
     "CuPy refuses cuBLAS under capture": cupy_refuses,

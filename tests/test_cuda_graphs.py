@@ -5,10 +5,6 @@ The kernels are the package's CUDA sources run by g++, their launches recorded a
 """
 
 import copy
-import ctypes
-import importlib.util
-import re
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -370,43 +366,6 @@ def test_there_is_room_for_so_many(recorder):
     capture.numbers(CAPACITY - 1, list)
     with pytest.raises(CaptureError, match="put the parameters into fewer groups"):
         capture.numbers(2, list)
-
-
-# -- cuBLAS, as far as it can be asked without a GPU ----------------------------------------------
-
-
-def test_the_calls_of_cublas_are_those_of_its_header():
-    """In the library that CuPy is linked to; the header comes with NVIDIA's wheel."""
-    pytest.importorskip("cupy", reason="CuPy is not installed")
-    from tinyxp.backends import cublas
-
-    library = cublas.library()  # so all of its functions are there
-    assert (
-        library.cublasGetStatusString(15).decode() == "the requested functionality is not supported"
-    )
-    with pytest.raises(
-        BackendError, match="cublasCreate failed with status 1: the library was not"
-    ):
-        cublas.check("cublasCreate", 1)
-    found = importlib.util.find_spec("nvidia.cublas")
-    if found is None:
-        pytest.skip("NVIDIA's wheel of cuBLAS is not installed")
-    header = Path(found.submodule_search_locations[0], "include", "cublas_api.h").read_text()
-    for name, types in cublas.SIGNATURES.items():
-        declared = re.search(rf"CUBLASWINAPI {name}\(([^)]*)\);", header)[1].split(",")
-        assert [as_ctypes(each) for each in declared] == list(types), name
-
-
-def as_ctypes(declared):
-    """The type of a declared argument, its name left out."""
-    words = declared.split()
-    if "*" in declared:
-        return ctypes.POINTER(ctypes.c_void_p) if words[0] == "cublasHandle_t*" else ctypes.c_void_p
-    if words[0] in ("cublasHandle_t", "cudaStream_t"):  # pointers to what nobody sees
-        return ctypes.c_void_p
-    if words[0] == "size_t":
-        return ctypes.c_size_t
-    return ctypes.c_longlong if words[:2] == ["long", "long"] else ctypes.c_int  # and enumerations
 
 
 # -- the Trainer -----------------------------------------------------------------------------------

@@ -88,6 +88,28 @@ def test_norms_with_weight_and_bias(dtype, tolerance, shape):
     agree(lambda x, w, b: F.linear(x, w, b), [x, w[None, :], b[:1]], tolerance)
 
 
+@pytest.mark.parametrize(
+    ("dtype", "tolerance"), [*TOLERANCES, ("float16", 2e-3), ("bfloat16", 1.5e-2)]
+)
+@pytest.mark.parametrize("sizes", [(5, 4, 3), (1, 1, 1), (2, 33, 7), (300, 64, 128), (0, 3, 2)])
+def test_linear(sizes, dtype, tolerance):
+    """cuBLASLt's, bias and all, against float64; of views, at places that are less aligned too."""
+    rows, width, out = sizes
+    rng = np.random.default_rng(2)
+    x, w, b = (rng.normal(size=s) for s in ((rows, width + 3), (out, width + 1), (2 * out,)))
+    ours = [tx.asarray(part, dtype=getattr(tx, dtype)) for part in (x, w, b)]
+    with tx.backend("numpy"):
+        exact = [tx.asarray(part.numpy().astype("float64")) for part in ours]
+    for at, through in itertools.product((0, 1), (lambda x: x, lambda x: (x.mT + 0).mT)):
+        found, expected = [
+            F.linear(x[:, at : at + width], through(w)[:, at : at + width], b[at::2][:out]).numpy()
+            for x, w, b in (ours, exact)
+        ]
+        assert found.dtype.name == dtype
+        error = np.abs(found.astype("float64") - expected).max(initial=0)
+        assert error <= tolerance * np.abs(expected).max(initial=1)
+
+
 @pytest.mark.parametrize(("dtype", "tolerance"), TOLERANCES)
 @pytest.mark.parametrize("causal", [False, True])
 @pytest.mark.parametrize("case", [*ATTENTIONS, ((2, 3), 300, 300, 64)], ids=str)

@@ -36,7 +36,14 @@ expected = {f"tinyxp.backends.{name}_backend" for name in ("cupy", "strict", "to
 expected |= {f"tinyxp.backends.cupy_{name}" for name in ("device", "graph", "matmul")}
 expected |= {
     f"tinyxp.backends.{n}"
-    for n in ("cublas", "torch_mends", "numba_functions", "numba_kernels", "numba_conv_kernels")
+    for n in (
+        "cublas",
+        "cublas_bias",
+        "torch_mends",
+        "numba_functions",
+        "numba_kernels",
+        "numba_conv_kernels",
+    )
 }
 assert set(refused) == expected, f"refused {refused}, expected {sorted(expected)}"
 assert len(imported) > 30, f"only {len(imported)} modules: does pyproject.toml lack a package?"
