@@ -99,15 +99,10 @@ class Capture:
         for _, back in self.undo.values():
             back()
 
-    def live(self, name: str, tensors: list[Any], change: Callable[[], None]) -> None:
-        """Have the optimizer of that name run as it is in each replay: ``change`` changes tensors,
-        by their gradients. Raises CaptureError where that cannot be."""
-        raise CaptureError(
-            f"a step of {name} with these options cannot be captured: the host reckons with its "
-            "learning rate or its count of steps. Take AdamW, or Adam without amsgrad whose weight "
-            "decay is decoupled or 0; or capture all but optimizer.step(), and call that after "
-            "each replay"
-        )
+    def live(self, tensors: list[Any], change: Callable[[], None]) -> None:
+        """Have an optimizer run as it is in each replay: ``change`` changes tensors, by their
+        gradients."""
+        raise NotImplementedError
 
     def numbers(self, count: int, reckon: Callable[[], list[float]]) -> Array:
         """An array with the ``count`` float64 numbers of ``reckon()``, called in each replay."""
@@ -145,18 +140,27 @@ class Recording:
         """Hold arrays: launches read some where they lie, even if nobody else needs these."""
         self.kept = arrays
 
+    def copy(self, to: list[Array], values: list[Array]) -> None:
+        """Write values into arrays, in a recording or outside."""
+        raise NotImplementedError
+
+    def cut(self, call: Callable[[], None]) -> None:
+        """Have a replay call this between what was recorded so far and what comes after."""
+        raise NotImplementedError
+
 
 class DeviceCapture(Capture):
-    """A capture whose numbers lie in a GPU's memory. ``refresh`` comes before every replay;
-    ``outside`` is a context in which memory is no part of the graph."""
+    """The capture of a recording whose numbers lie in a GPU's memory. ``refresh`` comes before
+    every replay; ``outside`` is a context in which memory is no part of the graph."""
 
     def __init__(
         self,
+        recording: Recording,
         library: Library,
         outside: Callable[[], AbstractContextManager[Any]] = nullcontext,
     ) -> None:
         super().__init__()
-        self.library, self.outside = library, outside
+        self.of, self.library, self.outside = recording, library, outside
         self.words = library.xp.zeros((CAPACITY,), dtype=library.xp.int64)
         self.writers: list[Callable[[], list[int]]] = []
         self.used = 0  # words
@@ -171,6 +175,22 @@ class DeviceCapture(Capture):
             drawn = self.drawn[id(generator)] = Drawn(generator, start)
             drawn.base = self._slot(2, partial(_begin, drawn))
         return Counter(drawn.base, start - drawn.begin)
+
+    def live(self, tensors: list[Any], change: Callable[[], None]) -> None:
+        if not self.recording:
+            return change()
+        places = [x.data for x in tensors]
+        gradients = [(x.grad, x.grad.data) for x in tensors]
+
+        def call() -> None:
+            for x, (g, values) in zip(tensors, gradients, strict=True):
+                x.grad, g.data = g, values
+            change()
+            self.of.copy(places, [x.data for x in tensors])
+            for x, place in zip(tensors, places, strict=True):
+                x.data = place
+
+        return self.of.cut(call)
 
     def constant(self, host: Any) -> Array:
         """An array with the numbers of ``host``, which come into it when all is recorded."""

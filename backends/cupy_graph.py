@@ -36,8 +36,8 @@ class Recording(capture.Recording):
         weakref.finalize(self, private_pools.pop, id(self), None)
         self.stream = cupy.cuda.Stream(non_blocking=True)
         shared = cupy.cuda.get_allocator()
-        self.capture = DeviceCapture(LIBRARY, lambda: cupy.cuda.using_allocator(shared))
-        self.graph: Any = None
+        self.capture = DeviceCapture(self, LIBRARY, lambda: cupy.cuda.using_allocator(shared))
+        self.parts: list[Callable[[], None]] = []  # graphs, and what the host does in between
         self.device: Any = None  # whose indices the graph checks
 
     def run(self, f: Callable[[], Any]) -> Any:
@@ -77,21 +77,29 @@ class Recording(capture.Recording):
             if not isinstance(error, Exception) or isinstance(error, CaptureError):
                 raise
             raise CaptureError(explained(error)) from error
-        try:
-            self.graph = self.stream.end_capture()
-        except Exception as error:
-            raise CaptureError(explained(error)) from error
+        self._end()
         return value
 
+    def _end(self) -> None:
+        try:
+            self.parts.append(self.stream.end_capture().launch)
+        except Exception as error:
+            raise CaptureError(explained(error)) from error
+
+    def cut(self, call: Callable[[], None]) -> None:
+        self._end()
+        self.parts.append(call)
+        self.stream.begin_capture()
+
     def copy(self, to: list[Array], values: list[Array]) -> None:
-        """Write values into arrays, in a recording or outside."""
         for array, value in MANY.copy(to, values):
             cupy.copyto(array, value)
 
     def replay(self) -> bool:
         """Do what was recorded once more, on the stream in use; waits for nothing."""
         self.capture.refresh()
-        self.graph.launch()
+        for part in self.parts:
+            part()
         if self.device is not None:
             checks.open.add(self.device)
         return True

@@ -44,7 +44,7 @@ class HostCapture(capture.Capture):
         drawn = self.drawn.setdefault(id(generator), capture.Drawn(generator, start))
         return Counter(drawn, start - drawn.begin)
 
-    def live(self, name: str, tensors: list[Any], change: Callable[[], None]) -> None:
+    def live(self, tensors: list[Any], change: Callable[[], None]) -> None:
         if not self.recording:
             return change()
         program: Any = tracing()
@@ -178,7 +178,6 @@ class Recording(capture.Recording):
         """The calls hold what they read."""
 
     def copy(self, to: list[Array], values: list[Array]) -> None:
-        """Write values into arrays, in a recording or outside."""
         for array, value in zip(to, values, strict=True):
             # in a recording a value may be a view of its place, changed there
             if not self.capture.recording or address(array) != address(value):

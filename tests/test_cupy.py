@@ -377,14 +377,14 @@ def test_one_linear_layer_is_captured():
         assert np.array_equal(graph(x).numpy(), layer(x).sum(axis=0).detach().numpy())
 
 
-def graphed(graph, steps, dtype, dropout, precision="highest"):
+def graphed(graph, steps, dtype, dropout, precision="highest", make=tx.optim.AdamW, **options):
     """Losses and parameters of a GPT, its steps replayed or not, each on a batch of its own."""
     tx.set_float32_matmul_precision(precision)
     tx.manual_seed(3)
     model = build(replace(SMALL.model, dropout=dropout))
     model.load_state_dict(SMALL.weights(), strict=False)
     model.to(dtype=dtype)
-    optimizer = tx.optim.AdamW(decay_groups(model.parameters(), 0.1), lr=1e-3)
+    optimizer = make(decay_groups(model.parameters(), 0.1), lr=1e-3, **options)
     schedule = cosine_with_warmup(optimizer, min(10, steps), steps)
     rng, losses = np.random.default_rng(0), []
 
@@ -452,6 +452,17 @@ def test_what_no_graph_holds_is_told_and_harms_nothing(act, words):
         tx.cuda.graph(step)(tx.asarray([1.0, -2.0, 3.0, 4.0]))
     assert p.detach().numpy().tolist() == [1, 1, 1, 1] and p.grad is None
     assert (tx.ones(3) @ tx.ones(3)).item() == 3  # the device is as good as new
+
+
+@pytest.mark.parametrize(
+    ("make", "options"), [(tx.optim.SGD, {"momentum": 0.9}), (tx.optim.AdamW, {"amsgrad": True})]
+)
+def test_an_optimizer_steps_between_two_graphs(make, options):
+    losses, parameters, _ = graphed(True, 10, tx.float32, 0.2, make=make, **options)
+    expected, theirs, _ = graphed(False, 10, tx.float32, 0.2, make=make, **options)
+    assert losses == expected
+    for a, b in zip(parameters, theirs, strict=True):
+        assert np.array_equal(a, b)
 
 
 def test_a_trainers_graph_gives_the_same_bits():

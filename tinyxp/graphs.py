@@ -338,11 +338,13 @@ def capture(step: Callable[..., Any], *example_inputs: Any, **options: Any) -> G
       Module that is ``step`` itself or whose method ``step`` is.
     - Random numbers go on from where their generator is. It is that of the capture:
       ``tx.manual_seed`` makes another one.
-    - On numpy all optimizers but LBFGS can be in a step. A recording is tried against the step, bit
-      by bit, before it is trusted. Where a step looks at a boolean or a whole number (``if
-      mask.any()``), so does a replay: if it is another one now, the step itself is run.
-    - On cupy: AdamW, and Adam without amsgrad; of random numbers all but ``normal`` and
-      ``permutation``. No value can be looked at.
+    - All optimizers but LBFGS can be in a step. AdamW, and Adam without amsgrad, are recorded; any
+      other one is called in between, on cupy as its own launches between two graphs.
+    - On numpy a recording is tried against the step, bit by bit, before it is trusted. Where a step
+      looks at a boolean or a whole number (``if mask.any()``), so does a replay: if it is another
+      one now, the step itself is run.
+    - On cupy no value can be looked at; of random numbers it has all but ``normal`` and
+      ``permutation``.
 
     Raises BackendError on other backends, CaptureError for a step that reads numbers out of tensors
     or does something else that no recording holds; everything then is as it was. PyTorch's

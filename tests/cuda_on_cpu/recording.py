@@ -40,7 +40,7 @@ class Recording(capture.Recording):
 
     def __init__(self, recorder):
         self.recorder = recorder
-        self.capture = DeviceCapture(recorder.library)
+        self.capture = DeviceCapture(self, recorder.library)
 
     def run(self, f):
         with self.capture.active():
@@ -56,6 +56,9 @@ class Recording(capture.Recording):
             self.recorder.tape = None
         self.capture.finish()
         return value
+
+    def cut(self, call):
+        self.tape.append(call)
 
     def copy(self, to, values):
         for pair in ManyArrays(self.recorder.library).copy(to, values):

@@ -142,7 +142,8 @@ class Adam(Optimizer):
         average(m, g, beta1)
         average(v, g * g, beta2)
         if group["amsgrad"]:
-            v = state["max_exp_avg_sq"] = xp.maximum(state["max_exp_avg_sq"], v)
+            # NumPy makes a number of an array without axes
+            v = state["max_exp_avg_sq"] = xp.asarray(xp.maximum(state["max_exp_avg_sq"], v))
         root = xp.sqrt(v) / math.sqrt(1 - beta2**t)
         return p - group["lr"] / (1 - beta1**t) * (m / (root + group["eps"]))
 

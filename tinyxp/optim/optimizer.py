@@ -150,7 +150,7 @@ class Optimizer:
             capture.keep(self, self._rewinding, self._params())
             if not all(map(self.capturable, self.param_groups)):
                 params = [p for p in self._params() if p.grad is not None]
-                capture.live(type(self).__name__, params, self._change)
+                capture.live(params, self._change)
                 return loss
         self._change()
         return loss
