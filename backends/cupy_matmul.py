@@ -62,7 +62,8 @@ def linear(x: Array, weight: Array, bias: Array) -> Array:
     with x.device:
         y = cupy.empty((len(x), len(weight)), dtype=x.dtype)
         found = plan(x.shape, elements(x), weight.shape[::-1], elements(weight.T))
-        if found is not None and y.size and x.size and x.dtype.name != "float64":
+        # a weight of one row or column it has refused: PyTorch, pull request 72148
+        if found is not None and len(x) and min(weight.shape) > 1 and x.dtype.name != "float64":
             kind, compute = kinds(x.dtype.name, get_float32_matmul_precision())
             if cublas_bias.multiply(found, x, weight, bias, y, kind, compute):
                 return y

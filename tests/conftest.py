@@ -1,5 +1,6 @@
 """One fixture over every backend that this machine has."""
 
+import gc
 import importlib.util
 import os
 
@@ -75,3 +76,10 @@ def pulls(monkeypatch):
 
     monkeypatch.setattr(Primitive, "pull", counted)
     return seen
+
+
+def pytest_collection_finish():
+    """Thirty thousand tests, and PyTorch's samples, are no garbage to be looked for: each full
+    collection would go through all of them."""
+    gc.collect()
+    gc.freeze()
