@@ -8,6 +8,7 @@ bits.
 """
 
 import struct
+import weakref
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from contextvars import ContextVar
@@ -160,7 +161,9 @@ class DeviceCapture(Capture):
         outside: Callable[[], AbstractContextManager[Any]] = nullcontext,
     ) -> None:
         super().__init__()
-        self.of, self.library, self.outside = recording, library, outside
+        self.library, self.outside = library, outside
+        # no circle, in which a graph's memory would wait for the collector
+        self.of = weakref.proxy(recording)
         self.words = library.xp.zeros((CAPACITY,), dtype=library.xp.int64)
         self.writers: list[Callable[[], list[int]]] = []
         self.used = 0  # words

@@ -7,7 +7,7 @@
 // out is drawn again, too.
 //
 // Before it stand QUERIES and KEYS, the sizes of a tile, HEAD, its width, at least that of a head,
-// and EXTRAS: 0 where there is neither a mask nor dropout, which then take no registers.
+// and EXTRAS (attention.cuh).
 // A thread holds 4 × 4 of a tile (QUERIES, KEYS): 4 rows in a run, and of the columns each
 // (KEYS / 4)th, so that the threads of a warp read different banks.
 
