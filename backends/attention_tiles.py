@@ -21,6 +21,11 @@ class Tiles(NamedTuple):
     defines: tuple[tuple[str, int], ...]
 
 
+def padded(width: int) -> int:
+    """The width of a tile that holds heads of ``width``; 0 if there is none."""
+    return next((w for w in WIDTHS if w >= width), 0)
+
+
 def tiles(width: int, itemsize: int, backward: bool, extras: bool) -> Tiles | None:
     """The largest tiles that fit, for heads of ``width`` and numbers of ``itemsize`` bytes, of the
     value or of the gradients; None if none does. ``extras``: with a mask or dropout.
@@ -31,12 +36,9 @@ def tiles(width: int, itemsize: int, backward: bool, extras: bool) -> Tiles | No
     ('attention', 32, 32, 64, 41728)
     >>> tiles(256, 4, False, False)
     """
-    head = next((w for w in WIDTHS if w >= width), None)
-    if head is None:
-        return None
-    for queries, keys in SHAPES:
-        numbers = ((2 if backward else 1) * queries + 2 * keys) * (head + 1)
-        numbers += (2 if backward else 1) * queries * (keys + 1)
+    head, count = padded(width), 1 + backward  # tiles of queries, and of pairs
+    for queries, keys in SHAPES if head else ():
+        numbers = (count * queries + 2 * keys) * (head + 1) + count * queries * (keys + 1)
         if numbers * itemsize <= LIMIT and head % (keys // 4) == head % (queries // 4) == 0:
             sizes = ("QUERIES", queries), ("KEYS", keys), ("HEAD", head), ("EXTRAS", int(extras))
             size, threads = numbers * itemsize, queries * keys // 16
@@ -52,12 +54,9 @@ def tensor_tiles(width: int, itemsize: int, backward: bool, extras: bool) -> Til
     >>> tensor_tiles(128, 4, True, False)[-1]
     (('COLUMNS', 16), ('HEAD', 128), ('EXTRAS', 0))
     """
-    head = next((w for w in WIDTHS if w >= width), None)
-    if head is None:
-        return None
-    for columns in COLUMNS:
-        rows = 64 * (2 if backward else 1) + 2 * columns
-        size = rows * (head * itemsize + 16)
+    head = padded(width)
+    for columns in COLUMNS if head else ():
+        size = (64 * (1 + backward) + 2 * columns) * (head * itemsize + 16)
         size += backward * 64 * 3 * 4  # of each query three numbers
         size += extras * 64 * (columns + 1) * 4  # of each pair what was drawn
         sums = head + columns if backward else (head + columns) // 2

@@ -49,17 +49,13 @@ KERNEL attention(const T* q, const T* k, const T* v, T* y, A* known, STRIDES(q),
     A(*v_tile)[ROW] = k_tile + KEYS;
     A(*p_tile)[KEYS + 1] = (A(*)[KEYS + 1])(v_tile + KEYS);
 
-    index_t tiles = (queries + QUERIES - 1) / QUERIES, pair = blockIdx.x / tiles;
-    index_t batch = pair / heads, head = pair % heads;
-    index_t first_query = (tiles - 1 - blockIdx.x % tiles) * QUERIES;  // the longest first
+    BLOCK(queries, QUERIES);
+    index_t first_query = (tiles - 1 - tile) * QUERIES;  // the longest first
     q = PLACE(q), k = PLACE(k), v = PLACE(v), y = PLACE(y);
     int down = threadIdx.x / ACROSS * 4, across = threadIdx.x % ACROSS;
     Scores score = SCORES;
-    A sums[4][HEAD / ACROSS], largest[4], total[4];
-    UNROLLED(i, 4) {
-        largest[i] = LOWEST, total[i] = 0;
-        UNROLLED(j, HEAD / ACROSS) sums[i][j] = 0;
-    }
+    A sums[4][HEAD / ACROSS] = {}, largest[4], total[4] = {};
+    UNROLLED(i, 4) largest[i] = LOWEST;
     load(q_tile, QUERIES, q, q_row, first_query, queries, width);
     index_t end = causal && first_query + QUERIES < keys ? first_query + QUERIES : keys;
     for (index_t first_key = 0; first_key < end; first_key += KEYS) {
@@ -148,16 +144,13 @@ KERNEL attention_query_vjp(const T* g, const T* q, const T* k, const T* v, const
     A(*v_tile)[ROW] = k_tile + KEYS;
     A(*s_tile)[KEYS + 1] = (A(*)[KEYS + 1])(v_tile + KEYS);
 
-    index_t tiles = (queries + QUERIES - 1) / QUERIES, pair = blockIdx.x / tiles;
-    index_t batch = pair / heads, head = pair % heads;
-    index_t first_query = (tiles - 1 - blockIdx.x % tiles) * QUERIES;
+    BLOCK(queries, QUERIES);
+    index_t first_query = (tiles - 1 - tile) * QUERIES;
     g = PLACE(g), q = PLACE(q), k = PLACE(k), v = PLACE(v), gq = PLACE(gq);
     known += 2 * pair * queries, deltas += pair * queries;
     Scores score = SCORES;
     int down = threadIdx.x / ACROSS * 4, across = threadIdx.x % ACROSS;
-    A sums[4][HEAD / ACROSS];
-    UNROLLED(i, 4)
-        UNROLLED(j, HEAD / ACROSS) sums[i][j] = 0;
+    A sums[4][HEAD / ACROSS] = {};
     load(q_tile, QUERIES, q, q_row, first_query, queries, width);
     load(g_tile, QUERIES, g, g_row, first_query, queries, width);
     index_t end = causal && first_query + QUERIES < keys ? first_query + QUERIES : keys;
@@ -203,17 +196,14 @@ KERNEL attention_key_vjp(const T* g, const T* q, const T* k, const T* v, const A
     A(*p_tile)[KEYS + 1] = (A(*)[KEYS + 1])(v_tile + KEYS);
     A(*s_tile)[KEYS + 1] = p_tile + QUERIES;
 
-    index_t tiles = (keys + KEYS - 1) / KEYS, pair = blockIdx.x / tiles;
-    index_t batch = pair / heads, head = pair % heads;
-    index_t first_key = blockIdx.x % tiles * KEYS;
+    BLOCK(keys, KEYS);
+    index_t first_key = tile * KEYS;
     g = PLACE(g), q = PLACE(q), k = PLACE(k), v = PLACE(v), gk = PLACE(gk), gv = PLACE(gv);
     known += 2 * pair * queries, deltas += pair * queries;
     Scores score = SCORES;
     int down = threadIdx.x / ACROSS * 4, across = threadIdx.x % ACROSS;
     int key_down = threadIdx.x / DOWN * 4, key_across = threadIdx.x % DOWN;  // of the results
-    A k_sums[4][HEAD / DOWN], v_sums[4][HEAD / DOWN];
-    UNROLLED(i, 4)
-        UNROLLED(j, HEAD / DOWN) k_sums[i][j] = v_sums[i][j] = 0;
+    A k_sums[4][HEAD / DOWN] = {}, v_sums[4][HEAD / DOWN] = {};
     load(k_tile, KEYS, k, k_row, first_key, keys, width);
     load(v_tile, KEYS, v, v_row, first_key, keys, width);
     index_t first_query = causal ? first_key / QUERIES * QUERIES : 0;  // those before see nothing

@@ -10,6 +10,11 @@
 // an array (batch, head, time, width): its strides, the last being 1
 #define STRIDES(x) index_t x##_batch, index_t x##_head, index_t x##_row
 #define PLACE(x) (x + batch * x##_batch + head * x##_head)
+// The head that a block works for, and which of the tiles of its n rows.
+#define BLOCK(n, tall)                                                     \
+    index_t tiles = (n + tall - 1) / tall, tile = blockIdx.x % tiles;      \
+    index_t pair = blockIdx.x / tiles, batch = pair / heads, head = pair % heads
+
 // sizes; a mask (batch, head, query, key), boolean or to be added, or neither: null; and dropout
 #define OPTIONS                                                                                  \
     index_t heads, index_t queries, index_t keys, index_t width, double scale_factor,            \

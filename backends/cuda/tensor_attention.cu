@@ -119,15 +119,12 @@ KERNEL tensor_attention(const T* q, const T* k, const T* v, T* y, A* known, STRI
     T* v_tile = k_tile + COLUMNS * PITCH;
     A(*drawn)[COLUMNS + 1] = (A(*)[COLUMNS + 1])(v_tile + COLUMNS * PITCH);
 
-    index_t tiles = (queries + ROWS - 1) / ROWS, pair = blockIdx.x / tiles;
-    index_t batch = pair / heads, head = pair % heads;
-    index_t first_query = (tiles - 1 - blockIdx.x % tiles) * ROWS;  // the longest first
+    BLOCK(queries, ROWS);
+    index_t first_query = (tiles - 1 - tile) * ROWS;  // the longest first
     q = PLACE(q), k = PLACE(k), v = PLACE(v), y = PLACE(y);
     Scores score = SCORES;
-    Sums sums[HEAD / 8];
-    UNROLLED(j, HEAD / 8)
-        UNROLLED(i, 4) sums[j][i] = 0;
-    A largest[2] = {LOWEST, LOWEST}, total[2] = {0, 0};
+    Sums sums[HEAD / 8] = {};
+    A largest[2] = {LOWEST, LOWEST}, total[2] = {};
     load<ROWS>(q_tile, q, q_row, first_query, queries, width);
     index_t end = causal && first_query + ROWS < keys ? first_query + ROWS : keys;
     for (index_t first_key = 0; first_key < end; first_key += COLUMNS) {
@@ -224,15 +221,12 @@ KERNEL tensor_attention_query_vjp(const T* g, const T* q, const T* k, const T* v
     A(*facts)[3] = (A(*)[3])(v_tile + COLUMNS * PITCH);
     A(*drawn)[COLUMNS + 1] = (A(*)[COLUMNS + 1])(facts + ROWS);
 
-    index_t tiles = (queries + ROWS - 1) / ROWS, pair = blockIdx.x / tiles;
-    index_t batch = pair / heads, head = pair % heads;
-    index_t first_query = (tiles - 1 - blockIdx.x % tiles) * ROWS;
+    BLOCK(queries, ROWS);
+    index_t first_query = (tiles - 1 - tile) * ROWS;
     g = PLACE(g), q = PLACE(q), k = PLACE(k), v = PLACE(v), gq = PLACE(gq);
     known += 2 * pair * queries, deltas += pair * queries;
     Scores score = SCORES;
-    Sums sums[HEAD / 8];
-    UNROLLED(j, HEAD / 8)
-        UNROLLED(i, 4) sums[j][i] = 0;
+    Sums sums[HEAD / 8] = {};
     load<ROWS>(q_tile, q, q_row, first_query, queries, width);
     load<ROWS>(g_tile, g, g_row, first_query, queries, width);
     look_up<ROWS>(facts, known, deltas, first_query, queries);
@@ -271,15 +265,12 @@ KERNEL tensor_attention_key_vjp(const T* g, const T* q, const T* k, const T* v, 
     A(*facts)[3] = (A(*)[3])(g_tile + COLUMNS * PITCH);
     A(*drawn)[ROWS + 1] = (A(*)[ROWS + 1])(facts + COLUMNS);
 
-    index_t tiles = (keys + ROWS - 1) / ROWS, pair = blockIdx.x / tiles;
-    index_t batch = pair / heads, head = pair % heads;
-    index_t first_key = blockIdx.x % tiles * ROWS;
+    BLOCK(keys, ROWS);
+    index_t first_key = tile * ROWS;
     g = PLACE(g), q = PLACE(q), k = PLACE(k), v = PLACE(v), gk = PLACE(gk), gv = PLACE(gv);
     known += 2 * pair * queries, deltas += pair * queries;
     Scores score = SCORES;
-    Sums k_sums[HEAD / 8], v_sums[HEAD / 8];
-    UNROLLED(j, HEAD / 8)
-        UNROLLED(i, 4) k_sums[j][i] = v_sums[j][i] = 0;
+    Sums k_sums[HEAD / 8] = {}, v_sums[HEAD / 8] = {};
     load<ROWS>(k_tile, k, k_row, first_key, keys, width);
     load<ROWS>(v_tile, v, v_row, first_key, keys, width);
     index_t first_query = causal ? first_key / COLUMNS * COLUMNS : 0;  // those before see nothing
