@@ -60,14 +60,15 @@ def _matmul(a: Array, b: Array) -> Array:
 def linear(x: Array, weight: Array, bias: Array) -> Array:
     """``x @ weight.T + bias`` of matrices, in one launch where cuBLASLt has one."""
     with x.device:
-        y = cupy.empty((len(x), len(weight)), dtype=x.dtype)
-        found = plan(x.shape, elements(x), weight.shape[::-1], elements(weight.T))
+        w = weight.T
+        found = plan(x.shape, elements(x), w.shape, elements(w))
         # a weight of one row or column it has refused: PyTorch, pull request 72148
-        if found is not None and len(x) and min(weight.shape) > 1 and x.dtype.name != "float64":
+        if found is not None and len(x) and min(w.shape) > 1 and x.dtype.name != "float64":
+            y = cupy.empty((found.m, found.n), dtype=x.dtype)
             kind, compute = kinds(x.dtype.name, get_float32_matmul_precision())
-            if cublas_bias.multiply(found, x, weight, bias, y, kind, compute):
+            if cublas_bias.multiply(found, x, w, bias, y, kind, compute):
                 return y
-        y = _matmul(x, weight.T)
+        y = _matmul(x, w)
         y += bias
         return y
 
