@@ -99,6 +99,17 @@ def on_cpu(backwards=False, change=lambda text: text):
     )
 
 
+def expect_noticed(check, text, instead):
+    """That ``check(library)`` fails with ``instead`` in the place of a text of the sources; a
+    missing barrier shows in one of the two orders of threads."""
+    for order in (False, True):
+        try:
+            check(on_cpu(order, lambda whole: whole.replace(text, instead)))
+        except AssertionError:
+            return
+    raise AssertionError(f"nothing noticed {instead!r} in the place of {text!r}")
+
+
 def _value(x):
     """An argument as the kernel declares it: a pointer, a long long, or a double."""
     if x is None or isinstance(x, np.ndarray):
