@@ -24,7 +24,7 @@ from tinyxp.backends.bound import bound
 from tinyxp.backends.cuda_source import Library
 from tinyxp.backends.errors import CaptureError
 
-CAPACITY = 1024  # words that a step may change
+CAPACITY = 1024  # words that a step, or a part of it, may change
 AT_ONCE = 16  # words that one launch of `write_words` takes
 
 _capture: ContextVar["Capture | None"] = ContextVar("tinyxp_capture", default=None)
@@ -46,6 +46,26 @@ class Counter:
         )
 
     __index__ = __int__ = __rshift__ = __add__ = __radd__ = _refuse
+
+
+class Diverged(Exception):
+    """A look at a value in a replay that is another one than when it was recorded."""
+
+
+def too_late() -> CaptureError:
+    """For a look after which no replay could turn back."""
+    return CaptureError(
+        "this step looks at a value after it has begun to change its parameters or buffers, so "
+        "that no replay could turn back; look at it first, or outside"
+    )
+
+
+def looked(what: str) -> CaptureError:
+    """For a look at numbers that are other ones each time."""
+    return CaptureError(
+        f"this step reads numbers out of a tensor ({what}), which a replay would not do again; do "
+        "that outside, with what the step returns"
+    )
 
 
 def paused() -> AbstractContextManager[None]:
@@ -119,6 +139,11 @@ class Capture:
             drawn.blocks = drawn.generator.counter - drawn.begin
             drawn.generator.counter = drawn.begin
 
+    def turn_back(self) -> None:
+        """After a replay that diverged: what it drew is not drawn."""
+        for drawn in self.drawn.values():
+            drawn.generator.counter = drawn.begin
+
 
 class Recording:
     """What a step did, to be done again; ``run`` and then ``record`` run the step."""
@@ -150,9 +175,41 @@ class Recording:
         raise NotImplementedError
 
 
+class Words:
+    """Numbers of 64 bits in a GPU's memory, which the host writes anew for each replay."""
+
+    def __init__(self, library: Library) -> None:
+        self.library = library
+        self.array = library.xp.empty((CAPACITY,), dtype=library.xp.int64)
+        self.writers: list[Callable[[], list[int]]] = []
+        self.used = 0
+
+    def slot(self, count: int, write: Callable[[], list[int]]) -> Array:
+        """A place for ``count`` words, those that ``write()`` returns."""
+        first, self.used = self.used, self.used + count
+        if self.used > CAPACITY:
+            raise CaptureError(
+                f"a captured step may change {CAPACITY} numbers, this one has more; put the "
+                "parameters into fewer groups"
+            )
+        self.writers.append(write)
+        return self.array[first : self.used]
+
+    def refresh(self) -> None:
+        """Write them, of the step that comes next, which the host counts as done."""
+        words = [word for write in self.writers for word in write()]
+        for first in range(0, len(words), AT_ONCE):
+            some = words[first : first + AT_ONCE]
+            to, padding = self.array[first : first + len(some)], [0] * (AT_ONCE - len(some))
+            self.library.launch(
+                "write_words", (1,), (1,), (to, len(some), *some, *padding), "float32"
+            )
+
+
 class DeviceCapture(Capture):
-    """The capture of a recording whose numbers lie in a GPU's memory. ``refresh`` comes before
-    every replay; ``outside`` is a context in which memory is no part of the graph."""
+    """The capture of a recording whose numbers lie in a GPU's memory. ``counters.refresh`` comes
+    before every replay, ``reckoned.refresh`` before the part that was recorded when it was made.
+    ``outside`` is a context in which memory is no part of the graph."""
 
     def __init__(
         self,
@@ -164,19 +221,24 @@ class DeviceCapture(Capture):
         self.library, self.outside = library, outside
         # no circle, in which a graph's memory would wait for the collector
         self.of = weakref.proxy(recording)
-        self.words = library.xp.zeros((CAPACITY,), dtype=library.xp.int64)
-        self.writers: list[Callable[[], list[int]]] = []
-        self.used = 0  # words
+        self.counters, self.reckoned = Words(library), Words(library)
         self.constants: list[tuple[Array, Any]] = []
+        self.answers: list[Any] = []  # to the looks of a trial run, in their order
+        self.looks = 0  # of the run that goes on
+        self.changed_places = False
+
+    def active(self) -> AbstractContextManager[None]:
+        self.looks = 0
+        return super().active()
 
     def numbers(self, count: int, reckon: Callable[[], list[float]]) -> Array:
-        return self._slot(count, lambda: [_bits(x) for x in reckon()])
+        return self.reckoned.slot(count, lambda: [_bits(x) for x in reckon()])
 
     def counter(self, generator: Any, start: int) -> Counter:
         drawn = self.drawn.get(id(generator))
         if drawn is None:
             drawn = self.drawn[id(generator)] = Drawn(generator, start)
-            drawn.base = self._slot(2, partial(_begin, drawn))
+            drawn.base = self.counters.slot(2, partial(_begin, drawn))
         return Counter(drawn.base, start - drawn.begin)
 
     def live(self, tensors: list[Any], change: Callable[[], None]) -> None:
@@ -193,7 +255,35 @@ class DeviceCapture(Capture):
             for x, place in zip(tensors, places, strict=True):
                 x.data = place
 
-        return self.of.cut(call)
+        self.changed_places = True
+        return self._cut(call)
+
+    def look(self, array: Array, read: Callable[[Array], Any]) -> Any:
+        """``read(array)``, NumPy's array of the same numbers: booleans or whole ones, which a
+        replay looks at again, and turns back where they are others."""
+        if array.dtype.kind not in "biu":
+            raise looked(f"{array.dtype.name} of shape {tuple(array.shape)}")
+        k, self.looks = self.looks, self.looks + 1
+        if not self.recording:  # the first trial begins as the recording will
+            values = read(array)
+            if k == len(self.answers):
+                self.answers.append(values)
+            return values
+        if self.changed_places:
+            raise too_late()
+        answer = self.answers[k]
+
+        def expect() -> None:
+            if not np.array_equal(read(array), answer):
+                raise Diverged
+
+        self._cut(expect)
+        return answer
+
+    def _cut(self, call: Callable[[], None]) -> None:
+        self.of.cut(call)
+        with self.outside():
+            self.reckoned = Words(self.library)
 
     def constant(self, host: Any) -> Array:
         """An array with the numbers of ``host``, which come into it when all is recorded."""
@@ -206,26 +296,6 @@ class DeviceCapture(Capture):
         for array, host in self.constants:
             array[...] = self.library.xp.asarray(host)
         super().finish()
-
-    def refresh(self) -> None:
-        """Write the numbers of the step that comes next, which the host counts as done."""
-        words = [word for write in self.writers for word in write()]
-        for first in range(0, len(words), AT_ONCE):
-            some = words[first : first + AT_ONCE]
-            to, padding = self.words[first : first + len(some)], [0] * (AT_ONCE - len(some))
-            self.library.launch(
-                "write_words", (1,), (1,), (to, len(some), *some, *padding), "float32"
-            )
-
-    def _slot(self, count: int, write: Callable[[], list[int]]) -> Array:
-        first, self.used = self.used, self.used + count
-        if self.used > CAPACITY:
-            raise CaptureError(
-                f"a captured step may change {CAPACITY} numbers, this one has more; put the "
-                "parameters into fewer groups"
-            )
-        self.writers.append(write)
-        return self.words[first : self.used]
 
 
 def _begin(drawn: Drawn) -> list[int]:

@@ -82,9 +82,10 @@ class Recording(capture.Recording):
 
     def _end(self) -> None:
         try:
-            self.parts.append(self.stream.end_capture().launch)
+            graph = self.stream.end_capture()
         except Exception as error:
             raise CaptureError(explained(error)) from error
+        self.parts += [self.capture.reckoned.refresh, graph.launch]
 
     def cut(self, call: Callable[[], None]) -> None:
         self._end()
@@ -96,10 +97,15 @@ class Recording(capture.Recording):
             cupy.copyto(array, value)
 
     def replay(self) -> bool:
-        """Do what was recorded once more, on the stream in use; waits for nothing."""
-        self.capture.refresh()
-        for part in self.parts:
-            part()
+        """Do what was recorded once more, on the stream in use; waits for nothing but what the
+        step looks at. False, and nothing changed, where the step would now go another way."""
+        self.capture.counters.refresh()
+        try:
+            for part in self.parts:
+                part()
+        except capture.Diverged:
+            self.capture.turn_back()
+            return False
         if self.device is not None:
             checks.open.add(self.device)
         return True

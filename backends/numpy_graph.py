@@ -9,7 +9,7 @@ import numpy as np
 
 from tinyxp.backends import Array, capture
 from tinyxp.backends.memory_plan import planned
-from tinyxp.backends.numpy_trace import Diverged, Program, Together, plain, tracing, untraced
+from tinyxp.backends.numpy_trace import Program, Together, plain, tracing, untraced
 from tinyxp.backends.numpy_views import address, owner
 
 BY_NAME = np.maximum, np.minimum  # where NumPy wants no more than operands by place
@@ -192,8 +192,7 @@ class Recording(capture.Recording):
             with np.errstate(all="ignore"):  # the step warned when it was recorded
                 for call in self.calls:
                     call()
-        except Diverged:
-            for drawn in self.capture.drawn.values():
-                drawn.generator.counter = drawn.begin
+        except capture.Diverged:
+            self.capture.turn_back()
             return False
         return True

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from tinyxp.backends.bound import bound
+from tinyxp.backends.capture import Diverged, looked, too_late
 from tinyxp.backends.errors import CaptureError
 from tinyxp.backends.numpy_views import Piece, address, arrays_in, each, owner
 
@@ -64,10 +65,6 @@ IN_PLACE = {np.copyto, np.ndarray.fill, np.ndarray.put, np.ndarray.sort, np.put,
 def untraced() -> AbstractContextManager[None]:
     """No part of a program inside a ``with`` block."""
     return bound(_program, None)
-
-
-class Diverged(Exception):
-    """A question of a program that is now answered in another way than when it was recorded."""
 
 
 class Program:
@@ -152,10 +149,7 @@ class Program:
         """The answer now; a replay in which it is another one ends there."""
         answer = question(array)
         if self.changed:
-            raise CaptureError(
-                "this step looks at a value after it has begun to change its parameters or "
-                "buffers, so that no replay could turn back; look at it first, or outside"
-            )
+            raise too_late()
         self.append(_expect, (question, array, answer), {})
         return answer
 
@@ -225,13 +219,6 @@ def _copy_parts(to: list[Any], f: Callable[..., Any], args: Any, options: Any) -
     for array, part in zip(to, f(*args, **options), strict=True):
         if array is not None:
             array[...] = part
-
-
-def looked(what: str) -> CaptureError:
-    return CaptureError(
-        f"this step reads numbers out of a tensor ({what}), which a replay would not do again; do "
-        "that outside, with what the step returns"
-    )
 
 
 def plain(x: Any) -> Any:

@@ -14,7 +14,7 @@ from tests.conftest import reason_missing
 from tests.cuda_on_cpu import COMPILER
 from tests.cuda_on_cpu.recording import Recorder
 from tinyxp import backends
-from tinyxp.backends.capture import AT_ONCE, CAPACITY, Counter
+from tinyxp.backends.capture import AT_ONCE, CAPACITY, Counter, capturing
 from tinyxp.backends.cupy_kernels import Kernels
 from tinyxp.backends.errors import ArgumentError, BackendError, CaptureError
 from tinyxp.backends.philox import random_bits
@@ -306,7 +306,7 @@ def test_an_optimizer_steps_between_two_graphs(make, options, recorder):
     graph = Graph(step, lambda: recording)
     graph.capture(*gradients(0))
     assert same(graphed.everything(), before)
-    kinds = [hasattr(call, "__closure__") and call.__name__ for call in recording.tape]
+    kinds = [hasattr(call, "__closure__") and call.__name__ for call in recording.parts]
     assert kinds.count("call") == 1 and kinds.index("call") not in (0, len(kinds) - 1)
     for k in range(4):
         norm = plain.step(*gradients(k))["norm"]
@@ -322,6 +322,64 @@ def test_an_optimizer_steps_between_two_graphs(make, options, recorder):
             p.data = new.data
     plain.step(*gradients(7)), graph(*gradients(7))
     assert same(plain.everything(), graphed.everything())
+
+
+def looking(monkeypatch):
+    """Have the numpy backend read values as cupy's does."""
+    numpy = backends.get("numpy")
+    plainly = numpy.to_numpy
+
+    def to_numpy(array):
+        capture = capturing()
+        return plainly(array) if capture is None else capture.look(array, np.copy)
+
+    monkeypatch.setitem(numpy.__dict__, "to_numpy", to_numpy)
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_another_answer_has_the_step_run(first, recorder, monkeypatch):
+    """Then nothing is drawn, counted or changed but by the step."""
+    looking(monkeypatch)
+    plain, graphed = Learner(), Learner()
+    plain.step(*gradients(99)), graphed.step(*gradients(99))
+
+    def leaving_out(learner):
+        def step(good, *grads):
+            learner.optimizer.zero_grad()
+            for param, g in zip(learner.params, grads, strict=True):
+                param.grad = F.dropout(g, learner.p, generator=learner.generator)
+            if good.item():
+                learner.optimizer.step()
+            return [F.relu(p.grad) for p in learner.params]
+
+        return step
+
+    one, graph = leaving_out(plain), Graph(leaving_out(graphed), recorder.recording)
+    ran = []
+    monkeypatch.setattr(graph, "_by_the_step", lambda f=graph._by_the_step: ran.append(k) or f())
+    for k, good in enumerate([first, True, False, True, True, False, False, True]):
+        good = tx.asarray(good)
+        expected = [y.numpy() for y in one(good, *gradients(k))]
+        assert same([y.numpy() for y in graph(good, *gradients(k))], expected)
+        assert same(plain.everything(), graphed.everything()), f"step {k}"
+        plain.schedule.step(), graphed.schedule.step()
+    assert ran == ([2, 5, 6] if first else [1, 3, 4, 7])
+
+
+def test_looks_that_no_replay_could_do_are_refused(recorder, monkeypatch):
+    looking(monkeypatch)
+    learner = Learner(make=tx.optim.SGD)
+    before = learner.everything()
+
+    def late(good, *grads):
+        learner.step(*grads)
+        return good if good.item() else grads
+
+    with pytest.raises(CaptureError, match="after it has begun to change its parameters"):
+        Graph(late, recorder.recording)(tx.asarray(True), *gradients(0))
+    with pytest.raises(CaptureError, match=r"reads numbers out of a tensor \(float32 of shape"):
+        Graph(lambda x: x * x.item(), recorder.recording)(tx.ones(()))
+    assert same(before, learner.everything())
 
 
 def test_what_the_host_does_is_refused(recorder, monkeypatch):
@@ -368,7 +426,7 @@ def test_words_of_the_host_reach_the_kernels(recorder):
     assert tape and drawn
     for start in (2**96 + 2**64 - 2, 2**128 - 3, 5):
         generator.counter, begin = start, start
-        capture.refresh()
+        capture.counters.refresh(), capture.reckoned.refresh()
         assert there.view(np.float64).tolist() == numbers
         for call in tape:
             call()

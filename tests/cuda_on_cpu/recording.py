@@ -47,25 +47,35 @@ class Recording(capture.Recording):
             return f()
 
     def record(self, f):
-        self.tape = self.recorder.tape = []
+        self.parts, self.recorder.tape = [], []
         self.capture.recording = True
         try:
             value = self.run(f)
+            self.end()
         finally:
             self.capture.recording = False
             self.recorder.tape = None
         self.capture.finish()
         return value
 
+    def end(self):
+        self.parts += [self.capture.reckoned.refresh, *self.recorder.tape]
+        self.recorder.tape = []
+
     def cut(self, call):
-        self.tape.append(call)
+        self.end()
+        self.parts.append(call)
 
     def copy(self, to, values):
         for pair in ManyArrays(self.recorder.library).copy(to, values):
             self.recorder.do(lambda pair=pair: np.copyto(*pair))
 
     def replay(self):
-        self.capture.refresh()
-        for call in self.tape:
-            call()
+        self.capture.counters.refresh()
+        try:
+            for call in self.parts:
+                call()
+        except capture.Diverged:
+            self.capture.turn_back()
+            return False
         return True
