@@ -486,12 +486,52 @@ def test_parts_of_a_batch_are_replayed_side_by_side():
         trained_in_parts(graph=True, dropout=0.5)
 
 
-def test_a_trainer_that_looks_at_each_step_takes_no_graph():
-    model = tx.nn.Linear(2, 2)
-    optimizer = tx.optim.AdamW(model.parameters())
-    for option in ({"ema": 0.9}, {"loss_scale": 2.0}, {"on_nan": "skip"}):
-        with pytest.raises(ArgumentError, match=f"which {next(iter(option))}.* needs"):
-            Trainer(model, optimizer, graph=True, **option)
+def trained_with_looks(graph, spoilt, **options):
+    """Losses, skipped steps, state and average of a run some of whose batches hold NaN."""
+    tx.manual_seed(0)
+    model = mlp()
+    optimizer, metrics = tx.optim.AdamW(model.parameters(), lr=0.05), []
+    options |= {"scheduler": StepLR(optimizer, 2, 0.5), "log_every": 1, "grad_clip": 1.0}
+    trainer = Trainer(model, optimizer, graph=graph, callbacks=[metrics.append], **options)
+    batches = [batch("mlp", k) for k in range(12)]
+    for k in spoilt:
+        batches[k] = (batches[k][0] * tx.nan, batches[k][1])
+    captures = []
+    if graph:
+        record = Graph.capture
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Graph, "capture", lambda *args: captures.append(1) or record(*args))
+            trainer.fit(batches, lambda b: F.cross_entropy(model(b[0]), b[1]), 12)
+    else:
+        trainer.fit(batches, lambda b: F.cross_entropy(model(b[0]), b[1]), 12)
+    state = bits(list(model.state_dict().values()))
+    average = trainer.average and bits(list(trainer.average.state_dict().values()))
+    rng = repr(tx.random.default_generator())
+    return (repr(metrics), trainer.loss_scale, state, average, rng), len(captures)
+
+
+@pytest.mark.parametrize("spoilt", [(3, 4, 9), (0, 1, 6)], ids=str)
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"on_nan": "skip"},
+        {"ema": 0.9, "on_nan": "skip"},
+        {"loss_scale": 2.0**10},
+        {"loss_scale": 2.0**130},  # above what float32 holds, and halved
+        {"precision": "float16", "ema": 0.5},
+    ],
+    ids=str,
+)
+def test_a_trainers_graph_leaves_out_steps(options, spoilt):
+    """A step without finite gradients, as without a graph: its buffers, random numbers and all. One
+    that is recorded as left out is recorded anew."""
+    if options.get("loss_scale", 0) > 2.0**128:
+        spoilt = ()
+    expected, _ = trained_with_looks(False, spoilt, **options)
+    found, captures = trained_with_looks(True, spoilt, **options)
+    assert found == expected
+    left_out = 3 if options.get("loss_scale", 0) > 2.0**128 else 2 if 0 in spoilt else 0
+    assert captures == left_out + 1
 
 
 def test_a_trainers_graph_is_for_numpy_and_cupy():

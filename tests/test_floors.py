@@ -44,7 +44,7 @@ FLOORS = {
     "tinyxp.debug": 3,
     "tinyxp.plots": 4,
     "tinyxp.parallel": 4,
-    "tinyxp.captured": 4,
+    "tinyxp.attempts": 4,
     "tinyxp.train": 4,
     "tinyxp.runs": 4,
     "tinyxp.checkpoints": 4,

@@ -329,11 +329,11 @@ def test_a_run_that_fell_ends_with_the_same_bits(step, backend, tmp_path, monkey
     def fall(self):
         if self.scheduler.last_epoch == step - 1:
             raise Fall
-        update(self)
+        change(self)
 
-    update = Trainer.update
+    change = Trainer.change
     with monkeypatch.context() as patch:
-        patch.setattr(Trainer, "update", fall)
+        patch.setattr(Trainer, "change", fall)
         with pytest.raises(Fall):
             ended(tmp_path / "fell", save_every=3)
     tx.randn(3)  # the state of the generators is another by now

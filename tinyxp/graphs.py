@@ -340,11 +340,10 @@ def capture(step: Callable[..., Any], *example_inputs: Any, **options: Any) -> G
       ``tx.manual_seed`` makes another one.
     - All optimizers but LBFGS can be in a step. AdamW, and Adam without amsgrad, are recorded; any
       other one is called in between, on cupy as its own launches between two graphs.
-    - On numpy a recording is tried against the step, bit by bit, before it is trusted. Where a step
-      looks at a boolean or a whole number (``if mask.any()``), so does a replay: if it is another
-      one now, the step itself is run.
-    - On cupy no value can be looked at; of random numbers it has all but ``normal`` and
-      ``permutation``.
+    - Where a step looks at a boolean or a whole number (``if mask.any()``), so does a replay, for
+      which a GPU has to be waited: if it is another one now, the step itself is run.
+    - On numpy a recording is tried against the step, bit by bit, before it is trusted.
+    - On cupy it has all random numbers but those of ``normal`` and ``permutation``.
 
     Raises BackendError on other backends, CaptureError for a step that reads numbers out of tensors
     or does something else that no recording holds; everything then is as it was. PyTorch's

@@ -5,20 +5,24 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import KW_ONLY, dataclass, field
+from functools import partial
 from itertools import islice
 from typing import Any, TextIO
 
 import numpy as np
 
+from tinyxp import backends
 from tinyxp.amp import autocast
 from tinyxp.amp.grad_scaler import rescaled
+from tinyxp.attempts import Attempt, attempted, captured, expect_capturable
 from tinyxp.backends.errors import ArgumentError, DataError
-from tinyxp.captured import captured, expect_capturable
 from tinyxp.core import Tensor
 from tinyxp.cuda import checks_later
-from tinyxp.finite import all_finite, not_finite, why_not_finite
+from tinyxp.dtypes import float32, float64
+from tinyxp.finite import not_finite, why_not_finite
 from tinyxp.interrupts import Interrupts, Stopped
 from tinyxp.nn.module import Module
+from tinyxp.ops.creation import asarray
 from tinyxp.optim.clip import clip_grad_norm_
 from tinyxp.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tinyxp.parallel import Parallel
@@ -58,8 +62,8 @@ class Trainer:
       after it; steps with infinite gradients are left out and halve s, 2,000 good ones double it.
     - ``graph``: each step is a replay of one that was captured (``tx.capture``), with the same
       bits: on a GPU a CUDA graph, on numpy a list of calls, by which steps of small models take
-      half the time. Not with ``ema``, ``loss_scale`` and on_nan="skip". Numbers that are none are
-      told at the next step that is logged.
+      half the time. Numbers that are none are told at the next step that is logged; with
+      ``loss_scale`` and on_nan="skip" each step is looked at, for which a GPU has to be waited.
     - ``precision`` "bfloat16" or "float16": losses, those of ``evaluate`` too, are computed in
       ``tx.autocast``, weights stay in float32. float16 begins with a ``loss_scale`` of 65,536.
     - ``threads``: 1 computes on one thread; n parts each batch among n threads, which gives the
@@ -151,7 +155,8 @@ class Trainer:
             checks_later(),  # a wrong index is told with the next loss that is logged
         ):
             source = self._begin(batches, parallel)
-            replayed = captured(self, parallel, loss_of) if self.graph else None
+            attempt: Attempt = partial(attempted, self, parallel, loss_of)
+            attempt = captured(self, attempt) if self.graph else attempt
             progress = Progress(steps, self.stream, self.done)
             clock, note = Clock(self.done), ""
             start = saved = time.monotonic()
@@ -160,7 +165,7 @@ class Trainer:
                 best, group = self.best, list(islice(source, self.accumulate))
                 score = None
                 if group:
-                    loss = replayed(group) if replayed else self._step(parallel, loss_of, group)
+                    loss = self._step(attempt, loss_of, group)
                     self.done += 1
                     looks = self.evaluate is not None and self.done % self.eval_every == 0
                     if looks or self.done % self.log_every == 0 or self.done in (1, steps):
@@ -201,10 +206,7 @@ class Trainer:
     def update(self) -> None:
         """Change the parameters by the gradients that they hold."""
         self.change()
-        if self.scheduler is not None:
-            self.scheduler.step()
-        if self.average is not None:
-            self.average.update_parameters(self.model)
+        self._follow()
 
     def change(self) -> None:
         """What ``update`` does to the parameters alone."""
@@ -212,54 +214,51 @@ class Trainer:
             clip_grad_norm_(self.model.parameters(), self.grad_clip)
         self.optimizer.step()
 
-    def _step(self, parallel: Parallel, loss_of: LossOf, batches: list[Any]) -> Tensor:
+    def _follow(self) -> None:
+        """What comes after a change of the parameters."""
+        if self.scheduler is not None:
+            self.scheduler.step()
+        if self.average is not None:
+            self.average.update_parameters(self.model)
+
+    def _step(self, attempt: Attempt, loss_of: LossOf, batches: list[Any]) -> Tensor:
         """One step on the mean loss of some batches; the loss."""
-        self.optimizer.zero_grad()
-        buffers = [(buffer, buffer.data) for buffer in self.model.buffers()]
-        scale = self.loss_scale or 1.0
-        factor = scale / len(batches)
-        scaled = loss_of if factor == 1 else lambda batch: loss_of(batch) * factor
         # with a scale infinite gradients are no surprise, and NumPy need not warn of them
         calm: Any = {} if self.loss_scale is None else {"over": "ignore", "invalid": "ignore"}
         with np.errstate(**calm):
-            losses = [parallel.backward(scaled, batch) for batch in batches]
-        loss = sum(losses[1:], losses[0]) / scale if factor != 1 else losses[0]
-        if scale != 1:
-            for g in self._gradients():
-                g.data = (g.detach() / scale).data
-        careful = self.on_nan == "skip" or self.loss_scale is not None
-        # elsewhere than on a GPU, where the look would have to wait for the step
-        looks = careful or loss.backend.name != "cupy" or (self.done + 1) % self.log_every == 0
-        if looks and not all_finite([loss, *self._gradients()]):
-            for buffer, data in buffers:
-                buffer.data = data
-            if not careful:
-                problem = why_not_finite(self.model, loss.item(), loss_of, batches)
-                raise DataError(f"at step {self.done + 1} {problem}")
-            self._skip()
-            return loss
-        self.skipped = 0
+            loss, done = attempt(batches, self._scale())
+        if not done and not self.careful:
+            problem = why_not_finite(self.model, loss.item(), loss_of, batches)
+            before = " or before" if self.graph else ""
+            raise DataError(f"at step {self.done + 1}{before} {problem}")
         if self.loss_scale is not None:
-            self.loss_scale, self.good = rescaled(self.loss_scale, self.good, finite=True)
-        self.update()
-        return loss
-
-    def _autocast(self) -> autocast:
-        return autocast(dtype=self.precision, enabled=self.precision is not None)
-
-    def _gradients(self) -> list[Tensor]:
-        return [p.grad for p in self.model.parameters() if p.grad is not None]
-
-    def _skip(self) -> None:
-        """Leave out a step whose loss or gradient is no number."""
-        self.skipped += 1
-        if self.loss_scale is not None:
-            self.loss_scale, self.good = rescaled(self.loss_scale, self.good, finite=False)
-        if self.skipped > PATIENCE:
+            self.loss_scale, self.good = rescaled(self.loss_scale, self.good, finite=done)
+        self.skipped = 0 if done else self.skipped + 1
+        if done:
+            self._follow()
+        elif self.skipped > PATIENCE:
             raise DataError(
                 f"{PATIENCE} steps in a row had no finite gradient, up to step {self.done + 1}; "
                 "lower the learning rate"
             )
+        return loss
+
+    @property
+    def careful(self) -> bool:
+        """Whether each step is looked at before it changes anything, and may be left out."""
+        return self.on_nan == "skip" or self.loss_scale is not None
+
+    def _scale(self) -> Tensor | None:
+        """The loss scale, where the parameters are."""
+        if self.loss_scale is None:
+            return None
+        p = next(self.model.parameters())
+        dtype = float64 if p.dtype is float64 else float32
+        with backends.using(p.backend):
+            return asarray(self.loss_scale, dtype=dtype, device=p.device)
+
+    def _autocast(self) -> autocast:
+        return autocast(dtype=self.precision, enabled=self.precision is not None)
 
     # -- evaluation and metrics ---------------------------------------------------------------
 

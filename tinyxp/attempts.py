@@ -1,0 +1,82 @@
+"""One step of the Trainer: tried out, and captured."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from tinyxp.backends.errors import BackendError
+from tinyxp.core import Tensor
+from tinyxp.finite import all_finite
+from tinyxp.graphs import Graph, graph_on
+from tinyxp.ops.creation import astype
+
+if TYPE_CHECKING:
+    from tinyxp.parallel import Parallel
+    from tinyxp.train import Trainer
+
+# of batches and a loss scale: the loss, and whether the parameters were changed
+Attempt = Callable[[list[Any], Tensor | None], tuple[Tensor, bool]]
+
+
+def attempted(
+    trainer: "Trainer",
+    parallel: "Parallel",
+    loss_of: Callable[[Any], Tensor],
+    batches: list[Any],
+    scale: Tensor | None,
+) -> tuple[Tensor, bool]:
+    """Change the parameters by the gradients of the mean loss of some batches, unless one is seen
+    to be no number."""
+    trainer.optimizer.zero_grad()
+    buffers = [(buffer, buffer.data) for buffer in trainer.model.buffers()]
+    factor: Any = 1 / len(batches) if scale is None else scale / len(batches)
+    alone = scale is None and len(batches) == 1
+    scaled = loss_of if alone else lambda batch: loss_of(batch) * factor
+    losses = [parallel.backward(scaled, batch) for batch in batches]
+    loss = sum(losses[1:], losses[0])
+    if scale is not None:
+        loss = loss / scale
+        for g in _gradients(trainer):
+            g.data = astype(g.detach() / scale, g.dtype, copy=False).data
+    looks = trainer.careful
+    if not trainer.graph:  # and elsewhere than on a GPU, where the look would wait for the step
+        looks |= loss.backend.name != "cupy" or (trainer.done + 1) % trainer.log_every == 0
+    if looks and not all_finite([loss, *_gradients(trainer)]):
+        for buffer, data in buffers:
+            buffer.data = data
+        return loss, False
+    trainer.change()
+    return loss, True
+
+
+def _gradients(trainer: "Trainer") -> list[Tensor]:
+    return [p.grad for p in trainer.model.parameters() if p.grad is not None]
+
+
+def expect_capturable(trainer: "Trainer") -> None:
+    """Raise BackendError for a model on a backend where no step can be captured."""
+    where = {p.backend.name for p in trainer.model.parameters()}
+    if where not in ({"numpy"}, {"cupy"}):
+        raise BackendError(
+            f"graph=True needs a model on 'numpy' or on 'cupy', got one on "
+            f"{', '.join(map(repr, sorted(where)))}; move it: model.to('numpy')"
+        )
+
+
+def captured(trainer: "Trainer", attempt: Attempt) -> Attempt:
+    """``attempted`` by ``tx.capture``; where a step is not looked at before it changes the
+    parameters, it is at those that are logged."""
+    backend = next(trainer.model.parameters()).backend.name
+    graph: Graph | None = None
+
+    def replayed(batches: list[Any], scale: Tensor | None) -> tuple[Tensor, bool]:
+        nonlocal graph
+        first = graph is None
+        graph = graph or graph_on(backend, attempt)
+        loss, done = graph(batches, scale)
+        if first and not done:
+            graph = None  # what was recorded is a step that is left out, as few are
+        if not trainer.careful and (trainer.done + 1) % trainer.log_every == 0:
+            done = all_finite([loss, *_gradients(trainer)])
+        return loss, done
+
+    return replayed
