@@ -2,7 +2,8 @@
 
 A convolution is a product of matrices: the weight, with the windows of the input as columns. They
 are copied out for so many samples at a time as a bound on memory allows, and are not kept. Its
-transpose adds such columns up where the windows lie, and each is the gradient of the other.
+transpose adds such columns up where the windows lie, and each is the gradient of the other. Where a
+filter sees one channel there is little to multiply, and kernels do it without columns.
 """
 
 import math
@@ -43,6 +44,11 @@ class Geometry(NamedTuple):
     def pointwise(self) -> bool:
         """Whether each window is one place of the image, in its order."""
         return self.groups == 1 and self.image == self.out and self.size == self.stride == (1, 1)
+
+    @property
+    def depthwise(self) -> bool:
+        """Whether each filter sees one channel of several."""
+        return self.groups == self.channels > 1
 
     @property
     def sample(self) -> int:
@@ -200,6 +206,8 @@ class Windows:
                 y += bias[:, None, None]
             return y
         y = self.xp.empty((n, a, *geometry.out), dtype=image.dtype)
+        if geometry.depthwise:
+            return self._by_channels("depthwise", image, rows, bias, y, geometry)
         for some in geometry.parts(n):
             part = self.library.matmul(rows, self._windows(image[some], geometry))
             part = part.reshape(a, -1, *geometry.out).swapaxes(0, 1)
@@ -216,6 +224,8 @@ class Windows:
             image = self.library.matmul(turned[0], self.packed(y).reshape(n, rows.shape[1], -1))
             return image.reshape(n, b, *geometry.image)
         image = self.xp.empty((n, b, *geometry.image), dtype=y.dtype)
+        if geometry.depthwise:
+            return self._by_channels("depthwise_up", y, rows, bias, image, geometry)
         bias = None if bias is None else self.packed(bias)
         for some in geometry.parts(n):
             columns, to = self.library.matmul(turned, self._lines(y[some], geometry)), image[some]
@@ -225,12 +235,32 @@ class Windows:
 
     def _across(self, y: Array, image: Array, geometry: Geometry) -> Array:
         """Σ y · windowsᵀ, the gradient of the rows."""
+        if geometry.depthwise:
+            filters = y.shape[1]
+            rows = self.xp.empty((filters, math.prod(geometry.size)), dtype=y.dtype)
+            counts = len(y), filters, filters // geometry.groups
+            args = (self.packed(y), self.packed(image), rows, *counts, *geometry.numbers)
+            self.library.launch("depthwise_across", (rows.size,), (256,), args, y.dtype.name)
+            return rows
         rows = None
         for some in geometry.parts(len(y)):
             seen = self._windows(image[some], geometry).swapaxes(1, 2)
             part = self.library.matmul(self._lines(y[some], geometry), seen)
             rows = part if rows is None else rows + part
         return rows
+
+    def _by_channels(
+        self, name: str, x: Array, rows: Array, bias: Any, to: Array, geometry: Geometry
+    ) -> Array:
+        """``to``, filled by filters that see one channel each, without columns."""
+        x, bias = self.packed(x), None if bias is None else self.packed(bias)
+        step = (INDICES - 1) // max(x[0].size, to[0].size)
+        for first in range(0, len(x), step):
+            some = slice(first, first + step)
+            counts = to[some].size, to.shape[1], rows.shape[1]
+            args = (x[some], self.packed(rows), bias, to[some], *counts, *geometry.numbers)
+            self.library.elementwise(name, counts[0], args, to.dtype.name)
+        return to
 
     def _lines(self, y: Array, geometry: Geometry) -> Array:
         """(batch, A, out_h, out_w) -> (groups, A / groups, batch · out_h · out_w)."""

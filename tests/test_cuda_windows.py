@@ -33,6 +33,7 @@ CASES = [  # batch, in, size, out, window, stride, padding, dilation, groups
     (2, 3, (5, 6), 2, (1, 1), 1, 1, 1, 1),
     (2, 2, (4, 5), 2, (2, 2), 5, 0, 1, 1),  # rows and columns that no window sees
     (2, 2, (9, 8), 2, (2, 3), (1, 2), (0, 2), (3, 2), 1),
+    (5, 3, (6, 7), 6, (3, 2), (2, 1), (1, 2), (1, 2), 3),  # two filters to a channel
 ]
 
 
@@ -75,6 +76,15 @@ def test_transposed_convolution(case, dtype, tolerance, at_a_time, kernels):
         options["output_padding"] = more * int(min(np.atleast_1d(options["stride"])) > 1)
         f = lambda x, w, *b: conv(x, w, *b, **options)  # noqa: E731
         agree(f, [x, w, b][: 3 - more], kernels, tolerance)
+
+
+def test_depthwise_convolutions_of_large_batches(kernels, monkeypatch):
+    """So many samples at a time as can be counted."""
+    x, w, b, options = operands((25, 2, (4, 5), 4, (2, 2), 1, 0, 1, 2), "float64")
+    monkeypatch.setattr(cupy_conv_kernels, "INDICES", 200)
+    agree(lambda *xs: F.conv2d(*xs, **options), [x, w, b], kernels, 1e-11)
+    x = np.repeat(x, 2, axis=1)
+    agree(lambda x, w: F.conv_transpose2d(x, w, groups=2), [x, w], kernels, 1e-11)
 
 
 def test_gradients_come_in_any_order(kernels):
@@ -184,6 +194,12 @@ MUTANTS = [  # a text of the source, what takes its place, and what must notice
     ("sw + j * (int)dw", "sw + (int)dw", "conv"),
     ("down % (int)sh ||", "", "conv"),
     ("bias ? (A)bias[channel] : 0", "0", "conv_transpose"),
+    ("down < 0 || down >= h", "down >= h", "depthwise"),
+    ("across >= 0 && across < w", "across < w", "depthwise"),
+    ("image / (unsigned)of * h", "image * h", "depthwise"),
+    ("(image * of + k) * out_h", "image * of * out_h", "depthwise"),
+    ("column >= 0 && column < w)\n            sum", "column >= 0)\n            sum", "depthwise"),
+    ("at / places * filters", "at / places", "depthwise"),
     ("value > largest", "value >= largest", "max_pool"),
     (" || value != value", "", "max_pool"),
     ("== row * (int)w + column)", ">= 0)", "max_pool"),
@@ -195,11 +211,12 @@ MUTANTS = [  # a text of the source, what takes its place, and what must notice
 @pytest.mark.parametrize(("text", "instead", "name"), MUTANTS)
 def test_a_broken_source_is_caught(text, instead, name, kernels):
     x, w, b, options = operands(CASES[1], "float32")
-    tied = np.round(x)
+    tied, wide = np.round(x), np.concatenate([w, w[:2]])[:, :1]
     tied[0, 0, 2] = np.nan
     cases = {
         "conv": (lambda *xs: F.conv2d(*xs, **options), [x, w, b]),
         "conv_transpose": (lambda *xs: F.conv_transpose2d(*xs), [x, w[:4], b[:2]]),
+        "depthwise": (lambda x, w: F.conv2d(x, w, padding=1, groups=4), [x, wide]),
         "max_pool": (lambda x: F.max_pool2d(x, 3, 1), [tied]),
         "avg_pool": (lambda x: F.avg_pool2d(x, 3, 1), [x]),
     }

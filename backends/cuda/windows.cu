@@ -1,5 +1,6 @@
 // Windows that slide over images: copied out as the columns of a matrix, and added up where they
-// lie; their maxima and means. Sums are gathered, each by the one thread that writes it: no atomics.
+// lie; where a filter sees one channel, multiplied at once; their maxima and means. Sums are gathered,
+// each by the one thread that writes it: no atomics.
 //
 // An image has two axes; with one, it is a row. Indices have 32 bits, whose divisions are quick: the
 // host asks for less than 2³¹ numbers at a time.
@@ -55,6 +56,72 @@ KERNEL overlap_add(const T* columns, const T* bias, T* y, index_t n, index_t bat
         }
         y[at] = (T)sum;
     }
+}
+
+// -- depthwise: a filter sees one channel, `of` filters each channel; weight (filters, kh, kw) ------
+
+// y[n, a, p, q] = bias[a] + Σ weight[a, i, j] x[n, a / of, sh p + dh i - top, sw q + dw j - left]
+KERNEL depthwise(const T* x, const T* weight, const T* bias, T* y, index_t n, index_t filters,
+                 index_t of, GEOMETRY) {
+    EACH_OF(at, n) {
+        int column = at % (unsigned)out_w * (unsigned)sw - (unsigned)left;
+        int row = at / (unsigned)out_w % (unsigned)out_h * (unsigned)sh - (unsigned)top;
+        unsigned image = at / (unsigned)out_w / (unsigned)out_h, filter = image % (unsigned)filters;
+        const T *from = x + image / (unsigned)of * h * w, *own = weight + filter * kh * kw;
+        A sum = bias ? (A)bias[filter] : 0;
+        for (int i = 0; i < kh; i++) {
+            int down = row + i * (int)dh;
+            if (down < 0 || down >= h) continue;
+            for (int j = 0; j < kw; j++) {
+                int across = column + j * (int)dw;
+                if (across >= 0 && across < w) sum += (A)own[i * kw + j] * (A)from[down * w + across];
+            }
+        }
+        y[at] = (T)sum;
+    }
+}
+
+// its transpose, y (batch, channels, h, w) = bias + Σ over the filters of a channel
+KERNEL depthwise_up(const T* x, const T* weight, const T* bias, T* y, index_t n, index_t channels,
+                    index_t of, GEOMETRY) {
+    EACH_OF(at, n) {
+        int column = at % (unsigned)w + left, row = at / (unsigned)w % (unsigned)h + top;
+        index_t image = at / (unsigned)w / (unsigned)h, channel = image % (unsigned)channels;
+        A sum = bias ? (A)bias[channel] : 0;
+        for (int k = 0; k < of; k++) {
+            const T* from = x + (image * of + k) * out_h * out_w;
+            const T* own = weight + (channel * of + k) * kh * kw;
+            for (int i = 0; i < kh; i++) {
+                int down = row - i * (int)dh;
+                if (down < 0 || down % (int)sh || down / (int)sh >= out_h) continue;
+                for (int j = 0; j < kw; j++) {
+                    int across = column - j * (int)dw;
+                    if (across < 0 || across % (int)sw || across / (int)sw >= out_w) continue;
+                    sum += (A)own[i * kw + j] * (A)from[down / (int)sh * out_w + across / (int)sw];
+                }
+            }
+        }
+        y[at] = (T)sum;
+    }
+}
+
+// the gradient of weight, a block for each of its numbers: Σ y[n, a, p, q] · what a sees there of x
+KERNEL depthwise_across(const T* y, const T* x, T* gw, index_t batch, index_t filters, index_t of,
+                        GEOMETRY) {
+    unsigned place = blockIdx.x, places = out_h * out_w, all = batch * places;
+    int i = place / (unsigned)kw % (unsigned)kh, j = place % (unsigned)kw;
+    unsigned filter = place / (unsigned)kw / (unsigned)kh;
+    A sum = 0;
+    for (unsigned at = threadIdx.x; at < all; at += blockDim.x) {
+        int q = at % (unsigned)out_w, p = at / (unsigned)out_w % (unsigned)out_h;
+        int row = p * (int)sh + i * (int)dh - (int)top;
+        int column = q * (int)sw + j * (int)dw - (int)left;
+        index_t image = at / places * filters + filter;
+        if (row >= 0 && row < h && column >= 0 && column < w)
+            sum += (A)y[image * places + at % places] * (A)x[(image / of * h + row) * w + column];
+    }
+    sum = block_sum(sum);
+    if (threadIdx.x == 0) gw[place] = (T)sum;
 }
 
 // -- pooling: images (h, w) in, (out_h, out_w) out, n numbers in all ------------------------------
