@@ -74,6 +74,11 @@ class Library:
     on: Callable[[Any], AbstractContextManager[Any]]
     tensor_cores: Callable[[], bool]
 
+    def place(self, x: Array) -> Any:
+        """The number of the device where x lies, or its name: CuPy's devices have no hash."""
+        device = getattr(x, "device", None)
+        return getattr(device, "id", device)
+
     def packed(self, x: Array) -> Array:
         """x without gaps, itself if it has none."""
         # not always by ascontiguousarray, which gives a number an axis

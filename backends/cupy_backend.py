@@ -8,8 +8,9 @@ from tinyxp.backends.capture import capturing
 from tinyxp.backends.cuda_source import Library, homes, source
 from tinyxp.backends.cupy_checks import Checks
 from tinyxp.backends.cupy_kernels import Kernels
+from tinyxp.backends.cupy_mends import mends
 from tinyxp.backends.errors import BackendError
-from tinyxp.backends.numpy_halves import bfloat16, totalled
+from tinyxp.backends.numpy_halves import bfloat16
 
 try:
     import cupy
@@ -22,7 +23,6 @@ import cupyx
 from tinyxp.backends import cupy_device
 from tinyxp.backends.cupy_matmul import linear, matmul
 
-TOTALS = "sum", "prod", "cumulative_sum", "cumulative_prod"
 SHARED = 48 << 10  # bytes that a block may share without asking for more
 
 
@@ -83,17 +83,18 @@ def to_numpy(array: Array) -> Any:
 def index_add(x: Array, indices: Array, values: Array) -> Array:
     """A copy of ``x`` with ``x[indices[i]] += values[i]``, repeated indices included."""
     out = kernels.add_rows(x, indices, values)
-    if out is NotImplemented:  # integers, whose sums have no order; complex numbers
-        out = x.copy()
-        cupyx.scatter_add(out, indices, values)
-    return out
+    if out is NotImplemented:  # integers, whose sums have no order; CuPy adds those of 64 bits
+        wide = cupy.uint64 if x.dtype.kind == "u" else cupy.int64
+        out = x.astype(wide)
+        cupy.add.at(out, indices, values.astype(wide))
+    return out.astype(x.dtype, copy=False)
 
 
-def take(x: Array, indices: Array, *, axis: int) -> Array:
+def take(x: Array, indices: Array, *, axis: int | None = None) -> Array:
     """CuPy wraps an index that is out of bounds round the end; finding it out costs a
     synchronisation, or a launch."""
-    in_bounds(indices, x.shape[axis], axis)
-    return cupy.take(x, indices, axis=axis)
+    in_bounds(indices, x.shape[axis or 0], axis or 0)
+    return cupy.take(x, indices, axis=axis or 0)
 
 
 def take_along_axis(x: Array, indices: Array, *, axis: int = -1) -> Array:
@@ -163,7 +164,7 @@ def load() -> Backend:
             repeat=repeat,
             take=take,
             take_along_axis=take_along_axis,
-            **{name: totalled(getattr(compat, name)) for name in TOTALS},
+            **mends(compat, cupy, functools.partial(cupyx.errstate, linalg="raise")),
         ),
         array_types=(cupy.ndarray,),
         to_numpy=to_numpy,

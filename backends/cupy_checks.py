@@ -44,7 +44,7 @@ class Checks:
         if not _later.get() or not usable:
             return False
         if indices.size:
-            device = getattr(indices, "device", None)
+            device = self.library.place(indices)
             if device not in self.found:
                 self.found[device] = self.library.xp.zeros((2,), dtype=indices.dtype)
             number = self.numbers.setdefault(complaint(), len(self.numbers) + 1)

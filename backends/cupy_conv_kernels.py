@@ -331,7 +331,7 @@ class Windows:
 
     def _tables(self, like: Array, key: Any, make: Callable[[], Any]) -> list[Array]:
         """Small arrays that depend on shapes only, on the device of ``like``: copied there once."""
-        key = (*key, getattr(like, "device", None))
+        key = (*key, self.library.place(like))
         if key not in self.tables:
             self.tables[key] = [self.xp.asarray(np.ascontiguousarray(x)) for x in make()]
         return self.tables[key]

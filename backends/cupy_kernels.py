@@ -256,8 +256,11 @@ class Kernels:
         """A copy of x with ``x[indices[i]] += values[i]``; indices, from 0, may repeat.
 
         Rows are brought together by sorting, as atomics would add them in another order in every
-        run.
+        run. A complex number is a row of two real ones.
         """
+        if x.dtype.kind == values.dtype.kind == "c" and x.dtype == values.dtype:
+            out = self.add_rows(self._pairs(x), indices, self._pairs(values))
+            return out if out is NotImplemented else out.view(x.dtype).reshape(x.shape)
         kind = self.kind(x, values)
         if not kind or indices.dtype.name != "int64":
             return NotImplemented
@@ -268,6 +271,10 @@ class Kernels:
         args = (places, order, self.packed(values), out, len(x), indices.size, width)
         self.library.elementwise("add_rows", indices.size * width, args, kind)
         return out
+
+    def _pairs(self, x: Array) -> Array:
+        """(rows, ...) of complex numbers as (rows, ..., 2) of real ones."""
+        return self.packed(x)[..., None].view(f"f{x.itemsize // 2}")
 
     def random_bits(self, key: int, counter: Any, n: int, device: Any = None) -> Array:
         """``philox.random_bits``, in one launch."""

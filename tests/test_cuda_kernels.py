@@ -300,6 +300,12 @@ def test_add_rows(dtype, tolerance, shape, kernels):
     assert found[0].dtype == dtype and np.array_equal(*found)
     assert np.abs(found[0] - expected).max(initial=0) <= 10 * tolerance
     assert Kernels(on_cpu()).add_rows(x.astype(int), places, values.astype(int)) is NotImplemented
+    x, values = (np.asfortranarray(part) * (1 + 2j * part) for part in (x, values))
+    expected = x.copy()
+    np.add.at(expected, places, values)
+    found = Kernels(on_cpu()).add_rows(x, places, values)
+    assert found.dtype == x.dtype and found.shape == x.shape
+    assert np.abs(found - expected).max(initial=0) <= 100 * tolerance
 
 
 @pytest.mark.parametrize("n", [0, 1, 4, 7, 5000])

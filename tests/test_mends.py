@@ -4,12 +4,17 @@ The suite itself runs by tests/array_api.sh; NumPy is the reference here because
 """
 
 import itertools
+from contextlib import contextmanager, nullcontext
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 import tinyxp as tx
 from tests.conftest import backend_params
+from tests.cuda_on_cpu import on_cpu
+from tinyxp import backends
+from tinyxp.backends import cupy_mends
 from tinyxp.backends.errors import TinyError
 
 UNSIGNED = ("uint8", "uint16", "uint32", "uint64")
@@ -194,3 +199,88 @@ def test_complex_special_cases(backend, name, x, y):
     for part, other in ((found.real, wanted.real), (found.imag, wanted.imag)):
         np.testing.assert_allclose(part, other, rtol=1e-15)
         assert np.isnan(other) or np.signbit(part) == np.signbit(other)
+
+
+# -- CuPy's, with NumPy in its place ---------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def cupys():
+    """The mends of CuPy, for NumPy, whose linear algebra is told to raise by nothing."""
+    import array_api_compat.numpy as compat
+
+    return SimpleNamespace(**cupy_mends.mends(compat, np, nullcontext))
+
+
+@pytest.mark.parametrize("name", ["floor_divide", "remainder"])
+@pytest.mark.parametrize("dtype", ["float64", "float32", "int64", "uint8"])
+@np.errstate(all="ignore")
+def test_quotients_of_cupys(name, dtype, cupys):
+    rng = np.random.default_rng(0)
+    special = [*REAL, 0.1, 0.3, 1.0, 6.0, -3.0, 1e300, 1e-300, 1e30, 1e-30]
+    x = np.array([*special, *rng.normal(size=30), *rng.integers(-9, 9, 30)])
+    if dtype.startswith("int"):
+        x = rng.integers(-9, 9, 40)
+    elif dtype.startswith("uint"):
+        x = rng.integers(1, 9, 40)
+    x = x.astype(dtype)
+    a, b = (part.reshape(-1) for part in np.meshgrid(x, x))
+    own = getattr(backends.get("numpy").xp, name)
+    assert same(getattr(cupys, name)(a, b), np.asarray(own(a, b)))
+    assert same(getattr(cupys, name)(a, 3), own(a, 3))
+    assert same(getattr(cupys, name)(7, b), own(7, b))
+
+
+def test_what_cupy_would_round_wrongly(cupys):
+    one, tenth = np.ones(1), np.full(1, 0.1)
+    assert np.floor(one / tenth) == 10 and cupys.floor_divide(one, tenth) == 9
+    assert cupys.remainder(one, np.full(1, np.inf)) == 1
+
+
+@pytest.mark.parametrize(
+    ("a", "b"),
+    [((3, 3), (3,)), ((2, 1, 3, 3), (4, 3, 2)), ((3, 3), (2, 3, 1)), ((2, 3, 3), (3,))],
+    ids=str,
+)
+def test_stacks_of_other_shapes_are_solved(a, b, cupys):
+    rng = np.random.default_rng(1)
+    x1, x2 = rng.normal(size=a), rng.normal(size=b)
+    found = cupys.linalg.solve(x1, x2)
+    again = x1 @ (found[..., None] if len(b) == 1 else found)
+    expected = np.broadcast_to(x2[:, None] if len(b) == 1 else x2, again.shape)
+    np.testing.assert_allclose(again, expected, atol=1e-12)
+
+
+def test_cupy_keeps_dtypes_and_waits_for_nothing(cupys):
+    x = np.array([-2.5, np.nan, 0.5, 7.0], "float16")
+    for found in (cupys.round(x), cupys.tril(x[None]), cupys.clip(x, -1, 1), cupys.sum(x)):
+        assert found.dtype == x.dtype
+    assert same(cupys.clip(x, max=1.0), np.clip(x, None, 1.0)) and cupys.clip(x) is x
+    assert same(cupys.clip(x, np.float16(0)), np.clip(x, 0, None))
+    entered = []
+
+    @contextmanager
+    def told():
+        entered.append(True)
+        yield
+
+    import array_api_compat.numpy as compat
+
+    linalg = cupy_mends.mends(compat, np, told)["linalg"]
+    assert np.array_equal(linalg.inv(np.eye(2)), np.eye(2)) and len(entered) == 1
+    assert linalg.det(np.zeros((2, 2))) == 0 and len(entered) == 1  # no fault of a singular one
+    with pytest.raises(np.linalg.LinAlgError):
+        linalg.cholesky(-np.eye(2))
+    linalg.solve(np.eye(2), np.ones(2))
+    assert len(entered) == 3
+
+
+def test_devices_without_a_hash():
+    """As CuPy's are."""
+
+    class Device:
+        id = 3
+        __hash__ = None
+
+    assert on_cpu().place(SimpleNamespace(device=Device())) == 3
+    assert on_cpu().place(np.ones(1)) == "cpu"

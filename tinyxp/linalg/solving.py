@@ -123,7 +123,7 @@ def _(rng):
 def _cutoff(xp, s, rtol, shape):
     """Below which size singular values (..., k) count as 0: (..., 1)."""
     if rtol is None:
-        rtol = max(shape[-2:]) * xp.finfo(s.dtype).eps
+        rtol = max(shape[-2:]) * float(xp.finfo(s.dtype).eps)
     if not isinstance(rtol, (int, float)):
         rtol = xp.expand_dims(xp.astype(rtol, s.dtype), axis=-1)
     return xp.max(s, axis=-1, keepdims=True) * rtol

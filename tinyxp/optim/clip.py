@@ -124,7 +124,7 @@ def clip_grads_with_norm_(
     factor = wrap(xp.clip(max_norm / (norm.data + 1e-6), max=1.0), norm.backend)
     near: dict[Any, Array] = {}  # the factor in each place and dtype
     for p, g in zip(params, grads, strict=True):
-        key = p.backend, g.device, g.dtype
+        key = p.backend, p.device, g.dtype
         if key not in near:
             near[key] = p.backend.xp.astype(move(factor, p.backend, p.device).data, g.dtype)
         p.grad = wrap(g * near[key], p.backend)

@@ -1,0 +1,107 @@
+"""Where CuPy, or array-api-compat's cover of it, deviates from the Array API: the mends.
+
+Found by reading CuPy's sources. The library is a parameter, so that tests can put NumPy in its
+place where there is no GPU.
+"""
+
+import functools
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from tinyxp.backends import Array
+from tinyxp.backends.numpy_halves import totalled
+
+TOTALS = "sum", "prod", "cumulative_sum", "cumulative_prod"
+KEEPING = "round", "tril", "triu"  # the dtype, which for bfloat16 would be float32
+# cuSOLVER says in a number whether it could do them, at which CuPy does not look unless it is told
+CHECKED = "cholesky", "eigh", "eigvalsh", "inv", "qr", "svd", "svdvals"
+
+
+def mends(compat: Any, xp: Any, told: Callable[[], AbstractContextManager[Any]]) -> dict[str, Any]:
+    """By name. ``compat`` is the cover, ``xp`` the library beneath; within ``told()`` its linear
+    algebra raises LinAlgError."""
+    linalg = {name: f for name, f in vars(compat.linalg).items() if not name.startswith("_")}
+    linalg |= {name: checked(linalg[name], told) for name in CHECKED}
+    linalg["solve"] = checked(functools.partial(solve, xp, linalg["solve"]), told)
+    return {
+        "clip": functools.partial(clip, xp),
+        "floor_divide": functools.partial(floor_divide, xp),
+        "linalg": SimpleNamespace(**linalg),
+        "remainder": functools.partial(remainder, xp),
+        "sign": xp.sign,  # the cover's has a boolean mask, so that it waits, as its clip does
+        **{name: keeping(getattr(compat, name)) for name in KEEPING},
+        **{name: totalled(getattr(compat, name)) for name in TOTALS},
+    }
+
+
+def keeping(f: Callable[..., Array]) -> Callable[..., Array]:
+    """``f``, whose result has the dtype of its first array."""
+    return lambda x, *args, **options: f(x, *args, **options).astype(x.dtype, copy=False)
+
+
+def checked(
+    f: Callable[..., Any], told: Callable[[], AbstractContextManager[Any]]
+) -> Callable[..., Any]:
+    """``f``, which raises LinAlgError."""
+
+    @functools.wraps(f)
+    def telling(*args: Any, **options: Any) -> Any:
+        with told():
+            return f(*args, **options)
+
+    return telling
+
+
+def solve(xp: Any, own: Callable[..., Array], a: Array, b: Array) -> Array:
+    """a⁻¹ b, a vector or matrices. CuPy's knows no stacks of other shapes."""
+    if b.ndim == 1:
+        return solve(xp, own, a, b[:, None])[..., 0]
+    front = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+    stacks = [xp.ascontiguousarray(xp.broadcast_to(x, front + x.shape[-2:])) for x in (a, b)]
+    return own(*stacks)
+
+
+def clip(xp: Any, x: Array, /, min: Any = None, max: Any = None) -> Array:
+    """Each element between min and max."""
+    y = x if min is None else xp.maximum(x, min)
+    y = y if max is None else xp.minimum(y, max)
+    return y.astype(x.dtype, copy=False)
+
+
+def floats(xp: Any, x1: Any, x2: Any) -> tuple[Array, Array] | None:
+    """Both as arrays of the real floating dtype that their quotient has; None for others."""
+    dtype = xp.result_type(x1, x2)
+    if dtype.kind != "f":
+        return None
+    # a number by a launch: in a captured step nothing can be copied to the device
+    x1, x2 = (x if hasattr(x, "dtype") else xp.full((), x, dtype=dtype) for x in (x1, x2))
+    return x1.astype(dtype, copy=False), x2.astype(dtype, copy=False)
+
+
+def remainder(xp: Any, x1: Any, x2: Any) -> Array:
+    """x1 - ⌊x1 / x2⌋ · x2, with the sign of x2. CuPy computes it as it stands there: 1 % inf is
+    NaN, and a rounded quotient costs digits."""
+    both = floats(xp, x1, x2)
+    if both is None:
+        return xp.remainder(x1, x2)
+    x1, x2 = both
+    left = xp.fmod(x1, x2)
+    other = xp.signbit(left) != xp.signbit(x2)
+    return xp.where(left == 0, xp.copysign(left, x2), xp.where(other, left + x2, left))
+
+
+def floor_divide(xp: Any, x1: Any, x2: Any) -> Array:
+    """⌊x1 / x2⌋, of the exact quotient: 1 // 0.1 is 9. CuPy takes the floor of the rounded one,
+    which is 10. With an infinite operand the standard wants that."""
+    both = floats(xp, x1, x2)
+    if both is None:
+        return xp.floor_divide(x1, x2)
+    x1, x2 = both
+    quotient = x1 / x2
+    exact = xp.rint((x1 - remainder(xp, x1, x2)) / x2)
+    exact = xp.where(exact == 0, xp.copysign(exact, quotient), exact)
+    return xp.where(xp.isfinite(quotient) & xp.isfinite(x2), exact, xp.floor(quotient))
