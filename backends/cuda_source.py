@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from tinyxp.backends import Array
 
 FOLDER = Path(__file__).parent / "cuda"
@@ -93,6 +95,18 @@ class Library:
         """Launch a kernel with a block for each row of n elements."""
         if rows:
             self.launch(name, (rows,), (row_threads(n),), args, dtype)
+
+
+def arguments(args: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The arguments of a launch as CuPy passes them on: Python's ints as long long and floats as
+    double, which NumPy's numbers become here; 0 as a pointer to nothing.
+
+    >>> import numpy as np
+    >>> arguments((None, np.float32(0.5), np.int32(-1)))
+    (0, 0.5, -1)
+    """
+    plain = (x.item() if isinstance(x, np.generic) else x for x in args)
+    return tuple(0 if x is None else x for x in plain)
 
 
 def row_threads(n: int) -> int:

@@ -5,7 +5,7 @@ from typing import Any
 
 from tinyxp.backends import HALVES, Array, Backend, Namespace, missing
 from tinyxp.backends.capture import capturing
-from tinyxp.backends.cuda_source import Library, homes, source
+from tinyxp.backends.cuda_source import Library, arguments, homes, source
 from tinyxp.backends.cupy_checks import Checks
 from tinyxp.backends.cupy_kernels import Kernels
 from tinyxp.backends.cupy_mends import mends
@@ -46,12 +46,11 @@ def launch(
     defines: tuple[tuple[str, int], ...] = (),
     shared: int = 0,
 ) -> None:
-    """Start a kernel (see ``cuda_source.Library``). CuPy passes ints as long long, floats as
-    double; 0 is a pointer to nothing."""
+    """Start a kernel (see ``cuda_source.Library``)."""
     kernel = compiled(name, dtype, defines, cupy.cuda.runtime.getDevice())
     if shared > SHARED:
         kernel.max_dynamic_shared_size_bytes = shared
-    kernel(grid, block, tuple([0 if x is None else x for x in args]), shared_mem=shared)
+    kernel(grid, block, arguments(args), shared_mem=shared)
 
 
 def usable(x: Any) -> bool:

@@ -40,6 +40,11 @@ class Recording(capture.Recording):
         self.parts: list[Callable[[], None]] = []  # graphs, and what the host does in between
         self.device: Any = None  # whose indices the graph checks
 
+    def place(self, array: Array) -> Array:
+        place = cupy.empty(array.shape, dtype=array.dtype)
+        self.copy([place], [array])  # so that its kernel is loaded before it is recorded
+        return place
+
     def run(self, f: Callable[[], Any]) -> Any:
         """``f()`` on the stream and in the memory of the recording, and wait for both sides."""
         cupy.cuda.get_current_stream().synchronize()

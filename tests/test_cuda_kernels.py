@@ -324,8 +324,9 @@ def test_dropout_leaves_out_the_same_as_everywhere(p, dtype, tolerance, kernels)
         x = np.random.default_rng(10).normal(size=shape).astype(dtype)
         f = lambda x: F.dropout(x, p, generator=Generator(2**40 + 3))  # noqa: E731
         agree(f, [x], kernels, tolerance)
-    f = lambda x: F.dropout(x.mT, p, generator=Generator(4))  # noqa: E731
-    agree(f, [np.ones((5, 3), dtype)], kernels, tolerance)
+    for q in (p, np.float32(p)):  # which a kernel would read as another number
+        f = lambda x, q=q: F.dropout(x.mT, q, generator=Generator(4))  # noqa: E731
+        agree(f, [np.ones((5, 3), dtype)], kernels, tolerance)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -345,9 +346,16 @@ def test_adamw_in_one_launch(dtype, kernels):
                 p.grad = tx.asarray(rng.normal(size=p.shape).astype(dtype))
             params[4].grad = tx.asarray(np.asfortranarray(params[4].grad.numpy()))
             optimizer.step()
+        other = "float32" if dtype == "float64" else "float64"
+        for p in params[:3]:  # whose state stays in the dtype in which it began
+            p.data = np.asarray(p.data).astype(other)
+            p.grad = tx.asarray(rng.normal(size=p.shape).astype(other))
+        optimizer.step()
         found.append([p.detach().numpy() for p in params])
     for a, b in zip(*found, strict=True):
-        assert np.abs(a - b).max(initial=0) <= (1e-12 if dtype == "float64" else 2e-6)
+        assert a.dtype == b.dtype
+        tolerance = 1e-12 if a.dtype == dtype == "float64" else 2e-6
+        assert np.abs(a - b).max(initial=0) <= tolerance
 
 
 @pytest.mark.parametrize("dtype", [tx.float32, tx.float64])

@@ -199,7 +199,7 @@ MUTANTS = [  # a text of the source, what takes its place, and what must notice
     ("image / (unsigned)of * h", "image * h", "depthwise"),
     ("(image * of + k) * out_h", "image * of * out_h", "depthwise"),
     ("column >= 0 && column < w)\n            sum", "column >= 0)\n            sum", "depthwise"),
-    ("at / places * filters", "at / places", "depthwise"),
+    ("n * filters + filter", "n + filter", "depthwise"),
     ("value > largest", "value >= largest", "max_pool"),
     (" || value != value", "", "max_pool"),
     ("== row * (int)w + column)", ">= 0)", "max_pool"),

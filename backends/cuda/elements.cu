@@ -28,11 +28,11 @@ KERNEL gelu_vjp(const T* g, const T* x, T* gx, index_t n, index_t by_tanh) {
 }
 
 KERNEL relu(const T* x, T* y, index_t n) {
-    EACH(i, n) y[i] = (A)x[i] <= 0 ? (T)0 : x[i];  // NaN stays
+    EACH(i, n) y[i] = (A)x[i] <= 0 ? (T)0.0f : x[i];  // NaN stays
 }
 
 KERNEL relu_vjp(const T* g, const T* y, T* gx, index_t n) {
-    EACH(i, n) gx[i] = (A)y[i] <= 0 ? (T)0 : g[i];
+    EACH(i, n) gx[i] = (A)y[i] <= 0 ? (T)0.0f : g[i];
 }
 
 // -- random bits
@@ -53,7 +53,7 @@ KERNEL dropout(const T* x, T* y, index_t n, index_t threshold, double scale, PHI
         philox(block, i, PHILOX_GIVEN);
         for (int k = 0; k < 4; k++) {
             index_t j = 4 * i + k;
-            if (j < n) y[j] = (index_t)block[k] < threshold ? (T)((A)x[j] * (A)scale) : (T)0;
+            if (j < n) y[j] = (index_t)block[k] < threshold ? (T)((A)x[j] * (A)scale) : (T)0.0f;
         }
     }
 }

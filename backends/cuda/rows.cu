@@ -130,7 +130,7 @@ KERNEL cross_entropy(const T* logits, const index_t* targets, T* losses, A* know
     if (threadIdx.x) return;
     A log_total = log(total), e = (A)smoothing;
     known[2 * row] = largest, known[2 * row + 1] = log_total;  // all that the vjp needs
-    if (target == ignored) losses[row] = (T)0;
+    if (target == ignored) losses[row] = (T)0.0f;
     else if (target < 0 || target >= n) losses[row] = (T)nan("");
     else {
         A loss = log_total - ((A)logits[target] - largest);
@@ -163,7 +163,7 @@ KERNEL cross_entropy_vjp(const T* g, const T* logits, const index_t* targets, co
     A scale = (A)g[each ? row : 0] * (inverse ? *inverse : 1), e = (A)smoothing;
     A largest = known[2 * row], log_total = known[2 * row + 1];
     if (target == ignored) {
-        ALONG(j, n) gx[j] = (T)0;
+        ALONG(j, n) gx[j] = (T)0.0f;
         return;
     }
     ALONG(j, n) {

@@ -30,9 +30,25 @@ template <int TALL>
 __device__ inline void load(T* tile, const T* x, index_t stride, index_t first, index_t rows,
                             index_t width) {
     bool aligned = ((size_t)x | (size_t)(stride * sizeof(T)) | (size_t)(width * sizeof(T))) % 16 == 0;
-#pragma unroll 4
-    for (int i = threadIdx.x; i < TALL * (HEAD / PER_LOAD); i += THREADS) {
-        int row = i / (HEAD / PER_LOAD), column = i % (HEAD / PER_LOAD) * PER_LOAD;
+    const int each = HEAD / PER_LOAD, times = TALL * each / THREADS;
+    bool whole = TALL * each == times * THREADS && width == HEAD && first + TALL <= rows;
+    if (whole && aligned) {  // all are under way before the first is waited for
+        uint4 words[times + 1];
+        x += first * stride;
+#define AT(i) ((int)threadIdx.x + (i) * THREADS)
+        UNROLLED(i, times)
+            words[i] = *(const uint4*)(x + AT(i) / each * stride + AT(i) % each * PER_LOAD);
+        UNROLLED(i, times) {
+            if (sizeof(T) == 4)
+                UNROLLED(j, PER_LOAD)
+                    ((unsigned*)&words[i])[j] = tf32(((const float*)&words[i])[j]);
+            *(uint4*)(tile + AT(i) / each * PITCH + AT(i) % each * PER_LOAD) = words[i];
+        }
+        return;
+    }
+#pragma unroll 1
+    for (int i = threadIdx.x; i < TALL * each; i += THREADS) {
+        int row = i / each, column = i % each * PER_LOAD;
         const T* from = x + (first + row) * stride + column;
         alignas(16) T numbers[PER_LOAD];
         bool inside = first + row < rows;
@@ -49,6 +65,7 @@ __device__ inline void load(T* tile, const T* x, index_t stride, index_t first, 
 // s = rows · columnsᵀ: the warp's 16 rows by N others, each of HEAD numbers
 template <int N>
 __device__ inline void products(Sums (&s)[N / 8], const T* rows, const T* columns) {
+    __syncwarp();  // mma wants all lanes at once, and masks part them
     rows += (FIRST_ROW + LANE % 16) * PITCH + LANE / 16 * PER_LOAD;
     columns += (LANE / 16 * 8 + LANE % 8) * PITCH + LANE / 8 % 2 * PER_LOAD;
     UNROLLED(j, N / 8)
@@ -73,6 +90,7 @@ __device__ inline unsigned word(A low, A high) {
 // are taken in another order, that in which the lane holds them, and so are the rows.
 template <int N>
 __device__ inline void add_products(Sums (&sums)[HEAD / 8], const Sums (&p)[N / 8], const T* rows) {
+    __syncwarp();
     UNROLLED(k, N / STEP) {
         unsigned left[4], right[4];
         UNROLLED(i, 4) {

@@ -30,7 +30,7 @@ KERNEL windows(const T* x, T* columns, index_t batch, GEOMETRY, index_t x_batch,
         int column = q * (int)sw + j * (int)dw - (int)left;
         bool inside = row >= 0 && row < h && column >= 0 && column < w;
         index_t from = at / width / height * x_batch + row * x_row + column * x_column;
-        columns[at] = inside ? x[from] : (T)0;
+        columns[at] = inside ? x[from] : (T)0.0f;
     }
 }
 
@@ -108,17 +108,19 @@ KERNEL depthwise_up(const T* x, const T* weight, const T* bias, T* y, index_t n,
 // the gradient of weight, a block for each of its numbers: Σ y[n, a, p, q] · what a sees there of x
 KERNEL depthwise_across(const T* y, const T* x, T* gw, index_t batch, index_t filters, index_t of,
                         GEOMETRY) {
-    unsigned place = blockIdx.x, places = out_h * out_w, all = batch * places;
+    unsigned place = blockIdx.x, places = out_h * out_w;
     int i = place / (unsigned)kw % (unsigned)kh, j = place % (unsigned)kw;
     unsigned filter = place / (unsigned)kw / (unsigned)kh;
     A sum = 0;
-    for (unsigned at = threadIdx.x; at < all; at += blockDim.x) {
-        int q = at % (unsigned)out_w, p = at / (unsigned)out_w % (unsigned)out_h;
-        int row = p * (int)sh + i * (int)dh - (int)top;
-        int column = q * (int)sw + j * (int)dw - (int)left;
-        index_t image = at / places * filters + filter;
-        if (row >= 0 && row < h && column >= 0 && column < w)
-            sum += (A)y[image * places + at % places] * (A)x[(image / of * h + row) * w + column];
+    for (index_t n = 0; n < batch; n++) {
+        index_t image = n * filters + filter;
+        const T *ys = y + image * places, *xs = x + image / of * h * w;
+        for (unsigned at = threadIdx.x; at < places; at += blockDim.x) {
+            int row = at / (unsigned)out_w * (int)sh + i * (int)dh - (int)top;
+            int column = at % (unsigned)out_w * (int)sw + j * (int)dw - (int)left;
+            if (row >= 0 && row < h && column >= 0 && column < w)
+                sum += (A)ys[at] * (A)xs[row * w + column];
+        }
     }
     sum = block_sum(sum);
     if (threadIdx.x == 0) gw[place] = (T)sum;

@@ -166,6 +166,7 @@ const char* launch(void (*)(P...), const long long* sizes, const char* kinds, vo
 }  // namespace gpu
 
 inline void __syncthreads() { gpu::wait(gpu::block); }
+inline void __syncwarp() { gpu::wait(*gpu::running->warp); }
 
 template <class V>
 V __shfl_xor_sync(unsigned, V value, int distance) {

@@ -122,11 +122,12 @@ class Adam(Optimizer):
         together: dict[Any, list[Tensor]] = {}  # what a kernel can take in one call
         for p in params:
             if "adamw" in p.backend.kernels and not is_complex(p):
-                step = self.begun(p, start)["step"]
-                key = (p.backend, p.device, p.data.dtype, step)
-                together.setdefault(key, []).append(p)
-            else:
-                others.append(p)
+                state = self.begun(p, start)
+                if all(state[name].dtype == p.data.dtype for name in MEANS):
+                    key = (p.backend, p.device, p.data.dtype, state["step"])
+                    together.setdefault(key, []).append(p)
+                    continue
+            others.append(p)
         packs = [
             [Pack(some, self.state, MEANS) for some in packed(alike)] for alike in together.values()
         ]
