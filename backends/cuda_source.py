@@ -22,6 +22,7 @@ TYPES = {
 }
 INCLUDED = re.compile(r'^#include "(\w+\.cuh)"$', re.MULTILINE)
 DECLARED = re.compile(r"^KERNEL (\w+)\(", re.MULTILINE)
+WHOLE = re.compile(r"^KERNEL (\w+)\(.*?^}\n", re.MULTILINE | re.DOTALL)
 
 
 @functools.cache
@@ -35,8 +36,10 @@ def homes() -> dict[str, str]:
 
 
 @functools.cache
-def source(file: str, dtype: str, defines: tuple[tuple[str, int], ...] = ()) -> str:
-    """What a compiler gets: types and definitions, and a file.
+def source(
+    file: str, dtype: str, defines: tuple[tuple[str, int], ...] = (), only: str | None = None
+) -> str:
+    """What a compiler gets: types and definitions, and a file, or what one kernel needs of it.
 
     Types stand in the text and not among a compiler's options: a macro T would break the headers
     that compilers include by themselves.
@@ -45,7 +48,10 @@ def source(file: str, dtype: str, defines: tuple[tuple[str, int], ...] = ()) -> 
     head = [f"#include <{header}>"] if header else []
     head += [f"typedef {kind} T;", f"typedef {sums} A;", f"#define KIND_{dtype}"]
     head += [f"#define {name} {value}" for name, value in defines]
-    return "\n".join([*head, text(file)])
+    body = text(file)
+    if only is not None:
+        body = WHOLE.sub(lambda found: found[0] if found[1] == only else "", body)
+    return "\n".join([*head, body])
 
 
 def text(file: str) -> str:

@@ -28,13 +28,10 @@ SHARED = 48 << 10  # bytes that a block may share without asking for more
 
 @functools.cache
 def compiled(name: str, dtype: str, defines: tuple[tuple[str, int], ...], device: int) -> Any:
-    """A kernel, ready on a device. CuPy keeps what it compiled on disk."""
-    return module(homes()[name], dtype, defines, device).get_function(name)
-
-
-@functools.cache
-def module(file: str, dtype: str, defines: tuple[tuple[str, int], ...], device: int) -> Any:
-    return cupy.RawModule(code=source(file, dtype, defines))
+    """A kernel, ready on a device; without its neighbours, which may never be needed. CuPy keeps
+    what it compiled on disk."""
+    code = source(homes()[name], dtype, defines, only=name)
+    return cupy.RawModule(code=code).get_function(name)
 
 
 def launch(

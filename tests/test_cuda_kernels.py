@@ -533,6 +533,16 @@ def test_a_broken_source_is_caught(text, instead, name, monkeypatch):
 # -- the real compiler ---------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("name", sorted(cuda_source.homes()))
+def test_a_kernel_is_compiled_without_its_neighbours(name):
+    file = cuda_source.homes()[name]
+    whole, alone = (cuda_source.source(file, "float32", (), only) for only in (None, name))
+    assert cuda_source.DECLARED.findall(alone) == [name]
+    kernels = cuda_source.WHOLE.findall(whole)
+    assert kernels == cuda_source.DECLARED.findall(whole)
+    assert sum(alone.count(sign) for sign in "{[(") == sum(alone.count(sign) for sign in "}])")
+
+
 @pytest.mark.skipif(shutil.which("nvcc") is None, reason="nvcc is not installed")
 @pytest.mark.parametrize("file", sorted({*cuda_source.homes().values()}))
 @pytest.mark.parametrize("dtype", cuda_source.TYPES)

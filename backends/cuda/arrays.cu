@@ -32,12 +32,12 @@ KERNEL adamw(const index_t* table, index_t k, double beta1, double beta2, double
     if (numbers) root = numbers[0], size = numbers[1], shrink = numbers[2];
     A rest1 = (A)(1 - beta1), rest2 = (A)(1 - beta2);
     EACH_OF_CHUNK(i, a, 5) {
-        A grad = (A)g[i];
+        A grad = (A)g[i], old = (A)p[i];  // read before anything is written
         A mean = (A)m[i] + rest1 * (grad - (A)m[i]);
         A square = (A)beta2 * (A)v[i] + rest2 * (grad * grad);
         m[i] = (T)mean;
         v[i] = (T)square;
-        out[i] = (T)((A)shrink * (A)p[i] - (A)size * (mean / (sqrt(square) * (A)root + (A)eps)));
+        out[i] = (T)((A)shrink * old - (A)size * (mean / (sqrt(square) * (A)root + (A)eps)));
     }
 }
 

@@ -5,7 +5,6 @@
 #include "common.cuh"
 
 // arrays that loops unrolled whole go through lie in registers, and else in slow memory
-#define UNROLLED(i, n) _Pragma("unroll") for (int i = 0; i < n; i++)
 
 // an array (batch, head, time, width): its strides, the last being 1
 #define STRIDES(x) index_t x##_batch, index_t x##_head, index_t x##_row

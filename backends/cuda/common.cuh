@@ -9,6 +9,8 @@ typedef long long index_t;
 #define SHARED_MEMORY(name) extern __shared__ __align__(16) A name[]  // as much as the launch asks for
 #endif
 
+#define UNROLLED(i, n) _Pragma("unroll") for (int i = 0; i < n; i++)
+
 // each element of n, whatever the size of the grid
 #define EACH(i, n)                                                              \
     for (index_t i = (index_t)blockIdx.x * blockDim.x + threadIdx.x; i < (n);   \

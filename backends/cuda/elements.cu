@@ -7,32 +7,54 @@
 #define DENSITY ((A)0.3989422804014327)  // 1 / √(2π)
 #define CUBIC ((A)0.044715)
 
-KERNEL gelu(const T* x, T* y, index_t n, index_t by_tanh) {
-    EACH(i, n) {
-        A v = (A)x[i];
-        A curve = by_tanh ? tanh(ROOT_2_PI * (v + CUBIC * v * v * v)) : erf(v * ROOT_HALF);
-        y[i] = (T)((A)0.5 * v * (1 + curve));
+struct alignas(16) Pack {
+    T numbers[16 / sizeof(T)];
+};
+
+// y[i] = f(a[i], b[i]) of n numbers, 16 bytes at a time where all begin at such a place
+template <class F>
+__device__ inline void each_number(F f, const T* a, const T* b, T* y, index_t n) {
+    const int per = 16 / sizeof(T);
+    index_t packs = ((size_t)a | (size_t)b | (size_t)y) % 16 ? 0 : n / per;
+    EACH(i, packs) {
+        Pack left = ((const Pack*)a)[i], right = ((const Pack*)b)[i], out;
+        UNROLLED(k, per) out.numbers[k] = f(left.numbers[k], right.numbers[k]);
+        ((Pack*)y)[i] = out;
     }
+    index_t done = packs * per;
+    EACH(i, n - done) y[done + i] = f(a[done + i], b[done + i]);
+}
+
+KERNEL gelu(const T* x, T* y, index_t n, index_t by_tanh) {
+    auto f = [=](T number, T) {
+        A v = (A)number;
+        A curve = by_tanh ? tanh(ROOT_2_PI * (v + CUBIC * v * v * v)) : erf(v * ROOT_HALF);
+        return (T)((A)0.5 * v * (1 + curve));
+    };
+    each_number(f, x, x, y, n);
 }
 
 KERNEL gelu_vjp(const T* g, const T* x, T* gx, index_t n, index_t by_tanh) {
-    EACH(i, n) {
-        A v = (A)x[i], slope;
+    auto f = [=](T g, T x) {
+        A v = (A)x, slope;
         if (by_tanh) {
             A t = tanh(ROOT_2_PI * (v + CUBIC * v * v * v));
             slope = (A)0.5 * (1 + t + v * (1 - t * t) * ROOT_2_PI * (1 + 3 * CUBIC * v * v));
         } else
             slope = (A)0.5 * (1 + erf(v * ROOT_HALF)) + v * DENSITY * exp((A)-0.5 * v * v);
-        gx[i] = (T)((A)g[i] * slope);
-    }
+        return (T)((A)g * slope);
+    };
+    each_number(f, g, x, gx, n);
 }
 
 KERNEL relu(const T* x, T* y, index_t n) {
-    EACH(i, n) y[i] = (A)x[i] <= 0 ? (T)0.0f : x[i];  // NaN stays
+    auto f = [](T x, T) { return (A)x <= 0 ? (T)0.0f : x; };  // NaN stays
+    each_number(f, x, x, y, n);
 }
 
 KERNEL relu_vjp(const T* g, const T* y, T* gx, index_t n) {
-    EACH(i, n) gx[i] = (A)y[i] <= 0 ? (T)0.0f : g[i];
+    auto f = [](T g, T y) { return (A)y <= 0 ? (T)0.0f : g; };
+    each_number(f, g, y, gx, n);
 }
 
 // -- random bits
@@ -46,15 +68,28 @@ KERNEL random_bits(index_t* words, index_t n, PHILOX) {
     }
 }
 
+struct alignas(sizeof(T) > 4 ? 16 : 4 * sizeof(T)) Four {
+    T numbers[4];
+};
+
 // y = scale · x where the word of an element is below the threshold, else 0; no mask is kept
 KERNEL dropout(const T* x, T* y, index_t n, index_t threshold, double scale, PHILOX) {
+    bool aligned = ((size_t)x | (size_t)y) % alignof(Four) == 0;
     EACH(i, (n + 3) / 4) {
         unsigned block[4];
         philox(block, i, PHILOX_GIVEN);
-        for (int k = 0; k < 4; k++) {
-            index_t j = 4 * i + k;
-            if (j < n) y[j] = (index_t)block[k] < threshold ? (T)((A)x[j] * (A)scale) : (T)0.0f;
+        int left = n - 4 * i < 4 ? n - 4 * i : 4;
+        Four numbers;
+        if (aligned && left == 4) numbers = ((const Four*)x)[i];
+        else
+            UNROLLED(k, 4) numbers.numbers[k] = k < left ? x[4 * i + k] : (T)0.0f;
+        UNROLLED(k, 4) {
+            T& number = numbers.numbers[k];
+            number = (index_t)block[k] < threshold ? (T)((A)number * (A)scale) : (T)0.0f;
         }
+        if (aligned && left == 4) ((Four*)y)[i] = numbers;
+        else
+            for (int k = 0; k < left; k++) y[4 * i + k] = numbers.numbers[k];
     }
 }
 
@@ -79,15 +114,21 @@ KERNEL check_indices(const index_t* indices, index_t n, index_t low, index_t hig
 // -- rows added to rows: out[places[i]] += values[order[i]] -------------------------------------------
 
 // `places` are sorted, `order` says where each was before. The first of equal places adds all of
-// them up, one after the other: no atomics, the same bits in every run.
+// them up, one after the other: no atomics, the same bits in every run. It first looks for their
+// end, in steps twice as long each time, so that no number has to be waited for before the next.
 KERNEL add_rows(const index_t* places, const index_t* order, const T* values, T* out, index_t n,
                 index_t count, index_t width) {
     EACH(i, count * width) {
         index_t first = i / width, column = i % width, place = places[first];
         if ((first && places[first - 1] == place) || place < 0 || place >= n) continue;
+        index_t last = first, step = 1;
+#define EQUAL(k) ((k) < count && places[k] == place)
+        for (; EQUAL(last + step); step *= 2) last += step;
+        while (step /= 2)
+            if (EQUAL(last + step)) last += step;
         A sum = 0;
-        for (index_t k = first; k < count && places[k] == place; k++)
-            sum += (A)values[order[k] * width + column];
+#pragma unroll 8
+        for (index_t k = first; k <= last; k++) sum += (A)values[order[k] * width + column];
         T* to = out + place * width + column;
         *to = (T)((A)*to + sum);
     }
