@@ -50,7 +50,6 @@ def given(seed: int, counter: Any) -> tuple[Any, ...]:
 def dropping(seed: int, counter: Any, p: float) -> tuple[Any, ...]:
     """What a kernel leaves numbers out by: it keeps those whose word is below the first number,
     times the second; then the arguments PHILOX."""
-    p = float(p)  # a kernel takes a double, and no number of NumPy's
     scale = 1 / (1 - p) if p < 1 else 0.0
     return (round((1 - p) * 2**32), scale, *given(seed, counter))
 

@@ -198,7 +198,11 @@ MUTANTS = [  # a text of the source, what takes its place, and what must notice
     ("across >= 0 && across < w", "across < w", "depthwise"),
     ("image / (unsigned)of * h", "image * h", "depthwise"),
     ("(image * of + k) * out_h", "image * of * out_h", "depthwise"),
-    ("column >= 0 && column < w)\n            sum", "column >= 0)\n            sum", "depthwise"),
+    (
+        "row < h && column >= 0 && column < w)\n                sum",
+        "row < h)\n                sum",
+        "depthwise",
+    ),
     ("n * filters + filter", "n + filter", "depthwise"),
     ("value > largest", "value >= largest", "max_pool"),
     (" || value != value", "", "max_pool"),

@@ -4,7 +4,7 @@ from typing import Any
 
 from tinyxp.core import Tensor
 from tinyxp.nn import functional as F
-from tinyxp.nn.functional.dropouts import expect_probability
+from tinyxp.nn.functional.dropouts import probability
 from tinyxp.nn.module import Module
 from tinyxp.random import Generator
 
@@ -23,7 +23,7 @@ class _Dropout(Module):
         self, p: float = 0.5, inplace: bool = False, *, generator: Generator | None = None
     ) -> None:
         super().__init__()
-        expect_probability(p)
+        p = probability(p)
         self.p, self.inplace, self.generator = p, inplace, generator
 
     def extra_repr(self) -> str:

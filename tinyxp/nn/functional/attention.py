@@ -6,7 +6,7 @@ from tinyxp import dtypes
 from tinyxp.backends.errors import ArgumentError, DTypeError, ShapeError
 from tinyxp.composite import composite
 from tinyxp.nn.functional.activations import softmax
-from tinyxp.nn.functional.dropouts import _dropout, expect_probability
+from tinyxp.nn.functional.dropouts import _dropout, probability
 from tinyxp.operation import expect_tensors
 from tinyxp.ops.arithmetic import where
 from tinyxp.ops.creation import arange, astype
@@ -177,7 +177,7 @@ def attend(query, key, value, mask, dropout_p, is_causal, scale=None, generator=
     scale = 1 / math.sqrt(query.shape[-1] or 1) if scale is None else scale
     static = {"is_causal": is_causal, "scale": scale}
     if dropout_p != 0:
-        expect_probability(dropout_p)
+        dropout_p = probability(dropout_p)
         front = broadcast_shapes(query.shape[:-2], key.shape[:-2])
         pairs = math.prod((*front, query.shape[-2], key.shape[-2]))
         seed, counter = source(generator)._take(pairs)

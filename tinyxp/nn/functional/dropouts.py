@@ -37,11 +37,13 @@ def _(rng):
     return rng.normal(size=(3, 5)), {"seed": 2**40 + 1, "counter": 2**64 - 2, "p": 0.3}
 
 
-def expect_probability(p):
-    """Raise DTypeError unless p is a number, ArgumentError unless it lies in [0, 1]."""
+def probability(p):
+    """p as Python's number. Raises DTypeError unless it is a number, ArgumentError unless it lies in
+    [0, 1]."""
     expect_numbers("dropout", p=p)
     if not 0 <= p <= 1:
         raise ArgumentError(f"a dropout probability lies in [0, 1], got {p}")
+    return float(p)
 
 
 def _draw(name, input, axes, p, generator):
@@ -57,7 +59,7 @@ def _draw(name, input, axes, p, generator):
 
 def _zeroed(name, input, axes, p, training, inplace, generator):
     """x / (1 - p), or 0 with probability p."""
-    expect_probability(p)
+    p = probability(p)
     expect_tensors(name, input)
     if not training or p == 0:
         return input
@@ -126,7 +128,7 @@ FLOOR = -1.7580993408473766  # -λ α of selu: what it comes to far below 0
 
 def _floored(name, input, axes, p, training, inplace, generator):
     """a x + b, or a ``FLOOR`` + b with probability p; a and b keep mean 0 and variance 1."""
-    expect_probability(p)
+    p = probability(p)
     expect_tensors(name, input)
     if not training or p == 0:
         return input
