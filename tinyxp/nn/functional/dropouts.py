@@ -38,8 +38,7 @@ def _(rng):
 
 
 def probability(p):
-    """p as Python's number. Raises DTypeError unless it is a number, ArgumentError unless it lies in
-    [0, 1]."""
+    """p as Python's number. Raises DTypeError unless it is one, ArgumentError beyond [0, 1]."""
     expect_numbers("dropout", p=p)
     if not 0 <= p <= 1:
         raise ArgumentError(f"a dropout probability lies in [0, 1], got {p}")
