@@ -122,11 +122,13 @@ class Kernel:
     ``forward(*arrays, **static)`` returns ``(y, residuals)``, or NotImplemented for a case that it
     leaves to the formula, complex numbers among them. ``vjp(g, residuals, needs)`` returns one
     gradient for each array operand (None where ``needs`` says that nobody asks). Residuals hold no
-    array that is changed later.
+    array that is changed later. ``single``, if there is one, is ``forward`` of operands in 16 bits
+    with a result in float32, for autocast: else they would have to be cast before.
     """
 
     forward: Callable[..., Any]
     vjp: Callable[..., tuple[Array | None, ...]]
+    single: Callable[..., Any] | None = None
 
 
 DTYPE_NAMES = (  # of the standard

@@ -68,9 +68,10 @@ class Library:
     threads; ``args`` are arrays, None, ints (long long) and floats (double); ``dtype`` is the name
     of the type of numbers, ``shared`` how many bytes a block shares. ``address(x)`` is where an
     array lies. ``usable(x)``: whether a kernel may read x, an array of this library on the device
-    in use. ``linear(x, weight, bias)``: x @ weight.T + bias, of matrices. ``on(device)``: a context
-    in which a device, the library's own, is in use.
-    ``tensor_cores()``: whether the device in use has those of 2020 (Ampere) or later.
+    in use. ``linear(x, weight, bias)``: x @ weight.T of matrices, + bias unless it is None; rows of
+    the result may have gaps between them. ``on(device)``: a context in which a device, the
+    library's own, is in use. ``tensor_cores()``: whether the device in use has those of 2020
+    (Ampere) or later.
     """
 
     xp: Any
@@ -78,7 +79,7 @@ class Library:
     address: Callable[[Array], int]
     usable: Callable[[Any], bool]
     matmul: Callable[[Array, Array], Array]
-    linear: Callable[[Array, Array, Array], Array]
+    linear: Callable[[Array, Array, Array | None], Array]
     on: Callable[[Any], AbstractContextManager[Any]]
     tensor_cores: Callable[[], bool]
 

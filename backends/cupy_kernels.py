@@ -8,6 +8,7 @@ a CPU (tests/cuda_on_cpu). That proves their numbers, and nothing about a GPU.
 """
 
 import math
+from functools import partial
 from typing import Any
 
 from tinyxp.backends import Array, Kernel
@@ -34,7 +35,11 @@ class Kernels:
             "adamw": many.adamw,
             "attention": Kernel(attention.forward, attention.vjp),
             "clipped": many.clipped,
-            "cross_entropy": Kernel(self.cross_entropy, self.cross_entropy_vjp),
+            "cross_entropy": Kernel(
+                self.cross_entropy,
+                self.cross_entropy_vjp,
+                single=partial(self.cross_entropy, single=True),
+            ),
             "dropout": Kernel(self.dropout, self.dropout_vjp),
             "gelu": Kernel(self.gelu, self.gelu_vjp),
             "layer_norm": Kernel(self.layer_norm, self.layer_norm_vjp),
@@ -68,10 +73,7 @@ class Kernels:
         if not self.kind(x, weight, bias) or x.ndim < 2 or x.shape[-1] != weight.shape[-1]:
             return NotImplemented
         rows = x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
-        if bias is None:
-            y = self.library.matmul(rows, weight.T)
-        else:
-            y = self.library.linear(rows, weight, self.packed(bias))
+        y = self.library.linear(rows, weight, None if bias is None else self.packed(bias))
         return y.reshape(*x.shape[:-1], len(weight)), (rows, weight, x.shape)
 
     def linear_vjp(self, g: Array, residuals: Any, needs: Needs) -> tuple[Array | None, ...]:
@@ -219,36 +221,47 @@ class Kernels:
         ignore_index: int,
         label_smoothing: float,
         reduction: str,
+        single: bool = False,
     ) -> Any:
+        """Losses have the dtype of the logits, or, if ``single``, that in which they are summed."""
         kind = self.kind(logits)
         if weight is not None or not kind or logits.ndim != 2 or logits.size == 0:
             return NotImplemented
         if targets.dtype.name != "int64":
             return NotImplemented
-        logits, targets = self.packed(logits), self.packed(targets)
+        logits, step = self._rows(logits)
+        targets, sums = self.packed(targets), summed(logits.dtype)
         rows, n = logits.shape
-        losses = self.xp.empty((rows,), dtype=logits.dtype)
-        known = self.xp.empty((rows, 2), dtype=summed(logits.dtype))
-        options = (n, int(ignore_index), float(label_smoothing))
-        args = (logits, targets, losses, known, *options)
+        losses = self.xp.empty((rows,), dtype=sums)
+        known = self.xp.empty((rows, 2), dtype=sums)
+        options = (n, step, int(ignore_index), float(label_smoothing))
+        args: tuple[Any, ...] = (logits, targets, losses, known, *options)
         self.library.by_rows("cross_entropy", rows, n, args, kind)
         inverse, y = None, losses
         if reduction != "none":
-            y = self.xp.empty((), dtype=logits.dtype)
-            inverse = self.xp.empty((), dtype=summed(logits.dtype))
+            y = self.xp.empty((), dtype=sums)
+            inverse = self.xp.empty((), dtype=sums)
             mean = int(reduction == "mean")
             args = (losses, targets, y, inverse, rows, int(ignore_index), mean)
             self.library.launch("total_loss", (1,), (512,), args, kind)
+        y = y if single else y.astype(logits.dtype, copy=False)
         return y, (logits, targets, known, inverse, options)
 
     def cross_entropy_vjp(self, g: Array, residuals: Any, needs: Needs) -> tuple[Array | None, ...]:
         logits, targets, known, inverse, options = residuals
-        rows, n = logits.shape
-        gx = self.xp.empty(logits.shape, dtype=logits.dtype)
-        each = int(inverse is None)
-        args = (self.packed(g), logits, targets, known, inverse, gx, *options, each)
+        (rows, n), step = logits.shape, options[1]
+        gx = self.xp.empty((rows, step), dtype=logits.dtype)[:, :n]
+        g = self.packed(g.astype(known.dtype, copy=False))
+        args = (g, logits, targets, known, inverse, gx, *options, int(inverse is None))
         self.library.by_rows("cross_entropy_vjp", rows, n, args, logits.dtype.name)
         return (gx, None)[: len(needs)]
+
+    def _rows(self, x: Array) -> tuple[Array, int]:
+        """A matrix without gaps within its rows, and how many numbers lie from one to the next."""
+        step, along = (stride // x.dtype.itemsize for stride in x.strides)
+        if along == 1 and step >= x.shape[1]:
+            return x, step
+        return self.packed(x), x.shape[1]
 
     # -- beside the composites --------------------------------------------------------------------
 

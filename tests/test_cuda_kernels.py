@@ -158,6 +158,57 @@ def test_cross_entropy(dtype, tolerance, reduction, classes, kernels):
         agree(f, [logits, targets], kernels, 3 * tolerance)
 
 
+def test_cross_entropy_of_rows_with_gaps_between_them(kernels):
+    """As `linear` makes them for many classes: read where they lie, and so is the gradient."""
+    wide = np.random.default_rng(3).normal(size=(9, 40)).astype("float32")
+    f = lambda x: F.cross_entropy(x[:, :37], tx.asarray([1, 36, 0, 5, 9, 2, 3, 4, -100]))  # noqa: E731
+    agree(f, [wide], kernels, 1e-6)
+    agree(f, [np.asfortranarray(wide)], kernels, 1e-6)
+    kernel = kernels[1]["cross_entropy"]
+    options = {"ignore_index": -100, "label_smoothing": 0.0, "reduction": "mean"}
+    y, residuals = kernel.forward(wide[:, :37], np.arange(9), **options)
+    assert residuals[0].base is wide and y.dtype == "float32"
+    gx, _ = kernel.vjp(np.ones((), "float32"), residuals, (True, False))
+    assert gx.shape == (9, 37) and gx.strides == wide.strides
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_autocast_has_cross_entropy_read_16_bits(dtype, kernels):
+    """A loss in float32, and gradients to any order, without a cast before it."""
+    use, table = kernels
+    rng = np.random.default_rng(3)
+    values, targets = tx.asarray(rng.normal(size=(9, 7))), tx.asarray(rng.integers(0, 7, 9))
+    found = []
+    for each in (table, {}):
+        use(each)
+        x = values.astype(dtype).requires_grad_()
+        with tx.autocast(dtype=dtype):
+            loss = F.cross_entropy(x, targets, label_smoothing=0.1)
+        assert loss.dtype is tx.float32
+        ops = {node.op.name for node in walk(loss)}
+        assert ("astype" in ops) == (each is not table), ops
+        (g,) = tx.autograd.grad(loss, x, create_graph=True)
+        assert g.dtype is x.dtype
+        (second,) = tx.autograd.grad((g.float() ** 2).sum(), x)
+        found.append([loss.detach().numpy(), *(y.detach().float().numpy() for y in (g, second))])
+    exact = F.cross_entropy(values.astype(dtype).double(), targets, label_smoothing=0.1).item()
+    assert abs(found[0][0] - exact) < 1e-6
+    eps = tx.finfo(getattr(tx, dtype)).eps
+    for a, b in zip(*found, strict=True):
+        assert np.abs(a - b).max() <= 2 * eps * np.abs(b).max()
+
+
+def walk(y):
+    """The nodes behind a tensor."""
+    nodes, todo = [], [y._node]
+    while todo:
+        node = todo.pop()
+        if hasattr(node, "op"):
+            nodes.append(node)
+            todo += node.parents
+    return nodes
+
+
 def test_cross_entropy_of_nothing_that_counts(kernels):
     logits, targets = np.zeros((3, 4), "float32"), np.full(3, -100)
     f = lambda x, t: F.cross_entropy(x, t)  # noqa: E731

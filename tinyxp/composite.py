@@ -6,13 +6,23 @@ formula, so that a kernel is only ever an acceleration.
 
 import functools
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
-from tinyxp import backends
+from tinyxp import backends, dtypes
 from tinyxp.autocasting import autocast_call, casting, within
 from tinyxp.backends import Backend, Kernel
 from tinyxp.core import Tensor, is_complex, wrap
-from tinyxp.operation import PASSED_ON, Operation, P, expect_tensors, explain, half, in_float32
+from tinyxp.operation import (
+    PASSED_ON,
+    Operation,
+    P,
+    cast,
+    expect_tensors,
+    explain,
+    half,
+    in_float32,
+)
 from tinyxp.tape import Edge, Node, behind_identity, edge_of, fit, is_recording, propagate
 
 
@@ -34,7 +44,8 @@ class Composite(Operation[P]):
         if len(args) > len(self.operands) and not self.variadic:
             args, static = self.split(args, static)
         if casting() is not None:
-            return autocast_call(self, args, static)
+            y = self.single(args, static)
+            return autocast_call(self, args, static) if y is NotImplemented else y
         for x in args:
             if isinstance(x, Tensor):
                 kernel = x.backend.kernels.get(self.name)
@@ -47,6 +58,18 @@ class Composite(Operation[P]):
                 return self.formula(args, static, x.backend)
         expect_tensors(self.name, *args)
         return self.fn(*args, **static)
+
+    def single(self, args: tuple[Any, ...], static: dict[str, Any]) -> Any:
+        """In autocast, where it wants float32: the result by a kernel that reads 16 bits itself."""
+        region = casting()
+        first = next((x for x in args if isinstance(x, Tensor)), None)
+        if region is None or region.dtype is None or self.autocast != "float32" or not half(first):
+            return NotImplemented
+        kernel = first.backend.kernels.get(self.name)  # type: ignore[union-attr]
+        if kernel is None or kernel.single is None:
+            return NotImplemented
+        kernel = replace(kernel, forward=kernel.single)
+        return self.run(kernel, first.backend, args, static)  # type: ignore[union-attr]
 
     def formula(self, args: tuple[Any, ...], static: dict[str, Any], backend: Backend) -> Any:
         if self.real:
@@ -116,7 +139,12 @@ class Composite(Operation[P]):
         ]
         edges = [edge_of(x) for x in replayed]
         with within(None):  # as in the first run
-            if any(map(half, replayed)) and not self.narrow:
+            if kernel.forward is kernel.single:  # in float32, as in ``single``
+                wide = [
+                    cast(x, dtypes.float32) if x is not None and half(x) else x for x in replayed
+                ]
+                y = self.fn(*wide, **static)
+            elif any(map(half, replayed)) and not self.narrow:
                 y = in_float32(lambda wide, static: self.fn(*wide, **static), replayed, static)
             else:
                 y = self.fn(*replayed, **static)

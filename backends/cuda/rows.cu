@@ -124,11 +124,12 @@ KERNEL softmax_vjp(const T* g, const T* y, T* gx, index_t n, index_t logarithm) 
 
 // -- cross_entropy: -ln softmax(logits)[target], without the softmax in memory -----------------------
 
-// A target that is no class, which is refused before or reported after, gives NaN and reads nothing.
-KERNEL cross_entropy(const T* logits, const index_t* targets, T* losses, A* known, index_t n,
-                     index_t ignored, double smoothing) {
+// Rows of n logits begin `step` numbers apart. A target that is no class, which is refused before or
+// reported after, gives NaN and reads nothing.
+KERNEL cross_entropy(const T* logits, const index_t* targets, A* losses, A* known, index_t n,
+                     index_t step, index_t ignored, double smoothing) {
     index_t row = blockIdx.x, target = targets[row];
-    logits += row * n;
+    logits += row * step;
     A largest, total, sum = 0;
     largest_and_total(logits, n, largest, total);
     if (smoothing) {
@@ -138,37 +139,37 @@ KERNEL cross_entropy(const T* logits, const index_t* targets, T* losses, A* know
     if (threadIdx.x) return;
     A log_total = log(total), e = (A)smoothing;
     known[2 * row] = largest, known[2 * row + 1] = log_total;  // all that the vjp needs
-    if (target == ignored) losses[row] = (T)0.0f;
-    else if (target < 0 || target >= n) losses[row] = (T)nan("");
+    if (target == ignored) losses[row] = 0;
+    else if (target < 0 || target >= n) losses[row] = (A)nan("");
     else {
         A loss = log_total - ((A)logits[target] - largest);
-        losses[row] = (T)(smoothing ? (1 - e) * loss + e * (log_total - sum / n) : loss);
+        losses[row] = smoothing ? (1 - e) * loss + e * (log_total - sum / n) : loss;
     }
 }
 
 // out = Σ losses · factor, the factor being 1, or one over the number of targets that count
-KERNEL total_loss(const T* losses, const index_t* targets, T* out, A* factor, index_t rows,
+KERNEL total_loss(const A* losses, const index_t* targets, A* out, A* factor, index_t rows,
                   index_t ignored, index_t mean) {
     A sum = 0, count = 0;
     ALONG(i, rows) {
-        sum += (A)losses[i];
+        sum += losses[i];
         count += targets[i] != ignored;
     }
     sum = block_sum(sum);
     count = block_sum(count);
     if (threadIdx.x) return;
     A inverse = !mean ? 1 : count ? 1 / count : (A)nan("");
-    *out = (T)(sum * inverse);
+    *out = sum * inverse;
     *factor = inverse;
 }
 
 // g holds one number for each row, or one for all (each = 0), times *inverse unless it is null
-KERNEL cross_entropy_vjp(const T* g, const T* logits, const index_t* targets, const A* known,
-                         const A* inverse, T* gx, index_t n, index_t ignored, double smoothing,
-                         index_t each) {
+KERNEL cross_entropy_vjp(const A* g, const T* logits, const index_t* targets, const A* known,
+                         const A* inverse, T* gx, index_t n, index_t step, index_t ignored,
+                         double smoothing, index_t each) {
     index_t row = blockIdx.x, target = targets[row];
-    logits += row * n, gx += row * n;
-    A scale = (A)g[each ? row : 0] * (inverse ? *inverse : 1), e = (A)smoothing;
+    logits += row * step, gx += row * step;
+    A scale = g[each ? row : 0] * (inverse ? *inverse : 1), e = (A)smoothing;
     A largest = known[2 * row], log_total = known[2 * row + 1];
     if (target == ignored) {
         ALONG(j, n) gx[j] = (T)0.0f;
