@@ -23,6 +23,7 @@ class Memory(NamedTuple):
 
 
 private_pools: dict[int, Any] = {}  # of CUDA graphs and cuBLAS, by the id of who holds them
+peaks: dict[int, int] = {}  # the most bytes that were reserved, by device
 
 
 def memory() -> Memory:
@@ -54,8 +55,16 @@ def explaining(
     return malloc
 
 
+def most_reserved() -> int:
+    """The most bytes that this process has reserved: pools give back in ``empty_cache`` alone."""
+    device = cupy.cuda.runtime.getDevice()
+    peaks[device] = max(peaks.get(device, 0), memory().reserved)
+    return peaks[device]
+
+
 def empty_cache() -> None:
     """Give memory that is kept for later arrays back, the device's and the host's."""
+    most_reserved()
     cupy.get_default_memory_pool().free_all_blocks()
     cupy.get_default_pinned_memory_pool().free_all_blocks()
 

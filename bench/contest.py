@@ -5,6 +5,7 @@ to itself, so that the thread pool of one library never spins against that of an
 """
 
 import importlib
+import math
 import multiprocessing
 import statistics
 import time
@@ -16,6 +17,7 @@ from typing import Any
 
 Step = Callable[[], Any]
 PAUSE = 0.06  # seconds between two turns: threads of a pool wait busily for work for some 30 ms
+FEWEST = 2  # rounds, however little time is left
 TURN = 1.0  # seconds, after which a slow contender's turn ends, with one step at least
 
 
@@ -36,8 +38,9 @@ class Result:
         return statistics.median(self.seconds)
 
     def ratios(self, base: "Result") -> list[float]:
-        """Its seconds over those of another, round by round, in order of size."""
-        return sorted(a / b for a, b in zip(self.seconds, base.seconds, strict=True))
+        """Its seconds over those of another, round by round, in order of size; of contenders that
+        raced alone one may have had time for fewer rounds."""
+        return sorted(a / b for a, b in zip(self.seconds, base.seconds, strict=False))
 
     def spread(self, base: "Result") -> tuple[float, float, float]:
         """The ratio to another: the median over rounds, and what a tenth lies below and above."""
@@ -122,22 +125,28 @@ def contest(
     warmup: int = 5,
     patience: float | None = None,
     alone: bool = False,
+    until: float = math.inf,
 ) -> list[Result]:
     """Run every contender for ``rounds`` rounds of ``steps`` steps, slow ones of fewer, in turn.
 
     A contender is (function that makes a step, its arguments[, its options]). One that fails says
-    why in its result, and the others go on; so does one that is not ready after ``patience``
-    seconds. ``alone``: all rounds of one, then all of the next, where memory holds one only.
+    why in its result, and the others go on; so does one that keeps silent for ``patience``
+    seconds. ``alone``: all rounds of one, then all of the next, where memory holds one only. After
+    ``until`` (of ``time.monotonic``) nobody begins any more, and there are no rounds but two.
     """
     everyone: list[_Contender] = []
+    results: list[Result] = []
     running: list[_Contender] = []
     try:
         for name, (make, args, *options) in contenders.items():
+            if (left := until - time.monotonic()) < 0:
+                results.append(Result(name, error="no time was left"))
+                continue
             contender = _Contender(name, make, args, options[0] if options else {})
             everyone.append(contender)
-            result = contender.result
+            results.append(result := contender.result)
             try:
-                result.first, first = contender.ask(1, patience)
+                result.first, first = contender.ask(1, soonest(patience, left))
                 seconds, last = contender.ask(warmup, patience)
             except Failure as error:
                 result.error = str(error)
@@ -146,25 +155,45 @@ def contest(
             contender.steps = max(1, min(steps, int(TURN * warmup / seconds)))
             running.append(contender)
             if alone:
-                _race(running, rounds)
+                _race(running, rounds, patience, until)
                 contender.stop()
                 running.clear()
-        _race(running, rounds)
+        _race(running, rounds, patience, until)
     finally:
         for contender in everyone:
             contender.stop()
-    return [contender.result for contender in everyone]
+    return results
 
 
-def _race(running: list[_Contender], rounds: int) -> None:
-    """The rounds of contenders that are ready."""
-    for _ in range(rounds):
-        for contender in running:
+def soonest(patience: float | None, left: float) -> float | None:
+    """For how long to wait; None is for as long as it takes.
+
+    >>> soonest(None, math.inf), soonest(60.0, math.inf), soonest(60.0, 20.0)
+    (None, 60.0, 20.0)
+    """
+    least = min(math.inf if patience is None else patience, left)
+    return None if least == math.inf else least
+
+
+def _race(running: list[_Contender], rounds: int, patience: float | None, until: float) -> None:
+    """The rounds of contenders that are ready; one that fails takes part no longer."""
+    for done in range(rounds):
+        if done >= FEWEST and time.monotonic() > until:
+            break
+        for contender in list(running):
             time.sleep(PAUSE)
-            seconds, _ = contender.ask(contender.steps)
+            try:
+                seconds, _ = contender.ask(contender.steps, patience)
+            except Failure as error:
+                contender.result.error = str(error)
+                running.remove(contender)
+                continue
             contender.result.seconds.append(seconds / contender.steps)
     for contender in running:
-        contender.result.peak_mb = contender.ask(None)
+        try:
+            contender.result.peak_mb = contender.ask(None, patience)
+        except Failure:
+            contender.result.peak_mb = math.nan
 
 
 def rehearsal(

@@ -1,10 +1,11 @@
 """Training steps on a GPU beside PyTorch on the same GPU: time, memory, share of the peak.
 
-python -m bench.gpu --report FILE.md [--seconds 240] [--device cpu --tiny]
+python -m bench.gpu --report FILE.md [--seconds 540] [--device cpu --tiny]
 python -m bench.gpu --char-run [--text FILE] [--seconds 540]
 
 Parts run in the order of their weight, each in a process of its own with a limit, and the report is
-written after each, so that whatever happens later, it is there. ``--device cpu --tiny`` runs the
+written after each, so that whatever happens later, it is there. A report that is there already is
+gone on with: what is in it is not measured again. ``--device cpu --tiny`` runs the
 same program without a GPU, in one process, at sizes that tell nothing of speed. ``--char-run``
 trains nanoGPT's character model at its GPU configuration.
 """
@@ -27,8 +28,9 @@ from tinyxp.bench import machine
 from tinyxp.bench.gpu_parts import OURS, Parts
 from tinyxp.bench.gpu_report import draw, markdown
 
-PART_SECONDS = 120.0  # that one part may take
-NEEDED = 10.0  # that a part is not begun without
+PART_SECONDS = 240.0  # that one part may take
+NEEDED = 20.0  # that a part is not begun without
+ENDING = 12.0  # of these, what starting and ending its processes takes
 
 
 def add(found: dict[str, Any], part: dict[str, Any]) -> None:
@@ -43,6 +45,7 @@ def apart(name: str, args: argparse.Namespace, seconds: float) -> dict[str, Any]
         path = Path(folder, "part.json")
         command = [sys.executable, "-m", "tinyxp.bench.gpu", "--part", name]
         command += ["--device", args.device, "--rounds", str(args.rounds), "--report", str(path)]
+        command += ["--seconds", str(seconds - ENDING)]
         process = subprocess.Popen(command, start_new_session=True)
         try:
             code = process.wait(seconds)
@@ -81,26 +84,32 @@ def measured(args: argparse.Namespace, device: str) -> int:
         "workloads": [],
         "ladder": [],
         "crossover": None,
-        "failed": {},
-        "left_out": [],
+        "done": [],
         "rehearsal": args.tiny,
     }
+    if (earlier := args.report.with_suffix(".json")).exists():
+        found |= json.loads(earlier.read_text("utf-8"))
+    found |= {"failed": {}, "left_out": []}
     if args.probed is not None and args.probed.exists():
-        add(found, json.loads(args.probed.read_text("utf-8")))
+        found["probe"] = args.probed.read_text("utf-8").splitlines()
         del parts["probe"]
     for name, part in parts.items():
+        if name in found["done"]:
+            continue
         left = args.seconds - (time.monotonic() - start)
         if left < NEEDED:
             found["left_out"].append(name)
             continue
         new = part() if args.tiny else apart(name, args, min(left, PART_SECONDS))
-        found["failed"] |= new.pop("failed", {})
+        failures = new.pop("failed", {})
+        found["failed"] |= failures
         add(found, new)
+        found["done"] += [] if failures else [name]
         print(f"{name}: {found['failed'].get(name, 'done')}", flush=True)
         text = write(found, args.report)
     text = write(found, args.report)
     print(text)
-    return 0
+    return int(bool(found["failed"]))
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -108,15 +117,14 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--device", choices=sorted(OURS), default="cuda")
     parser.add_argument("--tiny", action="store_true", help="sizes that tell nothing of speed")
     parser.add_argument("--rounds", type=int, default=10)
-    parser.add_argument("--seconds", type=float, help="begin nothing after that (240; 540)")
+    parser.add_argument("--seconds", type=float, default=540.0, help="begin nothing after that")
     parser.add_argument("--report", type=Path, metavar="FILE.md")
     parser.add_argument("--part", help="this part alone, its numbers into the report as JSON")
-    parser.add_argument("--probed", type=Path, help="where `--part probe` was written before")
+    parser.add_argument("--probed", type=Path, help="what `--part probe` printed before")
     parser.add_argument("--char-run", action="store_true", help="train the character model")
     parser.add_argument("--text", help="what it learns, UTF-8 (default: Shakespeare)")
     args = parser.parse_args(argv)
-    if args.seconds is None:
-        args.seconds = 540 if args.char_run else 240
+    until = time.monotonic() + args.seconds
     try:
         device = tx.cuda.get_device_name() if args.device == "cuda" else machine.processor()
     except BackendError as error:
@@ -126,12 +134,15 @@ def main(argv: list[str] | None = None) -> int:
         from tinyxp.bench.char_run import run
 
         return run(args.device, args.tiny, args.text, args.seconds)
+    if args.part:
+        part = Parts(args.device, args.tiny, args.rounds, until).named[args.part]()
+        if args.report:
+            args.report.write_text(json.dumps(part), "utf-8")
+        return 0
     if args.report is None:
         parser.error("--report FILE.md is needed")
-    if args.part:
-        part = Parts(args.device, args.tiny, args.rounds).named[args.part]()
-        args.report.write_text(json.dumps(part), "utf-8")
-        return 0
+    if not args.tiny:  # so that what was begun ends with it
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     return measured(args, device)
 
 

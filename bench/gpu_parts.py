@@ -1,6 +1,7 @@
 """What is measured on a GPU, in parts that each run in a process of their own."""
 
 import importlib.util
+import math
 import statistics
 import time
 from collections.abc import Callable
@@ -19,7 +20,7 @@ COMPILED = "torch.compile"
 PRECISIONS = ("high", "bfloat16", "highest")  # TF32, autocast, float32
 LADDER = (1, 4, 16, 64, 256)
 LARGER = 32  # the other batch of GPT-2, of which memory holds one model at a time
-PATIENCE = 60.0  # seconds until a contender has taken its first step
+PATIENCE = 120.0  # seconds for which a contender may keep silent: its first step compiles
 Found = dict[str, Any]
 
 GPT2 = Workload(
@@ -55,23 +56,24 @@ def tiny(workload: Workload) -> Workload:
 
 class Parts:
     """The parts by name, the most important first. ``small``: a rehearsal at sizes that tell
-    nothing of speed, all in one process."""
+    nothing of speed, all in one process. ``until`` (of ``time.monotonic``) is when to come to an
+    end."""
 
-    def __init__(self, device: str, small: bool, rounds: int) -> None:
-        self.device, self.small, self.rounds = device, small, rounds
+    def __init__(self, device: str, small: bool, rounds: int, until: float = math.inf) -> None:
+        self.device, self.small, self.rounds, self.until = device, small, rounds, until
         size = tiny if small else lambda workload: workload
         self.named: dict[str, Callable[[], Found]] = {"probe": self.probed, "limits": self.limits}
         larger = GPT2.sized(f"GPT-2 batch {LARGER}", batch=LARGER)
-        for workload, precisions in (
-            (GPT2, PRECISIONS),
-            (CHARACTERS, PRECISIONS),
-            (DROPPED, () if small else PRECISIONS[:2]),
-            (STEPPED, ()),
-            (larger, () if small else PRECISIONS[:2]),
-        ):
+        some = [
+            *((GPT2, "bfloat16"), (GPT2, "high"), (CHARACTERS, "high"), (STEPPED, "highest")),
+            *((DROPPED, "high"), (GPT2, "highest"), (CHARACTERS, "bfloat16")),
+            *((CHARACTERS, "highest"), (larger, "bfloat16"), (larger, "high")),
+            *((DROPPED, "bfloat16"), (GPT2, COMPILED), (CHARACTERS, COMPILED)),
+        ]
+        for workload, precision in some:
             if workload is STEPPED:
                 self.named["ladder"] = lambda: self.ladder(size(STEPPED))
-            for precision in precisions:
+            elif not small or (workload in (GPT2, CHARACTERS) and precision != COMPILED):
                 name = f"{workload.name}, {precision}"
                 self.named[name] = self.timed(size(workload), precision)
 
@@ -83,8 +85,13 @@ class Parts:
 
     def timed(self, workload: Workload, precision: str) -> Callable[[], Found]:
         def measure() -> Found:
-            results = self.run(workload, contenders(self.device, precision), self.rounds)
-            about = {"name": workload.name, "about": workload.about, "precision": precision}
+            if precision == COMPILED:  # which takes a minute or two before its first step
+                kind, some = "high", compilers(self.device, "high")
+            else:
+                kind, some = precision, contenders(self.device, precision)
+            results = self.run(workload, some, self.rounds)
+            name = workload.name + " with torch.compile" * (precision == COMPILED)
+            about = {"name": name, "about": workload.about, "precision": kind}
             numbers = {"flops": workload.model.flops(), "results": [vars(r) for r in results]}
             return {"workloads": [about | numbers]}
 
@@ -96,21 +103,21 @@ class Parts:
             name: (peer, (), options | {"workload": workload}) for name, options in some.items()
         }
         if self.small:
-            made.pop(COMPILED, None)  # it compiles longer than all else takes
             for _, _, options in made.values():
                 options["threads"] = 1  # more would wait for each other
             return rehearsal(made, rounds, steps=1, warmup=1)
         alone = workload.model.batch == LARGER
-        return contest(made, rounds, workload.steps, 3, PATIENCE, alone)
+        return contest(made, rounds, workload.steps, 3, PATIENCE, alone, self.until)
 
     def ladder(self, base: Workload) -> Found:
         """Seconds a step by size of the batch: tinyxp on the CPU and on the device, PyTorch."""
         some = contenders(self.device, "highest")
         some["tinyxp numpy"] = contenders("cpu", "highest")["tinyxp numpy"]
-        some.pop(COMPILED, None)
         rows = []
         rounds = max(2, self.rounds // 3)
         for batch in LADDER[:2] if self.small else LADDER:
+            if time.monotonic() > self.until:
+                break
             results = self.run(base.sized(f"batch {batch}", batch=batch), some, rounds)
             seconds = {r.name: r.median for r in results if not r.error}
             rows.append({"batch": batch, "seconds": seconds})
@@ -124,10 +131,18 @@ def contenders(device: str, precision: str) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     if importlib.util.find_spec("torch"):
         found[REFERENCE] = {"module": "torch_peer", "device": device} | shared
-        found[COMPILED] = found[REFERENCE] | {"compiled": True}
     name = OURS[device]
     found[f"tinyxp {name}"] = {"module": "tinyxp_peer", "backend": name} | shared
     found["tinyxp graph"] = found[f"tinyxp {name}"] | {"graph": True}
+    return found
+
+
+def compilers(device: str, precision: str) -> dict[str, dict[str, Any]]:
+    """PyTorch, eager and compiled, and tinyxp by CUDA graphs."""
+    found = contenders(device, precision)
+    del found[f"tinyxp {OURS[device]}"]
+    if REFERENCE in found:
+        found[COMPILED] = found[REFERENCE] | {"compiled": True}
     return found
 
 

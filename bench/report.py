@@ -1,6 +1,7 @@
 """What a benchmark leaves: JSON, a Markdown report with a plot, a comparison with an older one."""
 
 import json
+import math
 import statistics
 from pathlib import Path
 from typing import Any
@@ -25,11 +26,13 @@ def reference(results: list[Result]) -> str:
 
 
 def disagreement(results: list[Result]) -> float:
-    """The largest relative difference of losses from the reference's."""
+    """The largest relative difference of losses from the reference's; infinite if one is no
+    number."""
     took_part = [r for r in results if not r.error]
     base = next(r for r in took_part if r.name == reference(results))
     pairs = [(a, b) for r in took_part for a, b in zip(r.losses, base.losses, strict=True)]
-    return max((abs(a - b) / abs(b) for a, b in pairs if a is not None), default=0.0)
+    found = [abs(a - b) / abs(b) for a, b in pairs if a is not None]
+    return max(found, default=0.0) if all(map(math.isfinite, found)) else math.inf
 
 
 def markdown(report: dict[str, Any], picture: str | None = None) -> str:

@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import math
 import os
 import time
 from dataclasses import replace
@@ -12,7 +13,7 @@ import pytest
 import tinyxp as tx
 from tinyxp import cli
 from tinyxp.bench import machine, ops, report, scaling
-from tinyxp.bench.contest import contest, peer, table
+from tinyxp.bench.contest import Result, contest, peer, table
 from tinyxp.bench.tinyxp_models import build
 from tinyxp.bench.workloads import CNN, GPT, MLP, WORKLOADS, Workload
 from tinyxp.nn import functional as F
@@ -142,11 +143,12 @@ def test_ratios_are_those_of_the_sleepers():
 
 
 def test_one_that_fails_says_why_and_the_others_go_on():
-    results = contest(
-        {"good": (sleeper, (0.0,)), "bad": (faulty, (1,)), "gone": (dying, ())}, rounds=2, steps=1
-    )
-    good, bad, gone = results
+    some = {"good": (sleeper, (0.0,)), "bad": (faulty, (1,)), "gone": (dying, ())}
+    some["late"] = (faulty, (3,))  # after the first step, the warm-up and a round
+    results = contest(some, rounds=2, steps=1, warmup=1)
+    good, bad, gone, late = results
     assert len(good.seconds) == 2 and not good.error
+    assert late.error == "ValueError: out of order" and len(late.seconds) == 1
     assert bad.error == "ValueError: out of order" and gone.error == "its process died"
     assert "failed: ValueError" in table(results, "good")
 
@@ -154,6 +156,24 @@ def test_one_that_fails_says_why_and_the_others_go_on():
 def test_one_that_takes_too_long_is_left_behind():
     (slow,) = contest({"slow": (sleeper, (60.0,))}, patience=0.5)
     assert slow.error.startswith("no answer within 0") and not slow.seconds
+
+
+def test_a_contest_ends_in_time():
+    """Nobody begins after that, and whoever has begun has two rounds."""
+    one = {"a": (sleeper, (0.0,))}
+    assert contest(one, until=time.monotonic() - 1)[0].error == "no time was left"
+    (result,) = contest(one, 50, 1, 1, until=time.monotonic() + 30)
+    assert len(result.seconds) == 50 and not result.error
+    starting = {"a": (sleeper, (0.6,))}
+    (result,) = contest(starting, 50, 1, 1, until=time.monotonic() + 4)
+    assert result.error or 2 <= len(result.seconds) < 50
+
+
+def test_a_loss_that_is_no_number_is_no_agreement():
+    a, b = Result("a", losses=[4.0, 2.0]), Result("b", losses=[4.0, 2.2])
+    assert report.disagreement([a, b]) == pytest.approx(0.1)
+    for worst in (math.nan, math.inf):
+        assert report.disagreement([a, Result("b", losses=[4.0, worst])]) == math.inf
 
 
 def test_each_can_run_alone():

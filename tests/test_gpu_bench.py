@@ -37,9 +37,9 @@ def test_the_whole_program_on_a_cpu(tmp_path, capsys, quick_processes):
     options = ["--device", "cpu", "--tiny", "--rounds", "2", "--report", str(path)]
     assert gpu.main(options) == 0
     found = json.loads(path.with_suffix(".json").read_text("utf-8"))
-    assert [(entry["name"], entry["precision"]) for entry in found["workloads"]] == [
+    assert {(entry["name"], entry["precision"]) for entry in found["workloads"]} == {
         (name, precision) for name in ("GPT-2", "characters") for precision in PRECISIONS
-    ]
+    }
     for entry in found["workloads"]:
         assert "tinyxp graph" in {r["name"] for r in entry["results"]}
         for r in entry["results"]:
@@ -59,13 +59,33 @@ def test_what_no_time_is_left_for_is_named(tmp_path):
     options = ["--device", "cpu", "--tiny", "--seconds", "0", "--report", str(tmp_path / "r.md")]
     assert gpu.main(options) == 0
     text = (tmp_path / "r.md").read_text("utf-8")
-    assert "No time was left for: probe; limits; GPT-2, high; GPT-2, bfloat16;" in text
+    assert "No time was left for: probe; limits; GPT-2, bfloat16; GPT-2, high;" in text
     assert "ladder" in text
 
 
+def test_a_report_is_gone_on_with(tmp_path, capsys):
+    """What is done is not done again; what failed or was left out is."""
+    path = tmp_path / "r.md"
+    options = ["--device", "cpu", "--tiny", "--rounds", "2", "--report", str(path)]
+    assert gpu.main([*options, "--seconds", "0"]) == 0
+    found = json.loads(path.with_suffix(".json").read_text("utf-8"))
+    names = [name for name in found["left_out"] if name != "limits"]
+    found |= {
+        "done": names,
+        "failed": {"limits": "once"},
+        "ladder": [{"batch": 1, "seconds": {"a": 1.0}}],
+    }
+    path.with_suffix(".json").write_text(json.dumps(found), "utf-8")
+    assert gpu.main(options) == 0
+    again = json.loads(path.with_suffix(".json").read_text("utf-8"))
+    assert again["done"] == [*names, "limits"] and again["limits"] and not again["left_out"]
+    assert again["ladder"] == found["ladder"] and again["failed"] == {}
+    assert "limits: done" in capsys.readouterr().out
+
+
 def test_what_the_probe_found_before_is_taken_over(tmp_path):
-    path = tmp_path / "probe.json"
-    path.write_text(json.dumps({"probe": ["CuPy refuses: yes"]}), "utf-8")
+    path = tmp_path / "probe.txt"
+    path.write_text("CuPy refuses: yes\n", "utf-8")
     options = ["--device", "cpu", "--tiny", "--seconds", "0", "--report", str(tmp_path / "r.md")]
     for known, words in ((path, "- CuPy refuses: yes"), (tmp_path / "none", "left for: probe;")):
         assert gpu.main([*options, "--probed", str(known)]) == 0

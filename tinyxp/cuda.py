@@ -21,6 +21,7 @@ __all__ = [
     "get_device_name",
     "graph",
     "is_available",
+    "max_memory_reserved",
     "memory_allocated",
     "memory_reserved",
     "memory_summary",
@@ -75,6 +76,11 @@ def memory_allocated() -> int:
 def memory_reserved() -> int:
     """Bytes that this process holds on the GPU in use. Raises BackendError without one."""
     return int(_device().memory().reserved)
+
+
+def max_memory_reserved() -> int:
+    """The most bytes that this process has held. Raises BackendError without a GPU."""
+    return int(_device().most_reserved())
 
 
 def memory_summary(rows: int = 10) -> str:

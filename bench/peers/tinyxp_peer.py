@@ -58,6 +58,6 @@ def start(
             loss = take(batch)
         return loss.item()  # waits for a GPU to finish
 
-    if backend == "cupy":  # its pool only grows, so that what is reserved is the peak
-        step.peak_mb = lambda: tx.cuda.memory_reserved() / (1 << 20)
+    if backend == "cupy":
+        step.peak_mb = lambda: tx.cuda.max_memory_reserved() / (1 << 20)
     return step

@@ -1,4 +1,4 @@
-"""PyTorch, eager or compiled, with its default optimizer."""
+"""PyTorch, eager or compiled; on a GPU with its fused optimizer, as whoever wants speed has it."""
 
 import importlib.util
 
@@ -28,6 +28,8 @@ def start(
     model.load_state_dict(state, strict=False)  # the head is tied to the embedding
     x, y = (torch.from_numpy(part).to(device) for part in workload.data())
     options = {"lr": workload.lr, "weight_decay": workload.weight_decay}
+    if device == "cuda":
+        options["fused"] = True
     optimizer = getattr(torch.optim, workload.optimizer)(model.parameters(), **options)
     forward = torch.compile(model) if compiled else model
 
