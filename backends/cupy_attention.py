@@ -58,7 +58,11 @@ class Attention:
         self._launch("", blocks, chosen, args, kind)
         return y.reshape(shape), (q, k, v, y, known, options, back, shape)
 
-    def vjp(self, g: Array, residuals: Any, needs: tuple[bool, ...]) -> tuple[Array | None, ...]:
+    def vjp(
+        self, g: Array, residuals: Any, needs: tuple[bool, ...], out: Any = None
+    ) -> tuple[Array | None, ...]:
+        """``out``: where the gradients of queries, keys and values go, (batch, heads, time, width)
+        each, if they have a place."""
         q, k, v, y, known, options, chosen, shape = residuals
         xp, kind = self.library.xp, q.dtype.name
         g = self._by_heads(g)
@@ -72,13 +76,13 @@ class Attention:
         if len(needs) > 3 and needs[3]:  # zeros, for tiles that a causal query never comes to
             by_mask = xp.zeros((*shape[:-1], k.shape[2]), dtype=q.dtype)
         if needs[0] or by_mask is not None:
-            gq = self._like(q)
+            gq = self._like(q) if out is None else out[0]
             blocks = batch * heads * -(-queries // chosen.queries)
             args = (g, q, k, v, known, deltas, gq, by_mask, *strides(g, q, k, v, gq), *options)
             self._launch("_query_vjp", blocks, chosen, args, kind)
             gq = gq.reshape(shape)
         if needs[1] or needs[2]:
-            gk, gv = self._like(k), self._like(v)
+            gk, gv = (self._like(k), self._like(v)) if out is None else out[1:]
             blocks = batch * heads * -(-k.shape[2] // chosen.keys)
             args = (g, q, k, v, known, deltas, gk, gv, *strides(g, q, k, v, gk, gv), *options)
             self._launch("_key_vjp", blocks, chosen, args, kind)

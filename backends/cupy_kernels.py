@@ -17,6 +17,7 @@ from tinyxp.backends.cupy_arrays import ManyArrays
 from tinyxp.backends.cupy_attention import Attention
 from tinyxp.backends.cupy_conv_kernels import Windows
 from tinyxp.backends.philox import dropping, given
+from tinyxp.backends.self_attention import of_itself
 
 Needs = tuple[bool, ...]
 
@@ -31,9 +32,10 @@ class Kernels:
     def table(self) -> dict[str, Any]:
         """By the names of the composites, and of what else the floors above ask for."""
         attention, many = Attention(self.library), ManyArrays(self.library)
+        attend = Kernel(attention.forward, attention.vjp)
         return Windows(self.library).table() | {
             "adamw": many.adamw,
-            "attention": Kernel(attention.forward, attention.vjp),
+            "attention": attend,
             "clipped": many.clipped,
             "cross_entropy": Kernel(
                 self.cross_entropy,
@@ -48,6 +50,7 @@ class Kernels:
             "random_bits": self.random_bits,
             "relu": Kernel(self.relu, self.relu_vjp),
             "rms_norm": Kernel(self.rms_norm, self.layer_norm_vjp),
+            "self_attention": of_itself(attend, self.xp.empty),
             "softmax": Kernel(self.softmax, self.softmax_vjp),
             "total_norm": many.total_norm,
         }

@@ -27,6 +27,7 @@ from tinyxp.backends.numba_functions import (
 )
 from tinyxp.backends.numpy_kernels import Array, Needs, in_order
 from tinyxp.backends.numpy_memory import contiguous, empty, empty_like
+from tinyxp.backends.self_attention import of_itself
 
 
 def fits(*arrays: Any) -> bool:
@@ -350,6 +351,6 @@ KERNELS: dict[str, Any] = {
     "gelu": Kernel(gelu, gelu_vjp),
     "layer_norm": Kernel(layer_norm, layer_norm_vjp),
     "relu": Kernel(relu, relu_vjp),
-    "self_attention": numpy_attention.self_attention(_attention),
+    "self_attention": of_itself(_attention, empty),
     "softmax": Kernel(softmax, softmax_vjp),
 }

@@ -7,6 +7,7 @@ import numpy as np
 from tinyxp.backends import Kernel
 from tinyxp.backends.numpy_kernels import Array, Needs, alike, normalize, row_sums
 from tinyxp.backends.numpy_memory import empty
+from tinyxp.backends.self_attention import of_itself
 
 
 def meet(q: Array, k: Array, v: Array) -> bool:
@@ -83,30 +84,5 @@ def products(
     )
 
 
-def self_attention(kernel: Kernel) -> Kernel:
-    """The kernel for queries, keys and values that lie together, (batch, time, 3, heads, width),
-    from one for attention: read where they are, their gradients written where they belong."""
-
-    def by_part(qkv: Array) -> Array:
-        return qkv.transpose(2, 0, 3, 1, 4)
-
-    def forward(qkv: Array, mask: Array | None = None, **options: Any) -> Any:
-        found = kernel.forward(*by_part(qkv), mask, **options)
-        if found is NotImplemented:
-            return NotImplemented
-        y, residuals = found
-        return y.transpose(0, 2, 1, 3), residuals
-
-    def vjp(g: Array, residuals: Any, needs: Needs) -> tuple[Array | None, ...]:
-        q = residuals[0]  # (batch, heads, time, width)
-        batch, heads, time, width = q.shape
-        gx = empty((batch, time, 3, heads, width), q.dtype)
-        each = True, True, True, *needs[1:]
-        grads = kernel.vjp(g.transpose(0, 2, 1, 3), residuals, each, out=by_part(gx))
-        return gx, *grads[3:]
-
-    return Kernel(forward, vjp)
-
-
 _attention = Kernel(attention, attention_vjp)
-KERNELS: dict[str, Any] = {"attention": _attention, "self_attention": self_attention(_attention)}
+KERNELS: dict[str, Any] = {"attention": _attention, "self_attention": of_itself(_attention, empty)}

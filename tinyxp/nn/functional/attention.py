@@ -65,12 +65,15 @@ def _attention(q, k, v, mask=None, /, *, is_causal, scale, dropout_p=0.0, seed=0
 
 
 @composite(real=True, autocast="lower", narrow=True)
-def _self_attention(qkv, mask=None, /, *, is_causal, scale):
+def _self_attention(qkv, mask=None, /, *, is_causal, scale, dropout_p=0.0, seed=0, counter=0):
     """Attention of queries, keys and values that lie together as a product made them:
     (N, T, 3, H, D) -> (N, T, H, D)."""
     # by head in this order, so that the gradient of qkv is stacked as it has to lie
     q, k, v = (permute_dims(part, (0, 2, 1, 3)) for part in unstack(qkv, axis=2))
-    return permute_dims(_attention(q, k, v, mask, is_causal=is_causal, scale=scale), (0, 2, 1, 3))
+    static = {"is_causal": is_causal, "scale": scale}
+    if dropout_p:
+        static |= {"dropout_p": dropout_p, "seed": seed, "counter": counter}
+    return permute_dims(_attention(q, k, v, mask, **static), (0, 2, 1, 3))
 
 
 @attention_weights.example
@@ -121,6 +124,12 @@ def _(rng):
     return rng.normal(size=(2, 3, 3, 1, 2)), keys, {"is_causal": False, "scale": 0.5}
 
 
+@_self_attention.example
+def _(rng):
+    static = {"is_causal": True, "scale": 0.5, "dropout_p": 0.3, "seed": 2**40 + 1, "counter": 5}
+    return rng.normal(size=(2, 3, 3, 2, 4)), None, static
+
+
 @_attention.example
 def _(rng):
     q, k, v = (rng.normal(size=(2, 3, 4)) for _ in range(3))
@@ -167,22 +176,29 @@ def scaled_dot_product_attention(
     return attend(query, key, value, mask, dropout_p, is_causal, scale, generator)
 
 
-def attend_to_itself(qkv, mask, is_causal):
-    """As ``attend`` without dropout, of what ``_self_attention`` takes."""
-    return _self_attention(qkv, mask, is_causal=is_causal, scale=1 / math.sqrt(qkv.shape[-1]))
+def attend_to_itself(qkv, mask, dropout_p, is_causal, generator=None):
+    """As ``attend``, of what ``_self_attention`` takes."""
+    batch, time, _, heads, width = qkv.shape
+    dropped = _dropped((batch, heads, time, time), dropout_p, generator)
+    scale = 1 / math.sqrt(width)
+    return _self_attention(qkv, mask, is_causal=is_causal, scale=scale, **dropped)
 
 
 def attend(query, key, value, mask, dropout_p, is_causal, scale=None, generator=None):
     """Attention of checked operands, where ``mask`` and ``is_causal`` may come together."""
     scale = 1 / math.sqrt(query.shape[-1] or 1) if scale is None else scale
-    static = {"is_causal": is_causal, "scale": scale}
-    if dropout_p != 0:
-        dropout_p = probability(dropout_p)
-        front = broadcast_shapes(query.shape[:-2], key.shape[:-2])
-        pairs = math.prod((*front, query.shape[-2], key.shape[-2]))
-        seed, counter = source(generator)._take(pairs)
-        static |= {"dropout_p": dropout_p, "seed": seed, "counter": counter}
-    return _attention(query, key, value, mask, **static)
+    front = broadcast_shapes(query.shape[:-2], key.shape[:-2])
+    dropped = _dropped((*front, query.shape[-2], key.shape[-2]), dropout_p, generator)
+    return _attention(query, key, value, mask, is_causal=is_causal, scale=scale, **dropped)
+
+
+def _dropped(pairs, dropout_p, generator):
+    """The options that leave out weights of queries and keys, ``pairs`` being their shape."""
+    if dropout_p == 0:
+        return {}
+    dropout_p = probability(dropout_p)
+    seed, counter = source(generator)._take(math.prod(pairs))
+    return {"dropout_p": dropout_p, "seed": seed, "counter": counter}
 
 
 def _for_each_head(query, key, value):

@@ -148,10 +148,11 @@ def attend_by_heads(
         key_padding_mask = expand_dims(key_padding_mask, axis=0)
     masks = key_padding_mask, attn_mask, is_causal
     found = None
-    bare = bias_k is bias_v is static_k is static_v is None and not (add_zero_attn or dropout_p)
+    bare = bias_k is bias_v is static_k is static_v is None and not add_zero_attn
     if same[0] and len(weights) == 1 and bare and not need_weights:
         qkv = _projected(inputs[0], *weights, bias, 3, num_heads)
-        y = attend_to_itself(qkv, *_mask(*masks, qkv, num_heads, *[qkv.shape[1]] * 2))
+        mask, is_causal = _mask(*masks, qkv, num_heads, *[qkv.shape[1]] * 2)
+        y = attend_to_itself(qkv, mask, dropout_p, is_causal, generator)
     else:
         q, k, v = _heads(inputs, weights, bias, num_heads, same)  # (N, H, L or S, D)
         k, v = _static(k, "static_k", static_k), _static(v, "static_v", static_v)
