@@ -23,11 +23,15 @@ except ImportError as error:
 
 WORKSPACE = 32 << 20  # bytes: what cuBLAS takes by default on Hopper, and more than elsewhere
 
+# CUBLAS_MATH_DISALLOW_REDUCED_PRECISION_REDUCTION: parts of a sum are never added up in 16 bits
+ADDED_IN_FLOAT32 = 16
+
 _int, _long, _at = ctypes.c_int, ctypes.c_longlong, ctypes.c_void_p
 _size, _new = ctypes.c_size_t, ctypes.POINTER(_at)
 # as in cublas_api.h and cublasLt.h; all return a status
 SIGNATURES: dict[str, tuple[Any, ...]] = {
     "cublasCreate_v2": (_new,),
+    "cublasSetMathMode": (_at, _int),
     "cublasSetStream_v2": (_at, _at),
     "cublasSetWorkspace_v2": (_at, _at, _size),
     "cublasGemmStridedBatchedEx": (
@@ -77,6 +81,7 @@ class Handle:
     def __init__(self) -> None:
         self.pointer = ctypes.c_void_p()
         call("cublasCreate_v2", ctypes.byref(self.pointer))
+        call("cublasSetMathMode", self.pointer, ADDED_IN_FLOAT32)
         pool = private_pools[id(self)] = cupy.cuda.MemoryPool()  # nobody else's, and counted
         self.workspace = pool.malloc(WORKSPACE)
         self.stream = -1  # no stream has this number

@@ -14,7 +14,9 @@ from tinyxp.backends.gemm_layout import Matrix, Product
 # numbers of cublasLt.h
 TRANSA, TRANSB, EPILOGUE, BIAS_POINTER = 3, 4, 7, 8  # CUBLASLT_MATMUL_DESC_…
 BIAS = 4  # CUBLASLT_EPILOGUE_BIAS
-MAX_WORKSPACE, ALIGNMENTS = 1, (5, 6, 7, 8)  # CUBLASLT_MATMUL_PREF_…: bytes; of A, B, C, D
+# CUBLASLT_MATMUL_PREF_…: bytes; how parts of a sum are added up; alignments of A, B, C, D
+MAX_WORKSPACE, REDUCTIONS, ALIGNMENTS = 1, 3, (5, 6, 7, 8)
+AS_COMPUTED = 2  # CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE: in float32, where numbers have 16 bits
 REAL_32F = 0  # CUDA_R_32F, in which α and β come
 NOT_SUPPORTED = 15  # CUBLAS_STATUS_NOT_SUPPORTED
 ONE_ZERO = (ctypes.c_float * 2)(1, 0)
@@ -77,6 +79,7 @@ def plan(pointer: Any, found: Product, kind: int, compute: int, at: list[int]) -
     layouts = layout(b, kind, n, k), layout(a, kind, k, m), layout(Matrix(False, n), kind, n, m)
     wishes = created("MatmulPreference")
     attribute("MatmulPreference", wishes, MAX_WORKSPACE, ctypes.c_uint64(WORKSPACE))
+    attribute("MatmulPreference", wishes, REDUCTIONS, ctypes.c_uint32(AS_COMPUTED))
     for number, place in zip(ALIGNMENTS, (*at[:3], at[2]), strict=True):
         attribute("MatmulPreference", wishes, number, ctypes.c_uint32(alignment(place)))
     best, count, name = Found(), ctypes.c_int(), "cublasLtMatmulAlgoGetHeuristic"

@@ -69,6 +69,10 @@ def test_numbers_are_those_of_the_header():
     assert value("CUBLASLT_EPILOGUE_BIAS") == cublas_bias.BIAS
     pref = "CUBLASLT_MATMUL_PREF_"
     assert value(f"{pref}MAX_WORKSPACE_BYTES") == cublas_bias.MAX_WORKSPACE
+    assert value(f"{pref}REDUCTION_SCHEME_MASK") == cublas_bias.REDUCTIONS
+    assert value("CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE") == cublas_bias.AS_COMPUTED
+    mode = "CUBLAS_MATH_DISALLOW_REDUCED_PRECISION_REDUCTION"
+    assert value(mode) == cublas.ADDED_IN_FLOAT32
     names = [f"{pref}MIN_ALIGNMENT_{x}_BYTES" for x in "ABCD"]
     assert [value(name) for name in names] == list(cublas_bias.ALIGNMENTS)
     assert value("CUBLAS_STATUS_NOT_SUPPORTED") == cublas_bias.NOT_SUPPORTED
