@@ -31,6 +31,7 @@ HALF_KINDS = {"float16": 2, "bfloat16": 14}  # CUDA_R_16F, CUDA_R_16BF in librar
 def matmul(a: Array, b: Array) -> Array:
     """``a @ b``, leading axes broadcast. Of floating numbers by one call of cuBLAS, or a few, those
     of 16 bits summed up in float32; of other dtypes CuPy's."""
+    beside(a, b)
     with a.device:
         return _matmul(a, b)
 
@@ -60,6 +61,7 @@ def _matmul(a: Array, b: Array) -> Array:
 
 def linear(x: Array, weight: Array, bias: Array | None) -> Array:
     """``x @ weight.T`` of matrices, + bias in the same launch where cuBLASLt has one."""
+    beside(x, weight)
     with x.device:
         w = weight.T
         found = plan(x.shape, elements(x), w.shape, elements(w))
@@ -78,6 +80,12 @@ def linear(x: Array, weight: Array, bias: Array | None) -> Array:
         y = _matmul(x, w)
         y += bias
         return y
+
+
+def beside(a: Array, b: Array) -> None:
+    """Raise ValueError unless both lie on one device: cuBLAS would read what is not there."""
+    if a.device != b.device:
+        raise ValueError(f"one lies on cuda:{a.device.id}, the other on cuda:{b.device.id}")
 
 
 def rows_apart(m: int, n: int, dtype: Any) -> Array:
