@@ -5,6 +5,7 @@ fixture of all other tests takes CuPy in where there is one.
 """
 
 import itertools
+from contextlib import nullcontext
 from dataclasses import replace
 
 import numpy as np
@@ -108,6 +109,30 @@ def test_linear(sizes, dtype, tolerance):
         assert found.dtype.name == dtype
         error = np.abs(found.astype("float64") - expected).max(initial=0)
         assert error <= tolerance * np.abs(expected).max(initial=1)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
+def test_logits_lie_in_rows_that_begin_at_good_places(dtype):
+    """Those of 1,027 classes; in autocast too, where cross-entropy reads 16 bits. By float64."""
+    rng = np.random.default_rng(4)
+    x, w = rng.normal(size=(2, 9, 64)), rng.normal(size=(1027, 64)) / 8
+    targets = rng.integers(0, 1027, (2, 9))
+    found = []
+    for backend in ("cupy", "numpy"):
+        with tx.backend(backend):
+            kind = tx.float32 if backend == "cupy" else tx.float64
+            leaves = [tx.asarray(part, dtype=kind, requires_grad=True) for part in (x, w)]
+            halves = backend == "cupy" and dtype != "float32"
+            with tx.autocast(dtype=dtype) if halves else nullcontext():
+                logits = F.linear(*leaves)
+                loss = F.cross_entropy(logits.flatten(0, 1), tx.asarray(targets).flatten())
+            loss.backward()
+            found.append([loss.detach().numpy(), *(part.grad.numpy() for part in leaves)])
+        if backend == "cupy":
+            assert logits.data.strides[1] % 16 == 0 and loss.dtype is tx.float32
+    eps = tx.finfo(getattr(tx, dtype)).eps
+    for a, b in zip(*found, strict=True):
+        assert np.abs(a - b).max() <= 8 * eps * np.abs(b).max()
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), TOLERANCES)
