@@ -449,7 +449,7 @@ def test_training_steps_of_a_gpt(dtype, kernels, monkeypatch):
         found, parameters = losses()
     use({})
     expected, theirs = losses()
-    used_here = {"adamw", "attention", "cross_entropy", "gelu", "layer_norm", "linear"}
+    used_here = {"adamw", "cross_entropy", "gelu", "layer_norm", "linear", "self_attention"}
     assert reached == used_here | {"random_bits"}  # for the first weights
     tolerance = 1e-11 if dtype is tx.float64 else 1e-5
     np.testing.assert_allclose(found, expected, rtol=tolerance)
