@@ -116,6 +116,18 @@ def test_elementwise_and_by_rows(name, dtype, tolerance, kernels):
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), PRECISIONS)
+def test_views_that_begin_at_any_place(dtype, tolerance, kernels):
+    """Where 16 bytes cannot be read at a time, and just behind where they can."""
+    dropped = lambda x: F.dropout(x, 0.4, generator=Generator(7))  # noqa: E731
+    x = np.random.default_rng(0).normal(size=75).astype(dtype)
+    assert x.ctypes.data % 16 == 0
+    for f in (F.relu, F.gelu, dropped):
+        for first, end in ((0, 64), (0, 65), (0, 75), (1, 74), (3, 4), (4, 75)):
+            g = lambda x, f=f, at=slice(first, end): f(x[at])  # noqa: E731
+            agree(g, [x], kernels, tolerance)
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), PRECISIONS)
 @pytest.mark.parametrize("shape", [(5, 7, 33), (1, 5), (150, 3), (2, 1000)])
 def test_norms_with_weight_and_bias(dtype, tolerance, shape, kernels):
     rng, n = np.random.default_rng(1), shape[-1]
