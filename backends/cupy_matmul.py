@@ -9,7 +9,7 @@ import numpy as np
 
 from tinyxp.backends import Array, cublas_bias, missing
 from tinyxp.backends.cublas import call, handle
-from tinyxp.backends.gemm_layout import Product, broadcast, plan
+from tinyxp.backends.gemm_layout import Product, plan
 from tinyxp.backends.numpy_halves import multiplied
 from tinyxp.backends.precision import get_float32_matmul_precision
 
@@ -42,7 +42,7 @@ def _matmul(a: Array, b: Array) -> Array:
         return cupy.matmul(a, b)
     x = a[None, :] if a.ndim == 1 else a
     w = b[:, None] if b.ndim == 1 else b
-    shape = (*broadcast(x.shape[:-2], w.shape[:-2]), x.shape[-2], w.shape[-1])
+    shape = (*np.broadcast_shapes(x.shape[:-2], w.shape[:-2]), x.shape[-2], w.shape[-1])
     if 0 in shape or x.shape[-1] == 0:
         y = cupy.zeros(shape, dtype=dtype)
     else:

@@ -31,7 +31,9 @@ def mends(compat: Any, xp: Any, told: Callable[[], AbstractContextManager[Any]])
         "clip": functools.partial(clip, xp),
         "floor_divide": functools.partial(floor_divide, xp),
         "linalg": SimpleNamespace(**linalg),
+        "log1p": functools.partial(log1p, xp),
         "remainder": functools.partial(remainder, xp),
+        "tanh": functools.partial(tanh, xp),
         "sign": xp.sign,  # the cover's has a boolean mask, so that it waits, as its clip does
         **{name: keeping(getattr(compat, name)) for name in KEEPING},
         **{name: totalled(getattr(compat, name)) for name in TOTALS},
@@ -70,6 +72,26 @@ def clip(xp: Any, x: Array, /, min: Any = None, max: Any = None) -> Array:
     y = x if min is None else xp.maximum(x, min)
     y = y if max is None else xp.minimum(y, max)
     return y.astype(x.dtype, copy=False)
+
+
+def tanh(xp: Any, x: Array) -> Array:
+    """tanh x. At an infinite real part CuPy gives the imaginary part, a zero, the sign of sin 2b
+    (x = a + ib), as C does; the standard gives it that of b."""
+    y = xp.tanh(x)
+    if y.dtype.kind == "c":
+        y = xp.asarray(y)
+        y.imag = xp.where(xp.isinf(x.real), xp.copysign(0.0, x.imag), y.imag)
+    return y
+
+
+def log1p(xp: Any, x: Array) -> Array:
+    """ln(1 + x). CuPy's for complex numbers loses the sign of an imaginary part of 0, and is NaN
+    where a part is not finite, though one part of the result may be known."""
+    if x.dtype.kind != "c":
+        return xp.log1p(x)
+    y = xp.empty(x.shape, dtype=x.dtype)
+    y.real, y.imag = xp.log(xp.hypot(x.real + 1, x.imag)), xp.arctan2(x.imag, x.real + 1)
+    return y
 
 
 def floats(xp: Any, x1: Any, x2: Any) -> tuple[Array, Array] | None:

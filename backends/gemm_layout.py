@@ -9,6 +9,8 @@ import math
 from itertools import product
 from typing import NamedTuple
 
+import numpy as np
+
 Sizes = tuple[int, ...]
 MOST = 64  # calls for one product; beyond them a copy costs less
 
@@ -53,7 +55,8 @@ def matrix(shape: Sizes, strides: Sizes) -> Matrix | None:
 def plan(a_shape: Sizes, a_strides: Sizes, b_shape: Sizes, b_strides: Sizes) -> Product | None:
     """The product of (..., m, k) and (..., k, n), leading axes broadcast; the result is contiguous.
 
-    Strides are in elements. None: an operand has to be copied first, or nothing is gained.
+    Strides are in elements. None: an operand has to be copied first, or nothing is gained. Raises
+    ValueError for leading axes that do not fit together.
 
     >>> plan((8, 5, 3), (15, 3, 1), (3, 4), (4, 1))[:3]  # one matrix on the right: one product
     (40, 4, 3)
@@ -62,7 +65,7 @@ def plan(a_shape: Sizes, a_strides: Sizes, b_shape: Sizes, b_strides: Sizes) -> 
     if a is None or b is None:
         return None
     m, k, n = a_shape[-2], a_shape[-1], b_shape[-1]
-    front = broadcast(a_shape[:-2], b_shape[:-2])
+    front = np.broadcast_shapes(a_shape[:-2], b_shape[:-2])
     c_strides = tuple(m * n * math.prod(front[i + 1 :]) for i in range(len(front)))
     steps = list(
         zip(
@@ -94,13 +97,6 @@ def plan(a_shape: Sizes, a_strides: Sizes, b_shape: Sizes, b_strides: Sizes) -> 
         for place in product(*[range(step[0]) for step in steps])
     ]
     return Product(m, n, k, a, b, count, strides, offsets)
-
-
-def broadcast(a: Sizes, b: Sizes) -> Sizes:
-    """The shape that two fit into, which fit together."""
-    longest = max(len(a), len(b))
-    pairs = zip((1,) * (longest - len(a)) + a, (1,) * (longest - len(b)) + b, strict=True)
-    return tuple(y if x == 1 else x for x, y in pairs)
 
 
 def spread(front: Sizes, shape: Sizes, strides: Sizes) -> Sizes:

@@ -9,7 +9,7 @@ from numpy.lib.stride_tricks import as_strided
 import tinyxp as tx
 from tests.test_parity import MATMULS
 from tinyxp.backends.errors import ArgumentError
-from tinyxp.backends.gemm_layout import broadcast, matrix, plan
+from tinyxp.backends.gemm_layout import matrix, plan
 
 
 def elements(x):
@@ -34,7 +34,7 @@ def multiplied(a, b):
     found = plan(a.shape, elements(a), b.shape, elements(b))
     if found is None:
         return None
-    shape = (*broadcast(a.shape[:-2], b.shape[:-2]), a.shape[-2], b.shape[-1])
+    shape = (*np.broadcast_shapes(a.shape[:-2], b.shape[:-2]), a.shape[-2], b.shape[-1])
     c = np.full(shape, np.nan)
     for at in found.offsets:
         parts = []

@@ -237,6 +237,25 @@ def test_what_cupy_would_round_wrongly(cupys):
     assert cupys.remainder(one, np.full(1, np.inf)) == 1
 
 
+@pytest.mark.parametrize("dtype", ["complex128", "complex64", "float64"])
+def test_complex_functions_of_cupys(dtype, cupys):
+    """As the numpy backend's, whose special values the standard's tests have seen."""
+    parts = np.array([0.0, -0.0, 1.0, -3.0, 0.3, np.inf, -np.inf, np.nan])
+    x = parts + 4
+    if dtype[0] == "c":
+        x = np.empty((8, 8), dtype)
+        x.real, x.imag = parts[:, None], parts
+    numpy = backends.get("numpy").xp
+    with np.errstate(all="ignore"):
+        for name in ("log1p", "tanh"):
+            found, expected = getattr(cupys, name)(x), getattr(numpy, name)(x)
+            assert found.dtype == expected.dtype
+            for part in ("real", "imag"):
+                a, b = getattr(found, part), getattr(expected, part)
+                np.testing.assert_allclose(a, b, rtol=1e-6)
+                assert np.array_equal(np.signbit(a) & (a == 0), np.signbit(b) & (b == 0))
+
+
 @pytest.mark.parametrize(
     ("a", "b"),
     [((3, 3), (3,)), ((2, 1, 3, 3), (4, 3, 2)), ((3, 3), (2, 3, 1)), ((2, 3, 3), (3,))],

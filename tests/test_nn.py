@@ -355,15 +355,17 @@ def test_float_and_double():
 
 
 def test_device_and_dtype_of_new_layers(backend):
+    device = tx.zeros(1).device
+    options = {"device": device, "dtype": tx.float64}
     for module in (
-        nn.Linear(2, 3, device="cpu", dtype=tx.float64),
-        nn.Embedding(4, 2, 1, device="cpu", dtype=tx.float64),
-        nn.LayerNorm(3, device="cpu", dtype=tx.float64),
-        nn.TransformerEncoderLayer(4, 2, 8, device="cpu", dtype=tx.float64),
-        nn.LearnedPositionalEncoding(4, 2, device="cpu", dtype=tx.float64),
+        nn.Linear(2, 3, **options),
+        nn.Embedding(4, 2, 1, **options),
+        nn.LayerNorm(3, **options),
+        nn.TransformerEncoderLayer(4, 2, 8, **options),
+        nn.LearnedPositionalEncoding(4, 2, **options),
     ):
         for p in module.parameters():
-            assert (p.backend.name, p.device, p.dtype) == (backend, "cpu", tx.float64)
+            assert (p.backend.name, p.device, p.dtype) == (backend, device, tx.float64)
 
 
 def test_repr():
