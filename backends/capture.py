@@ -2,9 +2,10 @@
 
 A CUDA graph replays launches with the arguments that they had. So what the host reckons anew in
 each step (learning rate, count of steps, where random numbers begin) is read by kernels from the
-device's memory, and written there before each replay: as arguments of one small launch, which needs
-no copy and waits for nothing. The host's reckoning is the same as without a graph, and so are the
-bits.
+device's memory, and written there before each replay, or the part of it that reads them: as
+arguments of one small launch, which needs no copy and waits for nothing. The host's reckoning is
+the same as without a graph, and so are the bits. What a step looks at is looked at again in
+between.
 """
 
 import struct
@@ -232,6 +233,7 @@ class DeviceCapture(Capture):
         return super().active()
 
     def numbers(self, count: int, reckon: Callable[[], list[float]]) -> Array:
+        self.changed_places |= self.recording  # by whoever asks for them
         return self.reckoned.slot(count, lambda: [_bits(x) for x in reckon()])
 
     def counter(self, generator: Any, start: int) -> Counter:

@@ -79,10 +79,22 @@ def to_numpy(array: Array) -> Any:
 def index_add(x: Array, indices: Array, values: Array) -> Array:
     """A copy of ``x`` with ``x[indices[i]] += values[i]``, repeated indices included."""
     out = kernels.add_rows(x, indices, values)
-    if out is NotImplemented:  # integers, whose sums have no order; CuPy adds those of 64 bits
-        wide = cupy.uint64 if x.dtype.kind == "u" else cupy.int64
-        out = x.astype(wide)
-        cupy.add.at(out, indices, values.astype(wide))
+    if out is NotImplemented:  # integers, whose sums have no order; arrays of another device
+        with x.device:
+            return added(x, indices, values)
+    return out
+
+
+def added(x: Array, indices: Array, values: Array) -> Array:
+    """As ``index_add`` by CuPy, which adds neither complex numbers nor integers of few bits."""
+    if x.dtype.kind == "c":
+        out = cupy.empty(x.shape, dtype=x.dtype)
+        out.real = added(x.real, indices, values.real)
+        out.imag = added(x.imag, indices, values.imag)
+        return out
+    wide = {"b": cupy.int64, "i": cupy.int64, "u": cupy.uint64}.get(x.dtype.kind, x.dtype)
+    out = x.astype(wide)
+    cupy.add.at(out, indices, values.astype(wide))
     return out.astype(x.dtype, copy=False)
 
 

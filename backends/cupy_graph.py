@@ -24,7 +24,7 @@ MANY = ManyArrays(LIBRARY)
 class Recording(capture.Recording):
     """What a function launches on the GPU in use.
 
-    ``try_out`` and then ``record`` run it on a stream of their own, with memory of a pool of their
+    ``run`` and then ``record`` run it on a stream of their own, with memory of a pool of their
     own, which nothing else is ever given: a replay writes where the recording wrote.
     """
 

@@ -28,7 +28,7 @@ def mends(compat: Any, xp: Any, told: Callable[[], AbstractContextManager[Any]])
     linalg |= {name: checked(linalg[name], told) for name in CHECKED}
     linalg["solve"] = checked(functools.partial(solve, xp, linalg["solve"]), told)
     return {
-        "clip": functools.partial(clip, xp),
+        "clip": functools.partial(clip, xp, compat.clip),
         "floor_divide": functools.partial(floor_divide, xp),
         "linalg": SimpleNamespace(**linalg),
         "log1p": functools.partial(log1p, xp),
@@ -67,8 +67,10 @@ def solve(xp: Any, own: Callable[..., Array], a: Array, b: Array) -> Array:
     return own(*stacks)
 
 
-def clip(xp: Any, x: Array, /, min: Any = None, max: Any = None) -> Array:
-    """Each element between min and max."""
+def clip(xp: Any, own: Any, x: Array, /, min: Any = None, max: Any = None) -> Array:
+    """Each element between min and max, of floating numbers without waiting for the device."""
+    if x.dtype.kind != "f":
+        return own(x, min, max)
     y = x if min is None else xp.maximum(x, min)
     y = y if max is None else xp.minimum(y, max)
     return y.astype(x.dtype, copy=False)
@@ -118,12 +120,15 @@ def remainder(xp: Any, x1: Any, x2: Any) -> Array:
 
 def floor_divide(xp: Any, x1: Any, x2: Any) -> Array:
     """⌊x1 / x2⌋, of the exact quotient: 1 // 0.1 is 9. CuPy takes the floor of the rounded one,
-    which is 10. With an infinite operand the standard wants that."""
+    which is 10. With an infinite operand the standard wants that. Rounded as NumPy's is."""
     both = floats(xp, x1, x2)
     if both is None:
         return xp.floor_divide(x1, x2)
     x1, x2 = both
-    quotient = x1 / x2
-    exact = xp.rint((x1 - remainder(xp, x1, x2)) / x2)
-    exact = xp.where(exact == 0, xp.copysign(exact, quotient), exact)
-    return xp.where(xp.isfinite(quotient) & xp.isfinite(x2), exact, xp.floor(quotient))
+    quotient, left = x1 / x2, xp.fmod(x1, x2)
+    exact = (x1 - left) / x2
+    exact = exact - ((left != 0) & (xp.signbit(left) != xp.signbit(x2)))
+    whole = xp.floor(exact)
+    whole = whole + (exact - whole > 0.5)
+    whole = xp.where(whole == 0, xp.copysign(whole, quotient), whole)
+    return xp.where(xp.isfinite(quotient) & xp.isfinite(x2), whole, xp.floor(quotient))

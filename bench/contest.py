@@ -17,6 +17,7 @@ from typing import Any
 
 Step = Callable[[], Any]
 PAUSE = 0.06  # seconds between two turns: threads of a pool wait busily for work for some 30 ms
+LATE = "no time was left"  # why a contender did not begin
 FEWEST = 2  # rounds, however little time is left
 TURN = 1.0  # seconds, after which a slow contender's turn ends, with one step at least
 
@@ -140,7 +141,7 @@ def contest(
     try:
         for name, (make, args, *options) in contenders.items():
             if (left := until - time.monotonic()) < 0:
-                results.append(Result(name, error="no time was left"))
+                results.append(Result(name, error=LATE))
                 continue
             contender = _Contender(name, make, args, options[0] if options else {})
             everyone.append(contender)

@@ -5,7 +5,8 @@ python -m bench.gpu --char-run [--text FILE] [--seconds 540]
 
 Parts run in the order of their weight, each in a process of its own with a limit, and the report is
 written after each, so that whatever happens later, it is there. A report that is there already is
-gone on with: what is in it is not measured again. ``--device cpu --tiny`` runs the
+gone on with: what is in it is not measured again, unless it failed; to begin anew, delete its JSON.
+``--device cpu --tiny`` runs the
 same program without a GPU, in one process, at sizes that tell nothing of speed. ``--char-run``
 trains nanoGPT's character model at its GPU configuration.
 """
@@ -27,6 +28,7 @@ from tinyxp.backends.errors import BackendError
 from tinyxp.bench import machine
 from tinyxp.bench.gpu_parts import OURS, Parts
 from tinyxp.bench.gpu_report import draw, markdown
+from tinyxp.io import write_atomically
 
 PART_SECONDS = 240.0  # that one part may take
 NEEDED = 20.0  # that a part is not begun without
@@ -34,9 +36,11 @@ ENDING = 12.0  # of these, what starting and ending its processes takes
 
 
 def add(found: dict[str, Any], part: dict[str, Any]) -> None:
-    """Take what a part has found into the whole; lists grow."""
-    for name, value in part.items():
-        found[name] = found.get(name, []) + value if isinstance(value, list) else value
+    """Take what a part has found into the whole, a workload in the place of an older one."""
+    new = part.pop("workloads", [])
+    names = [(entry["name"], entry["precision"]) for entry in new]
+    kept = [x for x in found["workloads"] if (x["name"], x["precision"]) not in names]
+    found |= part | {"workloads": kept + new}
 
 
 def apart(name: str, args: argparse.Namespace, seconds: float) -> dict[str, Any]:
@@ -65,7 +69,8 @@ def apart(name: str, args: argparse.Namespace, seconds: float) -> dict[str, Any]
 def write(found: dict[str, Any], report: Path) -> str:
     """The report, as JSON and Markdown, and the plot; the Markdown."""
     report.parent.mkdir(parents=True, exist_ok=True)
-    report.with_suffix(".json").write_text(json.dumps(found, indent=1) + "\n", "utf-8")
+    data = json.dumps(found, indent=1) + "\n"
+    write_atomically(report.with_suffix(".json"), data.encode("utf-8"))
     picture = report.with_suffix(".svg")
     drawn = f"\n![ms per step by batch]({picture.name})\n" if draw(found, picture) else ""
     text = markdown(found)
@@ -84,12 +89,13 @@ def measured(args: argparse.Namespace, device: str) -> int:
         "workloads": [],
         "ladder": [],
         "crossover": None,
+        "failed": {},
         "done": [],
         "rehearsal": args.tiny,
     }
     if (earlier := args.report.with_suffix(".json")).exists():
         found |= json.loads(earlier.read_text("utf-8"))
-    found |= {"failed": {}, "left_out": []}
+    found["left_out"] = []
     if args.probed is not None and args.probed.exists():
         found["probe"] = args.probed.read_text("utf-8").splitlines()
         del parts["probe"]
@@ -102,6 +108,7 @@ def measured(args: argparse.Namespace, device: str) -> int:
             continue
         new = part() if args.tiny else apart(name, args, min(left, PART_SECONDS))
         failures = new.pop("failed", {})
+        found["failed"].pop(name, None)  # an earlier time
         found["failed"] |= failures
         add(found, new)
         found["done"] += [] if failures else [name]

@@ -58,7 +58,7 @@ within() {
 # `tests NAME SECONDS …`: pytest's report into a file, whatever comes, and its faults shown
 tests() {
     local file="$report.$1.txt"
-    timeout -s INT -k 15 "$(within "$2")" python3 -m pytest -p no:cacheprovider -q --tb=short -rf \
+    timeout -s INT -k 15 "$(within "$2")" python3 -m pytest -p no:cacheprovider -q --tb=short -rfE \
         "${workers[@]}" "${@:3}" > "$file" 2>&1 || failed=1
     grep -E "^(FAILED|ERROR)" "$file" | head -n 60 || true
     tail -n 1 "$file"
@@ -73,15 +73,20 @@ fi
 if asked probe; then
     timeout -k 5 "$(within 80)" python3 -m bench.gpu --part probe | tee "$report.probe.txt" ||
         echo "the probe did not come to its end"
+    [ -s "$report.probe.txt" ] || rm "$report.probe.txt"
 fi
 if asked kernels; then tests kernels 220 tests/test_cupy.py; fi
 if asked parity; then
     tests parity 230 -k cupy tests --ignore tests/test_cupy.py
     # what fails on NumPy too, beside another PyTorch than the tests are written for, is not CuPy's
-    sed -n 's/^FAILED \(.*\]\)\( - .*\)\?$/\1/p' "$report.parity.txt" | sed 's/\bcupy\b/numpy/' > "$extra/twins"
+    rm -f "$report.twins.txt"
+    sed -n 's/^FAILED \(.*\]\)\( - .*\)\?$/\1/p' "$report.parity.txt" |
+        sed 's/\bcupy\b/numpy/' > "$extra/twins"
     if [ -s "$extra/twins" ]; then
+        cut -d: -f1 "$extra/twins" | sort -u | xargs python3 -m pytest -p no:cacheprovider -q \
+            --collect-only 2> /dev/null | grep -Fxf "$extra/twins" > "$extra/known" || true
         echo "the same on NumPy:"
-        tests twins 60 "@$extra/twins"
+        tests twins 60 "@$extra/known"
     fi
 fi
 if asked bench; then
@@ -92,7 +97,9 @@ fi
 for part in kernels parity twins; do
     if [ -f "$report.$part.txt" ]; then
         found=$(grep -E "(passed|failed|skipped|error).* in " "$report.$part.txt" | tail -n 1 || true)
-        echo "Tests, $part: ${found:-they did not come to their end}" | tee -a "$report.md"
+        echo "Tests, $part: ${found:-they did not come to their end}."
     fi
-done
+done > "$extra/tests"
+cat "$extra/tests"
+if asked bench; then (echo && cat "$extra/tests") >> "$report.md"; fi
 exit "$failed"

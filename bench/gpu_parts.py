@@ -9,7 +9,7 @@ from typing import Any
 
 import tinyxp as tx
 from tinyxp.bench import machine
-from tinyxp.bench.contest import Result, contest, peer, rehearsal
+from tinyxp.bench.contest import LATE, Result, contest, peer, rehearsal
 from tinyxp.bench.gpu_probe import probe
 from tinyxp.bench.report import REFERENCE
 from tinyxp.bench.workloads import GPT, Workload
@@ -75,7 +75,7 @@ class Parts:
                 self.named["ladder"] = lambda: self.ladder(size(STEPPED))
             elif not small or (workload in (GPT2, CHARACTERS) and precision != COMPILED):
                 name = f"{workload.name}, {precision}"
-                self.named[name] = self.timed(size(workload), precision)
+                self.named[name] = self.timed(name, size(workload), precision)
 
     def probed(self) -> Found:
         return {"probe": probe() if self.device == "cuda" else ["probe: that needs a GPU"]}
@@ -83,7 +83,7 @@ class Parts:
     def limits(self) -> Found:
         return {"limits": limits(self.device, 64 if self.small else 8192)}
 
-    def timed(self, workload: Workload, precision: str) -> Callable[[], Found]:
+    def timed(self, part: str, workload: Workload, precision: str) -> Callable[[], Found]:
         def measure() -> Found:
             if precision == COMPILED:  # which takes a minute or two before its first step
                 kind, some = "high", compilers(self.device, "high")
@@ -93,7 +93,9 @@ class Parts:
             name = workload.name + " with torch.compile" * (precision == COMPILED)
             about = {"name": name, "about": workload.about, "precision": kind}
             numbers = {"flops": workload.model.flops(), "results": [vars(r) for r in results]}
-            return {"workloads": [about | numbers]}
+            late = [r.name for r in results if r.error == LATE]
+            failed = {part: f"no time was left for {', '.join(late)}"} if late else {}
+            return {"workloads": [about | numbers], "failed": failed}
 
         return measure
 
@@ -113,16 +115,18 @@ class Parts:
         """Seconds a step by size of the batch: tinyxp on the CPU and on the device, PyTorch."""
         some = contenders(self.device, "highest")
         some["tinyxp numpy"] = contenders("cpu", "highest")["tinyxp numpy"]
-        rows = []
+        rows, failed = [], {}
         rounds = max(2, self.rounds // 3)
         for batch in LADDER[:2] if self.small else LADDER:
             if time.monotonic() > self.until:
+                failed = {"ladder": f"no time was left for batch {batch}"}
                 break
             results = self.run(base.sized(f"batch {batch}", batch=batch), some, rounds)
             seconds = {r.name: r.median for r in results if not r.error}
             rows.append({"batch": batch, "seconds": seconds})
         ours = f"tinyxp {OURS[self.device]}"
-        return {"ladder": rows, "crossover": crossover(rows, ours, "tinyxp numpy")}
+        where = crossover(rows, ours, "tinyxp numpy")
+        return {"ladder": rows, "crossover": where, "failed": failed}
 
 
 def contenders(device: str, precision: str) -> dict[str, dict[str, Any]]:

@@ -258,8 +258,9 @@ def test_steps_outside_and_weights_from_outside_count():
     same_steps(plain, other, graph, steps=2, first=4)
 
 
-def test_snapshots_stay_what_they_are():
-    _, learner, graph = pair()
+@pytest.mark.parametrize("optimizer", ["AdamW", "SGD"])
+def test_snapshots_stay_what_they_are(optimizer):
+    _, learner, graph = pair(optimizer=optimizer)
     graph(batch("mlp", 0))
     snapshot, weight = learner.model.state_dict(), next(learner.model.parameters()).detach()
     before = bits([list(snapshot.values()), weight])
@@ -490,7 +491,7 @@ def trained_with_looks(graph, spoilt, **options):
     """Losses, skipped steps, state and average of a run some of whose batches hold NaN."""
     tx.manual_seed(0)
     model = mlp()
-    optimizer, metrics = tx.optim.AdamW(model.parameters(), lr=0.05), []
+    optimizer, metrics = options.pop("make", tx.optim.AdamW)(model.parameters(), lr=0.05), []
     options |= {"scheduler": StepLR(optimizer, 2, 0.5), "log_every": 1, "grad_clip": 1.0}
     trainer = Trainer(model, optimizer, graph=graph, callbacks=[metrics.append], **options)
     batches = [batch("mlp", k) for k in range(12)]
@@ -510,12 +511,13 @@ def trained_with_looks(graph, spoilt, **options):
     return (repr(metrics), trainer.loss_scale, state, average, rng), len(captures)
 
 
-@pytest.mark.parametrize("spoilt", [(3, 4, 9), (0, 1, 6)], ids=str)
+@pytest.mark.parametrize("spoilt", [(3, 4, 9), (0, 2, 6)], ids=str)
 @pytest.mark.parametrize(
     "options",
     [
         {"on_nan": "skip"},
         {"ema": 0.9, "on_nan": "skip"},
+        {"ema": 0.9, "on_nan": "skip", "make": tx.optim.SGD},
         {"loss_scale": 2.0**10},
         {"loss_scale": 2.0**130},  # above what float32 holds, and halved
         {"precision": "float16", "ema": 0.5},
@@ -530,8 +532,7 @@ def test_a_trainers_graph_leaves_out_steps(options, spoilt):
     expected, _ = trained_with_looks(False, spoilt, **options)
     found, captures = trained_with_looks(True, spoilt, **options)
     assert found == expected
-    left_out = 3 if options.get("loss_scale", 0) > 2.0**128 else 2 if 0 in spoilt else 0
-    assert captures == left_out + 1
+    assert captures == (2 if 2 in spoilt else 1)  # by then one has gone well, and is recorded next
 
 
 def test_a_trainers_graph_is_for_numpy_and_cupy():

@@ -369,14 +369,17 @@ def test_another_answer_has_the_step_run(first, recorder, monkeypatch):
 def test_looks_that_no_replay_could_do_are_refused(recorder, monkeypatch):
     looking(monkeypatch)
     learner = Learner(make=tx.optim.SGD)
-    before = learner.everything()
 
-    def late(good, *grads):
+    def late(learner, good, *grads):
         learner.step(*grads)
         return good if good.item() else grads
 
-    with pytest.raises(CaptureError, match="after it has begun to change its parameters"):
-        Graph(late, recorder.recording)(tx.asarray(True), *gradients(0))
+    for each in (learner, Learner()):  # one that steps live, and one whose launch is recorded
+        before = [*each.values(), each.generator.counter]
+        with pytest.raises(CaptureError, match="after it has begun to change its parameters"):
+            Graph(late, recorder.recording)(each, tx.asarray(True), *gradients(0))
+        assert same(before, [*each.values(), each.generator.counter])
+    before = learner.everything()
     with pytest.raises(CaptureError, match=r"reads numbers out of a tensor \(float32 of shape"):
         Graph(lambda x: x * x.item(), recorder.recording)(tx.ones(()))
     assert same(before, learner.everything())

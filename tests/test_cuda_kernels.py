@@ -142,7 +142,7 @@ def test_norms_with_weight_and_bias(dtype, tolerance, shape, kernels):
         agree(lambda x, w, b: F.layer_norm(x, both, w, b), [x, w, b], kernels, tolerance)
 
 
-@pytest.mark.parametrize("shape", [(5,), (3, 1), (2, 700), (0, 4)])
+@pytest.mark.parametrize("shape", [(5,), (3, 1), (2, 700), (2, 4200), (0, 4)])
 def test_softmax_of_special_rows(shape, kernels):
     """Infinite, masked and NaN: where the formula gives NaN, so does the kernel."""
     x = np.random.default_rng(2).normal(size=shape).astype("float32")
@@ -558,6 +558,9 @@ MUTANTS = [  # a text of the sources, what takes its place, and what must notice
     ("    __syncthreads();  // parts may be written again\n", "", "layer_norm"),
     ("block_sum(total) / n : 0;", "0 : 0;", "layer_norm"),
     ("s = s * exp(m - v) + 1;", "s = s + 1;", "softmax"),
+    ("s *= exp(m - most), m = most;", "m = most;", "wide"),
+    ("UNROLLED(k, 8) s += exp(v[k] - m);", "", "wide"),
+    ("most = v[k] > most ? v[k] : most;", "most = v[k];", "wide"),
     ("(j == target ? 1 - e : 0)", "(j == target ? 1 : 0)", "cross_entropy"),
 ]
 
@@ -578,6 +581,7 @@ def test_a_broken_source_is_caught(text, instead, name, monkeypatch):
         ),
         "layer_norm": (lambda x: F.layer_norm(x, (700,)), [np.tile(rows[:3], 11)[:, :700]]),
         "softmax": (BY_ROWS["softmax"], [np.tile(rows, 9)]),
+        "wide": (BY_ROWS["log_softmax"], [40 * rng.normal(size=(2, 9000)).astype("float32")]),
         "cross_entropy": (lambda x, t: F.cross_entropy(x, t, label_smoothing=0.1), [rows, targets]),
     }
     numpy = backends.get("numpy")

@@ -14,7 +14,8 @@ import pytest
 import tinyxp as tx
 from tests.conftest import reason_missing
 from tinyxp.bench import gpu
-from tinyxp.bench.gpu_parts import PRECISIONS, crossover
+from tinyxp.bench.contest import LATE, Result
+from tinyxp.bench.gpu_parts import GPT2, PRECISIONS, crossover
 
 ROOT = Path(__file__).parent.parent
 
@@ -81,6 +82,27 @@ def test_a_report_is_gone_on_with(tmp_path, capsys):
     assert again["done"] == [*names, "limits"] and again["limits"] and not again["left_out"]
     assert again["ladder"] == found["ladder"] and again["failed"] == {}
     assert "limits: done" in capsys.readouterr().out
+
+
+def test_what_was_cut_off_is_not_done(tmp_path, monkeypatch):
+    """And takes the place of what there is of it when it is measured again."""
+    path = tmp_path / "r.md"
+    options = ["--device", "cpu", "--tiny", "--rounds", "2", "--report", str(path)]
+    some = gpu.Parts("cpu", True, 2)
+    (part,) = [some.timed("a, high", GPT2, "high")]
+    monkeypatch.setattr(some, "run", lambda *args: [Result("tinyxp numpy", error=LATE)])
+    cut = part()
+    assert cut["failed"] == {"a, high": "no time was left for tinyxp numpy"}
+    found = {"workloads": [], "done": []}
+    for _ in range(2):
+        gpu.add(found, json.loads(json.dumps(cut)))
+    assert len(found["workloads"]) == 1
+    some.until = 0.0
+    ladder = some.ladder(GPT2)
+    assert ladder["ladder"] == [] and "batch 1" in ladder["failed"]["ladder"]
+    path.with_suffix(".json").write_text(json.dumps({"failed": {"limits": "once"}}), "utf-8")
+    assert gpu.main([*options, "--seconds", "0"]) == 1  # it failed, and was not tried again
+    assert "Part 'limits' failed: once" in path.read_text("utf-8")
 
 
 def test_what_the_probe_found_before_is_taken_over(tmp_path):

@@ -345,7 +345,7 @@ def test_a_run_that_fell_ends_with_the_same_bits(step, backend, tmp_path, monkey
 
 def test_a_finished_run_is_only_read_again(tmp_path, monkeypatch):
     net = ended(tmp_path / "run")
-    monkeypatch.setattr(Trainer, "update", lambda self: pytest.fail("it trains again"))
+    monkeypatch.setattr(Trainer, "change", lambda self: pytest.fail("it trains again"))
     again = training.train(Run.create(Run(tmp_path / "run", resumed=True), {"model": "selftest"}))
     assert_equal(net, again)
 

@@ -64,17 +64,22 @@ def expect_capturable(trainer: "Trainer") -> None:
 
 def captured(trainer: "Trainer", attempt: Attempt) -> Attempt:
     """``attempted`` by ``tx.capture``; where a step is not looked at before it changes the
-    parameters, it is at those that are logged."""
+    parameters, it is at those that are logged. A step that is left out is not the one to record, so
+    that one that is not comes first, without a graph."""
     backend = next(trainer.model.parameters()).backend.name
     graph: Graph | None = None
+    ready = not trainer.careful
 
     def replayed(batches: list[Any], scale: Tensor | None) -> tuple[Tensor, bool]:
-        nonlocal graph
+        nonlocal graph, ready
+        if not ready:
+            loss, ready = attempt(batches, scale)
+            return loss, ready
         first = graph is None
         graph = graph or graph_on(backend, attempt)
         loss, done = graph(batches, scale)
         if first and not done:
-            graph = None  # what was recorded is a step that is left out, as few are
+            graph, ready = None, False
         if not trainer.careful and (trainer.done + 1) % trainer.log_every == 0:
             done = all_finite([loss, *_gradients(trainer)])
         return loss, done

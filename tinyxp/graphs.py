@@ -50,6 +50,8 @@ class Graph:
         self._settle()
         if not self._recording.replay():
             return self._by_the_step()
+        for x, array in self._state:  # and no view of it, whose holders nobody counts
+            x.data = array
         for x, g in self._gradients:
             x.grad = g
         return self._outputs
@@ -330,7 +332,8 @@ def capture(step: Callable[..., Any], *example_inputs: Any, **options: Any) -> G
     - Recording is no step of training: what trial runs changed (tensors, gradients, optimizers,
       generators) is brought back. Python code of the step does not run again.
     - Learning rates are read at each replay: ``scheduler.step()`` comes after the call.
-    - A step begins without gradients, and each call leaves its own in ``p.grad``.
+    - A step begins without gradients, and each call leaves its own in ``p.grad``, of the parameters
+      that had one when it was recorded.
     - Parameters and buffers may be loaded or changed between calls. Snapshots of them, as by
       ``state_dict()``, stay what they are.
     - Inputs have the shapes and dtypes of the first call. What is no Tensor is part of the graph.

@@ -197,29 +197,11 @@ class Trainer:
                     )
         return self.validation
 
-    def step(self, loss: Tensor) -> None:
-        """One update from a loss."""
-        self.optimizer.zero_grad()
-        loss.backward()
-        self.update()
-
-    def update(self) -> None:
-        """Change the parameters by the gradients that they hold."""
-        self.change()
-        self._follow()
-
     def change(self) -> None:
-        """What ``update`` does to the parameters alone."""
+        """Change the parameters by the gradients that they hold."""
         if self.grad_clip:
             clip_grad_norm_(self.model.parameters(), self.grad_clip)
         self.optimizer.step()
-
-    def _follow(self) -> None:
-        """What comes after a change of the parameters."""
-        if self.scheduler is not None:
-            self.scheduler.step()
-        if self.average is not None:
-            self.average.update_parameters(self.model)
 
     def _step(self, attempt: Attempt, loss_of: LossOf, batches: list[Any]) -> Tensor:
         """One step on the mean loss of some batches; the loss."""
@@ -235,7 +217,10 @@ class Trainer:
             self.loss_scale, self.good = rescaled(self.loss_scale, self.good, finite=done)
         self.skipped = 0 if done else self.skipped + 1
         if done:
-            self._follow()
+            if self.scheduler is not None:
+                self.scheduler.step()
+            if self.average is not None:
+                self.average.update_parameters(self.model)
         elif self.skipped > PATIENCE:
             raise DataError(
                 f"{PATIENCE} steps in a row had no finite gradient, up to step {self.done + 1}; "

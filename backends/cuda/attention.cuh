@@ -4,8 +4,6 @@
 
 #include "common.cuh"
 
-// arrays that loops unrolled whole go through lie in registers, and else in slow memory
-
 // an array (batch, head, time, width): its strides, the last being 1
 #define STRIDES(x) index_t x##_batch, index_t x##_head, index_t x##_row
 #define PLACE(x) (x + batch * x##_batch + head * x##_head)

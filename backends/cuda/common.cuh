@@ -9,6 +9,7 @@ typedef long long index_t;
 #define SHARED_MEMORY(name) extern __shared__ __align__(16) A name[]  // as much as the launch asks for
 #endif
 
+// arrays that loops unrolled whole go through lie in registers, and else in slow memory
 #define UNROLLED(i, n) _Pragma("unroll") for (int i = 0; i < n; i++)
 
 // each element of n, whatever the size of the grid

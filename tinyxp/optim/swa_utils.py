@@ -85,8 +85,8 @@ class AveragedModel(Module):
         if self.use_buffers:
             ours, theirs = [*ours, *(b for b, _ in buffers)], [*theirs, *(b for _, b in buffers)]  # type: ignore[list-item]
         else:
-            for b, current in buffers:
-                b.data = near(current, b).data
+            for b, current in buffers:  # a copy: a captured step writes into the model's own
+                b.data = b.backend.xp.asarray(near(current, b).data, copy=True)
         n = int(self.n_averaged)
         with no_grad():
             averages = [p.detach() for p in ours]
