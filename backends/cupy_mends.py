@@ -5,6 +5,7 @@ place where there is no GPU.
 """
 
 import functools
+import math
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from types import SimpleNamespace
@@ -27,13 +28,10 @@ def mends(compat: Any, xp: Any, told: Callable[[], AbstractContextManager[Any]])
     linalg = {name: f for name, f in vars(compat.linalg).items() if not name.startswith("_")}
     linalg |= {name: checked(linalg[name], told) for name in CHECKED}
     linalg["solve"] = checked(functools.partial(solve, xp, linalg["solve"]), told)
-    return {
+    own = acosh, floor_divide, log, log1p, remainder, tanh
+    return {f.__name__: functools.partial(f, xp) for f in own} | {
         "clip": functools.partial(clip, xp, compat.clip),
-        "floor_divide": functools.partial(floor_divide, xp),
         "linalg": SimpleNamespace(**linalg),
-        "log1p": functools.partial(log1p, xp),
-        "remainder": functools.partial(remainder, xp),
-        "tanh": functools.partial(tanh, xp),
         "sign": xp.sign,  # the cover's has a boolean mask, so that it waits, as its clip does
         **{name: keeping(getattr(compat, name)) for name in KEEPING},
         **{name: totalled(getattr(compat, name)) for name in TOTALS},
@@ -86,13 +84,34 @@ def tanh(xp: Any, x: Array) -> Array:
     return y
 
 
+def log(xp: Any, x: Array) -> Array:
+    """ln x. CuPy's for complex numbers is NaN where a part is NaN, though one part of the result
+    may be known."""
+    y = xp.log(x)
+    if y.dtype.kind != "c":
+        return y
+    y, lost = xp.asarray(y), ~xp.isfinite(y)
+    y.real = xp.where(lost, xp.log(xp.hypot(x.real, x.imag)), y.real)
+    y.imag = xp.where(lost, xp.arctan2(x.imag, x.real), y.imag)
+    return y
+
+
 def log1p(xp: Any, x: Array) -> Array:
-    """ln(1 + x). CuPy's for complex numbers loses the sign of an imaginary part of 0, and is NaN
-    where a part is not finite, though one part of the result may be known."""
+    """ln(1 + x). CuPy's for complex numbers is as its ``log``, and loses the sign of an imaginary
+    part of 0."""
     if x.dtype.kind != "c":
         return xp.log1p(x)
-    y = xp.empty(x.shape, dtype=x.dtype)
-    y.real, y.imag = xp.log(xp.hypot(x.real + 1, x.imag)), xp.arctan2(x.imag, x.real + 1)
+    y = log(xp, x + 1)
+    y.imag = xp.copysign(y.imag, x.imag)
+    return y
+
+
+def acosh(xp: Any, x: Array) -> Array:
+    """arcosh x. Of ±0 + i NaN CuPy's imaginary part is NaN, and should be π / 2."""
+    y = xp.arccosh(x)
+    if y.dtype.kind == "c":
+        y = xp.asarray(y)
+        y.imag = xp.where((x.real == 0) & xp.isnan(x.imag), math.pi / 2, y.imag)
     return y
 
 

@@ -249,7 +249,9 @@ def test_complex_functions_of_cupys(dtype, cupys):
         x.real, x.imag = parts[:, None], parts
     numpy = backends.get("numpy").xp
     with np.errstate(all="ignore"):
-        for name in ("log1p", "tanh"):
+        for name in ("acosh", "log", "log1p", "tanh"):
+            if name == "acosh" and dtype == "float64":
+                x = np.abs(x) + 1
             found, expected = getattr(cupys, name)(x), getattr(numpy, name)(x)
             assert found.dtype == expected.dtype
             for part in ("real", "imag"):

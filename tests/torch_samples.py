@@ -161,7 +161,7 @@ class Translator:
     def other(self, value: Any) -> Any:
         if isinstance(value, torch.dtype):
             return getattr(tx, str(value).removeprefix("torch."))
-        if isinstance(value, torch.device):
+        if isinstance(value, torch.device) or (isinstance(value, str) and value == "cpu"):
             return None
         if isinstance(value, torch.nn.Module):
             return self.module(value)
