@@ -28,7 +28,8 @@ def mends(compat: Any, xp: Any, told: Callable[[], AbstractContextManager[Any]])
     linalg = {name: f for name, f in vars(compat.linalg).items() if not name.startswith("_")}
     linalg |= {name: checked(linalg[name], told) for name in CHECKED}
     linalg["solve"] = checked(functools.partial(solve, xp, linalg["solve"]), told)
-    own = acosh, floor_divide, log, log1p, remainder, tanh
+    linalg["eig"] = functools.partial(eig, xp, linalg["eig"])
+    own = acosh, floor_divide, log, log1p, remainder, tanh, where
     return {f.__name__: functools.partial(f, xp) for f in own} | {
         "clip": functools.partial(clip, xp, compat.clip),
         "linalg": SimpleNamespace(**linalg),
@@ -63,6 +64,19 @@ def solve(xp: Any, own: Callable[..., Array], a: Array, b: Array) -> Array:
     front = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
     stacks = [xp.ascontiguousarray(xp.broadcast_to(x, front + x.shape[-2:])) for x in (a, b)]
     return own(*stacks)
+
+
+def eig(xp: Any, own: Callable[..., Any], x: Array) -> Any:
+    """Eigenvalues and vectors, which are complex: CuPy's of empty matrices are real."""
+    dtype = xp.result_type(x.dtype, xp.complex64)
+    return tuple(part.astype(dtype, copy=False) for part in own(x))
+
+
+def where(xp: Any, condition: Array, x1: Any, x2: Any) -> Array:
+    """x1 where the condition holds, else x2. CuPy's knows no bfloat16, and gives float32."""
+    y = xp.where(condition, x1, x2)
+    dtypes = [x.dtype for x in (x1, x2) if hasattr(x, "dtype")]
+    return y.astype(dtypes[0], copy=False) if {x.name for x in dtypes} == {"bfloat16"} else y
 
 
 def clip(xp: Any, own: Any, x: Array, /, min: Any = None, max: Any = None) -> Array:

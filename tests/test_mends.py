@@ -298,6 +298,18 @@ def test_cupy_keeps_dtypes_and_waits_for_nothing(cupys):
     assert len(entered) == 3
 
 
+def test_cupys_results_have_the_dtypes_of_the_standard(cupys):
+    w, v = cupys.linalg.eig(np.zeros((2, 0, 0), "float32"))
+    assert (w.dtype, v.dtype) == ("complex64", "complex64") and v.shape == (2, 0, 0)
+    matrix = np.array([[0.0, -1.0], [1.0, 0.0]])
+    w, v = cupys.linalg.eig(matrix)
+    np.testing.assert_allclose(matrix @ v, v * w, atol=1e-12)
+    half = np.dtype(pytest.importorskip("ml_dtypes").bfloat16)
+    found = cupys.where(np.array([True, False]), np.ones(2, half), 0)
+    assert found.dtype == half and found.tolist() == [1, 0]
+    assert cupys.where(np.array(True), np.ones(2, "float32"), 0.0).dtype == "float32"
+
+
 def test_devices_without_a_hash():
     """As CuPy's are."""
 
