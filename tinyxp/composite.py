@@ -9,19 +9,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from tinyxp import backends, dtypes
-from tinyxp.autocasting import autocast_call, casting, within
+from tinyxp import backends
+from tinyxp.autocasting import Region, autocast_call, casting, within
 from tinyxp.backends import Backend, Kernel
 from tinyxp.core import Tensor, is_complex, wrap
 from tinyxp.operation import (
     PASSED_ON,
     Operation,
     P,
-    cast,
     expect_tensors,
     explain,
     half,
     in_float32,
+    widened,
 )
 from tinyxp.tape import Edge, Node, behind_identity, edge_of, fit, is_recording, propagate
 
@@ -43,8 +43,8 @@ class Composite(Operation[P]):
             static = self.spelled(static)
         if len(args) > len(self.operands) and not self.variadic:
             args, static = self.split(args, static)
-        if casting() is not None:
-            y = self.single(args, static)
+        if (region := casting()) is not None:
+            y = self.single(region, args, static)
             return autocast_call(self, args, static) if y is NotImplemented else y
         for x in args:
             if isinstance(x, Tensor):
@@ -59,17 +59,16 @@ class Composite(Operation[P]):
         expect_tensors(self.name, *args)
         return self.fn(*args, **static)
 
-    def single(self, args: tuple[Any, ...], static: dict[str, Any]) -> Any:
-        """In autocast, where it wants float32: the result by a kernel that reads 16 bits itself."""
-        region = casting()
+    def single(self, region: Region, args: tuple[Any, ...], static: dict[str, Any]) -> Any:
+        """Where autocast wants float32: the result by a kernel that reads 16 bits itself."""
         first = next((x for x in args if isinstance(x, Tensor)), None)
-        if region is None or region.dtype is None or self.autocast != "float32" or not half(first):
+        wanted = region.dtype is not None and self.autocast == "float32"
+        if not wanted or first is None or not half(first):
             return NotImplemented
-        kernel = first.backend.kernels.get(self.name)  # type: ignore[union-attr]
+        kernel = first.backend.kernels.get(self.name)
         if kernel is None or kernel.single is None:
             return NotImplemented
-        kernel = replace(kernel, forward=kernel.single)
-        return self.run(kernel, first.backend, args, static)  # type: ignore[union-attr]
+        return self.run(replace(kernel, forward=kernel.single), first.backend, args, static)
 
     def formula(self, args: tuple[Any, ...], static: dict[str, Any], backend: Backend) -> Any:
         if self.real:
@@ -140,10 +139,7 @@ class Composite(Operation[P]):
         edges = [edge_of(x) for x in replayed]
         with within(None):  # as in the first run
             if kernel.forward is kernel.single:  # in float32, as in ``single``
-                wide = [
-                    cast(x, dtypes.float32) if x is not None and half(x) else x for x in replayed
-                ]
-                y = self.fn(*wide, **static)
+                y = self.fn(*widened(replayed), **static)
             elif any(map(half, replayed)) and not self.narrow:
                 y = in_float32(lambda wide, static: self.fn(*wide, **static), replayed, static)
             else:

@@ -133,8 +133,7 @@ def in_float32(call: Callable[..., Any], args: Sequence[Any], static: dict[str, 
     tx = namespace()
     floats = [x.dtype for x in args if isinstance(x, Tensor) and x.dtype.kind.endswith("floating")]
     target = functools.reduce(dtypes.promote, floats)
-    wide = tuple([cast(x, dtypes.float32) if half(x) else x for x in args])
-    y = call(wide, static)
+    y = call(widened(args), static)
     if target.itemsize > 2 or static.get("dtype") is not None:
         return y
 
@@ -142,6 +141,11 @@ def in_float32(call: Callable[..., Any], args: Sequence[Any], static: dict[str, 
         return tx.astype(part, target) if part.dtype is dtypes.float32 else part
 
     return tuple([rounded(part) for part in y]) if isinstance(y, (tuple, list)) else rounded(y)
+
+
+def widened(args: Sequence[Any]) -> tuple[Any, ...]:
+    """Operands, those of 16 bits as float32."""
+    return tuple([cast(x, dtypes.float32) if half(x) else x for x in args])
 
 
 def half(x: Any) -> bool:

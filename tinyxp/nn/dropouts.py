@@ -23,7 +23,7 @@ class _Dropout(Module):
         self, p: float = 0.5, inplace: bool = False, *, generator: Generator | None = None
     ) -> None:
         super().__init__()
-        p = probability(p)
+        probability(p)  # raises; what is kept is what was given, as its repr shows
         self.p, self.inplace, self.generator = p, inplace, generator
 
     def extra_repr(self) -> str:
