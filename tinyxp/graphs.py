@@ -343,8 +343,8 @@ def capture(step: Callable[..., Any], *example_inputs: Any, **options: Any) -> G
       ``tx.manual_seed`` makes another one.
     - All optimizers but LBFGS can be in a step. AdamW, and Adam without amsgrad, are recorded; any
       other one is called in between, on cupy as its own launches between two graphs.
-    - Where a step looks at a boolean or a whole number (``if mask.any()``), so does a replay, for
-      which a GPU has to be waited: if it is another one now, the step itself is run.
+    - Where a step looks at a boolean or a whole number (``if mask.any()``), so does a replay, which
+      waits for a GPU: if it is another one now, the step itself is run.
     - On numpy a recording is tried against the step, bit by bit, before it is trusted.
     - On cupy it has all random numbers but those of ``normal`` and ``permutation``.
 
