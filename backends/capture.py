@@ -300,6 +300,25 @@ class DeviceCapture(Capture):
         super().finish()
 
 
+class DeviceRecording(Recording):
+    """A recording in parts: what a device does by itself, and what the host does in between."""
+
+    capture: DeviceCapture
+    parts: list[Callable[[], Any]]
+
+    def replay(self) -> bool:
+        """Do what was recorded once more; waits for nothing but what the step looks at. False, and
+        nothing changed, where the step would now go another way."""
+        self.capture.counters.refresh()
+        try:
+            for part in self.parts:
+                part()
+        except Diverged:
+            self.capture.turn_back()
+            return False
+        return True
+
+
 def _begin(drawn: Drawn) -> list[int]:
     """The words of the counter with which the next step begins."""
     if drawn.generator.seed != drawn.seed:

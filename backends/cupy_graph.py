@@ -21,7 +21,7 @@ except ImportError as error:
 MANY = ManyArrays(LIBRARY)
 
 
-class Recording(capture.Recording):
+class Recording(capture.DeviceRecording):
     """What a function launches on the GPU in use.
 
     ``run`` and then ``record`` run it on a stream of their own, with memory of a pool of their
@@ -37,7 +37,7 @@ class Recording(capture.Recording):
         self.stream = cupy.cuda.Stream(non_blocking=True)
         shared = cupy.cuda.get_allocator()
         self.capture = DeviceCapture(self, LIBRARY, lambda: cupy.cuda.using_allocator(shared))
-        self.parts: list[Callable[[], None]] = []  # graphs, and what the host does in between
+        self.parts = []  # graphs, and what the host does in between
         self.device: Any = None  # whose indices the graph checks
 
     def place(self, array: Array) -> Array:
@@ -102,18 +102,11 @@ class Recording(capture.Recording):
             cupy.copyto(array, value)
 
     def replay(self) -> bool:
-        """Do what was recorded once more, on the stream in use; waits for nothing but what the
-        step looks at. False, and nothing changed, where the step would now go another way."""
-        self.capture.counters.refresh()
-        try:
-            for part in self.parts:
-                part()
-        except capture.Diverged:
-            self.capture.turn_back()
-            return False
-        if self.device is not None:
+        """On the stream in use."""
+        done = super().replay()
+        if done and self.device is not None:
             checks.open.add(self.device)
-        return True
+        return done
 
 
 def explained(error: BaseException) -> str:

@@ -33,7 +33,7 @@ class Recorder:
         return Recording(self)
 
 
-class Recording(capture.Recording):
+class Recording(capture.DeviceRecording):
     """What ``tx.cuda.graph`` asks of ``backends.cupy_graph.Recording``."""
 
     backend = "numpy"
@@ -69,13 +69,3 @@ class Recording(capture.Recording):
     def copy(self, to, values):
         for pair in ManyArrays(self.recorder.library).copy(to, values):
             self.recorder.do(lambda pair=pair: np.copyto(*pair))
-
-    def replay(self):
-        self.capture.counters.refresh()
-        try:
-            for call in self.parts:
-                call()
-        except capture.Diverged:
-            self.capture.turn_back()
-            return False
-        return True
