@@ -51,12 +51,13 @@ class HostCapture(capture.Capture):
         gradients = [x.grad for x in tensors]
 
         def call(places: list[Array], values: list[Array]) -> None:
+            own = [x.data for x in tensors]  # not ``places``, views whose holders nobody counts
             for x, place, g, value in zip(tensors, places, gradients, values, strict=True):
                 x.data, x.grad, g.data = place, g, value
             change()
-            for x, place in zip(tensors, places, strict=True):
+            for x, place, array in zip(tensors, places, own, strict=True):
                 place[...] = x.data
-                x.data = place
+                x.data = array
 
         traced = [x.data for x in tensors], [g.data for g in gradients]
         arguments = plain(traced)

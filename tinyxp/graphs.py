@@ -50,8 +50,6 @@ class Graph:
         self._settle()
         if not self._recording.replay():
             return self._by_the_step()
-        for x, array in self._state:  # and no view of it, whose holders nobody counts
-            x.data = array
         for x, g in self._gradients:
             x.grad = g
         return self._outputs
