@@ -70,10 +70,9 @@ def _self_attention(qkv, mask=None, /, *, is_causal, scale, dropout_p=0.0, seed=
     (N, T, 3, H, D) -> (N, T, H, D)."""
     # by head in this order, so that the gradient of qkv is stacked as it has to lie
     q, k, v = (permute_dims(part, (0, 2, 1, 3)) for part in unstack(qkv, axis=2))
-    static = {"is_causal": is_causal, "scale": scale}
-    if dropout_p:
-        static |= {"dropout_p": dropout_p, "seed": seed, "counter": counter}
-    return permute_dims(_attention(q, k, v, mask, **static), (0, 2, 1, 3))
+    dropped = {"dropout_p": dropout_p, "seed": seed, "counter": counter}
+    y = _attention(q, k, v, mask, is_causal=is_causal, scale=scale, **dropped)
+    return permute_dims(y, (0, 2, 1, 3))
 
 
 @attention_weights.example
@@ -179,7 +178,7 @@ def scaled_dot_product_attention(
 def attend_to_itself(qkv, mask, dropout_p, is_causal, generator=None):
     """As ``attend``, of what ``_self_attention`` takes."""
     batch, time, _, heads, width = qkv.shape
-    dropped = _dropped((batch, heads, time, time), dropout_p, generator)
+    dropped = _dropped(*[(batch, heads, time, width)] * 2, dropout_p, generator)
     scale = 1 / math.sqrt(width)
     return _self_attention(qkv, mask, is_causal=is_causal, scale=scale, **dropped)
 
@@ -187,17 +186,18 @@ def attend_to_itself(qkv, mask, dropout_p, is_causal, generator=None):
 def attend(query, key, value, mask, dropout_p, is_causal, scale=None, generator=None):
     """Attention of checked operands, where ``mask`` and ``is_causal`` may come together."""
     scale = 1 / math.sqrt(query.shape[-1] or 1) if scale is None else scale
-    front = broadcast_shapes(query.shape[:-2], key.shape[:-2])
-    dropped = _dropped((*front, query.shape[-2], key.shape[-2]), dropout_p, generator)
+    dropped = _dropped(query.shape, key.shape, dropout_p, generator)
     return _attention(query, key, value, mask, is_causal=is_causal, scale=scale, **dropped)
 
 
-def _dropped(pairs, dropout_p, generator):
-    """The options that leave out weights of queries and keys, ``pairs`` being their shape."""
+def _dropped(query_shape, key_shape, dropout_p, generator):
+    """The options that leave out weights, if any are to be: one draw for each pair."""
     if dropout_p == 0:
         return {}
     dropout_p = probability(dropout_p)
-    seed, counter = source(generator)._take(math.prod(pairs))
+    front = broadcast_shapes(query_shape[:-2], key_shape[:-2])
+    pairs = math.prod((*front, query_shape[-2], key_shape[-2]))
+    seed, counter = source(generator)._take(pairs)
     return {"dropout_p": dropout_p, "seed": seed, "counter": counter}
 
 
