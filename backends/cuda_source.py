@@ -112,8 +112,7 @@ def arguments(args: tuple[Any, ...]) -> tuple[Any, ...]:
     >>> arguments((None, np.float32(0.5), np.int32(-1)))
     (0, 0.5, -1)
     """
-    plain = (x.item() if isinstance(x, np.generic) else x for x in args)
-    return tuple(0 if x is None else x for x in plain)
+    return tuple([0 if x is None else x.item() if isinstance(x, np.generic) else x for x in args])
 
 
 def row_threads(n: int) -> int:

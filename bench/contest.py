@@ -101,10 +101,11 @@ class _Contender:
         self.result = Result(name)
         self.steps = 1  # of a turn
 
-    def ask(self, steps: int | None, patience: float | None = None) -> Any:
+    def ask(self, steps: int | None, patience: float) -> Any:
         try:
             self.connection.send(steps)
-            if not self.connection.poll(patience):  # None waits for as long as it takes
+            # None waits for as long as it takes
+            if not self.connection.poll(None if patience == math.inf else patience):
                 self.stop()
                 raise Failure(f"no answer within {patience:.0f} s")
             answer = self.connection.recv()
@@ -124,7 +125,7 @@ def contest(
     rounds: int = 20,
     steps: int = 5,
     warmup: int = 5,
-    patience: float | None = None,
+    patience: float = math.inf,
     alone: bool = False,
     until: float = math.inf,
 ) -> list[Result]:
@@ -147,7 +148,7 @@ def contest(
             everyone.append(contender)
             results.append(result := contender.result)
             try:
-                result.first, first = contender.ask(1, soonest(patience, left))
+                result.first, first = contender.ask(1, min(patience, left))
                 seconds, last = contender.ask(warmup, patience)
             except Failure as error:
                 result.error = str(error)
@@ -166,17 +167,7 @@ def contest(
     return results
 
 
-def soonest(patience: float | None, left: float) -> float | None:
-    """For how long to wait; None is for as long as it takes.
-
-    >>> soonest(None, math.inf), soonest(60.0, math.inf), soonest(60.0, 20.0)
-    (None, 60.0, 20.0)
-    """
-    least = min(math.inf if patience is None else patience, left)
-    return None if least == math.inf else least
-
-
-def _race(running: list[_Contender], rounds: int, patience: float | None, until: float) -> None:
+def _race(running: list[_Contender], rounds: int, patience: float, until: float) -> None:
     """The rounds of contenders that are ready; one that fails takes part no longer."""
     for done in range(rounds):
         if done >= FEWEST and time.monotonic() > until:

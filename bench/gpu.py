@@ -6,9 +6,8 @@ python -m bench.gpu --char-run [--text FILE] [--seconds 540]
 Parts run in the order of their weight, each in a process of its own with a limit, and the report is
 written after each, so that whatever happens later, it is there. A report that is there already is
 gone on with: what is in it is not measured again, unless it failed; to begin anew, delete its JSON.
-``--device cpu --tiny`` runs the
-same program without a GPU, in one process, at sizes that tell nothing of speed. ``--char-run``
-trains nanoGPT's character model at its GPU configuration.
+``--device cpu --tiny`` runs the same program without a GPU, in one process, at sizes that tell
+nothing of speed. ``--char-run`` trains nanoGPT's character model at its GPU configuration.
 """
 
 import argparse
@@ -78,9 +77,9 @@ def write(found: dict[str, Any], report: Path) -> str:
     return text
 
 
-def measured(args: argparse.Namespace, device: str) -> int:
+def measured(args: argparse.Namespace, device: str, until: float) -> int:
     """All parts that there is time for."""
-    parts, start = dict(Parts(args.device, args.tiny, args.rounds).named), time.monotonic()
+    parts = dict(Parts(args.device, args.tiny, args.rounds).named)
     found: dict[str, Any] = {
         "date": time.strftime("%Y-%m-%d"),
         "device": device,
@@ -102,7 +101,7 @@ def measured(args: argparse.Namespace, device: str) -> int:
     for name, part in parts.items():
         if name in found["done"]:
             continue
-        left = args.seconds - (time.monotonic() - start)
+        left = until - time.monotonic()
         if left < NEEDED:
             found["left_out"].append(name)
             continue
@@ -150,7 +149,7 @@ def main(argv: list[str] | None = None) -> int:
         parser.error("--report FILE.md is needed")
     if not args.tiny:  # so that what was begun ends with it
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-    return measured(args, device)
+    return measured(args, device, until)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,6 @@ from tinyxp.random import Generator
 
 OURS = {"cuda": "cupy", "cpu": "numpy"}
 COMPILED = "torch.compile"
-PRECISIONS = ("high", "bfloat16", "highest")  # TF32, autocast, float32
 LADDER = (1, 4, 16, 64, 256)
 LARGER = 32  # the other batch of GPT-2, of which memory holds one model at a time
 PATIENCE = 120.0  # seconds for which a contender may keep silent: its first step compiles
@@ -85,12 +84,11 @@ class Parts:
 
     def timed(self, part: str, workload: Workload, precision: str) -> Callable[[], Found]:
         def measure() -> Found:
-            if precision == COMPILED:  # which takes a minute or two before its first step
-                kind, some = "high", compilers(self.device, "high")
-            else:
-                kind, some = precision, contenders(self.device, precision)
+            compiled = precision == COMPILED  # it takes a minute or two before its first step
+            kind = "high" if compiled else precision
+            some = (compilers if compiled else contenders)(self.device, kind)
             results = self.run(workload, some, self.rounds)
-            name = workload.name + " with torch.compile" * (precision == COMPILED)
+            name = workload.name + " with torch.compile" * compiled
             about = {"name": name, "about": workload.about, "precision": kind}
             numbers = {"flops": workload.model.flops(), "results": [vars(r) for r in results]}
             late = [r.name for r in results if r.error == LATE]
