@@ -7,6 +7,7 @@ import sys
 import numpy as np
 import pytest
 
+import tinyxp as tx
 from tinyxp.cli import main, parse_settings
 from tinyxp.data import BPETokenizer
 from tinyxp.generation import generate
@@ -43,6 +44,8 @@ def test_train_then_generate(here, capsys):
     command = ["train", "transformer", "--text", "text.txt", "--name", "a", "--seed", "1", *SMALL]
     assert main(command) == 0
     out = capsys.readouterr().out
+    backend = tx.backends.current()
+    assert out.splitlines()[0] == f"{backend.name}{backend.about()}"
     last = out.strip().splitlines()[-1]
     assert last.startswith("validation loss ")
     run = here / "runs" / "a"

@@ -57,6 +57,8 @@ def train(args: argparse.Namespace) -> None:
         raise ArgumentError(
             f"--graph is for the transformer; {args.model} trains in less time than it would save"
         )
+    backend = backends.current()
+    print(f"{backend.name}{backend.about()}")  # other kernels round otherwise
     results: list[Any] = []
     for name in chosen:
         module = importlib.import_module(f"tinyxp.models.{name}")
