@@ -472,6 +472,41 @@ def test_a_trainers_graph_takes_its_steps(accumulate):
         trainer.fit(batches, loss_of, 9)
 
 
+def trained_on_odd_batches(graph, accumulate, make):
+    """Losses, state and replays of a run some of whose batches are smaller; so is its last step's
+    share, if it takes two."""
+    tx.manual_seed(0)
+    model, losses, replays = mlp(), [], []
+    trainer = Trainer(
+        model,
+        getattr(tx.optim, make)(model.parameters(), lr=0.05),
+        graph=graph,
+        accumulate=accumulate,
+        ema=0.9,
+        log_every=1,
+        callbacks=[lambda metrics: losses.append(metrics["loss"])],
+    )
+    batches = [batch("mlp", k) for k in range(9)]
+    for k in (3, 4, 7):
+        batches[k] = tuple(x[:3] for x in batches[k])
+    replayed = Graph._replayed
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Graph, "_replayed", lambda graph: replays.append(1) or replayed(graph))
+        trainer.fit(batches, lambda b: F.cross_entropy(model(b[0]), b[1]), 9)
+    states = [*model.state_dict().values(), *trainer.average.state_dict().values()]
+    return (losses, bits(states), repr(tx.random.default_generator())), len(replays)
+
+
+@pytest.mark.parametrize("make", ["AdamW", "SGD"])
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_a_batch_of_another_size_is_a_step_without_the_graph(accumulate, make):
+    expected, none = trained_on_odd_batches(False, accumulate, make)
+    found, replays = trained_on_odd_batches(True, accumulate, make)
+    assert found == expected and len(found[0]) == -(-9 // accumulate)
+    proven = 3  # runs of a recording on trial
+    assert (none, replays - proven) == (0, {1: 6, 2: 1}[accumulate])
+
+
 def trained_in_parts(graph, dropout=0.0):
     tx.manual_seed(0)
     model = tx.nn.Sequential(tx.nn.Linear(4, 8), tx.nn.GELU(), tx.nn.Dropout(dropout), mlp()[3])

@@ -507,6 +507,7 @@ def test_a_trainers_graph_gives_the_same_bits(options):
         trainer = Trainer(model, optimizer, scheduler=schedule, **usual, **options)
         windows = iter(RandomWindows(np.arange(400) % 17, 16, 4, Generator(1)))
         batches = [(*next(windows), tx.ones(())) for _ in range(24)]
+        batches[15] = (*[part[:3] for part in batches[15][:2]], batches[15][2])  # without the graph
         if options:
             batches[7] = (*batches[7][:2], tx.asarray(tx.nan))
         trainer.fit(batches, lambda batch, m=model: m.loss(batch[:2]) * batch[2], 12)

@@ -77,7 +77,7 @@ def captured(trainer: "Trainer", attempt: Attempt) -> Attempt:
             return loss, ready
         first = graph is None
         graph = graph or graph_on(backend, attempt)
-        loss, done = graph(batches, scale)
+        loss, done = (graph if graph.takes(batches, scale) else attempt)(batches, scale)
         if first and not done:
             graph, ready = None, False
         if not trainer.careful and (trainer.done + 1) % trainer.log_every == 0:

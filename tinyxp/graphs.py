@@ -174,8 +174,23 @@ class Graph:
 
     # -- replaying ---------------------------------------------------------------------------------
 
+    def takes(self, *args: Any, **options: Any) -> bool:
+        """Whether these are inputs like those of the recording; any are, before there is one."""
+        if self._recording is not None:
+            try:
+                self._places((args, options))
+            except ArgumentError:
+                return False
+        return True
+
     def _take(self, given: Any) -> None:
         """Copy new inputs to where the recording reads them."""
+        for to, values in self._places(given):  # all of them fit
+            self._recording.copy([to], [values])
+
+    def _places(self, given: Any) -> list[tuple[Array, Array]]:
+        """Where the recording reads inputs, each with its new values; ArgumentError for inputs of
+        another kind."""
         found = pairs(self._inputs, given)
         if found is None:
             raise ArgumentError(
@@ -200,8 +215,7 @@ class Graph:
                 )
             _expect_on(x, own.backend)
             moved.append((own.data, x.data))
-        for to, values in moved:  # all of them fit
-            self._recording.copy([to], [values])
+        return moved
 
     def _settle(self) -> None:
         """See that each tensor lies where the recording reads and writes it, and nobody else's."""
@@ -334,7 +348,8 @@ def capture(step: Callable[..., Any], *example_inputs: Any, **options: Any) -> G
       that had one when it was recorded.
     - Parameters and buffers may be loaded or changed between calls. Snapshots of them, as by
       ``state_dict()``, stay what they are.
-    - Inputs have the shapes and dtypes of the first call. What is no Tensor is part of the graph.
+    - Inputs have the shapes and dtypes of the first call, else ArgumentError; ``takes(*inputs)`` of
+      the graph says so before. What is no Tensor is part of the graph.
       So is a tensor that the step only reads and that needs no gradient, unless it belongs to a
       Module that is ``step`` itself or whose method ``step`` is.
     - Random numbers go on from where their generator is. It is that of the capture:

@@ -63,8 +63,8 @@ class Trainer:
     - ``graph``: each step is a replay of one that was captured (``tx.capture``), with the same
       bits: on a GPU a CUDA graph, on numpy a list of calls, by which steps of small models take
       half the time. Numbers that are none are told at the next step that is logged; with
-      ``loss_scale`` and on_nan="skip" each step is looked at, which waits for a GPU. Each takes
-      ``accumulate`` batches of the same shapes.
+      ``loss_scale`` and on_nan="skip" each step is looked at, which waits for a GPU. A step whose
+      batches are unlike the first, as the last of an epoch may be, is run without it.
     - ``precision`` "bfloat16" or "float16": losses, those of ``evaluate`` too, are computed in
       ``tx.autocast``, weights stay in float32. float16 begins with a ``loss_scale`` of 65,536.
     - ``threads``: 1 computes on one thread; n parts each batch among n threads, which gives the
