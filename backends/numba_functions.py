@@ -37,6 +37,16 @@ def compiled(f: Callable[..., None]) -> Callable[..., None]:
     return call
 
 
+def fits(*arrays: Any) -> bool:
+    """Whether all arrays (None aside) are contiguous float32."""
+    for x in arrays:
+        if x is not None and not (
+            isinstance(x, np.ndarray) and x.dtype.char == "f" and x.ndim and x.flags.c_contiguous
+        ):
+            return False
+    return True
+
+
 f4, i4 = np.float32, np.int32
 LOG2_E = f4(math.log2(math.e))
 LN2_HIGH, LN2_LOW = (

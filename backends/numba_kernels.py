@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from tinyxp.backends import Kernel, numpy_attention, numpy_kernels
+from tinyxp.backends import Kernel, numba_random, numpy_attention, numpy_kernels
 from tinyxp.backends.capture import capturing
 from tinyxp.backends.numba_functions import (
     CUBIC,
@@ -23,22 +23,12 @@ from tinyxp.backends.numba_functions import (
     erf,
     exp,
     f4,
+    fits,
     tanh_of,
 )
 from tinyxp.backends.numpy_kernels import Array, Needs, in_order
 from tinyxp.backends.numpy_memory import contiguous, empty, empty_like
 from tinyxp.backends.self_attention import of_itself
-
-
-def fits(*arrays: Any) -> bool:
-    """Whether all arrays (None aside) are contiguous float32."""
-    for x in arrays:
-        if x is not None and not (
-            isinstance(x, np.ndarray) and x.dtype.char == "f" and x.ndim and x.flags.c_contiguous
-        ):
-            return False
-    return True
-
 
 # -- gelu: y = x Φ(x) -------------------------------------------------------------------------
 
@@ -251,11 +241,10 @@ def attention(
     is_causal: bool,
     scale: float,
     dropout_p: float = 0.0,
-    **drawn: int,
+    **drawn: Any,
 ) -> Any:
     simple = (
         mask is None
-        and not dropout_p
         and scale > 0
         and q.dtype.char == "f"
         and q.ndim >= 2
@@ -263,24 +252,29 @@ def attention(
     )
     if not simple or not numpy_attention.meet(q, k, v):
         options: Any = {"is_causal": is_causal, "scale": scale, "dropout_p": dropout_p} | drawn
-        return numpy_attention.attention(q, k, v, mask, **options)
+        return numpy_attention.attention(q, k, v, mask, dropout=numba_random.dropout, **options)
     weights = empty((*q.shape[:-1], k.shape[-2]), q.dtype)
     np.matmul(q, np.swapaxes(k, -1, -2), out=weights)
     _softmax_rows(weights.reshape(-1, *weights.shape[-2:]), scale, is_causal)
-    y = np.matmul(weights, v, out=numpy_attention.by_heads((*q.shape[:-1], v.shape[-1]), q.dtype))
-    return y, (q, k, v, weights, scale, is_causal)
+    used, dropped = weights, None
+    if dropout_p:
+        used, dropped = numba_random.dropout(weights, p=dropout_p, **drawn)
+    y = np.matmul(used, v, out=numpy_attention.by_heads((*q.shape[:-1], v.shape[-1]), q.dtype))
+    return y, (q, k, v, weights, used, dropped, scale, is_causal)
 
 
 def attention_vjp(
     g: Array, residuals: Any, needs: Needs, out: Any = None
 ) -> tuple[Array | None, ...]:
-    if len(residuals) == 5:
+    if len(residuals) == 7:
         return numpy_attention.attention_vjp(g, residuals, needs, out)
-    q, k, v, weights, scale, causal = residuals
+    q, k, v, weights, used, dropped, scale, causal = residuals
     scores = np.matmul(g, np.swapaxes(v, -1, -2), out=empty(weights.shape, weights.dtype))
+    if dropped is not None:
+        (scores,) = numba_random.dropout_vjp(scores, dropped, (True,))
     flat = (-1, *weights.shape[-2:])
     _softmax_rows_vjp(scores.reshape(flat), weights.reshape(flat), scale, causal)
-    grads = *numpy_attention.products(g, q, k, v, weights, scores, out), None
+    grads = *numpy_attention.products(g, q, k, v, used, scores, out), None
     return grads[: len(needs)]
 
 

@@ -1,10 +1,10 @@
-"""Attention in NumPy: softmax(scale · Q Kᵀ + masks) V, and its gradients."""
+"""Attention in NumPy: dropout(softmax(scale · Q Kᵀ + masks)) V, and its gradients."""
 
 from typing import Any
 
 import numpy as np
 
-from tinyxp.backends import Kernel
+from tinyxp.backends import Kernel, numpy_random
 from tinyxp.backends.numpy_kernels import Array, Needs, alike, normalize, row_sums
 from tinyxp.backends.numpy_memory import empty
 from tinyxp.backends.self_attention import of_itself
@@ -34,10 +34,11 @@ def attention(
     is_causal: bool,
     scale: float,
     dropout_p: float = 0.0,
-    seed: int = 0,
-    counter: int = 0,
+    dropout: Any = numpy_random.dropout,
+    **drawn: Any,
 ) -> Any:
-    if dropout_p or q.ndim < 2 or 0 in (*q.shape, *k.shape) or not meet(q, k, v):
+    """``dropout``: the kernel for it; ``drawn``: its seed and counter."""
+    if q.ndim < 2 or 0 in (*q.shape, *k.shape) or not meet(q, k, v):
         return NotImplemented
     weights = empty((*q.shape[:-1], k.shape[-2]), q.dtype)
     np.matmul(q, np.swapaxes(k, -1, -2), out=weights)
@@ -55,32 +56,35 @@ def attention(
     normalize(weights)
     if mask is not None:
         np.copyto(weights, 0, where=keyless)
-    y = np.matmul(weights, v, out=by_heads((*q.shape[:-1], v.shape[-1]), q.dtype))
-    return y, (q, k, v, weights, scale)
+    used, dropped = dropout(weights, p=dropout_p, **drawn) if dropout_p else (weights, None)
+    y = np.matmul(used, v, out=by_heads((*q.shape[:-1], v.shape[-1]), q.dtype))
+    return y, (q, k, v, weights, used, dropped, scale)
 
 
 def attention_vjp(
     g: Array, residuals: Any, needs: Needs, out: Any = None
 ) -> tuple[Array | None, ...]:
     """``out``: where the gradients of queries, keys and values go, if they have a place."""
-    q, k, v, weights, scale = residuals
+    q, k, v, weights, used, dropped, scale = residuals
     scores = np.matmul(g, np.swapaxes(v, -1, -2), out=empty(weights.shape, g.dtype))
+    if dropped is not None:
+        (scores,) = numpy_random.dropout_vjp(scores, dropped, (True,))
     scores -= row_sums(scores * weights)  # as in softmax_vjp
     scores *= weights
     by_mask = scores.copy() if len(needs) > 3 and needs[3] else None
     scores *= scale
-    return (*products(g, q, k, v, weights, scores, out), by_mask)[: len(needs)]
+    return (*products(g, q, k, v, used, scores, out), by_mask)[: len(needs)]
 
 
 def products(
-    g: Array, q: Array, k: Array, v: Array, weights: Array, scores: Array, out: Any
+    g: Array, q: Array, k: Array, v: Array, used: Array, scores: Array, out: Any
 ) -> tuple[Array, Array, Array]:
-    """The gradients of queries, keys and values, from that of the scores."""
+    """The gradients of queries, keys and values, from that of the scores and the weights used."""
     to_q, to_k, to_v = [by_heads(x.shape, x.dtype) for x in (q, k, v)] if out is None else out
     return (
         np.matmul(scores, k, out=to_q),
         np.matmul(np.swapaxes(scores, -1, -2), q, out=to_k),
-        np.matmul(np.swapaxes(weights, -1, -2), g, out=to_v),
+        np.matmul(np.swapaxes(used, -1, -2), g, out=to_v),
     )
 
 

@@ -2,7 +2,6 @@
 
 import importlib.util
 import math
-import operator
 import os
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -21,12 +20,12 @@ from tinyxp.backends import (
     numpy_conv_kernels,
     numpy_halves,
     numpy_kernels,
+    numpy_random,
 )
 from tinyxp.backends.errors import BackendError
 from tinyxp.backends.numpy_halves import half, multiplied, single, totalled
 from tinyxp.backends.numpy_memory import pool
-from tinyxp.backends.numpy_trace import made, tracing, whole
-from tinyxp.backends.philox import random_bits
+from tinyxp.backends.numpy_trace import made, whole
 
 
 @whole
@@ -97,14 +96,6 @@ def tanh(x: Array) -> Array:
     return y
 
 
-def drawn(seed: int, counter: Any, n: int, device: str | None = None) -> Array:
-    """Random words; of a recorded step, in each replay from where its generator then is."""
-    program = tracing()
-    if program is None or type(counter) is int:
-        return random_bits(np, seed, operator.index(counter), n)
-    return program.call(lambda: random_bits(np, counter.seed, operator.index(counter), n), (), {})
-
-
 def to_numpy(array: Array) -> Array:
     """The array itself; a number as one without axes."""
     return array if isinstance(array, np.ndarray) else np.asarray(array)
@@ -165,12 +156,12 @@ def about() -> str:
 
 def fast_kernels() -> dict[str, Any]:
     """numba's kernels where it is installed (the extra ``fast``) and TINY_FAST is not 0."""
-    kernels: dict[str, Any] = {"random_bits": drawn}
-    kernels |= numpy_kernels.KERNELS | numpy_attention.KERNELS | numpy_conv_kernels.KERNELS
+    kernels = numpy_kernels.KERNELS | numpy_random.KERNELS
+    kernels |= numpy_attention.KERNELS | numpy_conv_kernels.KERNELS
     if os.environ.get("TINY_FAST") != "0" and importlib.util.find_spec("numba") is not None:
-        from tinyxp.backends import numba_conv_kernels, numba_kernels
+        from tinyxp.backends import numba_conv_kernels, numba_kernels, numba_random
 
-        kernels |= numba_kernels.KERNELS | numba_conv_kernels.KERNELS
+        kernels |= numba_kernels.KERNELS | numba_random.KERNELS | numba_conv_kernels.KERNELS
     return kernels
 
 

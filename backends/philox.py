@@ -47,11 +47,18 @@ def given(seed: int, counter: Any) -> tuple[Any, ...]:
     return (*halves(seed, 64), *halves(counter, 128), base)
 
 
+def keeping(p: float) -> tuple[int, float]:
+    """What dropout keeps: numbers whose word is below the first, times the second.
+
+    >>> keeping(0.5)
+    (2147483648, 2.0)
+    """
+    return round((1 - p) * 2**32), 1 / (1 - p) if p < 1 else 0.0
+
+
 def dropping(seed: int, counter: Any, p: float) -> tuple[Any, ...]:
-    """What a kernel leaves numbers out by: it keeps those whose word is below the first number,
-    times the second; then the arguments PHILOX."""
-    scale = 1 / (1 - p) if p < 1 else 0.0
-    return (round((1 - p) * 2**32), scale, *given(seed, counter))
+    """What a kernel leaves numbers out by: ``keeping``, and the arguments PHILOX."""
+    return (*keeping(p), *given(seed, counter))
 
 
 def random_bits(xp: Any, key: int, counter: int, n: int, device: Any = None) -> Array:

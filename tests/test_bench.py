@@ -272,4 +272,4 @@ def test_single_operations_run_in_both_libraries():
     libraries = ["tinyxp"] + (["torch"] if importlib.util.find_spec("torch") else [])
     for name in ops.OPS:
         for library in libraries:
-            ops.start(library, name, backward=True, threads=1)()
+            assert ops.start(library, name, backward=True, threads=1)() is None

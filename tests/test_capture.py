@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 import tinyxp as tx
 from tests.registry import example, is_floating
 from tinyxp import backends
+from tinyxp.backends import numpy_attention, numpy_random
 from tinyxp.backends.errors import (
     ArgumentError,
     BackendError,
@@ -231,6 +232,20 @@ def same_steps(plain, other, graph, model="mlp", steps=5, first=0):
 
 @pytest.mark.parametrize("model", MODELS)
 def test_replays_are_steps_bit_for_bit(model):
+    same_steps(*pair(model), model)
+
+
+@pytest.mark.parametrize("model", ["mlp", "gpt"])
+@pytest.mark.parametrize("kernels", ["numpy", "numba"])
+def test_what_is_drawn_is_drawn_again(model, kernels, monkeypatch):
+    """By NumPy's words and by numba's, which else are for more than a small model draws."""
+    table = backends.get("numpy").kernels | numpy_attention.KERNELS | numpy_random.KERNELS
+    if kernels == "numba":
+        numba_random = pytest.importorskip("tinyxp.backends.numba_random")
+        numba_kernels = pytest.importorskip("tinyxp.backends.numba_kernels")
+        monkeypatch.setattr(numba_random, "FEW", 1)
+        table |= numba_kernels.KERNELS | numba_random.KERNELS
+    monkeypatch.setitem(backends.get("numpy").__dict__, "kernels", table)
     same_steps(*pair(model), model)
 
 

@@ -7,15 +7,18 @@ import pytest
 
 import tinyxp as tx
 from tinyxp import backends
-from tinyxp.backends import numpy_attention, numpy_conv_kernels, numpy_kernels
+from tinyxp.backends import numpy_attention, numpy_conv_kernels, numpy_kernels, numpy_random
 from tinyxp.backends.errors import BackendError
+from tinyxp.backends.philox import random_bits
 from tinyxp.nn import functional as F
 
 TABLES = {"numpy": numpy_kernels.KERNELS | numpy_attention.KERNELS | numpy_conv_kernels.KERNELS}
+TABLES["numpy"] |= numpy_random.KERNELS
 try:
-    from tinyxp.backends import numba_conv_kernels, numba_kernels
+    from tinyxp.backends import numba_conv_kernels, numba_kernels, numba_random
 
     TABLES["numba"] = TABLES["numpy"] | numba_kernels.KERNELS | numba_conv_kernels.KERNELS
+    TABLES["numba"] |= numba_random.KERNELS
 except BackendError:
     TABLES["numba"] = None
 
@@ -107,6 +110,47 @@ def test_attention(dtype, tolerance, causal, kernels):
         agree(f, [q, k, v], kernels, tolerance)
     heads = rng.normal(size=(2, 6, 3, 5)).astype(dtype).transpose(0, 2, 1, 3)  # as a model has them
     agree(f, [heads, heads, heads], kernels, tolerance)
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), PRECISIONS)
+@pytest.mark.parametrize("masked", [False, True])
+def test_attention_with_dropout(dtype, tolerance, masked, kernels):
+    """Of so many weights that numba draws them itself, and of a few."""
+    rng = np.random.default_rng(3)
+
+    def f(q, k, v, mask=None):
+        options = {"attn_mask": mask, "dropout_p": 0.3, "generator": tx.random.Generator(5)}
+        return F.scaled_dot_product_attention(q, k, v, is_causal=not masked, **options)
+
+    for n in (5, 41):
+        arrays = [rng.normal(size=(2, 3, n, 5)).astype(dtype) for _ in range(3)]
+        agree(f, [*arrays, rng.random((n, n)) < 0.7] if masked else arrays, kernels, tolerance)
+
+
+# -- random words, and dropout by them -------------------------------------------------------------
+
+PART = 4 * numpy_random.BLOCKS  # words that are made at a time
+
+
+@pytest.mark.parametrize("n", [0, 1, 6, 4095, 4096, 4101, 5000, PART, PART + 1, 2 * PART + 257])
+@pytest.mark.parametrize("counter", [0, 2**32 - 5, 2**64 - 3, 2**128 - 2])
+def test_random_words_are_philoxs(n, counter, kernels):
+    key = 2**63 + 2**33 + 5
+    found = kernels[1]["random_bits"](key, counter, n)
+    assert found.dtype == np.int64
+    assert np.array_equal(found, random_bits(backends.get("numpy").xp, key, counter, n))
+
+
+@pytest.mark.parametrize("p", [1e-12, 0.3, 1.0])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("shape", [(), (5,), (0, 4), (40, 129), (9, 2, 30, 11)])
+def test_dropout_has_the_bits_of_its_formula(p, dtype, shape, kernels):
+    x = np.random.default_rng(4).normal(size=shape).astype(dtype)
+    if x.size > 4 and p < 1:  # else the formula warns of ∞ · 0
+        x.flat[:4] = np.inf, -np.inf, np.nan, -0.0
+    f = lambda x: F.dropout(x, p, generator=tx.random.Generator(6))  # noqa: E731
+    for laid_out in orders(x) if shape else [x]:
+        agree(f, [laid_out], kernels, 0)
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), PRECISIONS)

@@ -4,7 +4,7 @@ import gc
 import importlib
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import MappingProxyType
 from typing import Any
 
@@ -176,12 +176,9 @@ class Graph:
 
     def takes(self, *args: Any, **options: Any) -> bool:
         """Whether these are inputs like those of the recording; any are, before there is one."""
-        if self._recording is not None:
-            try:
-                self._places((args, options))
-            except ArgumentError:
-                return False
-        return True
+        with suppress(ArgumentError):
+            return self._recording is None or self._places((args, options)) is not None
+        return False
 
     def _take(self, given: Any) -> None:
         """Copy new inputs to where the recording reads them."""
@@ -189,8 +186,7 @@ class Graph:
             self._recording.copy([to], [values])
 
     def _places(self, given: Any) -> list[tuple[Array, Array]]:
-        """Where the recording reads inputs, each with its new values; ArgumentError for inputs of
-        another kind."""
+        """Where the recording reads inputs, with new values for each; or ArgumentError."""
         found = pairs(self._inputs, given)
         if found is None:
             raise ArgumentError(
@@ -348,10 +344,9 @@ def capture(step: Callable[..., Any], *example_inputs: Any, **options: Any) -> G
       that had one when it was recorded.
     - Parameters and buffers may be loaded or changed between calls. Snapshots of them, as by
       ``state_dict()``, stay what they are.
-    - Inputs have the shapes and dtypes of the first call, else ArgumentError; ``takes(*inputs)`` of
-      the graph says so before. What is no Tensor is part of the graph.
-      So is a tensor that the step only reads and that needs no gradient, unless it belongs to a
-      Module that is ``step`` itself or whose method ``step`` is.
+    - Inputs have the shapes and dtypes of the first call: ``graph.takes(*inputs)``. What is no
+      Tensor is part of the graph. So is a tensor that the step only reads and that needs no
+      gradient, unless it belongs to a Module that is ``step`` itself or whose method ``step`` is.
     - Random numbers go on from where their generator is. It is that of the capture:
       ``tx.manual_seed`` makes another one.
     - All optimizers but LBFGS can be in a step. AdamW, and Adam without amsgrad, are recorded; any
@@ -377,8 +372,7 @@ def capture(step: Callable[..., Any], *example_inputs: Any, **options: Any) -> G
     >>> [round(fast(tx.ones(2)).item(), 2) for _ in range(3)]
     [5.0, 4.41, 3.86]
     """
-    backend = backends.current().name
-    return graph_on(backend, step, example_inputs, options)
+    return graph_on(backends.current().name, step, example_inputs, options)
 
 
 def graph(step: Callable[..., Any], *example_inputs: Any, **options: Any) -> Graph:
