@@ -8,7 +8,7 @@ from tinyxp.backends.capture import capturing
 from tinyxp.backends.cuda_source import Library, arguments, homes, source
 from tinyxp.backends.cupy_checks import Checks
 from tinyxp.backends.cupy_kernels import Kernels
-from tinyxp.backends.cupy_mends import mends
+from tinyxp.backends.cupy_mends import from_host, mends
 from tinyxp.backends.errors import BackendError
 from tinyxp.backends.numpy_halves import bfloat16
 
@@ -147,7 +147,8 @@ def to_device(array: Array, name: str) -> Array:
 
 
 def from_numpy(array: Array, name: str | None = None) -> Array:
-    return to_device(array, name or "cuda")
+    with cupy.cuda.Device(device_number(name or "cuda")):
+        return from_host(cupy, array)
 
 
 def devices() -> list[str]:

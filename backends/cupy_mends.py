@@ -39,6 +39,13 @@ def mends(compat: Any, xp: Any, told: Callable[[], AbstractContextManager[Any]])
     }
 
 
+def from_host(xp: Any, array: Array) -> Array:
+    """An array of NumPy's on the device. A single number that equals 0 CuPy makes of zero bytes, so
+    that -0.0 would lose its sign."""
+    lost = array.ndim == 0 and not array and any(array.tobytes())
+    return xp.full((), array[()], dtype=array.dtype) if lost else xp.asarray(array)
+
+
 def keeping(f: Callable[..., Array]) -> Callable[..., Array]:
     """``f``, whose result has the dtype of its first array."""
     return lambda x, *args, **options: f(x, *args, **options).astype(x.dtype, copy=False)
@@ -90,10 +97,12 @@ def clip(xp: Any, own: Any, x: Array, /, min: Any = None, max: Any = None) -> Ar
 
 def tanh(xp: Any, x: Array) -> Array:
     """tanh x. At an infinite real part CuPy gives the imaginary part, a zero, the sign of sin 2b
-    (x = a + ib), as C does; the standard gives it that of b."""
+    (x = a + ib), as C does; the standard gives it that of b. At a real part of 0 beside infinity or
+    NaN it loses the 0."""
     y = xp.tanh(x)
     if y.dtype.kind == "c":
         y = xp.asarray(y)
+        y.real = xp.where((x.real == 0) & ~xp.isfinite(x.imag), x.real, y.real)
         y.imag = xp.where(xp.isinf(x.real), xp.copysign(0.0, x.imag), y.imag)
     return y
 

@@ -26,6 +26,10 @@ class BackendError(TinyError, RuntimeError):
     """A backend is unknown, not installed, has no device, or two backends meet in one operation."""
 
 
+class ExportError(TinyError, BufferError):
+    """A tensor cannot be handed to another library in the way that was asked for."""
+
+
 class OutOfMemoryError(TinyError, MemoryError):
     """A device has no memory left for an array."""
 

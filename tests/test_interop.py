@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import tinyxp as tx
-from tinyxp.backends.errors import BackendError, DTypeError, GradientError
+from tinyxp.backends.errors import BackendError, DTypeError, ExportError, GradientError
 
 
 def library(name):
@@ -411,3 +411,19 @@ def test_array_api_extra_at_refuses_to_lose_a_leaf():
     x = tx.asarray([1.0, 2.0], requires_grad=True)
     with pytest.raises(GradientError, match="leaf"):
         xpx.at(x)[0].set(0.0)
+
+
+def test_dlpack_shares_or_copies(backend):
+    x = tx.arange(6, dtype=tx.float32)
+    xp = tx.backends.current().xp  # NumPy could not read what lies on a GPU
+    shared, own = xp.from_dlpack(x), xp.from_dlpack(x, copy=True)
+    x.data[0] = 7  # behind the tensor's back, as another library could
+    assert tx.asarray(shared).tolist() == [7, 1, 2, 3, 4, 5]
+    assert tx.asarray(own).tolist() == [0, 1, 2, 3, 4, 5]
+
+
+def test_dlpack_says_what_cannot_be_exported(backend):
+    with pytest.raises(
+        ExportError, match=r"cannot export a tensor on '.*' with dl_device=\(99, 0\)"
+    ):
+        tx.ones(2).__dlpack__(dl_device=(99, 0))

@@ -239,6 +239,26 @@ def test_what_cupy_would_round_wrongly(cupys):
     assert cupys.remainder(one, np.full(1, np.inf)) == 1
 
 
+@pytest.mark.parametrize("x", [-0.0, 0.0, 1.5, 0, True, -0.0 + 0j, 0 - 0.0j, [-0.0, 1.0]], ids=repr)
+def test_a_number_keeps_its_sign_on_the_way_to_cupy(x):
+    """Where asarray fills zeros by zero bytes, as CuPy's does."""
+
+    def asarray(array):
+        return np.zeros((), array.dtype) if array.ndim == 0 and array == 0 else np.array(array)
+
+    given = np.asarray(x)
+    found = cupy_mends.from_host(SimpleNamespace(asarray=asarray, full=np.full), given)
+    assert found.dtype == given.dtype and found.tobytes() == given.tobytes()
+
+
+def test_tanh_keeps_a_real_part_of_0_where_cupys_loses_it():
+    lost = complex(np.nan, np.nan)
+    xp = SimpleNamespace(**vars(np) | {"tanh": lambda x: np.full(x.shape, lost)})
+    y = cupy_mends.tanh(xp, np.asarray([complex(0, np.inf), complex(-0.0, np.nan), complex(1, 1)]))
+    assert np.array_equal(y.real, [0.0, -0.0, np.nan], equal_nan=True) and np.signbit(y.real[1])
+    assert np.isnan(y.imag).all()
+
+
 @pytest.mark.parametrize("dtype", ["complex128", "complex64", "float64"])
 def test_complex_functions_of_cupys(dtype, cupys):
     """As the numpy backend's, whose special values the standard's tests have seen."""

@@ -149,27 +149,6 @@ class Tensor:
             )
         return self.numpy() if dtype is None else self.numpy().astype(dtype)
 
-    def __dlpack__(
-        self,
-        /,
-        *,
-        stream: Any = None,
-        max_version: tuple[int, int] | None = None,
-        dl_device: tuple[Any, int] | None = None,
-        copy: bool | None = None,
-    ) -> Any:
-        """A DLPack capsule that shares the data. Refuses a tensor that requires grad."""
-        array: Any = self._leave("DLPack export")
-        array = np.asarray(array) if isinstance(array, np.generic) else array
-        options = {"max_version": max_version, "dl_device": dl_device, "copy": copy}
-        given = {name: value for name, value in options.items() if value is not None}
-        return array.__dlpack__(stream=stream, **given)  # older libraries know the stream alone
-
-    def __dlpack_device__(self) -> Any:
-        array: Any = self.data
-        array = np.asarray(array) if isinstance(array, np.generic) else array
-        return array.__dlpack_device__()
-
     def item(self) -> Any:
         """The single element as a Python number. Raises ShapeError if there are more or none."""
         if self.size != 1:

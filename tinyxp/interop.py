@@ -1,11 +1,13 @@
-"""Tensors in the hands of other libraries: NumPy's functions, and einops."""
+"""Tensors in the hands of other libraries: NumPy's functions, DLPack, and einops."""
 
 import importlib.util
 import sys
 from collections.abc import Callable
 from typing import Any
 
-from tinyxp.backends.errors import DTypeError
+import numpy as np
+
+from tinyxp.backends.errors import DTypeError, ExportError
 from tinyxp.core import Tensor, namespace
 
 # NumPy's names, where ours are others
@@ -91,6 +93,44 @@ def _refusal(theirs: str, ours: str | None) -> DTypeError:
 
 Tensor.__array_ufunc__ = array_ufunc
 Tensor.__array_function__ = array_function
+
+
+# -- DLPack: arrays shared between libraries -----------------------------------------------------
+
+
+def dlpack(
+    self: Tensor,
+    /,
+    *,
+    stream: Any = None,
+    max_version: tuple[int, int] | None = None,
+    dl_device: tuple[Any, int] | None = None,
+    copy: bool | None = None,
+) -> Any:
+    """A DLPack capsule that shares the data, or holds a copy. Refuses a tensor that requires grad;
+    raises ExportError for what the library of its backend cannot do."""
+    array: Any = np.asarray(x) if isinstance(x := self._leave("DLPack export"), np.generic) else x
+    if copy and dl_device in (None, dlpack_device(self)):  # which CuPy leaves to others
+        array, copy = self.backend.xp.asarray(array, copy=True), None
+    options = {"max_version": max_version, "dl_device": dl_device, "copy": copy}
+    given = {name: value for name, value in options.items() if value is not None}
+    try:
+        return array.__dlpack__(stream=stream, **given)  # older libraries know the stream alone
+    except (BufferError, ValueError) as error:
+        asked = "".join(f" with {name}={value}" for name, value in given.items())
+        raise ExportError(
+            f"the backend {self.backend.name!r} cannot export a tensor on {self.device!r}{asked}: "
+            f"{error}; move it first: x.to(…)"
+        ) from error
+
+
+def dlpack_device(self: Tensor) -> Any:
+    array: Any = self.data
+    return (np.asarray(array) if isinstance(array, np.generic) else array).__dlpack_device__()
+
+
+Tensor.__dlpack__ = dlpack  # type: ignore[attr-defined]
+Tensor.__dlpack_device__ = dlpack_device  # type: ignore[attr-defined]
 
 
 # -- einops: finds the library of an array among the subclasses of its AbstractBackend ---------
