@@ -13,7 +13,7 @@ from tinyxp.backends.numpy_memory import contiguous, empty
 from tinyxp.backends.numpy_trace import tracing
 from tinyxp.backends.philox import KEY_STEPS, MULTIPLIERS, ROUNDS, WORDS, blocks_for, keeping
 
-FEW = 1 << 12  # words; for fewer NumPy's way is as quick, and nothing has to be loaded
+FEW = 1 << 14  # words; fewer NumPy makes in a moment, and nothing has to be compiled
 BLOCKS = 64  # at a time
 HALF = 1 << 64
 u4, u8 = np.uint32, np.uint64

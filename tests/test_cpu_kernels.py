@@ -28,6 +28,8 @@ def kernels(request, monkeypatch):
     """Each table of kernels in turn; the tests put {} in its place to get the formulas."""
     if TABLES[request.param] is None:
         pytest.skip("numba is not installed: pip install 'tinyxp[fast]'")
+    if request.param == "numba":
+        monkeypatch.setattr(numba_random, "FEW", 64)  # else few of these arrays were large enough
     numpy = backends.get("numpy")
     use = lambda table: monkeypatch.setitem(numpy.__dict__, "kernels", table)  # noqa: E731
     use(TABLES[request.param])
@@ -115,7 +117,6 @@ def test_attention(dtype, tolerance, causal, kernels):
 @pytest.mark.parametrize(("dtype", "tolerance"), PRECISIONS)
 @pytest.mark.parametrize("masked", [False, True])
 def test_attention_with_dropout(dtype, tolerance, masked, kernels):
-    """Of so many weights that numba draws them itself, and of a few."""
     rng = np.random.default_rng(3)
 
     def f(q, k, v, mask=None):

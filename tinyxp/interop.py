@@ -109,7 +109,7 @@ def dlpack(
 ) -> Any:
     """A DLPack capsule that shares the data, or holds a copy. Refuses a tensor that requires grad;
     raises ExportError for what the library of its backend cannot do."""
-    array: Any = np.asarray(x) if isinstance(x := self._leave("DLPack export"), np.generic) else x
+    array = _whole(self._leave("DLPack export"))
     if copy and dl_device in (None, dlpack_device(self)):  # which CuPy leaves to others
         array, copy = self.backend.xp.asarray(array, copy=True), None
     options = {"max_version": max_version, "dl_device": dl_device, "copy": copy}
@@ -125,8 +125,12 @@ def dlpack(
 
 
 def dlpack_device(self: Tensor) -> Any:
-    array: Any = self.data
-    return (np.asarray(array) if isinstance(array, np.generic) else array).__dlpack_device__()
+    return _whole(self.data).__dlpack_device__()
+
+
+def _whole(array: Any) -> Any:
+    """The array; a number of NumPy's as one, since it knows no DLPack."""
+    return np.asarray(array) if isinstance(array, np.generic) else array
 
 
 Tensor.__dlpack__ = dlpack  # type: ignore[attr-defined]
