@@ -43,6 +43,7 @@ expected |= {
         "numba_functions",
         "numba_kernels",
         "numba_conv_kernels",
+        "numba_random",
     )
 }
 assert set(refused) == expected, f"refused {refused}, expected {sorted(expected)}"
