@@ -58,6 +58,10 @@ class ArgumentError(TinyError, ValueError):
     """An argument has a value outside its domain, an unknown name, or contradicts another one."""
 
 
+class InputsError(ArgumentError):
+    """A captured step got inputs unlike those that it was captured with."""
+
+
 class CaptureError(TinyError, RuntimeError):
     """A step cannot become a CUDA graph: it does on the host what a replay would leave out."""
 

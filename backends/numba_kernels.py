@@ -256,9 +256,8 @@ def attention(
     weights = empty((*q.shape[:-1], k.shape[-2]), q.dtype)
     np.matmul(q, np.swapaxes(k, -1, -2), out=weights)
     _softmax_rows(weights.reshape(-1, *weights.shape[-2:]), scale, is_causal)
-    used, dropped = weights, None
-    if dropout_p:
-        used, dropped = numba_random.dropout(weights, p=dropout_p, **drawn)
+    dropout = numba_random.dropout
+    used, dropped = dropout(weights, p=dropout_p, **drawn) if dropout_p else (weights, None)
     y = np.matmul(used, v, out=numpy_attention.by_heads((*q.shape[:-1], v.shape[-1]), q.dtype))
     return y, (q, k, v, weights, used, dropped, scale, is_causal)
 

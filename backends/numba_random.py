@@ -1,7 +1,6 @@
 """Random words and dropout that numba compiles: Philox (philox.py) for many blocks at a time, so
 that LLVM makes vector instructions of it, and each word used where it is drawn."""
 
-import operator
 from typing import Any
 
 import numpy as np
@@ -10,7 +9,6 @@ from tinyxp.backends import Array, Kernel, numpy_random
 from tinyxp.backends.numba_functions import compiled, f4, fits, inlined
 from tinyxp.backends.numpy_kernels import Needs
 from tinyxp.backends.numpy_memory import contiguous, empty
-from tinyxp.backends.numpy_trace import tracing
 from tinyxp.backends.philox import KEY_STEPS, MULTIPLIERS, ROUNDS, WORDS, blocks_for, keeping
 
 FEW = 1 << 14  # words; fewer NumPy makes in a moment, and nothing has to be compiled
@@ -44,9 +42,9 @@ def words(w, c, start, first):  # type: ignore[no-untyped-def]
 
 @compiled
 def _fill(out, start):  # type: ignore[no-untyped-def]
-    w, c = np.empty(4 * BLOCKS, u4), np.empty((4, BLOCKS), u4)
+    w, c = np.empty(WORDS * BLOCKS, u4), np.empty((4, BLOCKS), u4)
     for first in range(0, out.size, w.size):
-        words(w, c, start, first // 4)
+        words(w, c, start, first // WORDS)
         part = out[first : first + w.size]
         for i in range(part.size):
             part[i] = w[i]
@@ -55,9 +53,9 @@ def _fill(out, start):  # type: ignore[no-untyped-def]
 @compiled
 def _dropout(x, y, kept, start, last, scale):  # type: ignore[no-untyped-def]
     """y ← scale · x where the word is not beyond the ``last``, else 0."""
-    w, c = np.empty(4 * BLOCKS, u4), np.empty((4, BLOCKS), u4)
+    w, c = np.empty(WORDS * BLOCKS, u4), np.empty((4, BLOCKS), u4)
     for first in range(0, x.size, w.size):
-        words(w, c, start, first // 4)
+        words(w, c, start, first // WORDS)
         a, b, k = x[first : first + w.size], y[first : first + w.size], kept[first : first + w.size]
         for i in range(a.size):
             b[i] = a[i] * f4(scale) if w[i] <= u4(last) else f4(0)
@@ -71,24 +69,16 @@ def _zeroed(g, kept, out, scale):  # type: ignore[no-untyped-def]
         out[i] = g[i] * f4(scale) if kept[i] else f4(0)
 
 
-def place(seed: int, counter: Any) -> Array:
-    """Where words begin: the key, and the counter in two halves; of a recorded step, in each replay
-    where its generator then is."""
-
-    def numbers() -> Array:
-        at = operator.index(counter)
-        return np.asarray([getattr(counter, "seed", seed) % HALF, at % HALF, at // HALF % HALF], u8)
-
-    program: Any = tracing()
-    known = program is None or type(counter) is int
-    return numbers() if known else program.call(numbers, (), {})
+def place(key: int, counter: int) -> Array:
+    """Where words begin: the key, and the counter in two halves."""
+    return np.asarray([key % HALF, counter % HALF, counter // HALF % HALF], u8)
 
 
 def drawn(seed: int, counter: Any, n: int, device: str | None = None) -> Array:
     if n < FEW:
         return numpy_random.drawn(seed, counter, n)
     found = empty((WORDS * blocks_for(n),), np.dtype(np.int64))
-    _fill(found, place(seed, counter))
+    _fill(found, numpy_random.from_there(place, seed, counter))
     return found[:n]
 
 
@@ -97,8 +87,8 @@ def dropout(x: Array, *, seed: int, counter: Any, p: float) -> Any:
     if not fits(x) or x.size < FEW or threshold == 0:
         return numpy_random.dropout(x, seed=seed, counter=counter, p=p)
     y, kept = empty(x.shape, x.dtype), empty(x.shape, np.dtype(bool))
-    flat = [array.reshape(-1) for array in (x, y, kept)]
-    _dropout(*flat, place(seed, counter), threshold - 1, scale)
+    start = numpy_random.from_there(place, seed, counter)
+    _dropout(*[array.reshape(-1) for array in (x, y, kept)], start, threshold - 1, scale)
     return y, (kept, scale)
 
 

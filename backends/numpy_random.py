@@ -1,6 +1,7 @@
 """Random words in NumPy, and dropout: y = x / (1 - p) where a word is small enough, else 0."""
 
 import operator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,7 @@ def words(key: int, counter: int, n: int) -> Array:
     """``philox.random_bits``, in place: in memory that is used again, a part at a time that stays
     in the cache."""
     out = pool.empty((blocks_for(n), WORDS), np.dtype(np.int64))
-    places = np.empty((6, min(len(out), BLOCKS)), np.uint64)
+    places = pool.empty((6, min(len(out), BLOCKS)), np.dtype(np.uint64))
     for first in range(0, len(out), BLOCKS):
         part = out[first : first + BLOCKS].view(np.uint64)
         _fill(part, places[:, : len(part)], key, counter + first)
@@ -56,12 +57,17 @@ def _fill(out: Array, places: Array, key: int, counter: int) -> None:
         np.bitwise_and(c, MASK, out=column)
 
 
-def drawn(seed: int, counter: Any, n: int, device: str | None = None) -> Array:
-    """Random words; of a recorded step, in each replay from where its generator then is."""
+def from_there(f: Callable[[int, int], Array], seed: int, counter: Any) -> Array:
+    """``f(seed, counter)``; of a recorded step, in each replay from where its generator then is."""
     program = tracing()
     if program is None or type(counter) is int:
-        return words(seed, operator.index(counter), n)
-    return program.call(lambda: words(counter.seed, operator.index(counter), n), (), {})
+        return f(seed, operator.index(counter))
+    return program.call(lambda: f(counter.seed, operator.index(counter)), (), {})
+
+
+def drawn(seed: int, counter: Any, n: int, device: str | None = None) -> Array:
+    """Random words."""
+    return from_there(lambda key, at: words(key, at, n), seed, counter)
 
 
 def dropout(x: Array, *, seed: int, counter: Any, p: float) -> Any:

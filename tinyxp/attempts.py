@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from tinyxp.backends.errors import BackendError
+from tinyxp.backends.errors import BackendError, InputsError
 from tinyxp.core import Tensor
 from tinyxp.finite import all_finite
 from tinyxp.graphs import Graph, graph_on
@@ -77,7 +77,10 @@ def captured(trainer: "Trainer", attempt: Attempt) -> Attempt:
             return loss, ready
         first = graph is None
         graph = graph or graph_on(backend, attempt)
-        loss, done = (graph if graph.takes(batches, scale) else attempt)(batches, scale)
+        try:
+            loss, done = graph(batches, scale)
+        except InputsError:  # of other sizes than the first
+            loss, done = attempt(batches, scale)
         if first and not done:
             graph, ready = None, False
         if not trainer.careful and (trainer.done + 1) % trainer.log_every == 0:

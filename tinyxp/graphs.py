@@ -4,14 +4,14 @@ import gc
 import importlib
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from types import MappingProxyType
 from typing import Any
 
 from tinyxp import backends
 from tinyxp.backends import Array, Backend
 from tinyxp.backends.cupy_checks import later
-from tinyxp.backends.errors import ArgumentError, BackendError, CaptureError
+from tinyxp.backends.errors import ArgumentError, BackendError, CaptureError, InputsError
 from tinyxp.core import Tensor, wrap
 from tinyxp.nn.module import Module
 from tinyxp.operation import brief, expect_callable
@@ -174,22 +174,11 @@ class Graph:
 
     # -- replaying ---------------------------------------------------------------------------------
 
-    def takes(self, *args: Any, **options: Any) -> bool:
-        """Whether these are inputs like those of the recording; any are, before there is one."""
-        with suppress(ArgumentError):
-            return self._recording is None or self._places((args, options)) is not None
-        return False
-
     def _take(self, given: Any) -> None:
         """Copy new inputs to where the recording reads them."""
-        for to, values in self._places(given):  # all of them fit
-            self._recording.copy([to], [values])
-
-    def _places(self, given: Any) -> list[tuple[Array, Array]]:
-        """Where the recording reads inputs, with new values for each; or ArgumentError."""
         found = pairs(self._inputs, given)
         if found is None:
-            raise ArgumentError(
+            raise InputsError(
                 f"a graph takes inputs like those it was captured with, {_shown(self._inputs)}, "
                 f"got {_shown(given)}"
             )
@@ -199,19 +188,20 @@ class Graph:
                 continue
             if not isinstance(own, Tensor):
                 if x != own:
-                    raise ArgumentError(
+                    raise InputsError(
                         f"this graph was captured with {own!r}, got {x!r}; what is no Tensor is "
                         "part of a graph: make another one for it"
                     )
                 continue
             if not isinstance(x, Tensor) or x.shape != own.shape or x.dtype is not own.dtype:
-                raise ArgumentError(
+                raise InputsError(
                     f"this graph was captured with {brief(own)}, got {brief(x)}; make another "
                     "graph for it, or leave such a batch out (DataLoader(drop_last=True))"
                 )
             _expect_on(x, own.backend)
             moved.append((own.data, x.data))
-        return moved
+        for to, values in moved:  # all of them fit
+            self._recording.copy([to], [values])
 
     def _settle(self) -> None:
         """See that each tensor lies where the recording reads and writes it, and nobody else's."""
@@ -344,9 +334,9 @@ def capture(step: Callable[..., Any], *example_inputs: Any, **options: Any) -> G
       that had one when it was recorded.
     - Parameters and buffers may be loaded or changed between calls. Snapshots of them, as by
       ``state_dict()``, stay what they are.
-    - Inputs have the shapes and dtypes of the first call: ``graph.takes(*inputs)``. What is no
-      Tensor is part of the graph. So is a tensor that the step only reads and that needs no
-      gradient, unless it belongs to a Module that is ``step`` itself or whose method ``step`` is.
+    - Inputs have the shapes and dtypes of the first call, else InputsError. What is no Tensor is
+      part of the graph. So is a tensor that the step only reads and that needs no gradient, unless
+      it belongs to a Module that is ``step`` itself or whose method ``step`` is.
     - Random numbers go on from where their generator is. It is that of the capture:
       ``tx.manual_seed`` makes another one.
     - All optimizers but LBFGS can be in a step. AdamW, and Adam without amsgrad, are recorded; any
