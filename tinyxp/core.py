@@ -5,7 +5,7 @@ it. So the arrays that a graph has saved never change behind its back.
 """
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -34,7 +34,7 @@ class Tensor:
     tensor([2., 4.])
     """
 
-    __slots__ = ("__weakref__", "_cut", "_leaf", "_node", "backend", "data", "grad")
+    __slots__ = ("__weakref__", "_cut", "_home", "_leaf", "_node", "backend", "data", "grad")
     __hash__ = object.__hash__
 
     data: Array  # the backend's array
@@ -43,6 +43,7 @@ class Tensor:
     _node: Any  # the tape.Node that made this tensor, if a gradient flows through it
     _leaf: bool  # a leaf that collects its gradient
     _cut: str | None  # why no gradient flows, if an op stopped it
+    _home: Any  # the captured step whose memory holds what ``data`` and ``grad`` lack, if any
 
     def __init__(
         self, data: Any, dtype: Any = None, device: str | None = None, requires_grad: bool = False
@@ -51,6 +52,13 @@ class Tensor:
         self.grad = self._node = self._cut = None
         self._leaf = False
         self.requires_grad_(requires_grad)
+
+    def __getattr__(self, name: str) -> Any:
+        # only called when the attribute is missing: a replay leaves ``data`` and ``grad`` empty,
+        # and what lies in its memory is copied when somebody asks for it
+        if name in ("data", "grad"):
+            return self._home.bring(self, name)
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     # -- what it is ---------------------------------------------------------------------------
 
@@ -233,7 +241,6 @@ class Tensor:
         __array_ufunc__: Any
         __array_function__: Any
 
-        def __getattr__(self, name: str) -> Callable[..., "Tensor"]: ...
         def __getitem__(self, key: Any) -> "Tensor": ...
         def __setitem__(self, key: Any, value: Any) -> None: ...
         def __add__(self, other: Any) -> "Tensor": ...
