@@ -53,6 +53,7 @@ FLOORS = {
     "tinyxp.amp": 4,
     "tinyxp.interrupts": 4,
     "tinyxp.progress": 4,
+    "tinyxp.invocation": 1,
     "tinyxp.callbacks": 4,
     "tinyxp.milestone": 4,
     "tinyxp.generation": 4,
