@@ -8,8 +8,7 @@ above this floor is written once, against ``Backend.xp``.
 import functools
 import importlib
 import os
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from types import SimpleNamespace
@@ -21,6 +20,7 @@ if __name__ != "tinyxp.backends":
         "and write `import tinyxp`"
     )
 
+from tinyxp.backends.bound import Block, bound
 from tinyxp.backends.errors import BackendError
 
 Array = Any  # an array of whichever library runs underneath
@@ -210,26 +210,19 @@ def use_backend(name: str) -> None:
     _current.set(get(name))
 
 
-@contextmanager
-def using(chosen: Backend) -> Iterator[None]:
+def using(chosen: Backend) -> Block:
     """Create new tensors on the backend ``chosen`` inside a ``with`` block."""
-    token = _current.set(chosen)
-    try:
-        yield
-    finally:
-        _current.reset(token)
+    return bound(_current, chosen)
 
 
-@contextmanager
-def backend(name: str) -> Iterator[Backend]:
-    """Create new tensors on the backend ``name`` inside a ``with`` block.
+def backend(name: str) -> Block:
+    """Create new tensors on the backend ``name`` inside a ``with`` block or a decorated function.
 
     >>> with backend("numpy") as b:
     ...     b.name
     'numpy'
     """
-    with using(get(name)):
-        yield get(name)
+    return using(get(name))
 
 
 def missing(library: str, *extras: str) -> BackendError:

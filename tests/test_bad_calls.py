@@ -39,7 +39,10 @@ SPACES = {
 LEFT_OUT = {  # and why
     **dict.fromkeys(("use_backend", "backend", "keep_memory"), "changes the process"),
     **dict.fromkeys(("manual_seed", "set_num_threads", "set_grad_enabled"), "changes the process"),
-    **dict.fromkeys(("no_grad", "enable_grad", "detect_anomaly"), "a context, without operands"),
+    **dict.fromkeys(
+        ("no_grad", "enable_grad", "inference_mode", "detect_anomaly"),
+        "a context, without operands",
+    ),
     **dict.fromkeys(("watched", "rewound", "drawing_from", "skipped"), "a context for the inside"),
     **dict.fromkeys(
         ("doctor", "graph", "nn.summary"), "tests of their own: test_doctor and others"

@@ -4,28 +4,27 @@ Which they choose stands beside each one's definition: ``autocast="lower"``, the
 bits, for products; ``autocast="float32"`` for what loses too much in 16 bits; else what comes.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from threading import get_ident
 from typing import Any
 
 from tinyxp import dtypes
+from tinyxp.backends.bound import Block, bound
 from tinyxp.core import Tensor, namespace
 from tinyxp.tape import is_recording
 
 
 @dataclass(frozen=True, eq=False)
 class Region:
-    """A block: its dtype of 16 bits (None: autocast is off in it), and the block around it.
+    """A block: its dtype of 16 bits (None: autocast is off in it).
 
     ``casts`` holds those of parameters, so that each is cast once: the parameter, its data then,
     and the cast. It is the outermost block's, and goes with it.
     """
 
     dtype: dtypes.DType | None
-    outer: "Region | None" = None
     casts: dict[Any, tuple[Tensor, Any, Tensor]] | None = field(default_factory=dict)
 
     def afresh(self) -> "Region":
@@ -37,32 +36,20 @@ _region: ContextVar[Region | None] = ContextVar("tinyxp_autocast", default=None)
 casting = _region.get  # the block here, or None
 
 
-@contextmanager
-def within(region: Region | None) -> Iterator[None]:
-    """In a block, or (None) in none."""
-    token = _region.set(region)
-    try:
-        yield
-    finally:
-        _region.reset(token)
+def within(region: Region | None) -> Block:
+    """In a region, or (None) in none."""
+    return bound(_region, region)
 
 
-def enter(dtype: dtypes.DType | None, keep: bool) -> None:
-    """Begin a block, within the one here. Off and within none, it is as if there were none."""
+def inner(dtype: dtypes.DType | None, keep: bool) -> Block:
+    """In a new region within the one here. Off and within none, it is as if there were none."""
     outer = casting()
     if outer is None and dtype is None:
-        return
+        return within(None)
     casts: Any = None
     if keep:
         casts = {} if outer is None or outer.casts is None else outer.casts
-    _region.set(Region(dtype, outer, casts))
-
-
-def leave() -> None:
-    """End the block here."""
-    region = casting()
-    if region is not None:
-        _region.set(region.outer)
+    return within(Region(dtype, casts))
 
 
 def autocast_call(op: Any, args: Sequence[Any], static: dict[str, Any]) -> Any:

@@ -8,7 +8,6 @@ every backend. To go on where a checkpoint stopped, two integers are enough.
 import math
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import partial
 from typing import Any, Self
@@ -17,6 +16,7 @@ import numpy as np
 
 from tinyxp import backends, dtypes
 from tinyxp.backends import Array, Backend
+from tinyxp.backends.bound import Block, block, bound
 from tinyxp.backends.capture import capturing
 from tinyxp.backends.errors import ArgumentError, DTypeError
 from tinyxp.backends.philox import blocks_for, random_bits
@@ -269,35 +269,29 @@ def source(generator: Generator | None) -> Generator:
     return generator
 
 
-@contextmanager
-def drawing_from(generator: Generator) -> Iterator[Generator]:
+def drawing_from(generator: Generator) -> Block:
     """Make ``generator`` the default one inside a ``with`` block."""
-    token = _default.set(generator)
-    try:
-        yield generator
-    finally:
-        _default.reset(token)
+    return bound(_default, generator)
 
 
 States = dict[Generator, dict[str, int]]
 _watching: ContextVar[States | None] = ContextVar("tinyxp_watching", default=None)
 
 
-@contextmanager
+@block
 def watched() -> Iterator[States]:
     """The generators that are drawn from inside a ``with`` block, as they were before."""
     seen: States = {}
     outer = _watching.get()
-    token = _watching.set(seen)
     try:
-        yield seen
+        with bound(_watching, seen):
+            yield seen
     finally:
-        _watching.reset(token)
         if outer is not None:
             outer.update({**seen, **outer})
 
 
-@contextmanager
+@block
 def rewound(states: States, default: Generator) -> Iterator[None]:
     """Generators at earlier states, for what is computed again; afterwards all is as it was."""
     now = {generator: generator.state_dict() for generator in states}

@@ -6,15 +6,17 @@ it made: without that link back there are no reference cycles.
 
 import itertools
 import operator
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from contextvars import ContextVar
 from heapq import heappop, heappush
 from typing import Any, Protocol
 
+import numpy as np
+
 from tinyxp import backends
 from tinyxp.backends import Array, Backend
-from tinyxp.backends.errors import BackendError, GradientError, ShapeError
+from tinyxp.backends.bound import bound, put_back
+from tinyxp.backends.errors import BackendError, DTypeError, GradientError, ShapeError
 from tinyxp.core import Tensor, is_complex, namespace, wrap
 from tinyxp.operation import PASSED_ON, first_line
 
@@ -33,30 +35,83 @@ def is_grad_enabled() -> bool:
     return _recording.get()
 
 
-@contextmanager
-def set_grad_enabled(mode: bool) -> Iterator[None]:
-    """Record a graph, or not, inside a ``with`` block or a decorated function."""
-    token = _recording.set(mode)
-    try:
-        yield
-    finally:
-        _recording.reset(token)
+class set_grad_enabled(bound):
+    """Record a graph, or not, from here on: at once, and as a ``with`` block until its end.
+
+    It decorates functions too. It holds in this thread or task. Raises DTypeError unless ``mode``
+    is True or False.
+
+    >>> x = tx.asarray([1.0], requires_grad=True)
+    >>> with tx.set_grad_enabled(False):
+    ...     (x * 2).requires_grad
+    False
+    >>> tx.is_grad_enabled()
+    True
+    """
+
+    def __init__(self, mode: bool) -> None:
+        super().__init__(_recording, _switch("set_grad_enabled", mode))
+        self._at_once: Any = self._variable.set(self._value)
+
+    def __enter__(self) -> Any:
+        self._begin_anew()
+        return super().__enter__()
+
+    def __call__(self, f: Any) -> Any:
+        self._begin_anew()
+        return super().__call__(f)
+
+    def _begin_anew(self) -> None:
+        """Take back what the statement did: it was the beginning of a block or a decorator."""
+        if self._at_once is not None and put_back(self._variable, self._at_once):
+            self._at_once = None
 
 
-def no_grad() -> Any:
-    """Record nothing inside a ``with`` block or a function decorated with ``@no_grad()``.
+class no_grad(bound, bare=True):
+    """Record nothing inside a ``with`` block or a function decorated with ``@no_grad``.
 
     >>> x = tx.asarray([1.0], requires_grad=True)
     >>> with tx.no_grad():
     ...     (x * 2).requires_grad
     False
     """
-    return set_grad_enabled(False)
+
+    def __init__(self) -> None:
+        super().__init__(_recording, False)
 
 
-def enable_grad() -> Any:
-    """Record again inside a ``no_grad`` block."""
-    return set_grad_enabled(True)
+class enable_grad(bound, bare=True):
+    """Record again inside a ``no_grad`` block, or in a function decorated with ``@enable_grad``.
+
+    >>> x = tx.asarray([1.0], requires_grad=True)
+    >>> with tx.no_grad(), tx.enable_grad():
+    ...     (x * 2).requires_grad
+    True
+    """
+
+    def __init__(self) -> None:
+        super().__init__(_recording, True)
+
+
+class inference_mode(bound, bare=True):
+    """PyTorch's name of ``no_grad`` for computing without training; ``False``: record again.
+
+    What is computed in it may be used in a graph later, as a constant.
+
+    >>> x = tx.asarray([1.0], requires_grad=True)
+    >>> with tx.inference_mode():
+    ...     (x * 2).requires_grad
+    False
+    """
+
+    def __init__(self, mode: bool = True) -> None:
+        super().__init__(_recording, not _switch("inference_mode", mode))
+
+
+def _switch(name: str, mode: Any) -> bool:
+    if not isinstance(mode, (bool, np.bool_)):
+        raise DTypeError(f"{name} expects True or False, got {type(mode).__name__}")
+    return bool(mode)
 
 
 class Op(Protocol):
@@ -212,7 +267,7 @@ def propagate(
     grads: dict[Any, Any] = {}  # by Edge
     owned: set[Edge] = set()  # sums that we made, so that nobody else holds them
 
-    with set_grad_enabled(recording):
+    with bound(_recording, recording):
         seeds = [_seed(y, g) for y, g in zip(outputs, gradients, strict=True)]
         seeds = seeds if stop else [at_border(seed) for seed in seeds]
         seeds = seeds if recording else [seed.data for seed in seeds]

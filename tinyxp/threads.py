@@ -7,11 +7,11 @@ was before.
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 from tinyxp import backends
+from tinyxp.backends.bound import block
 from tinyxp.backends.errors import ArgumentError, BackendError
 
 
@@ -64,7 +64,7 @@ def set_num_threads(n: int) -> None:
         )
 
 
-@contextmanager
+@block
 def limited(n: int) -> Iterator[None]:
     """At most n threads inside a ``with`` block, where that can be set."""
     backend = backends.current()

@@ -15,6 +15,7 @@ from tinyxp import backends
 from tinyxp.amp import autocast
 from tinyxp.amp.grad_scaler import rescaled
 from tinyxp.attempts import Attempt, attempted, captured, expect_capturable
+from tinyxp.backends.bound import block
 from tinyxp.backends.errors import ArgumentError, DataError
 from tinyxp.core import Tensor
 from tinyxp.cuda import checks_later
@@ -338,7 +339,7 @@ class Trainer:
         }
 
 
-@contextmanager
+@block
 def evaluation(model: Module) -> Iterator[None]:
     """The model in evaluation mode, nothing recorded; afterwards as it was."""
     training = model.training

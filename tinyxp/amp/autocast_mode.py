@@ -1,20 +1,16 @@
 """Blocks in which operations choose their precision."""
 
-import functools
-from collections.abc import Callable
-from typing import Any, ParamSpec, Self, TypeVar
+from typing import Any
 
 from tinyxp import dtypes
-from tinyxp.autocasting import casting, enter, leave
+from tinyxp.autocasting import casting, inner
+from tinyxp.backends.bound import Block
 from tinyxp.backends.errors import ArgumentError, DTypeError
-from tinyxp.operation import expect_callable
 
-P = ParamSpec("P")
-R = TypeVar("R")
 DEFAULTS = {"cpu": dtypes.bfloat16, "cuda": dtypes.float16}
 
 
-class autocast:
+class autocast(Block, bare=True):
     """Within a ``with`` block or a decorated function, products are computed in 16 bits.
 
     ``dtype``: bfloat16 or float16. ``device_type`` is PyTorch's first argument and chooses the
@@ -53,22 +49,8 @@ class autocast:
             raise DTypeError(f"autocast takes tx.bfloat16 or tx.float16, got {found!r}")
         self.dtype, self.enabled, self.cache_enabled = found, enabled, cache_enabled
 
-    def __enter__(self) -> Self:
-        enter(self.dtype if self.enabled else None, self.cache_enabled)
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        leave()
-
-    def __call__(self, f: Callable[P, R]) -> Callable[P, R]:
-        expect_callable("autocast", f)
-
-        @functools.wraps(f)
-        def within(*args: P.args, **kwargs: P.kwargs) -> R:
-            with self:
-                return f(*args, **kwargs)
-
-        return within
+    def _open(self) -> Block:
+        return inner(self.dtype if self.enabled else None, self.cache_enabled)
 
 
 def is_autocast_enabled() -> bool:

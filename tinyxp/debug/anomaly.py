@@ -2,14 +2,14 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from tinyxp import backends
-from tinyxp.backends.errors import AnomalyError
+from tinyxp.backends.bound import Block, block
+from tinyxp.backends.errors import AnomalyError, DTypeError
 from tinyxp.core import Tensor
 from tinyxp.debug.instruments import Observer, observing
 from tinyxp.debug.sites import Site, site
@@ -17,8 +17,7 @@ from tinyxp.operation import described
 from tinyxp.tape import Node
 
 
-@contextmanager
-def detect_anomaly(check_inf: bool = True) -> Iterator[None]:
+class detect_anomaly(Block, bare=True):
     """Inside the ``with`` block, an operation that makes a NaN or Inf raises AnomalyError.
 
     It made one if its result or a gradient holds it and nothing that went in does: so -inf that was
@@ -33,7 +32,19 @@ def detect_anomaly(check_inf: bool = True) -> Iterator[None]:
     Traceback (most recent call last):
     tinyxp.backends.errors.AnomalyError: the gradient of sqrt, called at ..., made Inf: ...
     """
-    with observing(_Finder(check_inf)), np.errstate(all="ignore"):  # the error says more
+
+    def __init__(self, check_inf: bool = True) -> None:
+        if not isinstance(check_inf, bool):
+            raise DTypeError(f"check_inf is True or False, got {type(check_inf).__name__}")
+        self._finder = _Finder(check_inf)
+
+    def _open(self) -> Block:
+        return _found_by(self._finder)
+
+
+@block
+def _found_by(finder: "_Finder") -> Iterator[None]:
+    with observing(finder), np.errstate(all="ignore"):  # the error says more
         yield
 
 

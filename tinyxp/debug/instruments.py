@@ -9,12 +9,12 @@ import functools
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
 from tinyxp import core, lanes, primitive, tape
 from tinyxp.backends import Array
+from tinyxp.backends.bound import block, bound
 from tinyxp.composite import Composite
 from tinyxp.core import Tensor
 from tinyxp.debug.sites import of_library
@@ -57,15 +57,14 @@ _undo: list[Callable[[], None]] = []  # how to take the wrappers away; empty whi
 _active = 0
 
 
-@contextmanager
-def observing(observer: Observer) -> Iterator[None]:
+@block
+def observing(observer: Observer) -> Iterator[Observer]:
     """Tell ``observer`` of all that happens in this context."""
     _put_on()
-    token = _observers.set((*_observers.get(), observer))
     try:
-        yield
+        with bound(_observers, (*_observers.get(), observer)):
+            yield observer
     finally:
-        _observers.reset(token)
         _take_off()
 
 
@@ -152,9 +151,10 @@ class _Recording:
         return self.switch.set(recording)
 
     def reset(self, token: Any) -> None:
-        for observer in _observers.get():
-            observer.switched_back(self.switch.get())
+        recording = self.switch.get()
         self.switch.reset(token)
+        for observer in _observers.get():
+            observer.switched_back(recording)
 
 
 def _entering(original: Any) -> Any:

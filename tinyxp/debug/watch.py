@@ -7,12 +7,12 @@ line the way from a parameter to the loss loses its gradient.
 
 import itertools
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 from tinyxp.backends import Array
+from tinyxp.backends.bound import Block
 from tinyxp.core import Tensor
 from tinyxp.debug.instruments import Observer, observing
 from tinyxp.debug.sites import Site, site
@@ -92,7 +92,7 @@ def thing_of(x: Tensor) -> Thing:
 
 
 @dataclass(eq=False, repr=False)
-class Watch(Observer, AbstractContextManager["Watch"]):
+class Watch(Observer, Block):
     """Records what happens inside its ``with`` block: one forward pass, with its loss.
 
     It keeps every value of that pass alive until the next watch begins.
@@ -104,14 +104,9 @@ class Watch(Observer, AbstractContextManager["Watch"]):
     silences: list[Site] = field(default_factory=list)  # where the present no_grad blocks began
     _time: Iterator[int] = field(default_factory=itertools.count)
 
-    def __enter__(self) -> Self:
+    def _open(self) -> Block:
         _latest.set(self)
-        self._block = observing(self)
-        self._block.__enter__()
-        return self
-
-    def __exit__(self, *error: Any) -> None:
-        self._block.__exit__(*error)
+        return observing(self)
 
     def __repr__(self) -> str:
         return f"Watch({len(self.records)} values, {len(self.cut_edges())} cuts)"

@@ -4,14 +4,13 @@ Drawn from ``generator`` (the default one if None), so that a seed gives the sam
 """
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
 
 from tinyxp import backends
+from tinyxp.backends.bound import Block, bound
 from tinyxp.backends.errors import ArgumentError, DTypeError, GradientError, ShapeError
 from tinyxp.core import Tensor, wrap
 from tinyxp.operation import typed
@@ -31,8 +30,7 @@ def _set(tensor: Tensor, value: Tensor) -> Tensor:
 _skipping: ContextVar[bool] = ContextVar("tinyxp_skipping", default=False)
 
 
-@contextmanager
-def skipped() -> Iterator[None]:
+def skipped() -> Block:
     """Draw nothing inside a ``with`` block: what would be drawn is 0, for values that are loaded
     next. Drawing the 124 million of GPT-2 takes longer than reading them.
 
@@ -41,11 +39,7 @@ def skipped() -> Iterator[None]:
     >>> layer.load_state_dict({"weight": tx.ones((2, 2)), "bias": tx.zeros(2)})
     IncompatibleKeys(missing_keys=[], unexpected_keys=[])
     """
-    token = _skipping.set(True)
-    try:
-        yield
-    finally:
-        _skipping.reset(token)
+    return bound(_skipping, True)
 
 
 def _draw(tensor: Tensor, kind: str, a: float, b: float, generator: Generator | None) -> Tensor:
