@@ -208,8 +208,9 @@ def _softmax_rows(x, scale, causal):  # type: ignore[no-untyped-def]
                 total += e
             for j in range(n):  # times 1 / total, all would be wrong to the same side
                 row[j] /= total
+            nothing = f4(0) / total  # NaN in a row of NaN, as the rest of it
             for j in range(n, keys):
-                row[j] = f4(0)
+                row[j] = nothing
 
 
 @compiled
@@ -226,6 +227,8 @@ def _softmax_rows_vjp(g, y, scale, causal):  # type: ignore[no-untyped-def]
             for j in range(n):
                 g[b, i, j] -= origin
                 along += g[b, i, j] * y[b, i, j]
+            for j in range(n, keys):  # of which y is 0: NaN and infinity are not lost
+                along += g[b, i, j] * f4(0)
             for j in range(n):
                 g[b, i, j] = f4(scale) * y[b, i, j] * (g[b, i, j] - along)
             for j in range(n, keys):
@@ -265,7 +268,7 @@ def attention(
 def attention_vjp(
     g: Array, residuals: Any, needs: Needs, out: Any = None
 ) -> tuple[Array | None, ...]:
-    if len(residuals) == 7:
+    if len(residuals) == 9:
         return numpy_attention.attention_vjp(g, residuals, needs, out)
     q, k, v, weights, used, dropped, scale, causal = residuals
     scores = np.matmul(g, np.swapaxes(v, -1, -2), out=empty(weights.shape, weights.dtype))

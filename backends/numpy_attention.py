@@ -16,6 +16,11 @@ def meet(q: Array, k: Array, v: Array) -> bool:
     return same and q.shape[-1] == k.shape[-1] and alike(q, k, v)
 
 
+def future(scores: Array) -> Array:
+    """True where a key comes after its query: (..., queries, keys) -> (queries, keys)."""
+    return ~np.tri(*scores.shape[-2:], dtype=bool)
+
+
 def by_heads(shape: tuple[int, ...], dtype: Any) -> Array:
     """An empty array (…, heads, time, width) that lies as (…, time, heads, width), so that to join
     the heads, which comes next, copies nothing."""
@@ -47,30 +52,37 @@ def attention(
         fits = np.broadcast_shapes(mask.shape, weights.shape) == weights.shape
         if not fits or mask.dtype.kind == "c":
             return NotImplemented
-        weights += mask if mask.dtype.kind == "f" else np.where(mask, 0, -np.inf)
+        zero, nothing = q.dtype.type(0), q.dtype.type(-np.inf)
+        weights += mask if mask.dtype.kind == "f" else np.where(mask, zero, nothing)
     if is_causal:
-        weights += np.triu(np.full(weights.shape[-2:], -np.inf, dtype=q.dtype), k=1)
+        np.copyto(weights, -np.inf, where=future(weights))
+    keyless = None
     if mask is not None:  # a query without any key: its row, emptied below, stays free of NaN
         keyless = weights.max(axis=-1, keepdims=True) == -np.inf
         np.copyto(weights, 0, where=keyless)
     normalize(weights)
-    if mask is not None:
+    if keyless is not None:
         np.copyto(weights, 0, where=keyless)
     used, dropped = dropout(weights, p=dropout_p, **drawn) if dropout_p else (weights, None)
     y = np.matmul(used, v, out=by_heads((*q.shape[:-1], v.shape[-1]), q.dtype))
-    return y, (q, k, v, weights, used, dropped, scale)
+    return y, (q, k, v, weights, used, dropped, scale, is_causal, keyless)
 
 
 def attention_vjp(
     g: Array, residuals: Any, needs: Needs, out: Any = None
 ) -> tuple[Array | None, ...]:
     """``out``: where the gradients of queries, keys and values go, if they have a place."""
-    q, k, v, weights, used, dropped, scale = residuals
+    q, k, v, weights, used, dropped, scale, is_causal, keyless = residuals
     scores = np.matmul(g, np.swapaxes(v, -1, -2), out=empty(weights.shape, g.dtype))
     if dropped is not None:
         (scores,) = numpy_random.dropout_vjp(scores, dropped, (True,))
     scores -= row_sums(scores * weights)  # as in softmax_vjp
     scores *= weights
+    # a weight that is 0 because nobody looked has no gradient, and not NaN of an infinite g
+    if is_causal:
+        np.copyto(scores, 0, where=future(scores))
+    if keyless is not None:
+        np.copyto(scores, 0, where=keyless)
     by_mask = scores.copy() if len(needs) > 3 and needs[3] else None
     scores *= scale
     return (*products(g, q, k, v, used, scores, out), by_mask)[: len(needs)]

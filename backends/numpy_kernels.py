@@ -241,7 +241,7 @@ def cross_entropy(
     places = np.arange(0, n * classes, classes) + (
         np.where(ignored, 0, targets) if some else targets
     )
-    p = logits - np.maximum.reduce(logits, axis=1, keepdims=True)
+    p = np.subtract(logits, np.maximum.reduce(logits, axis=1, keepdims=True), order="C")
     picked = p.reshape(-1)[places]
     smooth = row_sums(p)[:, 0] * (-1 / classes) if label_smoothing else None
     np.exp(p, out=p)
@@ -250,7 +250,8 @@ def cross_entropy(
     log_total = np.log(total[:, 0])
     losses = log_total - picked
     if smooth is not None:
-        losses += label_smoothing * (smooth + log_total - losses)
+        losses *= 1 - label_smoothing
+        losses += label_smoothing * (smooth + log_total)
     if some:
         losses[ignored] = 0
     divisor = 1
@@ -268,7 +269,8 @@ def cross_entropy_vjp(g: Array, residuals: Any, needs: Needs) -> tuple[Array | N
     scale = g / p.dtype.type(divisor or np.nan)  # of all rows, or one of each
     if ignored is not None:
         scale = np.where(ignored, p.dtype.type(0), scale)
-    gx = (p - p.dtype.type(smoothing / p.shape[1]) if smoothing else p) * scale[..., None]
+    p = p - p.dtype.type(smoothing / p.shape[1]) if smoothing else p
+    gx = np.multiply(p, scale[..., None], order="C")  # in any other, reshape would copy
     gx.reshape(-1)[places] -= scale * p.dtype.type(1 - smoothing) if smoothing else scale
     return (gx, None)[: len(needs)]
 

@@ -2,7 +2,6 @@
 
 import math
 
-from tinyxp import dtypes
 from tinyxp.backends.errors import ArgumentError, DTypeError, ShapeError
 from tinyxp.composite import composite
 from tinyxp.nn.functional.activations import softmax
@@ -11,6 +10,7 @@ from tinyxp.operation import expect_tensors
 from tinyxp.ops.arithmetic import where
 from tinyxp.ops.creation import arange, astype
 from tinyxp.ops.linear import matmul
+from tinyxp.ops.reductions import max
 from tinyxp.ops.repetition import repeat
 from tinyxp.ops.shaping import broadcast_shapes, matrix_transpose, permute_dims, unstack
 from tinyxp.random import source
@@ -22,6 +22,9 @@ __all__ = ["attention_weights", "causal_mask", "scaled_dot_product_attention"]
 def attention_weights(q, k, mask=None, /, *, is_causal=False, scale):
     """weights = softmax(scale · Q Kᵀ + mask) over the keys; a query without any key gets zeros.
 
+    A boolean mask stands for 0 and -inf. What is added leaves a NaN what it is, as in PyTorch: a
+    key that a mask forbids must be finite. Later keys, of ``is_causal``, are not looked at.
+
     Shapes: q (..., L, E), k (..., S, E), mask (..., L, S) -> (..., L, S).
 
     >>> q = tx.zeros((2, 3))
@@ -30,19 +33,16 @@ def attention_weights(q, k, mask=None, /, *, is_causal=False, scale):
             [0.5, 0.5]])
     """
     scores = matmul(q * scale, matrix_transpose(k))  # (..., L, S)
-    allowed = mask
-    if mask is not None and mask.dtype.kind != "bool":
-        allowed = mask != -math.inf  # -inf forbids; any other number is added
-        scores = scores + where(allowed, mask, 0.0)
+    if mask is not None:  # -inf is added: NaN stays NaN, also where a mask forbids
+        added = mask.dtype.kind != "bool"
+        scores = scores + mask if added else where(mask, scores, scores - math.inf)
     if is_causal:
-        past = causal_mask(*scores.shape[-2:], device=scores.device)
-        allowed = past if allowed is None else allowed & past
-    if allowed is None:
+        scores = where(causal_mask(*scores.shape[-2:], device=scores.device), scores, -math.inf)
+    if mask is None or scores.size == 0:
         return softmax(scores, dim=-1)
-    # the lowest finite number, and not -inf, of which a row alone would be NaN, gradient and all
-    lowest = dtypes.finfo(scores.dtype).min
-    weights = softmax(where(allowed, scores, lowest), dim=-1)
-    return weights if mask is None else where(allowed, weights, 0.0)
+    # a query without any key: of -inf alone the softmax would be NaN, gradient and all
+    keyless = max(scores.detach(), axis=-1, keepdims=True) == -math.inf
+    return where(keyless, 0.0, softmax(where(keyless, 0.0, scores), dim=-1))
 
 
 def causal_mask(length, keys=None, *, device=None):
