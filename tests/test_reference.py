@@ -170,6 +170,9 @@ REFERENCE |= {
         torch.complex(x.real.round(), x.imag.round()) if x.is_complex() else x.round()
     ),
     "sign": torch.sgn,
+    "at_least": lambda x, bound: torch.clamp(x, min=bound),
+    "at_most": lambda x, bound: torch.clamp(x, max=bound),
+    "sech2": lambda x: 1 / torch.cosh(x) ** 2,
     "astype": lambda x, dtype: x.to(getattr(torch, dtype.name)),
     "bitwise_invert": torch.bitwise_not,
     "broadcast_arrays": torch.broadcast_tensors,

@@ -50,20 +50,18 @@ from tinyxp.ops import methods as _methods  # noqa: F401, puts operators on the 
 from tinyxp.ops.arithmetic import (
     add,
     atan2,
-    clip,
     copysign,
     divide,
     floor_divide,
     hypot,
     logaddexp,
-    maximum,
-    minimum,
     multiply,
     pow,
     remainder,
     subtract,
     where,
 )
+from tinyxp.ops.bounds import clip, maximum, minimum
 from tinyxp.ops.complexes import conj, imag, real
 from tinyxp.ops.creation import (
     arange,

@@ -45,8 +45,8 @@ def expm1(xp, x, /):
 
 
 @expm1.vjp
-def _(xp, g, y):
-    return g * (y + 1)
+def _(xp, g, x):
+    return g * xp.exp(x)  # not y + 1, which cancels where y is near -1
 
 
 @expm1.example
@@ -192,6 +192,27 @@ def _(xp, g, y):
 @reciprocal.example
 def _(rng):
     return (rng.uniform(0.5, 2, size=(3, 4)),)
+
+
+@primitive(floating=True, real=True)
+def _sigmoid(xp, x, /):
+    """1 / (1 + e⁻ˣ), of which tx.nn.functional.sigmoid and the gradient of logaddexp are made."""
+    return xp.exp(xp.minimum(x, 0.0)) / (1 + xp.exp(-xp.abs(x)))  # neither can overflow
+
+
+@_sigmoid.vjp
+def _(xp, g, x, y):
+    return g * y * _sigmoid.on(xp, -x)  # y (1 - y), exact where y is near 1
+
+
+@_sigmoid.example
+def _(rng):
+    return (rng.normal(size=(3, 4)),)
+
+
+@_sigmoid.example
+def _(rng):
+    return (rng.integers(-1, 2, size=(6,)) * 1.0,)  # at 0 too
 
 
 @primitive(floating=True, real=True)

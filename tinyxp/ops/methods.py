@@ -4,6 +4,7 @@ from tinyxp.backends.errors import ArgumentError, DTypeError, GradientError, Sha
 from tinyxp.core import Tensor, namespace
 from tinyxp.ops import (
     arithmetic,
+    bounds,
     complexes,
     creation,
     exponential,
@@ -130,7 +131,7 @@ METHODS = {
     "clone": creation.clone,
     "reshape": _reshape,
     "permute_dims": _permute,
-    "clip": arithmetic.clip,
+    "clip": bounds.clip,
     "flatten": shaping.flatten,
 }
 for _module, _names in (

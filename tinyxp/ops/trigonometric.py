@@ -1,5 +1,10 @@
-"""Circular and hyperbolic functions: elementwise, (...) -> (...). Integers become float32 first."""
+"""Circular and hyperbolic functions: elementwise, (...) -> (...). Integers become float32 first.
 
+Gradients are written in factors such as (1 - x) (1 + x), which keep their digits at the borders of
+the domain, where 1 - x² would cancel.
+"""
+
+from tinyxp.core import is_complex
 from tinyxp.primitive import primitive
 
 
@@ -54,7 +59,9 @@ def tan(xp, x, /):
 
 
 @tan.vjp
-def _(xp, g, y):
+def _(xp, g, x, y):
+    if is_complex(y):  # far from the real axis y is near i or -i, and 1 + y² cancels
+        return g * _sech2.on(xp, x * 1j)
     return g * (1 + y * y)
 
 
@@ -75,7 +82,7 @@ def asin(xp, x, /):
 
 @asin.vjp
 def _(xp, g, x):
-    return g / xp.sqrt(1 - x * x)
+    return g / (xp.sqrt(1 - x) * xp.sqrt(1 + x))
 
 
 @asin.example
@@ -95,7 +102,7 @@ def acos(xp, x, /):
 
 @acos.vjp
 def _(xp, g, x):
-    return -g / xp.sqrt(1 - x * x)
+    return -g / (xp.sqrt(1 - x) * xp.sqrt(1 + x))
 
 
 @acos.example
@@ -115,6 +122,8 @@ def atan(xp, x, /):
 
 @atan.vjp
 def _(xp, g, x):
+    if is_complex(x):
+        return g / ((1 - x * 1j) * (1 + x * 1j))
     return g / (1 + x * x)
 
 
@@ -174,11 +183,32 @@ def tanh(xp, x, /):
 
 
 @tanh.vjp
-def _(xp, g, y):
-    return g * (1 - y * y)
+def _(xp, g, x):
+    return g * _sech2.on(xp, x)
 
 
 @tanh.example
+def _(rng):
+    return (rng.uniform(-2, 2, size=(3, 4)),)
+
+
+@primitive(floating=True)
+def _sech2(xp, x, /):
+    """y = 1 / cosh² x = 4 e / (1 + e)² with e = exp(-2 |x|), which cannot overflow.
+
+    The derivative of tanh: 1 - tanh² x has lost its digits where tanh x is near 1.
+    """
+    e = xp.exp((xp.where(xp.real(x) < 0, -x, x) if is_complex(x) else xp.abs(x)) * -2)
+    root = 1 + e
+    return 4 * e / (root * root)
+
+
+@_sech2.vjp
+def _(xp, g, x, y):
+    return -2 * g * y * xp.tanh(x)
+
+
+@_sech2.example
 def _(rng):
     return (rng.uniform(-2, 2, size=(3, 4)),)
 
@@ -195,7 +225,9 @@ def asinh(xp, x, /):
 
 @asinh.vjp
 def _(xp, g, x):
-    return g / xp.sqrt(1 + x * x)
+    if is_complex(x):
+        return g / (xp.sqrt(1 - x * 1j) * xp.sqrt(1 + x * 1j))
+    return g / xp.hypot(x, 1.0)
 
 
 @asinh.example
@@ -235,7 +267,7 @@ def atanh(xp, x, /):
 
 @atanh.vjp
 def _(xp, g, x):
-    return g / (1 - x * x)
+    return g / ((1 - x) * (1 + x))
 
 
 @atanh.example

@@ -12,7 +12,7 @@ from tinyxp.backends.errors import GradientError
 from tinyxp.core import Tensor, wrap
 from tinyxp.dtypes import float32
 from tinyxp.operation import half, mixed, typed
-from tinyxp.ops.arithmetic import clip
+from tinyxp.ops.bounds import clip
 from tinyxp.ops.creation import asarray, astype, move
 
 Tensors = Tensor | Iterable[Tensor]

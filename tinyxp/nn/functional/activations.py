@@ -8,11 +8,11 @@ from tinyxp.composite import composite
 from tinyxp.nn.functional.checks import in_place
 from tinyxp.operation import expect_tensors
 from tinyxp.ops import trigonometric
-from tinyxp.ops.arithmetic import logaddexp, maximum, where
+from tinyxp.ops.arithmetic import logaddexp, where
+from tinyxp.ops.bounds import maximum
 from tinyxp.ops.creation import arange, astype, clone
-from tinyxp.ops.exponential import erf, exp, log, log1p
+from tinyxp.ops.exponential import _sigmoid, erf, exp, log, log1p
 from tinyxp.ops.reductions import argmax, max, sum
-from tinyxp.ops.rounding import abs
 from tinyxp.ops.shaping import normalize_axis, reshape
 from tinyxp.primitive import primitive
 from tinyxp.random import source
@@ -68,26 +68,6 @@ def gelu(input, approximate="none"):
     if approximate not in ("none", "tanh"):
         raise ArgumentError(f"gelu: approximate is 'none' or 'tanh', got {approximate!r}")
     return _gelu(input, approximate=approximate)
-
-
-@primitive(floating=True, real=True)
-def _sigmoid(xp, x, /):
-    return xp.exp(xp.minimum(x, 0.0)) / (1 + xp.exp(-xp.abs(x)))  # neither can overflow
-
-
-@_sigmoid.vjp
-def _(xp, g, x, y):
-    return g * y * _sigmoid.on(xp, -x)  # y (1 - y), exact where y is near 1
-
-
-@_sigmoid.example
-def _(rng):
-    return (rng.normal(size=(3, 4)),)
-
-
-@_sigmoid.example
-def _(rng):
-    return (rng.integers(-1, 2, size=(6,)) * 1.0,)  # at 0 too
 
 
 def sigmoid(input):
@@ -169,9 +149,15 @@ def softplus(input, beta=1.0, threshold=20.0):
     return _softplus(input, beta=beta, threshold=threshold)
 
 
-@composite(real=True)
-def _softsign(x, /):
-    return x / (1 + abs(x))
+@primitive(floating=True, real=True)
+def _softsign(xp, x, /):
+    return x / (1 + xp.abs(x))
+
+
+@_softsign.vjp
+def _(xp, g, x):
+    root = 1 / (1 + xp.abs(x))
+    return g * root * root  # in steps it would cancel, 1 / (1 + |x|) - |x| / (1 + |x|)²
 
 
 def softsign(input):
@@ -192,9 +178,15 @@ def tanh(input):
     return trigonometric.tanh(input)
 
 
-@composite(real=True)
-def _tanhshrink(x, /):
-    return x - trigonometric.tanh(x)
+@primitive(floating=True, real=True)
+def _tanhshrink(xp, x, /):
+    return x - xp.tanh(x)
+
+
+@_tanhshrink.vjp
+def _(xp, g, x):
+    t = xp.tanh(x)
+    return g * t * t  # in steps it would cancel near 0, 1 - (1 - tanh² x)
 
 
 def tanhshrink(input):

@@ -8,7 +8,7 @@ from tinyxp.composite import composite
 from tinyxp.linalg.norms import vector_norm
 from tinyxp.nn.functional.checks import expect_numbers
 from tinyxp.operation import expect_tensors
-from tinyxp.ops.arithmetic import maximum
+from tinyxp.ops.bounds import maximum
 from tinyxp.ops.creation import asarray
 from tinyxp.ops.gathering import take
 from tinyxp.ops.reductions import sum

@@ -5,7 +5,8 @@ from tinyxp.backends.errors import ArgumentError, IndexingError, ShapeError
 from tinyxp.linalg.norms import vector_norm
 from tinyxp.nn.functional.checks import expect_indices, numbers
 from tinyxp.operation import expect_tensors
-from tinyxp.ops.arithmetic import maximum, where
+from tinyxp.ops.arithmetic import where
+from tinyxp.ops.bounds import maximum
 from tinyxp.ops.creation import arange, astype, ones, zeros
 from tinyxp.ops.gathering import index_add, take, take_along_axis
 from tinyxp.ops.padding import pad

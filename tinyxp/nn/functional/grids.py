@@ -11,7 +11,8 @@ from tinyxp.backends.errors import ArgumentError, DTypeError, ShapeError
 from tinyxp.composite import composite
 from tinyxp.nn.functional.checks import numbers
 from tinyxp.operation import expect_tensors
-from tinyxp.ops.arithmetic import clip, remainder, where
+from tinyxp.ops.arithmetic import remainder, where
+from tinyxp.ops.bounds import clip
 from tinyxp.ops.creation import arange, asarray, astype, ones_like
 from tinyxp.ops.gathering import take
 from tinyxp.ops.linear import matmul

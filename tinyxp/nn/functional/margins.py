@@ -11,7 +11,8 @@ from tinyxp.nn.functional.checks import expect_indices, expect_numbers
 from tinyxp.nn.functional.distances import pairwise_distance
 from tinyxp.nn.functional.reducing import expect_alike, named, reduced
 from tinyxp.operation import expect_tensors
-from tinyxp.ops.arithmetic import minimum, where
+from tinyxp.ops.arithmetic import where
+from tinyxp.ops.bounds import minimum
 from tinyxp.ops.creation import arange, astype
 from tinyxp.ops.exponential import sqrt
 from tinyxp.ops.gathering import take, take_along_axis

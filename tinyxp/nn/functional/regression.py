@@ -11,7 +11,8 @@ from tinyxp.composite import composite
 from tinyxp.nn.functional.checks import expect_numbers
 from tinyxp.nn.functional.reducing import expect_alike, named, reduced
 from tinyxp.operation import expect_tensors
-from tinyxp.ops.arithmetic import minimum, where
+from tinyxp.ops.arithmetic import where
+from tinyxp.ops.bounds import minimum
 from tinyxp.ops.creation import full_like
 from tinyxp.ops.exponential import exp, log
 from tinyxp.ops.reductions import any, sum

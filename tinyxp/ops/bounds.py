@@ -1,0 +1,111 @@
+"""The larger and the smaller of two numbers, and numbers held between bounds: elementwise.
+
+Broadcasting: (...), (...) -> (...). A NaN in an operand is a NaN in the result.
+"""
+
+from tinyxp.composite import composite
+from tinyxp.primitive import primitive
+
+
+@primitive(real=True)
+def maximum(xp, x1, x2, /):
+    """y = the larger of x₁ and x₂; where they are equal, each gets half of the gradient.
+
+    >>> tx.maximum(tx.asarray([1.0, 3.0]), 2)
+    tensor([2., 3.])
+    """
+    return xp.maximum(x1, x2)
+
+
+@maximum.vjp(0)
+def _(xp, g, x1, x2):
+    return xp.where(x1 == x2, g / 2, xp.where(x1 < x2, 0.0, g))
+
+
+@maximum.vjp(1)
+def _(xp, g, x1, x2):
+    return xp.where(x1 == x2, g / 2, xp.where(x2 < x1, 0.0, g))
+
+
+@maximum.example
+def _(rng):
+    return rng.permutation(12).reshape(3, 4) * 1.0, rng.permutation(4) + 3.5
+
+
+@primitive(real=True)
+def minimum(xp, x1, x2, /):
+    """y = the smaller of x₁ and x₂; where they are equal, each gets half of the gradient.
+
+    >>> tx.minimum(tx.asarray([1.0, 3.0]), 2)
+    tensor([1., 2.])
+    """
+    return xp.minimum(x1, x2)
+
+
+@minimum.vjp(0)
+def _(xp, g, x1, x2):
+    return xp.where(x1 == x2, g / 2, xp.where(x1 > x2, 0.0, g))
+
+
+@minimum.vjp(1)
+def _(xp, g, x1, x2):
+    return xp.where(x1 == x2, g / 2, xp.where(x2 > x1, 0.0, g))
+
+
+@minimum.example
+def _(rng):
+    return rng.permutation(12).reshape(3, 4) * 1.0, rng.permutation(4) + 3.5
+
+
+@primitive(real=True)
+def _at_least(xp, x, bound, /):
+    return xp.maximum(x, bound)
+
+
+@_at_least.vjp(0)
+def _(xp, g, x, bound):
+    return xp.where(x < bound, 0.0, g)
+
+
+@_at_least.vjp(1)
+def _(xp, g, x, bound):
+    return xp.where(x < bound, g, 0.0)
+
+
+@primitive(real=True)
+def _at_most(xp, x, bound, /):
+    return xp.minimum(x, bound)
+
+
+@_at_most.vjp(0)
+def _(xp, g, x, bound):
+    return xp.where(x > bound, 0.0, g)
+
+
+@_at_most.vjp(1)
+def _(xp, g, x, bound):
+    return xp.where(x > bound, g, 0.0)
+
+
+@_at_least.example
+@_at_most.example
+def _(rng):
+    return rng.permutation(12).reshape(3, 4) * 1.0, rng.permutation(4) + 3.5
+
+
+@composite(real=True)
+def clip(x, /, min=None, max=None):
+    """y = x held between ``min`` and ``max``, numbers or tensors; None leaves a side open.
+
+    The gradient passes inside the bounds and on them; beyond, the bound has it.
+
+    >>> tx.clip(tx.asarray([-1.0, 0.5, 2.0]), 0.0, 1.0)
+    tensor([0. , 0.5, 1. ])
+    """
+    y = x if min is None else _at_least(x, min)
+    return y if max is None else _at_most(y, max)
+
+
+@clip.example
+def _(rng):
+    return rng.permutation(12).reshape(3, 4) * 1.0, {"min": 2.5, "max": 7.5}
