@@ -34,7 +34,8 @@ class Tensor:
     tensor([2., 4.])
     """
 
-    __slots__ = ("__weakref__", "_cut", "_home", "_leaf", "_node", "backend", "data", "grad")
+    __slots__ = ("__weakref__", "_cut", "_home", "_leaf", "_node", "_view")
+    __slots__ += ("backend", "data", "grad")
     __hash__ = object.__hash__
 
     data: Array  # the backend's array
@@ -43,13 +44,14 @@ class Tensor:
     _node: Any  # the tape.Node that made this tensor, if a gradient flows through it
     _leaf: bool  # a leaf that collects its gradient
     _cut: str | None  # why no gradient flows, if an op stopped it
+    _view: Any  # the views.View that says which elements of another tensor this one shows, if any
     _home: Any  # the captured step whose memory holds what ``data`` and ``grad`` lack, if any
 
     def __init__(
         self, data: Any, dtype: Any = None, device: str | None = None, requires_grad: bool = False
     ) -> None:
         self.data, self.backend = to_array(data, dtype, device)
-        self.grad = self._node = self._cut = None
+        self.grad = self._node = self._cut = self._view = None
         self._leaf = False
         self.requires_grad_(requires_grad)
 
@@ -228,7 +230,9 @@ class Tensor:
             raise GradientError("only leaves can be deep-copied; use x.detach() or tx.clone(x)")
         new = object.__new__(type(self))
         new.data, new.backend = self.data, self.backend  # values are immutable: no copy needed
-        new.grad, new._node, new._leaf, new._cut = self.grad, None, self._leaf, self._cut
+        new._node, new._leaf, new._cut, new._view = None, self._leaf, self._cut, None
+        g = self.grad
+        new.grad = None if g is None else wrap(g.data, g.backend)
         memo[id(self)] = new
         return new
 
@@ -382,5 +386,5 @@ def wrap(array: Array, backend: Backend, node: Any = None) -> Tensor:
     tensor.backend = backend
     tensor._node = node
     tensor._leaf = False
-    tensor.grad = tensor._cut = None
+    tensor.grad = tensor._cut = tensor._view = None
     return tensor

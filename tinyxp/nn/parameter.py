@@ -23,7 +23,7 @@ class Parameter(Tensor):
             self.data, self.backend = data.data, data.backend
         else:
             self.data, self.backend = to_array(data)
-        self.grad = self._node = self._cut = None
+        self.grad = self._node = self._cut = self._view = None
         self._leaf = False
         self.requires_grad_(requires_grad)
 
