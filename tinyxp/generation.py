@@ -5,8 +5,8 @@ So they are kept, and each new symbol costs one position instead of all.
 """
 
 import math
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import Any, TextIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from tinyxp.backends.errors import ArgumentError, GradientError, ShapeError
 from tinyxp.core import Tensor, wrap
 from tinyxp.ops.creation import asarray
 from tinyxp.random import Generator, source
+from tinyxp.threads import limited
 from tinyxp.train import evaluation
 
 
@@ -98,7 +99,14 @@ def choose(
     return int(np.searchsorted(p.cumsum(), threshold, side="right"))
 
 
-def generate(
+def generate(model: Any, ids: Iterable[int], count: int, **options: Any) -> list[int]:
+    """``ids`` continued by up to ``count`` symbols, all at once; the options are those of
+    :func:`stream`."""
+    ids = [int(i) for i in ids]
+    return [*ids, *stream(model, ids, count, **options)]
+
+
+def stream(
     model: Any,
     ids: Iterable[int],
     count: int,
@@ -109,8 +117,9 @@ def generate(
     stop: int | None = None,
     generator: Generator | None = None,
     cache: KVCache | None = None,
-) -> list[int]:
-    """``ids`` continued by up to ``count`` symbols, each drawn from what the model says comes next.
+) -> Iterator[int]:
+    """Up to ``count`` symbols that continue ``ids``, each as soon as it is drawn from what the
+    model says comes next.
 
     The model takes ids (B, T) to logits (B, T, V), and reads at most ``model.block_size`` at once.
     Ends early after the symbol ``stop``. With an empty ``cache`` it reads each symbol once, with
@@ -129,34 +138,62 @@ def generate(
         raise ArgumentError(f"top_p lies in (0, 1], got {top_p}")
     if cache is not None and cache.length:
         raise ArgumentError(f"generate expects an empty cache, got one of {cache.length} positions")
-    generator = source(generator)
-    with evaluation(model):
-        for _ in range(count):
+    return _drawn(model, ids, count, (temperature, top_k, top_p, source(generator)), stop, cache)
+
+
+def _drawn(
+    model: Any,
+    ids: list[int],
+    count: int,
+    how: tuple[float, int | None, float | None, Generator],
+    stop: int | None,
+    cache: KVCache | None,
+) -> Iterator[int]:
+    for _ in range(count):
+        # anew for each symbol, so that nothing of it holds while the caller is at work
+        with evaluation(model), limited(1):  # small products only wait for a second thread
             if cache is not None and len(ids) <= model.block_size:
                 logits = model(_batch(ids[cache.length :]), cache)
             else:
                 logits = model(_batch(ids[-model.block_size :]))
             last = logits[0, -1].numpy()
-            ids.append(choose(last, temperature, top_k, top_p, generator))
-            if ids[-1] == stop:
-                break
-    return ids
+        ids.append(choose(last, *how))
+        yield ids[-1]
+        if ids[-1] == stop:
+            return
 
 
-def continue_text(
-    model: Any, tokenizer: Any, prompt: str, count: int, seed: int | None = None, **options: Any
-) -> str:
-    """The prompt continued by ``count`` symbols, with a cache where the model has one.
+def write(
+    model: Any,
+    tokenizer: Any,
+    prompt: str,
+    count: int,
+    out: TextIO,
+    *,
+    seed: int | None = None,
+    **options: Any,
+) -> None:
+    """Write a prompt to ``out``, and ``count`` symbols that continue it, each when it is drawn;
+    with a cache where the model has one.
 
-    ``tokenizer`` has ``encode`` and ``decode``; the options are those of ``generate``. Raises
+    ``tokenizer`` has ``encode`` and ``decode``; the options are those of :func:`stream`. Raises
     ArgumentError for an empty prompt.
     """
     ids = tokenizer.encode(prompt).tolist()
     if not ids:
         raise ArgumentError("the prompt is empty; give at least one character")
     cache = model.new_cache() if hasattr(model, "new_cache") else None
-    ids = generate(model, ids, count, generator=Generator(seed), cache=cache, **options)
-    return str(tokenizer.decode(ids))
+    said = str(tokenizer.decode(ids))
+    symbols = stream(model, ids, count, generator=Generator(seed), cache=cache, **options)
+    out.write(said)
+    for symbol in symbols:
+        ids.append(symbol)
+        text = str(tokenizer.decode(ids))
+        if not text.endswith("\ufffd"):  # else bytes of a character are still to come
+            out.write(text[len(said) :])
+            out.flush()
+            said = text
+    out.write(str(tokenizer.decode(ids))[len(said) :] + "\n")
 
 
 def _batch(ids: list[int]) -> Tensor:
