@@ -9,6 +9,7 @@ import numpy as np
 from tinyxp.backends import Array
 from tinyxp.backends.capture import capturing
 from tinyxp.backends.cuda_source import Library, alike
+from tinyxp.backends.errors import ShapeError
 from tinyxp.backends.numpy_kernels import adamw_numbers
 
 CHUNK = 4096  # elements of a block of threads, as in arrays.cu
@@ -27,6 +28,9 @@ class ManyArrays:
         """Where the arrays of each list lie, their sizes, their first blocks; and how many blocks
         there are in all."""
         sizes = [x.size for x in lists[0]]
+        if any([x.size for x in arrays] != sizes for arrays in lists):
+            shapes = [[tuple(x.shape) for x in arrays] for arrays in lists]
+            raise ShapeError(f"a kernel expects lists of arrays of the same sizes, got {shapes}")
         firsts = [0, *itertools.accumulate(-(-size // CHUNK) for size in sizes)]
         rows = [[self.library.address(x) for x in arrays] for arrays in lists]
         host = np.asarray([*rows, sizes, firsts[:-1]], dtype=np.int64)
@@ -107,7 +111,7 @@ class ManyArrays:
         are of another kind, which are left."""
         kinds: dict[str, list[tuple[Array, Array]]] = {}
         for pair in zip(to, values, strict=True):
-            whole = all(x.flags.c_contiguous for x in pair)
+            whole = pair[0].shape == pair[1].shape and all(x.flags.c_contiguous for x in pair)
             kind = alike(self.library.usable, *pair) if whole else None
             kinds.setdefault(kind or "", []).append(pair)
         rest = kinds.pop("", [])

@@ -282,6 +282,8 @@ class Kernels:
             return NotImplemented
         out = self.xp.array(x, order="C", copy=True)
         width = math.prod(x.shape[1:])
+        if values.shape != (indices.size, *x.shape[1:]):
+            return NotImplemented
         order = self.xp.argsort(indices, kind="stable")
         places = self.xp.take(indices, order)
         args = (places, order, self.packed(values), out, len(x), indices.size, width)

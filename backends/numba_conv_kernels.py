@@ -9,20 +9,25 @@ from typing import Any
 import numpy as np
 
 from tinyxp.backends import Kernel, numpy_conv_kernels
-from tinyxp.backends.numba_functions import compiled, f4
+from tinyxp.backends.numba_functions import compiled, expect, f4, readable
 from tinyxp.backends.numpy_conv_kernels import batch_first, by_rows
 from tinyxp.backends.numpy_kernels import Array, Needs
-from tinyxp.backends.numpy_memory import contiguous, empty
+from tinyxp.backends.numpy_memory import empty
 
 
 @compiled
 def _max_pool_vjp(g, x, y, places, left, gx):  # type: ignore[no-untyped-def]
     """gx, of x's shape (height, channels, width · n), where ``places`` part it: g where the first
     of the largest numbers of a window lies, else 0."""
-    n = left.size
-    for i in range(y.shape[0]):
-        for c in range(y.shape[1]):
-            for j in range(y.shape[2] // n):
+    n, (lines, channels, length) = left.size, y.shape
+    expect(n > 0 and g.shape == y.shape and x.shape == gx.shape and x.shape[1] == channels)
+    for row, down, column, right in places:
+        expect(row >= 0 and column >= 0 and down >= 0 and right >= 0)
+        expect(row + (lines - 1) * down < x.shape[0])
+        expect((column + (length // n - 1) * right + 1) * n <= x.shape[2])
+    for i in range(lines):
+        for c in range(channels):
+            for j in range(length // n):
                 best = y[i, c, j * n : (j + 1) * n]
                 for k in range(n):
                     left[k] = g[i, c, j * n + k]
@@ -45,7 +50,7 @@ def max_pool_vjp(g: Array, residuals: Any, needs: Needs) -> tuple[Array | None, 
     if not (lines.flags.c_contiguous and best.flags.c_contiguous):
         return numpy_conv_kernels.max_pool_vjp(g, residuals, needs)
     gx = empty(lines.shape, g.dtype)
-    flat = [a.reshape(*a.shape[:2], -1) for a in (contiguous(by_rows(g)), lines, best)]
+    flat = [a.reshape(*a.shape[:2], -1) for a in map(readable, (by_rows(g), lines, best))]
     starts = np.array([(a.start, a.step, b.start, b.step) for a, b in places])
     _max_pool_vjp(*flat, starts, empty((len(x),), g.dtype), gx.reshape(flat[1].shape))
     return (batch_first(gx),)

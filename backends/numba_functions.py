@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from tinyxp.backends import missing
+from tinyxp.backends.errors import ShapeError
 from tinyxp.backends.numpy_trace import plain, tracing
 
 try:
@@ -22,29 +23,50 @@ inlined: Any = numba.njit(inline="always", **_options)
 
 def compiled(f: Callable[..., None]) -> Callable[..., None]:
     """Compile ``f``, which writes into arrays that it is given; a call of it is one call of a step
-    that is recorded."""
+    that is recorded.
+
+    Compiled code reads and writes beyond the end of an array that is shorter than it believes, so
+    each ``f`` begins with an ``expect`` of what it believes.
+    """
     fast = numba.njit(nogil=True, cache=True, **_options)(f)
 
     @functools.wraps(f)
     def call(*args: Any) -> None:
         program = tracing()
-        if program is None:
-            fast(*args)
-        else:
-            fast(*plain(args))
-            program.append(fast, plain(args), {})
+        try:
+            if program is None:
+                fast(*args)
+            else:
+                fast(*plain(args))
+                program.append(fast, plain(args), {})
+        except ShapeError as error:
+            shapes = [tuple(x.shape) for x in args if isinstance(x, np.ndarray)]
+            raise ShapeError(f"{error}: {f.__name__.strip('_')} got {shapes}") from None
 
     return call
 
 
+@inlined
+def expect(fitting):  # type: ignore[no-untyped-def]
+    """The guard of a compiled kernel: arrays are as long as its loops go."""
+    if not fitting:
+        raise ShapeError("a compiled kernel expects arrays that fit together")
+
+
 def fits(*arrays: Any) -> bool:
-    """Whether all arrays (None aside) are contiguous float32."""
+    """Whether all arrays (None aside) are float32 that compiled code can take as they lie: without
+    gaps, aligned and writeable, as it is compiled anew for each kind."""
     for x in arrays:
         if x is not None and not (
-            isinstance(x, np.ndarray) and x.dtype.char == "f" and x.ndim and x.flags.c_contiguous
+            isinstance(x, np.ndarray) and x.dtype.char == "f" and x.ndim and x.flags.carray
         ):
             return False
     return True
+
+
+def readable(x: Any) -> Any:
+    """x itself if compiled code can take it as it lies, else a copy."""
+    return x if x.flags.carray else x.copy()
 
 
 f4, i4 = np.float32, np.int32

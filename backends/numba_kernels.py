@@ -22,12 +22,14 @@ from tinyxp.backends.numba_functions import (
     compiled,
     erf,
     exp,
+    expect,
     f4,
     fits,
+    readable,
     tanh_of,
 )
 from tinyxp.backends.numpy_kernels import Array, Needs, in_order
-from tinyxp.backends.numpy_memory import contiguous, empty, empty_like
+from tinyxp.backends.numpy_memory import empty, empty_like
 from tinyxp.backends.self_attention import of_itself
 
 # -- gelu: y = x Φ(x) -------------------------------------------------------------------------
@@ -35,12 +37,14 @@ from tinyxp.backends.self_attention import of_itself
 
 @compiled
 def _gelu_tanh(x, y):  # type: ignore[no-untyped-def]
+    expect(x.size == y.size)
     for i in range(x.size):
         y[i] = f4(0.5) * x[i] * (f4(1) + tanh_of(x[i]))
 
 
 @compiled
 def _gelu_tanh_vjp(g, x, out):  # type: ignore[no-untyped-def]
+    expect(g.size == x.size == out.size)
     for i in range(x.size):
         v, t = x[i], tanh_of(x[i])
         inner = f4(0.5) * TANH_SCALE * (f4(1) + f4(3) * CUBIC * v * v)
@@ -49,12 +53,14 @@ def _gelu_tanh_vjp(g, x, out):  # type: ignore[no-untyped-def]
 
 @compiled
 def _gelu_erf(x, y):  # type: ignore[no-untyped-def]
+    expect(x.size == y.size)
     for i in range(x.size):
         y[i] = f4(0.5) * x[i] * (f4(1) + erf(x[i] * HALF_ROOT))
 
 
 @compiled
 def _gelu_erf_vjp(g, x, out):  # type: ignore[no-untyped-def]
+    expect(g.size == x.size == out.size)
     for i in range(x.size):
         v = x[i]
         cdf = f4(0.5) * (f4(1) + erf(v * HALF_ROOT))
@@ -74,9 +80,9 @@ def gelu_vjp(g: Array, residuals: Any, needs: Needs) -> tuple[Array | None, ...]
         return numpy_kernels.gelu_vjp(g, residuals, needs)
     x, by_tanh, _ = residuals
     out = empty(x.shape, x.dtype)
-    g = contiguous(g).reshape(-1)
+    g = readable(g).reshape(-1)
     vjp = _gelu_tanh_vjp if by_tanh else _gelu_erf_vjp
-    vjp(g, x.reshape(-1), out.reshape(-1))
+    vjp(g, readable(x).reshape(-1), out.reshape(-1))
     return (out,)
 
 
@@ -85,19 +91,21 @@ def gelu_vjp(g: Array, residuals: Any, needs: Needs) -> tuple[Array | None, ...]
 
 @compiled
 def _relu(x, y):  # type: ignore[no-untyped-def]
+    expect(x.size == y.size)
     for i in range(x.size):
         y[i] = f4(0) if x[i] <= f4(0) else x[i]
 
 
 @compiled
 def _relu_vjp(g, y, out):  # type: ignore[no-untyped-def]
+    expect(g.size == y.size == out.size)
     for i in range(y.size):
         out[i] = f4(0) if y[i] <= f4(0) else g[i]
 
 
 def relu(x: Array) -> Any:
     numbers = in_order(x) if isinstance(x, np.ndarray) and x.dtype.char == "f" else None
-    if numbers is None:
+    if numbers is None or not numbers.flags.carray:
         return numpy_kernels.relu(x)
     y = empty_like(x)
     _relu(numbers, in_order(y))
@@ -106,10 +114,10 @@ def relu(x: Array) -> Any:
 
 def relu_vjp(g: Array, y: Array, needs: Needs) -> tuple[Array | None, ...]:
     numbers = in_order(y) if y.dtype.char == "f" else None
-    if numbers is None:
+    if numbers is None or not numbers.flags.carray:
         return numpy_kernels.relu_vjp(g, y, needs)
     out = empty_like(y)
-    if g.strides == y.strides:
+    if g.strides == y.strides and g.flags.behaved:
         _relu_vjp(in_order(g), numbers, in_order(out))
     else:
         out[...] = g
@@ -123,6 +131,7 @@ def relu_vjp(g: Array, y: Array, needs: Needs) -> tuple[Array | None, ...]:
 @compiled
 def _layer_norm(x, weight, bias, eps, y, mean, scale):  # type: ignore[no-untyped-def]
     rows, n = x.shape
+    expect(y.shape == x.shape and n == weight.size == bias.size and rows == mean.size == scale.size)
     for i in range(rows):
         total = f4(0)
         for j in range(n):
@@ -141,6 +150,8 @@ def _layer_norm(x, weight, bias, eps, y, mean, scale):  # type: ignore[no-untype
 @compiled
 def _layer_norm_vjp(g, x, weight, mean, scale, gx, gw, gb):  # type: ignore[no-untyped-def]
     rows, n = x.shape
+    expect(g.shape == x.shape == gx.shape and n == weight.size == gw.size == gb.size)
+    expect(rows == mean.size == scale.size)
     for i in range(rows):
         m, s = mean[i], scale[i]
         along, total = f4(0), f4(0)
@@ -181,8 +192,8 @@ def layer_norm_vjp(g: Array, residuals: Any, needs: Needs) -> tuple[Array | None
     gx = empty(shape, rows.dtype)
     gw, gb = sums = empty((2, len(weight)), rows.dtype)
     sums[...] = 0
-    g = contiguous(g).reshape(rows.shape)
-    _layer_norm_vjp(g, rows, weight, mean, scale, gx.reshape(rows.shape), gw, gb)
+    given = map(readable, (g.reshape(rows.shape), rows, weight, mean, scale))
+    _layer_norm_vjp(*given, gx.reshape(rows.shape), gw, gb)
     return tuple([part if need else None for part, need in zip((gx, gw, gb), needs, strict=False)])
 
 
@@ -194,6 +205,7 @@ def _softmax_rows(x, scale, causal):  # type: ignore[no-untyped-def]
     """Replace each row of x (batch, queries, keys) by the softmax of scale · x; causal: of keys up
     to its own."""
     batch, queries, keys = x.shape
+    expect(keys > 0)
     for b in range(batch):
         for i in range(queries):
             n = min(i + 1, keys) if causal else keys
@@ -217,6 +229,7 @@ def _softmax_rows(x, scale, causal):  # type: ignore[no-untyped-def]
 def _softmax_rows_vjp(g, y, scale, causal):  # type: ignore[no-untyped-def]
     """Replace g by scale · y (g - Σ g y), row by row."""
     batch, queries, keys = y.shape
+    expect(g.shape == y.shape)
     for b in range(batch):
         for i in range(queries):
             n = min(i + 1, keys) if causal else keys
@@ -275,7 +288,7 @@ def attention_vjp(
     if dropped is not None:
         (scores,) = numba_random.dropout_vjp(scores, dropped, (True,))
     flat = (-1, *weights.shape[-2:])
-    _softmax_rows_vjp(scores.reshape(flat), weights.reshape(flat), scale, causal)
+    _softmax_rows_vjp(scores.reshape(flat), readable(weights).reshape(flat), scale, causal)
     grads = *numpy_attention.products(g, q, k, v, used, scores, out), None
     return grads[: len(needs)]
 
@@ -304,7 +317,8 @@ def softmax_vjp(g: Array, y: Array, needs: Needs) -> tuple[Array | None, ...]:
 
 @compiled
 def _adamw(p, g, m, v, new, one_less_beta1, beta2, one_less_beta2, eps, numbers):  # type: ignore[no-untyped-def]
-    root, size, shrink = numbers
+    expect(p.size == g.size == m.size == v.size == new.size and numbers.size == 3)
+    root, size, shrink = numbers[0], numbers[1], numbers[2]
     for i in range(p.size):
         m[i] += f4(one_less_beta1) * (g[i] - m[i])
         v[i] = f4(beta2) * v[i] + f4(one_less_beta2) * (g[i] * g[i])

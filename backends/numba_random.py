@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 
 from tinyxp.backends import Array, Kernel, numpy_random
-from tinyxp.backends.numba_functions import compiled, f4, fits, inlined
+from tinyxp.backends.numba_functions import compiled, expect, f4, fits, inlined, readable
 from tinyxp.backends.numpy_kernels import Needs
-from tinyxp.backends.numpy_memory import contiguous, empty
+from tinyxp.backends.numpy_memory import empty
 from tinyxp.backends.philox import KEY_STEPS, MULTIPLIERS, ROUNDS, WORDS, blocks_for, keeping
 
 FEW = 1 << 14  # words; fewer NumPy makes in a moment, and nothing has to be compiled
@@ -25,7 +25,7 @@ def words(w, c, start, first):  # type: ignore[no-untyped-def]
     """The words of BLOCKS blocks, from the one ``first`` after ``start`` (see ``place``); c is a
     place (4, BLOCKS) for counters."""
     c0, c1, c2, c3 = c[0], c[1], c[2], c[3]
-    key, low, high = start
+    key, low, high = start[0], start[1], start[2]
     for i in range(BLOCKS):
         at = low + u8(first) + u8(i)
         above = high + (u8(1) if at < low else u8(0))
@@ -42,6 +42,7 @@ def words(w, c, start, first):  # type: ignore[no-untyped-def]
 
 @compiled
 def _fill(out, start):  # type: ignore[no-untyped-def]
+    expect(start.size == 3)
     w, c = np.empty(WORDS * BLOCKS, u4), np.empty((4, BLOCKS), u4)
     for first in range(0, out.size, w.size):
         words(w, c, start, first // WORDS)
@@ -53,6 +54,7 @@ def _fill(out, start):  # type: ignore[no-untyped-def]
 @compiled
 def _dropout(x, y, kept, start, last, scale):  # type: ignore[no-untyped-def]
     """y ← scale · x where the word is not beyond the ``last``, else 0."""
+    expect(x.size == y.size == kept.size and start.size == 3)
     w, c = np.empty(WORDS * BLOCKS, u4), np.empty((4, BLOCKS), u4)
     for first in range(0, x.size, w.size):
         words(w, c, start, first // WORDS)
@@ -65,6 +67,7 @@ def _dropout(x, y, kept, start, last, scale):  # type: ignore[no-untyped-def]
 
 @compiled
 def _zeroed(g, kept, out, scale):  # type: ignore[no-untyped-def]
+    expect(g.size == kept.size == out.size)
     for i in range(g.size):
         out[i] = g[i] * f4(scale) if kept[i] else f4(0)
 
@@ -97,7 +100,7 @@ def dropout_vjp(g: Array, residuals: Any, needs: Needs) -> tuple[Array | None, .
         return numpy_random.dropout_vjp(g, residuals, needs)
     kept, scale = residuals
     gx = empty(g.shape, g.dtype)
-    _zeroed(contiguous(g).reshape(-1), kept.reshape(-1), gx.reshape(-1), scale)
+    _zeroed(readable(g).reshape(-1), readable(kept).reshape(-1), gx.reshape(-1), scale)
     return (gx,)
 
 

@@ -350,8 +350,10 @@ def adamw(
         root, size, shrink = numbers.astype(params[0].dtype)
         m, v = capture.seen(m), capture.seen(v)
     news = [empty(p.shape, p.dtype, lasting=True) for p in params]
+    changed = (2, 3) if advance is None else (0, 2, 3)  # m and v, and p
     for arrays in zip(params, grads, m, v, news, strict=True):
-        for pb, gb, mb, vb, out in blocks(*[x.reshape(-1) for x in arrays]):
+        flat = [x.reshape(-1) for x in arrays]
+        for pb, gb, mb, vb, out in blocks(*flat):
             np.subtract(gb, mb, out=out)
             out *= 1 - beta1
             mb += out
@@ -366,6 +368,9 @@ def adamw(
             out *= size
             new = out if advance is None else pb
             np.subtract(pb * shrink if weight_decay else pb, out, out=new)
+        for i in changed:
+            if not arrays[i].flags.c_contiguous:  # a copy was changed
+                arrays[i][...] = flat[i].reshape(arrays[i].shape)
     return news if advance is None else params
 
 

@@ -159,7 +159,7 @@ def test_a_hook_is_removed_copied_and_refused():
         module.register_forward_hook(3)
     layer = nn.Linear(1, 1)
     layer.register_full_backward_hook(lambda m, gx, gy: (gx[0], gx[0]))
-    with pytest.raises(DTypeError, match="returns 1 gradients or None, got 2"):
+    with pytest.raises(DTypeError, match="must return 1 gradients or None, got 2"):
         layer(tx.asarray([[1.0]], requires_grad=True)).sum().backward()
     with tx.no_grad():
         assert layer(tx.ones((1, 1))).requires_grad is False

@@ -12,6 +12,7 @@ from typing import Any
 from tinyxp import backends
 from tinyxp.autocasting import Region, autocast_call, casting, within
 from tinyxp.backends import Backend, Kernel
+from tinyxp.backends.errors import ShapeError
 from tinyxp.core import Tensor, is_complex, wrap
 from tinyxp.operation import (
     PASSED_ON,
@@ -117,11 +118,15 @@ class Composite(Operation[P]):
         y, residuals = result
         if not (tracked and is_recording()):
             return wrap(y, backend)
-        return wrap(y, backend, Node(self, parents, (arrays, residuals, static, kernel, backend)))
+        context = arrays, residuals, static, kernel, backend, y.shape, y.dtype
+        return wrap(y, backend, Node(self, parents, context))
 
     def pull(self, node: Node, g: Any, recording: bool) -> Sequence[Any]:
-        arrays, residuals, static, kernel, backend = node.context
+        arrays, residuals, static, kernel, backend, shape, dtype = node.context
         if not recording:
+            # compiled kernels trust what they get: of another shape they would read beyond its end
+            if g.shape != shape or g.dtype != dtype:
+                raise self.other_gradient(g, shape, dtype, backend)
             needs = tuple([parent is not None for parent in node.parents])
             parts = kernel.vjp(g, residuals, needs)
             for part, x in zip(parts, arrays, strict=True):
@@ -147,6 +152,17 @@ class Composite(Operation[P]):
         targets = [edge for edge in edges if edge is not None]
         grads = propagate([y], [g], targets, recording=True, retain=True, stop=True)
         return [None if edge is None else grads.get(edge) for edge in edges]
+
+    def other_gradient(
+        self, g: Any, shape: tuple[int, ...], dtype: Any, backend: Backend
+    ) -> ShapeError:
+        """The error for a gradient that is not of the result's shape and dtype."""
+        names = backend.dtype_names
+        return ShapeError(
+            f"the gradient of {self.name} must match its result, {tuple(shape)} "
+            f"{names.get(dtype, dtype)}, got {tuple(g.shape)} {names.get(g.dtype, g.dtype)}; look "
+            "for a hook or a vjp that returns another"
+        )
 
 
 def composite(

@@ -3,10 +3,12 @@
 import itertools
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
-from tinyxp.backends.errors import DTypeError, TinyError
+from tinyxp.backends import Backend
+from tinyxp.backends.errors import BackendError, DTypeError, ShapeError, TinyError
 from tinyxp.core import Tensor, wrap
+from tinyxp.dtypes import DType
 from tinyxp.operation import typed_init
 from tinyxp.primitive import Projection
 from tinyxp.tape import Node, at_border, edge_of, is_grad_enabled
@@ -162,17 +164,22 @@ class _Watch:
         self.before, self.after = hooks.get("backward_pre", []), hooks.get("backward", [])
         self.grad_output: tuple[Any, ...] = ()
         self.has_inputs = False
+        self.args: list[Any] = []  # what the gradients are of: shapes, dtypes and backends alone
+        self.results: list[Any] = []
 
     def inputs(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
         self.has_inputs = any(edge_of(x) is not None for x in args)
+        self.args = [Spec.of(x) for x in args]
         return tuple(gate(args, self.at_inputs)) if self.has_inputs else args
 
     def outputs(self, output: Any) -> Any:
-        return fill(output, gate([leaf for _, leaf in leaves(output)], self.at_outputs))
+        values = [leaf for _, leaf in leaves(output)]
+        self.results = [Spec.of(x) for x in values]
+        return fill(output, gate(values, self.at_outputs))
 
     def at_outputs(self, grads: tuple[Any, ...]) -> tuple[Any, ...]:
         for hook, _ in self.before:
-            grads = _replaced(hook(self.module, grads), grads)
+            grads = self.replaced(hook(self.module, grads), grads, self.results)
         self.grad_output = grads
         if not self.has_inputs:
             for hook, _ in self.after:
@@ -181,17 +188,56 @@ class _Watch:
 
     def at_inputs(self, grads: tuple[Any, ...]) -> tuple[Any, ...]:
         for hook, _ in self.after:
-            grads = _replaced(hook(self.module, grads, self.grad_output), grads)
+            grads = self.replaced(hook(self.module, grads, self.grad_output), grads, self.args)
         return grads
 
+    def replaced(
+        self, new: Any, grads: tuple[Any, ...], specs: Sequence["Spec | None"]
+    ) -> tuple[Any, ...]:
+        """What a hook returned, if it fits in the place of ``grads``, or these.
 
-def _replaced(new: Any, grads: tuple[Any, ...]) -> tuple[Any, ...]:
-    if new is None:
-        return grads
-    new = new if isinstance(new, tuple) else (new,)
-    if len(new) != len(grads):
-        raise DTypeError(f"a backward hook returns {len(grads)} gradients or None, got {len(new)}")
-    return new
+        Raises DTypeError, ShapeError or BackendError, which name the module: kernels behind a gate
+        trust what they get.
+        """
+        if new is None:
+            return grads
+        new = new if isinstance(new, tuple) else (new,)
+        hook = f"a backward hook of {type(self.module).__name__}({self.module.extra_repr()})"
+        if len(new) != len(grads):
+            raise DTypeError(f"{hook} must return {len(grads)} gradients or None, got {len(new)}")
+        for i, (g, spec) in enumerate(zip(new, specs, strict=True)):
+            if g is not None and not isinstance(g, Tensor):
+                raise DTypeError(
+                    f"{hook} must return Tensors or None, got {type(g).__name__} at {i}"
+                )
+            if g is not None and spec is not None:
+                spec.expect(g, hook, i)
+        return new
+
+
+class Spec(NamedTuple):
+    """What a gradient must have to be that of a tensor."""
+
+    shape: tuple[int, ...]
+    dtype: DType
+    backend: Backend
+
+    @classmethod
+    def of(cls, x: Any) -> "Spec | None":
+        """That of a tensor whose gradient flows on; None for anything else."""
+        return None if edge_of(x) is None else cls(x.shape, x.dtype, x.backend)
+
+    def expect(self, g: Tensor, hook: str, i: int) -> None:
+        """Raise what is wrong with gradient number i, as ``hook`` returned it."""
+        got = Spec(g.shape, g.dtype, g.backend)
+        kinds = ShapeError, DTypeError, BackendError
+        for kind, ours, theirs in zip(kinds, got, self, strict=True):
+            if ours != theirs:
+                raise kind(
+                    f"{hook} must return gradients like its tensors, at {i} {self.shape} "
+                    f"{self.dtype!r} on {self.backend.name!r}, got {got.shape} {got.dtype!r} on "
+                    f"{got.backend.name!r}"
+                )
 
 
 class _Gate:
