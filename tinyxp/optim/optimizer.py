@@ -9,10 +9,12 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from tinyxp import backends
 from tinyxp.backends import Array
 from tinyxp.backends.capture import capturing
 from tinyxp.backends.errors import (
     ArgumentError,
+    BackendError,
     DTypeError,
     GradientError,
     ShapeError,
@@ -192,12 +194,19 @@ class Optimizer:
             p.data = _joined(xp, new, p.data.dtype)
 
     def begun(self, p: Tensor, start: State) -> State:
-        """The state of p: where it has none yet, that before its first step."""
+        """The state of p: where it has none yet, that before its first step.
+
+        Raises ShapeError or BackendError if p has changed its shape or its place since then:
+        kernels trust what they get.
+        """
         state = self.state[p]
         if not start.keys() <= state.keys():
             for name, value in start.items():
                 if name not in state:
                     state[name] = value if name in self.numbers else filled(p, value)
+        for name, value in state.items():
+            if hasattr(value, "shape"):
+                _expect_like(p, name, value)
         return state
 
     def changed(self, xp: Any, p: Array, g: Array, state: State, group: Group) -> Array:
@@ -327,6 +336,21 @@ def owned(p: Tensor, value: Array) -> Array:
     array = filled(p, 0.0)
     array[...] = value
     return array
+
+
+def _expect_like(p: Tensor, name: str, value: Array) -> None:
+    """Raise what is wrong with the state ``name`` of p."""
+    anew = "make the optimizer anew, or drop this state: del optimizer.state[p]"
+    if value.shape != p.data.shape:
+        raise ShapeError(
+            f"the state {name!r} of a parameter of shape {p.shape} has {tuple(value.shape)}, as if "
+            f"the parameter had changed its shape since the last step; {anew}"
+        )
+    if type(value) is not type(p.data) and (owner := backends.of(value)) is not p.backend:
+        raise BackendError(
+            f"the state {name!r} of a parameter on {p.backend.name!r} lies on "
+            f"{owner.name if owner else type(value).__name__!r}; {anew}"
+        )
 
 
 def average(mean: Array, x: Array, beta: float) -> None:
