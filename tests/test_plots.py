@@ -374,3 +374,56 @@ def test_pictures_leave_matplotlib_as_it_was(drawn):
 
 def test_plain_is_one_line_of_ascii():
     assert plain("a\tb\r\nö\x1b[31m") == "a b  ? [31m"
+
+
+# -- in a notebook ------------------------------------------------------------------------------
+
+
+def pictures():
+    return [
+        Curves({"training": FALLING}, "falling"),
+        Boundary(lambda p: p[:, 0], np.eye(2), np.asarray([0, 1]), "a line"),
+        Images(np.ones((2, 3, 3)), ["a", "b"], "two", ticks="xyz"),
+    ]
+
+
+@pytest.mark.parametrize("picture", pictures(), ids=lambda p: type(p).__name__)
+def test_a_picture_shows_itself_and_not_its_numbers(picture):
+    assert (
+        repr(picture) == f"{type(picture).__name__}({picture.title!r}; print(.text()), .save(path))"
+    )
+    shown = picture._repr_png_()
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError:
+        assert shown is None
+    else:
+        assert shown.startswith(b"\x89PNG")
+
+
+def test_ticks_name_rows_and_columns():
+    image = Images(np.eye(3)[None], ["a head"], "attention", ticks=["a", "\n", "$"])
+    assert image.text().splitlines()[-1] == "rows and columns: a $"
+    with pytest.raises(ArgumentError, match="a tick for each row and column"):
+        Images(np.eye(3)[None], ["a head"], "attention", ticks=["a", "b"])
+    pytest.importorskip("matplotlib", reason="matplotlib is not installed")
+    axes = image.figure().axes[0]
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["a", "\n", "$"]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["a", "\n", "$"]
+
+
+def test_a_letter_that_no_font_has_warns_nobody(tmp_path):
+    pytest.importorskip("matplotlib", reason="matplotlib is not installed")
+    name = "\u5b9f\u9a13 \U0001f600 \u1000"
+    Curves({name: FALLING}, name, xlabel=name).save(tmp_path / "a.png")
+    Images(np.ones((1, 3, 3)), [name], name).save(tmp_path / "b.svg")
+
+
+def test_a_summary_is_a_table_in_a_notebook_too():
+    found = tx.nn.summary(tx.nn.Linear(2, 3))
+    assert repr(found) == str(found) == f"{found}"
+    assert isinstance(found, str) and found.splitlines()[0].split() == [
+        "module",
+        "kind",
+        "parameters",
+    ]

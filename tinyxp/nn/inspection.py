@@ -41,7 +41,14 @@ def summary(model: Module, *args: Any, **kwargs: Any) -> str:
     held = sum(x.size * x.dtype.itemsize for x in (*parameters, *model.buffers()))
     total = sum(p.size for p in parameters)
     last = f"{total:,} parameters, of which {trained:,} are trained; {held:,} bytes with buffers"
-    return "\n".join([*aligned(rows), last])
+    return Table("\n".join([*aligned(rows), last]))
+
+
+class Table(str):
+    """A text that a notebook shows as it is printed, and not as a string in quotes."""
+
+    __slots__ = ()
+    __repr__ = str.__str__
 
 
 def _expect_module(name: str, model: Any) -> None:

@@ -15,7 +15,7 @@ DOTS = 300  # of the picture, in each direction
 HUGE = 1e30  # beyond that float32 ends
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Boundary(Picture):
     """Points x (n, 2) of the classes y (n,) in {0, 1}, and where ``ask`` says which.
 

@@ -14,7 +14,7 @@ MARGIN = 12  # for the numbers on the left
 HUGE = 1e300  # beyond that differences overflow
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Curves(Picture):
     """Named series of points (x, y), such as losses over steps; with ``log`` y by its logarithm.
 

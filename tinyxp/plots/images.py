@@ -1,5 +1,6 @@
 """Small images side by side: filters, digits, maps of attention."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,13 +14,14 @@ SHADES = " .:-=+*#%@"
 LONG = 24  # letters of a caption that make room for themselves
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Images(Picture):
     """Images (n, h, w) with a caption each, in rows of ``columns``.
 
     Each has a scale of its own, from its lowest value (white, or blank) to its highest (black, or
     ``@``). If there are values below 0, as in filters, those are blue in the file, and the others
-    red. Raises ShapeError for other shapes, ArgumentError unless there are as many captions.
+    red. ``ticks`` name the rows and columns of square images, as of what attends to what. Raises
+    ShapeError for other shapes, ArgumentError unless there are as many captions and ticks.
 
     >>> step = np.asarray([[[0.0, 0.5, 1.0]]])
     >>> print(tx.plots.Images(step, ["a step"], "one").text())
@@ -33,6 +35,7 @@ class Images(Picture):
     captions: list[str]
     title: str
     columns: int = 8
+    ticks: Sequence[str] | None = None
 
     def __post_init__(self) -> None:
         shape = np.shape(self.images)
@@ -42,6 +45,11 @@ class Images(Picture):
             raise ArgumentError(
                 f"Images expects a caption for each of {shape[0]} images, and columns from 1 up; "
                 f"got {len(self.captions)} captions, columns={self.columns}"
+            )
+        if self.ticks is not None and shape[1:] != (len(self.ticks),) * 2:
+            raise ArgumentError(
+                f"Images expects a tick for each row and column of images {shape[1:]}, got "
+                f"{len(self.ticks)}"
             )
 
     def _values(self) -> Array:
@@ -64,6 +72,8 @@ class Images(Picture):
             rows = [*zip(*drawn[start : start + columns], strict=True)]
             rows.append(tuple(caption[:wide] for caption in captions[start : start + columns]))
             lines += ["  ".join(part.ljust(wide) for part in row) for row in rows]
+        if self.ticks is not None:
+            lines.append(f"rows and columns: {plain(''.join(self.ticks))}")
         if (values < 0).any():
             lines.append("each from its lowest value (blank), below 0, to its highest (@)")
         return page(lines)
@@ -73,7 +83,7 @@ class Images(Picture):
         columns = min(self.columns, max(1, len(values)))
         rows = max(1, -(-len(values) // columns))
         _, h, w = values.shape
-        wide = min(3.0, max(1.3, w / 16))  # inches
+        wide = min(3.0, max(1.3, w / 16)) if self.ticks is None else max(1.3, w / 11)  # inches
         high = max(0.3, wide * h / w if w else wide) + 0.3
         made, grid = figure(
             max(3.0, wide * columns), high * rows + 0.6, nrows=rows, ncols=columns, squeeze=False
@@ -87,7 +97,10 @@ class Images(Picture):
         for axes, image, caption in zip(grid.flat, values, self.captions, strict=False):
             axes.imshow(image, interpolation="nearest", aspect="equal", **colours)
             axes.set_title(caption, fontsize=9, parse_math=False)
-            axes.set(xticks=[], yticks=[])
+            names = self.ticks or []
+            for axis in (axes.xaxis, axes.yaxis):
+                axis.set_ticks(range(len(names)), names, fontsize=6, parse_math=False)
+                axis.set_tick_params(length=0, pad=1)
             axes.spines[:].set_color("#bbbbbb")
         made.suptitle(self.title, parse_math=False, fontweight="bold")
         if signed:

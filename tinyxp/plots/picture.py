@@ -1,6 +1,7 @@
 """What all pictures can do: be drawn into a file, or be printed."""
 
 import io
+import warnings
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -37,9 +38,29 @@ class Picture:
         ending = Path(path).suffix.lower().removeprefix(".")
         if ending not in FORMATS:
             raise ArgumentError(f"a picture's path ends with .{', .'.join(FORMATS)}, got {path}")
+        write_atomically(path, self._drawn(ending))
+
+    def _drawn(self, ending: str) -> bytes:
+        """The file that ``figure`` makes; a letter that no font has is a box, without a warning."""
         data = io.BytesIO()
-        self.figure().savefig(data, format=ending, dpi=120)
-        write_atomically(path, data.getvalue())
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", r"(?s)Glyph .* missing from")
+            self.figure().savefig(data, format=ending, dpi=120)
+        return data.getvalue()
+
+    def _repr_png_(self) -> bytes | None:
+        """What a notebook shows; nothing without matplotlib, so that it prints the repr."""
+        try:
+            return self._drawn("png")
+        except BackendError:
+            return None
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        """In IPython without matplotlib, the picture in letters."""
+        printer.text(repr(self) if cycle else self.text())
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.title!r}; print(.text()), .save(path))"
 
 
 def show(picture: Picture, path: str | Path | None = None) -> Path | None:
