@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from copy import deepcopy
-from itertools import chain
+from itertools import chain, zip_longest
 from typing import Any
 
 from tinyxp import backends
-from tinyxp.backends.errors import ArgumentError, DTypeError
+from tinyxp.backends.errors import ArgumentError, DTypeError, ShapeError
 from tinyxp.core import Tensor
 from tinyxp.dtypes import float32
 from tinyxp.nn.module import Module
@@ -79,8 +79,19 @@ class AveragedModel(Module):
         return self.module(*args, **kwargs)
 
     def update_parameters(self, model: Module) -> None:
-        """Take the model's present parameters into the average."""
+        """Take the model's present parameters into the average.
+
+        Raises ShapeError if they have other shapes than those of the average.
+        """
         ours, theirs = list(self.module.parameters()), list(model.parameters())
+        shapes, given = [p.shape for p in ours], [p.shape for p in theirs]
+        if shapes != given:
+            pairs = zip_longest(shapes, given)
+            i, (had, got) = next((i, pair) for i, pair in enumerate(pairs) if pair[0] != pair[1])
+            raise ShapeError(
+                f"an average expects the model that it was made of, parameter {i} of shape {had}, "
+                f"got {got}; make the AveragedModel anew"
+            )
         buffers = list(zip(self.module.buffers(), model.buffers(), strict=True))
         if self.use_buffers:
             ours, theirs = [*ours, *(b for b, _ in buffers)], [*theirs, *(b for _, b in buffers)]  # type: ignore[list-item]
