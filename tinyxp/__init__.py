@@ -134,6 +134,7 @@ from tinyxp.ops.padding import (
     tril,
     triu,
 )
+from tinyxp.ops.parts import unstack
 from tinyxp.ops.reductions import (
     all,
     any,
@@ -196,7 +197,6 @@ from tinyxp.ops.shaping import (
     roll,
     squeeze,
     stack,
-    unstack,
 )
 from tinyxp.ops.sorting import (
     sort,
@@ -230,7 +230,7 @@ from tinyxp.spelling import (
     transpose,
     unsqueeze,
 )
-from tinyxp.tape import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
+from tinyxp.tape import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
 from tinyxp.threads import get_num_threads, set_num_threads
 from tinyxp.transforms import grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
 from tinyxp.version import __version__ as __version__
@@ -241,33 +241,32 @@ e, pi, inf, nan, newaxis = _math.e, _math.pi, _math.inf, _math.nan, None
 
 __all__ = [
     "DType", "Tensor", "__array_namespace_info__", "abs", "acos", "acosh", "add", "all", "amp",
-    "any", "arange", "argmax", "argmin", "argsort", "asarray", "asin", "asinh", "astype",
-    "atan", "atan2", "atanh", "autocast", "autograd", "backend", "backends", "bfloat16",
-    "bitwise_and", "bitwise_invert", "bitwise_left_shift", "bitwise_or", "bitwise_right_shift",
-    "bitwise_xor", "bmm", "bool", "broadcast_arrays", "broadcast_shapes", "broadcast_to",
-    "can_cast", "capture", "cat", "ceil",
-    "checkpoint", "chunk", "clip", "clone", "complex128", "complex64", "concat", "conj",
-    "copysign", "cos", "cosh", "count_nonzero", "cuda", "cumulative_prod", "cumulative_sum",
-    "data", "debug", "detect_anomaly", "diff", "divide", "doctor", "e", "einsum", "empty",
-    "empty_like", "enable_grad", "equal", "erf", "errors", "exp", "expand_dims", "expm1", "eye",
-    "fft", "finfo", "flatten", "flip", "float16", "float32", "float64", "floor", "floor_divide",
-    "from_dlpack", "full", "full_like", "get_float32_matmul_precision", "get_num_threads",
-    "grad", "gradcheck", "graph", "greater", "greater_equal", "hessian", "hvp", "hypot",
-    "iinfo", "imag", "index_add", "inf", "int16", "int32", "int64", "int8", "is_grad_enabled",
-    "isdtype", "isfinite", "isin", "isinf", "isnan", "jacobian", "jvp", "keep_memory", "less",
-    "less_equal", "linalg", "linspace", "load", "log", "log10", "log1p", "log2", "logaddexp",
-    "logical_and", "logical_not", "logical_or", "logical_xor", "logsumexp", "manual_seed",
-    "masked_fill", "matmul", "matrix_transpose", "max", "maximum", "mean", "meshgrid", "min",
-    "minimum", "mm", "moveaxis", "multiply", "nan", "negative", "newaxis", "nextafter", "nn",
-    "no_grad", "nonzero", "not_equal", "ones", "ones_like", "optim", "outer", "pad",
-    "permute_dims", "pi", "plots", "positive", "pow", "prod", "promote", "rand", "randint",
-    "randn", "random", "randperm", "real", "reciprocal", "relu", "remainder", "repeat",
-    "reshape", "result_type", "roll", "round", "save", "searchsorted",
-    "set_float32_matmul_precision", "set_grad_enabled", "set_num_threads", "setitem", "sigmoid",
-    "sign", "signbit", "sin", "sinh", "softmax", "sort", "split", "sqrt", "square", "squeeze",
-    "stack", "std", "subtract", "sum", "take", "take_along_axis", "tan", "tanh", "tensor",
-    "tensordot", "tile", "topk", "transpose", "tril", "triu", "trunc", "uint16", "uint32",
-    "uint64", "uint8", "unique_all", "unique_counts", "unique_inverse", "unique_values",
-    "unsqueeze", "unstack", "use_backend", "value_and_grad", "var", "vecdot", "vjp", "where",
-    "zeros", "zeros_like",
+    "any", "arange", "argmax", "argmin", "argsort", "asarray", "asin", "asinh", "astype", "atan",
+    "atan2", "atanh", "autocast", "autograd", "backend", "backends", "bfloat16", "bitwise_and",
+    "bitwise_invert", "bitwise_left_shift", "bitwise_or", "bitwise_right_shift", "bitwise_xor",
+    "bmm", "bool", "broadcast_arrays", "broadcast_shapes", "broadcast_to", "can_cast", "capture",
+    "cat", "ceil", "checkpoint", "chunk", "clip", "clone", "complex128", "complex64", "concat",
+    "conj", "copysign", "cos", "cosh", "count_nonzero", "cuda", "cumulative_prod",
+    "cumulative_sum", "data", "debug", "detect_anomaly", "diff", "divide", "doctor", "e",
+    "einsum", "empty", "empty_like", "enable_grad", "equal", "erf", "errors", "exp",
+    "expand_dims", "expm1", "eye", "fft", "finfo", "flatten", "flip", "float16", "float32",
+    "float64", "floor", "floor_divide", "from_dlpack", "full", "full_like",
+    "get_float32_matmul_precision", "get_num_threads", "grad", "gradcheck", "graph", "greater",
+    "greater_equal", "hessian", "hvp", "hypot", "iinfo", "imag", "index_add", "inf",
+    "inference_mode", "int16", "int32", "int64", "int8", "is_grad_enabled", "isdtype", "isfinite",
+    "isin", "isinf", "isnan", "jacobian", "jvp", "keep_memory", "less", "less_equal", "linalg",
+    "linspace", "load", "log", "log10", "log1p", "log2", "logaddexp", "logical_and",
+    "logical_not", "logical_or", "logical_xor", "logsumexp", "manual_seed", "masked_fill",
+    "matmul", "matrix_transpose", "max", "maximum", "mean", "meshgrid", "min", "minimum", "mm",
+    "moveaxis", "multiply", "nan", "negative", "newaxis", "nextafter", "nn", "no_grad", "nonzero",
+    "not_equal", "ones", "ones_like", "optim", "outer", "pad", "permute_dims", "pi", "plots",
+    "positive", "pow", "prod", "promote", "rand", "randint", "randn", "random", "randperm",
+    "real", "reciprocal", "relu", "remainder", "repeat", "reshape", "result_type", "roll",
+    "round", "save", "searchsorted", "set_float32_matmul_precision", "set_grad_enabled",
+    "set_num_threads", "setitem", "sigmoid", "sign", "signbit", "sin", "sinh", "softmax", "sort",
+    "split", "sqrt", "square", "squeeze", "stack", "std", "subtract", "sum", "take",
+    "take_along_axis", "tan", "tanh", "tensor", "tensordot", "tile", "topk", "transpose", "tril",
+    "triu", "trunc", "uint16", "uint32", "uint64", "uint8", "unique_all", "unique_counts",
+    "unique_inverse", "unique_values", "unsqueeze", "unstack", "use_backend", "value_and_grad",
+    "var", "vecdot", "vjp", "where", "zeros", "zeros_like",
 ]  # fmt: skip
