@@ -8,19 +8,21 @@ from tinyxp.linalg.common import expect_matrices, to_floating
 from tinyxp.linalg.spectra import svdvals
 from tinyxp.ops.arithmetic import where
 from tinyxp.ops.complexes import conj
+from tinyxp.ops.logic import isnan
 from tinyxp.ops.reductions import all as all_of
 from tinyxp.ops.reductions import any as any_of
 from tinyxp.ops.reductions import max as largest
 from tinyxp.ops.reductions import min as smallest
 from tinyxp.ops.reductions import sum
 from tinyxp.ops.rounding import abs
-from tinyxp.ops.shaping import expand_dims, normalize_axes
+from tinyxp.ops.shaping import expand_dims, expect_axes, normalize_axes
 from tinyxp.primitive import primitive
 
 
 @primitive
 def _length(xp, x, /, axis=None, keepdims=False):
     """√Σ |x|²."""
+    expect_axes(x, axis)
     size = xp.abs(x)
     return xp.sqrt(xp.sum(size * size, axis=axis, keepdims=keepdims))
 
@@ -77,10 +79,10 @@ def vector_norm(x, /, *, axis=None, keepdims=False, ord=2):
     if ord == 0:
         return sum(where(x != 0, 1.0, size), **over)
     zero = size == 0
-    gone = (any_of if ord < 0 else all_of)(zero, **over)
     size = where(zero, 1.0, size)
     powers = where(zero, 0.0, size**ord) if ord > 0 else size**ord
     total = sum(powers, **over)
+    gone = (any_of if ord < 0 else all_of)(zero, **over) & ~isnan(total)
     return where(gone, 0.0, where(gone, 1.0, total) ** (1 / ord))
 
 

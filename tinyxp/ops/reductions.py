@@ -1,4 +1,10 @@
-"""Reductions over one axis, several, or all (``axis=None``): (...) -> (... without the axes)."""
+"""Reductions over one axis, several, or all (``axis=None``): (...) -> (... without the axes).
+
+A NaN among the numbers is a NaN in the result. Raises AxisError for an axis that x does not have; a
+tensor without axes has none.
+"""
+
+import builtins
 
 from tinyxp import dtypes
 from tinyxp.composite import composite
@@ -7,7 +13,7 @@ from tinyxp.ops.complexes import conj, real
 from tinyxp.ops.creation import astype
 from tinyxp.ops.exponential import exp, log, sqrt
 from tinyxp.ops.logic import isfinite
-from tinyxp.ops.shaping import normalize_axes, reshape
+from tinyxp.ops.shaping import expect_axes, normalize_axes, reshape
 from tinyxp.primitive import primitive
 
 _INDEX = "its result counts or points, and jumps instead of changing"
@@ -26,6 +32,7 @@ def sum(xp, x, /, axis=None, *, dtype=None, keepdims=False):
     >>> tx.sum(tx.asarray([[1.0, 2.0], [3.0, 4.0]]), axis=0)
     tensor([4., 6.])
     """
+    expect_axes(x, axis)
     return xp.sum(x, axis=axis, dtype=dtype, keepdims=keepdims)
 
 
@@ -51,6 +58,7 @@ def prod(xp, x, /, axis=None, *, dtype=None, keepdims=False):
     >>> tx.prod(tx.asarray([[1.0, 2.0], [3.0, 4.0]]), axis=1)
     tensor([ 2., 12.])
     """
+    expect_axes(x, axis)
     return xp.prod(x, axis=axis, dtype=dtype, keepdims=keepdims)
 
 
@@ -97,6 +105,7 @@ def max(xp, x, /, axis=None, *, keepdims=False):
     >>> tx.max(tx.asarray([[1.0, 4.0], [3.0, 2.0]]), axis=0)
     tensor([3., 4.])
     """
+    expect_axes(x, axis)
     return xp.max(x, axis=axis, keepdims=keepdims)
 
 
@@ -107,6 +116,7 @@ def min(xp, x, /, axis=None, *, keepdims=False):
     >>> tx.min(tx.asarray([[1.0, 4.0], [3.0, 2.0]]), axis=0)
     tensor([1., 2.])
     """
+    expect_axes(x, axis)
     return xp.min(x, axis=axis, keepdims=keepdims)
 
 
@@ -137,6 +147,7 @@ def all(xp, x, /, axis=None, *, keepdims=False):
     >>> tx.all(tx.asarray([True, False]))
     tensor(False)
     """
+    expect_axes(x, axis)
     return xp.all(x, axis=axis, keepdims=keepdims)
 
 
@@ -147,6 +158,7 @@ def any(xp, x, /, axis=None, *, keepdims=False):
     >>> tx.any(tx.asarray([True, False]))
     tensor(True)
     """
+    expect_axes(x, axis)
     return xp.any(x, axis=axis, keepdims=keepdims)
 
 
@@ -157,6 +169,7 @@ def argmax(xp, x, /, axis=None, *, keepdims=False):
     >>> tx.argmax(tx.asarray([1.0, 3.0, 2.0]))
     tensor(1)
     """
+    expect_axes(x, axis)
     return xp.argmax(x, axis=axis, keepdims=keepdims)
 
 
@@ -167,6 +180,7 @@ def argmin(xp, x, /, axis=None, *, keepdims=False):
     >>> tx.argmin(tx.asarray([1.0, 3.0, 0.0]))
     tensor(2)
     """
+    expect_axes(x, axis)
     return xp.argmin(x, axis=axis, keepdims=keepdims)
 
 
@@ -177,6 +191,7 @@ def count_nonzero(xp, x, /, axis=None, *, keepdims=False):
     >>> tx.count_nonzero(tx.asarray([0.0, 3.0, 2.0]))
     tensor(2)
     """
+    expect_axes(x, axis)
     return xp.count_nonzero(x, axis=axis, keepdims=keepdims)
 
 
@@ -206,7 +221,7 @@ def _(rng):
 
 @composite
 def var(x, /, axis=None, *, correction=0.0, keepdims=False):
-    """y = 1/(n - correction) Σ |x - mean|² over ``axis``, real.
+    """y = 1/(n - correction) Σ |x - mean|² over ``axis``, real; n - correction is held above 0.
 
     >>> tx.var(tx.asarray([1.0, 2.0, 3.0]), correction=1)
     tensor(1.)
@@ -214,7 +229,8 @@ def var(x, /, axis=None, *, correction=0.0, keepdims=False):
     centred = x - mean(x, axis=axis, keepdims=True)
     complex_ = x.dtype.kind == "complex floating"
     squares = real(centred * conj(centred)) if complex_ else centred * centred
-    return sum(squares, axis=axis, keepdims=keepdims) / (_count(x, axis) - correction)
+    freedom = builtins.max(_count(x, axis) - correction, 0)  # Inf or NaN, and nothing negative
+    return sum(squares, axis=axis, keepdims=keepdims) / freedom
 
 
 @var.example

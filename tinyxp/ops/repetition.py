@@ -6,7 +6,13 @@ import numpy as np
 
 from tinyxp.backends.errors import ArgumentError, DTypeError, ShapeError
 from tinyxp.composite import composite
-from tinyxp.ops.shaping import broadcast_arrays, broadcast_to, normalize_axes, reshape
+from tinyxp.ops.shaping import (
+    broadcast_arrays,
+    broadcast_to,
+    expect_axes,
+    normalize_axes,
+    reshape,
+)
 from tinyxp.primitive import primitive
 
 
@@ -46,6 +52,7 @@ def repeat(xp, x, repeats, /, *, axis=None):
     """
     if not isinstance(repeats, int) and not xp.isdtype(repeats.dtype, "integral"):
         raise DTypeError(f"repeats are integers, got {repeats.dtype}")
+    expect_axes(x, axis)
     return xp.repeat(x, repeats, axis=axis)
 
 

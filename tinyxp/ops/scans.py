@@ -61,15 +61,13 @@ def _(xp, g, x, x_shape, axis, include_initial):
     if include_initial:
         g = g[(*(slice(None),) * axis, slice(1, None), ...)]
     g, x = xp.moveaxis(g, axis, -1), xp.moveaxis(x, axis, -1)
-    zeros = xp.zeros_like(x)
-
-    def ahead(a, by):  # a moved `by` places towards the start, zeros coming in at the end
-        return xp.concat([a[..., by:], zeros[..., :by]], axis=-1)
-
-    # dL/dxᵢ = x₀…xᵢ₋₁ · rᵢ with rᵢ = gᵢ + xᵢ₊₁ rᵢ₊₁, a recurrence solved by doubling
-    r, factor, by = g, ahead(x, 1), 1
-    while by < x.shape[-1]:
-        r, factor, by = r + factor * ahead(r, by), factor * ahead(factor, by), 2 * by
+    n = x.shape[-1]
+    # dL/dxᵢ = x₀…xᵢ₋₁ · rᵢ with rᵢ = gᵢ + xᵢ₊₁ rᵢ₊₁, a recurrence solved by doubling; factor: the
+    # product of the next `by` numbers, where there are so many
+    r, factor, by = g, x[..., 1:], 1
+    while by < n:
+        r = xp.concat([r[..., : n - by] + factor * r[..., by:], r[..., n - by :]], axis=-1)
+        factor, by = factor[..., :-by] * factor[..., by:], 2 * by
     return xp.moveaxis(products_before(xp, x) * r, -1, axis)
 
 

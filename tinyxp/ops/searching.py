@@ -1,5 +1,6 @@
 """Searching: the places of what is smallest, equal or not zero."""
 
+from tinyxp.ops.shaping import expect_axes
 from tinyxp.primitive import primitive
 
 _INDEX = "its result is indices, constant wherever the order is"
@@ -12,6 +13,7 @@ def argsort(xp, x, /, *, axis=-1, descending=False, stable=True):
     >>> tx.argsort(tx.asarray([3.0, 1.0, 2.0]))
     tensor([1, 2, 0])
     """
+    expect_axes(x, axis)
     return xp.argsort(x, axis=axis, descending=descending, stable=stable)
 
 

@@ -27,6 +27,12 @@ def normalize_axes(axis, ndim):
     return found
 
 
+def expect_axes(x, axis):
+    """Raise AxisError where ``axis`` names one and x has none: libraries let 0 and -1 pass."""
+    if axis is not None and not x.ndim:
+        normalize_axes(axis, 0)
+
+
 def normalize_axis(name, axis, ndim):
     """One axis as a number from 0. Raises DTypeError unless it is an integer, AxisError."""
     if axis is None or isinstance(axis, (tuple, list)):
@@ -205,6 +211,7 @@ def squeeze(xp, x, /, axis):
     >>> tx.squeeze(tx.zeros((2, 1, 3)), axis=1).shape
     (2, 3)
     """
+    expect_axes(x, axis)
     return xp.squeeze(x, axis=axis)
 
 
@@ -353,6 +360,7 @@ def flip(xp, x, /, *, axis=None):
     >>> tx.flip(tx.asarray([1, 2, 3]))
     tensor([3, 2, 1])
     """
+    expect_axes(x, axis)
     return xp.flip(x, axis=axis)
 
 

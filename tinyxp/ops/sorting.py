@@ -4,7 +4,7 @@ from tinyxp.backends.errors import ArgumentError
 from tinyxp.operation import expect_tensors
 from tinyxp.ops.gathering import take_along_axis
 from tinyxp.ops.searching import argsort
-from tinyxp.ops.shaping import normalize_axis
+from tinyxp.ops.shaping import expect_axes, normalize_axis
 from tinyxp.primitive import primitive
 
 
@@ -15,6 +15,7 @@ def sort(xp, x, /, *, axis=-1, descending=False, stable=True):
     >>> tx.sort(tx.asarray([3.0, 1.0, 2.0]))
     tensor([1., 2., 3.])
     """
+    expect_axes(x, axis)
     return xp.sort(x, axis=axis, descending=descending, stable=stable)
 
 
