@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from tinyxp.backends import Array
+from tinyxp.backends import Array, special
 from tinyxp.backends.numpy_halves import totalled
 
 TOTALS = "sum", "prod", "cumulative_sum", "cumulative_prod"
@@ -121,10 +121,11 @@ def log(xp: Any, x: Array) -> Array:
 
 def log1p(xp: Any, x: Array) -> Array:
     """ln(1 + x). CuPy's for complex numbers is as its ``log``, and loses the sign of an imaginary
-    part of 0."""
+    part of 0 and the real part of small numbers."""
     if x.dtype.kind != "c":
         return xp.log1p(x)
     y = log(xp, x + 1)
+    y.real = xp.where(xp.isfinite(x), special.log_length(xp, x.real, x.imag), y.real)
     y.imag = xp.copysign(y.imag, x.imag)
     return y
 

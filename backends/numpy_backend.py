@@ -21,6 +21,7 @@ from tinyxp.backends import (
     numpy_halves,
     numpy_kernels,
     numpy_random,
+    special,
 )
 from tinyxp.backends.errors import BackendError
 from tinyxp.backends.numpy_halves import half, multiplied, single, totalled
@@ -61,10 +62,29 @@ def matmul(a: Array, b: Array) -> Array:
 half_matmul = multiplied(np.matmul)
 
 
+def integral(x1: Array, x2: Array) -> bool:
+    """Whether these are integers. Raises ZeroDivisionError if they are and x2 has a 0, where NumPy
+    gives 0 and a warning."""
+    if (x1 if hasattr(x1, "dtype") else x2).dtype.kind not in "iu":
+        return False
+    if not np.all(x2):
+        raise ZeroDivisionError("integers cannot be divided by zero")
+    return True
+
+
+@whole
+def remainder(x1: Array, x2: Array) -> Array:
+    """x1 - ⌊x1 / x2⌋ · x2, with a look at integers."""
+    integral(x1, x2)
+    return np.remainder(x1, x2)
+
+
 @whole
 def floor_divide(x1: Array, x2: Array) -> Array:
     """⌊x1 / x2⌋. With an infinite operand NumPy follows Python's ``//`` (inf // 2 is nan, 1 // -inf
     is -1); the standard asks for the floor of the quotient, inf and -0."""
+    if integral(x1, x2):
+        return np.floor_divide(x1, x2)
     infinite = np.isinf(x1) | np.isinf(x2)
     if not np.count_nonzero(infinite):  # the fastest way to ask
         return np.floor_divide(x1, x2)
@@ -83,6 +103,16 @@ def expm1(x: Array) -> Array:
         special = ~np.isfinite(y) | (y == 0)
         if special.any():
             y = np.where(special, np.exp(np.where(special, x, 0)) - 1, y)
+    return y
+
+
+@whole
+def log1p(x: Array) -> Array:
+    """ln(1 + x). NumPy's for complex numbers loses the real part of small ones."""
+    y = np.log1p(x)
+    if y.dtype.kind == "c" and (known := np.isfinite(x)).any():
+        y = np.array(y)
+        y.real[known] = special.log_length(np, x.real[known], x.imag[known])
     return y
 
 
@@ -193,7 +223,9 @@ def load() -> Backend:
             fft=np.fft,
             floor_divide=floor_divide,
             index_add=index_add,
+            log1p=log1p,
             matmul=matmul,
+            remainder=remainder,
             tanh=tanh,
             all=reduction(np.logical_and),
             any=reduction(np.logical_or),

@@ -64,3 +64,17 @@ def erf(x: Any) -> Any:
         ),
     )
     return xp.where(xp.isnan(x), x, xp.where(x < 0, -y, y))
+
+
+def log_length(xp: Any, real: Any, imag: Any) -> Any:
+    """ln |1 + z| of the parts of z, for a library ``xp``: ½ ln(1 + (2 x + x² + y²)) near 0, where
+    the logarithm of a rounded length has lost the digits of x.
+
+    >>> import numpy as np
+    >>> log_length(np, np.asarray([1e-20, 1.0]), np.asarray([1e-21, 0.0]))
+    array([1.00000000e-20, 6.93147181e-01])
+    """
+    near = (xp.abs(real) < 0.5) & (xp.abs(imag) < 0.5)
+    x, y = xp.where(near, real, 0), xp.where(near, imag, 0)
+    far = xp.log(xp.hypot(xp.where(near, 0, real) + 1, imag))
+    return xp.where(near, xp.log1p(x * (2 + x) + y * y) / 2, far)

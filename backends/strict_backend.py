@@ -54,6 +54,9 @@ def sign(x: Array) -> Array:
     return library.where(y == 0, library.zeros_like(y), y)
 
 
+MENDED = "expm1", "floor_divide", "log1p", "remainder", "tanh"
+
+
 def mended(name: str) -> Callable[..., Array]:
     """The function ``name``, mended as for NumPy, whose arithmetic the library wraps."""
     judge, mend = getattr(library, name), getattr(numpy_backend, name)
@@ -99,7 +102,7 @@ def load() -> Backend:
             linalg=library.linalg,
             fft=library.fft,
             sign=sign,
-            **{name: mended(name) for name in ("expm1", "floor_divide", "tanh")},
+            **{name: mended(name) for name in MENDED},
         ),
         array_types=(type(library.asarray(0)),),
         to_numpy=to_numpy,

@@ -7,6 +7,7 @@ import numpy as np
 
 from tinyxp import backends
 from tinyxp.backends import Array, missing
+from tinyxp.backends.errors import ArgumentError
 
 try:
     import torch
@@ -36,6 +37,8 @@ def by_numpy(fn: Callable[..., Any], arrays: Sequence[Any], static: dict[str, An
                 *map(to_numpy, arrays),
                 **{name: to_numpy(value) for name, value in static.items()},
             )
+        except ArithmeticError as error:
+            raise ArgumentError(str(error)) from error
         except Exception:  # as wrong for NumPy: the error that PyTorch raised is the one to show
             return NotImplemented
     return from_numpy(y, device)
@@ -78,10 +81,21 @@ def sum(x: Array, /, *, axis: Any = None, dtype: Any = None, keepdims: bool = Fa
 # -- zeros, infinities and NaN ----------------------------------------------------------------
 
 
+def divided(f: Callable[..., Array], x1: Array, x2: Array) -> Array:
+    """f(x1, x2), a quotient or a remainder. For integers and a zero PyTorch has a RuntimeError that
+    is called ZeroDivisionError."""
+    try:
+        return f(x1, x2)
+    except RuntimeError as error:
+        if "ZeroDivision" in str(error):
+            raise ZeroDivisionError("integers cannot be divided by zero") from error
+        raise
+
+
 def floor_divide(x1: Array, x2: Array) -> Array:
     """⌊x1 / x2⌋. With an infinite operand PyTorch follows Python: inf // 2 is nan, 1 // -inf is -1;
     the standard asks for the floor of the quotient, inf and -0."""
-    y = torch.floor_divide(x1, x2)
+    y = divided(torch.floor_divide, x1, x2)
     if not y.is_floating_point():
         return y
     quotient = torch.floor(x1 / x2)
@@ -91,7 +105,7 @@ def floor_divide(x1: Array, x2: Array) -> Array:
 
 def remainder(x1: Array, x2: Array) -> Array:
     """x1 - ⌊x1 / x2⌋ · x2. A zero has the sign of x2; PyTorch gives it that of x1."""
-    y = torch.remainder(x1, x2)
+    y = divided(torch.remainder, x1, x2)
     return torch.where(y == 0, torch.copysign(y, x2), y) if y.is_floating_point() else y
 
 

@@ -186,6 +186,8 @@ def explain(
     if len(devices) > 1:
         kind = BackendError
         reason = f"they lie on the devices {sorted(devices)}; move one: x.to({min(devices)!r})"
+    if kind is ShapeError and reason is None and op.broadcasts:
+        kind = ArgumentError  # the shapes fit: it is a number that does not
     reason = reason or first_line(error)
     return kind(f"{op.name} cannot take {operands} (backend {backend.name}): {reason}")
 
