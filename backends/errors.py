@@ -70,6 +70,10 @@ class DataError(TinyError, ValueError):
     """A file, a download or a data set is missing, empty, damaged or not what was asked for."""
 
 
+class WorkerError(DataError, RuntimeError):
+    """A worker process of a DataLoader died, did not start, or took too long."""
+
+
 class AnomalyError(TinyError, ArithmeticError):
     """An operation made a NaN or Inf of finite numbers, under ``tx.detect_anomaly()``."""
 

@@ -7,7 +7,7 @@ from typing import Any, Generic, TypeVar
 
 from tinyxp.backends.errors import MilestoneError
 from tinyxp.core import Tensor
-from tinyxp.data.loader import DataLoader, Epochs, TensorDataset
+from tinyxp.data import DataLoader, Epochs, TensorDataset
 from tinyxp.dtypes import float64
 from tinyxp.nn.functional import cross_entropy
 from tinyxp.nn.inspection import aligned

@@ -3,8 +3,8 @@
 from importlib.resources import as_file, files
 from typing import Any
 
+from tinyxp.data.datasets import TensorDataset
 from tinyxp.data.idx import dataset, read_idx
-from tinyxp.data.loader import TensorDataset
 from tinyxp.random import Generator
 
 TRAIN = 1437  # of 1,797

@@ -1,317 +1,278 @@
-"""Datasets and the DataLoader: samples by number, in batches, in an order that a seed repeats."""
+"""The DataLoader: batches of a dataset, in an order that a seed repeats."""
 
-import math
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from itertools import islice
-from typing import Any, Self
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice, repeat
+from multiprocessing import get_all_start_methods, get_context
+from multiprocessing.context import BaseContext
+from types import GenericAlias
+from typing import Any
 from weakref import finalize
 
 import numpy as np
 
-from tinyxp.backends import Array
-from tinyxp.backends.errors import ArgumentError, DTypeError, IndexingError, ShapeError
-from tinyxp.core import Tensor, wrap
-from tinyxp.data.workers import Workers, seeds
-from tinyxp.operation import typed
-from tinyxp.ops.creation import asarray
-from tinyxp.ops.gathering import take
-from tinyxp.ops.shaping import stack
-from tinyxp.random import Generator, source
+from tinyxp.backends.errors import ArgumentError, DTypeError
+from tinyxp.data.datasets import IterableDataset, draws
+from tinyxp.data.fetching import Exhausted, Keyed, Load, Seeds, Streamed, seeded
+from tinyxp.data.samplers import BatchSampler, RandomSampler, SequentialSampler, expect_count
+from tinyxp.data.workers import Batches, Workers
+from tinyxp.random import Generator, drawing_from, source
 
-
-class Dataset:
-    """Samples by number: ``dataset[i]`` for i in range(len(dataset)).
-
-    A subclass adds ``__getitem__`` and ``__len__``, and ``batch`` where it knows a faster way.
-    """
-
-    def __getitem__(self, index: int) -> Any:
-        raise NotImplementedError(f"{type(self).__name__} has no __getitem__(index)")
-
-    def __len__(self) -> int:
-        raise NotImplementedError(f"{type(self).__name__} has no __len__()")
-
-    def batch(self, indices: Array) -> Any:
-        """The samples of ``indices``, a NumPy array of integers, joined by :func:`collate`."""
-        return collate([self[i] for i in indices.tolist()])
-
-
-class TensorDataset(Dataset):
-    """Sample i is ``(x[i], …)`` over tensors of equal length; arrays are made tensors.
-
-    Raises ShapeError if the lengths differ, ArgumentError without tensors.
-
-    >>> data = tx.data.TensorDataset(tx.asarray([[1.0], [2.0]]), tx.asarray([0, 1]))
-    >>> data[1]
-    (tensor([2.]), tensor(1))
-    """
-
-    @typed
-    def __init__(self, *tensors: Any) -> None:
-        self.tensors: tuple[Tensor, ...] = tuple(asarray(x) for x in tensors)
-        if not tensors:
-            raise ArgumentError("TensorDataset expects at least one tensor, got none")
-        shapes = [x.shape for x in self.tensors]
-        if len({shape[:1] for shape in shapes}) > 1 or not all(shapes):
-            raise ShapeError(f"TensorDataset expects tensors of one length, got shapes {shapes}")
-
-    def __getitem__(self, index: int) -> tuple[Tensor, ...]:
-        return tuple(x[index] for x in self.tensors)
-
-    def __len__(self) -> int:
-        return len(self.tensors[0])
-
-    def batch(self, indices: Array) -> tuple[Tensor, ...]:
-        """One ``take`` for each tensor."""
-        return tuple(
-            take(x, wrap(x.backend.from_numpy(indices, x.device), x.backend), axis=0)
-            for x in self.tensors
-        )
-
-
-class Subset(Dataset):
-    """The samples of a dataset that ``indices`` name, in their order.
-
-    >>> tx.data.Subset([10, 20, 30], [2, 0])[0]
-    30
-    """
-
-    @typed
-    def __init__(self, dataset: Any, indices: Sequence[int] | Array) -> None:
-        self.dataset = dataset
-        self.indices = np.asarray(indices, dtype=np.int64)
-        n = len(dataset)
-        if ((self.indices < -n) | (self.indices >= n)).any():
-            raise IndexingError(f"Subset expects indices of {n} samples, got {indices}")
-
-    def __getitem__(self, index: int) -> Any:
-        return self.dataset[int(self.indices[index])]
-
-    def __len__(self) -> int:
-        return len(self.indices)
-
-    def batch(self, indices: Array) -> Any:
-        return _batch(self.dataset, self.indices[indices])
-
-
-@typed
-def random_split(
-    dataset: Any, lengths: Sequence[float], generator: Generator | None = None
-) -> list[Subset]:
-    """The samples of ``dataset`` dealt out at random: numbers of them, or fractions that sum to 1.
-
-    What fractions leave over by rounding down goes to the first parts, one each. Raises
-    ArgumentError if the numbers do not add up.
-
-    >>> parts = tx.data.random_split([1, 2, 3], [0.5, 0.5], tx.random.Generator(0))
-    >>> [len(part) for part in parts]
-    [2, 1]
-    """
-    n = len(dataset)
-    counts = list(lengths)
-    if math.isclose(sum(lengths), 1):
-        counts = [math.floor(n * fraction) for fraction in lengths]
-        left = n - sum(counts)
-        counts = [count + (i < left) for i, count in enumerate(counts)]
-    if sum(counts) != n or not all(isinstance(k, (int, np.integer)) and k >= 0 for k in counts):
-        raise ArgumentError(
-            f"random_split expects whole numbers that sum to {n}, or fractions that sum to 1, "
-            f"got {list(lengths)}"
-        )
-    order = source(generator).permutation(n)
-    return [Subset(dataset, part) for part in np.split(order, np.cumsum(counts)[:-1])]
+FIXED = ("batch_size", "shuffle", "sampler", "batch_sampler", "drop_last", "persistent_workers")
 
 
 class DataLoader:
-    """Batches of a dataset, of any object with ``len`` and integer keys.
+    """Batches of a dataset: of any object with ``len`` and keys, or of an :class:`IterableDataset`.
 
-    ``shuffle`` draws a new order for every epoch from ``generator`` (default: the default one), so
-    a seed repeats all of them. ``drop_last`` leaves out a last batch that is not full.
-    ``collate_fn`` makes a batch of a list of samples (default: :func:`collate`). ``num_workers``
-    processes, each with a copy of the dataset, make ``prefetch_factor`` batches each in advance;
-    batches come in the same order for any number of them. One that dies, or needs longer than
-    ``timeout`` seconds for a batch (0: no limit), is a DataError; the next epoch starts others.
-    ``pin_memory`` is taken as in PyTorch and changes nothing: every copy to a GPU goes through
-    pinned memory, and nobody waits for it. Raises ArgumentError for a number out of range, and for
-    a dataset that cannot be pickled.
+    The order is that of the samples; with ``shuffle`` a new one for every pass, drawn from
+    ``generator`` (default: the default one), so that a seed repeats all of them; or that of the
+    keys in ``sampler``, or of the lists of keys in ``batch_sampler``. ``drop_last`` leaves out a
+    last batch that is not full; ``batch_size=None`` gives samples instead of batches.
+    ``collate_fn`` makes a batch of a list of samples (default: :func:`collate`).
+
+    ``num_workers`` processes make ``prefetch_factor`` (2) batches each in advance. Batches, their
+    order and what datasets draw from Python's, NumPy's and tinyxp's random numbers are the same for
+    any number of them, none included: each batch has a seed of its own, which follows from the
+    generator. Workers start for every pass, with a copy of the dataset as it is then, and call
+    ``worker_init_fn`` with their number; ``persistent_workers`` keeps them, and their copy, for the
+    next one. ``multiprocessing_context`` says how they start: "spawn" (the default, from nothing,
+    as a fork copies locks that other threads hold), "forkserver", or "fork" (at once, and with
+    functions and classes from anywhere). One that dies, or needs longer than ``timeout`` seconds
+    for a batch (0: no limit), is a WorkerError. ``pin_memory`` and ``in_order`` are taken as in
+    PyTorch and change nothing: every copy to a GPU goes through pinned memory, and batches come in
+    order. Raises ArgumentError for options out of range or at odds with each other.
 
     >>> loader = tx.data.DataLoader([1, 2, 3], batch_size=2)
     >>> list(loader)
     [tensor([1, 2]), tensor([3])]
     """
 
-    @typed
+    __class_getitem__: Any = classmethod(GenericAlias)
+
     def __init__(
         self,
         dataset: Any,
-        batch_size: int = 1,
-        shuffle: bool = False,
-        drop_last: bool = False,
-        generator: Generator | None = None,
-        collate_fn: Callable[[list[Any]], Any] | None = None,
-        *,
+        batch_size: int | None = 1,
+        shuffle: bool | None = None,
+        sampler: Iterable[Any] | None = None,
+        batch_sampler: Iterable[Any] | None = None,
         num_workers: int = 0,
-        timeout: float = 0,
-        prefetch_factor: int = 2,
+        collate_fn: Callable[[Any], Any] | None = None,
         pin_memory: bool = False,
+        drop_last: bool = False,
+        timeout: float = 0,
+        worker_init_fn: Callable[[int], Any] | None = None,
+        multiprocessing_context: str | BaseContext | None = None,
+        generator: Generator | None = None,
+        *,
+        prefetch_factor: int | None = None,
+        persistent_workers: bool = False,
+        pin_memory_device: str = "",
+        in_order: bool = True,
     ) -> None:
-        least = {"batch_size": 1, "num_workers": 0, "prefetch_factor": 1}
-        given = (batch_size, num_workers, prefetch_factor)
-        for (name, low), n in zip(least.items(), given, strict=True):
-            if not isinstance(n, int) or n < low:
-                raise ArgumentError(f"{name} expects an integer from {low} up, got {n!r}")
-        if timeout < 0:
-            raise ArgumentError(f"timeout expects seconds, got {timeout}")
         self.dataset = dataset
-        self.batch_size = batch_size
-        self.shuffle = shuffle
-        self.drop_last = drop_last
-        self.generator = generator
-        self.collate_fn = collate_fn
-        self.num_workers, self.timeout, self.prefetch_factor = num_workers, timeout, prefetch_factor
-        self.epoch = 0  # how many were begun
-        self._workers: Workers | None = None
+        self.batch_size, self.drop_last = batch_size, drop_last
+        self.shuffle, self.num_workers, self.timeout = bool(shuffle), num_workers, timeout
+        self.collate_fn, self.worker_init_fn = collate_fn, worker_init_fn
+        self.multiprocessing_context = multiprocessing_context
+        self.prefetch_factor, self.persistent_workers = prefetch_factor, persistent_workers
+        self.pin_memory, self.pin_memory_device = pin_memory, pin_memory_device
+        self.in_order, self.generator = in_order, generator
+        self._given = sampler, batch_sampler
+        self._workers: Workers | None = None  # those that persist
+        self._check()
+        if batch_sampler is not None:
+            self.batch_size = None
+        self._fixed = True
+
+    def _check(self) -> None:
+        """Raise what a combination of options means to nobody."""
+        self._streams()
+        sampler, batch_sampler = self._given
+        expect_count("DataLoader", "num_workers", self.num_workers, 0)
+        if self.batch_size is not None:
+            expect_count("DataLoader", "batch_size", self.batch_size)
+        if self.prefetch_factor is not None:
+            expect_count("DataLoader", "prefetch_factor", self.prefetch_factor)
+        if not isinstance(self.timeout, (int, float, np.number)) or not self.timeout >= 0:
+            raise ArgumentError(f"timeout expects seconds from 0 up, got {self.timeout!r}")
+        for name in ("collate_fn", "worker_init_fn"):
+            if getattr(self, name) is not None and not callable(getattr(self, name)):
+                raise DTypeError(f"DataLoader expects a function {name}, got {getattr(self, name)}")
+        source(self.generator)
+        for name, given in (("sampler", sampler), ("batch_sampler", batch_sampler)):
+            if given is not None and not hasattr(given, "__iter__"):
+                raise DTypeError(f"{name} expects what gives keys in a loop, got {given!r}")
+        if sampler is not None and self.shuffle:
+            raise ArgumentError("a sampler says the order; leave out shuffle or the sampler")
+        if batch_sampler is not None and (
+            self.batch_size != 1 or self.shuffle or sampler is not None or self.drop_last
+        ):
+            raise ArgumentError(
+                "a batch_sampler says the batches; leave out batch_size, shuffle, sampler and "
+                "drop_last"
+            )
+        if self.batch_size is None and self.drop_last:
+            raise ArgumentError("batch_size=None gives samples and no batches; leave out drop_last")
+        if self._streams() and (self.shuffle or sampler is not None or batch_sampler is not None):
+            raise ArgumentError(
+                "an iterable dataset says its own order; leave out shuffle, sampler, batch_sampler"
+            )
+        alone = ("prefetch_factor", "persistent_workers", "timeout", "multiprocessing_context")
+        for name in alone:
+            if not self.num_workers and getattr(self, name):
+                raise ArgumentError(f"{name} is for worker processes; it needs num_workers from 1")
+        self._context()
+
+    def _streams(self) -> bool:
+        """Whether the dataset is read from beginning to end, and not by keys."""
+        if isinstance(self.dataset, IterableDataset):
+            return True
+        if hasattr(self.dataset, "__getitem__"):
+            return False
+        if hasattr(self.dataset, "__iter__"):
+            return True
+        raise DTypeError(
+            f"a dataset has __getitem__ and __len__, or __iter__; got {type(self.dataset).__name__}"
+        )
+
+    def _context(self) -> Any:
+        """multiprocessing's way to start workers."""
+        found = self.multiprocessing_context
+        if found is None:
+            found = "spawn"
+        if isinstance(found, str) and found in get_all_start_methods():
+            return get_context(found)
+        if not isinstance(found, BaseContext):
+            raise ArgumentError(
+                f"multiprocessing_context expects one of {', '.join(get_all_start_methods())}, or "
+                f"what multiprocessing.get_context gives; got {found!r}"
+            )
+        return found
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in FIXED and "_fixed" in vars(self):
+            raise ArgumentError(f"the {name} of a DataLoader stays what it is; make a new one")
+        super().__setattr__(name, value)
+
+    @property
+    def sampler(self) -> Any:
+        """The keys of all samples, in order; of an iterable dataset, nothing without end."""
+        return self._sampler(self.generator)
+
+    @property
+    def batch_sampler(self) -> Any:
+        """The keys of each batch; None where samples stay alone."""
+        return self._batch_sampler(self.sampler)
+
+    def _sampler(self, generator: Generator | None) -> Any:
+        if self._given[0] is not None:
+            return self._given[0]
+        if self._streams():
+            return repeat(None)
+        if self.shuffle:
+            return RandomSampler(self.dataset, generator=generator)
+        return SequentialSampler(self.dataset)
+
+    def _batch_sampler(self, sampler: Any) -> Any:
+        if self._given[1] is not None or self.batch_size is None:
+            return self._given[1]
+        return BatchSampler(sampler, self.batch_size, self.drop_last)
 
     def __len__(self) -> int:
-        full, rest = divmod(len(self.dataset), self.batch_size)
-        return full + (rest > 0 and not self.drop_last)
+        if self._streams():
+            n = len(self.dataset)
+            if self.batch_size is None:
+                return n
+            full, rest = divmod(n, self.batch_size)
+            return full + (rest > 0 and not self.drop_last)
+        batches = self.batch_sampler
+        return len(self.sampler if batches is None else batches)
 
     def __iter__(self) -> Iterator[Any]:
-        return self._begin(0)
+        return self.begin(source(self.generator))
 
-    def _begin(self, batch: int) -> Iterator[Any]:
-        """An epoch, from one of its batches on."""
-        generator, n = source(self.generator), len(self.dataset)
-        self.epoch += 1
-        draws = seeds(generator, self.epoch)
-        # drawn here, at the start of the epoch, and not with its first batch
-        order = generator.permutation(n) if self.shuffle else np.arange(n)
-        parts = [order[i : i + self.batch_size] for i in range(0, n, self.batch_size)]
-        jobs = islice(zip(parts[: len(self)], draws, strict=False), batch, None)
-        load = _Load(self.dataset, self.collate_fn)
+    def begin(self, generator: Generator, first: int = 0, whole: bool = False) -> Iterator[Any]:
+        """A pass, from its batch ``first`` on: what it draws comes from ``generator``.
+
+        ``whole``: a given sampler gives all its keys now, and what it draws follows from the
+        generator, too; else it may go on without end.
+        """
+        seeds = Seeds(generator.seed, generator.counter)
+        keys = self._keys(generator, seeds if whole else None)
+        random = self.collate_fn is not None or draws(self.dataset)
+        if random and generator.counter == seeds.counter:
+            generator._take(1)  # or the next pass would repeat the random numbers of this one
+        jobs: Iterator[tuple[int, Any]] = enumerate(keys)
+        load = self._load()
+        left = 0  # batches to be made and thrown away: nobody can begin a stream in the middle
+        if isinstance(load, Streamed):
+            left = first
+        else:
+            jobs = islice(jobs, first, None)
+        batches: Iterator[Any]
         if self.num_workers == 0:
-            return (load(indices) for indices, _ in jobs)
-        if self._workers is None or not self._workers.alive:
-            self._workers = Workers(self.num_workers, load)
-            finalize(self, self._workers.close)
-        return self._workers.batches(jobs, self.prefetch_factor, self.timeout)
+            batches = _Here(jobs, load, seeds if random else None)
+        else:
+            workers, kept = self._staffed(load, seeds)
+            ahead = self.prefetch_factor or 2
+            batches = Batches(workers, jobs, seeds, ahead, self.timeout, kept)
+        for _ in islice(batches, left):
+            pass
+        return batches
+
+    def _keys(self, generator: Generator, seeds: Seeds | None) -> Iterator[Any]:
+        sampler = self._sampler(generator)
+        batches = self._batch_sampler(sampler)
+        with drawing_from(generator):
+            if seeds is None or self._given == (None, None):
+                return iter(sampler if batches is None else batches)
+        with seeded(seeds.of(-1 % 2**32)), drawing_from(generator):
+            return iter(list(sampler if batches is None else batches))
+
+    def _load(self) -> Load:
+        if self._streams():
+            return Streamed(self.dataset, self.collate_fn, self.batch_size, self.drop_last)
+        batched = self.batch_size is not None or self._given[1] is not None
+        return Keyed(self.dataset, self.collate_fn, batched)
+
+    def _staffed(self, load: Load, seeds: Seeds) -> tuple[Workers, Any]:
+        """Workers for a pass, and who keeps them."""
+        start = (int(self.num_workers), load, self.worker_init_fn, seeds.base, self._context())
+        if not self.persistent_workers:
+            return Workers(*start), None
+        held = self._workers
+        if held is not None and held.busy and not held.closed:
+            return Workers(*start), None  # for a second pass at the same time
+        if held is None or not held.serve(load, self.num_workers):
+            if held is not None:
+                held.close()
+            self._workers = held = Workers(*start)
+            finalize(self, held.close)
+        return held, self
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_workers": None}  # a copy starts its own
+        return vars(self) | {"_workers": None}  # a copy starts its own
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
 
 
-@dataclass
-class _Load:
-    """From indices to a batch: what worker processes get."""
+class _Here:
+    """The batches of a pass, made in this process."""
 
-    dataset: Any
-    collate_fn: Callable[[list[Any]], Any] | None
+    def __init__(self, jobs: Iterator[tuple[int, Any]], load: Load, seeds: Seeds | None) -> None:
+        self.jobs, self.load, self.seeds = jobs, load, seeds
 
-    def __call__(self, indices: Array) -> Any:
-        if self.collate_fn is None:
-            return _batch(self.dataset, indices)
-        return self.collate_fn([self.dataset[i] for i in indices.tolist()])
-
-
-class Epochs:
-    """The batches of a DataLoader, epoch after epoch without end. It can be saved in the middle of
-    an epoch, and goes on there with the same order.
-
-    >>> loader = tx.data.DataLoader([1, 2, 3], shuffle=True, generator=tx.random.Generator(0))
-    >>> batches = tx.data.Epochs(loader)
-    >>> _ = [next(batches) for _ in range(4)]
-    >>> state = batches.state_dict()
-    >>> expected = [next(batches).item() for _ in range(5)]
-    >>> batches.load_state_dict(state)
-    >>> [next(batches).item() for _ in range(5)] == expected
-    True
-    """
-
-    def __init__(self, loader: DataLoader) -> None:
-        self.loader = loader
-        self.epoch, self.position = 0, 0  # the batches that were given, of the present epoch
-        self.start: dict[str, int] = {}  # the generator's state before the order was drawn
-        self.batches: Iterator[Any] = iter(())
-
-    def __iter__(self) -> Self:
+    def __iter__(self) -> "_Here":
         return self
 
     def __next__(self) -> Any:
-        if not len(self.loader):
-            raise StopIteration
-        if not self.start or self.position == len(self.loader):
-            self.epoch, self.position = self.epoch + bool(self.start), 0
-            self.start = self._generator().state_dict()
-            self.batches = iter(self.loader)
-        self.position += 1
-        return next(self.batches)
-
-    def _generator(self) -> Generator:
-        return source(self.loader.generator)
-
-    def state_dict(self) -> dict[str, Any]:
-        return {
-            "epoch": self.epoch,
-            "position": self.position,
-            "start": self.start,
-            "generator": self._generator().state_dict(),
-        }
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.epoch, self.position = state["epoch"], state["position"]
-        self.start = dict(state["start"])
-        generator = self._generator()
-        if self.start:
-            generator.load_state_dict(self.start)
-            self.loader.epoch = self.epoch
-            self.batches = self.loader._begin(self.position)
-        generator.load_state_dict(state["generator"])
-
-
-def _batch(dataset: Any, indices: Array) -> Any:
-    if isinstance(dataset, Dataset):
-        return dataset.batch(indices)
-    return collate([dataset[i] for i in indices.tolist()])
-
-
-@typed
-def collate(samples: list[Any]) -> Any:
-    """Join samples into a batch, along a new first axis.
-
-    Tensors and NumPy arrays are stacked, numbers become one tensor, tuples, lists and dicts are
-    joined part by part, strings stay a list. Raises ShapeError if samples differ in shape or number
-    of parts, DTypeError for other types.
-
-    >>> tx.data.collate([(1.0, "a"), (2.0, "b")])
-    (tensor([1., 2.]), ['a', 'b'])
-    """
-    first = samples[0]
-    if isinstance(first, Tensor):
-        return stack(samples)
-    if isinstance(first, np.ndarray):
-        if len({x.shape for x in samples}) > 1:
-            shapes = sorted({x.shape for x in samples})
-            raise ShapeError(f"samples of one batch must have one shape, got {shapes}")
-        return asarray(np.stack(samples))
-    if isinstance(first, np.generic):
-        return asarray(np.asarray(samples))
-    if isinstance(first, (bool, int, float, complex)):
-        return asarray(samples)
-    if isinstance(first, (str, bytes)):
-        return samples
-    if isinstance(first, dict):
-        if any(x.keys() != first.keys() for x in samples):
-            raise ShapeError(f"samples of one batch must have the keys {list(first)} all of them")
-        return {key: collate([x[key] for x in samples]) for key in first}
-    if isinstance(first, (tuple, list)):
-        if any(len(x) != len(first) for x in samples):
-            counts = sorted({len(x) for x in samples})
-            raise ShapeError(f"samples of one batch must have equally many parts, got {counts}")
-        parts = [collate(list(part)) for part in zip(*samples, strict=True)]
-        if isinstance(first, list):
-            return parts
-        return type(first)(*parts) if hasattr(first, "_fields") else tuple(parts)
-    raise DTypeError(
-        f"cannot join samples of type {type(first).__name__} into a batch; pass a collate_fn"
-    )
+        number, keys = next(self.jobs)
+        try:
+            if self.seeds is None:
+                return self.load(keys)
+            with seeded(self.seeds.of(number)):
+                return self.load(keys)
+        except Exhausted:
+            self.jobs = iter(())
+        raise StopIteration

@@ -1,0 +1,60 @@
+"""Errors on their way from a worker process to its DataLoader."""
+
+import pickle
+import traceback
+from typing import Any
+
+from tinyxp.backends.errors import DataError
+
+
+class Failure:
+    """An error on its way to another process."""
+
+    def __init__(self, error: BaseException) -> None:
+        self.text = "".join(traceback.format_exception(error))
+        self.packed = _packed(error)
+
+    def error(self) -> Exception:
+        """The error as it was, its cause the traceback in the worker. One that cannot be sent, or
+        would end the loop or the program, is a DataError instead."""
+        found = None if self.packed is None else _unpacked(self.packed)
+        if found is None:
+            return DataError(f"in a worker process of the DataLoader:\n{self.text}")
+        found.__cause__ = WorkerTraceback(self.text)
+        return found
+
+
+class WorkerTraceback(Exception):
+    """The traceback of an error in a worker process, as text."""
+
+    def __str__(self) -> str:
+        return f"\n\n{self.args[0]}"
+
+
+def _packed(error: BaseException) -> bytes | None:
+    if not isinstance(error, Exception) or isinstance(error, StopIteration):
+        return None
+    attempts: list[Any] = [error, (type(error), error.args, vars(error)), (type(error), error.args)]
+    attempts.append((type(error), (str(error),)))
+    for attempt in attempts:
+        try:
+            data = pickle.dumps(attempt)
+            if type(_unpacked(data)) is type(error):
+                return data
+        except Exception:
+            continue
+    return None
+
+
+def _unpacked(data: bytes) -> Exception | None:
+    try:
+        found = pickle.loads(data)
+        if isinstance(found, tuple):  # its constructor wants other arguments than it keeps
+            kind, args, *state = found
+            found = kind.__new__(kind, *args)
+            found.args = args
+            for name, value in (state[0] if state else {}).items():
+                setattr(found, name, value)
+        return found if isinstance(found, Exception) else None
+    except Exception:
+        return None

@@ -1,0 +1,125 @@
+"""From keys to a batch, with random numbers of the batch's own: what a DataLoader does in its own
+process or in workers."""
+
+import os
+import random
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+import numpy as np
+
+from tinyxp.backends.errors import DataError
+from tinyxp.data.collating import collate, convert
+from tinyxp.data.datasets import batch_of, samples_of
+from tinyxp.random import Generator, drawing_from
+
+
+class Exhausted(Exception):
+    """There are no more samples. No StopIteration: a dataset may raise one by mistake."""
+
+
+@dataclass
+class Keyed:
+    """A batch of the samples that the sampler names; one sample, if not ``batched``."""
+
+    dataset: Any
+    collate_fn: Callable[[Any], Any] | None
+    batched: bool
+
+    def restart(self) -> None:
+        """A new pass."""
+
+    def __call__(self, keys: Any) -> Any:
+        try:
+            if not self.batched:
+                return (self.collate_fn or convert)(self.dataset[keys])
+            keys = list(keys)
+            if self.collate_fn is not None:
+                return self.collate_fn(samples_of(self.dataset, keys))
+            return batch_of(self.dataset, keys)
+        except StopIteration as error:
+            raise DataError(
+                "the dataset or collate_fn raised StopIteration, which would end the loop over its "
+                f"batches without a word: {error}"
+            ) from error
+
+
+@dataclass
+class Streamed:
+    """The next batch of an iterable dataset; the next sample, if ``size`` is None."""
+
+    dataset: Any
+    collate_fn: Callable[[Any], Any] | None
+    size: int | None
+    drop_last: bool
+    samples: Iterator[Any] | None = None
+
+    def restart(self) -> None:
+        self.samples = None
+
+    def __call__(self, keys: Any) -> Any:
+        if self.samples is None:
+            self.samples = iter(self.dataset)
+        batch = list(islice(self.samples, self.size or 1))
+        if not batch or (self.size is not None and self.drop_last and len(batch) < self.size):
+            raise Exhausted
+        if self.size is None:
+            return (self.collate_fn or convert)(batch[0])
+        return (self.collate_fn or collate)(batch)
+
+
+Load = Keyed | Streamed
+
+
+# -- random numbers of a batch --------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Seeds:
+    """What the random numbers of a pass follow from: a generator's seed, and its counter when the
+    pass began. ``of(k)`` is the seed of batch k, ``base`` that of the worker processes."""
+
+    seed: int
+    counter: int
+
+    def of(self, batch: int) -> int:
+        return self._state((batch,))
+
+    @property
+    def base(self) -> int:
+        return self._state(()) >> 2  # room to add a worker's number, within 63 bits
+
+    def _state(self, key: tuple[int, ...]) -> int:
+        words = [word & (2**64 - 1) for word in (self.seed, self.counter)]
+        sequence = np.random.SeedSequence(words, spawn_key=key)
+        return int(sequence.generate_state(1, np.uint64)[0])
+
+
+_turn = threading.RLock()  # Python's and NumPy's random numbers are those of the whole process
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=lambda: globals().update(_turn=threading.RLock()))
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Within a block Python's, NumPy's and tinyxp's random numbers follow from ``seed``; after it
+    they go on as if nothing had been drawn. One thread at a time."""
+    with _turn:
+        before = random.getstate(), np.random.get_state(legacy=False)
+        try:
+            reseed(seed)
+            with drawing_from(Generator(seed)):
+                yield
+        finally:
+            random.setstate(before[0])
+            np.random.set_state(before[1])
+
+
+def reseed(seed: int) -> None:
+    """Start Python's and NumPy's random numbers from ``seed``."""
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
