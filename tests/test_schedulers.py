@@ -9,6 +9,7 @@ import tinyxp as tx
 from tinyxp import optim
 from tinyxp.backends.errors import ArgumentError, DTypeError
 from tinyxp.optim import lr_scheduler, swa_utils
+from tinyxp.state import load_state, save_state
 
 torch = pytest.importorskip("torch", reason="PyTorch is the reference: pip install 'tinyxp[torch]'")
 
@@ -232,6 +233,113 @@ def test_resumed(name, at, way):
     assert_same(follow(schedule, o, 100 - at), expected)
 
 
+# the same classes with other options: all of what was saved counts
+OTHERS = {
+    "StepLR": lambda m, o: m.StepLR(o, 3, gamma=0.9),
+    "MultiStepLR 2": lambda m, o: m.MultiStepLR(o, [2, 3], gamma=0.7),
+    "ConstantLR 2": lambda m, o: m.ConstantLR(o, 0.5, 3),
+    "LinearLR 2": lambda m, o: m.LinearLR(o, 0.5, 0.9, 7),
+    "ExponentialLR": lambda m, o: m.ExponentialLR(o, 0.5),
+    "PolynomialLR 2": lambda m, o: m.PolynomialLR(o, 7),
+    "CosineAnnealingLR 2": lambda m, o: m.CosineAnnealingLR(o, 50),
+    "CosineAnnealingWarmRestarts 2": lambda m, o: m.CosineAnnealingWarmRestarts(o, 7),
+    "CyclicLR 2": lambda m, o: m.CyclicLR(o, 0.3, 0.6, 7),
+    "CyclicLR 3": lambda m, o: m.CyclicLR(o, 0.3, 0.6, 7),
+    "CyclicLR 5": lambda m, o: m.CyclicLR(
+        o, 0.3, 0.6, 7, scale_fn=lambda x: 1 / (1 + x), cycle_momentum=True
+    ),
+    "OneCycleLR 2": lambda m, o: m.OneCycleLR(o, 0.5, total_steps=70),
+    "OneCycleLR 3": lambda m, o: m.OneCycleLR(o, 0.5, total_steps=200),
+    "SWALR 2": lambda m, o: m.SWALR(o, 0.7),
+    "SequentialLR constant": lambda m, o: m.SequentialLR(
+        o, [m.ConstantLR(o, 0.5, 2), m.ExponentialLR(o, 0.5)], milestones=[2]
+    ),
+    "ChainedScheduler 2": lambda m, o: m.ChainedScheduler(
+        [m.LinearLR(o, 0.5, total_iters=2), m.StepLR(o, 3), m.CosineAnnealingLR(o, 9)], o
+    ),
+    "ChainedScheduler of sequences": lambda m, o: m.ChainedScheduler(
+        [m.SequentialLR(o, [m.ConstantLR(o), m.ExponentialLR(o, 0.5)], [4]), m.MultiStepLR(o, [2])]
+    ),
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+@pytest.mark.parametrize("at", [0, 1, 8])
+@pytest.mark.parametrize("way", ["ours to ours", "ours to PyTorch", "PyTorch to ours"])
+def test_a_state_is_loaded_whole(name, at, way):
+    """The options with it."""
+    source, heir = (Both(side == "ours") for side in way.split(" to "))
+    o = source.optimizer()
+    schedule = SCHEDULES[name](source, o)
+    follow(schedule, o, at)
+    saved = copy.deepcopy((o.state_dict(), schedule.state_dict()))
+    expected = follow(schedule, o, 60)
+    p = heir.optimizer()
+    other = OTHERS[name](heir, p)
+    other.load_state_dict(saved[1])
+    p.load_state_dict(saved[0])
+    assert_same(follow(other, p, 60), expected)
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_a_state_has_pytorchs_keys(name, tmp_path):
+    """And a file takes it."""
+    ours, theirs = (
+        SCHEDULES[name](m, m.optimizer()).state_dict() for m in (Both(True), Both(False))
+    )
+    assert ours.keys() == theirs.keys() - {"_get_lr_called_within_step"}
+    save_state(ours, tmp_path / "a.safetensors")
+    found = load_state(tmp_path / "a.safetensors")
+    schedule = SCHEDULES[name](Both(True), Both(True).optimizer())
+    schedule.load_state_dict(found)
+    assert schedule.state_dict() == ours
+
+
+def test_the_state_of_another_schedule_is_refused():
+    """And nothing has changed then."""
+    kinds = ["StepLR", "MultiStepLR", "ConstantLR", "LinearLR", "ExponentialLR", "PolynomialLR"]
+    kinds += ["CosineAnnealingLR", "CosineAnnealingWarmRestarts", "CyclicLR", "OneCycleLR", "SWALR"]
+    kinds += ["LambdaLR", "SequentialLR", "ChainedScheduler", "ChainedScheduler 2"]
+    ours, theirs = Both(True), Both(False)
+    states = {name: SCHEDULES[name](theirs, theirs.optimizer()).state_dict() for name in kinds}
+    for name in kinds:
+        schedule = SCHEDULES[name](ours, ours.optimizer())
+        before = schedule.state_dict()
+        for other, state in states.items():
+            if other == name:
+                continue
+            with pytest.raises(ArgumentError, match="this is not the state of a|the states of"):
+                schedule.load_state_dict(state)
+        assert schedule.state_dict() == before
+    fewer = ours.StepLR(ours.optimizer(lrs=(1.0,)), 7)
+    with pytest.raises(ArgumentError, match="base_lrs expects one value for each of 1 groups"):
+        fewer.load_state_dict(states["StepLR"])
+    adam = ours.OneCycleLR(ours.optimizer("AdamW"), 1.0, 9)
+    with pytest.raises(ArgumentError, match="moves momentum, which the optimizer lacks"):
+        adam.load_state_dict(states["OneCycleLR"])
+    position = {key: states["StepLR"][key] for key in ("base_lrs", "last_epoch", "_last_lr")}
+    with pytest.raises(ArgumentError, match="lacks gamma, step_size"):
+        fewer.load_state_dict(position)
+
+
+def test_what_a_subclass_holds_is_saved():
+    """As in PyTorch: all but functions."""
+    for m in (Both(True), Both(False)):
+
+        class Waves(m.LRScheduler):
+            def __init__(self, optimizer, length):
+                self.length = length
+                super().__init__(optimizer)
+
+            def get_lr(self):
+                return [lr / (1 + self.last_epoch % self.length) for lr in self.base_lrs]
+
+        state = Waves(m.optimizer(), 3).state_dict()
+        other = Waves(m.optimizer(), 5)
+        other.load_state_dict(state)
+        assert other.length == 3
+
+
 def test_resumed_by_last_epoch():
     for name in ("StepLR", "ExponentialLR", "CosineAnnealingLR", "LinearLR", "LambdaLR"):
         found = []
@@ -355,7 +463,7 @@ def test_reduce_on_plateau_resumed(way):
         schedule.step(metric)
     saved = copy.deepcopy((o.state_dict(), schedule.state_dict()))
     p = heir.optimizer()
-    other = heir.ReduceLROnPlateau(p, patience=3, factor=0.7, cooldown=2)
+    other = heir.ReduceLROnPlateau(p, "max", 0.1, 1, 0.5, "abs", 0, 0.3, 0.1)
     p.load_state_dict(saved[0])
     other.load_state_dict(saved[1])
     for metric in metrics[20:]:

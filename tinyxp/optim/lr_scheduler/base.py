@@ -1,12 +1,21 @@
 """What all schedules share."""
 
 from collections.abc import Iterable
+from copy import copy
 from typing import Any
 
 from tinyxp.backends.capture import capturing
 from tinyxp.backends.errors import ArgumentError, CaptureError, DTypeError
 from tinyxp.operation import typed, typed_init
 from tinyxp.optim.optimizer import Optimizer
+
+# what says nothing about the rates to come, and differs between releases of PyTorch
+BOOKKEEPING = frozenset(
+    ("_step_count", "_is_initial", "_get_lr_called_within_step", "_initial_step", "verbose")
+)
+PER_GROUP = frozenset(
+    ("base_lrs", "_last_lr", "max_lrs", "min_lrs", "base_momentums", "max_momentums", "lr_lambdas")
+)
 
 
 class LRScheduler:
@@ -16,6 +25,8 @@ class LRScheduler:
     give the last one's number, or load the state. Raises DTypeError for what is no optimizer,
     ArgumentError when resumed with groups that lack 'initial_lr'.
     """
+
+    spare = BOOKKEEPING
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -87,19 +98,51 @@ class LRScheduler:
         return list(self._last_lr)
 
     def state_dict(self) -> dict[str, Any]:
-        """What changes from step to step, under PyTorch's names."""
-        return {
-            "last_epoch": self.last_epoch,
-            "_step_count": self.last_epoch + 1,
-            "base_lrs": list(self.base_lrs),
-            "_last_lr": list(self._last_lr),
-        }
+        """All that the rates follow from, under PyTorch's names: options and position. Functions
+        are left out, as PyTorch does."""
+        held = {k: v for k, v in vars(self).items() if k != "optimizer" and not callable(v)}
+        return {k: copy(v) for k, v in held.items()} | {"_step_count": self.last_epoch + 1}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from a state, ours or PyTorch's; the groups' rates are in the optimizer's state."""
-        self.last_epoch = state_dict["last_epoch"]
-        self.base_lrs = list(state_dict["base_lrs"])
-        self._last_lr = list(state_dict["_last_lr"])
+        """Go on from a state, ours or PyTorch's, its options included; the groups' rates are in the
+        optimizer's state.
+
+        Raises ArgumentError for the state of another schedule, or of one for other groups.
+        """
+        self._expect(state_dict)
+        self._take({k: v for k, v in state_dict.items() if k not in BOOKKEEPING})
+
+    def _expect(self, state: dict[str, Any]) -> None:
+        """Raise ArgumentError unless a state is one of such a schedule."""
+        expect_keys(type(self).__name__, self.state_dict().keys(), state.keys(), self.spare)
+        groups = len(self.optimizer.param_groups)
+        for name in PER_GROUP & state.keys():
+            if len(state[name]) != groups:
+                raise ArgumentError(
+                    f"{name} expects one value for each of {groups} groups, got a state with "
+                    f"{len(state[name])}; make the optimizer with the same groups first"
+                )
+
+    def _take(self, state: dict[str, Any]) -> None:
+        """Take over what a state holds."""
+        for name, value in state.items():
+            rates = name in PER_GROUP and name != "lr_lambdas"  # PyTorch's may be tensors
+            setattr(self, name, [float(lr) for lr in value] if rates else copy(value))
+
+
+def expect_keys(kind: str, own: Iterable[str], given: Iterable[str], spare: Iterable[str]) -> None:
+    """Raise ArgumentError unless the keys of a state are one's own, but for those to spare."""
+    missing, unknown = {*own} - {*given} - {*spare}, {*given} - {*own} - {*spare}
+    if missing or unknown:
+        parts = [
+            f"{what} {', '.join(sorted(map(str, names)))}"
+            for what, names in (("lacks", missing), ("has", unknown))
+            if names
+        ]
+        raise ArgumentError(
+            f"this is not the state of a {kind}: it {' and '.join(parts)}; load that of the same "
+            "class, from state_dict()"
+        )
 
 
 def for_each_group(name: str, value: Any, optimizer: Optimizer) -> list[Any]:

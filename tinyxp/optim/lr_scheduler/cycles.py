@@ -5,7 +5,13 @@ from collections.abc import Callable
 from typing import Any
 
 from tinyxp.backends.errors import ArgumentError
-from tinyxp.optim.lr_scheduler.base import LRScheduler, at_least, for_each_group
+from tinyxp.optim.lr_scheduler.base import (
+    BOOKKEEPING,
+    LRScheduler,
+    at_least,
+    expect_keys,
+    for_each_group,
+)
 from tinyxp.optim.lr_scheduler.factors import cosine
 from tinyxp.optim.optimizer import Optimizer
 
@@ -64,11 +70,13 @@ class CosineAnnealingWarmRestarts(LRScheduler):
 
     def state_dict(self) -> dict[str, Any]:
         t, length = self.since_restart(self.epoch)
-        return super().state_dict() | {"T_cur": t, "T_i": length}
+        state = super().state_dict() | {"T_cur": t, "T_i": length}
+        del state["epoch"]
+        return state
 
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        super().load_state_dict(state_dict)
-        self.epoch = self.last_epoch + state_dict["T_cur"] % 1
+    def _take(self, state: dict[str, Any]) -> None:
+        own = {k: v for k, v in state.items() if k not in ("T_cur", "T_i")}
+        super()._take(own | {"epoch": state["last_epoch"] + state["T_cur"] % 1})
 
 
 class MomentumLR(LRScheduler):
@@ -79,6 +87,21 @@ class MomentumLR(LRScheduler):
     """
 
     cycle_momentum: bool
+    use_beta1: bool
+
+    spare = BOOKKEEPING | {"use_beta1", "base_momentums", "max_momentums"}  # if nothing moves
+    needs: tuple[str, ...] = ("use_beta1",)  # else
+
+    def _expect(self, state: dict[str, Any]) -> None:
+        super()._expect(state)
+        if not state["cycle_momentum"]:
+            return
+        expect_keys(type(self).__name__, {*state, *self.needs}, state, ())
+        if state["use_beta1"] != ("betas" in self.optimizer.defaults):
+            raise ArgumentError(
+                "this is the state of a schedule that moves "
+                f"{'betas' if state['use_beta1'] else 'momentum'}, which the optimizer lacks"
+            )
 
     def momentum_at(self, epoch: int, group: int) -> float:
         """The momentum of a group after ``epoch`` calls of ``step``."""
@@ -89,6 +112,7 @@ class MomentumLR(LRScheduler):
         self.cycle_momentum = cycle
         if not cycle:
             return
+        self.use_beta1 = "betas" in self.optimizer.defaults
         if not {"momentum", "betas"} & self.optimizer.defaults.keys():
             raise ArgumentError(
                 f"cycle_momentum expects an optimizer with momentum or betas, got "
@@ -106,10 +130,17 @@ class MomentumLR(LRScheduler):
             return
         for i, group in enumerate(self.optimizer.param_groups):
             momentum = self.momentum_at(self.last_epoch, i)
-            if "betas" in self.optimizer.defaults:
+            if self.use_beta1:
                 group["betas"] = (momentum, *group["betas"][1:])
             else:
                 group["momentum"] = momentum
+
+
+MODES: dict[str, Callable[[float, float], float]] = {  # of gamma, and the cycle or the epoch
+    "triangular": lambda gamma, cycle: 1.0,
+    "triangular2": lambda gamma, cycle: 2.0 ** (1 - cycle),
+    "exp_range": lambda gamma, epoch: gamma**epoch,
+}
 
 
 class CyclicLR(MomentumLR):
@@ -125,6 +156,8 @@ class CyclicLR(MomentumLR):
     >>> [schedule.lr_at(epoch, 1.0, 0) for epoch in range(5)]
     [1.0, 2.0, 3.0, 2.0, 1.0]
     """
+
+    needs = ("use_beta1", "base_momentums", "max_momentums")
 
     def __init__(
         self,
@@ -143,25 +176,24 @@ class CyclicLR(MomentumLR):
         last_epoch: int = -1,
     ) -> None:
         self.attach(optimizer)
-        modes: dict[str, Callable[[float], float]] = {
-            "triangular": lambda cycle: 1.0,
-            "triangular2": lambda cycle: 2.0 ** (1 - cycle),
-            "exp_range": lambda epoch: gamma**epoch,
-        }
-        if scale_fn is None and mode not in modes:
-            raise ArgumentError(f"mode expects one of {', '.join(modes)}, got {mode!r}")
+        if scale_fn is None and mode not in MODES:
+            raise ArgumentError(f"mode expects one of {', '.join(MODES)}, got {mode!r}")
         if scale_fn is None:
-            scale_fn, scale_mode = modes[mode], "iterations" if mode == "exp_range" else "cycle"
+            scale_mode = "iterations" if mode == "exp_range" else "cycle"
         if scale_mode not in ("cycle", "iterations"):
             raise ArgumentError(f"scale_mode expects 'cycle' or 'iterations', got {scale_mode!r}")
         down = step_size_up if step_size_down is None else step_size_down
         at_least("step_size_up", step_size_up, 1)
         at_least("step_size_down", down, 1)
-        self.mode, self.gamma, self.scale_fn, self.scale_mode = mode, gamma, scale_fn, scale_mode
+        self.mode, self.gamma, self.scale_mode = mode, gamma, scale_mode
+        self._scale_fn_custom = scale_fn
         self.total_size, self.step_ratio = step_size_up + down, step_size_up / (step_size_up + down)
         base_lrs = for_each_group("base_lr", base_lr, optimizer)
         self.max_lrs = for_each_group("max_lr", max_lr, optimizer)
         self.begin_momentum(cycle_momentum, base_momentum, max_momentum, last_epoch)
+        if cycle_momentum:
+            self.base_momentums = for_each_group("base_momentum", base_momentum, optimizer)
+            self.max_momentums = for_each_group("max_momentum", max_momentum, optimizer)
         if last_epoch == -1:
             for group, lr in zip(optimizer.param_groups, base_lrs, strict=True):
                 group["lr"] = lr
@@ -169,7 +201,21 @@ class CyclicLR(MomentumLR):
         self.base_lrs = base_lrs
 
     def state_dict(self) -> dict[str, Any]:
-        return super().state_dict() | {"_scale_fn_custom": None}  # which PyTorch asks for
+        held = dict(getattr(self._scale_fn_custom, "__dict__", {})) or None
+        return super().state_dict() | {"_scale_fn_custom": held}
+
+    def _take(self, state: dict[str, Any]) -> None:
+        held = state["_scale_fn_custom"]
+        if held is not None:
+            if self._scale_fn_custom is None:
+                raise ArgumentError("this state is of a CyclicLR with a scale_fn; pass one here")
+            self._scale_fn_custom.__dict__.update(held)
+        super()._take({k: v for k, v in state.items() if k != "_scale_fn_custom"})
+
+    def _scale(self, x: float) -> float:
+        if self._scale_fn_custom is not None:
+            return self._scale_fn_custom(x)
+        return MODES[self.mode](self.gamma, x)
 
     def height(self, epoch: int) -> float:
         """Where between the bounds: the triangle, scaled."""
@@ -177,15 +223,17 @@ class CyclicLR(MomentumLR):
         x = 1 + epoch / self.total_size - cycle
         rising = x <= self.step_ratio
         height = x / self.step_ratio if rising else (x - 1) / (self.step_ratio - 1)
-        return height * self.scale_fn(cycle if self.scale_mode == "cycle" else epoch)
+        return height * self._scale(cycle if self.scale_mode == "cycle" else epoch)
 
     def lr_at(self, epoch: int, base_lr: float, group: int) -> float:
         return base_lr + (self.max_lrs[group] - base_lr) * self.height(epoch)
 
     def momentum_at(self, epoch: int, group: int) -> float:
-        bounds = self.optimizer.param_groups[group]
-        low, high = bounds["base_momentum"], bounds["max_momentum"]
+        low, high = self.base_momentums[group], self.max_momentums[group]
         return high - (high - low) * self.height(epoch)
+
+
+PHASE = ("end_step", "start_lr", "end_lr", "start_momentum", "end_momentum")
 
 
 class OneCycleLR(MomentumLR):
@@ -233,17 +281,19 @@ class OneCycleLR(MomentumLR):
             raise ArgumentError(f"pct_start expects a number in [0, 1], got {pct_start}")
         if anneal_strategy not in ("cos", "linear"):
             raise ArgumentError(f"anneal_strategy expects 'cos' or 'linear', got {anneal_strategy}")
-        self.total_steps, self.anneal_strategy = total_steps, anneal_strategy
+        self.total_steps, self._anneal_func_type = total_steps, anneal_strategy
         rise = pct_start * total_steps
-        self.phases = [(rise - 1, "initial_lr", "max_lr", "max_momentum", "base_momentum")]
+        phases = [(rise - 1, "initial_lr", "max_lr", "max_momentum", "base_momentum")]
         if three_phase:
-            self.phases += [
+            phases += [
                 (2 * rise - 2, "max_lr", "initial_lr", "base_momentum", "max_momentum"),
                 (total_steps - 1, "initial_lr", "min_lr", "max_momentum", "max_momentum"),
             ]
         else:
-            last = (total_steps - 1, "max_lr", "min_lr", "base_momentum", "max_momentum")
-            self.phases.append(last)
+            phases.append((total_steps - 1, "max_lr", "min_lr", "base_momentum", "max_momentum"))
+        self._schedule_phases: list[dict[str, Any]] = [
+            dict(zip(PHASE, phase, strict=True)) for phase in phases
+        ]
         max_lrs = for_each_group("max_lr", max_lr, optimizer)
         if last_epoch == -1:
             for group, high in zip(optimizer.param_groups, max_lrs, strict=True):
@@ -252,26 +302,30 @@ class OneCycleLR(MomentumLR):
         self.begin_momentum(cycle_momentum, base_momentum, max_momentum, last_epoch)
         super().__init__(optimizer, last_epoch)
 
-    def phase(self, epoch: int) -> tuple[float, tuple[Any, ...]]:
+    def phase(self, epoch: int) -> tuple[float, dict[str, Any]]:
         """How much of its phase is done after ``epoch`` steps, and the phase."""
         if epoch > self.total_steps:
             raise ArgumentError(f"step {epoch} of a cycle that has {self.total_steps} in all")
         start = 0.0
-        for phase in self.phases[:-1]:
-            if epoch <= phase[0]:
+        for phase in self._schedule_phases[:-1]:
+            if epoch <= phase["end_step"]:
                 break
-            start = phase[0]
+            start = phase["end_step"]
         else:
-            phase = self.phases[-1]
-        done = (epoch - start) / (phase[0] - start) if phase[0] != start else 1.0
-        return 1 - cosine(done) if self.anneal_strategy == "cos" else done, phase
+            phase = self._schedule_phases[-1]
+        end = phase["end_step"]
+        done = (epoch - start) / (end - start) if end != start else 1.0
+        return 1 - cosine(done) if self._anneal_func_type == "cos" else done, phase
+
+    def _between(self, epoch: int, group: int, what: str) -> float:
+        done, phase = self.phase(epoch)
+        bounds = self.optimizer.param_groups[group]
+        start, end = bounds[phase[f"start_{what}"]], bounds[phase[f"end_{what}"]]
+        found: float = start + (end - start) * done
+        return found
 
     def lr_at(self, epoch: int, base_lr: float, group: int) -> float:
-        done, (_, start, end, *_) = self.phase(epoch)
-        bounds = self.optimizer.param_groups[group]
-        return bounds[start] + (bounds[end] - bounds[start]) * done
+        return self._between(epoch, group, "lr")
 
     def momentum_at(self, epoch: int, group: int) -> float:
-        done, (*_, start, end) = self.phase(epoch)
-        bounds = self.optimizer.param_groups[group]
-        return bounds[start] + (bounds[end] - bounds[start]) * done
+        return self._between(epoch, group, "momentum")

@@ -2,7 +2,9 @@
 
 import math
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Iterable
+from typing import Any
 
 from tinyxp.backends.errors import ArgumentError
 from tinyxp.optim.lr_scheduler.base import LRScheduler, at_least
@@ -89,6 +91,12 @@ class MultiStepLR(FactorLR):
     ) -> None:
         self.milestones, self.gamma = sorted(milestones), gamma
         super().__init__(optimizer, last_epoch)
+
+    def state_dict(self) -> dict[str, Any]:
+        return super().state_dict() | {"milestones": Counter(self.milestones)}
+
+    def _take(self, state: dict[str, Any]) -> None:
+        super()._take(state | {"milestones": sorted(Counter(state["milestones"]).elements())})
 
     def scale(self, epoch: int) -> float:
         return self.gamma ** bisect_right(self.milestones, epoch)

@@ -35,11 +35,13 @@ class LambdaLR(LRScheduler):
         held = [dict(getattr(f, "__dict__", {})) or None for f in self.lr_lambdas]
         return super().state_dict() | {"lr_lambdas": held}
 
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        super().load_state_dict(state_dict)
-        for function, held in zip(self.lr_lambdas, state_dict["lr_lambdas"], strict=True):
+    def _take(self, state: dict[str, Any]) -> None:
+        for function, held in zip(self.lr_lambdas, state["lr_lambdas"], strict=True):
+            if held and not hasattr(function, "__dict__"):
+                raise ArgumentError(f"{function!r} cannot take what the state holds of a callable")
             if held:
                 function.__dict__.update(held)
+        super()._take({k: v for k, v in state.items() if k != "lr_lambdas"})
 
 
 class MultiplicativeLR(LambdaLR):

@@ -5,7 +5,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from tinyxp.backends.errors import ArgumentError, DTypeError
-from tinyxp.optim.lr_scheduler.base import LRScheduler, same_optimizer
+from tinyxp.optim.lr_scheduler.base import (
+    BOOKKEEPING,
+    LRScheduler,
+    expect_keys,
+    same_optimizer,
+)
 from tinyxp.optim.lr_scheduler.plateau import ReduceLROnPlateau
 from tinyxp.optim.optimizer import Optimizer
 
@@ -14,6 +19,7 @@ class Joined(LRScheduler):
     """The state of a schedule that is made of others."""
 
     schedulers: list[LRScheduler]
+    spare: frozenset[str] = BOOKKEEPING | {"last_epoch"}
 
     def of(self, optimizer: Optimizer, schedulers: Sequence[LRScheduler]) -> None:
         """Take the schedules, which must be of this optimizer and need no metrics."""
@@ -29,13 +35,23 @@ class Joined(LRScheduler):
 
     def state_dict(self) -> dict[str, Any]:
         return {
-            "last_epoch": self.last_epoch,
             "_last_lr": self.get_last_lr(),
             "_schedulers": [scheduler.state_dict() for scheduler in self.schedulers],
         }
 
+    def _expect(self, state: dict[str, Any]) -> None:
+        expect_keys(type(self).__name__, self.state_dict(), state, self.spare)
+
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        for scheduler, state in zip(self.schedulers, state_dict["_schedulers"], strict=True):
+        expect_keys(type(self).__name__, self.state_dict(), state_dict, self.spare)
+        states = state_dict["_schedulers"]
+        if len(states) != len(self.schedulers):
+            raise ArgumentError(
+                f"expected the states of {len(self.schedulers)} schedules, got {len(states)}"
+            )
+        for scheduler, state in zip(self.schedulers, states, strict=True):
+            scheduler._expect(state)  # before any is changed
+        for scheduler, state in zip(self.schedulers, states, strict=True):
             scheduler.load_state_dict(state)
 
 
@@ -49,6 +65,8 @@ class SequentialLR(Joined):
     >>> [schedule.lr_at(epoch, 1.0, 0) for epoch in range(5)]
     [0.5, 0.75, 1.0, 0.5, 0.0]
     """
+
+    spare = BOOKKEEPING
 
     def __init__(
         self,
@@ -79,9 +97,14 @@ class SequentialLR(Joined):
         jumps = epoch is not None or (i and start == self.last_epoch)
         self.schedulers[i].step(self.last_epoch - start if jumps else None)
 
+    def state_dict(self) -> dict[str, Any]:
+        own = {"last_epoch": self.last_epoch, "_milestones": list(self.milestones)}
+        return own | super().state_dict()
+
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         super().load_state_dict(state_dict)
         self.last_epoch = state_dict["last_epoch"]
+        self.milestones = list(state_dict["_milestones"])
 
     def lr_at(self, epoch: int, base_lr: float, group: int) -> float:
         i = bisect_right(self.milestones, epoch)

@@ -4,7 +4,7 @@ import math
 from typing import Any
 
 from tinyxp.backends.errors import ArgumentError
-from tinyxp.optim.lr_scheduler.base import LRScheduler, for_each_group
+from tinyxp.optim.lr_scheduler.base import BOOKKEEPING, LRScheduler, for_each_group
 from tinyxp.optim.optimizer import Optimizer
 
 
@@ -82,11 +82,13 @@ class ReduceLROnPlateau(LRScheduler):
             lrs = [b if a - b > self.eps else a for a, b in zip(lrs, lower, strict=True)]
         self._set(lrs)
 
-    def state_dict(self) -> dict[str, Any]:
-        names = ("best", "num_bad_epochs", "cooldown_counter", "last_epoch", "_last_lr")
-        options = ("mode", "factor", "patience", "eps", "threshold", "threshold_mode", "cooldown")
-        return {name: getattr(self, name) for name in (*names, *options, "min_lrs")}
+    spare = BOOKKEEPING | {"default_min_lr", "mode_worse"}  # which follow from the others
 
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        for name in self.state_dict():
-            setattr(self, name, state_dict[name])
+    def state_dict(self) -> dict[str, Any]:
+        state = super().state_dict()
+        del state["_step_count"]
+        worst = math.inf if self.mode == "min" else -math.inf
+        return state | {"default_min_lr": self.min_lrs[0], "mode_worse": worst}
+
+    def _take(self, state: dict[str, Any]) -> None:
+        super()._take({k: v for k, v in state.items() if k not in self.spare})
