@@ -2,6 +2,9 @@
 
 import json
 import math
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -148,12 +151,19 @@ def test_a_damaged_checkpoint_gives_way_to_an_earlier_one(tmp_path):
 
 
 def test_stale_temporary_files_are_removed(tmp_path):
-    stale = tmp_path / f".step-00000001.safetensors.{'0a' * 16}"
+    """Those of dead processes, by who writes; a look changes nothing."""
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    stale = [tmp_path / f".step-00000001.safetensors{n}.{'0a' * 16}" for n in ("", f".{dead.pid}")]
     others = [tmp_path / ".gitignore", tmp_path / ".a.short", tmp_path / f"a.{'0a' * 16}"]
-    for path in (stale, *others):
+    others.append(tmp_path / f".step-00000002.safetensors.{os.getpid()}.{'0a' * 16}")
+    for path in (*stale, *others):
         path.write_text("x")
-    Checkpoints(tmp_path)
-    assert sorted(tmp_path.iterdir()) == sorted(others)
+    kept = Checkpoints(tmp_path)
+    assert kept.steps() == [] and kept.latest() is None
+    assert sorted(tmp_path.iterdir()) == sorted([*stale, *others])
+    kept.save(3, {})
+    assert sorted(tmp_path.iterdir()) == sorted([kept.path(3), *others])
     remove_temporary(tmp_path / "absent")
     with pytest.raises(ArgumentError, match="keep expects a whole number"):
         Checkpoints(tmp_path, keep=0)

@@ -72,10 +72,13 @@ def test_accumulated_batches_are_one_large_one():
     assert_equal(model, other, 1e-6)
 
 
-def test_batches_that_run_out_end_training():
-    _model, trainer, batches, loss_of = made()
-    trainer.fit(batches[:3], loss_of, 10)
-    assert trainer.done == 3 and trainer.ended
+def test_batches_are_run_through_as_often_as_it_takes():
+    model, trainer, batches, loss_of = made()
+    found = trainer.fit(batches[:3], loss_of, 10)
+    assert (found.steps, found.epochs, found.ended) == (10, 3, "all 10 steps are done")
+    other, trainer, batches, loss_of = made()
+    trainer.fit((batches[:3] * 4)[:10], loss_of, 10)
+    assert_equal(model, other)
 
 
 def test_ema_is_the_average_of_its_formula():
@@ -99,8 +102,9 @@ def test_early_stopping():
     _model, trainer, batches, loss_of = made(
         evaluate=lambda: next(scores), eval_every=2, log_every=1, patience=3
     )
-    assert trainer.fit(batches, loss_of, 50) == 2.5
-    assert trainer.done == 10 and trainer.best == 2.0
+    found = trainer.fit(batches, loss_of, 50)
+    assert found.validation == 2.5 and found.ended == "no better validation loss in 3 evaluations"
+    assert trainer.done == found.steps == 10 and trainer.best == 2.0
 
 
 def test_a_budget_of_time(monkeypatch):
@@ -283,7 +287,7 @@ def test_evaluation_comes_when_it_is_due():
         log_every=5,
         callbacks=[lines.append],
     )
-    assert trainer.fit(batches, loss_of, 7) == 7.0
+    assert trainer.fit(batches, loss_of, 7).validation == 7.0
     assert [line["step"] for line in lines] == [1, 3, 5, 6, 7]
     assert [line["validation loss"] for line in lines if len(line) > 2] == [3.0, 6.0, 7.0]
 
@@ -357,9 +361,13 @@ def test_batches_without_a_state_are_passed_over(tmp_path):
             folder = tmp_path / str(len(steps))
             run = Run.create(Run(folder, resumed=True) if i else folder, {})
             model, trainer, batches, loss_of = made(run=run, save_every=1)
-            trainer.fit(iter(batches[:last]) if last < 6 else iter(batches), loss_of, 6)
-            if last < 6:  # as if it had been killed: its last checkpoint says that it ended
-                run.checkpoints().path(4).unlink()
+            if last < 6:  # a program that gives too few, and is mended
+                with pytest.raises(
+                    DataError, match="the batches ended after step 4 of 6 steps: an"
+                ):
+                    trainer.fit(iter(batches[:last]), loss_of, 6)
+            else:
+                trainer.fit(iter(batches), loss_of, 6)
         models.append(model)
     assert_equal(*models)
 
@@ -411,7 +419,8 @@ def test_a_signal_stops_after_the_step(number, tmp_path):
             signal.raise_signal(number)
         return loss_of(batch)
 
-    with pytest.raises(Stopped, match=r"stopped after step 7, as asked; go on with: tinyxp resume"):
+    again = rf"step 7, as asked; go on with the same .*run=Run\('{run.folder}', resumed=True\)"
+    with pytest.raises(Stopped, match=again):
         trainer.fit(batches, loss_and_signal, 50)
     assert signal.getsignal(number) is before
     assert run.checkpoints().latest()[0] == 7

@@ -28,15 +28,18 @@ def attempted(
     to be no number."""
     trainer.optimizer.zero_grad()
     buffers = [(buffer, buffer.data) for buffer in trainer.model.buffers()]
-    factor: Any = 1 / len(batches) if scale is None else scale / len(batches)
-    alone = scale is None and len(batches) == 1
-    scaled = loss_of if alone else lambda batch: loss_of(batch) * factor
+
+    def scaled(batch: Any) -> Tensor:  # as one writes it by hand, so that the bits are the same
+        loss = loss_of(batch)
+        loss = loss if len(batches) == 1 else loss / len(batches)
+        return loss if scale is None else loss * scale
+
     losses = [parallel.backward(scaled, batch) for batch in batches]
     loss = sum(losses[1:], losses[0])
     if scale is not None:
         loss = loss / scale
         for g in _gradients(trainer):
-            g.data = astype(g.detach() / scale, g.dtype, copy=False).data
+            g.data = astype(g.detach() * (1 / scale), g.dtype, copy=False).data
     looks = trainer.careful
     if not trainer.graph:  # and elsewhere than on a GPU, where the look would wait for the step
         looks |= loss.backend.name != "cupy" or (trainer.done + 1) % trainer.log_every == 0

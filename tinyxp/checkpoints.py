@@ -29,8 +29,7 @@ class Checkpoints:
             raise ArgumentError(f"keep expects a whole number from 1 up, got {keep!r}")
         self.folder, self.keep = Path(folder), keep
         self.best: tuple[float, int] | None = None  # the lowest score, and its step
-        if self.folder.exists():
-            remove_temporary(self.folder)
+        self._writes = False
 
     def steps(self) -> list[int]:
         """The steps of the checkpoints that are here, in order."""
@@ -50,6 +49,9 @@ class Checkpoints:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise DataError(f"cannot make {self.folder}: {error.strerror or error}") from error
+        if not self._writes:  # from the first save on: who only looks changes nothing
+            remove_temporary(self.folder)
+            self._writes = True
         best = self.best
         if score is not None and (best is None or score < best[0]):
             best = (score, step)

@@ -20,6 +20,7 @@ import numpy as np
 from tinyxp import backends, dtypes
 from tinyxp.backends.errors import ArgumentError, BackendError, DataError
 from tinyxp.core import Tensor
+from tinyxp.locks import alive
 from tinyxp.ops.creation import astype
 
 # safetensors' names of dtypes, and what NumPy reads them as: little-endian, in that format
@@ -43,7 +44,8 @@ OTHERS |= dict.fromkeys((".pkl", ".pickle"), "load it where you trust it, and tx
 def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
     """Write ``data`` so that ``path`` holds the old content or the new, whatever happens."""
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")  # as remove_temporary expects
+    # as remove_temporary expects
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{uuid.uuid4().hex}")
     try:
         try:
             with open(temporary, "xb") as file:
@@ -66,9 +68,13 @@ def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
 
 
 def remove_temporary(folder: str | os.PathLike[str]) -> None:
-    """Remove what a process that was killed in :func:`write_atomically` left in a folder."""
+    """Remove what a process that was killed in :func:`write_atomically` left in a folder.
+
+    Files of processes that are running stay; for the writer of a folder, not for who reads it.
+    """
     for path in Path(folder).glob(".*"):
-        if re.fullmatch(r"\..+\.[0-9a-f]{32}", path.name):
+        match = re.fullmatch(r"\..+?(?:\.(\d+))?\.[0-9a-f]{32}", path.name)
+        if match and not (match[1] and alive(int(match[1]))):
             remove(path)
 
 

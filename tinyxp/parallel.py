@@ -2,8 +2,9 @@
 
 Threads inside a matrix product have to meet at the end of every product, and what lies between two
 products runs on one thread alone. So it is faster to give each thread a part of the batch and one
-thread of BLAS, and to add up the gradients at the end: they are those of the whole batch, to
-rounding, as long as the loss is a mean over samples that do not know of each other.
+thread of BLAS, and to add up the gradients at the end. They are those of the whole batch, to
+rounding, if the loss is a plain mean over samples that do not know of each other. So it happens
+only where it is asked for, and where a trial shows that they are (``tinyxp.splitting``).
 """
 
 import contextvars
@@ -11,16 +12,19 @@ import math
 import operator
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from functools import partial
 from typing import Any, Self
 
-from tinyxp import backends
-from tinyxp.backends.errors import ArgumentError, CaptureError
+import numpy as np
+
+from tinyxp.backends.errors import ArgumentError
 from tinyxp.backends.numpy_trace import tracing
 from tinyxp.core import Tensor, wrap
 from tinyxp.nn.module import Module
-from tinyxp.random import Generator, default_generator, drawing_from, watched
-from tinyxp.tape import edge_of, ordered, propagate
+from tinyxp.random import watched
+from tinyxp.splitting import Check, Part, kept, operands
+from tinyxp.tape import propagate
 from tinyxp.threads import get_num_threads, limited
 from tinyxp.tree import leaves, tree_map
 
@@ -32,120 +36,95 @@ LossOf = Callable[[Any], Tensor]
 class Parallel:
     """The backward passes of training, with ``threads`` threads; use it in a ``with`` block.
 
-    ``threads=1`` computes on one thread. More part each batch into as many parts along its first
-    axis. None chooses on the first batch, by sizes alone, so that a run can be repeated: one
-    thread for small models, parts for large ones on the numpy backend; but no parts where random
-    numbers are drawn, which would be others, or for a batch that cannot be parted.
-    Raises ArgumentError for parts of a model that looks at its batch as a whole (BatchNorm).
+    ``threads=None`` computes as a loop without it does, to the bit. ``threads=1`` is one thread,
+    also in matrix products. More split each batch into as many parts along its first axis; call
+    ``prepare`` before each step, which raises ArgumentError if the parts would train something
+    else. "auto" chooses by the sizes of the first batch: one thread for small models, parts for
+    large ones on the numpy backend where they train the same, else the library's own threads.
     """
 
-    def __init__(self, model: Module, threads: int | None = None) -> None:
-        if threads is not None and (type(threads) is not int or threads < 1):
-            raise ArgumentError(f"threads expects a whole number from 1 up, got {threads!r}")
-        self.whole = any(hasattr(module, "running_mean") for module in model.modules())
-        if self.whole and threads is not None and threads > 1:
+    def __init__(self, model: Module, threads: int | str | None = None) -> None:
+        number = type(threads) is int and threads >= 1
+        if not (threads is None or threads == "auto" or number):
             raise ArgumentError(
-                "a model with BatchNorm looks at its batch as a whole, so that the batch cannot be "
-                "parted; leave threads out, or use GroupNorm or LayerNorm"
+                f"threads expects a whole number from 1 up, 'auto' or None, got {threads!r}"
             )
         self.threads = threads
+        self.chosen: int | None = None  # 0 is whole, on the library's own threads
+        self.check = Check(model)
+        self.known: set[Any] = set()  # what batches look like
+        self.batches = 0
         self.pool: ThreadPoolExecutor | None = None
-        self.limit: Any = None
+        self.stack = ExitStack()
 
     def __enter__(self) -> Self:
-        if self.threads is not None:
-            self._use(self.threads)
+        if isinstance(self.threads, int):
+            self.choose(self.threads)
         return self
 
-    def __exit__(self, *error: object) -> None:
-        if self.limit is not None:
-            self.limit.__exit__(*error)
-        if self.pool is not None:
-            self.pool.shutdown()
-        self.pool = self.limit = None
+    def __exit__(self, *error: Any) -> None:
+        self.stack.__exit__(*error)
+        self.pool = self.chosen = None
 
-    def _use(self, threads: int) -> None:
-        self.threads = threads
-        self.limit = limited(1)  # in a product; two pools would wait for each other's turns
-        self.limit.__enter__()
+    def choose(self, threads: int) -> None:
+        """Compute with so many threads from now on; 0: as without a Parallel."""
+        self.stack.close()
+        self.chosen, self.pool = threads, None
+        if threads:
+            self.stack.enter_context(limited(1))  # two pools would wait for each other's turns
         if threads > 1:
             self.pool = ThreadPoolExecutor(threads, thread_name_prefix="tinyxp")
+            self.stack.enter_context(self.pool)
 
-    @property
-    def chosen(self) -> int | None:
-        """In how many parts batches are computed: 0 is whole, on the library's own threads; None,
-        not chosen yet."""
-        return 0 if self.limit is None and self.threads is not None else self.threads
+    # -- before a step --------------------------------------------------------------------------
 
-    def choose(self, chosen: int) -> None:
-        """Compute as another Parallel did."""
-        if chosen:
-            self._use(chosen)
-        else:
-            self.threads = get_num_threads()
+    def prepare(self, loss_of: LossOf, batch: Any) -> None:
+        """Choose, and see that the parts of a batch train what the whole would: of the first batch,
+        the second, the 4th, 8th …, and whenever a batch looks otherwise than those before."""
+        if self.threads == "auto" and self.chosen is None:
+            self._choose(loss_of, batch)
+        if self.pool is None or (_length(batch) or 0) < 2:
+            return
+        self.batches += 1
+        looks = tuple((place, _kind(x)) for place, x in leaves(batch))
+        if looks in self.known and self.batches & (self.batches - 1):
+            return
+        self.known.add(looks)
+        if why := self.check(loss_of, batch, lambda: self._in_parts(loss_of, batch)):
+            raise ArgumentError(
+                f"threads={self.chosen} would train something else than the whole batch: {why}; "
+                "leave threads out"
+            )
+
+    def _choose(self, loss_of: LossOf, batch: Any) -> None:
+        available = get_num_threads()
+        self.choose(1)
+        with kept(self.check.model):
+            loss = loss_of(batch)
+        if loss.backend.name != "numpy":
+            self.choose(0)
+        elif work(loss) >= LARGE:
+            del loss
+            self.choose(available)
+            splits = available > 1 and (_length(batch) or 0) >= available
+            if not splits or self.check(loss_of, batch, lambda: self._in_parts(loss_of, batch)):
+                self.choose(0)
+
+    # -- a step -----------------------------------------------------------------------------------
 
     def backward(self, loss_of: LossOf, batch: Any) -> Tensor:
         """Add the gradients of ``loss_of(batch)`` to the leaves it was computed from.
 
         Returns the loss, from which no gradient flows any more.
         """
-        if self.pool is not None and (n := _length(batch)) is not None and n > 1:
-            return self._in_parts(self.pool, loss_of, batch, n)
-        if self.threads is not None:
+        if self.pool is None or (_length(batch) or 0) < 2:
             loss = loss_of(batch)
             loss.backward()
             return loss.detach()
-        # on one thread, as most go on, whatever other Trainers have chosen
-        with limited(1), watched() as drawn:
-            loss = loss_of(batch)
-        self._choose(loss, batch, bool(drawn))
-        loss.backward()
-        if self.pool is not None:  # from now on arrays have other sizes
-            loss.backend.empty_cache()
-        return loss.detach()
-
-    def _choose(self, loss: Tensor, batch: Any, drawn: bool) -> None:
-        available = get_num_threads()
-        self.threads = available
-        if loss.backend.name != "numpy":
-            return  # the library's own threads do it
-        if work(loss) < LARGE:
-            self._use(1)
-        elif not (drawn or self.whole) and available > 1 and (_length(batch) or 0) >= available:
-            self._use(available)
-
-    def _in_parts(self, pool: ThreadPoolExecutor, loss_of: LossOf, batch: Any, n: int) -> Tensor:
-        assert self.threads is not None
-        size = -(-n // self.threads)
-        bounds = [(first, min(first + size, n)) for first in range(0, n, size)]
-        program = tracing()
-        with backends.using(backends.get("numpy")):
-            seeds = default_generator().integers(0, 2**62, len(bounds))
-        # of a recorded step they are not known yet, and nothing may be drawn from them
-        known = seeds.tolist() if program is None else [None] * len(bounds)
-
-        def one(first: int, last: int, seed: int | None) -> tuple[Tensor, dict[Any, Any]]:
-            part = tree_map(lambda x: x[first:last] if isinstance(x, Tensor) else x, batch)
-            with drawing_from(Generator(seed or 0)) as generator:
-                loss = loss_of(part)
-            if seed is None and generator.counter:
-                raise CaptureError(
-                    "parts of a batch that draw random numbers cannot be captured; with threads=1 "
-                    "they can"
-                )
-            share = loss.detach() * 0 + (last - first) / n
-            grads = propagate([loss], [share])
-            return loss.detach() * share, {x: g for x, g in grads.items() if isinstance(x, Tensor)}
-
-        calls = [partial(one, *bound, seed) for bound, seed in zip(bounds, known, strict=True)]
-        if program is None:
-            futures = [pool.submit(contextvars.copy_context().run, call) for call in calls]
-            found = [future.result() for future in futures]
-            del futures  # which would hold the gradients of all parts to the end
-        else:
-            found = program.side_by_side(pool, calls)
-        losses, grads = zip(*found, strict=True)
-        del found
+        parts = self._in_parts(loss_of, batch)
+        grads = [found for *_, found in parts]
+        losses = [loss * share for loss, share, _ in parts]
+        del parts
         for leaf in {leaf: None for found in grads for leaf in found}:
             add = leaf.backend.kernels.get("add_gradients", operator.add)
             total = None if leaf.grad is None else leaf.grad.data
@@ -155,19 +134,48 @@ class Parallel:
             leaf.grad = wrap(total, leaf.backend)
         return sum(losses[1:], losses[0])
 
+    def _in_parts(self, loss_of: LossOf, batch: Any) -> list[Part]:
+        """The loss and the gradients of each part, by its share of the samples."""
+        assert self.pool is not None and self.chosen
+        n = _length(batch) or 0
+        size = -(-n // self.chosen)
+
+        def one(first: int) -> Part:
+            last = min(first + size, n)
+            part = tree_map(lambda x: x[first:last] if isinstance(x, ARRAYS) else x, batch)
+            with watched() as drawn:
+                loss = loss_of(part)
+            if drawn:
+                raise ArgumentError(
+                    "a part of a batch drew random numbers, and so would be another one than in "
+                    "the whole; leave threads out"
+                )
+            share = (last - first) / n
+            grads = propagate([loss], [loss.detach() * 0 + share])
+            return loss.detach(), share, {x: g for x, g in grads.items() if isinstance(x, Tensor)}
+
+        calls = [partial(one, first) for first in range(0, n, size)]
+        if (program := tracing()) is not None:
+            return program.side_by_side(self.pool, calls)
+        futures = [self.pool.submit(contextvars.copy_context().run, call) for call in calls]
+        return [future.result() for future in futures]
+
+
+ARRAYS = (Tensor, np.ndarray)
+
 
 def _length(batch: Any) -> int | None:
     """How many samples a batch has: the first axis of all its tensors; None if they differ."""
-    lengths = {x.shape[0] if x.ndim else None for _, x in leaves(batch) if isinstance(x, Tensor)}
+    lengths = {x.shape[0] if x.ndim else None for _, x in leaves(batch) if isinstance(x, ARRAYS)}
     return lengths.pop() if len(lengths) == 1 else None
+
+
+def _kind(x: Any) -> Any:
+    """What a leaf of a batch looks like, but for its sizes."""
+    return (x.ndim, str(x.dtype)) if isinstance(x, ARRAYS) else type(x).__name__
 
 
 def work(loss: Tensor) -> int:
     """How many numbers the recorded operations before a loss read: the largest operand of each."""
-    total = 0
-    for node in ordered([edge_of(loss)]):
-        operands = node.context[0] if not isinstance(node, Tensor) and node.context else ()
-        if isinstance(operands, (list, tuple)):
-            sizes = [math.prod(x.shape) for x in operands if hasattr(x, "shape")]
-            total += max(sizes, default=0)
-    return total
+    sizes = ([math.prod(x.shape) for x in held] for held in operands(loss))
+    return sum(max(some, default=0) for some in sizes)

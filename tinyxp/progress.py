@@ -4,7 +4,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TextIO, TypeVar
 
@@ -16,7 +16,8 @@ EARLY, LONG = 5.0, 900.0  # seconds: when the end is foreseen first, and from wh
 
 class Progress:
     """A bar that rewrites its line on a terminal or in a notebook; elsewhere a plain line now and
-    then. A stream that can no longer be written to ends the show, and nothing else.
+    then; ``total`` is None where nobody knows it. A stream that can no longer be written to ends
+    the show, and nothing else.
 
     >>> progress = Progress(20, sys.stdout)
     >>> for step in range(1, 5):
@@ -26,14 +27,14 @@ class Progress:
     """
 
     def __init__(
-        self, total: int, stream: TextIO | None = None, begun: int = 0, what: str = "step"
+        self, total: int | None, stream: TextIO | None = None, begun: int = 0, what: str = "step"
     ) -> None:
         self.total, self.begun, self.what = total, begun, what
         notebook = stream is None and in_notebook()
         self.stream = stream or (sys.stdout if notebook else sys.stderr)
         self.gone = self.stream is None  # as under pythonw.exe
         self.rewrites = notebook or (not self.gone and self.stream.isatty())
-        self.every = max(1, total // 10)
+        self.every = sys.maxsize if total is None else max(1, total // 10)
         self.start = time.monotonic()
         self.shown = 0.0 if self.rewrites else self.start
         self.written = 0  # characters of the line that is to be rewritten
@@ -45,12 +46,14 @@ class Progress:
             due = now - self.shown > 0.1
         else:
             due = done % self.every == 0 or now - self.shown > SILENT
-        if self.gone or not (due or done >= self.total):
+        if self.gone or not (due or done == self.total):
             return
         self.shown = now
-        left = (now - self.start) / (done - self.begun) * (self.total - done)
+        left = 0.0
+        if self.total is not None:
+            left = (now - self.start) / (done - self.begun) * (self.total - done)
         try:
-            self._show(done, note, f"{clock(left)} left")
+            self._show(done, note, "" if self.total is None else f"{clock(left)} left")
             if not self.warned and now - self.start > EARLY:
                 self.warned = True
                 if left > LONG:
@@ -60,9 +63,17 @@ class Progress:
         except (OSError, ValueError):  # whoever was reading has gone
             self.gone = True
 
+    def end(self, text: str) -> None:
+        """A last line."""
+        try:
+            if not self.gone:
+                self._line(text)
+        except (OSError, ValueError):
+            self.gone = True
+
     def _show(self, done: int, note: str, left: str) -> None:
         what = "" if self.rewrites and self.what == "step" else f"{self.what} "
-        count = f"{what}{done}/{self.total} "
+        count = f"{what}{done} " if self.total is None else f"{what}{done}/{self.total} "
         note = f"{note} " if note else ""
         if not self.rewrites:
             self._line(f"{count}{note}{left}")
@@ -71,10 +82,10 @@ class Progress:
         room = columns - len(count) - len(left)
         text = f"{count}{note[: max(0, room)]}{left}"
         room = min(BAR, columns - len(text) - 3)
-        if room >= LEAST:
+        if room >= LEAST and self.total is not None:
             filled = room * done // self.total
             text = f"[{'#' * filled}{'.' * (room - filled)}] {text}"  # any console can show it
-        last = done >= self.total
+        last = done == self.total
         self.stream.write("\r" + text.ljust(self.written) + "\n" * last)
         self.stream.flush()
         self.written = 0 if last else len(text)
@@ -86,13 +97,14 @@ class Progress:
         self.written = 0
 
 
-def counted(items: Iterable[T], total: int, what: str) -> Iterator[T]:
+def counted(items: Sequence[T], what: str) -> Iterator[T]:
     """The items, while their number is shown as progress; for work that may be over at once, of
     which a plain stream hears nothing then.
 
-    >>> list(counted([1, 2], 2, "adding"))
+    >>> list(counted([1, 2], "adding"))
     [1, 2]
     """
+    total = len(items)
     progress = Progress(total, what=what)
     progress.every = sys.maxsize
     for done, item in enumerate(items, 1):
@@ -154,5 +166,7 @@ class Clock:
     @contextmanager
     def paused(self) -> Iterator[None]:
         before = time.monotonic()
-        yield
-        self.start += time.monotonic() - before
+        try:
+            yield
+        finally:
+            self.start += time.monotonic() - before

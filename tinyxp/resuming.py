@@ -2,14 +2,77 @@
 
 import random
 import warnings
-from typing import Any
+from collections.abc import Iterator
+from itertools import islice
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tinyxp import backends
+from tinyxp.backends.errors import DataError
 from tinyxp.nn.module import Module
 from tinyxp.random import Generator, default_generator
 from tinyxp.version import __version__
+
+if TYPE_CHECKING:
+    from tinyxp.parallel import Parallel
+    from tinyxp.passes import Passes
+    from tinyxp.train import Trainer
+
+KEPT = ("done", "validation", "best", "waited", "skipped", "good", "ended", "loss_scale")
+
+
+def training_state(trainer: "Trainer", passes: "Passes", parallel: "Parallel") -> dict[str, Any]:
+    """All that the steps to come depend on."""
+    return {
+        "parts": {name: part.state_dict() for name, part in _parts(trainer, passes).items()},
+        "trainer": {name: getattr(trainer, name) for name in KEPT},
+        "passes": {"taken": passes.taken, "ended": passes.ended},
+        "parallel": parallel.chosen if parallel.threads == "auto" else None,
+        "random": random_states(trainer.model),
+        "setting": trainer.setting,
+        "config": trainer.run.configuration if trainer.run else {},
+    }
+
+
+def resumed(
+    trainer: "Trainer", found: tuple[int, Any], passes: "Passes", parallel: "Parallel"
+) -> Iterator[Any]:
+    """Bring everything back to a checkpoint; the batches that are still to come.
+
+    Raises DataError for a checkpoint of other parts.
+    """
+    step, state = found
+    parts = _parts(trainer, passes)
+    if len(missing := parts.keys() ^ state["parts"].keys()) > 0:
+        raise DataError(
+            f"the checkpoint of step {step} does not fit: {', '.join(sorted(missing))} only here "
+            "or only there"
+        )
+    same = warn_of_changes(state["setting"], trainer.setting)
+    for name in KEPT:
+        setattr(trainer, name, state["trainer"][name])
+    if same and parallel.threads == "auto" and state["parallel"] is not None:
+        parallel.choose(state["parallel"])
+    for name, part in parts.items():
+        part.load_state_dict(state["parts"][name])
+    if "batches" in parts:
+        passes.taken, passes.ended = state["passes"]["taken"], state["passes"]["ended"]
+        source = iter(passes)
+    else:
+        source = iter(passes)
+        for _ in islice(source, state["passes"]["taken"]):
+            pass
+    set_random_states(trainer.model, state["random"])
+    return source
+
+
+def _parts(trainer: "Trainer", passes: "Passes") -> dict[str, Any]:
+    """All that has a state of its own."""
+    parts = {"model": trainer.model, "optimizer": trainer.optimizer}
+    parts |= {"scheduler": trainer.scheduler, "average": trainer.average}
+    parts |= {"batches": passes.batches}
+    return {name: part for name, part in parts.items() if hasattr(part, "load_state_dict")}
 
 
 def random_states(model: Module) -> dict[str, Any]:
@@ -31,7 +94,7 @@ def set_random_states(model: Module, states: dict[str, Any]) -> None:
             generator.load_state_dict(states["modules"][name])
     random.setstate(states["python"])
     kind, keys, *rest = states["numpy"]
-    np.random.set_state((kind, keys.numpy(), *rest))
+    np.random.set_state((kind, np.asarray(keys), *rest))
 
 
 def _held(model: Module) -> dict[str, Generator]:

@@ -1,23 +1,38 @@
 """The folder that a training run leaves behind, and can go on from."""
 
 import json
+import os
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from tinyxp.backends.errors import DataError
+from tinyxp.backends.errors import ArgumentError, DataError
 from tinyxp.callbacks import JSONLines
 from tinyxp.checkpoints import Checkpoints
 from tinyxp.io import remove_temporary, save, write_atomically
+from tinyxp.locks import only_writer
 from tinyxp.nn.module import Module
 from tinyxp.plots import Curves, show
 
 
+class _Exists(DataError):
+    """There is a folder of this name."""
+
+
 class Run:
     """The folder of a training run: config.json, metrics.jsonl, checkpoints, model.safetensors,
-    loss.png. One that is ``resumed`` goes on from its checkpoints.
+    loss.png. A Trainer with one that is ``resumed`` goes on from its checkpoints.
+
+    To look at a run changes nothing in its folder, also while it trains; one process at a time
+    writes to it.
+
+    >>> run = Run.create(tmp / "mine", {"width": 32})
+    >>> run.log(step=1, loss=0.5)
+    >>> Run(tmp / "mine").config(), Run(tmp / "mine").metrics()
+    ({'width': 32}, [{'step': 1, 'loss': 0.5}])
     """
 
     def __init__(self, folder: str | Path, *, resumed: bool = False) -> None:
@@ -29,26 +44,36 @@ class Run:
         """Make the folder (by default runs/MODEL-DATE) and write the configuration.
 
         A Run that is given in place of a folder is gone on with, if it has this configuration.
-        Raises DataError if it has another, or if the folder exists or cannot be made.
+        Raises DataError if it has another, if another process writes to it, or if the folder exists
+        or cannot be made; ArgumentError for a configuration that is not made of names, numbers,
+        strings and lists of them.
         """
+        text = _json(config)
         if isinstance(folder, Run):
             folder.configuration = config
-            folder._continue(config)
+            with folder.writing():
+                folder._continue(text)
             return folder
-        folder = folder or Path("runs") / time.strftime(f"{config['model']}-%Y%m%d-%H%M%S")
+        if folder is None:
+            folder = _made(named(time.strftime(f"{config.get('model', 'run')}-%Y%m%d-%H%M%S")))
+        else:
+            if not os.fspath(folder):
+                raise ArgumentError("the folder of a run has a name, got ''")
+            _make(Path(folder))
         run = cls(folder)
         run.configuration = config
-        try:
-            run.folder.mkdir(parents=True)
-        except FileExistsError as error:
-            raise DataError(f"{folder} exists already; choose another --name") from error
-        except OSError as error:
-            raise DataError(f"cannot make {folder}: {error.strerror or error}") from error
-        run._write(config)
+        run._write(text)
         return run
 
-    def _write(self, config: dict[str, Any]) -> None:
-        write_atomically(self.folder / "config.json", json.dumps(config, indent=2).encode())
+    def _write(self, text: str) -> None:
+        write_atomically(self.folder / "config.json", text.encode())
+
+    def writing(self) -> AbstractContextManager[None]:
+        """A block in which this process alone writes to the folder. Raises DataError, which names
+        the other process, if one does already."""
+        if not self.folder.is_dir():
+            raise DataError(f"{self.folder} is not the folder of a run: there is none")
+        return only_writer(self.folder)
 
     def config(self) -> dict[str, Any]:
         """The configuration. Raises DataError if this is no run's folder."""
@@ -69,11 +94,11 @@ class Run:
         saved = self.config()
         return kind(**{f.name: saved[f.name] for f in fields(kind) if f.name in saved})
 
-    def _continue(self, config: dict[str, Any]) -> None:
+    def _continue(self, text: str) -> None:
         """Check the configuration, and drop from the metrics what will be written again."""
         if not (self.folder / "config.json").exists():  # it was killed right after the folder
-            self._write(config)
-        saved, wanted = self.config(), json.loads(json.dumps(config))
+            self._write(text)
+        saved, wanted = self.config(), json.loads(text)
         if differing := sorted(k for k in saved.keys() | wanted if saved.get(k) != wanted.get(k)):
             raise DataError(
                 f"{self.folder} was begun with another {', '.join(differing)}; "
@@ -122,3 +147,53 @@ class Run:
                 if name.endswith("loss"):
                     series.setdefault(name, []).append((line["step"], line[name]))
         return show(Curves(series, self.folder.name), self.folder / "loss.png")
+
+
+def named(name: str) -> Path:
+    """The folder of the run of this name: one inside ``runs``, where the program runs.
+
+    Raises ArgumentError for a name that leads elsewhere.
+
+    >>> named("mine").as_posix()
+    'runs/mine'
+    """
+    path = Path(name)
+    if not path.parts or path.anchor or ".." in path.parts or "\0" in name:
+        raise ArgumentError(
+            f"the name of a run is that of a new folder inside runs, such as 'mine'; got {name!r}"
+        )
+    return Path("runs") / path
+
+
+def _made(folder: Path) -> Path:
+    """A new folder of this name, or with a number behind it: two runs may begin in one second."""
+    number, path = 1, folder
+    while path.exists():
+        number += 1
+        path = folder.with_name(f"{folder.name}-{number}")
+    try:
+        _make(path)
+    except _Exists:  # another run was faster
+        return _made(folder)
+    return path
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True)
+    except OSError as error:
+        if isinstance(error, FileExistsError) and folder.is_dir():
+            raise _Exists(
+                f"{folder} exists already; choose another name, or go on with that run: "
+                f"Run({str(folder)!r}, resumed=True)"
+            ) from error
+        raise DataError(f"cannot make {folder}: {error.strerror or error}") from error
+
+
+def _json(config: dict[str, Any]) -> str:
+    try:
+        return json.dumps(config, indent=2)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ArgumentError(
+            f"the configuration of a run is written as JSON: {error}; give str(path) for a path"
+        ) from error

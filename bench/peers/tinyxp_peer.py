@@ -21,8 +21,8 @@ def start(
     precision: str = "highest",
     graph: bool = False,
 ) -> Step:
-    """``parts``: as ``Trainer.threads``; ``fast``: with the extra of that name, if it is there.
-    ``precision``: of float32 products, or "bfloat16" for autocast; ``graph``: by ``tx.capture``.
+    """``parts``: as ``Trainer.threads``, "auto" if None; ``fast``: with the extra of that name, if
+    it is there. ``precision``: of float32 products, or "bfloat16" for autocast; ``graph``: by ``tx.capture``.
     """
     halves = precision == "bfloat16"
     os.environ["TINY_FAST"] = str(int(fast))
@@ -37,7 +37,7 @@ def start(
     batch = tuple(tx.asarray(part) for part in workload.data())
     options = {"lr": workload.lr, "weight_decay": workload.weight_decay}
     optimizer = getattr(tx.optim, workload.optimizer)(model.parameters(), **options)
-    parallel = Parallel(model, parts)
+    parallel = Parallel(model, "auto" if parts is None else parts)
 
     def loss_of(batch: tuple[tx.Tensor, tx.Tensor]) -> tx.Tensor:
         x, y = batch
@@ -51,6 +51,7 @@ def start(
         optimizer.step()
         return loss
 
+    parallel.prepare(loss_of, batch)
     take = tx.capture(whole) if graph else whole
 
     def step() -> float:

@@ -9,6 +9,7 @@ from tinyxp import backends
 from tinyxp.backends.errors import ArgumentError, DTypeError, ShapeError
 from tinyxp.core import Tensor
 from tinyxp.dtypes import float32
+from tinyxp.nn.modes import modes_kept
 from tinyxp.nn.module import Module
 from tinyxp.nn.norms import _BatchNorm
 from tinyxp.operation import typed
@@ -184,7 +185,7 @@ class SWALR(FactorLR):
         if anneal_strategy not in ("cos", "linear"):
             raise ArgumentError(f"anneal_strategy expects 'cos' or 'linear', got {anneal_strategy}")
         at_least("anneal_epochs", anneal_epochs, 0)
-        self.anneal_epochs, self.anneal_strategy = anneal_epochs, anneal_strategy
+        self.anneal_epochs, self._anneal_strategy = anneal_epochs, anneal_strategy
         lrs = for_each_group("swa_lr", swa_lr, optimizer)
         for group, lr in zip(optimizer.param_groups, lrs, strict=True):
             group["swa_lr"] = lr
@@ -199,7 +200,7 @@ class SWALR(FactorLR):
 
     def scale(self, epoch: int) -> float:
         done = min(1.0, epoch / self.anneal_epochs) if self.anneal_epochs else 1.0
-        return cosine(done) if self.anneal_strategy == "cos" else 1 - done
+        return cosine(done) if self._anneal_strategy == "cos" else 1 - done
 
 
 def update_bn(loader: Iterable[Any], model: Module, device: str | None = None) -> None:
@@ -220,18 +221,19 @@ def update_bn(loader: Iterable[Any], model: Module, device: str | None = None) -
     norms = [module for module in model.modules() if isinstance(module, _BatchNorm)]
     if not norms:
         return
-    training, momenta = model.training, [norm.momentum for norm in norms]
-    model.train()
-    for norm in norms:
-        norm.reset_running_stats()
-        norm.momentum = None  # all batches count alike
-    with no_grad():
-        for item in loader:
-            x = item[0] if isinstance(item, (list, tuple)) else item
-            model(x if device is None else x.to(device))
-    for norm, momentum in zip(norms, momenta, strict=True):
-        norm.momentum = momentum
-    model.train(training)
+    momenta = [norm.momentum for norm in norms]
+    try:
+        with modes_kept(model), no_grad():
+            model.train()
+            for norm in norms:
+                norm.reset_running_stats()
+                norm.momentum = None  # all batches count alike
+            for item in loader:
+                x = item[0] if isinstance(item, (list, tuple)) else item
+                model(x if device is None else x.to(device))
+    finally:
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.momentum = momentum
 
 
 # -- helpers ----------------------------------------------------------------------------------

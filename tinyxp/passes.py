@@ -1,0 +1,89 @@
+"""The batches of training, pass after pass, and how many steps they give."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from tinyxp.backends.errors import DataError
+from tinyxp.data import Epochs
+from tinyxp.data.windows import RandomWindows
+
+ENDLESS = (Epochs, RandomWindows)
+
+
+class Passes:
+    """``batches`` once, and again until ``epochs`` passes are done, or without end.
+
+    An iterator can be run through once only: ``used_up`` says that it ended before its time.
+
+    >>> passes = Passes(["a", "b"], epochs=2)
+    >>> list(passes), passes.done
+    (['a', 'b', 'a', 'b'], 2)
+    """
+
+    def __init__(self, batches: Iterable[Any], epochs: int | None) -> None:
+        self.batches, self.epochs = batches, epochs
+        self.taken = 0  # batches
+        self.ended = 0  # passes that were gone through to their end
+        self.used_up = False
+
+    def __iter__(self) -> Iterator[Any]:
+        once = isinstance(self.batches, Iterator)
+        while self.epochs is None or self.ended < self.epochs:
+            before = self.taken
+            for batch in self.batches:
+                self.taken += 1
+                yield batch
+            if self.taken == before and not (once and self.taken):
+                raise DataError("fit got no batch at all: there is none, or all are used up")
+            self.ended += 1
+            if once:
+                self.used_up = self.epochs is None or self.ended < self.epochs
+                return
+
+    @property
+    def length(self) -> int | None:
+        """The batches of a pass, if they can be counted."""
+        try:
+            return len(self.batches)  # type: ignore[arg-type]
+        except TypeError:
+            return None
+
+    @property
+    def done(self) -> int | None:
+        """The passes that were completed; None for batches without an end."""
+        if isinstance(self.batches, ENDLESS):
+            return None
+        return max(self.ended, self.taken // self.length) if self.length else self.ended
+
+    def steps(self, accumulate: int) -> int | None:
+        """The steps of all passes together, if that is known."""
+        if self.epochs is None or self.length is None:
+            return None
+        return -(-self.epochs * self.length // accumulate)
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What ``Trainer.fit`` did: all steps and passes so far, the last loss and validation loss
+    (None if there was none), the seconds that it took, and why it ended.
+
+    >>> print(Summary(14, 2, 0.25, None, 3.21, "all 2 epochs are done"))
+    14 steps, 2 epochs in 3.2 s: loss 0.25; all 2 epochs are done
+    """
+
+    steps: int
+    epochs: int | None
+    loss: float | None
+    validation: float | None
+    seconds: float
+    ended: str
+
+    def __str__(self) -> str:
+        passes = "" if self.epochs is None else f", {self.epochs} epoch{'s'[: self.epochs != 1]}"
+        losses = [f"loss {self.loss:.4g}"] if self.loss is not None else []
+        if self.validation is not None:
+            losses.append(f"validation loss {self.validation:.4g}")
+        found = f": {', '.join(losses)}" if losses else ""
+        steps = f"{self.steps} step{'s'[: self.steps != 1]}"
+        return f"{steps}{passes} in {self.seconds:.1f} s{found}; {self.ended}"
