@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import tinyxp as tx
-from tinyxp.backends.errors import ArgumentError, GradientError, ShapeError
+from tinyxp.backends.errors import ArgumentError, DTypeError, GradientError, ShapeError
 from tinyxp.generation import KVCache, choose, generate
 from tinyxp.models.gpt2 import GPT2, Config
 from tinyxp.random import Generator
@@ -88,6 +88,50 @@ def test_frequencies_of_what_is_drawn():
         assert (abs(share - p) <= 5 * np.sqrt(p * (1 - p) / 2000)).all(), options
 
 
+NAN, INF = float("nan"), float("inf")
+
+
+@pytest.mark.parametrize("options", [(1.0, None, None), (0, None, None), (2.0, 2, 0.9)], ids=str)
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_logits_that_are_no_numbers(dtype, options):
+    """No symbol is drawn from NaN or Inf; a symbol that is ruled out never comes."""
+    for row in (
+        [NAN] * 4,
+        [0, NAN, 1, 0],
+        [INF, 0, 0, 0],
+        [-INF, NAN, 0, 0],
+        [0, -INF, 0, INF],
+        [],
+    ):
+        with pytest.raises(ArgumentError, match="logits are (NaN or Inf|-Inf for every)"):
+            choose(np.asarray(row, dtype=dtype), *options, Generator(0))
+    with pytest.raises(ArgumentError, match="-Inf for every symbol"):
+        choose(np.full(4, -INF, dtype), *options, Generator(0))
+    row, generator = np.asarray([-INF, 5, -INF, 6e4, -INF], dtype), Generator(0)
+    assert {choose(row, *options, generator) for _ in range(50)} == {3}
+    row = np.asarray([-INF, 0, -INF], dtype)
+    assert {choose(row, *options, generator) for _ in range(50)} == {1}
+
+
+def test_the_largest_draw_stays_in_the_vocabulary():
+    """Sums in another order round otherwise: no draw may reach beyond the last symbol."""
+
+    class Largest:
+        def uniform(self, shape, dtype):
+            return tx.asarray(1 - 2**-53, dtype=dtype)
+
+    rng = np.random.default_rng(0)
+    for n in (1, 3, 50, 1000):
+        logits = rng.normal(size=n) * 4
+        for options in (
+            (1.0, None, None),
+            (1e-300, None, None),
+            (1.0, None, 0.3),
+            (1e300, 7, None),
+        ):
+            assert 0 <= choose(logits, *options, Largest()) < n
+
+
 def test_what_a_cache_gave_does_not_change():
     cache = KVCache(1, 4)
     x = tx.asarray(np.arange(4.0).reshape(1, 1, 2, 2))
@@ -118,9 +162,17 @@ def test_errors():
         {"top_k": 0},
         {"top_p": 0.0},
         {"top_p": 1.5},
+        {"top_k": True},
+        {"top_p": NAN},
+        {"temperature": INF},
+        {"count": -1},
         {"cache": cache},
     ):
         with pytest.raises(ArgumentError):
-            generate(gpt, [1], 1, **wrong)
+            generate(gpt, [1], **{"count": 1} | wrong)
+    for wrong in ({"temperature": "1"}, {"top_p": "1"}, {"count": 1.5}, {"ids": [1.5]}):
+        with pytest.raises(DTypeError):
+            generate(gpt, **{"ids": [1], "count": 1} | wrong)
+    assert len(generate(gpt, [1], 1, top_k=np.int64(2))) == 2
     with pytest.raises(ArgumentError, match="some symbols to begin with"):
         generate(gpt, [], 1)

@@ -1,6 +1,7 @@
 """Random numbers: published vectors, the same bits on every backend, statistics, and replay."""
 
 import contextvars
+import math
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from tinyxp.backends.philox import random_bits
 from tinyxp.random import Generator
 
 ONES = 2**128 - 1
+NAN = float("nan")
 # Random123 1.14, tests/kat_vectors: (key, counter, words), the words lowest first
 VECTORS = [
     (0, 0, "6627e8d5 e169c58d bc57ac4c 9b00dbd8"),
@@ -192,3 +194,30 @@ def test_errors():
     with pytest.raises(DTypeError, match="a seed must be an integer, got str"):
         Generator("7")
     assert g.state_dict() == {"seed": 0, "counter": 0}  # an error draws nothing
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda g: g.uniform(2, NAN, 1.0),
+        lambda g: g.uniform(2, 1.0, 0.0),
+        lambda g: g.uniform(2, 0.0, math.inf),
+        lambda g: g.uniform(2, -1e308, 1e308, dtype="float64"),
+        lambda g: g.normal(2, NAN),
+        lambda g: g.normal(2, 0.0, NAN),
+        lambda g: g.normal(2, 0.0, -1.0),
+        lambda g: g.normal(2, math.inf),
+        lambda g: g.bernoulli(tx.ones(2), NAN),
+        lambda g: tx.nn.init.trunc_normal_(tx.ones(2), NAN, generator=g),
+        lambda g: tx.nn.init.uniform_(tx.ones(2), 0.0, NAN, generator=g),
+        lambda g: tx.nn.functional.dropout(tx.ones(2), NAN, generator=g),
+        lambda g: tx.nn.functional.rrelu(tx.ones(2), 0.0, NAN, True, generator=g),
+        lambda g: tx.nn.functional.gumbel_softmax(tx.ones(2), NAN, generator=g),
+        lambda g: tx.nn.functional.gumbel_softmax(tx.ones(2), -1.0, generator=g),
+    ],
+)
+def test_nothing_is_drawn_from_nonsense(draw):
+    g = Generator(0)
+    with pytest.raises(ArgumentError):
+        draw(g)
+    assert g.counter == 0

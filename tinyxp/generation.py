@@ -5,6 +5,8 @@ So they are kept, and each new symbol costs one position instead of all.
 """
 
 import math
+import operator
+import sys
 from collections.abc import Iterable, Iterator
 from typing import Any, TextIO
 
@@ -13,8 +15,9 @@ from numpy.typing import NDArray
 
 from tinyxp import dtypes
 from tinyxp.backends import Array
-from tinyxp.backends.errors import ArgumentError, GradientError, ShapeError
+from tinyxp.backends.errors import ArgumentError, DTypeError, GradientError, ShapeError
 from tinyxp.core import Tensor, wrap
+from tinyxp.nn.functional.checks import expect_numbers, numbers
 from tinyxp.ops.creation import asarray
 from tinyxp.random import Generator, source
 from tinyxp.threads import limited
@@ -83,26 +86,54 @@ def choose(
     """One symbol drawn from softmax(logits / temperature): (V,) -> an index.
 
     ``top_k`` keeps the k likeliest, ``top_p`` the fewest whose probabilities reach p (Holtzman et
-    al. 2020, sec. 3.1). Temperature 0 takes the likeliest.
+    al. 2020, sec. 3.1). Temperature 0 takes the likeliest. A logit of -Inf is a symbol that never
+    comes. Raises ArgumentError for logits that are NaN or +Inf, or all -Inf, and for options out of
+    range.
     """
+    _expect_options(temperature, top_k, top_p)
+    logits = np.asarray(logits).astype(np.float64)
+    best = logits.max(initial=-np.inf)  # NaN if any is
+    if not np.isfinite(best):
+        if best == -np.inf:
+            raise ArgumentError("the model's logits are -Inf for every symbol: none can come next")
+        place = int(np.argmin(logits < np.inf))
+        raise ArgumentError(
+            f"the model's logits are NaN or Inf, as at symbol {place} of {logits.size}: nothing "
+            "can be drawn from them; look for the first one with tx.detect_anomaly()"
+        )
     if temperature == 0:
         return int(logits.argmax())
-    logits = logits.astype(np.float64)
     if top_k is not None and top_k < len(logits):
         logits[logits < np.sort(logits)[-top_k]] = -np.inf
-    p = np.exp((logits - logits.max()) / temperature)
+    with np.errstate(over="ignore"):  # so unlikely that it never comes
+        p = np.exp((logits - best) / temperature)
     if top_p is not None:
         order = np.argsort(-p, kind="stable")
         before = np.cumsum(p[order]) - p[order]  # of those that are likelier
         p[order[before >= top_p * p.sum()]] = 0.0
-    threshold = generator.uniform((), dtype=dtypes.float64).item() * p.sum()
-    return int(np.searchsorted(p.cumsum(), threshold, side="right"))
+    ends = p.cumsum()  # whose last is the sum: any other rounding could reach beyond it
+    threshold = generator.uniform((), dtype=dtypes.float64).item() * ends[-1]
+    return int(np.searchsorted(ends, threshold, side="right"))
+
+
+def _expect_options(temperature: Any, top_k: Any, top_p: Any) -> None:
+    """Raise ArgumentError for options of sampling out of range, DTypeError for no numbers."""
+    expect_numbers("sampling", temperature=temperature)
+    if not 0 <= temperature < math.inf:
+        raise ArgumentError(f"temperature expects a number from 0 up, got {temperature}")
+    whole = isinstance(top_k, (int, np.integer)) and not isinstance(top_k, bool)
+    if top_k is not None and not (whole and top_k >= 1):
+        raise ArgumentError(f"top_k expects an integer from 1 up, got {top_k!r}")
+    if top_p is not None:
+        expect_numbers("sampling", top_p=top_p)
+        if not 0 < top_p <= 1:
+            raise ArgumentError(f"top_p lies in (0, 1], got {top_p}")
 
 
 def generate(model: Any, ids: Iterable[int], count: int, **options: Any) -> list[int]:
     """``ids`` continued by up to ``count`` symbols, all at once; the options are those of
     :func:`stream`."""
-    ids = [int(i) for i in ids]
+    ids = _whole(ids)
     return [*ids, *stream(model, ids, count, **options)]
 
 
@@ -126,16 +157,11 @@ def stream(
     the same result; past ``block_size`` the oldest are forgotten, all positions shift, and it reads
     the whole window again. See ``choose`` for the other options. Raises ArgumentError.
     """
-    ids = [int(i) for i in ids]
+    ids = _whole(ids)
     if not ids:
         raise ArgumentError("generate expects some symbols to begin with, got none")
-    whole = top_k is None or (isinstance(top_k, int) and top_k >= 1)
-    if not (0 <= temperature < math.inf and whole):
-        raise ArgumentError(
-            f"expected temperature >= 0 and an integer top_k >= 1, got {temperature}, {top_k}"
-        )
-    if top_p is not None and not 0 < top_p <= 1:
-        raise ArgumentError(f"top_p lies in (0, 1], got {top_p}")
+    (count,) = numbers("generate", "count", count, 1, 0)
+    _expect_options(temperature, top_k, top_p)
     if cache is not None and cache.length:
         raise ArgumentError(f"generate expects an empty cache, got one of {cache.length} positions")
     return _drawn(model, ids, count, (temperature, top_k, top_p, source(generator)), stop, cache)
@@ -168,13 +194,14 @@ def write(
     tokenizer: Any,
     prompt: str,
     count: int,
-    out: TextIO,
     *,
+    out: TextIO | None = None,
     seed: int | None = None,
+    temperature: float = 0.8,
     **options: Any,
 ) -> None:
-    """Write a prompt to ``out``, and ``count`` symbols that continue it, each when it is drawn;
-    with a cache where the model has one.
+    """Write a prompt to ``out`` (None: standard output), and ``count`` symbols that continue it,
+    each when it is drawn; with a cache where the model has one.
 
     ``tokenizer`` has ``encode`` and ``decode``; the options are those of :func:`stream`. Raises
     ArgumentError for an empty prompt.
@@ -184,7 +211,9 @@ def write(
         raise ArgumentError("the prompt is empty; give at least one character")
     cache = model.new_cache() if hasattr(model, "new_cache") else None
     said = str(tokenizer.decode(ids))
-    symbols = stream(model, ids, count, generator=Generator(seed), cache=cache, **options)
+    options |= {"temperature": temperature, "generator": Generator(seed), "cache": cache}
+    symbols = stream(model, ids, count, **options)
+    out = out or sys.stdout
     out.write(said)
     for symbol in symbols:
         ids.append(symbol)
@@ -194,6 +223,15 @@ def write(
             out.flush()
             said = text
     out.write(str(tokenizer.decode(ids))[len(said) :] + "\n")
+
+
+def _whole(ids: Iterable[int]) -> list[int]:
+    """Symbols as Python's integers. Raises DTypeError for anything else."""
+    given = list(ids)
+    try:
+        return [operator.index(i) for i in given]
+    except TypeError as error:
+        raise DTypeError(f"symbols are integers, got {given[:9]}") from error
 
 
 def _batch(ids: list[int]) -> Tensor:

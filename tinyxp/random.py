@@ -80,12 +80,14 @@ class Generator:
         """Numbers spread evenly over [low, high): 24 random bits each for float32, 53 for float64.
 
         Those of 16 bits are float32's, rounded. Between other bounds than 0 and 1, and to 16 bits,
-        rounding may give ``high`` itself.
+        rounding may give ``high`` itself. Raises ArgumentError unless low <= high, both finite.
 
         >>> tx.random.Generator(0).uniform(2)
         tensor([0.39904642, 0.88052016])
         """
         backend, dtype, shape = backends.current(), _floating(dtype), _sizes(shape)
+        if not 0 <= high - low < math.inf:
+            raise ArgumentError(f"uniform expects finite low <= high, got {low} and {high}")
         if dtype.itemsize == 2:
             return _rounded(self.uniform(shape, low, high, device=device), dtype)
         if dtype is dtypes.float32:
@@ -114,12 +116,15 @@ class Generator:
 
         Source: Box and Muller 1958. Computed by NumPy in float64 and then cast, so that every
         backend gets the same bits; those of 16 bits are float32's, rounded. u has 32 bits, so
-        nothing lies beyond 6.7 standard deviations.
+        nothing lies beyond 6.7 standard deviations. Raises ArgumentError unless mean is finite and
+        std, too, from 0 up.
 
         >>> tx.random.Generator(0).normal((2, 3)).shape
         (2, 3)
         """
         backend, dtype, shape = backends.current(), _floating(dtype), _sizes(shape)
+        if not (math.isfinite(mean) and 0 <= std < math.inf):
+            raise ArgumentError(f"normal expects a finite mean and std >= 0, got {mean} and {std}")
         if dtype.itemsize == 2:
             return _rounded(self.normal(shape, mean, std, device=device), dtype)
         n = math.prod(shape)

@@ -99,13 +99,16 @@ def trunc_normal_(
 
     x = Φ⁻¹(p) with p spread evenly over [Φ(a), Φ(b)], for mean 0 and std 1. Φ is exact at 2¹⁴ + 1
     points from a to b and linear between them, so nowhere off by more than 1e-7.
-    Raises ArgumentError unless a < b and std > 0, or if (a, b) is beyond 37 standard deviations.
+    Raises ArgumentError unless a < b, std > 0 and mean is finite, or if (a, b) is beyond 37
+    standard deviations.
 
     >>> abs(tx.nn.init.trunc_normal_(tx.zeros((2, 3)), std=0.02, a=-0.04, b=0.04)).max() <= 0.04
     tensor(True)
     """
-    if not a < b or not std > 0:
-        raise ArgumentError(f"trunc_normal_ expects a < b and std > 0, got {a}, {b} and {std}")
+    if not (a < b and 0 < std < math.inf and math.isfinite(mean)):
+        raise ArgumentError(
+            f"trunc_normal_ expects a < b, finite mean and std > 0, got {a}, {b}, {mean} and {std}"
+        )
     low, high = (a - mean) / std, (b - mean) / std
     side = -1.0 if low > 0 else 1.0  # on the left, where Φ is small, it has all its digits
     low, high = (-high, -low) if side < 0 else (low, high)

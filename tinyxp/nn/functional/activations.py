@@ -312,7 +312,8 @@ def log_softmax(input, dim=None, _stacklevel=3, dtype=None):
 def gumbel_softmax(logits, tau=1, hard=False, eps=1e-10, dim=-1, *, generator=None):
     """y = softmax((x + G) / τ), G = -ln(-ln U): a draw by the probabilities softmax(x), made soft.
 
-    ``hard``: one-hot, with the gradient of the soft one. ``eps`` has no effect. Raises AxisError.
+    ``hard``: one-hot, with the gradient of the soft one. ``eps`` has no effect. Raises AxisError,
+    ArgumentError unless τ > 0.
     Source: Jang et al. 2017, eq. 2; Maddison et al. 2017.
 
     >>> g = tx.random.Generator(0)
@@ -320,6 +321,8 @@ def gumbel_softmax(logits, tau=1, hard=False, eps=1e-10, dim=-1, *, generator=No
     tensor([0., 1.])
     """
     expect_tensors("gumbel_softmax", logits)
+    if not tau > 0:
+        raise ArgumentError(f"gumbel_softmax expects tau > 0, got {tau}")
     with backends.using(logits.backend):
         u = source(generator).uniform(logits.shape, dtype=dtypes.float64, device=logits.device)
         noise = -log(-log1p(-maximum(u, 2.0**-54)))  # u may be 0, of which there is no logarithm

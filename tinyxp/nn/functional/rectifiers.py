@@ -3,6 +3,8 @@
 ``inplace=True`` makes ``input`` itself the result; GradientError on a leaf that requires grad.
 """
 
+import math
+
 from tinyxp import backends
 from tinyxp.backends.errors import ArgumentError, ShapeError
 from tinyxp.composite import composite
@@ -117,7 +119,7 @@ def leaky_relu(input, negative_slope=0.01, inplace=False):
 def rrelu(input, lower=1 / 8, upper=1 / 3, training=False, inplace=False, *, generator=None):
     """y = x above 0, else a x; while ``training``, a ~ U(lower, upper) for each element anew.
 
-    Otherwise a = (lower + upper) / 2. Raises ArgumentError if lower is above upper.
+    Otherwise a = (lower + upper) / 2. Raises ArgumentError if lower is above upper, or one is NaN.
     Source: Xu et al. 2015, sec. 2.4.
 
     >>> tx.nn.functional.rrelu(tx.asarray([-8.0, 2.0]), 0.25, 0.5)
@@ -125,8 +127,8 @@ def rrelu(input, lower=1 / 8, upper=1 / 3, training=False, inplace=False, *, gen
     """
     expect_tensors("rrelu", input)
     expect_numbers("rrelu", lower=lower, upper=upper)
-    if lower > upper:
-        raise ArgumentError(f"rrelu expects lower <= upper, got {lower} and {upper}")
+    if not 0 <= upper - lower < math.inf:
+        raise ArgumentError(f"rrelu expects finite lower <= upper, got {lower} and {upper}")
     if not training:
         return leaky_relu(input, (lower + upper) / 2, inplace)
     with backends.using(input.backend):
