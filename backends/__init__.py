@@ -181,6 +181,11 @@ def get(name: str) -> Backend:
     return backend
 
 
+def loaded() -> list[Backend]:
+    """The backends that were asked for so far."""
+    return [*_loaded.values()]
+
+
 def of(array: object) -> Backend | None:
     """The loaded backend that owns ``array``, or None; one dictionary look-up by type."""
     kind = type(array)

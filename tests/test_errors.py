@@ -161,12 +161,12 @@ BAD = {  # a call, the error, what its message says
     "keyword": (
         lambda: tx.mean(A5(), along=0),
         DTypeError,
-        "mean.*unexpected keyword argument 'along'",
+        "mean.*no parameter 'along'",
     ),
     "keyword sum": (
         lambda: tx.sum(A5(), along=0),
         DTypeError,
-        "sum.*unexpected keyword argument 'along'",
+        "sum.*no parameter 'along'",
     ),
     "compare": (lambda: A34() == A5(), ShapeError, "equal.*" + SHAPES),
     "device": (lambda: tx.ones(2).to("nowhere"), BackendError, "got 'nowhere'|no device 'nowhere'"),

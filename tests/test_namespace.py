@@ -47,7 +47,7 @@ FFT = [
 SIGNATURES = {  # parameters as the standard writes them
     "asarray": "(obj, /, *, dtype=None, device=None, copy=None, requires_grad=False)",
     "astype": "(x, dtype, /, *, copy=True, device=None)",
-    "diff": "(x, /, *, axis=-1, n=1, prepend=None, append=None)",
+    "diff": "(x, /, n=1, axis=-1, prepend=None, append=None)",  # by place in the order of PyTorch
     "from_dlpack": "(x, /, *, device=None, copy=None)",
     "isin": "(x1, x2, /, *, invert=False)",
     "meshgrid": "(*arrays, indexing='xy')",

@@ -22,6 +22,7 @@ from tinyxp.operation import (
     explain,
     half,
     in_float32,
+    users_own,
     widened,
 )
 from tinyxp.tape import Edge, Node, behind_identity, edge_of, fit, is_recording, propagate
@@ -84,6 +85,8 @@ class Composite(Operation[P]):
         except PASSED_ON:
             raise
         except Exception as error:
+            if users_own(self.fn, error):
+                raise
             arrays = [x.data if isinstance(x, Tensor) else x for x in args]
             raise explain(self, arrays, static, backend, error) from error
 

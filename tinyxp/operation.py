@@ -1,5 +1,6 @@
 """Operations: what primitives and composites share, their registry, and their errors."""
 
+import dis
 import functools
 import inspect
 import math
@@ -8,7 +9,7 @@ from typing import Any, Generic, ParamSpec, TypeVar
 
 import numpy as np
 
-from tinyxp import advice, dtypes
+from tinyxp import advice, backends, dtypes
 from tinyxp.backends import Backend
 from tinyxp.backends.errors import (
     ArgumentError,
@@ -24,19 +25,13 @@ from tinyxp.core import Tensor, namespace
 P = ParamSpec("P")
 R = TypeVar("R")
 
-PYTORCH_NAMES = {"dim": "axis", "dims": "axis", "keepdim": "keepdims"}
-# functions of the Array API that share a name with one of PyTorch, and not what it gives
-OTHER_IN_PYTORCH = (
-    {
-        name: f"gives no indices; call tx.{name}(x, axis=…) and tx.arg{name}(x, axis=…)"
-        for name in ("max", "min")
-    }
-    | {
-        name: f"divides by n, and PyTorch by n - 1; call tx.{name}(x, axis=…, correction=1)"
-        for name in ("std", "var")
-    }
-    | {"sort": "gives no indices; call tx.sort(x, axis=…) and tx.argsort(x, axis=…)"}
-)
+PYTORCH_NAMES = {  # and ours, where an operation has that and not the other
+    "dim": "axis",
+    "dims": "axis",
+    "keepdim": "keepdims",
+    "shifts": "shift",
+    "diagonal": "k",
+}
 
 OPS: dict[str, "Operation[Any]"] = {}  # the registry: tests and docs read it
 PASSED_ON = (TinyError, MemoryError, BufferError, Warning)  # as they are; the rest is explained
@@ -61,7 +56,6 @@ class Operation(Generic[P]):
         self.statics = tuple(p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD)
         self.parameters = frozenset(p.name for p in parameters)
         self.bare = len(self.operands) == len(parameters)  # nothing but operands
-        self.respells = self.parameters.isdisjoint(PYTORCH_NAMES)  # none of these is its own
         self.defaults = {p.name: p.default for p in parameters if p.default is not p.empty}
         self.examples: list[Callable[[np.random.Generator], tuple[Any, ...]]] = []
         if self.name in OPS:
@@ -93,12 +87,22 @@ class Operation(Generic[P]):
         raise NotImplementedError
 
     def spelled(self, static: dict[str, Any]) -> dict[str, Any]:
-        """Static parameters under the Array API's names, where they came under PyTorch's."""
-        if self.respells and not PYTORCH_NAMES.keys().isdisjoint(static):
-            if self.name in OTHER_IN_PYTORCH:
-                raise ArgumentError(f"{self.name} here {OTHER_IN_PYTORCH[self.name]}")
-            return {PYTORCH_NAMES.get(name, name): value for name, value in static.items()}
-        return static
+        """Static parameters under the operation's own names, where they came under PyTorch's.
+
+        Raises DTypeError for one that it does not have, or that came under both names.
+        """
+        if static.keys() <= self.parameters:
+            return static
+        found: dict[str, Any] = {}
+        for name, value in static.items():
+            own = name if name in self.parameters else PYTORCH_NAMES.get(name)
+            if own not in self.parameters:
+                known = ", ".join(name for name in self.defaults) or "operands alone"
+                raise DTypeError(f"{self.name} has no parameter {name!r}; it takes {known}")
+            if own in found:
+                raise given_twice(self.name, own)
+            found[own] = value
+        return found
 
     def example(self, make: Callable[[Any], tuple[Any, ...]]) -> Callable[[Any], tuple[Any, ...]]:
         """Declare inputs for the gradient tests: ``make(rng)`` returns the operands.
@@ -121,7 +125,21 @@ class Operation(Generic[P]):
                 f"{self.name} takes {len(places)} positional arguments ({', '.join(places)}), "
                 f"got {len(args)}; pass the others by name"
             )
-        return args[:n], static | dict(zip(self.statics, args[n:], strict=False))
+        placed = dict(zip(self.statics, args[n:], strict=False))
+        for name in placed:
+            if name in static:
+                raise given_twice(self.name, name)
+        if not isinstance(placed.get("keepdims", False), bool):
+            raise DTypeError(
+                f"{self.name} expects True or False for keepdims, got {placed['keepdims']!r}; give "
+                "several axes as a tuple: axis=(0, 1)"
+            )
+        return args[:n], placed | static
+
+
+def given_twice(name: str, parameter: str) -> DTypeError:
+    """The error of an argument that came twice, by place and by name or under two names."""
+    return DTypeError(f"{name} got {parameter} twice; give it once")
 
 
 def in_float32(call: Callable[..., Any], args: Sequence[Any], static: dict[str, Any]) -> Any:
@@ -166,6 +184,32 @@ def mixed(name: str, a: Backend, b: Backend) -> BackendError:
     )
 
 
+def users_own(fn: Any, error: Exception) -> bool:
+    """Whether an error is one of what the user wrote, in an operation of their own, and not one of
+    the library that it called: then it goes to the user as it is."""
+    if isinstance(error, (NameError, AssertionError, ImportError)):
+        return True
+    if getattr(fn, "__module__", "").startswith("tinyxp."):
+        return False
+    last: Any = error.__traceback__
+    while last.tb_next is not None:
+        last = last.tb_next
+    types = [kind for backend in backends.loaded() for kind in backend.array_types]
+    libraries = {
+        "tinyxp",
+        "numpy",
+        "array_api_compat",
+        *(t.__module__.split(".")[0] for t in types),
+    }
+    if last.tb_frame.f_globals.get("__name__", "").split(".")[0] in libraries:
+        return False
+    if fn is None:  # a hook
+        return True
+    # an array of a library written in C raises in the line of Python that asked it
+    raised = dis.opname[last.tb_frame.f_code.co_code[last.tb_lasti]] == "RAISE_VARARGS"
+    return raised or isinstance(error, (AttributeError, KeyError))
+
+
 def explain(
     op: Operation[Any],
     arrays: Sequence[Any],
@@ -186,7 +230,7 @@ def explain(
     if len(devices) > 1:
         kind = BackendError
         reason = f"they lie on the devices {sorted(devices)}; move one: x.to({min(devices)!r})"
-    if kind is ShapeError and reason is None and op.broadcasts:
+    if kind is ShapeError and reason is None and op.broadcasts and len(op.operands) > 1:
         kind = ArgumentError  # the shapes fit: it is a number that does not
     reason = reason or first_line(error)
     return kind(f"{op.name} cannot take {operands} (backend {backend.name}): {reason}")
@@ -208,6 +252,8 @@ def kind_of(error: Exception) -> type[TinyError]:
         (ArithmeticError, ArgumentError),
         (NotImplementedError, DTypeError),  # for operands of this dtype
     )
+    if "ZeroDivisionError" in str(error):  # PyTorch's RuntimeError
+        return ArgumentError
     return next((ours for theirs, ours in known if isinstance(error, theirs)), ShapeError)
 
 
@@ -229,6 +275,26 @@ class explained:
             shown = ", ".join(map(repr, self.given))
             problem = f"{self.name} cannot take {shown}: {first_line(error)}"
             raise kind_of(error)(problem) from error
+
+
+def respelled(f: Callable[..., R]) -> Callable[..., R]:
+    """``f``, a function that is no Operation, with keywords under PyTorch's names, too, or ours."""
+    names = frozenset(inspect.signature(f).parameters)
+    others = PYTORCH_NAMES | {"axis": "dim", "keepdims": "keepdim"}
+
+    @functools.wraps(f)
+    def call(*args: Any, **options: Any) -> R:
+        if options and not options.keys() <= names:
+            found: dict[str, Any] = {}
+            for name, value in options.items():
+                own = name if name in names else others.get(name, name)
+                if own in found:
+                    raise given_twice(f.__name__, own)
+                found[own] = value
+            options = found
+        return f(*args, **options)
+
+    return call
 
 
 def typed(f: Callable[P, R]) -> Callable[P, R]:

@@ -18,7 +18,7 @@ from tinyxp.backends import Array, Backend
 from tinyxp.backends.bound import bound, put_back
 from tinyxp.backends.errors import BackendError, DTypeError, GradientError, ShapeError
 from tinyxp.core import Tensor, is_complex, namespace, wrap
-from tinyxp.operation import PASSED_ON, first_line
+from tinyxp.operation import PASSED_ON, first_line, users_own
 
 _recording: ContextVar[bool] = ContextVar("tinyxp_recording", default=True)
 is_recording = _recording.get  # is_grad_enabled, without the call
@@ -293,6 +293,8 @@ def propagate(
             except PASSED_ON:
                 raise
             except Exception as error:
+                if users_own(getattr(node.op, "fn", None), error):
+                    raise
                 problem = f"the gradient of {node.op.name} failed: {first_line(error)}"
                 raise GradientError(problem) from error
             if not retain:

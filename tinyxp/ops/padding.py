@@ -45,7 +45,7 @@ def _(rng):
 
 
 @primitive(promote=None)
-def tril(xp, x, /, *, k=0):
+def tril(xp, x, /, k=0):
     """The lower triangle of each matrix, up to the k-th diagonal; the rest 0.
 
     >>> tx.tril(tx.ones((2, 2)))
@@ -61,7 +61,7 @@ def _(xp, g, k):
 
 
 @primitive(promote=None)
-def triu(xp, x, /, *, k=0):
+def triu(xp, x, /, k=0):
     """The upper triangle of each matrix, from the k-th diagonal; the rest 0.
 
     >>> tx.triu(tx.ones((2, 2)))

@@ -26,7 +26,7 @@ def _keep(xp, a, x_shape, axis):
 
 
 @primitive(autocast="float32")
-def sum(xp, x, /, axis=None, *, dtype=None, keepdims=False):
+def sum(xp, x, /, axis=None, keepdims=False, *, dtype=None):
     """y = Σ x over ``axis``.
 
     >>> tx.sum(tx.asarray([[1.0, 2.0], [3.0, 4.0]]), axis=0)
@@ -52,7 +52,7 @@ def _(rng):
 
 
 @primitive(autocast="float32")
-def prod(xp, x, /, axis=None, *, dtype=None, keepdims=False):
+def prod(xp, x, /, axis=None, keepdims=False, *, dtype=None):
     """y = Π x over ``axis``. Its gradient, the product of all others, is right at zeros too.
 
     >>> tx.prod(tx.asarray([[1.0, 2.0], [3.0, 4.0]]), axis=1)
@@ -141,7 +141,7 @@ def _(rng):
 
 
 @primitive(no_gradient=_INDEX)
-def all(xp, x, /, axis=None, *, keepdims=False):
+def all(xp, x, /, axis=None, keepdims=False):
     """Whether x holds everywhere over ``axis``.
 
     >>> tx.all(tx.asarray([True, False]))
@@ -152,7 +152,7 @@ def all(xp, x, /, axis=None, *, keepdims=False):
 
 
 @primitive(no_gradient=_INDEX)
-def any(xp, x, /, axis=None, *, keepdims=False):
+def any(xp, x, /, axis=None, keepdims=False):
     """Whether x holds anywhere over ``axis``.
 
     >>> tx.any(tx.asarray([True, False]))
@@ -163,7 +163,7 @@ def any(xp, x, /, axis=None, *, keepdims=False):
 
 
 @primitive(real=True, no_gradient=_INDEX)
-def argmax(xp, x, /, axis=None, *, keepdims=False):
+def argmax(xp, x, /, axis=None, keepdims=False):
     """The index of the largest of x over ``axis``, the first of equals.
 
     >>> tx.argmax(tx.asarray([1.0, 3.0, 2.0]))
@@ -174,7 +174,7 @@ def argmax(xp, x, /, axis=None, *, keepdims=False):
 
 
 @primitive(real=True, no_gradient=_INDEX)
-def argmin(xp, x, /, axis=None, *, keepdims=False):
+def argmin(xp, x, /, axis=None, keepdims=False):
     """The index of the smallest of x over ``axis``, the first of equals.
 
     >>> tx.argmin(tx.asarray([1.0, 3.0, 0.0]))
@@ -185,7 +185,7 @@ def argmin(xp, x, /, axis=None, *, keepdims=False):
 
 
 @primitive(no_gradient=_INDEX)
-def count_nonzero(xp, x, /, axis=None, *, keepdims=False):
+def count_nonzero(xp, x, /, axis=None, keepdims=False):
     """How many of x are not zero over ``axis``.
 
     >>> tx.count_nonzero(tx.asarray([0.0, 3.0, 2.0]))
@@ -203,7 +203,7 @@ def _count(x, axis):
 
 
 @composite(autocast="float32")
-def mean(x, /, axis=None, *, keepdims=False):
+def mean(x, /, axis=None, keepdims=False):
     """y = 1/n Σ x over ``axis``; integers become float32 first.
 
     >>> tx.mean(tx.asarray([[1.0, 2.0], [3.0, 4.0]]), axis=0)
@@ -256,7 +256,7 @@ def _(rng):
 
 
 @composite(real=True, autocast="float32")
-def logsumexp(x, /, axis=None, *, keepdims=False):
+def logsumexp(x, /, axis=None, keepdims=False):
     """y = ln Σ exp x over ``axis``, without overflow.
 
     >>> tx.logsumexp(tx.asarray([1000.0, 1000.0]))

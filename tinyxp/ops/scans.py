@@ -1,7 +1,7 @@
 """Running sums and products along an axis, and differences."""
 
 from tinyxp.backends.errors import ArgumentError, ShapeError
-from tinyxp.operation import expect_tensors, typed
+from tinyxp.operation import expect_tensors, respelled, typed
 from tinyxp.ops.reductions import products_before
 from tinyxp.ops.shaping import concat, normalize_axes, normalize_axis
 from tinyxp.primitive import primitive
@@ -108,8 +108,9 @@ def _(rng):
     return rng.normal(size=(2, 3)), {"axis": 0, "n": 3}
 
 
+@respelled
 @typed
-def diff(x, /, *, axis=-1, n=1, prepend=None, append=None):
+def diff(x, /, n=1, axis=-1, prepend=None, append=None):
     """yᵢ = xᵢ₊₁ - xᵢ along ``axis``, n times, of ``prepend``, x and ``append`` joined.
 
     >>> tx.diff(tx.asarray([1.0, 4.0, 9.0]))

@@ -7,7 +7,7 @@ _INDEX = "its result is indices, constant wherever the order is"
 
 
 @primitive(real=True, no_gradient=_INDEX)
-def argsort(xp, x, /, *, axis=-1, descending=False, stable=True):
+def argsort(xp, x, /, axis=-1, descending=False, *, stable=True):
     """The indices that sort x along ``axis``.
 
     >>> tx.argsort(tx.asarray([3.0, 1.0, 2.0]))

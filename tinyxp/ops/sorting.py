@@ -1,7 +1,10 @@
 """Sorting: the elements in order, their gradients back in their places."""
 
-from tinyxp.backends.errors import ArgumentError
-from tinyxp.operation import expect_tensors
+from typing import NamedTuple
+
+from tinyxp.backends.errors import ArgumentError, DTypeError
+from tinyxp.core import Tensor
+from tinyxp.operation import expect_tensors, respelled
 from tinyxp.ops.gathering import take_along_axis
 from tinyxp.ops.searching import argsort
 from tinyxp.ops.shaping import expect_axes, normalize_axis
@@ -30,15 +33,26 @@ def _(rng):
     return rng.permutation(12).reshape(3, 4) * 1.0, {"axis": 0, "descending": True}
 
 
-def topk(x, k, /, *, axis=-1):
-    """The ``k`` largest of x along ``axis``, largest first, and their indices.
+class Pair(NamedTuple):
+    """What PyTorch gives for an axis: the values, and the places where they were."""
 
-    >>> tx.topk(tx.asarray([3.0, 1.0, 2.0]), 2)
+    values: Tensor
+    indices: Tensor
+
+
+@respelled
+def topk(x, /, k, axis=-1, largest=True, sorted=True):
+    """The ``k`` largest of x along ``axis``, largest first, and their indices; or the smallest.
+
+    >>> values, indices = tx.topk(tx.asarray([3.0, 1.0, 2.0]), 2)
+    >>> values, indices
     (tensor([3., 2.]), tensor([0, 2]))
     """
     expect_tensors("topk", x)
     axis = normalize_axis("topk", axis, x.ndim)
     if not isinstance(k, int) or not 0 <= k <= x.shape[axis]:
         raise ArgumentError(f"topk expects k from 0 to {x.shape[axis]}, got {k!r}")
-    order = argsort(x, axis=axis, descending=True)[(slice(None),) * axis + (slice(k),)]
-    return take_along_axis(x, order, axis=axis), order
+    if not (isinstance(largest, bool) and isinstance(sorted, bool)):
+        raise DTypeError(f"topk: largest and sorted are True or False, got {largest!r}, {sorted!r}")
+    order = argsort(x, axis=axis, descending=largest)[(slice(None),) * axis + (slice(k),)]
+    return Pair(take_along_axis(x, order, axis=axis), order)
