@@ -67,7 +67,9 @@ def _(xp, g, x, x_shape, axis, include_initial):
     r, factor, by = g, x[..., 1:], 1
     while by < n:
         r = xp.concat([r[..., : n - by] + factor * r[..., by:], r[..., n - by :]], axis=-1)
-        factor, by = factor[..., :-by] * factor[..., by:], 2 * by
+        if 2 * by < n:  # else no number is left of it, and the standard has no such slices
+            factor = factor[..., :-by] * factor[..., by:]
+        by *= 2
     return xp.moveaxis(products_before(xp, x) * r, -1, axis)
 
 
