@@ -81,18 +81,21 @@ def read_only(x):
 
 
 def one_row(x):
-    """The first row in the place of all: stride 0. Other numbers than those of x."""
+    """The first row in the place of all: stride 0, and other numbers than those of x."""
     if not x.ndim or x.size == 0:
         return None
     row, memory = in_order(x[:1])
-    return np.broadcast_to(row, x.shape), memory
+    # writeable, which NumPy's own are not, so that nothing but our look sees a write
+    strides = (0, *row.strides[1:])
+    return np.lib.stride_tricks.as_strided(row, x.shape, strides), memory
 
 
 def one_column(x):
-    """The first column in the place of all."""
+    """The first column, rounded, in the place of all, as the gradient of a sum: NumPy lets nobody
+    write. Rounded, as else the variance of equal numbers would be nothing but rounding."""
     if x.ndim < 2 or x.size == 0:
         return None
-    column, memory = in_order(x[..., :1])
+    column, memory = in_order(np.round(8 * x[..., :1]) / 8 if x.dtype.kind in "fc" else x[..., :1])
     return np.broadcast_to(column, x.shape), memory
 
 
@@ -106,15 +109,29 @@ LAYOUTS = {
 
 
 class Given:
-    """An array that was handed out in a layout, and what its memory held."""
+    """An array handed out in a layout, None if it has none such, and what its memory held."""
 
-    def __init__(self, x, layout, bring=lambda array: array):
-        self.found = None
-        made = LAYOUTS[layout](x)
-        if made is not None:
-            self.numbers, self.memory = made
-            self.found = bring(self.numbers)
-            self.bits = self.memory.tobytes()
+    def __init__(self, x, layout):
+        self.array, self.memory = LAYOUTS[layout](x) or (None, np.empty(0))
+        self.bits = self.memory.tobytes()
 
     def changed(self):
         return self.memory.tobytes() != self.bits
+
+
+def arrays_in(x, path=()):
+    """The arrays in nested tuples and lists, each with the way to it."""
+    if isinstance(x, np.ndarray):
+        yield path, x
+    elif isinstance(x, (tuple, list)):
+        for i, part in enumerate(x):
+            yield from arrays_in(part, (*path, i))
+
+
+def replaced(x, path, array):
+    """Nested tuples with another array at the end of that way."""
+    if not path:
+        return array
+    parts = [*x]
+    parts[path[0]] = replaced(parts[path[0]], path[1:], array)
+    return type(x)(*parts) if hasattr(x, "_fields") else type(x)(parts)
