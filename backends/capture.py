@@ -25,6 +25,8 @@ from tinyxp.backends.bound import bound
 from tinyxp.backends.cuda_source import Library
 from tinyxp.backends.errors import CaptureError
 
+LiveStep = Callable[[list[Array], list[Array]], list[Array]]
+
 CAPACITY = 1024  # words that a step, or a part of it, may change
 AT_ONCE = 16  # words that one launch of `write_words` takes
 
@@ -102,6 +104,7 @@ class Capture:
         self.undo: dict[int, tuple[Any, Callable[[], None]]] = {}  # by the id of whose state it is
         self.changed: dict[Any, None] = {}  # tensors that optimizers change, in their order
         self.drawn: dict[int, Drawn] = {}  # by the id of a generator
+        self.conditions: list[Callable[[], bool]] = []  # without which there is no replay
 
     def active(self) -> AbstractContextManager[None]:
         """Make this the capture that ``capturing()`` returns."""
@@ -121,9 +124,13 @@ class Capture:
         for _, back in self.undo.values():
             back()
 
-    def live(self, tensors: list[Any], change: Callable[[], None]) -> None:
-        """Have an optimizer run as it is in each replay: ``change`` changes tensors, by their
-        gradients."""
+    def require(self, condition: Callable[[], bool]) -> None:
+        """Have replays only where ``condition()`` holds."""
+        self.conditions.append(condition)
+
+    def live(self, places: list[Array], gradients: list[Array], step: "LiveStep") -> None:
+        """Have an optimizer run as it is in each replay: ``step(data, gradients)``, of copies that
+        it may keep, returns the new data, which go into ``places``."""
         raise NotImplementedError
 
     def numbers(self, count: int, reckon: Callable[[], list[float]]) -> Array:
@@ -155,6 +162,21 @@ class Recording:
     def place(self, array: Array) -> Array:
         """A copy that stays where it is, for the recording to read and write."""
         return backends.get(self.backend).xp.asarray(array, copy=True)
+
+    def external(self, array: Array) -> tuple[Array, Any]:
+        """What stands in a recording for an array from outside that it only reads, and a handle
+        for ``bind``."""
+        place = self.place(array)
+        return place, place
+
+    def bind(self, handle: Any, array: Array) -> None:
+        """Have replays read ``array``, of the same shape and dtype, in the place of that one."""
+        self.copy([handle], [array])
+
+    def lasting(self, array: Array) -> Array:
+        """What of the recording is used from outside, before ``settled``: an array whose memory is
+        that of ``array``, or of its own where that may change."""
+        return array
 
     def settled(self, array: Array) -> Array:
         """What of the recording is used from outside; it stays where it is."""
@@ -243,22 +265,13 @@ class DeviceCapture(Capture):
             drawn.base = self.counters.slot(2, partial(_begin, drawn))
         return Counter(drawn.base, start - drawn.begin)
 
-    def live(self, tensors: list[Any], change: Callable[[], None]) -> None:
-        if not self.recording:
-            return change()
-        places = [x.data for x in tensors]
-        gradients = [(x.grad, x.grad.data) for x in tensors]
-
+    def live(self, places: list[Array], gradients: list[Array], step: LiveStep) -> None:
         def call() -> None:
-            for x, (g, values) in zip(tensors, gradients, strict=True):
-                x.grad, g.data = g, values
-            change()
-            self.of.copy(places, [x.data for x in tensors])
-            for x, place in zip(tensors, places, strict=True):
-                x.data = place
+            new = step([x.copy() for x in places], [g.copy() for g in gradients])
+            self.of.copy(places, new)
 
         self.changed_places = True
-        return self._cut(call)
+        self._cut(call)
 
     def look(self, array: Array, read: Callable[[Array], Any]) -> Any:
         """``read(array)``, NumPy's array of the same numbers: booleans or whole ones, which a

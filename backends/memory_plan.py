@@ -3,7 +3,7 @@ the first that needs the other."""
 
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import numpy as np
@@ -53,11 +53,12 @@ class Arena:
 
 
 def planned(
-    calls: list[Call], sizes: dict[int, int], kept: dict[int, Any]
+    calls: list[Call], sizes: dict[int, int], kept: dict[int, Any], lent: Collection[int] = ()
 ) -> tuple[list[Call], int]:
     """Calls with arrays in place of their pieces, and the bytes of the arena that these are in.
 
-    ``sizes`` are those of memories in bytes, by number; what is ``kept`` stays where it is. What
+    ``sizes`` are those of memories in bytes, by number; what is ``kept`` stays where it is, and
+    pieces of what is ``lent`` stay pieces. What
     only one of several lists of calls needs that run side by side is in an arena of theirs.
     """
     calls, total = list(calls), 0
@@ -73,7 +74,11 @@ def planned(
                 total += parts[-1][1]
             calls[i] = f, tuple(part for part, _ in parts), options
     calls, size = _laid_out(calls, own)
-    places = {number: array.ravel(order="K").view(np.uint8) for number, array in kept.items()}
+    places = {
+        number: array.ravel(order="K").view(np.uint8)
+        for number, array in kept.items()
+        if number not in lent
+    }
     filled = [(f, _filled(args, places), _filled(options, places)) for f, args, options in calls]
     seen: dict[Any, Any] = {}
     once = [(f, _once(args, seen), _once(options, seen)) for f, args, options in filled]

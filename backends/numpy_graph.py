@@ -1,6 +1,6 @@
 """A step on NumPy, recorded call by call and replayed without the rest of its Python."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -9,8 +9,8 @@ import numpy as np
 
 from tinyxp.backends import Array, capture
 from tinyxp.backends.memory_plan import planned
-from tinyxp.backends.numpy_trace import Program, Together, plain, tracing, untraced
-from tinyxp.backends.numpy_views import address, owner
+from tinyxp.backends.numpy_trace import Call, Program, Together, plain, tracing, untraced
+from tinyxp.backends.numpy_views import Piece, address, arrays_in, each, owner
 
 BY_NAME = np.maximum, np.minimum  # where NumPy wants no more than operands by place
 SMALL, FULL = 1 << 14, 1 << 16  # elements of a small place, and of memory for some of them
@@ -44,29 +44,18 @@ class HostCapture(capture.Capture):
         drawn = self.drawn.setdefault(id(generator), capture.Drawn(generator, start))
         return Counter(drawn, start - drawn.begin)
 
-    def live(self, tensors: list[Any], change: Callable[[], None]) -> None:
-        if not self.recording:
-            return change()
+    def live(self, places: list[Array], gradients: list[Array], step: capture.LiveStep) -> None:
         program: Any = tracing()
-        gradients = [x.grad for x in tensors]
 
-        def call(places: list[Array], values: list[Array]) -> None:
-            own = [x.data for x in tensors]  # not ``places``, views whose holders nobody counts
-            for x, place, g, value in zip(tensors, places, gradients, values, strict=True):
-                x.data, x.grad, g.data = place, g, value
-            change()
-            for x, place, array in zip(tensors, places, own, strict=True):
-                place[...] = x.data
-                x.data = array
+        def call(places: list[Array], gradients: list[Array]) -> None:
+            new = step([x.copy() for x in places], [g.copy() for g in gradients])
+            for place, x in zip(places, new, strict=True):
+                place[...] = x
 
-        traced = [x.data for x in tensors], [g.data for g in gradients]
-        arguments = plain(traced)
+        arguments = plain(places), plain(gradients)
         with untraced(), capture.paused():
             call(*arguments)
-        program.append(call, arguments, {}, traced[0])
-        for x, g, place, value in zip(tensors, gradients, *traced, strict=True):
-            x.data, g.data = place, value
-        return None
+        program.append(call, arguments, {}, places)
 
     def seen(self, arrays: list[Array]) -> list[Array]:
         """Arrays of a state that is not the step's own, which calls now change."""
@@ -91,6 +80,41 @@ def _ready(f: Callable[..., Any], args: Any, options: Any) -> Callable[[], Any]:
 
 def _write(reckon: Callable[[], list[float]], numbers: Array) -> None:
     numbers[:] = reckon()
+
+
+def _numbers(call: Call) -> set[int]:
+    """The memories that a call still names by their number."""
+    return {piece.number for piece in arrays_in(list(call[1:]), Piece)}
+
+
+class Lent:
+    """An array from outside that calls read where it lies, if it lies in one piece; its axes taken
+    in that ``order``."""
+
+    def __init__(self, array: Array, order: Sequence[int] | None = None) -> None:
+        if order is None:
+            order = sorted(range(array.ndim), key=array.strides.__getitem__, reverse=True)
+        self.order, inner = order, array.transpose(order)
+        self.copied = None if inner.flags.c_contiguous else inner
+        if self.copied is None:
+            # through a memoryview, so that no two of them have one owner
+            flat = memoryview(inner.reshape(-1).view(np.uint8))
+            self.memory = np.ndarray(inner.shape, inner.dtype, flat)
+        else:
+            self.memory = inner.copy(order="C")
+
+    def of(self, memory: Array) -> Array:
+        """The array with its axes as they were, of its memory."""
+        return memory.transpose(np.argsort(self.order))
+
+    def refresh(self) -> None:
+        """Read once more what had to be copied."""
+        if self.copied is not None:
+            np.copyto(self.memory, self.copied)
+
+    def piece(self, piece: Piece) -> Array:
+        """A view of the memory."""
+        return piece.array(self.memory.reshape(-1).view(np.uint8))
 
 
 class Trial(Program):
@@ -119,6 +143,8 @@ class Recording(capture.Recording):
         self.room: dict[Any, Array] = {}  # for small places, by dtype
         self.calls: list[Callable[[], Any]] = []
         self.bytes = 0  # of memory between the calls
+        self.lent: dict[int, Lent] = {}  # what calls read from outside, by the number of its memory
+        self.open: list[tuple[int, Call]] = []  # these calls, with a Piece for each such array
 
     def place(self, array: Array) -> Array:
         """A copy that stays where it is, beside other small ones: an optimizer takes small
@@ -134,6 +160,25 @@ class Recording(capture.Recording):
         place[...] = array
         self.places.append(place)
         return self.program.place(place)
+
+    def external(self, array: Array) -> tuple[Array, int]:
+        lent = Lent(plain(array))
+        self.program.number(lent.memory)
+        number = self.program.numbers[id(lent.memory)]
+        self.lent[number] = lent
+        return lent.of(self.program.place(lent.memory)), number
+
+    def bind(self, handle: int, array: Array) -> None:
+        self.lent[handle] = Lent(array, self.lent[handle].order)
+        for i, call in self.open:
+            if handle in _numbers(call):
+                self.calls[i] = _ready(*self._closed(call))
+
+    def _closed(self, call: Call) -> Call:
+        """A call with arrays in place of the pieces of lent memory."""
+        f, args, options = call
+        fill = partial(each, lambda x: self.lent[x.number].piece(x) if type(x) is Piece else x)
+        return f, fill(args), fill(options)
 
     def run(self, f: Callable[[], Any]) -> Any:
         """``f()``, as it will be recorded."""
@@ -162,6 +207,10 @@ class Recording(capture.Recording):
                 place[...] = values
             self.capture.rewind()
 
+    def lasting(self, array: Array) -> Array:
+        lent = any(owner(array) is other.memory for other in self.lent.values())
+        return array.copy() if lent else array
+
     def settled(self, array: Array) -> Array:
         if not isinstance(array, np.ndarray):
             return array
@@ -171,8 +220,10 @@ class Recording(capture.Recording):
 
     def close(self) -> None:
         program = self.program
-        calls, self.bytes = planned(program.calls, dict(enumerate(program.sizes)), program.kept)
-        self.calls = [_ready(*call) for call in calls]
+        sizes = dict(enumerate(program.sizes))
+        calls, self.bytes = planned(program.calls, sizes, program.kept, self.lent.keys())
+        self.open = [(i, call) for i, call in enumerate(calls) if _numbers(call)]
+        self.calls = [_ready(*self._closed(call)) for call in calls]
         program.calls.clear()
 
     def keep(self, arrays: list[Array]) -> None:
@@ -189,6 +240,8 @@ class Recording(capture.Recording):
         another way."""
         for drawn in self.capture.drawn.values():
             drawn.advance()
+        for lent in self.lent.values():
+            lent.refresh()
         try:
             with np.errstate(all="ignore"):  # the step warned when it was recorded
                 for call in self.calls:

@@ -7,7 +7,6 @@ from typing import Any
 
 from tinyxp.backends import Array
 from tinyxp.backends.capture import capturing
-from tinyxp.backends.errors import CaptureError
 from tinyxp.core import Tensor, is_complex
 from tinyxp.optim.optimizer import Group, Optimizer, Parameters, State, arguments, average
 from tinyxp.optim.packs import Pack, Plan, packed, runs
@@ -58,6 +57,7 @@ class Adam(Optimizer):
         decoupled = group["decoupled_weight_decay"] or not group["weight_decay"]
         kernels = [p.backend.kernels for p in group["params"] if not is_complex(p)]
         known = all("adamw" in table for table in kernels) and len(kernels) == len(group["params"])
+        known = known and all(map(self._of_its_dtype, group["params"]))
         return decoupled and not group["amsgrad"] and known
 
     def _rewinding(self) -> Callable[[], None]:
@@ -79,15 +79,13 @@ class Adam(Optimizer):
         super().update(plan.others, group)
         capture = capturing()
         for packs in plan.runs:
-            recording = capture is not None and capture.recording
-            numbers: dict[str, Any] = (
-                {
-                    "advance": partial(self._replayed, packs, group, bool(group["weight_decay"])),
-                    "weight_decay": group["weight_decay"],
-                }
-                if recording
-                else _advance(packs, group)
-            )
+            numbers: dict[str, Any]
+            if capture is not None and capture.recording:
+                capture.require(partial(self._still, packs, group, _constants(group)))
+                advance = partial(_advance, packs, group)
+                numbers = {"advance": advance, "weight_decay": group["weight_decay"]}
+            else:
+                numbers = _advance(packs, group)
             backend: Any = packs[0].params[0].backend
             new = backend.kernels["adamw"](
                 [pack.data for pack in packs],
@@ -103,19 +101,14 @@ class Adam(Optimizer):
                     pack.change(data)
         return None
 
-    def _replayed(self, packs: list[Pack], group: Group, decays: bool) -> dict[str, Any]:
-        """Count a step that a graph takes."""
-        if not all(pack.known(self.state) for pack in packs):
-            raise CaptureError(
-                "an optimizer's state was loaded after the capture, and the graph still has the "
-                "memory of the old one; make the graph again"
-            )
-        if bool(group["weight_decay"]) is not decays:
-            raise CaptureError(
-                f"weight_decay is now {group['weight_decay']}, and the graph was captured "
-                f"with{'' if decays else 'out'} any; make the graph again"
-            )
-        return _advance(packs, group)
+    def _still(self, packs: list[Pack], group: Group, constants: tuple[Any, ...]) -> bool:
+        """Whether a recorded step of ``packs`` would change what a step changes now."""
+        return all(pack.known(self.state) for pack in packs) and _constants(group) == constants
+
+    def _of_its_dtype(self, p: Tensor) -> bool:
+        """Whether the state of p, if there is one, has the dtype of p: a kernel takes no other."""
+        state = self.state.get(p) or {}
+        return all(state[name].dtype == p.data.dtype for name in MEANS if name in state)
 
     def _planned(self, params: list[Tensor], start: State) -> Plan:
         others: list[Tensor] = []
@@ -123,7 +116,7 @@ class Adam(Optimizer):
         for p in params:
             if "adamw" in p.backend.kernels and not is_complex(p):
                 state = self.begun(p, start)
-                if all(state[name].dtype == p.data.dtype for name in MEANS):
+                if self._of_its_dtype(p):
                     key = (p.backend, p.device, p.data.dtype, state["step"])
                     together.setdefault(key, []).append(p)
                     continue
@@ -147,6 +140,13 @@ class Adam(Optimizer):
             v = state["max_exp_avg_sq"] = xp.asarray(xp.maximum(state["max_exp_avg_sq"], v))
         root = xp.sqrt(v) / math.sqrt(1 - beta2**t)
         return p - group["lr"] / (1 - beta1**t) * (m / (root + group["eps"]))
+
+
+def _constants(group: Group) -> tuple[Any, ...]:
+    """The options that are part of a recording; others are read in each replay."""
+    decays = bool(group["weight_decay"])
+    options = (group[name] for name in ("amsgrad", "maximize", "eps"))
+    return decays, decays and group["decoupled_weight_decay"], *options, tuple(group["betas"])
 
 
 def _advance(packs: list[Pack], group: Group) -> dict[str, Any]:

@@ -7,6 +7,8 @@ arrays belong to the optimizer alone, so they are updated in place.
 import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable
+from functools import partial
+from operator import is_
 from typing import Any
 
 from tinyxp import backends
@@ -22,6 +24,7 @@ from tinyxp.backends.errors import (
 from tinyxp.core import Tensor, is_complex, wrap
 from tinyxp.operation import typed, typed_init
 from tinyxp.ops.creation import asarray, move, zeros_like
+from tinyxp.optim.loading import expect_state
 from tinyxp.tape import enable_grad
 
 Group = dict[str, Any]
@@ -57,6 +60,7 @@ class Optimizer:
     """
 
     decoupled = False  # whether weight decay acts on p itself, and not through g
+    lazily: tuple[str, ...] = ()  # state that begins with the first gradient
     numbers: tuple[str, ...] = ("step",)  # the state that is a number; all else are arrays like p
 
     def __init_subclass__(cls, **options: Any) -> None:
@@ -150,12 +154,32 @@ class Optimizer:
                 loss = closure()
         if (capture := capturing()) is not None:
             capture.keep(self, self._rewinding, self._params())
-            if not all(map(self.capturable, self.param_groups)):
+            if capture.recording:
+                capture.require(partial(self._has, list(self._params())))
+            if capture.recording and not all(map(self.capturable, self.param_groups)):
                 params = [p for p in self._params() if p.grad is not None]
-                capture.live(params, self._change)
+                own = [(p.data, p.grad) for p in params]
+                data, gradients = [x for x, _ in own], [g.data for _, g in own if g is not None]
+                capture.live(data, gradients, partial(self._stepped, params))
+                for p, (x, g) in zip(params, own, strict=True):
+                    p.data, p.grad = x, g
                 return loss
         self._change()
         return loss
+
+    def _has(self, params: list[Tensor]) -> bool:
+        """Whether these are its parameters, and no others."""
+        own = list(self._params())
+        return len(own) == len(params) and all(map(is_, own, params))
+
+    def _stepped(
+        self, params: list[Tensor], data: list[Array], gradients: list[Array]
+    ) -> list[Array]:
+        """The new data of ``params``, from their data and gradients."""
+        for p, x, g in zip(params, data, gradients, strict=True):
+            p.data, p.grad = x, wrap(g, p.backend)
+        self._change()
+        return [p.data for p in params]
 
     def _change(self) -> None:
         for group in self.param_groups:
@@ -282,26 +306,29 @@ class Optimizer:
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from a state, ours or PyTorch's, brought to each parameter's place and dtype.
 
-        Raises ArgumentError if the groups do not have as many parameters as here.
+        It is loaded whole or not at all: raises ArgumentError for the state of another class, of
+        other options, or of groups that do not have as many parameters as here.
         """
+        expect_state(self, state_dict)
         groups = state_dict["param_groups"]
-        sizes = [len(group["params"]) for group in groups]
-        wanted = [len(group["params"]) for group in self.param_groups]
-        if sizes != wanted:
-            raise ArgumentError(
-                f"expected groups of {wanted} parameters, got a state with {sizes}; "
-                "make the optimizer with the same groups first"
-            )
         numbers = [i for group in groups for i in group["params"]]
-        self.state = defaultdict(dict)
+        state: dict[Tensor, State] = defaultdict(dict)
         for p, i in zip(self._params(), numbers, strict=True):
             saved = state_dict["state"].get(i, {})
             if saved:
-                self.state[p] = {k: self._loaded(p, k, value) for k, value in saved.items()}
+                state[p] = {k: self._loaded(p, k, value) for k, value in saved.items()}
         self.param_groups = [
-            ours | with_number(saved) | {"params": ours["params"]}
+            ours | checked(dict(saved)) | {"params": ours["params"]}
             for ours, saved in zip(self.param_groups, groups, strict=True)
         ]
+        self.state = state
+
+    def names(self, group: Group) -> tuple[set[str], set[str]] | None:
+        """The state that each parameter of a group has, and what it may have besides; None if that
+        is not told."""
+        if type(self).start is Optimizer.start and not self.lazily:
+            return None
+        return {*self.start(group)}, {*self.lazily}
 
     def _loaded(self, p: Tensor, name: str, value: Any) -> Any:
         """A saved value as the state of p."""

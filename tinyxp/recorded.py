@@ -1,0 +1,224 @@
+"""A recorded step, and all outside of its memory that a replay reads and changes.
+
+Nobody else ever holds memory that a replay writes. What a replay reads is copied into that, or lent
+where it lies; what comes out is copied when somebody asks for it (``bring``). So a replay cannot
+change what a graph, a view or a snapshot holds.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from tinyxp import random
+from tinyxp.autocasting import casting
+from tinyxp.backends import Array, Backend
+from tinyxp.backends.errors import BackendError, InputsError
+from tinyxp.core import Tensor, wrap
+from tinyxp.operation import brief
+from tinyxp.reach import Name, Reach
+from tinyxp.tape import is_grad_enabled
+from tinyxp.touched import SLOTS, empty, missing
+from tinyxp.tree import pairs, tree_map
+
+AFTERWARDS = (
+    "it is the result of a captured step, which carries no graph; call backward() inside the step"
+)
+
+
+@dataclass
+class External:
+    """A tensor from outside that a step only reads: where it is found, and what was read last."""
+
+    find: Callable[[], Tensor | None]
+    handle: Any
+    array: Array
+    leaf: bool
+
+    def fits(self) -> bool:
+        """Whether a replay can read what is there now."""
+        x = self.find()
+        if not isinstance(x, Tensor) or x._leaf != self.leaf:
+            return False
+        now, then = x.data, self.array
+        return now is then or (
+            type(now) is type(then) and now.shape == then.shape and now.dtype == then.dtype
+        )
+
+
+@dataclass
+class Recorded:
+    """One recording, made by ``trials.recorded``, and what ties it to the tensors outside."""
+
+    recording: Any
+    backend: Backend
+    inputs: Any  # (args, options), Tensors at their fixed place
+    outputs: Any  # what the step returned, Tensors where replays write them
+    carried: list[bool]  # of these, whether the step's own carry a graph
+    state: dict[Tensor, Array]  # tensors that the step changes, and where they lie in a replay
+    externals: list[External]
+    gradients: dict[Tensor, Array]  # of the tensors that have one after the step
+    without: list[Tensor]  # tensors that have none after it
+    accumulating: dict[Tensor, bool]  # where the step reads gradients: whether there is one
+    bound: list[tuple[Name, Array]]  # names that the step binds to new tensors
+    reach: Reach
+    surroundings: tuple[Any, ...]
+    generator: Any = None  # the default one, if it is drawn from
+
+    def __post_init__(self) -> None:
+        self.leaf = {x: x._leaf for x in self.state}
+        drawn = self.recording.capture.drawn
+        if id(random.default_generator()) in drawn:
+            self.generator = random.default_generator()
+
+    # -- whether a replay is the step ----------------------------------------------------------
+
+    def fits(self) -> bool:
+        """Whether all that the recording depends on, but its inputs, is as it was."""
+        capture = self.recording.capture
+        return (
+            surroundings() == self.surroundings
+            and (self.generator is None or random.default_generator() is self.generator)
+            and all(drawn.generator.seed == drawn.seed for drawn in capture.drawn.values())
+            and all(condition() for condition in capture.conditions)
+            and all(self._ready(x, place) for x, place in self.state.items())
+            and self.reach.intact()
+            and all(external.fits() for external in self.externals)
+            and all(has_gradient(x) is there for x, there in self.accumulating.items())
+        )
+
+    def _ready(self, x: Tensor, place: Array) -> bool:
+        if x._node is not None or x._leaf != self.leaf[x] or x.backend is not self.backend:
+            return False
+        if missing(x, "data"):
+            return x._home is self or x.data.shape == place.shape
+        array = x.data
+        return bool(array.shape == place.shape and array.dtype == place.dtype)
+
+    def matched(self, given: Any) -> list[tuple[Tensor, Tensor]]:
+        """The inputs' places beside the tensors that belong there.
+
+        Raises InputsError for inputs that are not like those of the recording.
+        """
+        found = pairs(self.inputs, given)
+        if found is None:
+            raise InputsError(
+                f"a captured step takes inputs like those it was captured with, "
+                f"{_shown(self.inputs)}, got {_shown(given)}"
+            )
+        moved = []
+        for own, x in found:
+            if not isinstance(own, Tensor):
+                if x is not own and (isinstance(x, Tensor) or x != own):
+                    raise InputsError(
+                        f"this step was captured with {own!r}, got {x!r}; what is no Tensor is "
+                        "part of the recording: capture the step again for it"
+                    )
+                continue
+            if not isinstance(x, Tensor) or x.shape != own.shape or x.dtype is not own.dtype:
+                raise InputsError(
+                    f"this step was captured with {brief(own)}, got {brief(x)}; capture it again "
+                    "for such inputs, or leave such a batch out (DataLoader(drop_last=True))"
+                )
+            check_input(x, self.backend)
+            moved.append((own, x))
+        return moved
+
+    # -- replaying -----------------------------------------------------------------------------
+
+    def replay(self, given: Any) -> tuple[bool, Any]:
+        """Whether the replay came to its end, and what the step returns for these inputs; it ends
+        before it has changed anything where the step would now go another way."""
+        moved = self.matched(given)
+        self._read(moved)
+        if not self.recording.replay():
+            return False, None
+        for x in self.state:
+            empty(x, "data")
+            x._home = self
+        for x in self.gradients:
+            empty(x, "grad")
+            x._home = self
+        for x in self.without:
+            x.grad = None
+        for name, place in self.bound:
+            name.bind(wrap(self._copy(place), self.backend))
+        carried = iter(self.carried)
+        return True, tree_map(lambda x: self._given(x, carried), self.outputs)
+
+    def _read(self, moved: list[tuple[Tensor, Tensor]]) -> None:
+        """Copy or lend to the recording what it reads."""
+        to, values = [own.data for own, _ in moved], [x.data for _, x in moved]
+        for x in [*self.state, *self.gradients]:
+            home = None if missing(x, "_home") else x._home
+            if home is not self and home is not None:
+                home.release(x)
+        for x, place in self.state.items():
+            if not missing(x, "data"):  # else nobody has asked for it since the last replay
+                to.append(place)
+                values.append(x.data)
+        self.recording.copy(to, values)
+        for external in self.externals:
+            array = external.find().data  # type: ignore[union-attr]
+            if array is not external.array:
+                self.recording.bind(external.handle, array)
+                external.array = array
+
+    def _given(self, x: Any, carried: Any) -> Any:
+        if not isinstance(x, Tensor):
+            return x
+        y = wrap(self._copy(x.data), self.backend)
+        y._cut = AFTERWARDS if next(carried) else None
+        return y
+
+    def _copy(self, place: Array) -> Array:
+        return self.backend.xp.asarray(place, copy=True)
+
+    # -- what lies here until somebody asks ----------------------------------------------------
+
+    def bring(self, x: Tensor, name: str) -> Any:
+        """Give ``x`` its own copy of its ``data`` or its gradient, which lies here."""
+        place = (self.state if name == "data" else self.gradients)[x]
+        value = self._copy(place)
+        value = value if name == "data" else wrap(value, self.backend)
+        SLOTS[name].__set__(x, value)
+        return value
+
+    def release(self, x: Tensor) -> None:
+        """Give ``x`` all that lies here, as another recording will have it."""
+        for name in ("data", "grad"):
+            if missing(x, name):
+                self.bring(x, name)
+
+
+def surroundings() -> tuple[Any, ...]:
+    """The modes that hold here, and change what operations do."""
+    region = casting()
+    return is_grad_enabled(), region and (region.dtype, region.casts is None)
+
+
+def has_gradient(x: Tensor) -> bool:
+    """Whether ``x`` has a gradient, without asking for its numbers."""
+    return missing(x, "grad") or x.grad is not None
+
+
+def check_input(x: Tensor, backend: Backend) -> None:
+    """Raise a typed error for a tensor that cannot be an input of a captured step."""
+    if x.backend is not backend:
+        raise BackendError(
+            f"an input of a captured step lies on {backend.name!r}, got one on "
+            f"{x.backend.name!r}; move it: x.to({backend.name!r})"
+        )
+    if x.requires_grad:
+        raise InputsError(
+            "an input of a captured step gets no gradient, got a tensor that requires grad; pass "
+            "x.detach(), or let the step take the tensor from outside"
+        )
+
+
+def _shown(inputs: Any) -> str:
+    args, options = tree_map(lambda x: _Shown(brief(x)), inputs)
+    return ", ".join([*map(repr, args), *(f"{k}={v!r}" for k, v in options.items())]) or "none"
+
+
+class _Shown(str):
+    __repr__ = str.__str__

@@ -1,0 +1,355 @@
+"""How a step is recorded: tried out, to learn what it touches; recorded; and its replay proven.
+
+Whatever happens, all is as it was afterwards: the values of tensors, their gradients, what names
+stand for, optimizers and generators.
+"""
+
+import gc
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+from tinyxp import backends
+from tinyxp.autocasting import casting, within
+from tinyxp.backends import Array
+from tinyxp.backends.cupy_checks import later
+from tinyxp.backends.errors import CaptureError
+from tinyxp.core import Tensor, wrap
+from tinyxp.debug.sites import Site
+from tinyxp.operation import brief
+from tinyxp.reach import SIMPLE, Code, Name, Reach, foreign
+from tinyxp.recorded import External, Recorded, check_input, has_gradient, surroundings
+from tinyxp.touched import Touched
+from tinyxp.tree import leaves, tree_map
+
+# inputs, the result, all tensors' data and gradients, and what names then stand for
+Trial = tuple[Any, Any, dict[Tensor, tuple[Array, Tensor | None]], list[Name]]
+
+
+class Unsteady(Exception):
+    """The step goes another way the next time, because of what it binds."""
+
+
+def recorded(step: Callable[..., Any], make: Callable[[], Any], given: Any) -> Recorded:
+    """The step recorded for inputs like these; no step of training is done.
+
+    Raises CaptureError for what no recording holds.
+    """
+    return _Recorder(step, make(), given).recorded()
+
+
+class _Recorder:
+    def __init__(self, step: Callable[..., Any], recording: Any, given: Any) -> None:
+        self.step, self.recording = step, recording
+        self.backend = backends.get(recording.backend)
+        self.modes = surroundings()
+        self.inputs = tree_map(self._fixed, given)
+        self.touched = Touched()
+        self.touched.own = {id(x) for _, x in leaves(self.inputs) if isinstance(x, Tensor)}
+        self.reach = Reach(step)
+        self.code = Code()
+        self.readers: list[Tensor] = []  # whose gradients the step reads before it forgets them
+        self.forgotten: set[Tensor] = set()  # whose gradients it forgets
+
+    def recorded(self) -> Recorded:
+        with later(), backends.using(self.backend), _afresh():
+            try:
+                trials = self._tried()
+                self._restore()
+                found = self._recorded(trials)
+                if self.recording.exact:
+                    _prove(self, found, trials)
+            except CaptureError as error:
+                raise _located(error) from error.__cause__
+            finally:
+                self._restore()
+                self.recording.capture.undo.clear()
+        self.recording.keep([external.array for external in found.externals])
+        self.backend.empty_cache()
+        return found
+
+    def _fixed(self, x: Any) -> Any:
+        """An input at a place of its own."""
+        if not isinstance(x, Tensor):
+            return x
+        check_input(x, self.backend)
+        return wrap(self.recording.place(x.data), self.backend)
+
+    def _restore(self) -> None:
+        self.touched.restore()
+        self.reach.restore()
+        self.recording.capture.rewind()
+
+    def begin(self) -> None:
+        """Bring the gradients to what they are when a replay begins."""
+        if not self.readers:
+            for x in self.touched.before:
+                x.grad = None
+
+    # -- trying --------------------------------------------------------------------------------
+
+    def _tried(self) -> list[Trial]:
+        """Runs of the step: first one that compiles kernels and begins the optimizer's state."""
+        self.code.run(lambda: self._run(self.inputs))
+        self._look_at_gradients()
+        if not self.recording.exact:
+            return [self._run(self.inputs)]
+        try:  # what a recording would take for constant is another in the second run
+            turned = tree_map(self._turned, self.inputs)
+            others = [turned, tree_map(self._turned, turned)]
+            return [self._run(given) for given in (self.inputs, *others)]
+        except Exception:  # inputs of which that cannot be made, or of which nothing can
+            self._restore()
+            return [self._run(self.inputs) for _ in range(2)]
+
+    def _run(self, given: Any) -> Trial:
+        self.begin()
+        with self.touched.watching():
+            result = self.try_step(given)
+        for x, was in self.touched.before.items():
+            if x.backend is not was.backend or x._node is not was.node or x._leaf != was.leaf:
+                raise CaptureError(
+                    f"this step changes how a tensor of {brief(x)} is differentiated, or where it "
+                    "lies; do that outside of it"
+                )
+        values = {x: (x.data, x.grad) for x in self.touched.before}
+        return given, result, values, self._bound()
+
+    def try_step(self, given: Any) -> Any:
+        """What the step returns, run as it will be recorded."""
+        args, options = given
+        return self.recording.run(lambda: self.step(*args, **options))
+
+    def _bound(self) -> list[Name]:
+        """The names that the step has bound to new tensors.
+
+        Raises CaptureError for one that it has bound to something else, which a replay would not.
+        """
+        known = {(id(name.holder), name.key): name.value for name in self.reach.names}
+        found, unsteady = [], False
+        for name in self.reach.changes():
+            before, now = known.get((id(name.holder), name.key)), name.value
+            attribute = type(name.holder) is dict and isinstance(name.key, str)
+            if isinstance(now, Tensor) and isinstance(before, Tensor) and not now.requires_grad:
+                alike = now.backend is before.backend and now.data.dtype == before.data.dtype
+                unsteady |= not (alike and now.shape == before.shape)
+                found.append(name)
+            elif attribute and isinstance(now, Tensor) and isinstance(before, (Tensor, *SIMPLE)):
+                if now.requires_grad:
+                    raise self._refused(name, "the graph of a tensor", "; detach it")
+                unsteady = True
+            else:
+                raise self._refused(name, "something else", "")
+        if unsteady:
+            raise Unsteady
+        return found
+
+    def _refused(self, name: Name, what: str, advice: str) -> CaptureError:
+        lines = self.code.names("STORE_ATTR", "STORE_DEREF", "STORE_GLOBAL")
+        lines |= self.code.names("LOAD_DEREF", "LOAD_GLOBAL", "LOAD_ATTR") if not lines else {}
+        line = lines.get(name.key) if isinstance(name.key, str) else None
+        where = f" ({line})" if line else ""
+        return CaptureError(
+            f"this step leaves {what} in {name.label}{where}, which a replay would not do "
+            f"again{advice or '; do that outside, with what the step returns'}"
+        )
+
+    def _look_at_gradients(self) -> None:
+        """See which gradients that it finds the step reads, and which it forgets."""
+        first = {x: x.grad for x in self.touched.before if x._leaf}
+        self._restore()
+        for x, g in first.items():
+            x.grad = wrap(x.backend.xp.zeros_like(x.data), x.backend) if g is None else g
+        given, second = {x: x.grad for x in first}, Touched()
+        second.own = self.touched.own
+        with second.watching():
+            self.try_step(self.inputs)
+        self.readers = [x for x, g in given.items() if g in second.before]
+        self.forgotten = {x for x in given if x.grad is None}
+        second.restore()
+        self._restore()
+
+    def _turned(self, x: Any) -> Any:
+        """A tensor like it, reversed along its first axis, such as a batch, and real numbers
+        scaled by 1 - 2⁻¹⁰."""
+        if not isinstance(x, Tensor):
+            return x
+        xp: Any = self.backend.xp
+        array = xp.flip(x.data, axis=0) if x.ndim else x.data
+        if array.dtype in self.backend.floating:
+            array = xp.astype(array * (1 - 2**-10), array.dtype)
+        turned = wrap(self.recording.place(array), self.backend)
+        self.touched.own.add(id(turned))
+        return turned
+
+    # -- recording -----------------------------------------------------------------------------
+
+    def _recorded(self, trials: list[Trial]) -> Recorded:
+        recording, before = self.recording, self.touched.before
+        changed = {x for x in before if any(t[2][x][0] is not before[x].data for t in trials)}
+        ordered = [x for x in recording.capture.changed if x in changed]
+        self.begin()
+        state: dict[Tensor, Array] = {}
+        for x in dict.fromkeys([*ordered, *[x for x in before if x in changed]]):
+            x.data = state[x] = recording.place(x.data)
+        externals = self._lent(trials, state)
+        known, bound = len(before), trials[0][3]
+        self.touched.made.clear()
+
+        def whole() -> Any:
+            found = self.step(*self.inputs[0], **self.inputs[1])
+            self._settle(state)
+            for x in before:
+                if x.grad is not None:
+                    x.grad.data = recording.lasting(x.grad.data)
+            names = [recording.lasting(name.now().data) for name in bound]
+            return tree_map(self._kept, found), [x.requires_grad for x in _tensors(found)], names
+
+        with self.touched.watching():
+            outputs, carried, names = recording.record(whole)
+        if len(before) > known:
+            raise CaptureError(
+                "this step went another way when it was recorded than when it was tried; see that "
+                "it depends on its inputs alone"
+            )
+        gradients = {
+            x: x.grad for x in before if x.grad is not None and id(x.grad) in self.touched.made
+        }
+        places = {x: recording.settled(g.data) for x, g in gradients.items()}
+        without = [x for x in self.forgotten if x not in gradients]
+        for x in dict.fromkeys([*_tensors((self.inputs, outputs))]):
+            x.data = recording.settled(x.data)
+        state = {x: recording.settled(place) for x, place in state.items()}
+        ends = [(name, recording.settled(x)) for name, x in zip(bound, names, strict=True)]
+        recording.close()
+        allowed = {id(x) for x in _tensors(outputs)}
+        del gradients
+        self._restore()
+        self._expect_none_kept(allowed)
+        accumulating = {x: has_gradient(x) for x in self.readers}
+        reach = Reach(self.step, self.code)
+        reach.leave_out(bound)
+        return Recorded(
+            recording, self.backend, self.inputs, outputs, carried, state, externals, places,
+            without, accumulating, ends, reach, self.modes,
+        )  # fmt: skip
+
+    def _lent(self, trials: list[Trial], state: dict[Tensor, Array]) -> list[External]:
+        """Have the recording read all other tensors where they are found."""
+        names = {id(was.value): was for was in self.reach.names if isinstance(was.value, Tensor)}
+        bound = {(id(name.holder), name.key) for name in trials[0][3]}
+        gradients = {x.grad: x for x in self.readers if x.grad is not None}
+        externals = []
+        for x, was in self.touched.before.items():
+            if x in state or was.backend is not self.backend:
+                continue
+            find: Callable[[], Any] = partial(_itself, x)
+            if x in gradients:
+                find = partial(getattr, gradients[x], "grad")
+            elif id(x) in names and (id(names[id(x)].holder), names[id(x)].key) in bound:
+                find = names[id(x)].now
+            own, handle = self.recording.external(was.data)
+            externals.append(External(find, handle, was.data, was.leaf))
+            x.data = own
+        return externals
+
+    def _kept(self, x: Any) -> Any:
+        """A result, where it stays until the next replay."""
+        return wrap(self.recording.lasting(x.data), x.backend) if isinstance(x, Tensor) else x
+
+    def _settle(self, state: dict[Tensor, Array]) -> None:
+        """Have what changed lie where the next replay reads it."""
+        xp: Any = self.backend.xp
+        changed = [(x, place) for x, place in state.items() if x.data is not place]
+        places = {id(place) for place in state.values()}  # if two change places, say
+        values = [
+            xp.asarray(x.data, copy=True) if id(x.data) in places else x.data for x, _ in changed
+        ]
+        self.recording.copy([place for _, place in changed], values)
+        for x, place in changed:
+            x.data = place
+
+    def _expect_none_kept(self, allowed: set[int]) -> None:
+        """Raise CaptureError if a tensor that the step made is held by somebody."""
+        made = self.touched.made
+
+        def kept() -> list[Tensor]:
+            return [x for key, x in made.items() if key not in allowed]
+
+        if kept():
+            gc.collect()  # circles of the user's
+        for x in kept():
+            what = f"the result of {x._node.op.name}" if x._node is not None else "a tensor"
+            raise CaptureError(
+                f"this step keeps {what}, {brief(x)}, where no replay would put another; return "
+                "it, and keep what the step returns"
+            )
+
+
+def _prove(recorder: _Recorder, found: Recorded, trials: list[Trial]) -> None:
+    """Raise CaptureError unless replays have the bits of the trials."""
+    with recorder.recording.rewound():
+        for given, result, values, bound in trials:
+            recorder.begin()
+            done, outputs = found.replay(given)
+            if not done:  # it goes another way for these inputs
+                outputs = recorder.try_step(given)
+            pairs = [
+                (f"its result {k}", a, b)
+                for k, (a, b) in enumerate(zip(_leaves(outputs), _leaves(result), strict=True))
+            ]
+            for x in found.state:
+                what = f"a tensor of {brief(x)} that it changes"
+                pairs.append((what, x, wrap(values[x][0], x.backend)))
+            for x in found.gradients:
+                pairs.append((f"the gradient of a tensor of {brief(x)}", x.grad, values[x][1]))
+            pairs += [(name.label, name.now(), name.value) for name in bound]
+            wrong = [what for what, a, b in pairs if not alike(a, b)]
+            if wrong:
+                raise CaptureError(
+                    f"the replay of this step gave other numbers than the step, in {wrong[0]}: "
+                    "it takes numbers from where a recording does not see them, such as "
+                    "NumPy's functions on x.numpy() or Python's random, or from tensors that "
+                    "it has changed since; stay within tinyxp's operations, and pass what else "
+                    "changes as an input"
+                )
+
+
+def _itself(x: Tensor) -> Tensor:
+    return x
+
+
+@contextmanager
+def _afresh() -> Iterator[None]:
+    """No casts of parameters from before, and none left for later."""
+    region = casting()
+    with within(region and region.afresh()):
+        yield
+
+
+def _tensors(tree: Any) -> list[Tensor]:
+    return [x for x in _leaves(tree) if isinstance(x, Tensor)]
+
+
+def _leaves(tree: Any) -> list[Any]:
+    return [x for _, x in leaves(tree)]
+
+
+def alike(a: Any, b: Any) -> bool:
+    """Whether two tensors hold the same bits, or two other things are equal."""
+    if not (isinstance(a, Tensor) and isinstance(b, Tensor)):
+        return bool(a == b)
+    return a.shape == b.shape and a.dtype is b.dtype and a.data.tobytes() == b.data.tobytes()
+
+
+def _located(error: CaptureError) -> CaptureError:
+    """The error with the line of the user's code where it was raised."""
+    trace, line = error.__traceback__, ""
+    while trace is not None:
+        file = trace.tb_frame.f_code.co_filename
+        if not foreign(file):
+            found = Site(file, trace.tb_lineno, trace.tb_frame.f_code.co_name)
+            line = f" ({found}: {found.code})"
+        trace = trace.tb_next
+    return type(error)(f"{error}{line}")
