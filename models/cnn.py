@@ -21,6 +21,7 @@ from tinyxp.models.mlp import load, misread
 from tinyxp.nn import functional as F
 from tinyxp.plots import Images, show
 from tinyxp.runs import Run
+from tinyxp.settings import expect_sensible
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,11 @@ class Config:
     learning_rate: float = 5e-3
     weight_decay: float = 0.1
     data: str = "digits"
+    control: bool = True  # train the control, too
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        expect_sensible(self)
 
 
 class CNN(nn.Module):
@@ -81,3 +86,9 @@ def train(config: Config, folder: str | Path | Run | None = None) -> Milestone:
             seconds=seconds,
         )
     )
+
+
+def example(config: Config) -> tuple[CNN, Tensor]:
+    """A fresh model, and an image."""
+    size = 8 if config.data == "digits" else 28
+    return CNN(size, size, config.channels, config.dropout), tx.zeros((1, 1, size, size))

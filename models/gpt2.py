@@ -62,6 +62,9 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Any]] = {
     "relu": F.relu,
     "silu": F.silu,
 }
+# the files of a tokenizer, in the forms that BPETokenizer reads
+TOKENIZER = ("tokenizer.json", "vocab.json", "merges.txt", "tokenizer_config.json",
+             "special_tokens_map.json", "added_tokens.json")  # fmt: skip
 # variants of the architecture that a config.json may ask for, with the only value known here
 FIXED = {
     "model_type": "gpt2",
@@ -178,6 +181,7 @@ class GPT2(nn.Module):
     def __init__(self, config: Config, generator: Generator | None = None) -> None:
         super().__init__()
         self.config, self.block_size = config, config.n_positions
+        self.tokenizer_files: dict[str, bytes] = {}  # that came with it, and go with it
         self.transformer = Transformer(config)
         self.lm_head = nn.Linear(config.n_embd, config.vocab_size, bias=False)
         self.lm_head.weight = self.transformer.wte.weight
@@ -213,10 +217,13 @@ class GPT2(nn.Module):
         with nn.init.skipped():
             model = cls(read_config(folder))
         model.load_state_dict(translated(read_weights(folder)))
+        found = (folder / name for name in TOKENIZER if (folder / name).is_file())
+        model.tokenizer_files = {path.name: path.read_bytes() for path in found}
         return model.eval()
 
-    def save_pretrained(self, folder: str | Path) -> None:
-        """Write ``config.json`` and ``model.safetensors`` as Hugging Face's transformers does."""
+    def save_pretrained(self, folder: str | Path, tokenizer: BPETokenizer | None = None) -> None:
+        """Write ``config.json`` and ``model.safetensors`` as Hugging Face's transformers does, and
+        a ``tokenizer.json`` of ``tokenizer``, or the files that the model was read with."""
         folder = Path(folder)
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -227,6 +234,11 @@ class GPT2(nn.Module):
         state = self.state_dict()
         del state["lm_head.weight"]  # tied
         tx.save(state, folder / "model.safetensors", metadata={"format": "pt"})
+        if tokenizer is not None:
+            tokenizer.save(folder / "tokenizer.json")
+        else:
+            for name, data in self.tokenizer_files.items():
+                write_atomically(folder / name, data)
 
 
 def read_json(path: Path) -> dict[str, Any]:

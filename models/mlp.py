@@ -21,6 +21,7 @@ from tinyxp.data import TensorDataset, load_digits, load_mnist
 from tinyxp.milestone import Contest, Milestone, predictions
 from tinyxp.plots import Images, show
 from tinyxp.runs import Run
+from tinyxp.settings import expect_sensible
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,11 @@ class Config:
     learning_rate: float = 1e-2
     weight_decay: float = 0.1
     data: str = "digits"
+    control: bool = True  # train the control, too
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        expect_sensible(self)
 
 
 class MLP(nn.Module):
@@ -59,8 +64,8 @@ def misread(model: nn.Module, data: TensorDataset, n: int = 16) -> Images:
     """The first digits that a model takes for others."""
     (x, y), said = data.tensors, predictions(model, data.tensors[0])
     wrong = [i for i, same in enumerate((said == y).tolist()) if not same][:n]
-    captions = [f"{y[i].item()}, not {said[i].item()}" for i in wrong]
-    return Images(x[tx.asarray(wrong, dtype=tx.int64)].numpy()[:, 0], captions, "misread")
+    captions = [f"is {y[i].item()}, read as {said[i].item()}" for i in wrong]
+    return Images(x[tx.asarray(wrong, dtype=tx.int64)].numpy()[:, 0], captions, "misread digits")
 
 
 def train(config: Config, folder: str | Path | Run | None = None) -> Milestone:
@@ -91,3 +96,9 @@ def train(config: Config, folder: str | Path | Run | None = None) -> Milestone:
             seconds=seconds,
         )
     )
+
+
+def example(config: Config) -> tuple[MLP, Tensor]:
+    """A fresh model, and an image."""
+    size = 8 if config.data == "digits" else 28
+    return MLP(size * size, config.hidden), tx.zeros((1, 1, size, size))

@@ -26,6 +26,7 @@ from tinyxp.optim import SGD
 from tinyxp.plots import Boundary, Curves, show
 from tinyxp.random import Generator
 from tinyxp.runs import Run
+from tinyxp.settings import expect_sensible
 from tinyxp.train import evaluation
 
 
@@ -37,6 +38,9 @@ class Config:
     steps: int = 1000  # points looked at, one by one
     learning_rate: float = 1.0
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        expect_sensible(self)
 
 
 class Perceptron(nn.Module):
@@ -120,3 +124,8 @@ def train(config: Config, folder: str | Path | Run | None = None) -> Milestone:
             seconds=seconds,
         )
     )
+
+
+def example(config: Config) -> tuple[Perceptron, Tensor]:
+    """A fresh model, and a point."""
+    return Perceptron(), tx.zeros((1, 2))

@@ -25,6 +25,7 @@ from tinyxp.optim import Adam
 from tinyxp.plots import show
 from tinyxp.random import Generator
 from tinyxp.runs import Run
+from tinyxp.settings import expect_sensible
 from tinyxp.train import Trainer, unmoved
 
 
@@ -37,6 +38,9 @@ class Config:
     steps: int = 400  # each with all points
     learning_rate: float = 0.05
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        expect_sensible(self)
 
 
 class HiddenLayer(nn.Module):
@@ -66,7 +70,7 @@ def train(config: Config, folder: str | Path | Run | None = None) -> Milestone:
     before = {name: p.detach() for name, p in model.named_parameters()}
     x, y = seen.tensors
     target = y.astype(tx.float32)
-    trainer = Trainer(model, Adam(model.parameters(), lr=config.learning_rate), run=run)
+    trainer = Trainer(model, Adam(model.parameters(), lr=config.learning_rate), run=run, threads=1)
     trainer.fit(
         (x for _ in range(config.steps)),
         lambda x: F.binary_cross_entropy_with_logits(model(x), target),
@@ -92,3 +96,8 @@ def train(config: Config, folder: str | Path | Run | None = None) -> Milestone:
         ),
         unmoved(before, model),
     )
+
+
+def example(config: Config) -> tuple[HiddenLayer, Tensor]:
+    """A fresh model, and a point."""
+    return HiddenLayer(config.hidden), tx.zeros((1, 2))

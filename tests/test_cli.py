@@ -1,6 +1,7 @@
 """The command line: real small runs, and one clear line with exit code 2 for each mistake."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -8,12 +9,13 @@ import numpy as np
 import pytest
 
 import tinyxp as tx
-from tinyxp.cli import main, parse_settings
+from tinyxp.cli import main
 from tinyxp.data import BPETokenizer
 from tinyxp.generation import generate
 from tinyxp.models import gpt2
 from tinyxp.models.transformer import Config
 from tinyxp.random import Generator
+from tinyxp.settings import parsed
 
 SMALL = ["--steps", "3", "--set", "n_layer=1", "--set", "n_embd=8", "--set", "block_size=8",
          "--set", "n_head=2", "--set", "sample_tokens=5", "--set", "eval_batches=1"]  # fmt: skip
@@ -66,7 +68,7 @@ def test_train_then_generate(here, capsys):
     assert capsys.readouterr().out == first
 
     assert main(command) == 2
-    assert capsys.readouterr().err == "tinyxp: runs/a exists already; choose another --name\n"
+    assert "tinyxp: runs/a exists already; choose another name" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -82,13 +84,44 @@ def test_train_then_generate(here, capsys):
         (["train", "transformer", "--backend", "cuda"], "unknown backend 'cuda'; choose one of"),
         (["generate", "nowhere"], "nowhere is not the folder of a run"),
         (
-            ["summary", "cnn"],
-            "expected a model transformer, gpt2, which --set configures, or yours",
+            ["summary", "resnet"],
+            "expected a model perceptron, xor, mlp, cnn, transformer, gpt2, or",
+        ),
+        (["summary", "cnn", "--input", "3"], "--input is for a model of yours; cnn knows its own"),
+        (["summary", "tinyxp.nn:ReLU", "--integers"], "--integers says what --input holds"),
+        (["summary", "tinyxp.nn:ReLU", "--set", "a=1"], "--set is for the models perceptron, xor"),
+        (["summary", "tinyxp.nn:Linear"], "tinyxp.nn:Linear needs in_features, out_features; give"),
+        (
+            ["train", "xor", "--text", "text.txt"],
+            "--text is for the transformer and the finetune; xor",
+        ),
+        (["train", "xor", "--precision", "bfloat16"], "--precision is for the transformer and"),
+        (["train", "xor", "--no-control"], "--no-control is for the mlp and the cnn and the trans"),
+        (["train", "mlp", "--from", "a"], "--from is for the finetune; mlp has no use for it"),
+        (["train", "xor", "--set", "hidden=0"], "hidden must be at least 1, got 0"),
+        (["train", "xor", "--steps", "-3"], "steps must be at least 1, got -3"),
+        (["train", "mlp", "--seed", "-1"], "seed must be at least 0, got -1"),
+        (["train", "cnn", "--set", "dropout=1.5"], "dropout must be from 0 to 1, got 1.5"),
+        (
+            ["train", "cnn", "--set", "learning_rate=nan"],
+            "learning_rate must be above 0 and finite",
+        ),
+        (["train", "mlp", "--set", "hidden=2", "--set", "hidden=3"], "--set hidden is given twice"),
+        (
+            ["train", "mlp", "--steps", "2", "--set", "steps=3"],
+            "steps is given twice, by --set and",
         ),
         (["summary", "nowhere:Net"], "cannot import 'nowhere:Net': No module named 'nowhere'"),
         (["summary", "tinyxp.nn:Net"], "cannot import 'tinyxp.nn:Net'"),
         (["summary", "gpt2", "--set", "n_inner=x"], "n_inner expects int, got 'x'"),
-        (["generate", "other"], "expected one of the models transformer, gpt2, got 'cnn'"),
+        (
+            ["doctor", "net.py", "--graph", "g.png"],
+            "expected a file .svg, .mmd or .dot, got 'g.png'",
+        ),
+        (
+            ["generate", "other"],
+            "expected one of the models transformer, gpt2, finetune, got 'cnn'",
+        ),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2(here, capsys, args, message):
@@ -182,6 +215,147 @@ def test_generate_from_a_checkpoint_of_gpt2(here, capsys):
 
 
 def test_settings_are_typed():
-    assert parse_settings(gpt2.Config, ["n_inner=7"]) == {"n_inner": 7}
-    found = parse_settings(Config, ["n_layer=6", "dropout=0.1", "bias=true"])
+    assert parsed(gpt2.Config, ["n_inner=7"]) == {"n_inner": 7}
+    found = parsed(Config, ["n_layer=6", "dropout=0.1", "bias=true"])
     assert found == {"n_layer": 6, "dropout": 0.1, "bias": True}
+
+
+FILE = """
+import tinyxp as tx
+from tinyxp import nn
+
+class Block(nn.Module):
+    def __init__(self, width):
+        super().__init__()
+        self.layer = nn.Linear(width, width)
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.block = Block(3)
+
+    def forward(self, x):
+        return self.block.layer(x)
+"""
+
+
+@pytest.mark.parametrize("name", ["perceptron", "xor", "mlp", "cnn", "transformer"])
+def test_every_story_has_a_summary(capsys, name):
+    assert main(["summary", name]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["module", "kind", "output", "parameters"]
+    assert "(1" in lines[1]
+
+
+@pytest.mark.parametrize("target", ["mine.py", "mine.py:Net", "mine:Net"])
+def test_a_summary_of_a_file(here, capsys, monkeypatch, target):
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    (here / "mine.py").write_text(FILE)
+    assert main(["summary", target, "--input", "5,3"]) == 0
+    assert "block.layer  Linear  (5, 3)" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("more", "target", "message"),
+    [
+        ("class Other(Net): pass", "mine.py", "say which: mine.py:Net, mine.py:Other"),
+        ("", "mine.py:Block", "mine.py:Block needs width; give what is missing a default"),
+        ("", "mine.py:block", "mine.py has no 'block'; it has Block, Net"),
+        ("1 / 0", "mine.py", "mine.py:18: ZeroDivisionError: division by zero (1 / 0)"),
+        ("raise SystemExit", "mine.py", "put what does so under if __name__ == '__main__'"),
+        ("def f(:", "mine.py", "mine.py:18: SyntaxError: invalid syntax"),
+        ("tx.ones(2) + tx.ones(3)", "mine.py", "mine.py:18: ShapeError: add cannot take (2,)"),
+        ("def net(): return nope", "mine.py:net", "mine.py:18: NameError: name 'nope' is not"),
+    ],
+)
+def test_what_is_wrong_with_a_file_is_one_line(here, capsys, monkeypatch, more, target, message):
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    (here / "mine.py").write_text(FILE + "\n" + more)
+    assert main(["summary", target]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and message in error
+
+
+def test_a_help_has_defaults_settings_and_examples(capsys):
+    with pytest.raises(SystemExit):
+        main(["train", "--help"])
+    out = capsys.readouterr().out
+    assert "  xor: hidden=8, points=200, steps=400" in out
+    assert "n_layer=4" in out and "--no-control" in out and "examples:" in out
+    assert "tinyxp train transformer --steps 200 --name quick" in out
+    assert max(map(len, out.splitlines())) <= 79
+    for command, part in {"generate": "(default: 500)", "doctor": "mine.py:one_step"}.items():
+        with pytest.raises(SystemExit):
+            main([command, "--help"])
+        out = capsys.readouterr().out
+        assert part in out and "examples:" in out and "None" not in out
+
+
+def test_a_model_alone(here, capsys):
+    command = ["train", "transformer", "--text", "text.txt", "--name", "a", "--seed", "1", *SMALL]
+    assert main([*command, "--no-control"]) == 0
+    out = capsys.readouterr().out
+    assert "control" not in out and out.splitlines()[-1].startswith("validation loss ")
+    assert "MB of memory" in out
+    losses = (here / "runs" / "a" / "metrics.jsonl").read_text()
+    assert "validation loss" in losses and "control" not in losses
+    assert main(["train", "mlp", "--no-control", "--set", "hidden=32"]) == 0
+    assert "control" not in capsys.readouterr().out
+
+
+def test_what_the_end_of_a_training_advises_works_as_it_stands(here, capsys):
+    command = ["train", "transformer", "--text", "text.txt", "--name", "my run", *SMALL]
+    assert main([*command, "--no-control"]) == 0
+    (advised,) = (s for s in capsys.readouterr().out.splitlines() if " generate " in s)
+    environment = {"PATH": "/usr/bin:/bin", "COLUMNS": "80"}  # as before an activation
+    advised = advised.replace("ROMEO:", "'to be'")
+    found = subprocess.run(
+        advised + " --tokens 5", shell=True, capture_output=True, text=True, check=False,
+        env=environment,
+    )  # fmt: skip
+    assert found.returncode == 0, found.stderr
+    assert found.stdout.startswith("to be") and len(found.stdout) == 11
+    assert found.stderr == "runs/my run goes on from 'to be', 5 symbols:\n"
+
+
+# -- readers that leave -------------------------------------------------------------------------
+
+
+def piped(command, reader, **more):
+    """A command whose output ``reader`` reads, in a shell that tells the codes of both."""
+    line = f"{sys.executable} -m tinyxp {command} {reader}"
+    script = f"{line}; echo codes ${{PIPESTATUS[@]}} >&2"
+    return subprocess.run(
+        ["bash", "-c", script], capture_output=True, text=True, check=False, **more
+    )
+
+
+needs_bash = pytest.mark.skipif(sys.platform == "win32", reason="it asks a Unix shell")
+
+
+@needs_bash
+@pytest.mark.parametrize("command", ["info", "--help"])
+def test_a_reader_that_leaves_ends_a_command_quietly(command):
+    found = piped(command, "| true")
+    assert found.stderr == "codes 141 0\n"
+
+
+@needs_bash
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a device of Linux")
+@pytest.mark.parametrize("command", ["info", "--help"])
+def test_a_full_disk_is_one_line(command):
+    found = piped(command, "> /dev/full")
+    lines = ["tinyxp: cannot write the output: No space left on device", "codes 2"]
+    assert found.stderr.splitlines() == lines
+
+
+@needs_bash
+def test_a_training_survives_its_reader(here):
+    command = "train xor --name a"
+    found = piped(command, "| true", cwd=here)
+    assert "Traceback" not in found.stderr
+    assert "the output is lost (Broken pipe); training goes on" in found.stderr
+    assert found.stderr.endswith("codes 0 0\n")
+    assert (here / "runs" / "a" / "config.json").is_file()
+    found = piped(command.replace("--name a", "--name b"), "2>&1 | true", cwd=here)
+    assert (here / "runs" / "b" / "metrics.jsonl").is_file()

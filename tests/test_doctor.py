@@ -188,9 +188,11 @@ def test_the_command(tmp_path, monkeypatch, capsys):
     assert "mine.py:12: h = h.detach()" in out
     for target, message in {
         "mine.py:wrong": "must return (loss, model) or (loss, model, optimizer), got int",
-        "mine.py:number": "mine.py has no function 'number'",
+        "mine.py:number": "mine.py:number is no function, but 3",
         "none.py:f": "there is no file none.py",
-        "mine.py": "expected FILE.py:FUNCTION, got 'mine.py'",
+        "mine.py": "mine.py has several of these; say which: mine.py:good, mine.py:bad, mine",
+        "mine": "expected FILE.py:NAME or FILE.py, got 'mine'",
+        "mine.py:god": "mine.py has no 'god'; it has good, bad, wrong",
     }.items():
         assert main(["doctor", target]) == 2
         assert message in capsys.readouterr().err

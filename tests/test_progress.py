@@ -103,8 +103,8 @@ def test_a_reader_that_has_gone_does_not_end_a_training(error):
 
 
 def test_what_is_counted_is_only_named_where_it_takes_long(capsys, time):
-    assert list(counted("abc", 3, "validating")) == ["a", "b", "c"]
+    assert list(counted("abc", "validating")) == ["a", "b", "c"]
     assert capsys.readouterr().err == ""
-    for _ in counted("abcd", 4, "validating"):
+    for _ in counted("abcd", "validating"):
         time.seconds += 5
     assert capsys.readouterr().err.splitlines() == ["validating 2/4 0:10 left"]

@@ -1,15 +1,15 @@
 """The command line: ``tinyxp train``, ``resume``, ``generate``, ``summary``, ``info`` …"""
 
 import argparse
-import importlib.util
+import contextlib
+import importlib
 import platform
 import sys
-import typing
-from pathlib import Path
+import textwrap
 from typing import Any
 
 import tinyxp as tx
-from tinyxp import backends
+from tinyxp import backends, invocation, output, targets
 from tinyxp.backends import cuda_setup
 from tinyxp.backends.errors import (
     ArgumentError,
@@ -18,60 +18,35 @@ from tinyxp.backends.errors import (
     MilestoneError,
     TinyError,
 )
+from tinyxp.debug.picture import expect_ending
 from tinyxp.interrupts import Stopped
+from tinyxp.settings import listed, parsed
 
 MILESTONES = ("perceptron", "xor", "mlp", "cnn", "transformer")
-LANGUAGE_MODELS = ("transformer", "gpt2")
-
-
-def parse_settings(kind: type[Any], settings: list[str]) -> dict[str, Any]:
-    """``["n_layer=6"]`` as values for the dataclass ``kind``; ArgumentError names the fault."""
-    types = typing.get_type_hints(kind)
-    found = {}
-    for setting in settings:
-        name, equals, value = setting.partition("=")
-        if not equals or name not in types:
-            raise ArgumentError(
-                f"unknown setting {setting!r}; --set takes {', '.join(types)}, as n=1"
-            )
-        options = [kind for kind in typing.get_args(types[name]) if kind is not type(None)]
-        wanted = options[0] if options else types[name]  # int, of int | None
-        try:
-            if wanted is bool:
-                found[name] = {"true": True, "1": True, "false": False, "0": False}[value.lower()]
-            else:
-                found[name] = wanted(value)
-        except (KeyError, ValueError):
-            raise ArgumentError(f"{name} expects {wanted.__name__}, got {value!r}") from None
-    return found
+STORIES = (*MILESTONES, "finetune")  # what can be trained
+SHAPES = (*MILESTONES, "gpt2")  # what a summary knows
+LANGUAGE_MODELS = ("transformer", "gpt2", "finetune")
+OPTIONS = ("steps", "seed", "text", "precision", "graph", "control", "start")  # of train
 
 
 def train(args: argparse.Namespace) -> None:
     """Train one milestone; or all, with a table at the end."""
     from tinyxp.milestone import table
+    from tinyxp.runs import named
 
     chosen = MILESTONES if args.model == "all" else (args.model,)
     if args.set and args.model == "all":
         raise ArgumentError("--set is for one milestone; train that alone, or leave --set out")
-    if args.graph and args.model != "transformer":
-        raise ArgumentError(
-            f"--graph is for the transformer; {args.model} trains in less time than it would save"
-        )
+    configs = {name: configuration(name, args, alone=len(chosen) == 1) for name in chosen}
     backend = backends.current()
     print(f"{backend.name}{backend.about()}")  # other kernels round otherwise
     results: list[Any] = []
-    for name in chosen:
-        module = importlib.import_module(f"tinyxp.models.{name}")
-        given = {"steps": args.steps, "seed": args.seed, "graph": args.graph or None}
-        if name == "transformer":
-            given |= {"text": args.text, "precision": args.precision}
-        settings = {key: value for key, value in given.items() if value is not None}
-        config = module.Config(**parse_settings(module.Config, args.set) | settings)
+    for name, config in configs.items():
         folder = None
         if args.name is not None:
-            folder = Path("runs") / (args.name if len(chosen) == 1 else f"{args.name}-{name}")
+            folder = named(args.name if len(chosen) == 1 else f"{args.name}-{name}")
         try:
-            results.append(module.train(config, folder))
+            results.append(story(name).train(config, folder))
         except MilestoneError as error:
             if len(chosen) == 1:
                 raise
@@ -83,6 +58,27 @@ def train(args: argparse.Namespace) -> None:
             raise MilestoneError(f"{len(failed)} of {len(chosen)} milestones failed")
 
 
+def configuration(name: str, args: argparse.Namespace, *, alone: bool) -> Any:
+    """The settings of a story, from ``--set`` and from the options that have names of their own.
+
+    Raises ArgumentError for an option that this story would not look at, where it is asked for
+    ``alone``, or for a setting that is given in two ways.
+    """
+    kind = story(name).Config
+    given = {key: getattr(args, key) for key in OPTIONS if getattr(args, key) is not None}
+    known = {key: value for key, value in given.items() if key in kind.__dataclass_fields__}
+    if alone and (ignored := given.keys() - known):
+        word = {"control": "--no-control", "start": "--from"}.get(key := min(ignored), f"--{key}")
+        having = [s for s in STORIES if key in story(s).Config.__dataclass_fields__]
+        raise ArgumentError(
+            f"{word} is for the {' and the '.join(having)}; {name} has no use for it"
+        )
+    settings = parsed(kind, args.set)
+    if twice := settings.keys() & known:
+        raise ArgumentError(f"{min(twice)} is given twice, by --set and by --{min(twice)}")
+    return kind(**settings | known)
+
+
 def resume(args: argparse.Namespace) -> None:
     """Go on with a run where its last checkpoint stands: the story is told again, and everything
     that was trained already is taken from there."""
@@ -90,26 +86,31 @@ def resume(args: argparse.Namespace) -> None:
 
     run = Run(args.run, resumed=True)
     name = run.config().get("model")
-    if name not in MILESTONES:
-        raise DataError(f"{args.run} is no run of one of {', '.join(MILESTONES)}, but of {name!r}")
-    module = importlib.import_module(f"tinyxp.models.{name}")
-    module.train(run.settings(module.Config), run)
+    if name not in STORIES:
+        raise DataError(
+            f"{args.run} is no run of one of {', '.join(STORIES)}, but of {name!r}; a program of "
+            f"your own goes on with it: Trainer(…, run=Run({str(args.run)!r}, resumed=True))"
+        )
+    story(name).train(run.settings(story(name).Config), run)
 
 
 def generate(args: argparse.Namespace) -> None:
-    from tinyxp.generation import continue_text
+    from tinyxp.generation import write
     from tinyxp.runs import Run
 
     config = Run(args.run).config()
-    model, tokenizer = story(config.get("model") or config.get("model_type")).load(args.run)
-    options = {"temperature": args.temperature, "top_k": args.top_k, "top_p": args.top_p}
-    print(continue_text(model, tokenizer, args.prompt, args.tokens, args.seed, **options))
-
-
-def story(name: Any) -> Any:
-    """The module of ``models/`` that tells of a language model."""
+    name = config.get("model") or config.get("model_type")
     if name not in LANGUAGE_MODELS:
         raise DataError(f"expected one of the models {', '.join(LANGUAGE_MODELS)}, got {name!r}")
+    model, tokenizer = story(name).load(args.run)
+    options = {"temperature": args.temperature, "top_k": args.top_k, "top_p": args.top_p}
+    with contextlib.suppress(OSError):
+        print(f"{args.run} goes on from {args.prompt!r}, {args.tokens} symbols:", file=sys.stderr)
+    write(model, tokenizer, args.prompt, args.tokens, seed=args.seed, **options)
+
+
+def story(name: str) -> Any:
+    """The module of ``models/`` that tells of a model."""
     return importlib.import_module(f"tinyxp.models.{name}")
 
 
@@ -119,27 +120,27 @@ def summary(args: argparse.Namespace) -> None:
 
 def example(args: argparse.Namespace) -> tuple[Any, ...]:
     """A model that a user names, and what to call it with, if that is known."""
-    if args.model in LANGUAGE_MODELS:
-        made: tuple[Any, ...] = story(args.model).example(configured(story(args.model), args.set))
+    if args.integers and not args.input:
+        raise ArgumentError("--integers says what --input holds; give the shape of an --input too")
+    if args.model in SHAPES:
+        if args.input:
+            raise ArgumentError(f"--input is for a model of yours; {args.model} knows its own")
+        module = story(args.model)
+        made: tuple[Any, ...] = module.example(module.Config(**parsed(module.Config, args.set)))
         return made
-    module, colon, name = args.model.partition(":")
-    if not colon or args.set:
+    if args.set:
+        raise ArgumentError(f"--set is for the models {', '.join(SHAPES)}, not for {args.model!r}")
+    if not args.model.endswith(".py") and ":" not in args.model:
         raise ArgumentError(
-            f"expected a model {', '.join(LANGUAGE_MODELS)}, which --set configures, or yours as "
-            f"MODULE:NAME, got {args.model!r}"
+            f"expected a model {', '.join(SHAPES)}, or yours as FILE.py:NAME or MODULE:NAME, got "
+            f"{args.model!r}"
         )
-    sys.path.insert(0, "")  # where python -m finds modules, but not a console script
-    try:
-        make = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError) as error:
-        raise ArgumentError(f"cannot import {args.model!r}: {error}") from error
+    kinds = (targets.is_model, targets.makes_a_model, targets.is_function)
+    model = targets.found(args.model, kinds, "model, nor a function that makes one")
+    if not isinstance(model, tx.nn.Module):
+        model = targets.called(model, args.model)
     dtype = tx.int64 if args.integers else tx.float32
-    return make(), *(tx.zeros(shape, dtype=dtype) for shape in args.input)
-
-
-def configured(module: Any, settings: list[str]) -> Any:
-    """The configuration of a story, with settings."""
-    return module.Config(**parse_settings(module.Config, settings))
+    return model, *(tx.zeros(shape, dtype=dtype) for shape in args.input)
 
 
 def shape(text: str) -> tuple[int, ...]:
@@ -149,9 +150,11 @@ def shape(text: str) -> tuple[int, ...]:
 
 def doctor(args: argparse.Namespace) -> int:
     """Examine what a user's function returns; 1 if something was found."""
-    make = function(args.target)
+    if args.graph:
+        expect_ending(args.graph)  # before the work
+    make = targets.found(args.target, (targets.is_function,), "function that takes no arguments")
     with tx.doctor.watch():
-        found = make()
+        found = targets.called(make, args.target)
     parts = found if isinstance(found, tuple) else (found,)
     if len(parts) not in (2, 3):
         raise ArgumentError(
@@ -164,24 +167,6 @@ def doctor(args: argparse.Namespace) -> int:
         tx.graph(parts[0], parts[1]).save(args.graph)
         print(f"picture: {args.graph}")
     return 0 if report.healthy else 1
-
-
-def function(target: str) -> Any:
-    """The function that ``FILE.py:NAME`` names."""
-    file, colon, name = target.rpartition(":")
-    if not colon or not file.endswith(".py"):
-        raise ArgumentError(f"expected FILE.py:FUNCTION, got {target!r}")
-    path = Path(file).resolve()
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    if spec is None or spec.loader is None or not path.is_file():
-        raise ArgumentError(f"there is no file {file}")
-    module = importlib.util.module_from_spec(spec)
-    sys.path.insert(0, str(path.parent))  # for what it imports, as python FILE.py does
-    sys.modules[path.stem] = module  # where dataclasses and pickle look
-    spec.loader.exec_module(module)
-    if not callable(getattr(module, name, None)):
-        raise ArgumentError(f"{file} has no function {name!r}")
-    return getattr(module, name)
 
 
 def check(args: argparse.Namespace) -> int:
@@ -221,57 +206,105 @@ def info(args: argparse.Namespace) -> None:
         print(f"CUDA: {line}")
 
 
-def build() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="tinyxp", description="deep learning on the Python Array API"
+def of_train() -> str:
+    """What --set takes, for each model, and examples."""
+    lines = ["what --set takes, with its defaults:"]
+    for name in STORIES:
+        lines += textwrap.wrap(
+            f"  {name}: {listed(story(name).Config)}", 79, subsequent_indent="    "
+        )
+    examples = output.told(
+        "tinyxp train transformer --steps 200 --name quick",
+        "tinyxp train transformer --text novel.txt --set n_layer=6 --no-control",
+        "tinyxp train mlp --set hidden=64 --seed 3",
+        "tinyxp train finetune --from FOLDER --text novel.txt     # a GPT-2",
     )
+    return "\n".join([*lines, "", examples()])
+
+
+def build() -> argparse.ArgumentParser:
+    parser = output.Help(prog="tinyxp", description="deep learning on the Python Array API")
     parser.add_argument("--version", action="version", version=f"tinyxp {tx.__version__}")
     commands = parser.add_subparsers(dest="command", required=True)
 
     command = commands.add_parser("train", help="train a milestone's model")
-    command.add_argument("model", choices=[*MILESTONES, "all"])
+    command.examples = of_train
+    command.add_argument("model", choices=[*STORIES, "all"])
     command.add_argument(
-        "--text", metavar="FILE", help="text for the transformer, UTF-8 (default: Shakespeare)"
+        "--text", metavar="FILE", help="text for a language model, UTF-8 (default: Shakespeare)"
     )
     command.add_argument(
-        "--precision", choices=["bfloat16", "float16"], help="of the transformer's products"
-    )
-    command.add_argument("--steps", type=int, help="training steps")
-    command.add_argument("--seed", type=int, help="seed of weights and batches")
-    command.add_argument("--name", help="name of the run's folder under runs/")
+        "--precision", choices=["bfloat16", "float16"],
+        help="of a language model's products (default: float32)",
+    )  # fmt: skip
+    command.add_argument("--steps", type=int, help="training steps (default: the model's, below)")
     command.add_argument(
-        "--graph", action="store_true", help="replay captured steps (the transformer)"
+        "--seed", type=int, help="seed of weights and batches (default: the model's, below)"
+    )
+    command.add_argument(
+        "--name", help="name of the run's folder under runs/ (default: MODEL-DATE-TIME)"
+    )
+    command.add_argument(
+        "--graph", action="store_true", default=None, help="replay captured steps (transformer)"
+    )
+    command.add_argument(
+        "--no-control", dest="control", action="store_false", default=None,
+        help="train the model alone, without the control beside it (mlp, cnn, transformer)",
+    )  # fmt: skip
+    command.add_argument(
+        "--from", dest="start", metavar="FOLDER", help="the GPT-2 checkpoint (finetune)"
     )
     command.add_argument("--set", action="append", default=[], metavar="NAME=VALUE",
-                         help="any setting, as --set n_layer=6")  # fmt: skip
+                         help="any setting, as --set n_layer=6; may be repeated")  # fmt: skip
     command.set_defaults(run_command=train)
 
     command = commands.add_parser("resume", help="go on with a run that was stopped")
+    command.examples = output.told("tinyxp resume runs/quick")
     command.add_argument("run", metavar="RUN", help="its folder")
     command.set_defaults(run_command=resume)
 
     command = commands.add_parser("generate", help="continue a text with a trained model")
+    command.examples = output.told(
+        "tinyxp generate runs/quick --prompt 'ROMEO:' --tokens 200",
+        "tinyxp generate runs/quick --temperature 0     # the likeliest symbol each time",
+    )
     command.add_argument("run", metavar="RUN", help="a run's folder, or a GPT-2 checkpoint's")
-    command.add_argument("--prompt", default="\n", help="the text to continue")
-    command.add_argument("--tokens", type=int, default=500, help="how many symbols")
-    command.add_argument("--temperature", type=float, default=0.8, help="0 takes the likeliest")
-    command.add_argument("--top-k", type=int, help="draw from the k likeliest only")
-    command.add_argument("--top-p", type=float, help="draw from the likeliest that add up to p")
-    command.add_argument("--seed", type=int, help="seed of the draws")
+    command.add_argument(
+        "--prompt", default="\n", help="the text to continue (default: an empty line)"
+    )
+    command.add_argument("--tokens", type=int, default=500, help="how many symbols (default: 500)")
+    command.add_argument(
+        "--temperature", type=float, default=0.8, help="0 takes the likeliest (default: 0.8)"
+    )
+    command.add_argument("--top-k", type=int, help="draw from the k likeliest only (default: all)")
+    command.add_argument(
+        "--top-p", type=float, help="draw from the likeliest that add up to p (default: 1)"
+    )
+    command.add_argument("--seed", type=int, help="seed of the draws (default: another each time)")
     command.set_defaults(run_command=generate)
 
     command = commands.add_parser("summary", help="a table of a model's modules and parameters")
-    command.add_argument(
-        "model", metavar="MODEL", help=f"{', '.join(LANGUAGE_MODELS)}, or yours as MODULE:NAME"
+    command.examples = output.told(
+        "tinyxp summary cnn --set channels=8",
+        "tinyxp summary mine.py:Net --input 8,1,28,28",
+        "tinyxp summary mine.py     # where the file has one model",
     )
+    command.add_argument(
+        "model", metavar="MODEL",
+        help=f"{', '.join(SHAPES)}; or yours: FILE.py:NAME, FILE.py or MODULE:NAME",
+    )  # fmt: skip
     command.add_argument("--set", action="append", default=[], metavar="NAME=VALUE",
-                         help="any setting, as --set n_layer=6")  # fmt: skip
+                         help="any setting, as --set n_layer=6; may be repeated")  # fmt: skip
     command.add_argument("--input", action="append", default=[], type=shape, metavar="SHAPE",
                          help="shape of an input of your model, as 8,1,28,28")  # fmt: skip
     command.add_argument("--integers", action="store_true", help="inputs are integers (indices)")
     command.set_defaults(run_command=summary)
 
     command = commands.add_parser("doctor", help="why a model does not learn, with the line")
+    command.examples = output.told(
+        "tinyxp doctor mine.py:one_step     # def one_step(): ... return loss, model, optimizer",
+        "tinyxp doctor mine.py --graph why.svg     # where the file has one such function",
+    )
     command.add_argument(
         "target", metavar="FILE.py:FUNCTION", help="returns (loss, model), or an optimizer too"
     )
@@ -279,9 +312,10 @@ def build() -> argparse.ArgumentParser:
     command.set_defaults(run_command=doctor)
 
     command = commands.add_parser("check", help="test your solution of a lesson (docs/lessons)")
+    command.examples = output.told("tinyxp check lesson1 my_tensors.py")
     command.add_argument("lesson", metavar="LESSON", help="lesson1 to lesson7")
     command.add_argument("file", metavar="FILE", help="your .py file")
-    command.add_argument("--limit", type=float, help="seconds for one point")
+    command.add_argument("--limit", type=float, help="seconds for one point (default: 30)")
     command.set_defaults(run_command=check)
 
     command = commands.add_parser("bench", help="time training steps beside other libraries")
@@ -300,26 +334,47 @@ def build() -> argparse.ArgumentParser:
     command.set_defaults(run_command=info)
 
     for command in commands.choices.values():
-        command.add_argument("--backend", help="numpy, cupy, torch or strict (TINY_BACKEND)")
+        command.add_argument(
+            "--backend", help="numpy, cupy, torch or strict (default: TINY_BACKEND, or numpy)"
+        )
     return parser
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run a command: 0 if it went well, 1 if what it tests failed, 2 after one line that says what
-    was wrong."""
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):  # a console that lacks a letter shows '?', not a crash
-            stream.reconfigure(errors="replace")
+    was wrong; 128 and the signal's number if it was stopped, or its reader left."""
+    output.prepare()
+    try:
+        try:
+            return obey(argv)
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:  # as in: tinyxp info | head -1
+        output.silence(sys.stdout)
+        return output.BROKEN
+    except OSError as error:
+        output.silence(sys.stdout)
+        print(
+            f"tinyxp: {error.filename or 'cannot write the output'}: {error.strerror or error}",
+            file=sys.stderr,
+        )
+        return 2
+
+
+def obey(argv: list[str] | None) -> int:
     args = build().parse_args(argv)
+    lasting = args.command in ("train", "resume")
     try:
         if args.backend:
             tx.use_backend(args.backend)
-        return args.run_command(args) or 0
+        with output.surviving() if lasting else contextlib.nullcontext():
+            return args.run_command(args) or 0
     except MilestoneError as error:
         print(f"tinyxp: {error}", file=sys.stderr)
         return 1
     except Stopped as error:
-        print(f"\ntinyxp: {error}", file=sys.stderr)
+        again = invocation.command("resume", error.folder)
+        print(f"\ntinyxp: {error.said}; go on with: {again}", file=sys.stderr)
         return 128 + error.signal
     except TinyError as error:
         print(f"tinyxp: {error}", file=sys.stderr)

@@ -1,5 +1,6 @@
 """Inspection: what this namespace can do, with the backend in use."""
 
+import sys
 from typing import Any
 
 from tinyxp import backends
@@ -88,3 +89,20 @@ def __array_namespace_info__() -> Info:
     ('cpu',)
     """
     return Info()
+
+
+def memory() -> str:
+    """The most memory that this process has held, in words, or nothing where the system does not
+    say.
+
+    >>> from tinyxp.info import memory
+    >>> memory()  # doctest: +ELLIPSIS
+    ', at most ... MB of memory'
+    """
+    try:
+        import resource
+    except ImportError:  # Windows
+        return ""
+    held = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    unit = 1 if sys.platform == "darwin" else 1024
+    return f", at most {held * unit / 1e6:,.0f} MB of memory"

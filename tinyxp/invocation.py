@@ -17,7 +17,7 @@ def command(*words: str | os.PathLike[str]) -> str:
     ...     "tinyxp generate runs/a --prompt 'To be'")
     True
     """
-    return joined([*_program(), *map(os.fspath, words)])
+    return joined([*_program(), *(os.fspath(word) for word in words)])
 
 
 def joined(words: list[str]) -> str:

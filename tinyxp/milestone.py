@@ -35,7 +35,7 @@ class Milestone:
     measure: str
     score: float
     required: float
-    control: float
+    control: float | None  # None: it was left out, and nothing is proven
     control_is: str
     seconds: float
     ceiling: float | None = None
@@ -45,11 +45,15 @@ class Milestone:
         return self.measure.endswith("loss")
 
     @property
-    def margin(self) -> float:
+    def margin(self) -> float | None:
         """By how much the control is beaten."""
+        if self.control is None:
+            return None
         return self.control - self.score if self.lower else self.score - self.control
 
-    def number(self, x: float) -> str:
+    def number(self, x: float | None) -> str:
+        if x is None:
+            return "-"
         return f"{x:.2f}" if self.lower else f"{100 * x:.1f}%"
 
     def __str__(self) -> str:
@@ -62,6 +66,8 @@ class Milestone:
             found.append(f"{len(still)} parameters did not move: {', '.join(still)}")
         if not (self.score <= self.required if self.lower else self.score >= self.required):
             found.append(f"{self}, but {self.number(self.required)} is required")
+        if self.margin is None or self.control is None:
+            return found
         if not self.margin > 0:
             as_good = self.number(self.control)
             found.append(f"the control ({self.control_is}) is as good with {as_good}")
@@ -91,9 +97,14 @@ class Contest(Generic[M]):
 
     def race(
         self, data: TensorDataset, test: TensorDataset, config: Any, run: Run
-    ) -> tuple[float, float]:
-        """Teach both the classes in ``data`` by :func:`learn`; their accuracies on ``test``."""
+    ) -> tuple[float, float | None]:
+        """Teach both the classes in ``data`` by :func:`learn`; their accuracies on ``test``.
+
+        Without the control, and None, if ``config.control`` is false.
+        """
         learn(self.model, data, config, run)
+        if not config.control:
+            return accuracy(self.model, test), None
         learn(self.control, data, config, run, "control")
         return accuracy(self.model, test), accuracy(self.control, test)
 
@@ -103,14 +114,15 @@ class Contest(Generic[M]):
         A control must have been trained as well: one that stays where it began is no rival.
         """
         idle = unmoved(self.before, self.control)
-        if len(idle) == len(trainable(self.control)):
+        if milestone.control is not None and len(idle) == len(trainable(self.control)):
             raise MilestoneError(f"{milestone.name} {milestone.year} failed: its control is idle")
         return judged(milestone, unmoved(self.before, self.model))
 
 
 def judged(milestone: Milestone, frozen: Iterable[str] = ()) -> Milestone:
     """The milestone, printed; raises MilestoneError if it is none."""
-    print(f"control, {milestone.control_is}: {milestone.number(milestone.control)}")
+    if milestone.control is not None:
+        print(f"control, {milestone.control_is}: {milestone.number(milestone.control)}")
     print(milestone)
     faults = milestone.faults(frozen)
     if faults:
@@ -133,7 +145,7 @@ def learn(
     )  # fmt: skip
     loader = DataLoader(data, config.batch_size, shuffle=True, generator=Generator(config.seed))
     schedule = CosineAnnealingLR(optimizer, config.steps)
-    trainer = Trainer(model, optimizer, scheduler=schedule, run=run, label=label)
+    trainer = Trainer(model, optimizer, scheduler=schedule, run=run, label=label, threads="auto")
     trainer.fit(
         Epochs(loader), lambda batch: cross_entropy(model(batch[0]), batch[1]), config.steps
     )

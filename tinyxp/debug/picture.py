@@ -14,6 +14,8 @@ from tinyxp.debug.watch import Watch, latest
 from tinyxp.io import write_atomically
 from tinyxp.nn.module import Module
 
+ENDINGS = {".svg": "svg", ".mmd": "mermaid", ".dot": "dot"}
+
 
 class Graph:
     """A picture in three languages, ``svg``, ``mermaid`` and ``dot``; notebooks show it inline."""
@@ -45,11 +47,16 @@ class Graph:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the picture; the ending chooses: .svg, .mmd or .dot. ArgumentError for others."""
-        endings = {".svg": "svg", ".mmd": "mermaid", ".dot": "dot"}
-        suffix = Path(path).suffix
-        if suffix not in endings:
-            raise ArgumentError(f"expected a file .svg, .mmd or .dot, got {os.fspath(path)!r}")
-        write_atomically(Path(path), getattr(self, endings[suffix]).encode())
+        language = expect_ending(path)
+        write_atomically(Path(path), getattr(self, language).encode())
+
+
+def expect_ending(path: str | os.PathLike[str]) -> str:
+    """The language of a picture, by its file's ending. Raises ArgumentError for others."""
+    suffix = Path(path).suffix
+    if suffix not in ENDINGS:
+        raise ArgumentError(f"expected a file .svg, .mmd or .dot, got {os.fspath(path)!r}")
+    return ENDINGS[suffix]
 
 
 def graph(

@@ -44,7 +44,7 @@ class Site:
         return linecache.getline(self.file, self.line).strip()
 
     def __str__(self) -> str:
-        return f"{_shown(self.file)}:{self.line}"
+        return f"{shown(self.file)}:{self.line}"
 
     def __repr__(self) -> str:
         return f"Site({str(self)!r})"
@@ -57,14 +57,26 @@ def of_library(file: str) -> bool:
     return path.startswith((ROOT, NUMPY, BLOCKS)) and not path.startswith(MODELS)
 
 
+def shown(file: str) -> str:
+    """A file relative to the folder in use, if it lies below; of a notebook, the cell: In[3]."""
+    return cell(file) or _relative(file)
+
+
 @functools.cache
-def _shown(file: str) -> str:
-    """A file relative to the folder in use, if it lies below."""
+def _relative(file: str) -> str:
     try:
         path = os.path.relpath(file)
     except ValueError:  # on another drive
         return file
     return file if path.startswith(os.pardir) else path
+
+
+def cell(file: str) -> str:
+    """The number of the cell that IPython runs from ``file``, as In[3], or an empty string."""
+    module = sys.modules.get("IPython")
+    shell = module.get_ipython() if module is not None else None
+    cells = getattr(getattr(shell, "compile", None), "_filename_map", {})
+    return f"In[{cells[file]}]" if file in cells else ""
 
 
 def site(depth: int = 1) -> Site:

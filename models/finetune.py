@@ -1,0 +1,120 @@
+"""2018, fine-tuning: a model that has read much goes on with a text of yours.
+
+Radford et al. 2018 ("Improving language understanding by generative pre-training") and Howard &
+Ruder 2018 ("Universal language model fine-tuning for text classification", ACL) train a language
+model once, on all that can be had, and then a little more on the text that matters, at a small
+rate, so that what it knows is not overwritten. The start is a folder with a GPT-2 checkpoint (see
+gpt2.py), and so is the result: ``model`` in the run's folder. The control is the model as it came.
+"""
+
+import math
+import time
+from dataclasses import asdict, dataclass, replace
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import tinyxp as tx
+from tinyxp.backends.errors import ArgumentError, DataError
+from tinyxp.data import BPETokenizer, RandomWindows, all_windows, load_corpus, split
+from tinyxp.generation import write
+from tinyxp.info import memory
+from tinyxp.invocation import command
+from tinyxp.milestone import Milestone, judged, trainable
+from tinyxp.models import gpt2
+from tinyxp.nn import functional as F
+from tinyxp.optim import AdamW
+from tinyxp.optim.lr_scheduler import cosine_with_warmup
+from tinyxp.progress import counted, lasting
+from tinyxp.random import Generator
+from tinyxp.runs import Run
+from tinyxp.settings import expect_sensible
+from tinyxp.train import Trainer, decay_groups, evaluation
+
+
+@dataclass(frozen=True)
+class Config:
+    """What can be set on the command line: ``--set batch_size=2``."""
+
+    start: str | None = None  # the folder of the checkpoint: --from
+    text: str | None = None  # a file to learn; Shakespeare, if none is given
+    steps: int = 200
+    batch_size: int = 4
+    block_size: int = 128  # symbols that the model sees at once
+    learning_rate: float = 5e-5
+    warmup_steps: int = 10
+    weight_decay: float = 0.01
+    grad_clip: float = 1.0
+    precision: str | None = None
+    graph: bool = False
+    eval_every: int = 50
+    eval_batches: int = 20
+    sample_tokens: int = 100
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        expect_sensible(self)
+
+
+def loss(model: gpt2.GPT2, batch: Any) -> tx.Tensor:
+    """The mean cross-entropy of predicting each next symbol."""
+    ids, targets = batch
+    return F.cross_entropy(model(ids).flatten(0, 1), targets.flatten())
+
+
+def validated(model: gpt2.GPT2, batches: list[Any], what: str) -> float:
+    """The mean loss over batches of one size, nothing being recorded."""
+    with evaluation(model):
+        losses = [loss(model, batch).item() for batch in counted(batches, what)]
+    return math.fsum(losses) / len(losses)
+
+
+def train(config: Config, folder: str | Path | Run | None = None) -> Milestone:
+    """Fine-tune a checkpoint on a text and write the run's folder."""
+    started = time.monotonic()
+    if config.start is None:
+        raise ArgumentError("fine-tuning goes on from a checkpoint; name its folder by --from")
+    tokenizer, model = BPETokenizer.load(config.start), gpt2.GPT2.from_pretrained(config.start)
+    corpus = load_corpus(config.text)
+    if not isinstance(folder, Run):  # found again from anywhere
+        text = None if config.text is None else str(Path(config.text).absolute())
+        config = replace(config, text=text, start=str(Path(config.start).absolute()))
+    print(f"text: {corpus.origin}, {len(corpus.text):,} characters")
+    size = (min(config.block_size, model.block_size), config.batch_size)
+    ids, held_out = split(tokenizer.encode(corpus.text))
+    if len(held_out) <= size[0]:
+        few = f"the text has {len(ids) + len(held_out)} symbols, too few to hold out {size[0] + 1}"
+        raise DataError(f"{few} for validation; give a longer one or --set block_size=…")
+    tx.manual_seed(config.seed)
+    run = Run.create(folder, {"model": "finetune"} | asdict(config))
+    some = list(islice(RandomWindows(held_out, *size, Generator(1)), config.eval_batches))
+    whole = [batch for batch in all_windows(held_out, *size) if len(batch[0]) == size[1]] or some
+    before = validated(model, whole, "validating")
+    print(f"validation loss before: {before:.2f}")
+    adamw = AdamW(decay_groups(trainable(model), config.weight_decay), config.learning_rate)
+    warmup = min(config.warmup_steps, config.steps)
+    trainer = Trainer(
+        model, adamw, scheduler=cosine_with_warmup(adamw, warmup, config.steps, 0.0), run=run,
+        grad_clip=config.grad_clip, precision=config.precision, graph=config.graph,
+        evaluate=lambda: validated(model, some, "validating"), eval_every=config.eval_every,
+        tokens_per_step=math.prod(size),
+    )  # fmt: skip
+    batches = RandomWindows(ids, *size, Generator(config.seed))
+    model.train()
+    trainer.fit(batches, lambda batch: loss(model, batch), config.steps)
+    after = validated(model, whole, "validating")
+    model.save_pretrained(run.folder / "model", tokenizer)
+    run.log(step=config.steps, final=after)
+    seconds = time.monotonic() - started
+    print(f"\nthe model writes {config.sample_tokens} symbols:\n")
+    write(model, tokenizer, tokenizer.decode(held_out[:1]), config.sample_tokens, seed=config.seed)
+    run.draw()
+    print(f"run: {run.folder}, {lasting(seconds)}{memory()}; to continue a text:")
+    print(command("generate", run.folder, "--prompt", "It was"))
+    story = ("finetune", 2018, "validation loss", after, math.inf, before)
+    return judged(Milestone(*story, "the model as it came", seconds))
+
+
+def load(folder: str | Path) -> tuple[gpt2.GPT2, BPETokenizer]:
+    """The model of a run and its tokenizer."""
+    return gpt2.load(Path(folder) / "model")
