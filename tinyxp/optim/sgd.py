@@ -22,6 +22,8 @@ class SGD(Optimizer):
     tensor([-0.25], requires_grad=True)
     """
 
+    lazily = ("momentum_buffer",)
+
     def __init__(
         self,
         params: Parameters,
