@@ -84,12 +84,63 @@ def test_a_name_holds_one_thing():
     net.count = tx.asarray(3)
     assert net.state_dict()["count"].item() == 3
     net.plain = nn.Parameter([1.0])
+    net.plain = None
+    del net.plain
     net.plain = nn.Linear(1, 1)
     assert [n for n in net.state_dict() if "plain" in n] == ["plain.weight", "plain.bias"]
     del net.plain
     assert not hasattr(net, "plain")
     net.register_buffer("late", None)
     assert net.late is None
+
+
+class Named(nn.Module):
+    choice = None
+
+    def __init__(self):
+        super().__init__()
+        self.p, self.m, self.number = nn.Parameter([1.0]), nn.ReLU(), 3
+        self.register_buffer("b", tx.zeros(1))
+
+    def method(self):
+        return self.number
+
+
+VALUES = {
+    "register_parameter": nn.Parameter([2.0]),
+    "register_buffer": tx.ones(1),
+    "add_module": nn.Tanh(),
+    "register_module": nn.Tanh(),
+}
+OWN = {"register_parameter": "p", "register_buffer": "b", "add_module": "m", "register_module": "m"}
+
+
+@pytest.mark.parametrize("register", VALUES)
+@pytest.mark.parametrize("name", ["p", "b", "m", "number", "choice", "method", "forward"])
+def test_what_is_there_is_not_hidden(register, name):
+    net = Named()
+    if name == OWN[register]:
+        getattr(net, register)(name, VALUES[register])
+        assert getattr(net, name) is VALUES[register]
+        return
+    with pytest.raises(ArgumentError, match=f"Named already has an attribute '{name}', which is"):
+        getattr(net, register)(name, VALUES[register])
+    assert list(net.state_dict()) == ["p", "b"] and list(net._modules) == ["m"]
+    assert net.method() == 3
+    if name in ("choice", "method", "forward") and register != "register_buffer":
+        with pytest.raises(ArgumentError, match="take another name"):
+            setattr(net, name, VALUES[register])
+
+
+def test_names_are_strings_and_modes_booleans():
+    with pytest.raises(DTypeError, match="a name must be a string, got 3; take '3'"):
+        nn.ModuleDict({3: nn.ReLU()})
+    with pytest.raises(ArgumentError, match="ModuleDict already has an attribute 'keys'"):
+        nn.ModuleDict({"keys": nn.ReLU()})
+    with pytest.raises(DTypeError, match="p is one of its parameters, got ReLU"):
+        Named().p = nn.ReLU()
+    with pytest.raises(DTypeError, match="train expects True or False, got 'no'"):
+        Named().train("no")
 
 
 def test_assigning_what_is_no_parameter():

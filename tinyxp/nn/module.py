@@ -3,12 +3,11 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, Self
 
-from tinyxp import backends, dtypes
-from tinyxp.backends import Backend
+from tinyxp import dtypes
 from tinyxp.backends.errors import ArgumentError, DTypeError, TinyError
-from tinyxp.core import Tensor, to_array, wrap
+from tinyxp.core import Tensor
 from tinyxp.nn.hooks import Hooked
-from tinyxp.nn.parameter import Parameter
+from tinyxp.nn.parameter import Parameter, as_tensor, like
 from tinyxp.ops.creation import to as moved_to
 from tinyxp.ops.creation import zeros_like
 
@@ -65,9 +64,9 @@ class Module(Hooked):
     def __setattr__(self, name: str, value: Any) -> None:
         held = next((r for r in REGISTRIES if name in self.__dict__.get(r, ())), None)
         if isinstance(value, Parameter):
-            self._register("_parameters", name, value)
-        elif isinstance(value, Module):
-            self._register("_modules", name, value)
+            self._register("_parameters", name, value, moves=True)
+        elif isinstance(value, Module) and held != "_parameters":
+            self._register("_modules", name, value, moves=True)
         elif held is None:
             object.__setattr__(self, name, value)
         elif value is None or (held == "_buffers" and isinstance(value, Tensor)):
@@ -86,10 +85,8 @@ class Module(Hooked):
             if registry in held and name in held[registry]:
                 return held[registry][name]
         if "_modules" not in held:
-            raise ModuleError(
-                f"{type(self).__name__} has no attribute {name!r}; "
-                "its __init__ did not call super().__init__()"
-            )
+            why = "its __init__ did not call super().__init__()"
+            raise ModuleError(f"{type(self).__name__} has no attribute {name!r}; {why}")
         known = [*self._parameters, *self._buffers, *self._modules]
         known += [k for k in self.__dict__ if not k.startswith("_")]
         raise ModuleError(f"{type(self).__name__} has no attribute {name!r}; it has {known}")
@@ -105,19 +102,27 @@ class Module(Hooked):
     def __dir__(self) -> list[str]:
         return [*super().__dir__(), *self._parameters, *self._buffers, *self._modules]
 
-    def _register(self, registry: str, name: str, value: Any) -> None:
-        if registry not in self.__dict__:
-            raise ModuleError(
-                f"cannot set {type(self).__name__}.{name} yet; "
-                "call super().__init__() first in __init__"
-            )
+    def _register(self, registry: str, name: str, value: Any, moves: bool = False) -> None:
+        """Put a value into a registry; by assignment a name moves there from another one.
+
+        A name that the class has, such as that of a method, would hide what is registered.
+        """
+        held, kind = self.__dict__, type(self)
+        if registry not in held:
+            then = "call super().__init__() first in __init__"
+            raise ModuleError(f"cannot set {kind.__name__}.{name} yet; {then}")
+        if not isinstance(name, str):
+            raise DTypeError(f"a name must be a string, got {name!r}; take {str(name)!r}")
         if not name or "." in name:
             raise ArgumentError(f"a name must be without dots and not empty, got {name!r}")
-        self.__dict__.pop(name, None)
-        for other in REGISTRIES:
-            if other != registry:
-                self.__dict__[other].pop(name, None)
-        self.__dict__[registry][name] = value
+        others = [held, *(held[other] for other in REGISTRIES if other != registry)]
+        hiding = [base.__dict__ for base in kind.__mro__] + ([] if moves else others)
+        if any(name in names for names in hiding):
+            what = f"an attribute {name!r}, which is not one of its {registry[1:]}"
+            raise ArgumentError(f"{kind.__name__} already has {what}; take another name")
+        for other in others:
+            other.pop(name, None)
+        held[registry][name] = value
 
     def register_parameter(self, name: str, param: Parameter | None) -> None:
         """Add a parameter, or None for one that this module does without."""
@@ -137,6 +142,8 @@ class Module(Hooked):
         if not isinstance(module, Module | None):
             raise DTypeError(f"{name} must be an nn.Module or None, got {type(module).__name__}")
         self._register("_modules", name, module)
+
+    register_module = add_module
 
     # -- walking ------------------------------------------------------------------------------
 
@@ -211,12 +218,12 @@ class Module(Hooked):
         """The module at a dotted path; '' is this one. Raises ModuleError."""
         module = self
         for name in target.split(".") if target else ():
-            if not isinstance(module._modules.get(name), Module):
+            if (found := module._modules.get(name)) is None:
                 raise ModuleError(
                     f"{type(module).__name__} has no submodule {name!r} (in {target!r}); "
                     f"it has {list(module._modules)}"
                 )
-            module = getattr(module, name)
+            module = found
         return module
 
     def get_parameter(self, target: str) -> Parameter:
@@ -269,7 +276,7 @@ class Module(Hooked):
         own = self._state()
         missing = [name for name in own if name not in state]
         unexpected = [name for name in state if name not in own]
-        found = {name: _tensor(state[name]) for name in own if name in state}
+        found = {name: as_tensor(state[name]) for name in own if name in state}
         misshapen = [
             f"{name}: expected {own[name].shape}, got {value.shape}"
             for name, value in found.items()
@@ -284,7 +291,7 @@ class Module(Hooked):
             raise ArgumentError(
                 f"the state does not fit {type(self).__name__}; {'; '.join(parts)}{hint}"
             )
-        fitted = {name: _like(value, own[name]) for name, value in found.items()}
+        fitted = {name: like(value, own[name]) for name, value in found.items()}
         for name, value in fitted.items():
             own[name].data = value.data
         return IncompatibleKeys(missing, unexpected)
@@ -296,6 +303,8 @@ class Module(Hooked):
 
     def train(self, mode: bool = True) -> Self:
         """Switch this module and all below to training, which turns dropout on."""
+        if not isinstance(mode, bool):
+            raise DTypeError(f"train expects True or False, got {mode!r}")
         for module in self.modules():
             module.training = mode
         return self
@@ -377,24 +386,10 @@ class Module(Hooked):
         extra = self.extra_repr()
         if not children:
             return f"{type(self).__name__}({extra}){note}"
-        lines = [line.replace("\n", "\n  ") for line in ([extra, *children] if extra else children)]
-        body = "\n  ".join(lines)
+        lines = [extra, *children] if extra else children
+        body = "\n".join(lines).replace("\n", "\n  ")
         return f"{type(self).__name__}(\n  {body}\n){note}"
 
     def _shown(self) -> Iterable[tuple[str, str]]:
         """The submodules as ``repr`` shows them, by name."""
         return ((name, repr(child)) for name, child in self._modules.items())
-
-
-def _tensor(value: Any) -> Tensor:
-    """A state's value as a Tensor where it lies; arrays of any library, with their own dtype."""
-    if isinstance(value, Tensor):
-        return value.detach()
-    owner: Backend | None = backends.of(value)
-    with backends.using(owner or backends.get("numpy")):
-        return wrap(*to_array(value))
-
-
-def _like(value: Tensor, here: Tensor) -> Any:
-    """``value`` in the dtype and place of ``here``."""
-    return moved_to(moved_to(value, here.backend.name, dtype=here.dtype), here.device)

@@ -2,7 +2,9 @@
 
 from typing import Any
 
-from tinyxp.core import Tensor, to_array
+from tinyxp import backends
+from tinyxp.core import Tensor, to_array, wrap
+from tinyxp.ops.creation import to as moved_to
 
 __all__ = ["Parameter"]
 
@@ -32,3 +34,16 @@ class Parameter(Tensor):
 
     def __reduce__(self) -> Any:
         return Parameter, (self.detach(), self._leaf)
+
+
+def as_tensor(value: Any) -> Tensor:
+    """A value of a state as a Tensor where it lies; arrays of any library, with their own dtype."""
+    if isinstance(value, Tensor):
+        return value.detach()
+    with backends.using(backends.of(value) or backends.get("numpy")):
+        return wrap(*to_array(value))
+
+
+def like(value: Tensor, here: Tensor) -> Any:
+    """``value`` in the dtype and place of ``here``."""
+    return moved_to(moved_to(value, here.backend.name, dtype=here.dtype), here.device)
