@@ -211,7 +211,7 @@ def test_errors():
     other = optim.SGD([tx.asarray([1.0]), tx.asarray([1.0])])
     with pytest.raises(ArgumentError, match=r"groups of \[1\] parameters, got a state with \[2\]"):
         optimizer.load_state_dict(other.state_dict())
-    state = {"state": {0: {"momentum_buffer": tx.zeros(3)}}, "param_groups": [{"params": [0]}]}
+    state = optimizer.state_dict() | {"state": {0: {"momentum_buffer": tx.zeros(3)}}}
     with pytest.raises(ShapeError, match=r"'momentum_buffer' of a parameter of shape \(1,\)"):
         optimizer.load_state_dict(state)
 

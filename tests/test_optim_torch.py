@@ -182,6 +182,69 @@ def test_state_moves_both_ways(name, backend):
             assert_equal(heir, source.go(12), 1e-6)
 
 
+def one_step(module, name, **options):
+    p = (torch.ones((2, 2)) if module is torch.optim else tx.ones((2, 2))).requires_grad_(True)
+    optimizer = getattr(module, name)([p], lr=0.1, **options)
+    (p * p).sum().backward()
+    optimizer.step()
+    return optimizer
+
+
+@pytest.mark.parametrize("module", [optim, torch.optim], ids=["ours", "PyTorch's"])
+def test_a_state_is_loaded_whole_or_refused(module):
+    """That of each class by each: Adam and AdamW differ in an option, which goes with it."""
+    kinds = [*EXACT, "Muon"]
+    states = {name: one_step(module, name).state_dict() for name in kinds}
+    for name in kinds:
+        for other, state in states.items():
+            heir = one_step(optim, name)
+            before = repr(heir.state_dict())
+            if name == other or {name, other} == {"Adam", "AdamW"}:
+                heir.load_state_dict(state)
+                decoupled = state["param_groups"][0].get("decoupled_weight_decay")
+                assert heir.param_groups[0].get("decoupled_weight_decay") is decoupled
+                continue
+            with pytest.raises(ArgumentError, match=f"this is not the state of {name}: among its"):
+                heir.load_state_dict(state)
+            assert repr(heir.state_dict()) == before, (name, other)
+
+
+def test_a_state_with_too_much_or_too_little_is_refused():
+    heir = one_step(optim, "Adam")
+    state = one_step(torch.optim, "Adam").state_dict()
+    group, values = state["param_groups"][0], state["state"][0]
+
+    def changed(of=group, **more):
+        return {"state": {0: values}, "param_groups": [of | more]}
+
+    lacking = {k: v for k, v in values.items() if k != "exp_avg_sq"}
+    for wrong, message in (
+        (changed(amsgrad=True), "values for parameter 0 it lacks max_exp_avg_sq"),
+        (state | {"state": {0: lacking}}, "values for parameter 0 it lacks exp_avg_sq"),
+        (
+            state | {"state": {0: values | {"max_exp_avg_sq": values["exp_avg"]}}},
+            "it has max_exp_a",
+        ),
+        (state | {"state": {0: values, 7: values}}, r"entries for parameters \[7\], in no group"),
+        (state | {"more": 1}, "'state' and 'param_groups', got"),
+        (
+            changed({k: v for k, v in group.items() if k != "betas"}),
+            "among its options it lacks bet",
+        ),
+        (changed(momentum=0.9), "among its options it has momentum"),
+        (changed(lr=-1.0), r"lr expects a number in \[0, inf\)"),
+        (changed(differentiable=True), "differentiable=True is refused"),
+        (None, "an optimizer's state has 'state' and 'param_groups', got None"),
+    ):
+        with pytest.raises(ArgumentError, match=message):
+            heir.load_state_dict(wrong)
+    heir.load_state_dict(changed(initial_lr=0.5, mine="a"))  # a schedule's, and the user's
+    assert heir.param_groups[0]["initial_lr"] == 0.5 and heir.param_groups[0]["mine"] == "a"
+    climbing = one_step(optim, "Adam", maximize=True)
+    climbing.load_state_dict(changed({k: v for k, v in group.items() if k != "maximize"}))
+    assert climbing.param_groups[0]["maximize"] is False  # an earlier release did not climb
+
+
 # -- what is refused --------------------------------------------------------------------------
 
 EXPLAINED = {

@@ -8,7 +8,8 @@ from typing import Any
 from tinyxp.backends import Array
 from tinyxp.backends.capture import capturing
 from tinyxp.core import Tensor, is_complex
-from tinyxp.optim.optimizer import Group, Optimizer, Parameters, State, arguments, average
+from tinyxp.optim.optimizer import Group, Optimizer, Parameters, State, average
+from tinyxp.optim.options import arguments
 from tinyxp.optim.packs import Pack, Plan, packed, runs
 
 MEANS = ("exp_avg", "exp_avg_sq")

@@ -4,7 +4,6 @@ A step computes a new array and binds it to ``p.data``: the old one may be saved
 arrays belong to the optimizer alone, so they are updated in place.
 """
 
-import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -25,16 +24,12 @@ from tinyxp.core import Tensor, is_complex, wrap
 from tinyxp.operation import typed, typed_init
 from tinyxp.ops.creation import asarray, move, zeros_like
 from tinyxp.optim.loading import expect_state
+from tinyxp.optim.options import checked
 from tinyxp.tape import enable_grad
 
 Group = dict[str, Any]
 State = dict[str, Any]
 Parameters = Iterable[Tensor] | Iterable[tuple[str, Tensor]] | Iterable[Group]
-
-# options that are numbers in [0, limit)
-LIMITS = dict.fromkeys(
-    ("lr", "eps", "weight_decay", "momentum", "alpha", "lr_decay", "momentum_decay"), math.inf
-) | {"betas": 1.0, "initial_accumulator_value": math.inf}
 
 
 class Optimizer:
@@ -318,10 +313,14 @@ class Optimizer:
             if saved:
                 state[p] = {k: self._loaded(p, k, value) for k, value in saved.items()}
         self.param_groups = [
-            ours | checked(dict(saved)) | {"params": ours["params"]}
+            ours | self._off(saved) | checked(dict(saved)) | {"params": ours["params"]}
             for ours, saved in zip(self.param_groups, groups, strict=True)
         ]
         self.state = state
+
+    def _off(self, saved: Group) -> Group:
+        """What an earlier release of PyTorch, whose groups lack it, did not do."""
+        return {"maximize": False} if {"maximize"} & self.defaults.keys() - saved.keys() else {}
 
     def names(self, group: Group) -> tuple[set[str], set[str]] | None:
         """The state that each parameter of a group has, and what it may have besides; None if that
@@ -394,38 +393,3 @@ def _pairs(xp: Any, z: Array) -> Array:
 def _joined(xp: Any, x: Array, dtype: Any) -> Array:
     """The complex array of such pairs."""
     return xp.astype(x[..., 0], dtype) + 1j * xp.astype(x[..., 1], dtype)
-
-
-# -- options ----------------------------------------------------------------------------------
-
-
-def arguments(scope: dict[str, Any]) -> dict[str, Any]:
-    """The options of an optimizer, from the ``locals()`` of its ``__init__``."""
-    return {k: v for k, v in scope.items() if k not in ("self", "params", "__class__")}
-
-
-def checked(options: dict[str, Any]) -> dict[str, Any]:
-    """The options, ``lr`` as a number. Raises ArgumentError or DTypeError for a wrong one."""
-    options = with_number(options)
-    for name in options.keys() & LIMITS.keys():
-        value = options[name]
-        if isinstance(value, (tuple, list)):
-            for i, part in enumerate(value):
-                check(f"{name}[{i}]", part, LIMITS[name])
-        else:
-            check(name, value, LIMITS[name])
-    return options
-
-
-def with_number(options: dict[str, Any]) -> dict[str, Any]:
-    """The options, ``lr`` not being an array."""
-    lr = options.get("lr")
-    return options | {"lr": asarray(lr).item()} if hasattr(lr, "shape") else options
-
-
-def check(name: str, value: Any, below: float = math.inf) -> None:
-    """Raise ArgumentError unless the option ``name`` is a number in [0, below)."""
-    if isinstance(value, Tensor):
-        raise DTypeError(f"{name} expects a number, got a Tensor; use x.item()")
-    if not 0.0 <= value < below:
-        raise ArgumentError(f"{name} expects a number in [0, {below}), got {value}")

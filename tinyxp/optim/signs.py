@@ -4,7 +4,8 @@ from typing import Any
 
 from tinyxp.backends import Array
 from tinyxp.backends.errors import ArgumentError
-from tinyxp.optim.optimizer import Group, Optimizer, Parameters, State, arguments, average
+from tinyxp.optim.optimizer import Group, Optimizer, Parameters, State, average
+from tinyxp.optim.options import arguments
 
 
 class Lion(Optimizer):
