@@ -240,8 +240,8 @@ def test_detach_cuts(backend):
     (x.detach() * x).sum().backward()
     assert x.grad.tolist() == [2, 3]
     y = x.detach()
-    y += 1.0
-    assert (x.tolist(), y.tolist(), y.requires_grad) == ([2, 3], [3, 4], False)
+    y += 1.0  # which x sees, as in PyTorch
+    assert (x.tolist(), y.tolist(), y.requires_grad) == ([3, 4], [3, 4], False)
 
 
 def test_requires_grad_():

@@ -1,4 +1,5 @@
-"""Reading and replacing parts of a tensor, by NumPy's rules on every backend."""
+"""Reading and replacing parts of a tensor, by NumPy's rules on every backend, but for the order of
+axes where an integer stands beside arrays: there PyTorch's."""
 
 import re
 
@@ -64,6 +65,28 @@ def plain(key):
     return np.asarray(key, None if np.size(key) else np.int64) if isinstance(key, list) else key
 
 
+def parts_of(a, key):
+    """``a`` with the integers of a key taken, a view, and the rest of the key: beside arrays
+    integers come first, as in PyTorch, which NumPy takes as arrays."""
+    items = list(key) if isinstance(key, tuple) else [key]
+    used = sum(np.ndim(k) if is_mask(k) else k is not None and k is not ... for k in items)
+    at = next((i for i, k in enumerate(items) if k is ...), len(items))
+    items[at : at + 1] = [slice(None)] * (a.ndim - used)
+    first, rest = [], []
+    for item in items:
+        whole = isinstance(item, (int, np.integer))
+        if not whole:
+            rest.append(item)
+        if item is not None:
+            first += [item] if whole else [slice(None)] * (np.ndim(item) if is_mask(item) else 1)
+    return a[(*first, ...)], tuple(rest)
+
+
+def read(a, key):
+    view, rest = parts_of(a, plain(key))
+    return view[rest]
+
+
 def on_backend(key):
     """The key with its arrays as Tensors of the backend in use."""
     if isinstance(key, tuple):
@@ -79,13 +102,13 @@ def normal(shape=SHAPE, seed=0):
 def test_getitem_and_its_gradient(key, backend):
     """y = x[key]; the gradient of a place is the sum over all that was read from there."""
     x = tx.asarray(normal(), requires_grad=True)
-    expected = normal()[plain(key)]
+    expected = read(normal(), key)
     for ours in (key, on_backend(plain(key))):  # lists and NumPy's arrays, or Tensors
         y = x[ours]
         assert y.shape == expected.shape
         np.testing.assert_array_equal(y.detach().numpy(), expected)
     g, sums = normal(y.shape, seed=1), np.zeros(SHAPE)
-    np.add.at(sums.reshape(-1), np.arange(60).reshape(SHAPE)[plain(key)], g)
+    np.add.at(sums.reshape(-1), read(np.arange(60).reshape(SHAPE), key), g)
     y.backward(tx.asarray(g))
     np.testing.assert_allclose(x.grad.numpy(), sums, rtol=1e-13, atol=1e-13)
 
@@ -93,9 +116,10 @@ def test_getitem_and_its_gradient(key, backend):
 @pytest.mark.parametrize("key", NAMED)
 def test_setitem_and_its_gradients(key, backend):
     """y = x with x[key] = v: the last v stays in a place, and it alone gets its gradient."""
-    expected, places = normal(), np.arange(60).reshape(SHAPE)[plain(key)]
+    expected, places = normal(), read(np.arange(60).reshape(SHAPE), key)
     v = normal(places.shape, seed=1)
-    expected[plain(key)] = v
+    view, rest = parts_of(expected, plain(key))
+    view[rest] = v
     x, value = (tx.asarray(a, requires_grad=True) for a in (normal(), v))
     y = tx.setitem(x, on_backend(key), value)
     np.testing.assert_array_equal(y.detach().numpy(), expected)
@@ -147,7 +171,11 @@ def keys(draw, shape=SHAPE):
 
 
 def is_mask(part):
-    return isinstance(part, np.ndarray) and part.dtype == bool
+    return (
+        np.asarray(part).dtype == bool and np.ndim(part) > 0
+        if isinstance(part, (list, np.ndarray))
+        else False
+    )
 
 
 @settings(max_examples=150)
@@ -160,12 +188,13 @@ def test_random_keys(name, key):
         pytest.skip(str(error))
     with tx.backend(name):
         x = tx.asarray(normal())
-        expected = normal()[key]
+        expected = read(normal(), key)
         y = x[on_backend(key)]
         assert y.shape == expected.shape
         np.testing.assert_array_equal(y.numpy(), expected)
         changed, v = normal(), normal(expected.shape, seed=1)
-        changed[key] = v
+        view, rest = parts_of(changed, key)
+        view[rest] = v
         x[on_backend(key)] = tx.asarray(v)
         np.testing.assert_array_equal(x.numpy(), changed)
 
@@ -247,9 +276,10 @@ def test_an_older_graph_keeps_its_value(backend):
     assert x.grad.tolist() == [3, 4, 7]  # 2x from y, 1 from a where it was kept
 
     a = x * 1.0
-    b = a.detach()
+    b, c = a.detach(), a.clone()
     a[[0, 0]] = tx.asarray([5.0, 6.0])
-    assert (a.tolist(), b.tolist(), x.tolist()) == ([6, 2, 3], [1, 2, 3], [1, 2, 3])
+    assert a.tolist() == b.tolist() == [6, 2, 3]
+    assert c.tolist() == x.tolist() == [1, 2, 3]
 
 
 def test_a_leaf_under_grad_is_not_assigned_to(backend):

@@ -129,6 +129,8 @@ from tinyxp.ops.logic import (
     not_equal,
     signbit,
 )
+from tinyxp.ops.meanings import max, meshgrid, min, nonzero, sort, std, var
+from tinyxp.ops.orders import flip, roll
 from tinyxp.ops.padding import (
     pad,
     tril,
@@ -142,16 +144,11 @@ from tinyxp.ops.reductions import (
     argmin,
     count_nonzero,
     logsumexp,
-    max,
     mean,
-    min,
     prod,
-    std,
     sum,
-    var,
 )
 from tinyxp.ops.repetition import (
-    meshgrid,
     repeat,
     tile,
 )
@@ -172,7 +169,6 @@ from tinyxp.ops.scans import (
 )
 from tinyxp.ops.searching import (
     argsort,
-    nonzero,
     searchsorted,
 )
 from tinyxp.ops.sets import (
@@ -189,17 +185,14 @@ from tinyxp.ops.shaping import (
     concat,
     expand_dims,
     flatten,
-    flip,
     matrix_transpose,
     moveaxis,
     permute_dims,
     reshape,
-    roll,
     squeeze,
     stack,
 )
 from tinyxp.ops.sorting import (
-    sort,
     topk,
 )
 from tinyxp.ops.trigonometric import (
@@ -218,9 +211,14 @@ from tinyxp.ops.trigonometric import (
 )
 from tinyxp.random import manual_seed, rand, randint, randn, randperm
 from tinyxp.spelling import (
+    amax,
+    amin,
     bmm,
     cat,
     chunk,
+    clamp,
+    cumprod,
+    cumsum,
     masked_fill,
     mm,
     relu,
@@ -240,22 +238,22 @@ half, float, double, int, long = float16, float32, float64, int32, int64  # PyTo
 e, pi, inf, nan, newaxis = _math.e, _math.pi, _math.inf, _math.nan, None
 
 __all__ = [
-    "DType", "Tensor", "__array_namespace_info__", "abs", "acos", "acosh", "add", "all", "amp",
-    "any", "arange", "argmax", "argmin", "argsort", "asarray", "asin", "asinh", "astype", "atan",
-    "atan2", "atanh", "autocast", "autograd", "backend", "backends", "bfloat16", "bitwise_and",
-    "bitwise_invert", "bitwise_left_shift", "bitwise_or", "bitwise_right_shift", "bitwise_xor",
-    "bmm", "bool", "broadcast_arrays", "broadcast_shapes", "broadcast_to", "can_cast", "capture",
-    "cat", "ceil", "checkpoint", "chunk", "clip", "clone", "complex128", "complex64", "concat",
-    "conj", "copysign", "cos", "cosh", "count_nonzero", "cuda", "cumulative_prod",
-    "cumulative_sum", "data", "debug", "detect_anomaly", "diff", "divide", "doctor", "e",
-    "einsum", "empty", "empty_like", "enable_grad", "equal", "erf", "errors", "exp",
-    "expand_dims", "expm1", "eye", "fft", "finfo", "flatten", "flip", "float16", "float32",
-    "float64", "floor", "floor_divide", "from_dlpack", "full", "full_like",
-    "get_float32_matmul_precision", "get_num_threads", "grad", "gradcheck", "graph", "greater",
-    "greater_equal", "hessian", "hvp", "hypot", "iinfo", "imag", "index_add", "inf",
-    "inference_mode", "int16", "int32", "int64", "int8", "is_grad_enabled", "isdtype", "isfinite",
-    "isin", "isinf", "isnan", "jacobian", "jvp", "keep_memory", "less", "less_equal", "linalg",
-    "linspace", "load", "log", "log10", "log1p", "log2", "logaddexp", "logical_and",
+    "DType", "Tensor", "__array_namespace_info__", "abs", "acos", "acosh", "add", "all", "amax",
+    "amin", "amp", "any", "arange", "argmax", "argmin", "argsort", "asarray", "asin", "asinh",
+    "astype", "atan", "atan2", "atanh", "autocast", "autograd", "backend", "backends", "bfloat16",
+    "bitwise_and", "bitwise_invert", "bitwise_left_shift", "bitwise_or", "bitwise_right_shift",
+    "bitwise_xor", "bmm", "bool", "broadcast_arrays", "broadcast_shapes", "broadcast_to",
+    "can_cast", "capture", "cat", "ceil", "checkpoint", "chunk", "clamp", "clip", "clone",
+    "complex128", "complex64", "concat", "conj", "copysign", "cos", "cosh", "count_nonzero",
+    "cuda", "cumprod", "cumsum", "cumulative_prod", "cumulative_sum", "data", "debug",
+    "detect_anomaly", "diff", "divide", "doctor", "e", "einsum", "empty", "empty_like",
+    "enable_grad", "equal", "erf", "errors", "exp", "expand_dims", "expm1", "eye", "fft", "finfo",
+    "flatten", "flip", "float16", "float32", "float64", "floor", "floor_divide", "from_dlpack",
+    "full", "full_like", "get_float32_matmul_precision", "get_num_threads", "grad", "gradcheck",
+    "graph", "greater", "greater_equal", "hessian", "hvp", "hypot", "iinfo", "imag", "index_add",
+    "inf", "inference_mode", "int16", "int32", "int64", "int8", "is_grad_enabled", "isdtype",
+    "isfinite", "isin", "isinf", "isnan", "jacobian", "jvp", "keep_memory", "less", "less_equal",
+    "linalg", "linspace", "load", "log", "log10", "log1p", "log2", "logaddexp", "logical_and",
     "logical_not", "logical_or", "logical_xor", "logsumexp", "manual_seed", "masked_fill",
     "matmul", "matrix_transpose", "max", "maximum", "mean", "meshgrid", "min", "minimum", "mm",
     "moveaxis", "multiply", "nan", "negative", "newaxis", "nextafter", "nn", "no_grad", "nonzero",

@@ -127,12 +127,6 @@ class Tensor:
         self._leaf = requires_grad and self._node is None
         return self
 
-    # -- gradients ----------------------------------------------------------------------------
-
-    def detach(self) -> "Tensor":
-        """The same value, cut from the graph."""
-        return wrap(self.data, self.backend)
-
     # -- leaving tinyxp -----------------------------------------------------------------------
 
     def _leave(self, way: str) -> Array:
@@ -201,7 +195,7 @@ class Tensor:
         return self.shape[0]
 
     def __iter__(self) -> Iterator["Tensor"]:
-        return iter([self[i] for i in range(len(self))])
+        return (self[i] for i in range(len(self)))
 
     def __contains__(self, value: Any) -> bool:
         return bool(namespace().any(self == value))
@@ -278,6 +272,8 @@ class Tensor:
             retain_graph: bool | None = None,
             create_graph: bool = False,
         ) -> None: ...
+
+        def detach(self) -> "Tensor": ...
 
         T: "Tensor"
         mT: "Tensor"

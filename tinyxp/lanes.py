@@ -11,6 +11,7 @@ from tinyxp.autocasting import casting
 from tinyxp.backends import Array, Backend
 from tinyxp.core import Tensor, raw, wrap
 from tinyxp.tape import Node, edge_of, is_recording
+from tinyxp.views import linked
 
 Plain = Tensor  # what takes a short cut; nothing does while calls are observed (debug/)
 NONE: dict[str, Any] = {}
@@ -22,10 +23,11 @@ def _several(parts: tuple[Array, ...], backend: Backend) -> tuple[Tensor, ...]:
 
 def lane(op: Any) -> Any:
     """``op.call`` with a short cut, or None for an operation of another form than these."""
-    fn, recorded, plans = op.fn, op.recorded, op.plans
+    fn, recorded, plans, lens = op.fn, op.recorded, op.plans, op.lens
     any_dtype = not (op.floating or op.real)  # else floating ones alone stay what they are
     takes_dtype = "dtype" in op.parameters
     free = op.autocast is None  # of what autocast chooses
+    first = op.statics[0] if op.statics else None
 
     def unary(x: Any, /) -> Any:
         if type(x) is Plain:
@@ -76,7 +78,7 @@ def lane(op: Any) -> Any:
         return op.call((x1, x2), {})
 
     def with_static(x: Any, /, *rest: Any, **static: Any) -> Any:
-        if type(x) is Plain and not (takes_dtype and rest):
+        if type(x) is Plain and not (rest and (takes_dtype or len(rest) > 1)):
             backend, array = x.backend, x.data
             tracked = (x._node is not None or x._leaf) and is_recording()
             plain = (any_dtype or array.dtype in backend.native) and not (tracked and rest)
@@ -91,6 +93,37 @@ def lane(op: Any) -> Any:
                     return recorded(y, backend, (edge_of(x),), (array,), static, (array.dtype,))
                 return wrap(y, backend) if not isinstance(y, tuple) else _several(y, backend)
         return op.call((x, *rest), static)
+
+    def viewing(x: Any, /, *rest: Any, **static: Any) -> Any:
+        if rest and not static and len(rest) == 1 and first is not None:
+            static = {first: tuple(rest[0]) if type(rest[0]) is list else rest[0]}
+        elif rest or static:
+            try:
+                static = named(rest, static)
+            except TypeError:
+                return op.call((x, *rest), static)  # which explains it
+        if type(x) is Plain:
+            backend, array = x.backend, x.data
+            try:
+                y = fn(backend.xp, array, **static)
+            except Exception:
+                y = op.call((x,), static)
+            else:
+                if (x._node is not None or x._leaf) and is_recording():
+                    y = recorded(y, backend, (edge_of(x),), (array,), static, (array.dtype,))
+                else:
+                    y = wrap(y, backend)
+            return linked(y, x, lens, static)
+        y = op.call((x,), static)
+        return linked(y, x, lens, static) if isinstance(x, Tensor) else y
+
+    def named(rest: tuple[Any, ...], static: dict[str, Any]) -> dict[str, Any]:
+        """All static parameters under their names, lists as tuples: callers may change a list."""
+        names = op.statics[: len(rest)]
+        if len(names) < len(rest) or not static.keys().isdisjoint(names):
+            raise TypeError
+        static = op.spelled(dict(zip(names, rest, strict=True), **static))
+        return {k: tuple(v) if type(v) is list else v for k, v in static.items()}
 
     def variadic(*operands: Any, **static: Any) -> Any:
         if operands and type(operands[0]) is Plain:
@@ -112,6 +145,8 @@ def lane(op: Any) -> Any:
                 return wrap(y, backend) if not isinstance(y, tuple) else _several(y, backend)
         return op.call(operands, static)
 
+    if lens is not None:
+        return viewing
     if op.variadic:
         return variadic
     if len(op.operands) == 1:

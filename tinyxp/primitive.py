@@ -16,8 +16,9 @@ from tinyxp.backends import Array, Backend
 from tinyxp.backends.errors import DTypeError
 from tinyxp.core import SCALARS, Tensor, namespace, raw, to_array, wrap
 from tinyxp.lanes import lane
-from tinyxp.operation import PASSED_ON, Operation, P, explain, half, in_float32, mixed
+from tinyxp.operation import PASSED_ON, Operation, P, explain, half, in_float32, mixed, users_own
 from tinyxp.tape import Edge, Node, attach, edge_of, fit, is_grad_enabled
+from tinyxp.views import Lens
 from tinyxp.vjp import Vjp
 
 Plan = tuple[tuple[bool, ...], tuple[bool, ...], bool]  # live operands, kept operands, keep y
@@ -48,6 +49,7 @@ class Primitive(Operation[P]):
         self.vjps: dict[int, Vjp] = {}
         self.plans: dict[tuple[bool, ...], Plan] = {}
         self.meetings: dict[tuple[Any, ...], Any] = {}  # dtypes of operands -> where they meet
+        self.lens: Lens | None = None  # of one whose results are views
 
     def call(self, args: tuple[Any, ...], static: dict[str, Any]) -> Any:
         if not self.variadic and len(args) > len(self.operands):
@@ -66,6 +68,8 @@ class Primitive(Operation[P]):
         except PASSED_ON:
             raise
         except Exception as error:
+            if users_own(self.fn, error):
+                raise
             if static.get("dtype") is None and any(map(half, args)):  # the library cannot
                 return self.wide(args, arrays, backend, static)
             y = backend.fallback(self.fn, arrays, static)
@@ -305,6 +309,7 @@ def primitive(
     no_gradient: str | None = None,
     narrow: bool = False,
     autocast: str | None = None,
+    view: bool = False,
 ) -> Any:
     """Declare a primitive: ``fn(xp, *operands, **static)`` on raw arrays.
 
@@ -312,6 +317,8 @@ def primitive(
     refused. ``promote``: the first operand from which on all are brought to one dtype (None: none).
     ``no_gradient``: why there is no vjp. ``narrow``: it means something else in float32.
     ``autocast``: the precision that it chooses, "lower" or "float32" (see ``autocasting``).
+    ``view``: its result is a view of its operand; ``@name.put``, a function ``(x, v, **static)`` of
+    Tensors, says what x is with the view replaced by ``v`` (see ``views``).
 
     Its vjps follow: ``@name.vjp`` for the first operand (for all, of a variadic primitive) or
     ``@name.vjp(i)`` for operand i, a function ``(xp, g, ...)`` whose further parameters name what
@@ -327,6 +334,7 @@ def primitive(
             no_gradient=no_gradient,
             narrow=narrow,
             autocast=autocast,
+            view=view,
         )
     op: Primitive[P] = Primitive(fn, floating, real, promote, no_gradient, narrow, autocast)
 
@@ -337,6 +345,9 @@ def primitive(
         return which
 
     call = op.public(skip=1)
+    if view:
+        op.lens = Lens(lambda x, key: call(x, **key), lambda a, key: op.fn(np, a, **key))
+        call.put = op.lens.putting
     short = lane(op)
     if short is not None:
         call = functools.update_wrapper(short, call)

@@ -9,12 +9,17 @@ from tinyxp import dtypes
 from tinyxp.backends.errors import ArgumentError, DTypeError, ShapeError
 from tinyxp.core import Tensor
 from tinyxp.nn.functional import relu, sigmoid, softmax
-from tinyxp.operation import expect_tensors
+from tinyxp.operation import expect_tensors, respelled
+from tinyxp.ops import reductions
 from tinyxp.ops.arithmetic import pow, where
-from tinyxp.ops.creation import astype
+from tinyxp.ops.bounds import clip
+from tinyxp.ops.creation import astype, clone
 from tinyxp.ops.linear import matmul
+from tinyxp.ops.orders import flip
+from tinyxp.ops.parts import split_at
+from tinyxp.ops.scans import cumulative_prod, cumulative_sum
+from tinyxp.ops.searching import argsort
 from tinyxp.ops.shaping import (
-    _split,
     broadcast_to,
     concat,
     expand_dims,
@@ -24,12 +29,16 @@ from tinyxp.ops.shaping import (
     normalize_axis,
     permute_dims,
     reshape,
+    squeeze,
 )
+from tinyxp.ops.sorting import topk
+from tinyxp.views import is_contiguous
 
-__all__ = ["bmm", "cat", "chunk", "flatten", "masked_fill", "mm", "relu", "sigmoid", "softmax"]
-__all__ += ["split", "transpose", "unsqueeze"]
+__all__ = ["amax", "amin", "bmm", "cat", "chunk", "clamp", "cumprod", "cumsum", "flatten"]
+__all__ += ["masked_fill", "mm", "relu", "sigmoid", "softmax", "split", "transpose", "unsqueeze"]
 
 
+@respelled
 def cat(tensors, dim=0):
     """Tensors joined along an existing axis: ``tx.concat``.
 
@@ -39,6 +48,56 @@ def cat(tensors, dim=0):
     return concat(tensors, axis=dim)
 
 
+@respelled
+def cumsum(input, dim, dtype=None):
+    """Running sums along an axis: ``tx.cumulative_sum``.
+
+    >>> tx.cumsum(tx.asarray([1, 2, 3]), dim=0)
+    tensor([1, 3, 6])
+    """
+    return cumulative_sum(input, axis=dim, dtype=dtype)
+
+
+@respelled
+def cumprod(input, dim, dtype=None):
+    """Running products along an axis: ``tx.cumulative_prod``.
+
+    >>> tx.cumprod(tx.asarray([1, 2, 3]), dim=0)
+    tensor([1, 2, 6])
+    """
+    return cumulative_prod(input, axis=dim, dtype=dtype)
+
+
+@respelled
+def amax(input, dim=None, keepdim=False):
+    """The largest along an axis, several or all, without its place: the standard's ``tx.max``.
+
+    >>> tx.amax(tx.asarray([[1, 3], [2, 0]]), dim=1)
+    tensor([3, 2])
+    """
+    return reductions.max(input, axis=None if dim == () else dim, keepdims=keepdim)
+
+
+@respelled
+def amin(input, dim=None, keepdim=False):
+    """The smallest along an axis, several or all, without its place: the standard's ``tx.min``.
+
+    >>> tx.amin(tx.asarray([[1, 3], [2, 0]]), dim=1)
+    tensor([1, 0])
+    """
+    return reductions.min(input, axis=None if dim == () else dim, keepdims=keepdim)
+
+
+def clamp(input, min=None, max=None):
+    """x held between two bounds: ``tx.clip``.
+
+    >>> tx.clamp(tx.asarray([-1.0, 0.5, 2.0]), 0, 1)
+    tensor([0. , 0.5, 1. ])
+    """
+    return clip(input, min, max)
+
+
+@respelled
 def unsqueeze(input, dim):
     """A new axis of length 1: ``tx.expand_dims``.
 
@@ -61,6 +120,7 @@ def transpose(input, dim0, dim1):
     return permute_dims(input, tuple(order))
 
 
+@respelled
 def split(tensor, split_size_or_sections, dim=0):
     """Pieces along an axis: all of one length (the last may be shorter), or of the lengths given.
 
@@ -78,9 +138,10 @@ def split(tensor, split_size_or_sections, dim=0):
         raise DTypeError(f"split expects a length or a list of lengths, got {sizes!r}")
     if sum(sizes) != n or min(sizes, default=0) < 0:
         raise ShapeError(f"split expects lengths that add up to {n}, got {list(sizes)}")
-    return _split(tensor, sizes=tuple(sizes), axis=axis)
+    return split_at(tensor, sizes, axis)
 
 
+@respelled
 def chunk(input, chunks, dim=0):
     """At most ``chunks`` pieces of one length along an axis; the last may be shorter.
 
@@ -146,14 +207,22 @@ def _expand(self, *sizes):
     return broadcast_to(self, tuple(n if m == -1 else m for m, n in zip(sizes, own, strict=True)))
 
 
+def _squeeze(self, dim=None):
+    ones = tuple(i for i, n in enumerate(self.shape) if n == 1)
+    return squeeze(self, axis=ones if dim is None else dim)
+
+
 METHODS = {
+    "flip": lambda self, *dims: flip(self, axis=_spread(dims)),
+    "squeeze": respelled(_squeeze),
     "view": lambda self, *shape: reshape(self, _spread(shape)),
     "view_as": _view_as,
     "permute": lambda self, *dims: permute_dims(self, _spread(dims)),
     "movedim": moveaxis,
     "t": lambda self: matrix_transpose(self) if self.ndim > 1 else self,
     "expand": _expand,
-    "contiguous": lambda self: self,  # every tensor's layout is its backend's own affair
+    "contiguous": lambda self: self if is_contiguous(self) else clone(self),
+    "is_contiguous": is_contiguous,
     "dim": lambda self: self.ndim,
     "numel": lambda self: self.size,
     "matmul": matmul,
@@ -166,6 +235,8 @@ METHODS = {
     "int": lambda self: astype(self, dtypes.int32, copy=False),
     "bool": lambda self: astype(self, dtypes.bool, copy=False),
 }
+for _function in (amax, amin, argsort, clamp, cumprod, cumsum, topk):
+    METHODS[_function.__name__] = _function
 for _function in (bmm, chunk, masked_fill, mm, relu, sigmoid, softmax, split, transpose, unsqueeze):
     METHODS[_function.__name__] = _function
 for _name, _method in METHODS.items():

@@ -1,12 +1,15 @@
 """Products of vectors, and the diagonals of matrices."""
 
+import numpy as np
+
 from tinyxp.backends.errors import ShapeError
 from tinyxp.composite import composite
 from tinyxp.linalg.common import expect_matrices
-from tinyxp.ops.indexing import _unslice
 from tinyxp.ops.linear import expect_common_axis
+from tinyxp.ops.orders import roll
+from tinyxp.ops.parts import _replace, _unslice
 from tinyxp.ops.reductions import sum
-from tinyxp.ops.shaping import roll
+from tinyxp.ops.shaping import reshape
 from tinyxp.primitive import primitive
 
 
@@ -47,7 +50,7 @@ def _places(shape, offset):
     return slice(start, start + (count - 1) * (n + 1) + 1, n + 1) if count > 0 else slice(0, 0)
 
 
-@primitive(promote=None)
+@primitive(promote=None, view=True)
 def diagonal(xp, x, /, *, offset=0):
     """The diagonals x[..., i, i + offset]: (..., m, n) -> (..., k).
 
@@ -64,6 +67,16 @@ def _(xp, g, x_shape, offset):
     *stack, m, n = x_shape
     flat = _unslice.on(xp, g, shape=(*stack, m * n), key=(..., _places(x_shape, offset)))
     return xp.reshape(flat, x_shape)
+
+
+@diagonal.put
+def _(x, v, offset=0):
+    *stack, m, n = x.shape
+    flat = _replace(reshape(x, (*stack, m * n)), v, key=(..., _places(x.shape, offset)))
+    return reshape(flat, x.shape)
+
+
+diagonal.op.lens.layout = lambda a, key: np.diagonal(a, key.get("offset", 0), -2, -1)
 
 
 @diagonal.example

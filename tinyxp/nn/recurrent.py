@@ -21,14 +21,13 @@ from tinyxp.nn.utils.rnn import PackedSequence, host
 from tinyxp.operation import expect_tensors
 from tinyxp.ops.creation import empty
 from tinyxp.ops.gathering import take
+from tinyxp.ops.parts import _split, unstack
 from tinyxp.ops.shaping import (
-    _split,
     concat,
     expand_dims,
     permute_dims,
     squeeze,
     stack,
-    unstack,
 )
 from tinyxp.random import Generator
 

@@ -4,11 +4,12 @@ These are the functions that are not holomorphic. Inside a vjp dL = Re Σ g·dy,
 dy = Re dx, Im dx and the conjugate of dx. Every other vjp is written as for real numbers.
 """
 
-from tinyxp.core import is_complex
+from tinyxp.backends.errors import ArgumentError
+from tinyxp.core import is_complex, namespace
 from tinyxp.primitive import primitive
 
 
-@primitive
+@primitive(view=True)
 def real(xp, x, /):
     """y = Re x; a real x as it is.
 
@@ -23,7 +24,7 @@ def _(xp, g):
     return g
 
 
-@primitive
+@primitive(view=True)
 def imag(xp, x, /):
     """y = Im x; zeros for a real x.
 
@@ -38,7 +39,7 @@ def _(xp, g, x):
     return g * -1j if is_complex(x) else xp.zeros_like(g)
 
 
-@primitive
+@primitive(view=True)
 def conj(xp, x, /):
     """y = Re x - i Im x; a real x as it is.
 
@@ -53,11 +54,40 @@ def _(xp, g):
     return conj.on(xp, g)
 
 
+@real.put
+def _(x, v):
+    return _joined(v, imag(x)) if is_complex(x) else v
+
+
+@imag.put
+def _(x, v):
+    if not is_complex(x):
+        raise ArgumentError("a real tensor has no imaginary part to write to; make it complex")
+    return _joined(real(x), v)
+
+
+@conj.put
+def _(x, v):
+    return conj(v)
+
+
+conj.op.lens.layout = lambda a, key: a
+
+
 @real.example
 @imag.example
 @conj.example
 def _(rng):
     return (rng.normal(size=(3, 4)) + 1j * rng.normal(size=(3, 4)),)
+
+
+def _joined(re, im):
+    """re + i im, where im may be NaN or Inf, times which i has a real part."""
+    xp, infinity = namespace(), float("inf")
+    y = re + 1j * xp.where(xp.isfinite(im), im, 0.0)
+    for value, found in ((infinity, im == infinity), (-infinity, im == -infinity)):
+        y = xp.where(found, y + complex(0, value), y)
+    return xp.where(xp.isnan(im), y + complex(0, float("nan")), y)
 
 
 def adjoint(xp, x):

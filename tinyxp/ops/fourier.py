@@ -26,8 +26,9 @@ from tinyxp.composite import composite
 from tinyxp.operation import explained
 from tinyxp.ops.creation import asarray, astype
 from tinyxp.ops.dft import dft, half_dft, whole_dft
+from tinyxp.ops.orders import roll
 from tinyxp.ops.padding import pad
-from tinyxp.ops.shaping import normalize_axes, roll
+from tinyxp.ops.shaping import normalize_axes
 
 NORMS = ("backward", "ortho", "forward")
 

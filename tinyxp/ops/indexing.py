@@ -15,73 +15,17 @@ from tinyxp.operation import expect_tensors
 from tinyxp.ops.arithmetic import where
 from tinyxp.ops.creation import arange, asarray, astype, move
 from tinyxp.ops.gathering import _take, checked, take
+from tinyxp.ops.parts import PART, _replace, part, row
 from tinyxp.ops.searching import argsort, nonzero, searchsorted
 from tinyxp.ops.shaping import (
     broadcast_arrays,
     broadcast_shapes,
     broadcast_to,
-    expand_dims,
-    flip,
     moveaxis,
     permute_dims,
     reshape,
-    squeeze,
 )
-from tinyxp.primitive import primitive
-
-
-@primitive(promote=None)
-def _slice(xp, x, /, key):
-    return x[key]
-
-
-@_slice.vjp
-def _(xp, g, x_shape, key):
-    return _unslice.on(xp, g, shape=x_shape, key=key)
-
-
-@primitive(promote=None)
-def _unslice(xp, g, /, shape, key):
-    x = xp.zeros(shape, dtype=g.dtype, device=g.device)
-    x[key] = g
-    return x
-
-
-@_unslice.vjp
-def _(xp, g, key):
-    return _slice.on(xp, g, key=key)
-
-
-@_slice.example
-def _(rng):
-    return rng.normal(size=(3, 4)), {"key": (slice(1, 3), slice(0, 4, 2))}
-
-
-@_unslice.example
-def _(rng):
-    return rng.normal(size=(2, 2)), {"shape": (3, 4), "key": (slice(1, 3), slice(0, 4, 2))}
-
-
-@primitive
-def _replace(xp, x, values, /, key):
-    y = xp.asarray(x, copy=True)
-    y[key] = values
-    return y
-
-
-@_replace.vjp(0)
-def _(xp, g, key):
-    return _replace.on(xp, g, xp.zeros_like(g[key]), key=key)
-
-
-@_replace.vjp(1)
-def _(xp, g, key):
-    return g[key]
-
-
-@_replace.example
-def _(rng):
-    return rng.normal(size=(3, 4)), rng.normal(size=(2, 4)), {"key": (slice(1, 3), slice(None))}
+from tinyxp.views import rebind, shows
 
 
 def _like_index(index, x):
@@ -95,15 +39,10 @@ def getitem(x, key):
     >>> x[:, ::-1][0], x[x > 4], x[[1, 0], [0, 2]]
     (tensor([3, 2, 1]), tensor([5, 6]), tensor([4, 3]))
     """
-    if type(key) is int and x.ndim and -x.shape[0] <= key < x.shape[0]:  # the short way
-        return _slice(x, (key % x.shape[0], ...))
+    if type(key) is int and (shape := x.data.shape) and -shape[0] <= key < shape[0]:
+        return row(x, key % shape[0])  # the short way
     basic, new, flips, advanced, together = _parse(x, key)
-    if basic is not None:
-        x = _slice(x, basic)
-    if new:
-        x = expand_dims(x, axis=new)
-    if flips:
-        x = flip(x, axis=flips)
+    x = part(x, (basic, new, flips))
     if not advanced:
         return x
     axes = tuple(advanced)
@@ -135,12 +74,11 @@ def _parse(x, key):
         raise IndexingError(f"too many indices or ellipses in {key!r} for shape {x.shape}")
     at = dots[0] if dots else len(items)
     items[at + len(dots) : at + len(dots)] = [slice(None)] * (x.ndim - used)
-    fancy = any(isinstance(item, Tensor) for item in items)
-    basic, new, flips, advanced, spots = [], [], [], {}, []
+    basic, new, flips, advanced = [], [], [], {}
     axis = out = 0  # in x, and in the result before index tensors are applied
-    for spot, item in enumerate(items):
+    for item in items:
         if item is Ellipsis:
-            continue  # left in its place: it parts index tensors even where it stands for no axis
+            continue
         if item is None:
             new.append(out)
             out += 1
@@ -150,7 +88,6 @@ def _parse(x, key):
                 flips.append(out)
             axis, out = axis + 1, out + 1
         elif isinstance(item, Tensor):
-            spots.append(spot)
             if item.ndim == 0:  # a truth value: a new axis with one element, or with none
                 new.append(out)
                 advanced[out] = _like_index(arange(int(item.item())), x)
@@ -164,16 +101,10 @@ def _parse(x, key):
             n = x.shape[axis]
             if not -n <= item < n:
                 raise IndexingError(f"index {item} is out of bounds for axis {axis} of length {n}")
-            if fancy:  # beside index tensors an integer is one of them
-                spots.append(spot)
-                basic.append(slice(None))
-                advanced[out] = _like_index(asarray(item), x)
-                out += 1
-            else:
-                basic.append(item % n)
+            basic.append(item % n)  # taken first, as in PyTorch, beside index tensors too
             axis += 1
     whole = all(isinstance(item, slice) and item == slice(None) for item in basic)
-    together = bool(spots) and spots == list(range(spots[0], spots[-1] + 1))
+    together = len(advanced) == max(advanced, default=0) - min(advanced, default=0) + 1
     return None if whole else tuple(basic), tuple(new), tuple(flips), advanced, together
 
 
@@ -247,16 +178,15 @@ def setitem(x, key, value):
     value = astype(value, x.dtype, copy=False)
     basic, new, flips, advanced, _ = _parse(x, key)
     if not advanced:
-        if value.ndim:  # a number goes anywhere
-            value = _into(value, getitem(x, key).shape)
-            value = flip(value, axis=flips) if flips else value
-            value = squeeze(value, axis=new) if new else value
-        return _replace(x, value, (...,) if basic is None else basic)
+        if not value.ndim:  # a number goes anywhere
+            return _replace(x, value, key=(...,) if basic is None else basic)
+        value = _into(value, part(x, (basic, new, flips)).shape)
+        return PART.put(x, value, ((...,) if basic is None else basic, new, flips))
     places = reshape(_like_index(arange(x.size), x), x.shape)[key]
     values = reshape(_into(value, places.shape), (-1,))
     places, rows = reshape(places, (-1,)), _like_index(arange(x.size), x)
     if places.size == 0:  # nothing changes, but the graph goes on
-        return reshape(_replace(reshape(x, (-1,)), values, (slice(0, 0),)), x.shape)
+        return reshape(_replace(reshape(x, (-1,)), values, key=(slice(0, 0),)), x.shape)
     # the last of equal places is the last in a stable order: found by search, without a scatter
     order = argsort(places, stable=True)
     ranked = take(places, order)
@@ -265,6 +195,15 @@ def setitem(x, key, value):
     hit = take(ranked, last) == rows
     put = where(hit, take(values, take(order, last)), reshape(x, (-1,)))
     return reshape(put, x.shape)
+
+
+def assign(x, key, value):
+    """x[key] = value, in place: seen by all that shows x, and nothing where value shows it."""
+    if isinstance(value, Tensor) and value._view is not None:
+        basic, new, flips, advanced, _ = _parse(x, key)
+        if not advanced and shows(x, value, PART, (basic, new, flips)):
+            return
+    rebind(x, setitem(x, key, value), "item assignment")
 
 
 def _beside(value, x):

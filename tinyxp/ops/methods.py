@@ -1,6 +1,6 @@
 """What makes a Tensor an object of the Array API: each operator and method is one op."""
 
-from tinyxp.backends.errors import ArgumentError, DTypeError, GradientError, ShapeError
+from tinyxp.backends.errors import ArgumentError, ShapeError
 from tinyxp.core import Tensor, namespace
 from tinyxp.ops import (
     arithmetic,
@@ -11,13 +11,14 @@ from tinyxp.ops import (
     indexing,
     linear,
     logic,
+    meanings,
     reductions,
     rounding,
     scans,
     shaping,
     trigonometric,
 )
-from tinyxp.tape import is_grad_enabled
+from tinyxp.views import rebind
 
 OPERATORS = {
     "add": arithmetic.add,
@@ -49,24 +50,8 @@ def _reflected(op):
     return lambda self, other: op(other, self)
 
 
-def _rebind(x, value, what):
-    """Make ``x`` the tensor ``value``, as in-place syntax asks. Buffers are never written to."""
-    if x._leaf and is_grad_enabled():
-        raise GradientError(
-            f"{what} on a leaf that requires grad would lose it; work on a new tensor "
-            "(y = x + …), or change the leaf under tx.no_grad()"
-        )
-    if value.shape != x.shape or value.dtype is not x.dtype:
-        raise (DTypeError if value.shape == x.shape else ShapeError)(
-            f"{what} must keep shape and dtype, {x.shape} {x.dtype!r}, "
-            f"got {value.shape} {value.dtype!r}; write x = x + … to get a new tensor"
-        )
-    x.data, x._node, x._cut = value.data, value._node, value._cut
-    return x
-
-
 def _in_place(op):
-    return lambda self, other: _rebind(self, op(self, other), "an in-place operator")
+    return lambda self, other: rebind(self, op(self, other), "an in-place operator")
 
 
 for _name, _op in OPERATORS.items():
@@ -75,10 +60,6 @@ for _name, _op in OPERATORS.items():
     setattr(Tensor, f"__i{_name}__", _in_place(_op))
 for _name, _op in COMPARISONS.items():
     setattr(Tensor, f"__{_name}__", _op)
-
-
-def _setitem(self, key, value):
-    _rebind(self, indexing.setitem(self, key, value), "item assignment")
 
 
 def _permute(self, *axes):
@@ -118,7 +99,7 @@ METHODS = {
     "__abs__": rounding.abs,
     "__invert__": logic.bitwise_invert,
     "__getitem__": indexing.getitem,
-    "__setitem__": _setitem,
+    "__setitem__": indexing.assign,
     "__array_namespace__": _array_namespace,
     "T": property(_transpose),
     "real": property(complexes.real),
@@ -137,7 +118,7 @@ METHODS = {
 for _module, _names in (
     (
         reductions,
-        ("all", "any", "argmax", "argmin", "max", "mean", "min", "prod", "std", "sum", "var"),
+        ("all", "any", "argmax", "argmin", "mean", "prod", "sum"),
     ),
     (exponential, ("exp", "log", "sqrt", "square")),
     (trigonometric, ("cos", "sin", "tanh")),
@@ -146,5 +127,6 @@ for _module, _names in (
     (shaping, ("expand_dims", "squeeze")),
 ):
     METHODS |= {_name: getattr(_module, _name) for _name in _names}
+METHODS |= meanings.METHODS
 for _name, _method in METHODS.items():
     setattr(Tensor, _name, _method)

@@ -1,11 +1,12 @@
 """Shapes: the same elements in another arrangement."""
 
-import itertools
 import math
 
 from tinyxp.backends.errors import ArgumentError, AxisError, DTypeError, ShapeError
-from tinyxp.operation import expect_tensors, typed
+from tinyxp.core import Tensor
+from tinyxp.operation import expect_tensors, respelled, typed
 from tinyxp.primitive import primitive
+from tinyxp.views import linked
 
 
 def normalize_axes(axis, ndim):
@@ -40,7 +41,7 @@ def normalize_axis(name, axis, ndim):
     return normalize_axes(axis, ndim)[0]
 
 
-@primitive(promote=None)
+@primitive(promote=None, view=True)
 def reshape(xp, x, /, shape, *, copy=None):
     """The elements of x, in row-major order, in another shape; one length may be -1.
 
@@ -55,6 +56,10 @@ def reshape(xp, x, /, shape, *, copy=None):
 @reshape.vjp
 def _(xp, g, x_shape):
     return xp.reshape(g, x_shape)
+
+
+reshape.op.lens.may_copy = True
+reshape.op.lens.layout = lambda a, key: a.reshape(key["shape"], copy=False)
 
 
 @reshape.example
@@ -79,7 +84,7 @@ def flatten(input, start_dim=0, end_dim=-1):
     return reshape(input, (*input.shape[:first], middle, *input.shape[last + 1 :]))
 
 
-@primitive(promote=None)
+@primitive(promote=None, view=True)
 def permute_dims(xp, x, /, axes):
     """The axes of x in the order ``axes``: (n₀, n₁, …) -> (n[axes[0]], n[axes[1]], …).
 
@@ -95,12 +100,18 @@ def _(xp, g, axes):
     return xp.permute_dims(g, tuple(axes.index(i) for i in range(len(axes))))
 
 
+@permute_dims.put
+def _(x, v, axes):
+    axes = normalize_axes(axes, len(axes))
+    return permute_dims(v, tuple(axes.index(i) for i in range(len(axes))))
+
+
 @permute_dims.example
 def _(rng):
     return rng.normal(size=(2, 3, 4)), {"axes": (-1, 0, 1)}
 
 
-@primitive(promote=None)
+@primitive(promote=None, view=True)
 def matrix_transpose(xp, x, /):
     """The last two axes exchanged: (..., m, n) -> (..., n, m).
 
@@ -118,12 +129,17 @@ def _(xp, g):
     return xp.matrix_transpose(g)
 
 
+@matrix_transpose.put
+def _(x, v):
+    return matrix_transpose(v)
+
+
 @matrix_transpose.example
 def _(rng):
     return (rng.normal(size=(2, 3, 4)),)
 
 
-@primitive(promote=None)
+@primitive(promote=None, view=True)
 def broadcast_to(xp, x, /, shape):
     """x repeated along new axes and along those of length 1, to ``shape``.
 
@@ -137,6 +153,16 @@ def broadcast_to(xp, x, /, shape):
 @broadcast_to.vjp
 def _(xp, g):
     return g  # the engine undoes broadcasting
+
+
+@broadcast_to.put
+def _(x, v, shape):
+    if v.shape != x.shape:
+        raise ArgumentError(
+            f"a write in place to x{x.shape}, broadcast to {v.shape}, would give one element "
+            "several values; take a copy of it first: y = tx.clone(y)"
+        )
+    return v
 
 
 @broadcast_to.example
@@ -164,29 +190,37 @@ def broadcast_shapes(*shapes):
 
 
 @primitive(promote=None)
-def broadcast_arrays(xp, *arrays):
+def _broadcast_arrays(xp, *arrays):
+    return tuple(xp.broadcast_arrays(*arrays))
+
+
+@_broadcast_arrays.vjp
+def _(xp, g):
+    return g  # the engine undoes broadcasting
+
+
+_broadcast_arrays.op.broadcasts = True  # an error says which axis does not fit
+
+
+@_broadcast_arrays.example
+def _(rng):
+    return rng.normal(size=(3, 1)), rng.normal(size=(2, 1, 4)), rng.normal(size=(4,))
+
+
+def broadcast_arrays(*arrays):
     """All tensors, broadcast to one shape.
 
     >>> [a.shape for a in tx.broadcast_arrays(tx.zeros((3, 1)), tx.zeros(4))]
     [(3, 4), (3, 4)]
     """
-    return tuple(xp.broadcast_arrays(*arrays))
+    lens = broadcast_to.op.lens
+    return tuple(
+        linked(y, x, lens, {"shape": y.shape}) if isinstance(x, Tensor) else y
+        for x, y in zip(arrays, _broadcast_arrays(*arrays), strict=True)
+    )
 
 
-broadcast_arrays.op.broadcasts = True  # an error says which axis does not fit
-
-
-@broadcast_arrays.vjp
-def _(xp, g):
-    return g  # the engine undoes broadcasting
-
-
-@broadcast_arrays.example
-def _(rng):
-    return rng.normal(size=(3, 1)), rng.normal(size=(2, 1, 4)), rng.normal(size=(4,))
-
-
-@primitive(promote=None)
+@primitive(promote=None, view=True)
 def expand_dims(xp, x, /, axis=0):
     """A new axis (or several) of length 1 at ``axis`` of the result.
 
@@ -204,7 +238,7 @@ def _(rng):
     return rng.normal(size=(3, 4)), {"axis": (0, -1)}
 
 
-@primitive(promote=None)
+@primitive(promote=None, view=True)
 def squeeze(xp, x, /, axis):
     """x without the given axes, which must have length 1.
 
@@ -221,12 +255,23 @@ def _(xp, g, x_shape):
     return xp.reshape(g, x_shape)
 
 
+@reshape.put
+@expand_dims.put
+@squeeze.put
+def _(x, v, **key):
+    return reshape(v, x.shape)
+
+
+for _function in (reshape, expand_dims, squeeze):  # what lies row by row, still does
+    _function.op.lens.dense = lambda key: True
+
+
 @squeeze.example
 def _(rng):
     return rng.normal(size=(3, 1, 4, 1)), {"axis": (1, -1)}
 
 
-@primitive(promote=None)
+@primitive(promote=None, view=True)
 def moveaxis(xp, x, /, source, destination):
     """The axes ``source`` moved to the places ``destination``; the others keep their order.
 
@@ -242,6 +287,11 @@ def moveaxis(xp, x, /, source, destination):
 @moveaxis.vjp
 def _(xp, g, source, destination):
     return xp.moveaxis(g, destination, source)
+
+
+@moveaxis.put
+def _(x, v, source, destination):
+    return moveaxis(v, destination, source)
 
 
 @moveaxis.example
@@ -269,7 +319,8 @@ def _(rng):
     return rng.normal(size=(2, 3)), rng.normal(size=(2, 1)), {"axis": -1}
 
 
-def concat(arrays, /, *, axis=0):
+@respelled
+def concat(arrays, /, axis=0):
     """Tensors joined along an existing axis; ``axis=None`` flattens them first.
 
     >>> tx.concat([tx.asarray([1, 2]), tx.asarray([3])])
@@ -300,96 +351,13 @@ def _(rng):
     return rng.normal(size=(2, 3)), rng.normal(size=(2, 3)), {"axis": -1}
 
 
+@respelled
 @typed
-def stack(arrays, /, axis=0, *, dim=None):
-    """Tensors of one shape joined along a new axis; ``dim`` is PyTorch's word for it.
+def stack(arrays, /, axis=0):
+    """Tensors of one shape joined along a new axis.
 
     >>> tx.stack([tx.asarray([1, 2]), tx.asarray([3, 4])], axis=1)
     tensor([[1, 3],
             [2, 4]])
     """
-    return _stack(*arrays, axis=axis if dim is None else dim)
-
-
-@primitive(promote=None)
-def unstack(xp, x, /, *, axis=0):
-    """The slices of x along ``axis``, as a tuple: the reverse of ``stack``.
-
-    >>> tx.unstack(tx.asarray([[1, 2], [3, 4]]), axis=1)
-    (tensor([1, 3]), tensor([2, 4]))
-    """
-    (axis,) = normalize_axes(axis, len(x.shape))
-    return tuple(x[(*(slice(None),) * axis, i, ...)] for i in range(x.shape[axis]))
-
-
-@unstack.vjp
-def _(xp, g, axis):
-    return xp.stack(g, axis=axis)
-
-
-@unstack.example
-def _(rng):
-    return rng.normal(size=(2, 3)), {"axis": 1}
-
-
-@primitive(promote=None)
-def _split(xp, x, /, sizes, *, axis=0):
-    ends, before = itertools.accumulate(sizes), (slice(None),) * axis
-    return tuple(x[(*before, slice(end - n, end), ...)] for n, end in zip(sizes, ends, strict=True))
-
-
-@_split.vjp
-def _(xp, g, axis):
-    return xp.concat(g, axis=axis)  # at once: one by one, each would need zeros in the rest
-
-
-@_split.example
-def _(rng):
-    return rng.normal(size=(4, 2)), {"sizes": (1, 3)}
-
-
-@_split.example
-def _(rng):
-    return rng.normal(size=(2, 4)), {"sizes": (1, 0, 3), "axis": 1}
-
-
-@primitive(promote=None)
-def flip(xp, x, /, *, axis=None):
-    """x with the order of its elements reversed along ``axis``, or along all.
-
-    >>> tx.flip(tx.asarray([1, 2, 3]))
-    tensor([3, 2, 1])
-    """
-    expect_axes(x, axis)
-    return xp.flip(x, axis=axis)
-
-
-@flip.vjp
-def _(xp, g, axis):
-    return xp.flip(g, axis=axis)
-
-
-@flip.example
-def _(rng):
-    return rng.normal(size=(2, 3, 4)), {"axis": (0, 2)}
-
-
-@primitive(promote=None)
-def roll(xp, x, /, shift, *, axis=None):
-    """x with its elements moved by ``shift`` along ``axis``, round the end; None rolls it flat.
-
-    >>> tx.roll(tx.asarray([1, 2, 3]), 1)
-    tensor([3, 1, 2])
-    """
-    return xp.roll(x, shift, axis=axis)
-
-
-@roll.vjp
-def _(xp, g, shift, axis):
-    back = tuple(-s for s in shift) if isinstance(shift, (tuple, list)) else -shift
-    return xp.roll(g, back, axis=axis)
-
-
-@roll.example
-def _(rng):
-    return rng.normal(size=(3, 4)), {"shift": (1, -2), "axis": (0, 1)}
+    return _stack(*arrays, axis=axis)

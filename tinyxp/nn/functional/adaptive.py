@@ -12,8 +12,9 @@ from tinyxp.nn.functional.maxima import _max_places, at_places, first_max, spati
 from tinyxp.nn.functional.pooling import expect_floating
 from tinyxp.operation import expect_tensors
 from tinyxp.ops.creation import clone
+from tinyxp.ops.orders import flip
 from tinyxp.ops.reductions import mean
-from tinyxp.ops.shaping import concat, expand_dims, flip, squeeze
+from tinyxp.ops.shaping import concat, expand_dims, squeeze
 from tinyxp.primitive import primitive
 from tinyxp.random import source
 

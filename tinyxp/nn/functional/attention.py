@@ -10,9 +10,10 @@ from tinyxp.operation import expect_tensors
 from tinyxp.ops.arithmetic import where
 from tinyxp.ops.creation import arange, astype
 from tinyxp.ops.linear import matmul
+from tinyxp.ops.parts import unstack
 from tinyxp.ops.reductions import max
 from tinyxp.ops.repetition import repeat
-from tinyxp.ops.shaping import broadcast_shapes, matrix_transpose, permute_dims, unstack
+from tinyxp.ops.shaping import broadcast_shapes, matrix_transpose, permute_dims
 from tinyxp.random import source
 
 __all__ = ["attention_weights", "causal_mask", "scaled_dot_product_attention"]

@@ -5,7 +5,7 @@ from numbers import Real
 
 from tinyxp.backends.errors import ArgumentError, DTypeError, IndexingError
 from tinyxp.operation import expect_tensors
-from tinyxp.ops.methods import _rebind
+from tinyxp.views import rebind
 
 
 def expect_indices(name, indices, n, things, ignore_index=None):
@@ -70,4 +70,4 @@ def expect_numbers(name, **options):
 
 def in_place(x, y):
     """x made to be y, as ``inplace=True`` asks: differentiably, and refused where ``x += y`` is."""
-    return _rebind(x, y, "inplace=True")
+    return rebind(x, y, "inplace=True")

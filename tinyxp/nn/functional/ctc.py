@@ -16,8 +16,9 @@ from tinyxp.ops.arithmetic import logaddexp, where
 from tinyxp.ops.creation import arange, asarray, astype, full_like
 from tinyxp.ops.gathering import take, take_along_axis
 from tinyxp.ops.padding import pad
+from tinyxp.ops.parts import unstack
 from tinyxp.ops.reductions import mean
-from tinyxp.ops.shaping import expand_dims, reshape, squeeze, stack, unstack
+from tinyxp.ops.shaping import expand_dims, reshape, squeeze, stack
 
 __all__ = ["ctc_loss"]
 

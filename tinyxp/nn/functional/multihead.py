@@ -14,6 +14,7 @@ from tinyxp.ops.arithmetic import where
 from tinyxp.ops.creation import astype, zeros_like
 from tinyxp.ops.linear import matmul
 from tinyxp.ops.padding import pad
+from tinyxp.ops.parts import unstack
 from tinyxp.ops.shaping import (
     broadcast_to,
     concat,
@@ -21,7 +22,6 @@ from tinyxp.ops.shaping import (
     permute_dims,
     reshape,
     squeeze,
-    unstack,
 )
 
 __all__ = ["multi_head_attention_forward"]

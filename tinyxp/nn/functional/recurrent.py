@@ -9,7 +9,8 @@ from tinyxp.nn.functional.activations import sigmoid
 from tinyxp.nn.functional.affine import linear
 from tinyxp.nn.functional.rectifiers import relu
 from tinyxp.operation import expect_tensors
-from tinyxp.ops.shaping import _split, concat, reshape, unstack
+from tinyxp.ops.parts import _split, unstack
+from tinyxp.ops.shaping import concat, reshape
 from tinyxp.ops.trigonometric import tanh
 
 __all__ = ["gru_cell", "lstm_cell", "rnn_relu_cell", "rnn_tanh_cell"]

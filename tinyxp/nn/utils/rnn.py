@@ -22,7 +22,8 @@ from tinyxp.ops import padding
 from tinyxp.ops.arithmetic import where
 from tinyxp.ops.creation import asarray, to
 from tinyxp.ops.gathering import take
-from tinyxp.ops.shaping import reshape, stack, unstack
+from tinyxp.ops.parts import unstack
+from tinyxp.ops.shaping import reshape, stack
 
 __all__ = [
     "PackedSequence",

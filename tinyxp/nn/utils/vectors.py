@@ -7,7 +7,8 @@ from tinyxp.backends.errors import ShapeError
 from tinyxp.core import Tensor
 from tinyxp.operation import expect_tensors, typed
 from tinyxp.ops.creation import to
-from tinyxp.ops.shaping import _split, concat, reshape
+from tinyxp.ops.parts import _split
+from tinyxp.ops.shaping import concat, reshape
 
 __all__ = ["parameters_to_vector", "vector_to_parameters"]
 

@@ -1,0 +1,46 @@
+"""Orders: the same elements, turned round or moved on along an axis. Never a view."""
+
+from tinyxp.ops.shaping import expect_axes
+from tinyxp.primitive import primitive
+
+
+@primitive(promote=None)
+def flip(xp, x, /, axis=None):
+    """x with the order of its elements reversed along ``axis``, or along all.
+
+    >>> tx.flip(tx.asarray([1, 2, 3]))
+    tensor([3, 2, 1])
+    """
+    expect_axes(x, axis)
+    return xp.flip(x, axis=axis)
+
+
+@flip.vjp
+def _(xp, g, axis):
+    return xp.flip(g, axis=axis)
+
+
+@flip.example
+def _(rng):
+    return rng.normal(size=(2, 3, 4)), {"axis": (0, 2)}
+
+
+@primitive(promote=None)
+def roll(xp, x, /, shift, axis=None):
+    """x with its elements moved by ``shift`` along ``axis``, round the end; None rolls it flat.
+
+    >>> tx.roll(tx.asarray([1, 2, 3]), 1)
+    tensor([3, 1, 2])
+    """
+    return xp.roll(x, shift, axis=axis)
+
+
+@roll.vjp
+def _(xp, g, shift, axis):
+    back = tuple(-s for s in shift) if isinstance(shift, (tuple, list)) else -shift
+    return xp.roll(g, back, axis=axis)
+
+
+@roll.example
+def _(rng):
+    return rng.normal(size=(3, 4)), {"shift": (1, -2), "axis": (0, 1)}
