@@ -1,29 +1,20 @@
 """Text in byte pairs: frequent runs of bytes are one symbol, rare ones are several.
 
 The work is done by Hugging Face's library tokenizers (the extra ``text``), whose files are read and
-written as they are.
+written as they are; GPT-2's older ones are put together by ``bpe_files``.
 """
 
+import operator
 import os
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tinyxp import backends
-from tinyxp.backends.errors import ArgumentError, DataError, IndexingError
+from tinyxp.backends.errors import ArgumentError, DataError, DTypeError, IndexingError
+from tinyxp.data.bpe_files import byte_level, holds_all_bytes, library, load
 from tinyxp.io import write_atomically
-
-
-def _library() -> Any:
-    """The library tokenizers. Raises BackendError, with the command that installs it."""
-    try:
-        import tokenizers
-    except ImportError as error:
-        raise backends.missing("tokenizers", "text") from error
-    return tokenizers
 
 
 class BPETokenizer:
@@ -39,23 +30,27 @@ class BPETokenizer:
 
     def __init__(self, tokenizer: Any) -> None:
         self.tokenizer = tokenizer
+        self._seen = (-1, 0)  # how many symbols there were when the size was looked up, and it
+        # a tiny or damaged vocabulary: what has no symbol is left out by the library
+        self._lacks_bytes = not holds_all_bytes(tokenizer)
 
     @classmethod
     def train(cls, text: str, vocab_size: int = 1024) -> "BPETokenizer":
         """A vocabulary of the 256 bytes and their most frequent pairs, pairs of pairs and so on.
 
-        Raises DataError without text, ArgumentError for fewer symbols than bytes, BackendError if
-        the library tokenizers is missing.
+        Raises DataError without text, or for a text that is not Unicode, ArgumentError for fewer
+        symbols than bytes, BackendError if the library tokenizers is missing.
         """
-        library = _library()
+        tokenizers = library()
+        expect_unicode("BPETokenizer.train", text)
         if not text:
             raise DataError("BPETokenizer.train expects some text, got none; give a longer one")
-        if vocab_size < 256:
-            raise ArgumentError(f"a vocabulary holds all 256 bytes first, got {vocab_size}")
-        tokenizer = _byte_level(library, library.models.BPE())
-        trainer = library.trainers.BpeTrainer(
-            vocab_size=vocab_size,
-            initial_alphabet=library.pre_tokenizers.ByteLevel.alphabet(),
+        if not isinstance(vocab_size, (int, np.integer)) or vocab_size < 256:
+            raise ArgumentError(f"a vocabulary holds all 256 bytes first, got {vocab_size!r}")
+        tokenizer = byte_level(tokenizers.models.BPE())
+        trainer = tokenizers.trainers.BpeTrainer(
+            vocab_size=int(vocab_size),
+            initial_alphabet=tokenizers.pre_tokenizers.ByteLevel.alphabet(),
             show_progress=False,
         )
         tokenizer.train_from_iterator([text], trainer)
@@ -66,20 +61,12 @@ class BPETokenizer:
         """The tokenizer of a ``tokenizer.json``, or of a folder that has one, or that has GPT-2's
         ``vocab.json`` and ``merges.txt``.
 
-        Raises DataError if there is none, or it is damaged.
+        In a folder ``added_tokens.json``, ``special_tokens_map.json`` and ``tokenizer_config.json``
+        name further symbols, as for transformers' GPT2Tokenizer; without them "<|endoftext|>" is
+        one, if it is in the vocabulary. Raises DataError if there is no tokenizer, it is damaged,
+        or its files contradict each other.
         """
-        library, path = _library(), Path(path)
-        whole = path / "tokenizer.json" if path.is_dir() else path
-        pair = path / "vocab.json", path / "merges.txt"
-        try:
-            if path.is_dir() and not whole.exists() and all(part.exists() for part in pair):
-                model = library.models.BPE.from_file(*map(str, pair))
-                return cls(_byte_level(library, model))
-            return cls(library.Tokenizer.from_str(whole.read_text(encoding="utf-8")))
-        except OSError as error:
-            raise DataError(f"cannot read {whole}: {error.strerror or error}") from error
-        except Exception as error:  # the library raises Exception itself
-            raise DataError(f"{path} is damaged or no tokenizer: {error}") from error
+        return cls(load(path))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a ``tokenizer.json``. Raises DataError if it cannot be written."""
@@ -87,34 +74,58 @@ class BPETokenizer:
 
     @property
     def vocab_size(self) -> int:
-        """How many symbols there are."""
-        return int(self.tokenizer.get_vocab_size())
+        """One more than the largest symbol: what a model's table of symbols must hold."""
+        count = self.tokenizer.get_vocab_size()
+        if self._seen[0] != count:
+            self._seen = count, 1 + max(self.tokenizer.get_vocab().values(), default=-1)
+        return self._seen[1]
 
     def __len__(self) -> int:
         return self.vocab_size
 
     def encode(self, text: str) -> NDArray[np.int64]:
-        """The symbols of a text: string -> (n,)."""
-        return np.asarray(self.tokenizer.encode(text).ids, dtype=np.int64)
+        """The symbols of a text: string -> (n,).
+
+        Raises DataError for a text that is not Unicode, or has bytes that the vocabulary lacks.
+        """
+        expect_unicode("encode", text)
+        ids = np.asarray(self.tokenizer.encode(text).ids, dtype=np.int64)
+        if self._lacks_bytes and not self.decode(ids).endswith(text):
+            raise DataError(
+                "the text has bytes that the vocabulary has no symbol for, and would lose them; "
+                "take a tokenizer with all 256"
+            )
+        return ids
 
     def decode(self, ids: Iterable[int]) -> str:
         """The text of the symbols ``ids``: (n,) -> string.
 
         Where symbols end within a character its bytes show as '\\ufffd'. Raises IndexingError
-        outside the vocabulary.
+        outside the vocabulary, DTypeError for anything but integers.
         """
-        numbers = [int(i) for i in ids]
-        outside = next((i for i in numbers if not 0 <= i < len(self)), None)
-        if outside is not None:
-            raise IndexingError(
-                f"index {outside} is outside the vocabulary; decode expects 0 to {len(self) - 1}"
-            )
+        given = ids.tolist() if isinstance(ids, np.ndarray) else list(ids)
+        try:
+            numbers = [operator.index(i) for i in given]
+        except TypeError as error:
+            raise DTypeError(f"decode expects a row of integers, got {given[:9]}") from error
+        n, holes = len(self), len(self) != self._seen[0]
+        for i in numbers:
+            if not 0 <= i < n or (holes and self.tokenizer.id_to_token(i) is None):
+                raise IndexingError(
+                    f"index {i} is outside the vocabulary; decode expects 0 to {n - 1}"
+                    f"{', and of those what is a symbol' if holes else ''}"
+                )
         return str(self.tokenizer.decode(numbers, skip_special_tokens=False))
 
 
-def _byte_level(library: Any, model: Any) -> Any:
-    """GPT-2's way from text to bytes and back around a model of byte pairs."""
-    tokenizer = library.Tokenizer(model)
-    tokenizer.pre_tokenizer = library.pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = library.decoders.ByteLevel()
-    return tokenizer
+def expect_unicode(name: str, text: Any) -> None:
+    """Raise DTypeError unless ``text`` is a string, DataError if half a character is in it."""
+    if not isinstance(text, str):
+        raise DTypeError(f"{name} expects a string, got {type(text).__name__}")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise DataError(
+            f"{name}: {text[error.start]!r} at position {error.start} is half a character (a lone "
+            "surrogate), which no bytes stand for; remove it: text.encode(errors='ignore').decode()"
+        ) from None
