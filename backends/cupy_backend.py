@@ -130,6 +130,12 @@ def erf(x: Array) -> Array:
     return erf(x)
 
 
+def erfc(x: Array) -> Array:
+    from cupyx.scipy.special import erfc
+
+    return erfc(x)
+
+
 def device_number(name: str) -> int:
     if name == "cuda":
         return int(cupy.cuda.runtime.getDevice())
@@ -168,6 +174,7 @@ def load() -> Backend:
         xp=Namespace(
             compat,
             erf=erf,
+            erfc=erfc,
             index_add=index_add,
             matmul=matmul,
             repeat=repeat,

@@ -20,13 +20,13 @@ from tinyxp.backends.numba_functions import (
     HALF_ROOT,
     TANH_SCALE,
     compiled,
-    erf,
+    erfc,
     exp,
     expect,
     f4,
     fits,
     readable,
-    tanh_of,
+    tanh_rest,
 )
 from tinyxp.backends.numpy_kernels import Array, Needs, in_order
 from tinyxp.backends.numpy_memory import empty, empty_like
@@ -39,23 +39,24 @@ from tinyxp.backends.self_attention import of_itself
 def _gelu_tanh(x, y):  # type: ignore[no-untyped-def]
     expect(x.size == y.size)
     for i in range(x.size):
-        y[i] = f4(0.5) * x[i] * (f4(1) + tanh_of(x[i]))
+        m = tanh_rest(x[i])
+        y[i] = x[i] * (f4(1) - m if x[i] > f4(0) else m)
 
 
 @compiled
 def _gelu_tanh_vjp(g, x, out):  # type: ignore[no-untyped-def]
     expect(g.size == x.size == out.size)
     for i in range(x.size):
-        v, t = x[i], tanh_of(x[i])
-        inner = f4(0.5) * TANH_SCALE * (f4(1) + f4(3) * CUBIC * v * v)
-        out[i] = g[i] * f4(0.5) * (f4(1) + t + v * (f4(1) - t * t) * inner)
+        v, m = x[i], tanh_rest(x[i])
+        inner = TANH_SCALE * (f4(1) + f4(3) * CUBIC * v * v)
+        out[i] = g[i] * ((f4(1) - m if v > f4(0) else m) + v * m * (f4(1) - m) * inner)
 
 
 @compiled
 def _gelu_erf(x, y):  # type: ignore[no-untyped-def]
     expect(x.size == y.size)
     for i in range(x.size):
-        y[i] = f4(0.5) * x[i] * (f4(1) + erf(x[i] * HALF_ROOT))
+        y[i] = f4(0.5) * x[i] * erfc(-x[i] * HALF_ROOT)
 
 
 @compiled
@@ -63,7 +64,7 @@ def _gelu_erf_vjp(g, x, out):  # type: ignore[no-untyped-def]
     expect(g.size == x.size == out.size)
     for i in range(x.size):
         v = x[i]
-        cdf = f4(0.5) * (f4(1) + erf(v * HALF_ROOT))
+        cdf = f4(0.5) * erfc(-v * HALF_ROOT)
         out[i] = g[i] * (cdf + v * DENSITY * exp(f4(-0.5) * v * v))
 
 

@@ -219,6 +219,7 @@ def load() -> Backend:
             cumulative_prod=whole(totalled(np.cumulative_prod)),
             cumulative_sum=whole(totalled(np.cumulative_sum)),
             erf=numpy_kernels.erf,
+            erfc=numpy_kernels.erfc,
             expm1=expm1,
             fft=np.fft,
             floor_divide=floor_divide,

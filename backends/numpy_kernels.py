@@ -19,7 +19,7 @@ from tinyxp.backends.numpy_trace import whole
 
 Array = NDArray[Any]
 Needs = tuple[bool, ...]
-erf = whole(special.erf)
+erf, erfc = whole(special.erf), whole(special.erfc)
 BLOCK = 1 << 16  # elements: 256 KiB of float32, so that a handful of temporaries stay in L2
 
 
@@ -90,13 +90,16 @@ def linear_vjp(g: Array, residuals: Any, needs: Needs) -> tuple[Array | None, ..
 _C = math.sqrt(2 / math.pi)
 
 
-def _tanh_curve(x: Array, out: Array) -> None:
-    """out ← tanh(√(2/π) (x + 0.044715 x³))."""
+def _over_phi(x: Array, out: Array) -> None:
+    """out ← 1 / Φ = 1 + exp(-2u), u = √(2/π) (x + 0.044715 x³), where Φ = (1 + tanh u) / 2. As a
+    sum with tanh it would lose its digits below 0."""
     np.multiply(x, x, out=out)
-    out *= 0.044715 * _C
-    out += _C
+    out *= -2 * 0.044715 * _C
+    out -= 2 * _C
     out *= x
-    np.tanh(out, out=out)
+    with np.errstate(over="ignore"):  # 1 / ∞ is 0
+        np.exp(out, out=out)
+    out += 1
 
 
 def gelu(x: Array, approximate: str = "none") -> Any:
@@ -105,17 +108,13 @@ def gelu(x: Array, approximate: str = "none") -> Any:
     y = empty(x.shape, x.dtype)
     if approximate == "tanh":  # computed again in the vjp, which is cheaper than to keep it
         for xb, yb in blocks(x, y):
-            _tanh_curve(xb, yb)
-            yb += 1
-            yb *= xb
-            yb *= 0.5
+            _over_phi(xb, yb)
+            np.divide(xb, yb, out=yb)
         return y, (x, None)
     curve = empty(x.shape, x.dtype)
     for xb, yb, cb in blocks(x, y, curve):
-        cb[...] = erf(xb * math.sqrt(0.5))
-        np.add(cb, 1, out=yb)
-        yb *= xb
-        yb *= 0.5
+        np.multiply(erfc(xb * -math.sqrt(0.5)), 0.5, out=cb)
+        np.multiply(xb, cb, out=yb)
     return y, (x, curve)
 
 
@@ -124,22 +123,21 @@ def gelu_vjp(g: Array, residuals: Any, needs: Needs) -> tuple[Array | None, ...]
     gx = empty(x.shape, x.dtype)
     for gb, xb, cb, out in blocks(g, x, x if curve is None else curve, gx):
         square = xb * xb
-        if curve is None:  # y' = (1 + t)/2 + x (1 - t²) (√(2/π) (1 + 3 · 0.044715 x²)) / 2
+        if curve is None:  # y' = Φ + x Φ (1 - Φ) 2 √(2/π) (1 + 3 · 0.044715 x²)
             cb = np.empty_like(out)
-            _tanh_curve(xb, cb)
-            square *= 3 * 0.044715 * _C / 2
-            square += _C / 2
-            np.multiply(cb, cb, out=out)
-            np.subtract(1, out, out=out)
+            _over_phi(xb, cb)
+            np.divide(1, cb, out=cb)
+            square *= 6 * 0.044715 * _C
+            square += 2 * _C
+            np.subtract(1, cb, out=out)
+            out *= cb
             out *= square
-        else:  # y' = (1 + erf)/2 + x exp(-x²/2) / √(2π)
+        else:  # y' = Φ + x exp(-x²/2) / √(2π)
             square *= -0.5
             np.exp(square, out=out)
             out *= 1 / math.sqrt(2 * math.pi)
         out *= xb
-        np.multiply(cb, 0.5, out=square)
-        out += square
-        out += 0.5
+        out += cb
         out *= gb
     return (gx,)
 

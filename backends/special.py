@@ -39,6 +39,25 @@ def _ratio(coefficients: tuple[tuple[float, ...], tuple[float, ...]], t: Any) ->
     return horner(coefficients[0]) / horner(coefficients[1])
 
 
+def _inner(a: Any) -> Any:
+    """erf a of 0 <= a <= 0.46875."""
+    return a * _ratio(_SMALL, a * a)
+
+
+def _rest(xp: Any, a: Any) -> Any:
+    """1 - erf a of a >= 0.46875, to its last digits."""
+    # each branch is given an argument inside its own range, so that none overflows
+    middle = xp.clip(a, 0.46875, 4.0)
+    large = xp.clip(a, 4.0, 28.0)  # beyond, it is less than the smallest number
+    z = 1 / (large * large)
+    tail = (_ONE_OVER_SQRT_PI - z * _ratio(_LARGE, z)) / large
+    return xp.where(
+        a <= 4,
+        xp.exp(-middle * middle) * _ratio(_MIDDLE, middle),
+        xp.exp(-large * large) * tail,
+    )
+
+
 def erf(x: Any) -> Any:
     """The error function 2/√π ∫₀ˣ exp(-t²) dt, elementwise, to the last digits of float64.
 
@@ -48,22 +67,21 @@ def erf(x: Any) -> Any:
     """
     xp = array_namespace(x)
     a = xp.abs(x)
-    # each branch is given an argument inside its own range, so that none overflows
-    small = xp.minimum(a, xp.full_like(a, 0.46875))
-    middle = xp.clip(a, 0.46875, 4.0)
-    large = xp.clip(a, 4.0, 10.0)
-    z = 1 / (large * large)
-    tail = (_ONE_OVER_SQRT_PI - z * _ratio(_LARGE, z)) / large
-    y = xp.where(
-        a <= 0.46875,
-        small * _ratio(_SMALL, small * small),
-        xp.where(
-            a <= 4,
-            1 - xp.exp(-middle * middle) * _ratio(_MIDDLE, middle),
-            1 - xp.exp(-large * large) * tail,
-        ),
-    )
+    y = xp.where(a <= 0.46875, _inner(xp.clip(a, 0.0, 0.46875)), 1 - _rest(xp, a))
     return xp.where(xp.isnan(x), x, xp.where(x < 0, -y, y))
+
+
+def erfc(x: Any) -> Any:
+    """1 - erf x, elementwise, which keeps its digits where erf x is near 1.
+
+    >>> import numpy as np
+    >>> erfc(np.asarray([0.0, 10.0]))
+    array([1.00000000e+00, 2.08848758e-45])
+    """
+    xp = array_namespace(x)
+    a = xp.abs(x)
+    y = xp.where(a <= 0.46875, 1 - _inner(xp.clip(a, 0.0, 0.46875)), _rest(xp, a))
+    return xp.where(xp.isnan(x), x, xp.where(x < 0, 2 - y, y))
 
 
 def log_length(xp: Any, real: Any, imag: Any) -> Any:

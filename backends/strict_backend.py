@@ -15,7 +15,7 @@ from tinyxp.backends import (
     philox,
 )
 from tinyxp.backends.errors import BackendError
-from tinyxp.backends.special import erf
+from tinyxp.backends.special import erf, erfc
 
 try:
     import array_api_strict as library
@@ -98,6 +98,7 @@ def load() -> Backend:
         xp=Namespace(
             library,
             erf=erf,
+            erfc=erfc,
             index_add=index_add,
             linalg=library.linalg,
             fft=library.fft,

@@ -109,6 +109,7 @@ def load() -> Backend:
             asarray=asarray,
             bfloat16=torch.bfloat16,
             erf=torch.erf,
+            erfc=torch.erfc,
             float16=torch.float16,
             index_add=index_add,
             take=take,

@@ -112,6 +112,7 @@ REFERENCE = {
         "cosh",
         "divide",
         "erf",
+        "erfc",
         "exp",
         "expm1",
         "floor",

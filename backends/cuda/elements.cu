@@ -28,8 +28,8 @@ __device__ inline void each_number(F f, const T* a, const T* b, T* y, index_t n)
 KERNEL gelu(const T* x, T* y, index_t n, index_t by_tanh) {
     auto f = [=](T number, T) {
         A v = (A)number;
-        A curve = by_tanh ? tanh(ROOT_2_PI * (v + CUBIC * v * v * v)) : erf(v * ROOT_HALF);
-        return (T)((A)0.5 * v * (1 + curve));
+        if (by_tanh) return (T)(v / (1 + exp(-2 * ROOT_2_PI * (v + CUBIC * v * v * v))));
+        return (T)((A)0.5 * v * erfc(-v * ROOT_HALF));
     };
     each_number(f, x, x, y, n);
 }
@@ -38,10 +38,11 @@ KERNEL gelu_vjp(const T* g, const T* x, T* gx, index_t n, index_t by_tanh) {
     auto f = [=](T g, T x) {
         A v = (A)x, slope;
         if (by_tanh) {
-            A t = tanh(ROOT_2_PI * (v + CUBIC * v * v * v));
-            slope = (A)0.5 * (1 + t + v * (1 - t * t) * ROOT_2_PI * (1 + 3 * CUBIC * v * v));
+            // (1 + tanh u) / 2 and the rest to 1, neither as a difference
+            A u = ROOT_2_PI * (v + CUBIC * v * v * v), p = 1 / (1 + exp(-2 * u)), q = 1 / (1 + exp(2 * u));
+            slope = p + v * p * q * 2 * ROOT_2_PI * (1 + 3 * CUBIC * v * v);
         } else
-            slope = (A)0.5 * (1 + erf(v * ROOT_HALF)) + v * DENSITY * exp((A)-0.5 * v * v);
+            slope = (A)0.5 * erfc(-v * ROOT_HALF) + v * DENSITY * exp((A)-0.5 * v * v);
         return (T)((A)g * slope);
     };
     each_number(f, g, x, gx, n);

@@ -11,7 +11,7 @@ from tinyxp.ops import trigonometric
 from tinyxp.ops.arithmetic import logaddexp, where
 from tinyxp.ops.bounds import maximum
 from tinyxp.ops.creation import arange, astype, clone
-from tinyxp.ops.exponential import _sigmoid, erf, exp, log, log1p
+from tinyxp.ops.exponential import _erfc, _sigmoid, exp, log, log1p
 from tinyxp.ops.reductions import argmax, max, sum
 from tinyxp.ops.shaping import normalize_axis, reshape
 from tinyxp.primitive import primitive
@@ -39,11 +39,9 @@ __all__ = [
 
 @composite(real=True)
 def _gelu(x, /, approximate="none"):
-    if approximate == "tanh":
-        curve = trigonometric.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * (x * x * x)))
-    else:
-        curve = erf(x * math.sqrt(0.5))
-    return 0.5 * x * (1 + curve)
+    if approximate == "tanh":  # (1 + tanh u) / 2 = sigmoid(2u), whose digits do not cancel
+        return x * _sigmoid(math.sqrt(8 / math.pi) * (x + 0.044715 * (x * x * x)))
+    return 0.5 * x * _erfc(x * -math.sqrt(0.5))
 
 
 @_gelu.example
@@ -57,7 +55,7 @@ def _(rng):
 
 
 def gelu(input, approximate="none"):
-    """y = x Φ(x) = x/2 · (1 + erf(x/√2)), Φ the normal distribution function.
+    """y = x Φ(x) = x/2 · (1 + erf(x/√2)), exact in the tails, Φ the normal distribution function.
 
     ``approximate="tanh"``: y = x/2 · (1 + tanh(√(2/π) (x + 0.044715 x³))). Raises ArgumentError
     for another name. Source: Hendrycks & Gimpel 2016, sec. 2.
