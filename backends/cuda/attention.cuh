@@ -26,14 +26,15 @@ struct Scores {
     index_t start, row, column, queries, keys, causal;
     A scale, nothing;  // nothing: -∞
 
-    // scale · product + mask; nothing where the query must not look at the key
+    // scale · product + mask; nothing where the query does not look at the key. A mask is added, as
+    // in the formula: NaN stays what it is
     __device__ A operator()(A product, index_t query, index_t key) const {
         if (query >= queries || key >= keys || (causal && key > query)) return nothing;
-        if (!EXTRAS) return product * scale;
+        A score = product * scale;
+        if (!EXTRAS) return score;
         index_t at = start + query * row + key * column;
-        if (allowed && !allowed[at]) return nothing;
-        A extra = added ? (A)added[at] : 0;
-        return extra == nothing ? nothing : product * scale + extra;
+        if (allowed && !allowed[at]) return score + nothing;
+        return added ? score + (A)added[at] : score;
     }
 };
 #define SCORES                                                                              \

@@ -172,7 +172,8 @@ KERNEL cross_entropy_vjp(const A* g, const T* logits, const index_t* targets, co
     A scale = g[each ? row : 0] * (inverse ? *inverse : 1), e = (A)smoothing;
     A largest = known[2 * row], log_total = known[2 * row + 1];
     if (target == ignored) {
-        ALONG(j, n) gx[j] = (T)0.0f;
+        A nothing = log_total - log_total;  // 0, or NaN of a row that has one
+        ALONG(j, n) gx[j] = (T)nothing;
         return;
     }
     ALONG(j, n) {
