@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from tinyxp.train import Trainer
 
 # of batches and a loss scale: the loss, and whether the parameters were changed
-Attempt = Callable[[list[Any], Tensor | None], tuple[Tensor, bool]]
+Attempt = Callable[[Any, Tensor | None], tuple[Tensor, bool]]
 
 
 def attempted(
     trainer: "Trainer",
     parallel: "Parallel",
     loss_of: Callable[[Any], Tensor],
-    batches: list[Any],
+    batches: Any,
     scale: Tensor | None,
 ) -> tuple[Tensor, bool]:
     """Change the parameters by the gradients of the mean loss of some batches, unless one is seen

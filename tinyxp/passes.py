@@ -1,6 +1,6 @@
 """The batches of training, pass after pass, and how many steps they give."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +9,7 @@ from tinyxp.data import Epochs
 from tinyxp.data.windows import RandomWindows
 
 ENDLESS = (Epochs, RandomWindows)
+END = object()
 
 
 class Passes:
@@ -41,6 +42,14 @@ class Passes:
                 self.used_up = self.epochs is None or self.ended < self.epochs
                 return
 
+    def size(self, accumulate: int) -> int | None:
+        """How many batches the next step takes; None if nobody knows."""
+        if self.epochs is None:
+            return accumulate
+        if self.length is None:
+            return None
+        return max(0, min(accumulate, self.epochs * self.length - self.taken))
+
     @property
     def length(self) -> int | None:
         """The batches of a pass, if they can be counted."""
@@ -61,6 +70,33 @@ class Passes:
         if self.epochs is None or self.length is None:
             return None
         return -(-self.epochs * self.length // accumulate)
+
+
+class Group:
+    """The batches of one step, of which each is taken when it is asked for, after the step has
+    computed with those before: so their random numbers come in the order of a loop by hand."""
+
+    def __init__(self, source: Iterator[Any], size: int, look: Callable[[Any], None]) -> None:
+        self.source, self.size, self.look = source, size, look
+        self.taken: list[Any] = []
+
+    def __len__(self) -> int:
+        return self.size
+
+    def __iter__(self) -> Iterator[Any]:
+        yield from self.taken
+        while len(self.taken) < self.size:
+            batch = next(self.source, END)
+            if batch is END:
+                if not self.taken:
+                    self.size = 0
+                    return
+                raise DataError(
+                    f"the batches ended within a step, after {len(self.taken)} of {self.size}"
+                )
+            self.taken.append(batch)
+            self.look(batch)
+            yield batch
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ from tinyxp.optim.clip import clip_grad_norm_
 from tinyxp.optim.lr_scheduler import ReduceLROnPlateau
 from tinyxp.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tinyxp.parallel import Parallel
-from tinyxp.passes import Passes, Summary
+from tinyxp.passes import Group, Passes, Summary
 from tinyxp.plan import expect_options, expect_plan
 from tinyxp.progress import Clock, Progress
 from tinyxp.resuming import resumed, setting, training_state
@@ -159,7 +159,7 @@ class Trainer:
                 "the model is in evaluation mode, and is trained so; else call model.train() first",
                 stacklevel=2,
             )
-        loss_of = self._autocast()(loss_of) if self.precision else loss_of
+        loss_of = autocast(dtype=self.precision)(loss_of) if self.precision else loss_of
         self._kept = self.run and self.run.checkpoints(self.label, self.keep)
         self._loss: Tensor | None = None  # of the last step
         passes, begun = Passes(batches, epochs), time.monotonic()
@@ -202,10 +202,8 @@ class Trainer:
         clock, note, saved, told = Clock(self.done), "", start, self.done
         why = self._over(passes, total, None, start)
         while not why:
-            best, group = self.best, list(islice(source, self.accumulate))
+            best, group = self.best, self._group(source, passes, partial(parallel.prepare, loss_of))
             if group:
-                for batch in group:
-                    parallel.prepare(loss_of, batch)
                 self._loss = self._step(attempt, loss_of, group)
                 self.done += 1
             last = not group or self.done == total
@@ -217,7 +215,7 @@ class Trainer:
                 progress.update(self.done, note)
             score = self.best if self.best != best else None
             stop, now = asked.signal, time.monotonic()  # once: a signal may come at any moment
-            why = self._over(passes, total, group, start)
+            why = self._over(passes, total, len(group), start)
             due = bool(why) or score is not None or stop
             if self.save_every is not None:
                 due = due or self.done % self.save_every == 0
@@ -242,15 +240,27 @@ class Trainer:
             )
         return why
 
-    def _over(
-        self, passes: Passes, total: int | None, group: list[Any] | None, start: float
-    ) -> str:
-        """Why training is over, if it is; ``group``: the batches of the last step."""
-        again = " already" if group is None else ""
+    def _group(
+        self, source: Iterator[Any], passes: Passes, look: Callable[[Any], None]
+    ) -> Sequence[Any] | Group:
+        """The batches of the next step; none at the end. A graph takes all of them at once."""
+        size = passes.size(self.accumulate)
+        if size is not None and not self.graph:
+            group = Group(source, size, look)
+            next(iter(group), None)  # which ends here, if there is none
+            return group
+        batches = list(islice(source, self.accumulate))
+        for batch in batches:
+            look(batch)
+        return batches
+
+    def _over(self, passes: Passes, total: int | None, size: int | None, start: float) -> str:
+        """Why training is over, if it is; ``size``: the number of batches of the last step."""
+        again = " already" if size is None else ""
         if self.ended:
             return f"no better validation loss in {self.patience} evaluations"
         counted = passes.epochs is not None
-        if (total is not None and self.done >= total) or group == []:
+        if (total is not None and self.done >= total) or size == 0:
             what = f"{passes.epochs} epochs" if counted else f"{total} steps"
             return f"all {what} are done{again}"
         if self.max_seconds is not None and time.monotonic() - start > self.max_seconds:
@@ -269,7 +279,7 @@ class Trainer:
             clip_grad_norm_(self.model.parameters(), self.grad_clip)
         self.optimizer.step()
 
-    def _step(self, attempt: Attempt, loss_of: LossOf, batches: list[Any]) -> Tensor:
+    def _step(self, attempt: Attempt, loss_of: LossOf, batches: Any) -> Tensor:
         """One step on the mean loss of some batches; the loss."""
         # with a scale infinite gradients are no surprise, and NumPy need not warn of them
         calm: Any = {} if self.loss_scale is None else {"over": "ignore", "invalid": "ignore"}
@@ -308,9 +318,6 @@ class Trainer:
         with backends.using(p.backend):
             return asarray(self.loss_scale, dtype=dtype, device=p.device)
 
-    def _autocast(self) -> autocast:
-        return autocast(dtype=self.precision)
-
     # -- evaluation and metrics ---------------------------------------------------------------
 
     def _report(self, loss: Tensor, last: bool, clock: Clock) -> str:
@@ -320,8 +327,8 @@ class Trainer:
         note = f"{self.label}loss {value:.3f}"
         due = self.done % self.eval_every == 0 or last
         if self.evaluate is not None and due:
-            precise = self._autocast() if self.precision else nullcontext()
-            with clock.paused(), evaluation(self.model), self._averaged(), precise:
+            cast = autocast(dtype=self.precision) if self.precision else nullcontext()
+            with clock.paused(), evaluation(self.model), self._averaged(), cast:
                 score = float(self.evaluate())
             self.validation = metrics[f"{self.label}validation loss"] = score
             better = not math.isnan(score) and (self.best is None or score < self.best)

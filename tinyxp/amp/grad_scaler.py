@@ -174,14 +174,17 @@ class GradScaler:
         }
 
     def load_state_dict(self, state_dict: State) -> None:
-        """Go on from a state, ours or PyTorch's. Raises ArgumentError if it lacks something."""
+        """Go on from a state, ours or PyTorch's; a disabled one, as in PyTorch, from none. Raises
+        ArgumentError if it lacks something, or holds what is no part of it."""
         if not self._enabled:
             return
-        if missing := self.state_dict().keys() - state_dict.keys():
-            raise ArgumentError(
-                f"the state of a GradScaler lacks {', '.join(sorted(missing))}; of a disabled one "
-                "it is empty"
-            )
+        own = self.state_dict().keys()
+        for what, names in (("lacks", own - state_dict.keys()), ("has", state_dict.keys() - own)):
+            if names:
+                raise ArgumentError(
+                    f"the state of a GradScaler has {', '.join(own)}; this one {what} "
+                    f"{', '.join(sorted(names))}, and that of a disabled one is empty"
+                )
         self._scale, self._good = float(state_dict["scale"]), int(state_dict["_growth_tracker"])
         self._growth_factor = float(state_dict["growth_factor"])
         self._backoff_factor = float(state_dict["backoff_factor"])
