@@ -4,6 +4,8 @@ Every array that a kernel gets (operands, incoming gradient, residuals) is laid 
 of tests/layouts.py, one at a time and all at once; and nothing that was handed out is written to.
 """
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -208,6 +210,34 @@ def test_a_cuda_kernel_equals_its_formula_in_every_layout(name, formulas):
     complaints.of_kernel("cuda", name, CUDA[name])
     assert not complaints.found, "\n".join(complaints.found[:40])
     assert complaints.trials > 50, f"{complaints.trials} trials are few"
+
+
+OPTIONS = {"beta1": 0.9, "beta2": 0.99, "eps": 1e-8, "lr": 0.1, "weight_decay": 0.1, "step": 3}
+
+
+@pytest.mark.parametrize("table", ["numpy", "numba", "cuda"])
+def test_adamw_in_every_layout(table):
+    """Its state changes in place, whatever its order, and nothing beside it."""
+    kernels = {**TABLES, "cuda": CUDA if COMPILER else None}[table]
+    if kernels is None:
+        pytest.skip("numba, or g++, is not installed")
+    for dtype, tolerance in PRECISIONS.items():
+        rng = np.random.default_rng(5)
+        plain = [np.asarray(rng.uniform(size=(5, 3, 4)), dtype) for _ in "pgmv"]
+        right = [x.copy() for x in plain]
+        (new,) = numpy_kernels.adamw(*[[x] for x in right], **OPTIONS)
+        for layout, k in itertools.product(LAYOUTS.keys() - OTHER_NUMBERS, range(4)):
+            given = Given(plain[k], layout)
+            if given.array is None or (layout == "read_only" and k > 1):
+                continue
+            xs = [given.array if i == k else x.copy() for i, x in enumerate(plain)]
+            (found,) = kernels["adamw"](*[[x] for x in xs], **OPTIONS)
+            what = f"{table} adamw {dtype}, {'pgmv'[k]} {layout}"
+            for a, b in zip([found.reshape(new.shape), *xs[2:]], [new, *right[2:]], strict=True):
+                assert not far(a, b, tolerance), what
+            if k > 1:
+                given.array[...] = plain[k]
+            assert not given.changed(), what
 
 
 # -- mutants, wrong for some layouts alone: the harness is worth what it catches ------------------
