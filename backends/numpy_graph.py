@@ -87,6 +87,13 @@ def _numbers(call: Call) -> set[int]:
     return {piece.number for piece in arrays_in(list(call[1:]), Piece)}
 
 
+class _Interface:
+    """What NumPy makes an array of whose owner is itself, and not that of ``array``."""
+
+    def __init__(self, array: Array) -> None:
+        self.array, self.__array_interface__ = array, array.__array_interface__
+
+
 class Lent:
     """An array from outside that calls read where it lies, if it lies in one piece; its axes taken
     in that ``order``."""
@@ -97,24 +104,24 @@ class Lent:
         self.order, inner = order, array.transpose(order)
         self.copied = None if inner.flags.c_contiguous else inner
         if self.copied is None:
-            # through a memoryview, so that no two of them have one owner
-            flat = memoryview(inner.reshape(-1).view(np.uint8))
-            self.memory = np.ndarray(inner.shape, inner.dtype, flat)
+            self.memory = np.asarray(_Interface(inner.reshape(-1).view(np.uint8)))
         else:
-            self.memory = inner.copy(order="C")
+            self.memory = np.empty(inner.nbytes, np.uint8)
+        self.form = inner.shape, inner.dtype
+        self.refresh()
 
-    def of(self, memory: Array) -> Array:
-        """The array with its axes as they were, of its memory."""
-        return memory.transpose(np.argsort(self.order))
+    def whole(self) -> Array:
+        """The array in its memory, with its axes as they were."""
+        return self._inner().transpose(np.argsort(self.order))
+
+    def _inner(self) -> Array:
+        shape, dtype = self.form
+        return self.memory.view(dtype).reshape(shape)
 
     def refresh(self) -> None:
         """Read once more what had to be copied."""
         if self.copied is not None:
-            np.copyto(self.memory, self.copied)
-
-    def piece(self, piece: Piece) -> Array:
-        """A view of the memory."""
-        return piece.array(self.memory.reshape(-1).view(np.uint8))
+            np.copyto(self._inner(), self.copied)
 
 
 class Trial(Program):
@@ -166,7 +173,7 @@ class Recording(capture.Recording):
         self.program.number(lent.memory)
         number = self.program.numbers[id(lent.memory)]
         self.lent[number] = lent
-        return lent.of(self.program.place(lent.memory)), number
+        return self.program.place(lent.whole()), number
 
     def bind(self, handle: int, array: Array) -> None:
         self.lent[handle] = Lent(array, self.lent[handle].order)
@@ -177,7 +184,7 @@ class Recording(capture.Recording):
     def _closed(self, call: Call) -> Call:
         """A call with arrays in place of the pieces of lent memory."""
         f, args, options = call
-        fill = partial(each, lambda x: self.lent[x.number].piece(x) if type(x) is Piece else x)
+        fill = partial(each, lambda x: x.array(self.lent[x.number].memory) if type(x) is Piece else x)
         return f, fill(args), fill(options)
 
     def run(self, f: Callable[[], Any]) -> Any:

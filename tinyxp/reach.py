@@ -10,7 +10,7 @@ import dis
 import sys
 import sysconfig
 import types
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, KeysView
 from functools import cache, partial
 from operator import getitem, is_
 from os import path
@@ -33,9 +33,13 @@ class Cells:
     def __init__(self, names: tuple[str, ...], cells: tuple[Any, ...]) -> None:
         self.cells = dict(zip(names, cells, strict=True))
 
-    def keys(self) -> Iterable[str]:
+    def keys(self) -> KeysView[str]:
         """The names."""
         return self.cells.keys()
+
+    def copy(self) -> dict[str, Any]:
+        """The names with what they stand for."""
+        return {name: self[name] for name in self.cells}
 
     def __len__(self) -> int:
         return len(self.cells)
@@ -82,6 +86,24 @@ class Name(NamedTuple):
         return now is not self.value and not (simple and now == self.value)
 
 
+class Whole(NamedTuple):
+    """A holder all of whose names are known, as it was."""
+
+    holder: Any
+    known: Any
+    label: str
+    attributes: bool = False  # whether it holds those of an object
+
+    def name(self, key: Any) -> str:
+        """One of its names, in words."""
+        dotted = self.attributes or not isinstance(self.holder, (list, dict))
+        return f"{self.label}.{key}".lstrip(".") if dotted else f"{self.label}[{key!r}]"
+
+    def resized(self) -> bool:
+        """Whether it has more names now, or fewer."""
+        return len(self.holder) != len(self.known)
+
+
 class Code:
     """The functions of the user's that ran in a call, and the names that stand in them."""
 
@@ -105,7 +127,7 @@ class Code:
     def names(self, *instructions: str) -> dict[str, str]:
         """What some instructions name, and the line of the first that does."""
         found: dict[str, str] = {}
-        for code in self.codes:
+        for code in list(self.codes):  # more of them may run just now
             line = code.co_firstlineno
             for step in dis.get_instructions(code):
                 line = step.starts_line or line
@@ -120,7 +142,7 @@ class Reach:
 
     def __init__(self, root: Any, code: Code | None = None) -> None:
         self.names: list[Name] = []
-        self.whole: list[tuple[Any, Any]] = []  # holders all of whose names are known; as they were
+        self.whole: list[Whole] = []
         self._code = code
         self._attributes = set(code.names("LOAD_ATTR", "LOAD_METHOD")) if code else set()
         self._stored = set(code.names("STORE_ATTR")) if code else set()
@@ -140,7 +162,7 @@ class Reach:
 
     def intact(self) -> bool:
         """Whether all names still stand for the same."""
-        if any(len(holder) != len(known) for holder, known in self.whole):
+        if any(map(Whole.resized, self.whole)):
             return False
         holders, keys, values = self._columns
         try:
@@ -153,25 +175,21 @@ class Reach:
     def changes(self) -> list[Name]:
         """The names that now stand for something else, with that."""
         found = [name._replace(value=name.now()) for name in self.names if name.changed()]
-        for holder, known in self.whole:
-            if len(holder) > len(known):
-                new = range(len(known), len(holder)) if type(holder) is list else holder
-                labels = [name.label for name in self.names if name.value is holder] or ["?"]
-                found += [
-                    Name(holder, key, holder[key], f"{labels[0]}[{key!r}]")
-                    for key in new
-                    if type(holder) is list or key not in known
-                ]
+        for whole in self.whole:
+            holder, size = whole.holder, len(whole.known)
+            keys = range(size, len(holder)) if isinstance(holder, list) else holder.keys()
+            new = [k for k in keys if isinstance(holder, list) or k not in whole.known]
+            found += [Name(holder, key, holder[key], whole.name(key)) for key in new]
         return found
 
     def restore(self) -> None:
         """Have all names stand for what they stood for when this was made."""
-        for holder, known in self.whole:
-            if isinstance(holder, list):
-                holder[:] = known
-            elif len(holder) != len(known):
-                for key in holder.keys() - known.keys():
-                    del holder[key]
+        for whole in self.whole:
+            if isinstance(whole.holder, list):
+                whole.holder[:] = whole.known
+            elif whole.resized():
+                for key in whole.holder.keys() - whole.known.keys():
+                    del whole.holder[key]
         for name in self.names:
             if name.now() is not name.value:
                 name.bind(name.value)
@@ -212,46 +230,40 @@ class Reach:
         if f.__closure__:
             self._holder(Cells(f.__code__.co_freevars, f.__closure__), "")
         if own:
-            names = [name for name in _globals(f.__code__) if name in f.__globals__]
-            kinds = (type, types.ModuleType)
-            self._holder(
-                f.__globals__, "", [n for n in names if not isinstance(f.__globals__[n], kinds)]
-            )
+            held, kinds = f.__globals__, (type, types.ModuleType)
+            names = [name for name in _globals(f.__code__) if name in held]
+            names = [name for name in dict.fromkeys(names) if not isinstance(held[name], kinds)]
+            self._names(Whole(held, {}, "", True), names)
 
     def _object(self, x: Any, label: str) -> None:
         attributes, own = vars(x), of_user(type(x))
+        whole = Whole(attributes, dict(attributes), label, True)
         keys = [key for key in attributes if key not in (*REGISTRIES, "_transient")]
         if self._code is None:
-            self.whole.append((attributes, dict(attributes)))
+            self.whole.append(whole)
         elif own:
             keys = [key for key in keys if key in self._attributes or key == "training"]
-            missing = self._stored - attributes.keys()
-            self.names += [
-                Name(attributes, key, UNKNOWN, f"{label}.{key}")
-                for key in missing
-                if not hasattr(x, key)
-            ]
-        self._holder(attributes, label, keys)
+            missing = [key for key in self._stored - attributes.keys() if not hasattr(x, key)]
+            self.names += [Name(attributes, key, UNKNOWN, whole.name(key)) for key in missing]
+        self._names(whole, keys)
         if isinstance(x, Module):
             for registry in REGISTRIES:
-                if attributes[registry]:
-                    self._later(attributes[registry], label)
-                else:
-                    self.whole.append((attributes[registry], {}))
+                self._holder(attributes[registry], label, attributes=registry != "_hooks")
         for cls in type(x).__mro__ if own else ():
             if of_user(cls):
                 for f in vars(cls).values():
                     self._later(getattr(f, "__func__", f), "")
 
-    def _holder(self, holder: Any, label: str, keys: Any = None) -> None:
-        if keys is None:
-            keys = range(len(holder)) if isinstance(holder, list) else list(holder.keys())
-            if not isinstance(holder, Cells):
-                self.whole.append((holder, holder.copy()))
+    def _holder(self, holder: Any, label: str, attributes: bool = False) -> None:
+        whole = Whole(holder, holder.copy(), label, attributes)
+        self.whole.append(whole)
+        self._names(whole, range(len(holder)) if isinstance(holder, list) else list(holder.keys()))
+
+    def _names(self, whole: Whole, keys: Iterable[Any]) -> None:
         for key in keys:
-            shown = f"{label}.{key}".lstrip(".") if isinstance(key, str) else f"{label}[{key!r}]"
-            self.names.append(Name(holder, key, holder[key], shown))
-            self._later(holder[key], shown)
+            value, label = whole.holder[key], whole.name(key)
+            self.names.append(Name(whole.holder, key, value, label))
+            self._later(value, label)
 
 
 def _form(x: Any) -> Any:

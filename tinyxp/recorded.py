@@ -26,6 +26,13 @@ AFTERWARDS = (
 
 
 @dataclass
+class Outside:
+    """A result that is a tensor from outside of the step."""
+
+    tensor: Tensor
+
+
+@dataclass
 class External:
     """A tensor from outside that a step only reads: where it is found, and what was read last."""
 
@@ -165,7 +172,7 @@ class Recorded:
 
     def _given(self, x: Any, carried: Any) -> Any:
         if not isinstance(x, Tensor):
-            return x
+            return x.tensor if isinstance(x, Outside) else x
         y = wrap(self._copy(x.data), self.backend)
         y._cut = AFTERWARDS if next(carried) else None
         return y

@@ -19,7 +19,7 @@ from tinyxp.core import Tensor, wrap
 from tinyxp.debug.sites import Site
 from tinyxp.operation import brief
 from tinyxp.reach import SIMPLE, Code, Name, Reach, foreign
-from tinyxp.recorded import External, Recorded, check_input, has_gradient, surroundings
+from tinyxp.recorded import External, Outside, Recorded, check_input, has_gradient, surroundings
 from tinyxp.touched import Touched
 from tinyxp.tree import leaves, tree_map
 
@@ -49,7 +49,7 @@ class _Recorder:
         self.touched.own = {id(x) for _, x in leaves(self.inputs) if isinstance(x, Tensor)}
         self.reach = Reach(step)
         self.code = Code()
-        self.readers: list[Tensor] = []  # whose gradients the step reads before it forgets them
+        self.readers: set[Tensor] = set()  # whose gradients the step reads before it forgets them
         self.forgotten: set[Tensor] = set()  # whose gradients it forgets
 
     def recorded(self) -> Recorded:
@@ -83,9 +83,8 @@ class _Recorder:
 
     def begin(self) -> None:
         """Bring the gradients to what they are when a replay begins."""
-        if not self.readers:
-            for x in self.touched.before:
-                x.grad = None
+        for x, was in self.touched.before.items():
+            x.grad = was.grad if x in self.readers else None
 
     # -- trying --------------------------------------------------------------------------------
 
@@ -130,7 +129,7 @@ class _Recorder:
         found, unsteady = [], False
         for name in self.reach.changes():
             before, now = known.get((id(name.holder), name.key)), name.value
-            attribute = type(name.holder) is dict and isinstance(name.key, str)
+            attribute = isinstance(name.key, str)
             if isinstance(now, Tensor) and isinstance(before, Tensor) and not now.requires_grad:
                 alike = now.backend is before.backend and now.data.dtype == before.data.dtype
                 unsteady |= not (alike and now.shape == before.shape)
@@ -165,7 +164,7 @@ class _Recorder:
         second.own = self.touched.own
         with second.watching():
             self.try_step(self.inputs)
-        self.readers = [x for x, g in given.items() if g in second.before]
+        self.readers = {x for x, g in given.items() if g in second.before}
         self.forgotten = {x for x in given if x.grad is None}
         second.restore()
         self._restore()
@@ -204,7 +203,9 @@ class _Recorder:
                 if x.grad is not None:
                     x.grad.data = recording.lasting(x.grad.data)
             names = [recording.lasting(name.now().data) for name in bound]
-            return tree_map(self._kept, found), [x.requires_grad for x in _tensors(found)], names
+            results = tree_map(self._kept, found)
+            pairs = zip(_leaves(found), _leaves(results), strict=True)
+            return results, [x.requires_grad for x, y in pairs if isinstance(y, Tensor)], names
 
         with self.touched.watching():
             outputs, carried, names = recording.record(whole)
@@ -255,8 +256,12 @@ class _Recorder:
         return externals
 
     def _kept(self, x: Any) -> Any:
-        """A result, where it stays until the next replay."""
-        return wrap(self.recording.lasting(x.data), x.backend) if isinstance(x, Tensor) else x
+        """A result, where it stays until the next replay; a tensor from outside as it is."""
+        if not isinstance(x, Tensor):
+            return x
+        if x in self.touched.before:
+            return Outside(x)
+        return wrap(self.recording.lasting(x.data), x.backend)
 
     def _settle(self, state: dict[Tensor, Array]) -> None:
         """Have what changed lie where the next replay reads it."""
@@ -277,6 +282,8 @@ class _Recorder:
         def kept() -> list[Tensor]:
             return [x for key, x in made.items() if key not in allowed]
 
+        if (region := casting()) is not None and region.casts is not None:
+            region.casts.clear()
         if kept():
             gc.collect()  # circles of the user's
         for x in kept():

@@ -236,7 +236,7 @@ class _BatchNorm(_Running):
         if self.training and not self.track_running_stats:
             mean = var = None
         elif self.training and count is not None:
-            count += 1
+            count.data = (count + 1).data  # no write in place, which snapshots would see
             if self.momentum is None:  # the mean over all batches so far
                 momentum = 1 / float(count)
         alone = self.training or (mean is None and var is None)
