@@ -305,6 +305,8 @@ def to_array(
         return (obj if device is None else backend.to_device(obj, device)), backend
     array = _from_numbers(obj, wanted) if backend is None else np.asarray(obj)
     wanted = wanted or dtypes.BY_NAME.get(array.dtype.name) or dtypes.as_dtype(array.dtype)
+    if backend is None or isinstance(obj, np.generic):
+        dtypes.expect_held(array, wanted)
     # an array made of numbers is ours already
     numpy = raw(wanted, backends.get("numpy"))
     array = array.astype(numpy, copy=copy is not False and backend is not None)

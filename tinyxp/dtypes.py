@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 from typing import Any
 
-from tinyxp.backends.errors import DTypeError
+import numpy as np
+
+from tinyxp.backends.errors import ArgumentError, DTypeError
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +48,13 @@ BY_NAME = {value.name: value for value in dict(globals()).values() if isinstance
 DIGITS = {float16: (10, 15), bfloat16: (7, 127), float32: (23, 127), float64: (52, 1023)}
 # dtypes of Python numbers and lists: float32, as users of a deep-learning framework expect
 DEFAULT_FLOAT, DEFAULT_COMPLEX, DEFAULT_INT = float32, complex64, int64
+
+# the least and the largest number of each integer dtype
+SPANS = {
+    value: (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if value.kind[0] == "s" else (0, 2**bits - 1)
+    for value in BY_NAME.values()
+    if value.kind.endswith("integer") and (bits := 8 * value.itemsize)
+}
 
 RANK = {
     "bool": 0,
@@ -139,6 +148,33 @@ def result_type(*operands: Any) -> DType:
     for scalar in scalars:
         result = promote_scalar(result, scalar)
     return result
+
+
+def expect_held(numbers: Any, dtype: DType) -> None:
+    """Raise unless a dtype holds numbers that the user wrote: a cast alone may wrap them round.
+
+    ArgumentError for integers out of its range, NaN and Inf, DTypeError for complex numbers.
+    """
+    array = np.asarray(numbers)
+    if array.dtype.kind == "c" and dtype.kind not in ("complex floating", "bool"):
+        raise DTypeError(f"{dtype!r} holds no complex numbers; take their real part")
+    span = SPANS.get(dtype)
+    if span is None or array.size == 0 or array.dtype.kind not in "iuf":
+        return
+    low, high = array.min(), array.max()
+    for number in (low, high):
+        if not np.isfinite(number):
+            raise ArgumentError(f"{dtype!r} holds no NaN or Inf, got {number.item()}")
+        if not span[0] <= int(number) <= span[1]:
+            raise not_held(number.item(), dtype)
+
+
+def not_held(number: Any, dtype: DType) -> ArgumentError:
+    """The error for a number outside a dtype's range."""
+    low, high = SPANS[dtype]
+    return ArgumentError(
+        f"{dtype!r} holds numbers from {low} to {high}, got {number}; take a wider dtype"
+    )
 
 
 def isdtype(dtype: DType, kind: Any) -> Any:

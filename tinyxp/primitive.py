@@ -135,16 +135,22 @@ class Primitive(Operation[P]):
         meeting = self.meetings.get(key)
         if meeting is None:
             meeting = self.meetings[key] = self._meet(kinds, backend)
-        wanted, casts = meeting
+        wanted, casts, exact = meeting
         if wanted is None:
             return True
+        if exact is not None:  # integers, to which a Python integer may be too large
+            low, high = dtypes.SPANS[exact]
+            for x in arrays[self.promote :]:
+                if type(x) is int and not low <= x <= high:
+                    raise dtypes.not_held(x, exact)
         for i in casts:
             arrays[i] = backend.xp.astype(arrays[i], wanted)
         return False
 
-    def _meet(self, kinds: list[Any], backend: Backend) -> tuple[Any, tuple[int, ...]]:
-        """The dtype that operands of these dtypes and Python types meet in, and which to cast; None
-        for one of 16 bits that the backend has computed in float32."""
+    def _meet(self, kinds: list[Any], backend: Backend) -> tuple[Any, tuple[int, ...], Any]:
+        """The dtype that operands of these dtypes and Python types meet in, which to cast, and our
+        dtype if Python integers must fit into it; no dtype for one of 16 bits that the backend has
+        computed in float32."""
         start, kinds = self.promote or 0, kinds[self.promote or 0 :]
         known = [
             kind() if kind in SCALARS else dtypes.BY_NAME[backend.dtype_names[kind]]
@@ -157,10 +163,11 @@ class Primitive(Operation[P]):
             target = dtypes.DEFAULT_FLOAT
         wanted = raw(target, backend)
         if target.name in backend.widened and not self.narrow:
-            return None, ()
-        return wanted, tuple(
+            return None, (), None
+        casts = tuple(
             i for i, kind in enumerate(kinds, start) if kind not in SCALARS and kind != wanted
         )
+        return wanted, casts, target if int in kinds and target in dtypes.SPANS else None
 
     # -- gradients ----------------------------------------------------------------------------
 

@@ -161,7 +161,13 @@ def masked_fill(input, mask, value):
     >>> tx.asarray([1.0, 2.0]).masked_fill(tx.asarray([True, False]), 0.0)
     tensor([0., 2.])
     """
-    return where(mask, value, input)
+    y = where(mask, value, input)
+    if y.dtype is not input.dtype:
+        raise DTypeError(
+            f"masked_fill keeps the dtype, {input.dtype!r}, which does not hold {value!r}; cast x "
+            "first: tx.astype"
+        )
+    return y
 
 
 def mm(input, mat2):

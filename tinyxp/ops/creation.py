@@ -1,10 +1,13 @@
 """Creation: tensors from numbers, arrays and rules, and their change of dtype and place."""
 
+import math
+
 import numpy as np
 
 from tinyxp import backends, dtypes
 from tinyxp.backends.errors import ArgumentError, DTypeError
 from tinyxp.core import Tensor, raw, to_array, wrap
+from tinyxp.dtypes import expect_held, not_held
 from tinyxp.operation import expect_tensors, explained
 from tinyxp.primitive import primitive
 from tinyxp.tape import Node, edge_of, is_grad_enabled
@@ -39,7 +42,8 @@ def asarray(obj, /, *, dtype=None, device=None, copy=None, requires_grad=False):
 
 def _unbuffered(obj):
     """An object with Python's buffer protocol as a NumPy array of its own dtype; others as is."""
-    if isinstance(obj, (list, tuple, int, float, complex)) or hasattr(obj, "__dlpack__"):
+    numbers = (list, tuple, int, float, complex, np.generic)
+    if isinstance(obj, numbers) or hasattr(obj, "__dlpack__"):
         return obj
     try:
         return np.asarray(memoryview(obj))
@@ -213,6 +217,27 @@ def _default_for(*numbers):
     return default
 
 
+def _expect_number(number, dtype):
+    """Raise unless ``dtype`` holds a number."""
+    if isinstance(number, int) and dtype in dtypes.SPANS:
+        low, high = dtypes.SPANS[dtype]
+        if not low <= number <= high:
+            raise not_held(number, dtype)
+    elif isinstance(number, (float, complex, np.number)):
+        expect_held(number, dtype)
+
+
+def _plain(number):
+    """A Python number as it is, and the dtype of a tensor made of it; of a tensor with one element
+    its number and dtype."""
+    if isinstance(number, Tensor) and number.ndim == 0:
+        number._leave("a tensor filled with this number")
+        return number.item(), number.dtype
+    if isinstance(number, bool):
+        return number, dtypes.bool
+    return number, _default_for(number)
+
+
 def zeros(shape, *, dtype=None, device=None):
     """A tensor of zeros.
 
@@ -246,9 +271,10 @@ def full(shape, fill_value, *, dtype=None, device=None):
     >>> tx.full(2, 7)
     tensor([7, 7])
     """
-    if isinstance(fill_value, bool):
-        dtype = dtype or dtypes.bool
-    return _new("full", (shape, fill_value), dtype, device, _default_for(fill_value))
+    fill_value, default = _plain(fill_value)
+    dtype = dtypes.as_dtype(dtype or default)
+    _expect_number(fill_value, dtype)
+    return _new("full", (shape, fill_value), dtype, device)
 
 
 def zeros_like(x, /, *, dtype=None, device=None):
@@ -284,6 +310,9 @@ def full_like(x, /, fill_value, *, dtype=None, device=None):
     >>> tx.full_like(tx.asarray([1, 2]), 7)
     tensor([7, 7])
     """
+    expect_tensors("full_like", x)
+    fill_value, _ = _plain(fill_value)
+    _expect_number(fill_value, x.dtype if dtype is None else dtypes.as_dtype(dtype))
     return _like("full_like", x, fill_value, dtype=dtype, device=device)
 
 
@@ -294,8 +323,13 @@ def arange(start, /, stop=None, step=1, *, dtype=None, device=None):
     tensor([0, 1, 2])
     """
     start, stop = (0, start) if stop is None else (start, stop)
-    default = _default_for(start, stop, step)
-    return _new("arange", (start, stop, step), dtype, device, default)
+    dtype = dtypes.as_dtype(dtype or _default_for(start, stop, step))
+    if dtype in dtypes.SPANS:
+        with explained("arange", start, stop, step):
+            count = math.ceil((stop - start) / step)
+        for number in (start, start + (count - 1) * step) if count > 0 else ():
+            _expect_number(number, dtype)
+    return _new("arange", (start, stop, step), dtype, device)
 
 
 def linspace(start, stop, /, num, *, dtype=None, device=None, endpoint=True):
@@ -307,7 +341,9 @@ def linspace(start, stop, /, num, *, dtype=None, device=None, endpoint=True):
     # computed once, by NumPy in float64, so that every backend gets the same bits
     with explained("linspace", start, stop, num):
         values = np.linspace(start, stop, num, endpoint=endpoint)
-    return asarray(values, dtype=dtype or _default_for(start, stop, 1.0), device=device)
+    dtype = dtypes.as_dtype(dtype or _default_for(start, stop, 1.0))
+    expect_held(values, dtype)
+    return asarray(values, dtype=dtype, device=device)
 
 
 def eye(n_rows, n_cols=None, /, *, k=0, dtype=None, device=None):

@@ -8,6 +8,8 @@ of rows, whose gradient adds up where indices repeat.
 import math
 import operator
 
+import numpy as np
+
 from tinyxp import backends, dtypes
 from tinyxp.backends.errors import DTypeError, IndexingError, ShapeError
 from tinyxp.core import Tensor
@@ -208,6 +210,7 @@ def assign(x, key, value):
 
 def _beside(value, x):
     """Numbers or an array as a Tensor where x lies; numbers not by way of a narrower dtype."""
+    value = value.item() if isinstance(value, np.generic) else value
     found = asarray(value)
     if backends.of(value) is None and dtypes.RANK[found.dtype.kind] <= dtypes.RANK[x.dtype.kind]:
         found = asarray(value, dtype=x.dtype)

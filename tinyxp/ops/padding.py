@@ -1,5 +1,7 @@
 """Margins and triangles: parts of a tensor kept, the rest filled with a constant."""
 
+import math
+
 from tinyxp.backends.errors import ArgumentError, ShapeError
 from tinyxp.primitive import primitive
 
@@ -15,6 +17,9 @@ def pad(xp, x, /, pad_width, mode="constant", *, constant_values=0):
         raise ArgumentError(f"pad knows the mode 'constant', got {mode!r}")
     margins = _margins(pad_width, len(x.shape))
     shape = tuple(n + before + after for n, (before, after) in zip(x.shape, margins, strict=True))
+    odd = isinstance(constant_values, float) and not math.isfinite(constant_values)
+    if odd and xp.isdtype(x.dtype, "integral"):
+        raise ArgumentError(f"integers hold no NaN or Inf, got {constant_values} to pad with")
     y = xp.full(shape, constant_values, dtype=x.dtype, device=x.device)
     y[_inside(margins, x.shape)] = x
     return y

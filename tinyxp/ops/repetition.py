@@ -7,7 +7,7 @@ import numpy as np
 from tinyxp.backends.errors import ArgumentError, DTypeError, ShapeError
 from tinyxp.composite import composite
 from tinyxp.ops.shaping import (
-    broadcast_arrays,
+    _broadcast_arrays,
     broadcast_to,
     expect_axes,
     normalize_axes,
@@ -104,12 +104,14 @@ def meshgrid(*arrays, indexing="xy"):
             raise ShapeError(f"meshgrid expects tensors with one axis, got shape {x.shape}")
         axis = 1 - i if indexing == "xy" and n > 1 and i < 2 else i
         spread.append(reshape(x, tuple(x.shape[0] if k == axis else 1 for k in range(n))))
-    return broadcast_arrays(*spread) if spread else ()
+    return (
+        _broadcast_arrays(*spread) if spread else ()
+    )  # no views: as in NumPy, they may be changed
 
 
 @meshgrid.example
 def _(rng):
-    return rng.normal(size=2), rng.normal(size=3), rng.normal(size=1)
+    return rng.normal(size=2), rng.normal(size=3), rng.normal(size=1), {"indexing": "xy"}
 
 
 @meshgrid.example
