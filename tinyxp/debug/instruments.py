@@ -19,7 +19,7 @@ from tinyxp.composite import Composite
 from tinyxp.core import Tensor
 from tinyxp.debug.sites import of_library
 from tinyxp.debug.traced import bare
-from tinyxp.nn import module, parameter
+from tinyxp.nn import parameter
 from tinyxp.ops import creation
 from tinyxp.primitive import Primitive
 from tinyxp.tape import Node
@@ -178,7 +178,7 @@ WRAPPED: tuple[tuple[Any, str, Callable[[Any], Any]], ...] = (
     (Tensor, "detach", _detach),
     (Tensor, "data", _data),
     *((Tensor, name, _leaving(way)) for name, way in WAYS.items()),
-    *((home, "to_array", _entering) for home in (core, primitive, creation, module, parameter)),
+    *((home, "to_array", _entering) for home in (core, primitive, creation, parameter)),
     (tape, "_recording", _Recording),
     (lanes, "Plain", lambda _: type(None)),  # so that every call is a general one
 )
