@@ -9,7 +9,7 @@ import pytest
 import tinyxp as tx
 from tests.torch_samples import Case, Translator, functions, module_case, problem, torch
 from tinyxp import nn
-from tinyxp.backends.errors import TinyError
+from tinyxp.backends.errors import ArgumentError, TinyError
 from tinyxp.nn import functional as F
 
 TF = torch.nn.functional
@@ -176,6 +176,37 @@ def test_bags(mode, indices, offsets, padding_idx, backend, rng):
     if indices.size:
         ends = np.append(offsets, indices.size)
         same("embedding_bag", indices, weight, ends, include_last_offset=True, **options)
+
+
+@pytest.mark.parametrize("mode", ["sum", "mean", "max"])
+@pytest.mark.parametrize("padding_idx", [None, 1])
+def test_the_last_bag_goes_on_to_the_end(mode, padding_idx, backend, rng):
+    """Whatever the offset behind it says: no index is lost, nor is one of an input without bags."""
+    indices, weight = tx.asarray([0, 1, 2, 3, 1]), tx.asarray(rng.normal(size=(4, 3)))
+
+    def bags(ends, **options):
+        options |= {"mode": mode, "padding_idx": padding_idx}
+        return F.embedding_bag(indices, weight, tx.asarray(ends), **options)
+
+    expected = bags([0, 3]).numpy()
+    for end in (3, 4, 5):
+        found = bags([0, 3, end], include_last_offset=True)
+        np.testing.assert_array_equal(found.numpy(), expected)
+    for ends, options in (([0], {"include_last_offset": True}), (np.zeros(0, int), {})):
+        with pytest.raises(ArgumentError, match="no bag for the 5 indices"):
+            bags(ends, **options)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_large_bags_of_16_bits(dtype):
+    """3,000 indices are counted, which 16 bits cannot."""
+    weight = tx.ones((2, 1), dtype=tx.float32).astype(dtype)
+    indices = tx.zeros((1, 3000), dtype=tx.int64)
+    largest = F.embedding_bag(indices, weight, mode="max")
+    assert largest.tolist() == [[1.0]]
+    w = weight.detach().requires_grad_(True)
+    F.embedding(indices, w, scale_grad_by_freq=True)[0, :1].sum().backward()
+    assert abs(w.grad.astype(tx.float32)[0, 0].item() * 3000 - 1) < 0.01
 
 
 def test_equal_largest_rows_of_a_bag(backend):

@@ -122,6 +122,16 @@ BAD = {
         ArgumentError,
         "total_length is 3, and the longest sequence 4",
     ),
+    **{
+        f"batch_sizes {sizes}": (
+            lambda sizes=sizes: OURS.unpack_sequence(
+                OURS.PackedSequence(zeros(7, 2), tx.asarray(sizes))
+            ),
+            ArgumentError,
+            "7 rows expects batch_sizes that sum to 7 and never grow",
+        )
+        for sizes in ([3, 2, 1], [3, 2, 1, 2], [2, 3, 1, 1], [3, 2, -1, 3], [8, -1])
+    },
     "not packed": (lambda: OURS.pad_packed_sequence(zeros(4)), DTypeError, "got Tensor"),
     "no sequences": (lambda: OURS.pad_sequence([]), ArgumentError, "one sequence or more"),
     "side": (

@@ -17,7 +17,7 @@ from tinyxp.nn.functional import recurrent
 from tinyxp.nn.module import Module
 from tinyxp.nn.parameter import Parameter
 from tinyxp.nn.recurrent_cells import reset, zeros_at
-from tinyxp.nn.utils.rnn import PackedSequence, host
+from tinyxp.nn.utils.rnn import PackedSequence, sizes_of
 from tinyxp.operation import expect_tensors
 from tinyxp.ops.creation import empty
 from tinyxp.ops.gathering import take
@@ -122,7 +122,7 @@ class RNNBase(Module):
                     f"{type(self).__name__} expects packed sequences (length, input_size), got "
                     f"data of shape {input.data.shape}"
                 )
-            sizes = tuple(host(input.batch_sizes).tolist())
+            sizes = tuple(sizes_of(input).tolist())
             hx = self._expect(input.data, hx, sizes[0])
             if input.sorted_indices is not None:
                 hx = [take(h, input.sorted_indices, axis=1) for h in hx]

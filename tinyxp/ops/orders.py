@@ -1,5 +1,6 @@
 """Orders: the same elements, turned round or moved on along an axis. Never a view."""
 
+from tinyxp.backends.errors import DTypeError
 from tinyxp.ops.shaping import expect_axes
 from tinyxp.primitive import primitive
 
@@ -29,9 +30,14 @@ def _(rng):
 def roll(xp, x, /, shift, axis=None):
     """x with its elements moved by ``shift`` along ``axis``, round the end; None rolls it flat.
 
+    Raises DTypeError unless shifts are integers.
+
     >>> tx.roll(tx.asarray([1, 2, 3]), 1)
     tensor([3, 1, 2])
     """
+    shifts = shift if isinstance(shift, (tuple, list)) else (shift,)
+    if not all(hasattr(s, "__index__") for s in shifts):
+        raise DTypeError(f"roll expects integers as shift, got {shift!r}")
     return xp.roll(x, shift, axis=axis)
 
 

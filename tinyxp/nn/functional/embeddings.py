@@ -72,12 +72,12 @@ def _check(name, input, weight, padding_idx, sparse):
     return padding_idx % n
 
 
-def _counts(places, n, like):
-    """How often each of 0 … n - 1 comes among ``places``, in the dtype of ``like``."""
+def _counts(places, n):
+    """How often each of 0 … n - 1 comes among ``places``, in int64: 16 bits count to 2,048."""
     places = reshape(places, (-1,))
-    with backends.using(like.backend):
-        none = zeros(n, dtype=like.dtype, device=like.device)
-        each = ones(places.shape, dtype=like.dtype, device=like.device)
+    with backends.using(places.backend):
+        none = zeros(n, dtype=dtypes.int64, device=places.device)
+        each = ones(places.shape, dtype=dtypes.int64, device=places.device)
     return index_add(none, places, each)
 
 
@@ -89,14 +89,15 @@ def _shorten(weight, input, max_norm, norm_type):
     with no_grad():
         rows = weight.detach()
         length = vector_norm(rows, axis=1, keepdims=True, ord=norm_type)
-        used = _counts(input, rows.shape[0], rows) > 0
+        used = _counts(input, rows.shape[0]) > 0
         long = (length > max_norm) & expand_dims(used, axis=1)
         weight.data = where(long, rows * (max_norm / (length + 1e-7)), rows).data
 
 
 def _by_frequency(y, input, weight):
     """The rows ``y``, the gradient of each divided by how often its index comes."""
-    scale = 1 / take(_counts(input, weight.shape[0], weight), input, axis=0)
+    times = take(_counts(input, weight.shape[0]), input, axis=0)
+    scale = 1 / astype(times, weight.dtype)
     fixed = y.detach()
     return fixed + (y - fixed) * expand_dims(scale, axis=-1)
 
@@ -117,9 +118,10 @@ def embedding_bag(
     """The sum, mean or maximum (``mode``) of the rows of ``weight`` in each bag of indices.
 
     Bags are the rows of input (B, N); or those parts of input (N) that begin at ``offsets`` (B),
-    whose last element is the end of the last bag if ``include_last_offset``. Indices equal to
-    ``padding_idx`` are left out; an empty bag gives 0. ``per_sample_weights``, shaped as the
-    input, multiply the rows of a sum. Other options are those of ``embedding``.
+    with one more offset behind them if ``include_last_offset``. The last bag goes on to the end of
+    the input, whatever that offset says: no index is lost. Indices equal to ``padding_idx`` are
+    left out; an empty bag gives 0. ``per_sample_weights``, shaped as the input, multiply the rows
+    of a sum. Other options are those of ``embedding``.
 
     Shapes: weight (num_embeddings, embedding_dim) -> (B, embedding_dim). Raises ShapeError,
     DTypeError, IndexingError, ArgumentError.
@@ -163,18 +165,16 @@ def embedding_bag(
     if per_sample_weights is not None:
         rows = rows * expand_dims(per_sample_weights, axis=-1)
     with backends.using(weight.backend):
-        none = zeros((n + 1, weight.shape[1]), dtype=rows.dtype, device=weight.device)
-    y = index_add(none, bags, rows)[:n]
+        none = zeros((n, weight.shape[1]), dtype=rows.dtype, device=weight.device)
+    y = index_add(none, bags, rows)
     if mode == "sum":
         return y
-    return y / maximum(expand_dims(_counts(bags, n + 1, rows.detach())[:n], axis=-1), 1)
+    sizes = expand_dims(astype(maximum(_counts(bags, n), 1), y.dtype), axis=-1)
+    return y / sizes
 
 
 def _bags(input, offsets, include_last_offset):
-    """The number of the bag of each index, flat, and how many bags there are.
-
-    Indices behind the last bag have the number behind the last bag's.
-    """
+    """The number of the bag of each index, flat, and how many bags there are."""
     if input.ndim == 2:
         if offsets is not None:
             raise ArgumentError("embedding_bag of input (B, N) takes no offsets; its rows are bags")
@@ -190,10 +190,12 @@ def _bags(input, offsets, include_last_offset):
     offsets = astype(offsets, dtypes.int64, copy=False)
     if offsets.size and (int(offsets[0]) != 0 or bool((offsets[1:] < offsets[:-1]).any())):
         raise IndexingError("embedding_bag expects offsets that begin with 0 and do not decrease")
+    n = offsets.size - bool(include_last_offset)
+    if n == 0 and input.size:
+        raise ArgumentError(f"embedding_bag has no bag for the {input.size} indices of its input")
     with backends.using(input.backend):
         places = arange(input.shape[0], device=input.device)
-    n = offsets.size - bool(include_last_offset)
-    return searchsorted(offsets, places, side="right") - 1, n
+    return searchsorted(offsets[:n], places, side="right") - 1, n
 
 
 def _largest(rows, bags, n):
@@ -202,9 +204,9 @@ def _largest(rows, bags, n):
     with backends.using(rows.backend):
         places = expand_dims(arange(end, device=rows.device), axis=1)
     best, places = rows.detach(), broadcast_to(places, rows.shape)
-    sizes = astype(_counts(bags, n + 1, best), dtypes.int64)
+    sizes = _counts(bags, n)
     # place i holds the first of the largest in i … i + step - 1, as far as its bag goes
-    step, longest = 1, int(max(sizes))
+    step, longest = 1, int(max(sizes)) if n else 0
     while step < longest:
         near, far = best[:-step], best[step:]
         better = expand_dims(bags[step:] == bags[:-step], axis=1) & (far > near)
@@ -212,7 +214,7 @@ def _largest(rows, bags, n):
         best = concat([where(better, far, near), best[-step:]])
         step *= 2
     places = pad(places, ((0, 1), (0, 0)), constant_values=end)
-    firsts = where(sizes > 0, cumulative_sum(sizes) - sizes, end)[:n]
+    firsts = where(sizes > 0, cumulative_sum(sizes) - sizes, end)
     places = take(places, firsts, axis=0)
     return take_along_axis(pad(rows, ((0, 1), (0, 0))), places, axis=0)
 

@@ -48,6 +48,18 @@ def host(numbers: Any) -> Any:
     return found.astype(np.int64)
 
 
+def sizes_of(sequence: "PackedSequence") -> Any:
+    """The ``batch_sizes``, on the host. Raises ArgumentError unless they say where each row of
+    ``data`` belongs."""
+    sizes, rows = host(sequence.batch_sizes), sequence.data.shape[0]
+    if sizes.sum() != rows or (np.diff(sizes, append=0) > 0).any():
+        raise ArgumentError(
+            f"a PackedSequence of {rows} rows expects batch_sizes that sum to {rows} and never "
+            f"grow, got {sizes.tolist()}"
+        )
+    return sizes
+
+
 def _beside(x: Tensor, numbers: Any) -> Any:
     """Numbers from the host as a Tensor where x lies."""
     with backends.using(x.backend):
@@ -166,7 +178,7 @@ def pad_packed_sequence(
         raise DTypeError(
             f"pad_packed_sequence expects a PackedSequence, got {type(sequence).__name__}"
         )
-    data, sizes = sequence.data, host(sequence.batch_sizes)
+    data, sizes = sequence.data, sizes_of(sequence)
     longest = len(sizes)
     time = longest if total_length is None else total_length
     if time < longest:
@@ -175,7 +187,7 @@ def pad_packed_sequence(
             f"{longest}"
         )
     sizes = np.pad(sizes, (0, time - longest))
-    b = np.arange(sizes[0])
+    b = np.arange(sizes[0] if longest else 0)
     there = b < sizes[:, None]  # (time, sorted batch)
     places = np.where(there, (np.cumsum(sizes) - sizes)[:, None] + b, 0)
     if sequence.unsorted_indices is not None:
