@@ -223,8 +223,9 @@ class Optimizer:
             for name, value in start.items():
                 if name not in state:
                     state[name] = value if name in self.numbers else filled(p, value)
+        shape, kind = p.data.shape, type(p.data)
         for name, value in state.items():
-            if hasattr(value, "shape"):
+            if hasattr(value, "shape") and (value.shape != shape or type(value) is not kind):
                 _expect_like(p, name, value)
         return state
 
@@ -372,7 +373,7 @@ def _expect_like(p: Tensor, name: str, value: Array) -> None:
             f"the state {name!r} of a parameter of shape {p.shape} has {tuple(value.shape)}, as if "
             f"the parameter had changed its shape since the last step; {anew}"
         )
-    if type(value) is not type(p.data) and (owner := backends.of(value)) is not p.backend:
+    if (owner := backends.of(value)) is not p.backend:  # a number of NumPy's is an array, too
         raise BackendError(
             f"the state {name!r} of a parameter on {p.backend.name!r} lies on "
             f"{owner.name if owner else type(value).__name__!r}; {anew}"

@@ -1,0 +1,256 @@
+"""Small whole programs, each written once, as for PyTorch, and the ways to run them.
+
+A program is a file of this folder with a function ``program(run)``. It is run on PyTorch as it
+stands and on tinyxp with nothing but its imports changed. What it computes must not depend on the
+way in which it is run: see WAYS. Its ``run`` gives it numbers, the same for both libraries, and
+takes down after each step all that there is: losses, parameters, gradients, buffers and the state
+of optimizers. A file may say, in capitals, what is particular about it:
+
+- REFUSED: the message of the CaptureError that a captured step of it must end in
+- STILL: names of parameters that training leaves as they were
+- LEARNS = False: its loss need not fall
+- ALONE: why PyTorch has other numbers, such as those that it draws itself
+- TOLERANCE: relative to the largest value, where the dtype allows no 1e-5
+- BACKENDS: those that it can be run on
+"""
+
+import functools
+import io
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from unittest.mock import patch
+
+import numpy as np
+
+import tinyxp as tx
+from tinyxp import backends
+from tinyxp.backends.errors import CaptureError
+from tinyxp.backends.numpy_backend import fast_kernels
+from tinyxp.train import Trainer
+
+FOLDER = Path(__file__).parent
+PROGRAMS = sorted(path.stem for path in FOLDER.glob("*.py") if path.stem != "__init__")
+
+
+@dataclass(frozen=True)
+class Way:
+    """A way to run a program, and what it is compared with."""
+
+    backend: str = "numpy"  # or "PyTorch", which is no backend of ours
+    kernels: str = "all"  # those of numba and NumPy, of "numpy" alone, or "none": the formulas
+    captures: bool = False
+    trainer: tuple[tuple[str, object], ...] | None = None  # the options of one
+    dtype: str = "float32"
+    like: str = "plain"
+    tolerance: float | None = None  # None: bit for bit
+
+
+WAYS = {
+    "plain": Way(),
+    "captured": Way(captures=True),
+    "trainer": Way(trainer=(("threads", 1),)),
+    "trainer, any threads": Way(trainer=()),
+    "trainer, graph": Way(trainer=(("graph", True),)),
+    "numpy's kernels": Way(kernels="numpy", tolerance=1e-5),
+    "numpy's kernels, captured": Way(kernels="numpy", captures=True, like="numpy's kernels"),
+    "no kernels": Way(kernels="none", tolerance=1e-5),
+    "no kernels, captured": Way(kernels="none", captures=True, like="no kernels"),
+    "float64": Way(dtype="float64", tolerance=1e-5),
+    "on torch": Way("torch", tolerance=1e-5),
+    "on strict": Way("strict", tolerance=1e-5),
+    "PyTorch": Way("PyTorch", tolerance=1e-5),
+    "PyTorch, float64": Way("PyTorch", dtype="float64", like="float64", tolerance=1e-10),
+}
+
+
+def source(name: str) -> str:
+    return (FOLDER / f"{name}.py").read_text("utf-8")
+
+
+@functools.cache
+def loaded(name: str, library: str) -> ModuleType:
+    """A program for one of the two libraries; its lines have the same numbers in both."""
+    text = source(name)
+    if library == "tinyxp":
+        text = re.sub(r"^import torch$", "import tinyxp as torch", text, flags=re.MULTILINE)
+        text = re.sub(r"^(import|from) torch\b", r"\1 tinyxp", text, flags=re.MULTILINE)
+    module = ModuleType(f"{__name__}.{name}")
+    exec(compile(text, str(FOLDER / f"{name}.py"), "exec"), module.__dict__)
+    return module
+
+
+@functools.cache
+def outcome(name: str, way: str) -> "Run":
+    """A program that was run in a way."""
+    how = WAYS[way]
+    library = "torch" if how.backend == "PyTorch" else "tinyxp"
+    with surroundings(how):
+        run = Run(how)
+        try:
+            loaded(name, library).program(run)
+        except CaptureError as error:  # of a Trainer
+            run.refusals.append(error)
+        run.end()
+    return run
+
+
+@contextmanager
+def surroundings(way: Way) -> Iterator[None]:
+    if way.backend == "PyTorch":
+        yield
+        return
+    table = backends.get("numpy").__dict__
+    kernels = {"all": table["kernels"], "none": {}}
+    with patch.dict("os.environ", {"TINY_FAST": "0"}):
+        kernels["numpy"] = fast_kernels()
+    tx.manual_seed(0)
+    with patch.dict(table, kernels=kernels[way.kernels]), tx.backend(way.backend):
+        yield
+
+
+class Run:
+    """What a program has around it: numbers, a way to take its steps, and a log."""
+
+    def __init__(self, way: Way) -> None:
+        self.way = way
+        if way.backend == "PyTorch":
+            import torch
+
+            self.library = torch
+        else:
+            self.library = tx
+        self.dtype = getattr(self.library, way.dtype)
+        self.rng = np.random.default_rng(0)
+        self.watched: dict[str, object] = {}
+        self.first: dict[str, np.ndarray] = {}
+        self.steps: list[dict[str, np.ndarray | None]] = []
+        self.kept: list[tuple[object, np.ndarray]] = []
+        self.refusals: list[CaptureError] = []
+        self.fits = 0
+
+    # -- numbers, which do not depend on the library ------------------------------------------
+
+    def tensor(self, array):
+        """A tensor of numbers, those that are real being of the dtype of the run."""
+        array = np.array(array)
+        dtype = self.dtype if array.dtype.kind == "f" else getattr(self.library, str(array.dtype))
+        return self.library.asarray(array.tolist(), dtype=dtype).reshape(array.shape)
+
+    def normal(self, *shape):
+        return self.tensor(self.rng.normal(size=shape).astype("float32"))
+
+    def integers(self, below, *shape):
+        return self.tensor(self.rng.integers(0, below, size=shape))
+
+    def begin(self, module, name="model"):
+        """A module with initial weights that do not depend on the library, and under watch."""
+        if self.way.dtype == "float64":
+            module.double()
+        state = module.state_dict()
+        parameters = dict(module.named_parameters(remove_duplicate=False))
+        drawn = {}
+        for key, p in parameters.items():
+            if (number := id(p)) not in drawn:
+                fan_in = int(np.prod(p.shape[1:])) if len(p.shape) > 1 else 100
+                center = 1.0 if len(p.shape) == 1 and key.endswith("weight") else 0.0
+                values = center + self.rng.normal(size=tuple(p.shape)) / np.sqrt(fan_in)
+                drawn[number] = self.tensor(values.astype("float32"))
+            state[key] = drawn[number]
+        module.load_state_dict(state)
+        return self.watch(module, name)
+
+    # -- the log ------------------------------------------------------------------------------
+
+    def watch(self, thing, name="optimizer"):
+        """A module, an optimizer or a tensor that the log shows at each step."""
+        self.watched[name] = thing
+        if not hasattr(thing, "param_groups"):
+            self.first |= snapshot(name, thing)
+        return thing
+
+    def log(self, **values):
+        """Take down these values and all that is watched, as it is now."""
+        found = {name: numbers(value) for name, value in values.items()}
+        for name, thing in self.watched.items():
+            found |= snapshot(name, thing)
+        self.steps.append(found)
+
+    def keep(self, *tensors):
+        """Hold tensors until the end: their values must then be those of now."""
+        self.kept += [(x, numbers(x)) for x in tensors]
+
+    def end(self):
+        if self.library is not tx:  # a snapshot of PyTorch's shares its memory with the parameter
+            return
+        for x, then in self.kept:
+            assert numbers(x).tobytes() == then.tobytes(), "a tensor that was kept has changed"
+
+    # -- ways to take steps -------------------------------------------------------------------
+
+    def capture(self, step):
+        """The step, captured or as it is; one that is refused is taken without."""
+        if not self.way.captures:
+            return step
+        graph = tx.capture(step)
+
+        @functools.wraps(step)
+        def taken(*args, **options):
+            try:
+                return graph(*args, **options)
+            except CaptureError as error:
+                self.refusals.append(error)
+                return step(*args, **options)
+
+        return taken
+
+    def fit(self, model, optimizer, loss_of, batches, **options):
+        """Whether a Trainer has done the training; else the program's own loop has to."""
+        if self.way.trainer is None:
+            return False
+        self.fits += 1
+        trainer = Trainer(
+            model, optimizer, stream=io.StringIO(), log_every=1, callbacks=[self._told],
+            **dict(self.way.trainer), **options,
+        )  # fmt: skip
+        steps = len(batches) // trainer.accumulate
+        trainer.fit(batches, lambda batch: loss_of(*batch), steps=steps)
+        return True
+
+    def _told(self, metrics):
+        told = {"loss": metrics["loss"]}
+        if "validation loss" in metrics:
+            told["validation"] = metrics["validation loss"]
+        self.log(**told)
+
+
+def numbers(x) -> np.ndarray:
+    """The values of a tensor or number, as an array of its own."""
+    if isinstance(x, float | int):
+        return np.asarray(x, dtype="float64")
+    x = x.detach()
+    if str(x.dtype).rpartition(".")[2] == "bfloat16":
+        x = x.float()
+    array = np.array(x.numpy())
+    return array.astype("float64") if array.ndim == 0 else array
+
+
+def snapshot(name: str, thing) -> dict[str, np.ndarray | None]:
+    """All that a module, an optimizer or a tensor holds."""
+    found = {}
+    if hasattr(thing, "param_groups"):
+        for i, state in thing.state_dict()["state"].items():
+            found |= {f"{name}.{i}.{k}": numbers(v) for k, v in state.items() if v is not None}
+        return found
+    if hasattr(thing, "state_dict"):
+        found = {f"{name}.{k}": numbers(v) for k, v in thing.state_dict().items()}
+        leaves = {f"{name}.{k}": p for k, p in thing.named_parameters()}
+    else:
+        found[name] = numbers(thing)
+        leaves = {name: thing} if thing.is_leaf else {}
+    for key, p in leaves.items():
+        found[f"∂{key}"] = None if p.grad is None else numbers(p.grad)
+    return found
