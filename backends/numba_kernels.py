@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from tinyxp.backends import Kernel, numba_random, numpy_attention, numpy_kernels
+from tinyxp.backends import Kernel, numba_random, numpy_attention, numpy_kernels, numpy_softmax
 from tinyxp.backends.capture import capturing
 from tinyxp.backends.numba_functions import (
     CUBIC,
@@ -296,7 +296,7 @@ def attention_vjp(
 
 def softmax(x: Array, dim: int) -> Any:
     if not fits(x) or x.size == 0 or dim not in (-1, x.ndim - 1):
-        return numpy_kernels.softmax(x, dim)
+        return numpy_softmax.softmax(x, dim)
     y = empty(x.shape, x.dtype)
     y[...] = x
     _softmax_rows(y.reshape(1, -1, y.shape[-1]), 1.0, False)
@@ -305,7 +305,7 @@ def softmax(x: Array, dim: int) -> Any:
 
 def softmax_vjp(g: Array, y: Array, needs: Needs) -> tuple[Array | None, ...]:
     if not fits(y):
-        return numpy_kernels.softmax_vjp(g, y, needs)
+        return numpy_softmax.softmax_vjp(g, y, needs)
     gx = empty(y.shape, y.dtype)
     gx[...] = g
     flat = (1, -1, y.shape[-1])

@@ -5,8 +5,9 @@ from typing import Any
 import numpy as np
 
 from tinyxp.backends import Kernel, numpy_random
-from tinyxp.backends.numpy_kernels import Array, Needs, alike, normalize, row_sums
+from tinyxp.backends.numpy_kernels import Array, Needs, alike, row_sums
 from tinyxp.backends.numpy_memory import empty
+from tinyxp.backends.numpy_softmax import normalize
 from tinyxp.backends.self_attention import of_itself
 
 

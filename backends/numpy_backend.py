@@ -21,6 +21,7 @@ from tinyxp.backends import (
     numpy_halves,
     numpy_kernels,
     numpy_random,
+    numpy_softmax,
     special,
 )
 from tinyxp.backends.errors import BackendError
@@ -186,7 +187,7 @@ def about() -> str:
 
 def fast_kernels() -> dict[str, Any]:
     """numba's kernels where it is installed (the extra ``fast``) and TINY_FAST is not 0."""
-    kernels = numpy_kernels.KERNELS | numpy_random.KERNELS
+    kernels = numpy_kernels.KERNELS | numpy_softmax.KERNELS | numpy_random.KERNELS
     kernels |= numpy_attention.KERNELS | numpy_conv_kernels.KERNELS
     if os.environ.get("TINY_FAST") != "0" and importlib.util.find_spec("numba") is not None:
         from tinyxp.backends import numba_conv_kernels, numba_kernels, numba_random

@@ -195,84 +195,6 @@ def layer_norm_vjp(g: Array, residuals: Any, needs: Needs) -> tuple[Array | None
     return (gx.reshape(shape), gw, g_bias)[: len(needs)]
 
 
-# -- softmax over the last axis ---------------------------------------------------------------
-
-
-def normalize(x: Array) -> None:
-    """Replace each row of x by its softmax."""
-    x -= x.max(axis=-1, keepdims=True)
-    np.exp(x, out=x)
-    x /= row_sums(x)
-
-
-def softmax(x: Array, dim: int) -> Any:
-    if not alike(x) or x.size == 0 or x.ndim == 0 or dim not in (-1, x.ndim - 1):
-        return NotImplemented
-    y = x.copy()
-    normalize(y)
-    return y, y
-
-
-def softmax_vjp(g: Array, y: Array, needs: Needs) -> tuple[Array | None, ...]:
-    gx = g - row_sums(g * y)  # first, as where y is near 1 products would round the rest away
-    gx *= y
-    return (gx,)
-
-
-# -- cross_entropy: -log softmax(logits)[target], a row each, or their sum or mean --------------
-
-
-def cross_entropy(
-    logits: Array,
-    targets: Array,
-    weight: Array | None = None,
-    *,
-    ignore_index: int,
-    label_smoothing: float,
-    reduction: str,
-) -> Any:
-    if weight is not None or not alike(logits) or logits.ndim != 2 or logits.size == 0:
-        return NotImplemented
-    n, classes = logits.shape
-    ignored = targets == ignore_index
-    some = bool(np.logical_or.reduce(ignored))
-    places = np.arange(0, n * classes, classes) + (
-        np.where(ignored, 0, targets) if some else targets
-    )
-    p = np.subtract(logits, np.maximum.reduce(logits, axis=1, keepdims=True), order="C")
-    picked = p.reshape(-1)[places]
-    smooth = row_sums(p)[:, 0] * (-1 / classes) if label_smoothing else None
-    np.exp(p, out=p)
-    total = row_sums(p)
-    p /= total
-    log_total = np.log(total[:, 0])
-    losses = log_total - picked
-    if smooth is not None:
-        losses *= 1 - label_smoothing
-        losses += label_smoothing * (smooth + log_total)
-    if some:
-        losses[ignored] = 0
-    divisor = 1
-    if reduction == "mean":
-        divisor = n - np.count_nonzero(ignored) if some else n
-    y = losses
-    if reduction != "none":
-        y = np.add.reduce(losses, keepdims=True).reshape(())
-        y /= divisor or np.nan
-    return y, (p, places, ignored if some else None, label_smoothing, divisor)
-
-
-def cross_entropy_vjp(g: Array, residuals: Any, needs: Needs) -> tuple[Array | None, ...]:
-    p, places, ignored, smoothing, divisor = residuals
-    scale = g / p.dtype.type(divisor or np.nan)  # of all rows, or one of each
-    if ignored is not None:
-        scale = np.where(ignored, p.dtype.type(0), scale)
-    p = p - p.dtype.type(smoothing / p.shape[1]) if smoothing else p
-    gx = np.multiply(p, scale[..., None], order="C")  # in any other, reshape would copy
-    gx.reshape(-1)[places] -= scale * p.dtype.type(1 - smoothing) if smoothing else scale
-    return (gx, None)[: len(needs)]
-
-
 # -- relu: y = max(x, 0) ----------------------------------------------------------------------
 
 
@@ -299,12 +221,10 @@ def relu_vjp(g: Array, y: Array, needs: Needs) -> tuple[Array | None, ...]:
 
 
 KERNELS: dict[str, Any] = {
-    "cross_entropy": Kernel(cross_entropy, cross_entropy_vjp),
     "gelu": Kernel(gelu, gelu_vjp),
     "layer_norm": Kernel(layer_norm, layer_norm_vjp),
     "linear": Kernel(linear, linear_vjp),
     "relu": Kernel(relu, relu_vjp),
-    "softmax": Kernel(softmax, softmax_vjp),
 }
 
 

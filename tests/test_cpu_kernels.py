@@ -7,13 +7,19 @@ import pytest
 
 import tinyxp as tx
 from tinyxp import backends
-from tinyxp.backends import numpy_attention, numpy_conv_kernels, numpy_kernels, numpy_random
+from tinyxp.backends import (
+    numpy_attention,
+    numpy_conv_kernels,
+    numpy_kernels,
+    numpy_random,
+    numpy_softmax,
+)
 from tinyxp.backends.errors import BackendError
 from tinyxp.backends.philox import random_bits
 from tinyxp.nn import functional as F
 
 TABLES = {"numpy": numpy_kernels.KERNELS | numpy_attention.KERNELS | numpy_conv_kernels.KERNELS}
-TABLES["numpy"] |= numpy_random.KERNELS
+TABLES["numpy"] |= numpy_random.KERNELS | numpy_softmax.KERNELS
 try:
     from tinyxp.backends import numba_conv_kernels, numba_kernels, numba_random
 

@@ -239,13 +239,15 @@ def glu(input, dim=-1):
 
 @composite(real=True, autocast="float32")
 def _softmax(x, /, dim):
-    e = exp(x - max(x, axis=dim, keepdims=True).detach())
+    # the gradient of the largest adds up to 0, and yet has its use: made of that of all others, it
+    # takes the place of 1 - y, which cancels where y is near 1
+    e = exp(x - max(x, axis=dim, keepdims=True))
     return e / sum(e, axis=dim, keepdims=True)
 
 
 @composite(real=True, autocast="float32")
 def _log_softmax(x, /, dim):
-    shifted = x - max(x, axis=dim, keepdims=True).detach()
+    shifted = x - max(x, axis=dim, keepdims=True)  # with its gradient, as in _softmax
     return shifted - log(sum(exp(shifted), axis=dim, keepdims=True))
 
 
