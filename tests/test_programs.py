@@ -25,7 +25,33 @@ def ways_of(name):
             yield name, way
 
 
-CASES = [case for name in PROGRAMS for case in ways_of(name)]
+# what is being mended elsewhere: a program, and the ways (None: all) that fail until it is
+PENDING: dict[str, tuple[str, ...] | None] = {
+    "actor_critic": None,
+    "alternating": ("captured", "no kernels, captured"),
+    "attention_pooling": None,
+    "by_hand": None,
+    "dropout": ("no kernels, captured",),
+    "ema_teacher": None,
+    "freezing": ("captured", "no kernels, captured"),
+    "gan": None,
+    "graph_network": None,
+    "in_place": None,
+    "modules": None,
+    "norms": None,
+    "sharpness": None,
+    "snapshots": None,
+    "style": None,
+    "transformer": None,
+}
+
+
+def pending(name, way=None):
+    known = name in PENDING and (PENDING[name] is None or way in PENDING[name])
+    return [pytest.mark.xfail(strict=True, reason="is being mended")] if known else []
+
+
+CASES = [pytest.param(*case, marks=pending(*case)) for name in PROGRAMS for case in ways_of(name)]
 
 
 def kind(key):
@@ -72,8 +98,11 @@ def test_the_way_makes_no_difference(name, way):
     module = programs.loaded(name, "tinyxp")
     tolerance = how.tolerance and getattr(module, "TOLERANCE", how.tolerance)
     run, expected = programs.outcome(name, way), programs.outcome(name, how.like)
-    by_graph = how.captures or ("graph", True) in (how.trainer or ())
-    wanted = getattr(module, "REFUSED", None) if by_graph else None
+    wanted = getattr(module, "REFUSED", None)
+    if ("graph", True) in (how.trainer or ()):
+        wanted = getattr(module, "TRAINER_REFUSED", wanted)
+    elif not how.captures:
+        wanted = None
     refused = {str(error) for error in run.refusals}
     assert bool(refused) == bool(wanted), refused or f"not refused: {wanted}"
     assert all(wanted in message for message in refused), refused
@@ -82,7 +111,7 @@ def test_the_way_makes_no_difference(name, way):
         assert wrong is None, wrong
 
 
-@pytest.mark.parametrize("name", PROGRAMS)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=pending(name)) for name in PROGRAMS])
 def test_it_learns(name):
     module, run = programs.loaded(name, "tinyxp"), programs.outcome(name, "plain")
     losses = [float(step["loss"]) for step in run.steps if "loss" in step]

@@ -7,6 +7,7 @@ takes down after each step all that there is: losses, parameters, gradients, buf
 of optimizers. A file may say, in capitals, what is particular about it:
 
 - REFUSED: the message of the CaptureError that a captured step of it must end in
+- TRAINER_REFUSED: that of Trainer(graph=True), if it is another one
 - STILL: names of parameters that training leaves as they were
 - LEARNS = False: its loss need not fall
 - ALONE: why PyTorch has other numbers, such as those that it draws itself
@@ -56,7 +57,6 @@ WAYS = {
     "trainer, any threads": Way(trainer=()),
     "trainer, graph": Way(trainer=(("graph", True),)),
     "numpy's kernels": Way(kernels="numpy", tolerance=1e-5),
-    "numpy's kernels, captured": Way(kernels="numpy", captures=True, like="numpy's kernels"),
     "no kernels": Way(kernels="none", tolerance=1e-5),
     "no kernels, captured": Way(kernels="none", captures=True, like="no kernels"),
     "float64": Way(dtype="float64", tolerance=1e-5),

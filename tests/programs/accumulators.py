@@ -4,6 +4,8 @@ import torch
 import torch.nn as nn
 import torch.nn.functional as F
 
+REFUSED = "this step reads numbers out of a tensor"
+
 
 class Net(nn.Module):
     def __init__(self):

@@ -25,7 +25,7 @@ class Denoiser(nn.Module):
 def program(run):
     model = run.begin(Denoiser())
     optimizer = run.watch(torch.optim.AdamW(model.parameters(), lr=0.03, eps=1e-3))
-    betas = torch.linspace(0.01, 0.2, 10).to(run.dtype)
+    betas = torch.linspace(0.01, 0.2, 10, dtype=run.dtype)
     alphas = torch.cumprod(1 - betas, dim=0)
     batches = 3 * [(run.normal(6, 2), run.normal(6, 2), run.integers(10, 6)) for _ in range(2)]
 

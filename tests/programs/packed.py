@@ -5,6 +5,8 @@ import torch.nn as nn
 import torch.nn.functional as F
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
+REFUSED = "this step reads numbers out of a tensor"
+
 
 class Classifier(nn.Module):
     def __init__(self):

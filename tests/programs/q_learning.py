@@ -32,6 +32,3 @@ def program(run):
         run.log(loss=step(*memory[i % 2]))
         if i % 2 == 1:
             target.load_state_dict(online.state_dict())
-
-
-STILL = ("target.0.weight", "target.0.bias", "target.2.weight", "target.2.bias")
