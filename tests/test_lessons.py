@@ -17,7 +17,7 @@ import pytest
 from tests.lessons.wrong import WRONG
 from tinyxp.cli import main
 from tinyxp.lessons.checking import LESSONS, check, lesson_of
-from tinyxp.lessons.student import examine
+from tinyxp.lessons.student import examine, titles
 
 HERE = Path(__file__).parent
 RIGHT = {name: HERE / "lessons" / f"{name}.py" for name in LESSONS}
@@ -70,7 +70,9 @@ BROKEN = {
     "import sys\nsys.exit(0)\n": ("SystemExit", "if __name__ == '__main__':"),
     "name = input('who? ')\n": ("EOFError", "input() waits for a keyboard"),
     "1 / 0\n": ("ZeroDivisionError", "line 1: 1 / 0"),
-    "import os\nos._exit(0)\n": ("ended with code 0", "leave out os._exit()"),
+    "import os\nos._exit(0)\n": ("ended there, with code 0", "os._exit() ends Python at once"),
+    "import os\nos.kill(os.getpid(), 9)\n": ("it was ended from outside (SIGKILL)", "all memory"),
+    "raise KeyboardInterrupt\n": ("KeyboardInterrupt", "the code raises it itself"),
     "while True:\n    pass\n": ("it still ran after 3 s, and was at line", "an endless loop?"),
 }
 
@@ -119,6 +121,96 @@ def test_a_rule_that_never_rests_is_stopped_on_xor(tmp_path):
     assert "it still ran after 4 s" in verdict.outcomes[-1].came
 
 
+def test_what_follows_an_endless_loop_is_looked_at(tmp_path):
+    source = RIGHT["lesson1"].read_text("utf-8")
+    source = source.replace("def standardize(x):", "def standardize(x):\n    while True: pass")
+    source = source.replace(
+        "def outer_table(a, b):", "def outer_table(a, b):\n    import os; os._exit(3)"
+    )
+    file = tmp_path / "mine.py"
+    file.write_text("print('once')\n" + source, "utf-8")
+    verdict = check("lesson1", file, limit=2)
+    states = {outcome.title: outcome.state for outcome in verdict.outcomes}
+    assert list(states) == titles(lesson_of("lesson1"))
+    assert (
+        list(states.values())
+        == ["ok", "ok", "not ok", "later", "ok", "not ok", "later"] + ["ok"] * 3
+    )
+    assert verdict.printed == "once\n"
+    assert "ended there, with code 3" in str(verdict)
+
+
+def test_the_inputs_of_a_miss_are_shown(tmp_path):
+    file = tmp_path / "mine.py"
+    source = (
+        RIGHT["lesson1"]
+        .read_text("utf-8")
+        .replace("def outer_table(a, b):", "def outer_table(a, b):\n    return a[:, None] + b")
+    )
+    file.write_text(source, "utf-8")
+    (missed,) = (o for o in examined("lesson1", file) if o.state == "not ok")
+    assert "called:   outer_table([1., 2., 3.], [2., 3., 4.])" in str(missed)
+    assert "a a " not in str(missed)
+
+
+STUBS = (
+    "def standardize(x): return x\ndef outer_table(a, b): return a\ndef distances(a, b): return a\n"
+)
+FRAME = "import sys\ndef standardize(x): sys._getframe(2).f_globals['near']"
+REPORT = """import glob, json, os
+line = json.dumps({'outcome': {'title': 'the file runs'}}) + '\\n' + json.dumps({'end': True})
+[open(path, 'a').write(line) for path in glob.glob('/tmp/*/report.jsonl')]; os._exit(0)
+"""
+FORGED = {
+    "import tinyxp.lessons.comparing as c\nc.same = lambda *_: True\n": "does not use the checker",
+    "from tinyxp.lessons.lesson1 import LESSON\nLESSON.points.clear()": "does not use the checker",
+    "import numpy as np\nnp.all = lambda *_, **__: True\n": "numpy.all was replaced",
+    "import builtins\nbuiltins.bool = lambda _: True\n": "bool was replaced",
+    "import tinyxp\ntinyxp.Tensor.numpy = lambda self: None\n": "Tensor.numpy was replaced",
+    REPORT: "ended there, with code 0",
+    FRAME + " = lambda *_: None\n": "near was replaced",
+    FRAME + ".__code__ = (lambda *_: 0).__code__\n": "near was changed",
+}
+
+
+@pytest.mark.parametrize("source", FORGED, ids=FORGED.values())
+def test_a_pass_cannot_be_forged_in_three_lines(source, tmp_path):
+    file = tmp_path / "mine.py"
+    file.write_text(STUBS + source, "utf-8")
+    verdict = check("lesson1", file, limit=20)
+    assert not verdict.passed
+    assert FORGED[source] in str(verdict), str(verdict)
+
+
+def test_a_result_that_says_it_is_right_is_not_believed(tmp_path):
+    source = """
+import numpy as np
+import tinyxp as tx
+
+class Yes(np.ndarray):
+    def __sub__(self, other):
+        return np.zeros(self.shape)
+    __rsub__ = __sub__
+
+class Sly(tx.Tensor):
+    def numpy(self):
+        return np.zeros((5, 3)).view(Yes)
+
+def standardize(x):
+    return np.zeros(x.shape).view(Yes)
+def outer_table(a, b):
+    y = a[:, None] + b
+    y.__class__ = Sly if "__dict__" in dir(y) else tx.Tensor
+    return y
+def distances(a, b):
+    return type("Any", (), {"__array__": lambda *_, **__: np.zeros((4, 3)).view(Yes)})()
+"""
+    file = tmp_path / "mine.py"
+    file.write_text(source, "utf-8")
+    outcomes = [o for o in examined("lesson1", file) if o.title.count(":") == 1]
+    assert [o.state for o in outcomes if "is there" not in o.title][::2] == ["not ok"] * 3
+
+
 def test_the_command(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     noisy = "print('noise', flush=True)\n" + RIGHT["lesson1"].read_text("utf-8")
@@ -129,7 +221,7 @@ def test_the_command(tmp_path, capsys, monkeypatch):
     assert out.isascii()
     assert out.startswith("lesson1: mine.py\n  ok      the file runs\n")
     assert out.endswith("10 of 10 points. Well done!\n")
-    assert "noise" not in out
+    assert out.count("noise") == 1 and "your file printed:\n  | noise\n" in out
 
     Path("random.py").write_text("raise ImportError('not the library')", "utf-8")
     Path("wrong.py").write_text(noisy.replace("tx.sqrt", ""), "utf-8")

@@ -29,7 +29,7 @@ for (x1, x2), y in zip(corners.tolist(), labels.tolist(), strict=True):
 
 # %%
 grid = tx.linspace(-2, 2, 41)
-w1, w2, b = tx.meshgrid(grid, grid, grid)
+w1, w2, b = tx.meshgrid(grid, grid, grid, indexing="xy")
 right = tx.zeros(w1.shape, dtype=tx.int64)
 for (x1, x2), y in zip(corners.tolist(), labels.tolist(), strict=True):
     said = w1 * x1 + w2 * x2 + b > 0

@@ -1,22 +1,29 @@
 """``tinyxp check``: a student's file, in a process of its own, with a time limit."""
 
+import hashlib
+import hmac
 import importlib
 import json
 import os
 import re
+import secrets
+import signal
 import subprocess
 import sys
 import tempfile
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tinyxp import backends
 from tinyxp.backends.errors import ArgumentError, TinyError
 from tinyxp.lessons.points import Lesson, Outcome
+from tinyxp.lessons.student import titles
 
 LESSONS = tuple(f"lesson{i}" for i in range(1, 8))
 LIMIT = 30.0  # seconds for one point
 REPORT, TRACE = "report.jsonl", "trace.txt"
+PRINTED = 12  # lines of what a file prints that are shown
 
 
 @dataclass
@@ -25,6 +32,7 @@ class Verdict:
 
     title: str
     outcomes: list[Outcome]
+    printed: str = ""  # by the student's file
 
     @property
     def passed(self) -> bool:
@@ -35,7 +43,12 @@ class Verdict:
         last = f"{right} of {n} points. "
         last += "Well done!" if self.passed else "Mend the first 'not ok' and check again."
         title = self.title.encode("ascii", "replace").decode()
-        return "\n".join([title, *map(str, self.outcomes), last])
+        said = self.printed.encode("ascii", "replace").decode().splitlines()
+        lines = [f"  | {line[:76]}" for line in said[:PRINTED]]
+        if len(said) > PRINTED:
+            lines.append(f"  | ... and {len(said) - PRINTED} lines more")
+        shown = ["your file printed:", *lines] if lines else []
+        return "\n".join([title, *map(str, self.outcomes), *shown, last])
 
 
 def lesson_of(name: str) -> Lesson:
@@ -47,9 +60,10 @@ def lesson_of(name: str) -> Lesson:
 def check(lesson: str, file: str | Path, limit: float = LIMIT) -> Verdict:
     """Test a student's file: its values, its gradients, its learning.
 
-    The file runs in a child process without a keyboard, and what it prints is dropped; a point that
-    takes longer than ``limit`` seconds is stopped and named with the line that was at work. Raises
-    ArgumentError for an unknown lesson or a file that cannot be read.
+    The file runs in a child process without a keyboard. A point that takes longer than ``limit``
+    seconds, or ends the process, is named with the line that was at work; another process looks at
+    what does not depend on it. Raises ArgumentError for an unknown lesson or a file that cannot be
+    read.
     """
     if lesson not in LESSONS:
         raise ArgumentError(f"unknown lesson {lesson!r}; choose one of {', '.join(LESSONS)}")
@@ -63,42 +77,67 @@ def check(lesson: str, file: str | Path, limit: float = LIMIT) -> Verdict:
         )
     if not limit > 0:
         raise ArgumentError(f"the limit must be above 0 seconds, got {limit}")
+    outcomes: list[Outcome] = []
+    printed = ""
+    while True:
+        found, over, said = once(lesson, path, limit, outcomes)
+        printed = printed or said
+        known = {outcome.title for outcome in outcomes}
+        outcomes += [outcome for outcome in found if outcome.title not in known]
+        if over or outcomes[0].state != "ok":
+            break
+    order = titles(lesson_of(lesson))
+    outcomes.sort(key=lambda outcome: order.index(outcome.title))
+    return Verdict(f"{lesson}: {path.name}", outcomes, printed)
+
+
+def once(
+    lesson: str, path: Path, limit: float, known: list[Outcome]
+) -> tuple[list[Outcome], bool, str]:
+    """One process: what it found out beside what is ``known``, whether it came to its end, and
+    what the student's file printed."""
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
         # what the child imports is what is imported here, and nothing of the working folder
         home = str(Path(__file__).parents[2])
-        known = [part for part in sys.path if part and Path(part).resolve() != Path.cwd()]
+        path_of_modules = [p for p in sys.path if p and Path(p).resolve() != Path.cwd()]
         environment = os.environ | {
-            "PYTHONPATH": os.pathsep.join([*known, home]),
+            "PYTHONPATH": os.pathsep.join([*path_of_modules, home]),
+            "PYTHONIOENCODING": "utf-8",
             "TINY_BACKEND": backends.current().name,
             "OPENBLAS_NUM_THREADS": "1",  # on small matrices more threads only wait
             "OMP_NUM_THREADS": "1",
         }
         command = [sys.executable, "-P", "-m", "tinyxp.lessons.child"]
-        ended = subprocess.run(
-            [*command, lesson, str(path), made, str(limit)],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            env=environment,
-            check=False,
-        )
-        outcomes = outcomes_of(folder, path, limit, ended)
-    return Verdict(f"{lesson}: {path.name}", outcomes)
+        key = secrets.token_hex()
+        told = {"key": key, "known": [vars(outcome) for outcome in known]}
+        with open(folder / "printed.txt", "wb") as printed:
+            ended = subprocess.run(
+                [*command, lesson, str(path), made, str(limit)],
+                input=json.dumps(told).encode(),
+                stdout=printed,
+                stderr=subprocess.PIPE,
+                env=environment,
+                check=False,
+            )
+        outcomes, over = outcomes_of(folder, path, limit, ended, key)
+        said = (folder / "printed.txt").read_text("utf-8", errors="replace")
+    return outcomes, over, said
 
 
 def outcomes_of(
-    folder: Path, path: Path, limit: float, ended: "subprocess.CompletedProcess[bytes]"
-) -> list[Outcome]:
+    folder: Path, path: Path, limit: float, ended: "subprocess.CompletedProcess[bytes]", key: str
+) -> tuple[list[Outcome], bool]:
     """What the child wrote down, and what its end means if that came too early."""
     report = folder / REPORT
-    if not report.is_file() or not report.stat().st_size:
+    text = report.read_text("utf-8", errors="replace") if report.is_file() else ""
+    lines = [line for line in (signed_by(key, line) for line in text.splitlines()) if line]
+    if not lines:
         raise TinyError(f"the check did not start: {ended.stderr.decode(errors='replace')}")
-    lines = [json.loads(line) for line in report.read_text("utf-8").splitlines()]
     outcomes = [Outcome(**line["outcome"]) for line in lines if "outcome" in line]
-    if lines and lines[-1] == {"end": True}:
-        return outcomes
-    title = lines[-1]["begun"]
+    if lines[-1] == {"end": True}:
+        return outcomes, True
+    title = next(line["begun"] for line in reversed(lines) if "begun" in line)
     trace = (folder / TRACE).read_text("utf-8", errors="replace")
     if trace:
         at = re.search(rf'File "{re.escape(str(path))}", line (\d+)', trace)
@@ -107,12 +146,39 @@ def outcomes_of(
         came = f"it still ran after {limit:g} s{where}"
         outcomes.append(Outcome(title, "not ok", "an end", came, hint))
     else:
-        last = ended.stderr.decode(errors="replace").strip().splitlines()[-1:]
-        came = f"Python ended with code {ended.returncode}: {''.join(last)}"
-        outcomes.append(Outcome(title, "not ok", "an answer", came, "leave out os._exit()"))
-    return outcomes
+        came, hint = end_of(ended.returncode)
+        outcomes.append(Outcome(title, "not ok", "an answer", came, hint))
+    return outcomes, False
 
 
-def written(outcome: Outcome) -> str:
-    """An outcome as a line of the report."""
-    return json.dumps({"outcome": asdict(outcome)})
+def end_of(code: int) -> tuple[str, str]:
+    """What the end of a process says, and what usually is behind it."""
+    if code >= 0:
+        came = f"the program ended there, with code {code}"
+        return came, "os._exit() ends Python at once, and the check with it: leave it out"
+    try:
+        name = signal.Signals(-code).name
+    except ValueError:
+        name = f"signal {-code}"
+    if name == "SIGKILL":
+        return f"it was ended from outside ({name})", "did it take all memory? try smaller arrays"
+    return f"Python crashed ({name})", "a list or a recursion without an end, or os.kill()?"
+
+
+def signed(key: str, line: dict[str, Any]) -> str:
+    """A line of the report that only who knows the key can write."""
+    text = json.dumps(line)
+    return f"{_seal(key, text)} {text}"
+
+
+def signed_by(key: str, line: str) -> dict[str, Any] | None:
+    """What a signed line says, or None for another's."""
+    seal, _, text = line.partition(" ")
+    if not hmac.compare_digest(seal.encode(), _seal(key, text).encode()):
+        return None
+    found: dict[str, Any] = json.loads(text)
+    return found
+
+
+def _seal(key: str, text: str) -> str:
+    return hmac.new(key.encode(), text.encode(), hashlib.sha256).hexdigest()

@@ -17,13 +17,14 @@ TOLERANCE = 1e-4
 
 def numbers(value: Any, what: str = "a number or a tensor") -> Array:
     """A tensor, number or list as NumPy float64. Raises NotYet for anything else."""
-    if isinstance(value, Tensor):
-        return value.detach().numpy().astype(np.float64)
+    if isinstance(value, Tensor):  # by the class: what a subclass of a student's says is not asked
+        return np.array(Tensor.numpy(Tensor.detach(value)), dtype=np.float64, subok=False)
     if isinstance(value, (list, tuple)) and any(isinstance(part, Tensor) for part in value):
         return np.array([numbers(part, what) for part in value])
     try:
-        if value is not None:  # which NumPy takes for NaN
-            return np.asarray(value, dtype=np.float64)
+        # None is NaN for NumPy, and other classes may give what they like
+        if isinstance(value, (int, float, list, tuple, np.generic, np.ndarray)):
+            return np.array(value, dtype=np.float64, subok=False)
     except (TypeError, ValueError):
         pass
     raise NotYet(what, said(value), "does the function end with return?")

@@ -56,7 +56,7 @@ def _(student: Any) -> None:
         near(
             student.outer_table(tx.asarray(a), tx.asarray(b)),
             np.multiply.outer(a, b),
-            "give a a new last axis, (n, 1): then broadcasting makes (n, m)",
+            "a needs a new last axis, (n, 1): then broadcasting makes (n, m)",
             {
                 "that is the table of b[i] * a[j]: rows belong to a": np.multiply.outer(b, a),
                 "the inner product is one number; a table needs a of shape (n, 1)": np.asarray(

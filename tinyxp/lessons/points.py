@@ -57,9 +57,11 @@ class Outcome:
     expected: str = ""
     came: str = ""
     hint: str = ""
+    called: str = ""  # what was asked of the student's function
 
     def __str__(self) -> str:
-        parts = {"expected": self.expected, "came": self.came, "hint": self.hint}
+        parts = {"called": self.called, "expected": self.expected, "came": self.came}
+        parts["hint"] = self.hint
         lines = [f"  {self.state:<7} {self.title}"]
         lines += [f"            {k + ':':<9} {' '.join(v.split())}" for k, v in parts.items() if v]
         # a console of any code page can show it
