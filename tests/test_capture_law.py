@@ -261,6 +261,38 @@ def test_tensors_that_a_step_only_reads():
     both(program)
 
 
+def test_writes_in_place_are_seen_by_views():
+    """Those that the program holds when the replay comes, of what the step writes to."""
+
+    def program(capture):
+        total, row = tx.zeros((3, 4)), tx.zeros((2, 4))
+        first = row[0]
+
+        def step(x):
+            with tx.no_grad():
+                total.add_(1) if hasattr(total, "add_") else total.__iadd__(1)
+                total[1] += x
+                first.__imul__(2.0)
+                row[1] = x
+            return total.sum()
+
+        step, views, kept = capture(step), [total[0], total.detach()[:, 1]], []
+        for k in range(6):
+            views += [total[k % 3], row.mT, total.detach()]
+            kept.append(total + 0)
+            kept.append(step(tx.ones(4) * k))
+            kept += [x + 0 for x in views]
+            if k == 2:
+                row[0] = 3.0
+            if k == 3:
+                first += 1
+            if k == 4:
+                views[0][1] = 9.0
+        return kept, views, total, row, first
+
+    both(program)
+
+
 def test_two_captures_of_one_model_and_steps_outside():
     def program(capture):
         model, opt = learner("SGD", momentum=0.9)

@@ -6,7 +6,7 @@ change what a graph, a view or a snapshot holds.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from tinyxp import random
@@ -19,6 +19,7 @@ from tinyxp.reach import Name, Reach
 from tinyxp.tape import is_grad_enabled
 from tinyxp.touched import SLOTS, empty, missing
 from tinyxp.tree import pairs, tree_map
+from tinyxp.views import refresh, shown_of
 
 AFTERWARDS = (
     "it is the result of a captured step, which carries no graph; call backward() inside the step"
@@ -69,6 +70,7 @@ class Recorded:
     bound: list[tuple[Name, Array]]  # names that the step binds to new tensors
     reach: Reach
     surroundings: tuple[Any, ...]
+    written: list[Tensor] = field(default_factory=list)  # in place, so that views of it change too
     generator: Any = None  # the default one, if it is drawn from
 
     def __post_init__(self) -> None:
@@ -137,6 +139,7 @@ class Recorded:
         before it has changed anything where the step would now go another way."""
         moved = self.matched(given)
         self._read(moved)
+        shown = [(x, shown_of(x)) for x in self.written]
         if not self.recording.replay():
             return False, None
         for x in self.state:
@@ -149,6 +152,8 @@ class Recorded:
             x.grad = None
         for name, place in self.bound:
             name.bind(wrap(self._copy(place), self.backend))
+        for x, views in shown:
+            refresh(x, views, False)
         carried = iter(self.carried)
         return True, tree_map(lambda x: self._given(x, carried), self.outputs)
 

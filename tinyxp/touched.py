@@ -15,7 +15,11 @@ from tinyxp.backends import Array, Backend
 from tinyxp.backends.bound import block, bound
 from tinyxp.core import Tensor
 
-SLOTS: dict[str, Any] = {name: vars(Tensor)[name] for name in ("data", "grad", "_home")}
+SLOTS: dict[str, Any] = {
+    "data": vars(Tensor)["data"],
+    "grad": vars(Tensor)["_grad"],
+    "_home": vars(Tensor)["_home"],
+}
 _lock = threading.RLock()  # the properties are seen by all threads: one function at a time
 
 
@@ -28,14 +32,20 @@ class Was(NamedTuple):
     node: Any
     leaf: bool
     cut: str | None
+    view: Any
+    seen: Any  # by the view
 
     @classmethod
     def now(cls, x: Tensor) -> "Was":
-        return cls(x.data, x.grad, x.backend, x._node, x._leaf, x._cut)
+        view = x._view
+        seen = None if view is None else view.seen
+        return cls(x.data, x.grad, x.backend, x._node, x._leaf, x._cut, view, seen)
 
     def restore(self, x: Tensor) -> None:
         """Bring ``x`` back to then."""
-        x.data, x.grad, x.backend, x._node, x._leaf, x._cut = self
+        x.data, x._grad, x.backend, x._node, x._leaf, x._cut, x._view, seen = self
+        if x._view is not None:
+            x._view.seen = seen
 
 
 class Touched:
@@ -47,6 +57,7 @@ class Touched:
     def __init__(self) -> None:
         self.before: dict[Tensor, Was] = {}
         self.made: weakref.WeakValueDictionary[int, Tensor] = weakref.WeakValueDictionary()
+        self.written: dict[Tensor, None] = {}  # in place, so that views of them change too
         self.own: set[int] = set()  # ids of tensors from outside that are not to be noted
 
     def touch(self, x: Tensor) -> None:
@@ -79,6 +90,7 @@ class Touched:
 
 
 _touched: ContextVar[Touched | None] = ContextVar("tinyxp_touched", default=None)
+watching = _touched.get  # what notes what a function touches here, or None
 
 
 def missing(x: Tensor, name: str) -> bool:
@@ -98,13 +110,13 @@ def empty(x: Tensor, name: str) -> None:
 
 def _noted(slot: Any) -> Any:
     def read(x: Tensor) -> Any:
-        touched = _touched.get()
+        touched = watching()
         if touched is not None:
             touched.touch(x)
         return slot.__get__(x)
 
     def write(x: Tensor, value: Any) -> None:
-        touched = _touched.get()
+        touched = watching()
         if touched is not None:
             touched.touch(x)
         slot.__set__(x, value)

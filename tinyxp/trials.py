@@ -60,6 +60,7 @@ class _Recorder:
                 found = self._recorded(trials)
                 if self.recording.exact:
                     _prove(self, found, trials)
+                found.written = [x for x in self.touched.written if x in found.state]
             except CaptureError as error:
                 raise _located(error) from error.__cause__
             finally:
@@ -193,6 +194,7 @@ class _Recorder:
         for x in dict.fromkeys([*ordered, *[x for x in before if x in changed]]):
             x.data = state[x] = recording.place(x.data)
         externals = self._lent(trials, state)
+        self._relink()
         known, bound = len(before), trials[0][3]
         self.touched.made.clear()
 
@@ -207,6 +209,7 @@ class _Recorder:
             pairs = zip(_leaves(found), _leaves(results), strict=True)
             return results, [x.requires_grad for x, y in pairs if isinstance(y, Tensor)], names
 
+        self.touched.written.clear()
         with self.touched.watching():
             outputs, carried, names = recording.record(whole)
         if len(before) > known:
@@ -254,6 +257,14 @@ class _Recorder:
             externals.append(External(find, handle, was.data, was.leaf))
             x.data = own
         return externals
+
+    def _relink(self) -> None:
+        """Have views show their roots where these lie now."""
+        for x in self.touched.before:
+            view = x._view
+            root = None if view is None else view()
+            if root in self.touched.before and view.seen is self.touched.before[root].data:
+                view.seen = root.data
 
     def _kept(self, x: Any) -> Any:
         """A result, where it stays until the next replay; a tensor from outside as it is."""

@@ -15,9 +15,10 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from tinyxp.backends.errors import ArgumentError, DTypeError, GradientError, ShapeError
-from tinyxp.core import Tensor, is_complex, wrap
+from tinyxp.core import Tensor, namespace, wrap
 from tinyxp.dtypes import RANK
 from tinyxp.tape import is_grad_enabled, no_grad, set_grad_enabled
+from tinyxp.touched import watching
 
 Path = tuple["Path | None", "Lens", Any]  # the path before, and the last step: a lens and its key
 
@@ -93,10 +94,21 @@ def detach(x: Tensor) -> Tensor:
         root, before, seen = x, None, x.data
     else:
         before, seen = old.path, old.seen
+    outer = None if root._view is None else root._view.path
     y._view = link = View(root)
     link.root = None if root.requires_grad else root
-    link.path, link.seen, link.tensor = (before, DETACH, None), seen, _ref(y)
+    link.path = before, DETACH, (seen.shape, seen.dtype, outer)
+    link.seen, link.tensor = seen, _ref(y)
     link.cut = True
+    return y
+
+
+def own(y: Any, operands: tuple[Any, ...]) -> Any:
+    """The result of a formula as a value of its own: no operand, and no view."""
+    if isinstance(y, Tensor):
+        if any(y is x for x in operands):
+            return namespace().clone(y)
+        y._view = None
     return y
 
 
@@ -152,19 +164,22 @@ def shows(x: Tensor, y: Any, lens: Lens, key: Any) -> bool:
     return view.root is root and view.path[0] is before and view.seen is root.data
 
 
-def _store(x: Tensor, value: Tensor, recording: bool) -> None:
+def _store(x: Tensor, value: Tensor, recording: bool, by: Tensor | None = None) -> None:
+    """Give x new numbers, or a graph, and all that shows it; ``by`` is what is being written to."""
     view = x._view
     root = None if view is None else view()
     if root is not None:
         inner = recording and not view.cut
         with set_grad_enabled(inner):
             whole = _put(root, view.path, value)
-        _store(root, whole, inner)
+        _store(root, whole, inner, x)
         if not view.cut:
             return  # it has its elements of the root by now
-    shown = _shown_of(x)
+    if (watched := watching()) is not None:
+        watched.written[x] = None
+    shown = shown_of(x, by)
     _take(x, value, recording)
-    _refresh(x, shown, recording)
+    refresh(x, shown, recording)
 
 
 def _take(x: Tensor, value: Tensor, recording: bool) -> None:
@@ -173,30 +188,32 @@ def _take(x: Tensor, value: Tensor, recording: bool) -> None:
         x._node, x._cut = value._node, value._cut
 
 
-def _shown_of(root: Tensor) -> list[tuple[Tensor, View]]:
-    """The living views that show the root as it is."""
+def shown_of(root: Tensor, by: Tensor | None = None) -> list[tuple[Tensor, View]]:
+    """The living views that show the root as it is, as ``by`` does. While a step is recorded, those
+    that it made: each replay finds others from outside."""
     if weakref.getweakrefcount(root) == 0:
         return []
-    found = []
+    found, watched = [], watching()
     for link in weakref.getweakrefs(root):
-        if type(link) is View:
-            y = link.tensor()
-            if y is not None and _current(link, y, root):
-                found.append((y, link))
+        y = link.tensor() if type(link) is View else None
+        if y is None or not (watched is None or y is by or id(y) in watched.made):
+            continue
+        if y is by or _current(link, y, root):
+            found.append((y, link))
     return found
 
 
-def _refresh(root: Tensor, shown: list[tuple[Tensor, View]], recording: bool) -> None:
+def refresh(root: Tensor, shown: list[tuple[Tensor, View]], recording: bool) -> None:
     """Give views the elements of their root that they show."""
-    known: dict[int, Tensor] = {}
+    known: dict[bool, dict[int, Tensor]] = {True: {}, False: {}}  # recorded, and not
     for y, link in shown:
         inner = recording and not link.cut
         with set_grad_enabled(inner):
-            value = _got(root, link.path, known)
-        below = _shown_of(y) if link.cut else []
+            value = _got(root, link.path, known[inner])
+        below = shown_of(y) if link.cut else []
         _take(y, value, inner)
         link.seen = root.data
-        _refresh(y, below, inner)
+        refresh(y, below, inner)
 
 
 def _current(view: View, y: Tensor, root: Tensor) -> bool:
@@ -245,26 +262,40 @@ def _put(root: Tensor, path: Path, value: Tensor) -> Tensor:
     return value
 
 
-def _laid(root: Tensor, path: Path | None) -> Any:
-    """A NumPy array laid out as the view is over a root that lies row by row: for its strides, not
-    for its elements, which nothing may read."""
-    one = np.empty(1, np.complex128 if is_complex(root) else np.uint8)
+def _whole(root: Tensor, path: Path | None) -> tuple[Any, Any, list[Path]]:
+    """The path to a view from where its memory would begin, behind ``detach()`` too: the shape and
+    the dtype there, and the steps."""
+    steps, shape, dtype = _steps(path), root.data.shape, root.data.dtype
+    outer = None if root._view is None else root._view.path
+    while outer is not None:
+        steps = _steps(outer) + steps
+        shape, dtype, outer = outer[2]
+    return shape, dtype, steps
+
+
+def _laid(x: Tensor, shape: Any, dtype: Any, steps: list[Path]) -> Any:
+    """A NumPy array laid out as the view is, if all begins row by row: for its strides, not for its
+    elements, which nothing may read."""
+    one = np.empty(1, np.complex128 if dtype in x.backend.complex_floating else np.uint8)
     strides, step = [], one.itemsize
-    for n in reversed(root.shape):
+    for n in reversed(shape):
         strides.append(step)
         step *= max(n, 1)
-    a = as_strided(one, root.shape, strides[::-1])
-    for _, lens, key in _steps(path):
+    a = as_strided(one, shape, strides[::-1])
+    for _, lens, key in steps:
         a = lens.layout(a, key)
     return a
 
 
 def _strided(root: Tensor, path: Path | None, lens: Lens, key: Any) -> bool:
     """Whether one more step leads to a view in PyTorch: it copies what has no regular distances."""
-    if path is None or all(step[1].dense(step[2]) for step in _steps(path)):
+    if path is None and root._view is None:
+        return True
+    shape, dtype, steps = _whole(root, path)
+    if all(step[1].dense(step[2]) for step in steps):
         return True
     try:
-        lens.layout(_laid(root, path), key)
+        lens.layout(_laid(root, shape, dtype, steps), key)
     except ValueError:
         return False
     return True
@@ -277,5 +308,6 @@ def is_contiguous(x: Tensor) -> bool:
     >>> x.is_contiguous(), x.mT.is_contiguous()
     (True, False)
     """
-    root = None if x._view is None else x._view()
-    return root is None or bool(_laid(root, x._view.path).flags.c_contiguous)
+    view = x._view
+    root, path = (x, None) if view is None or view.cut else (view.root, view.path)
+    return bool(_laid(x, *_whole(root, path)).flags.c_contiguous)
