@@ -170,7 +170,7 @@ class Optimizer:
     def _stepped(
         self, params: list[Tensor], data: list[Array], gradients: list[Array]
     ) -> list[Array]:
-        """The new data of ``params``, from their data and gradients; no other one has a gradient."""
+        """The new data of ``params``, from their data and gradients; others have no gradient."""
         for p in self._params():
             p.grad = None
         for p, x, g in zip(params, data, gradients, strict=True):
