@@ -63,6 +63,8 @@ def _file(path: Path) -> Corpus:
         # asked only now: systems differ in what reading a folder raises
         why = "it is a folder" if path.is_dir() else getattr(error, "strerror", None) or error
         raise DataError(f"cannot read the text {path}: {why}; give a text file") from error
+    if "\0" in text:  # UTF-16 of English letters is good UTF-8, too, with one behind each
+        raise DataError(f"{path} holds NUL characters: it is no text, or UTF-16; save it as UTF-8")
     if not text.strip():
         raise DataError(f"the text {path} is empty; give a file with some")
     return Corpus(path.name, text, f"the file {path}")

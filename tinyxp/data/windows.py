@@ -6,7 +6,9 @@ from typing import Any, Self
 import numpy as np
 
 from tinyxp import backends
+from tinyxp.backends.errors import DataError, IndexingError
 from tinyxp.core import Tensor
+from tinyxp.data.samplers import expect_count
 from tinyxp.operation import typed
 from tinyxp.ops.creation import asarray
 from tinyxp.random import Generator
@@ -18,17 +20,27 @@ Pair = tuple[Tensor, Tensor]
 def windows(ids: Any, starts: Any, length: int) -> Pair:
     """The symbols (n, length) from each of n ``starts``, and those one place later.
 
+    Raises IndexingError for a window that does not lie within ``ids``.
+
     >>> tx.data.windows(np.arange(9), np.asarray([0, 4]), 3)
     (tensor([[0, 1, 2],
             [4, 5, 6]]), tensor([[1, 2, 3],
             [5, 6, 7]]))
     """
-    both = asarray(ids[np.asarray(starts)[:, None] + np.arange(length + 1)])
+    starts = np.asarray(starts)
+    if starts.size and not 0 <= starts.min() <= starts.max() < len(ids) - length:
+        raise IndexingError(
+            f"windows of {length} symbols, and the one behind each, begin at 0 to "
+            f"{len(ids) - length - 1} of {len(ids)}, got {starts.min()} to {starts.max()}"
+        )
+    both = asarray(ids[starts[:, None] + np.arange(length + 1)])
     return both[:, :-1], both[:, 1:]
 
 
 class RandomWindows:
     """Endless batches of windows at random places; its state is that of its generator.
+
+    Raises DataError if ``ids`` are fewer than ``length`` + 1, ArgumentError for a size below 1.
 
     >>> batches = tx.data.RandomWindows(np.arange(9), 3, 2, tx.random.Generator(0))
     >>> next(batches)[0].shape
@@ -36,6 +48,7 @@ class RandomWindows:
     """
 
     def __init__(self, ids: Any, length: int, batch_size: int, generator: Generator) -> None:
+        _expect_room(ids, length, batch_size)
         self.ids, self.length, self.batch_size = ids, length, batch_size
         self.generator = generator
 
@@ -56,7 +69,25 @@ class RandomWindows:
 
 
 def all_windows(ids: Any, length: int, batch_size: int) -> Iterator[Pair]:
-    """Batches of windows side by side over all of ``ids``, but for a last part that is shorter."""
+    """Batches of windows side by side over all of ``ids``, but for a last part that is shorter.
+
+    Raises DataError if ``ids`` are fewer than ``length`` + 1, ArgumentError for a size below 1.
+    """
+    _expect_room(ids, length, batch_size)
+    return _side_by_side(ids, length, batch_size)
+
+
+def _side_by_side(ids: Any, length: int, batch_size: int) -> Iterator[Pair]:
     starts = np.arange(0, len(ids) - length, length)
     for i in range(0, len(starts), batch_size):
         yield windows(ids, starts[i : i + batch_size], length)
+
+
+def _expect_room(ids: Any, length: int, batch_size: int) -> None:
+    expect_count("windows", "length", length)
+    expect_count("windows", "batch_size", batch_size)
+    if len(ids) <= length:
+        raise DataError(
+            f"windows of {length} symbols, and the one behind each, need {length + 1} of them, got "
+            f"{len(ids)}; take a longer text or shorter windows"
+        )
