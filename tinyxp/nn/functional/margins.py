@@ -222,7 +222,7 @@ def _multi_margin_loss(input, target, weight=None, /, p=1, margin=1.0):
     places = expand_dims(target, axis=1)
     gap = margin - take_along_axis(input, places, axis=1) + input
     others = arange(input.shape[1], device=input.device) != places
-    loss = where(others & (gap > 0), gap if p == 1 else gap * gap, 0.0)
+    loss = where(others & ~(gap <= 0), gap if p == 1 else gap * gap, 0.0)  # a NaN stays
     if weight is not None:
         loss = expand_dims(take(weight, target, axis=0), axis=1) * loss
     return sum(loss, axis=1) / input.shape[1]
@@ -287,7 +287,7 @@ def _multilabel_margin_loss(input, target, /):
     gap = (
         1 - expand_dims(take_along_axis(input, places, axis=1), axis=2) + expand_dims(input, axis=1)
     )
-    counted = expand_dims(listed, axis=2) & ~expand_dims(right, axis=1) & (gap > 0)
+    counted = expand_dims(listed, axis=2) & ~expand_dims(right, axis=1) & ~(gap <= 0)
     return sum(where(counted, gap, 0.0), axis=(1, 2)) / input.shape[1]
 
 
