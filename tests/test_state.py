@@ -41,6 +41,66 @@ def test_a_tree_comes_back(backend, tmp_path, rng):
     assert found["nested"]["a"]["b/c"].tolist() == [0, 1, 2]
 
 
+def test_a_checkpoint_as_pytorchs_users_write_it(backend, tmp_path):
+    """Saved by tx.save, loaded by tx.load, whole; and training goes on with the same bits."""
+    path = tmp_path / "checkpoint.safetensors"
+
+    def begun():
+        tx.manual_seed(0)
+        model = tx.nn.Sequential(tx.nn.Linear(3, 4), tx.nn.BatchNorm1d(4), tx.nn.Linear(4, 1))
+        optimizer = tx.optim.AdamW(model.parameters(), lr=0.1)
+        return model, optimizer, tx.optim.lr_scheduler.StepLR(optimizer, 2)
+
+    def trained(model, optimizer, schedule, steps):
+        x = tx.asarray(np.linspace(-1, 1, 12).reshape(4, 3), dtype=tx.float32)
+        for _ in range(steps):
+            optimizer.zero_grad()
+            (model(x) ** 2).mean().backward()
+            optimizer.step()
+            schedule.step()
+        return [v.numpy().tobytes() for v in model.state_dict().values()]
+
+    parts = begun()
+    trained(*parts, 3)
+    model, optimizer, schedule = (part.state_dict() for part in parts)
+    saved = {"model": model, "optimizer": optimizer, "scheduler": schedule, "epoch": 1}
+    saved |= {
+        "history": [(0.5, "first"), (0.25, None)],
+        "generator": tx.random.Generator(3).state_dict(),
+    }
+    tx.save(saved, path, {"made": "today"})
+    assert read(path)[1]["made"] == "today"
+    found = tx.load(path)
+    assert same(found, saved) and list(found) == list(saved)
+    expected = trained(*parts, 3)
+    heirs = begun()
+    for heir, name in zip(heirs, ("model", "optimizer", "scheduler"), strict=True):
+        heir.load_state_dict(found[name])
+    assert trained(*heirs, 3) == expected
+
+
+@pytest.mark.parametrize(
+    "obj",
+    [
+        *(tx.ones(2), [tx.ones(2), 3], {"a": 1}, {0: tx.ones(2)}, {"a": {"b": tx.ones(1)}}),
+        *({"__metadata__": tx.ones(1)}, 3, None, (), {}),
+    ],
+    ids=repr,
+)
+def test_whatever_is_saved_comes_back(obj, tmp_path):
+    tx.save(obj, tmp_path / "a.safetensors")
+    assert same(tx.load(tmp_path / "a.safetensors"), obj)
+
+
+def test_tensors_by_name_stay_a_plain_file(tmp_path):
+    """Which other libraries read."""
+    tx.save({"a": tx.ones(2), "b": tx.zeros(1)}, tmp_path / "a.safetensors")
+    assert read(tmp_path / "a.safetensors")[1].keys() == {DIGEST}
+    for what, name in ((tx.nn.Linear(1, 1), "Linear"), (tx.optim.SGD([tx.ones(1)]), "SGD")):
+        with pytest.raises(ArgumentError, match=rf"{name} at /m; .*such as its state_dict\(\)"):
+            tx.save({"m": what}, tmp_path / "b.safetensors")
+
+
 def test_names_that_meet_are_kept_apart(tmp_path):
     one, two, three, four = (tx.asarray(float(n)) for n in range(1, 5))
     tree = {"a/b": one, "a/b 1": two, "a/b 2": three, "a": {"b": four}, 0: one, "0": two}

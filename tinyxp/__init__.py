@@ -45,7 +45,6 @@ from tinyxp.dtypes import (
 from tinyxp.gradcheck import gradcheck
 from tinyxp.graphs import capture
 from tinyxp.info import __array_namespace_info__
-from tinyxp.io import load, save
 from tinyxp.ops import methods as _methods  # noqa: F401, puts operators on the Tensor
 from tinyxp.ops.arithmetic import (
     add,
@@ -228,6 +227,7 @@ from tinyxp.spelling import (
     transpose,
     unsqueeze,
 )
+from tinyxp.state import load, save
 from tinyxp.tape import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
 from tinyxp.threads import get_num_threads, set_num_threads
 from tinyxp.transforms import grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp

@@ -97,8 +97,8 @@ def save(
     flipped bit is found. Raises ArgumentError for a name that is no string or a value that is no
     Tensor, DataError if the file cannot be written or has no word for a dtype (complex128).
 
-    >>> tx.save({"w": tx.asarray([1.0, 2.0])}, tmp / "w.safetensors")
-    >>> tx.load(tmp / "w.safetensors")
+    >>> save({"w": tx.asarray([1.0, 2.0])}, tmp / "w.safetensors")
+    >>> read(tmp / "w.safetensors")[0]
     {'w': tensor([1., 2.])}
     """
     _expect_safetensors(path)
@@ -145,16 +145,6 @@ def _file(arrays: dict[str, Any], words: dict[str, str]) -> bytes:
     if len(text) > LONGEST:
         raise DataError(f"names and metadata of {len(text):,} bytes, {LONGEST:,} are the most")
     return b"".join([len(text).to_bytes(8, "little"), text, *data.values()])
-
-
-def load(path: str | os.PathLike[str]) -> dict[str, Tensor]:
-    """The tensors of a safetensors file, by name, on the backend in use.
-
-    Where that has no float16 or bfloat16, they become float32, which holds them exactly. Raises
-    DataError if there is no such file, it is damaged, or holds a dtype that tinyxp does not have.
-    Nothing in a file is run, whoever made it.
-    """
-    return read(path)[0]
 
 
 def read(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], dict[str, str]]:
