@@ -86,7 +86,7 @@ def from_numpy(array: Array, name: str | None = None) -> Array:
 
 def to_numpy(tensor: Array) -> Any:
     """Raises BackendError for bfloat16 without ml_dtypes, which NumPy's comes from."""
-    plain = tensor.detach().cpu().resolve_conj()
+    plain = tensor.detach().cpu().resolve_conj().resolve_neg()
     if plain.dtype is torch.bfloat16:
         return plain.view(torch.int16).numpy().view(bfloat16())
     return plain.numpy()
