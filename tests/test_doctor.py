@@ -196,3 +196,92 @@ def test_the_command(tmp_path, monkeypatch, capsys):
     }.items():
         assert main(["doctor", target]) == 2
         assert message in capsys.readouterr().err
+
+
+# -- losses, rows, rates --------------------------------------------------------------------------
+
+
+def softmax_by_hand(z):
+    e = tx.exp(z - z.max(axis=1, keepdims=True))
+    return e / e.sum(axis=1, keepdims=True)
+
+
+TWICE = {
+    "softmax": lambda z, y: F.cross_entropy(F.softmax(z, dim=1), y),  # SOFTMAX
+    "a module": lambda z, y: nn.CrossEntropyLoss()(nn.Softmax(dim=1)(z), y),
+    "reshaped": lambda z, y: F.cross_entropy(F.softmax(z, dim=-1).reshape(-1, 2), y),
+    "nll_loss": lambda z, y: F.nll_loss(F.softmax(z, dim=1), y),
+    "sigmoid": lambda z, y: F.binary_cross_entropy_with_logits(tx.sigmoid(z[:, 0]), y / 1.0),
+}
+ONCE = {
+    "logits": F.cross_entropy,
+    "log_softmax": lambda z, y: F.nll_loss(F.log_softmax(z, dim=1), y),
+    "small": lambda z, y: F.binary_cross_entropy_with_logits(tx.clip(z[:, 0], 0.1, 0.9), y / 1.0),
+    "attention": lambda z, y: F.cross_entropy(F.softmax(z @ z.mT, dim=1) @ z, y),
+    "soft targets": lambda z, y: F.cross_entropy(z, F.softmax(tx.flip(z.detach(), axis=0), dim=1)),
+}
+
+
+@pytest.mark.parametrize("watched", [True, False], ids=["watched", "alone"])
+@pytest.mark.parametrize("name", TWICE)
+def test_probabilities_in_the_place_of_logits(name, watched, backend):
+    model = healthy().to(backend)
+    x, y = tx.asarray(X), tx.asarray(Y)
+    y = y.astype(tx.float32) if name == "sigmoid" else y
+    if watched:
+        with tx.doctor.watch():
+            loss = TWICE[name](model(x), y)
+    else:
+        loss = TWICE[name](model(x), y)
+    findings = tx.doctor(loss, model).findings
+    if not watched and (backend != "numpy" or name in ("nll_loss", "sigmoid")):
+        return  # formulas run operation by operation there: only a watch knows their names
+    (finding,) = findings
+    assert finding.kind == "probabilities"
+    assert "logits" in finding.message or "logarithms" in finding.message
+    if watched:
+        assert str(finding.site).endswith(f"test_doctor.py:{finding.site.line}")
+        if name == "softmax":
+            assert finding.site.line == here(__file__, "# SOFTMAX")
+
+
+def test_a_softmax_of_ones_own_is_seen_by_its_numbers():
+    model = healthy()
+    with tx.doctor.watch():
+        loss = F.cross_entropy(softmax_by_hand(model(tx.asarray(X))), tx.asarray(Y))
+    assert [finding.kind for finding in tx.doctor(loss, model).findings] == ["probabilities"]
+
+
+@pytest.mark.parametrize("name", ONCE)
+def test_what_is_right_is_left_alone(name, backend):
+    model = healthy().to(backend)
+    y = tx.asarray(Y)
+    with tx.doctor.watch():
+        loss = ONCE[name](model(tx.asarray(X)), y.astype(tx.float32) if name == "small" else y)
+    findings = tx.doctor(loss, model).findings
+    assert not [finding for finding in findings if finding.kind == "probabilities"]
+
+
+def test_a_rate_of_100_is_not_healthy():
+    model = healthy()
+    (finding,) = tx.doctor(loss_of(model), model, tx.optim.SGD(model.parameters(), lr=100)).findings
+    assert finding.kind == "lr" and "times their own size" in finding.message
+    for make, lr in ((tx.optim.SGD, 0.1), (tx.optim.SGD, 1.0), (tx.optim.Adam, 0.01)):
+        assert tx.doctor(loss_of(model), model, make(model.parameters(), lr=lr)).healthy
+
+
+def test_rows_of_blocks_alike_are_one():
+    tx.manual_seed(0)
+    blocks = [nn.Sequential(nn.Linear(3, 3), nn.Tanh()) for _ in range(9)]
+    model = nn.Sequential(*blocks, nn.Linear(3, 2))
+    report = tx.doctor(loss_of(model), model, tx.optim.Adam(model.parameters(), lr=1e-3))
+    assert len(report.rows) == 20
+    table = str(report).split("\n\n")[0].splitlines()
+    assert [line.split()[0] for line in table[1:]] == [
+        "0...8.0.weight", "0...8.0.bias", "9.weight", "9.bias",
+    ]  # fmt: skip
+    assert max(map(len, table)) < 80
+    assert " to " in table[1]
+    model = healthy()
+    few = tx.doctor(loss_of(model), model)
+    assert str(few).count("\n") == 6

@@ -6,7 +6,7 @@ from typing import Any
 
 from tinyxp.backends.errors import DTypeError, GradientError
 from tinyxp.core import Tensor, wrap
-from tinyxp.debug import causes, cuts
+from tinyxp.debug import causes, cuts, losses
 from tinyxp.debug.flow import Flow, norm
 from tinyxp.debug.report import Finding, Report, Row, group, names
 from tinyxp.debug.sites import Site
@@ -17,7 +17,7 @@ from tinyxp.tape import Node, edge_of, ordered
 
 VANISHING = 1e-6  # of the largest root mean square among the gradients
 EXPLODING = 1e4  # a gradient's norm over the weight's, or over 1 for smaller weights
-TOO_FAR = 10.0  # an update's norm over the weight's
+TOO_FAR = 3.0  # an update's norm over the weight's: 0.001 is usual
 
 
 class Doctor:
@@ -28,7 +28,8 @@ class Doctor:
     parameter the norms of weight and gradient, with an ``optimizer`` also that of the next update
     over the weight (nothing is changed), and findings: what is missing, incomplete, zero, vanishing
     (root mean square below 10⁻⁶ of the largest), exploding (norm above 10⁴ times that of the
-    weight), not a number, or fine.
+    weight), not a number, or fine; a step that is larger than the weight itself; probabilities
+    where a loss expects logits.
 
     Where a gradient is missing it names the line that cut it, if the forward pass ran under
     ``with tx.doctor.watch():``. That costs nothing when it is off.
@@ -156,7 +157,11 @@ class Examination:
             for (name, p), state in zip(self.params.items(), self.states.values(), strict=True)
         ]
         parts = (self.frozen, self.unregistered, self.missing, self.spoilt, self.lost, self.steps)
-        return Report(rows, [finding for part in parts for finding in part()])
+        found = [finding for part in parts for finding in part()]
+        for message, site, remedy in losses.probabilities(self.scene, self.loss):
+            sites = [site] if site else []
+            found.append(Finding("probabilities", [], site, message, remedy, sites))
+        return Report(rows, found)
 
     def _ratio(self, name: str) -> float | None:
         moved, weight = self.updates.get(name), self.weights[name]

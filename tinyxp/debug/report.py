@@ -1,5 +1,6 @@
 """What the doctor says: a table of parameters, findings, and how to mend the first of them."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -7,6 +8,9 @@ from typing import Any
 from tinyxp.debug.sites import Site
 from tinyxp.nn.inspection import aligned
 
+SCREEN = 12  # rows of the table, above which those of blocks alike become one
+NUMBER = re.compile(r"(.*?(?:^|\.))(\d+)(\..*)")  # the outermost number in a name
+ABOUT = 1.5  # numbers that differ by less are shown as one
 MANY = 4  # names in a sentence; the finding itself lists them all
 
 
@@ -15,8 +19,9 @@ class Finding:
     """One thing that is wrong, with the parameters that suffer from it.
 
     ``kind``: "missing" (no gradient), "incomplete" (a part of it is), "unused", "unregistered",
-    "zero", "vanishing", "exploding", "nan", "frozen", "stale optimizer" or "lr". ``site`` is the
-    line that did it, None if it is not known; ``sites``, all lines that the message names.
+    "zero", "vanishing", "exploding", "nan", "frozen", "stale optimizer", "lr" or "probabilities"
+    (where a loss expects logits). ``site`` is the line that did it, None if it is not known;
+    ``sites``, all lines that the message names.
     """
 
     kind: str
@@ -59,6 +64,33 @@ class Row:
 
 
 @dataclass
+class Rows:
+    """Parameters at one place of blocks alike: the least and the largest of their numbers."""
+
+    rows: list[Row]
+
+    def cells(self) -> list[str]:
+        start, first, end = NUMBER.fullmatch(self.rows[0].name).groups()  # type: ignore[union-attr]
+        last = NUMBER.fullmatch(self.rows[-1].name)[2]  # type: ignore[index]
+
+        def numbers(values: list[float | None]) -> str:
+            known = sorted(x for x in values if x is not None)
+            if not known:
+                return "-"
+            low, high = f"{known[0]:.2g}", f"{known[-1]:.2g}"
+            return low if known[-1] <= ABOUT * known[0] else f"{low} to {high}"
+
+        return [
+            f"{start}{first}...{last}{end}",
+            str(self.rows[0].shape),
+            numbers([row.weight for row in self.rows]),
+            numbers([row.gradient for row in self.rows]),
+            numbers([row.update for row in self.rows]),
+            self.rows[0].state,
+        ]
+
+
+@dataclass
 class Report:
     """The doctor's report; ``print`` it. ``healthy`` is true if nothing was found.
 
@@ -75,7 +107,8 @@ class Report:
 
     def __str__(self) -> str:
         head = ["parameter", "shape", "|weight|", "|gradient|", "update/weight", "state"]
-        lines = aligned([head, *(row.cells() for row in self.rows)], right=range(2, 5))
+        rows = self.rows if len(self.rows) <= SCREEN else list(folded(self.rows))
+        lines = aligned([head, *(row.cells() for row in rows)], right=range(2, 5))
         for i, finding in enumerate(self.findings, 1):
             first, *rest = str(finding).splitlines()
             lines += ["", f"{i}. {first}", *(f" {line}" for line in rest)]
@@ -85,6 +118,18 @@ class Report:
         return "\n".join([*lines, "", *(f"to mend: {remedy}" for remedy in remedies)])
 
     __repr__ = __str__
+
+
+def folded(rows: list[Row]) -> Iterator[Row | Rows]:
+    """Rows, those of one place in blocks alike as one: of names that differ in the outermost number
+    alone, with one shape and one state."""
+    alike: dict[Any, list[Row]] = {}
+    for row in rows:
+        parts = NUMBER.fullmatch(row.name)
+        place = (parts[1], parts[3]) if parts else row.name
+        alike.setdefault((place, row.shape, row.state), []).append(row)
+    for some in alike.values():
+        yield some[0] if len(some) == 1 else Rows(some)
 
 
 def names(parameters: list[str]) -> str:
