@@ -11,7 +11,9 @@ ROOT = Path(__file__).parent.parent
 FLOORS = {
     "tinyxp.backends": 0,
     "tinyxp.dtypes": 1,
+    "tinyxp.exchange": 1,
     "tinyxp.core": 1,
+    "tinyxp.gradients": 1,
     "tinyxp.tape": 1,
     "tinyxp.autocasting": 1,
     "tinyxp.advice": 1,
@@ -45,6 +47,7 @@ FLOORS = {
     "tinyxp.state": 3,
     "tinyxp.version": 0,
     "tinyxp.spelling": 3,
+    "tinyxp.inplace": 3,
     "tinyxp.gradcheck": 3,
     "tinyxp.checkpointing": 3,
     "tinyxp.debug": 3,

@@ -7,6 +7,8 @@ The package is itself an Array API namespace, so nothing is implemented here: th
 import math as _math
 
 from tinyxp import amp, autograd, backends, cuda, data, debug, fft, linalg, nn, optim, plots, random
+from tinyxp import gradients as _gradients  # noqa: F401, what is assigned to x.grad must fit
+from tinyxp import inplace as _inplace  # noqa: F401, methods of the Tensor
 from tinyxp import interop as _interop  # noqa: F401, NumPy and einops take Tensors
 from tinyxp.amp import autocast
 from tinyxp.backends import backend, errors, use_backend

@@ -26,6 +26,7 @@ from tinyxp.operation import (
     widened,
 )
 from tinyxp.tape import Edge, Node, behind_identity, edge_of, fit, is_recording, propagate
+from tinyxp.views import own
 
 
 class Composite(Operation[P]):
@@ -79,9 +80,9 @@ class Composite(Operation[P]):
                     raise self.refuse_complex(x.dtype)
         try:
             if backends.current() is backend:
-                return self.fn(*args, **static)
+                return own(self.fn(*args, **static), args)
             with backends.using(backend):  # where the formula makes its constants
-                return self.fn(*args, **static)
+                return own(self.fn(*args, **static), args)
         except PASSED_ON:
             raise
         except Exception as error:

@@ -4,6 +4,7 @@ What looks like a change (``x += y``, ``x[i] = v``) computes a new value and reb
 it. So the arrays that a graph has saved never change behind its back.
 """
 
+import math
 import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Self
@@ -12,7 +13,13 @@ import numpy as np
 
 from tinyxp import backends, dtypes
 from tinyxp.backends import Array, Backend
-from tinyxp.backends.errors import ArgumentError, DTypeError, GradientError, ShapeError
+from tinyxp.backends.errors import (
+    ArgumentError,
+    DTypeError,
+    GradientError,
+    ShapeError,
+)
+from tinyxp.exchange import from_numbers, imported, scipy_hint
 
 SCALARS = frozenset((bool, int, float, complex))
 
@@ -34,13 +41,16 @@ class Tensor:
     tensor([2., 4.])
     """
 
-    __slots__ = ("__weakref__", "_cut", "_home", "_leaf", "_node", "_view")
-    __slots__ += ("backend", "data", "grad")
+    __slots__ = (
+        *("__weakref__", "_cut", "_home", "_leaf", "_node", "_view"),
+        *("backend", "data", "grad"),
+    )
     __hash__ = object.__hash__
 
     data: Array  # the backend's array
     backend: Backend
     grad: "Tensor | None"
+    _grad: Any  # the same
     _node: Any  # the tape.Node that made this tensor, if a gradient flows through it
     _leaf: bool  # a leaf that collects its gradient
     _cut: str | None  # why no gradient flows, if an op stopped it
@@ -51,7 +61,7 @@ class Tensor:
         self, data: Any, dtype: Any = None, device: str | None = None, requires_grad: bool = False
     ) -> None:
         self.data, self.backend = to_array(data, dtype, device)
-        self.grad = self._node = self._cut = self._view = None
+        self._grad = self._node = self._cut = self._view = None
         self._leaf = False
         self.requires_grad_(requires_grad)
 
@@ -133,7 +143,7 @@ class Tensor:
         if self.requires_grad:
             raise GradientError(
                 f"{way} on a tensor that requires grad would cut the graph; "
-                "call x.detach() first, or stay within tinyxp's functions"
+                f"call x.detach() first, or stay within tinyxp's functions{scipy_hint()}"
             )
         return self.data
 
@@ -177,12 +187,30 @@ class Tensor:
         try:
             return kind(value)
         except TypeError as error:  # of a complex number
-            raise DTypeError(f"{value} has no {kind.__name__}; take tx.real of it") from error
+            raise DTypeError(f"{value} is no real number; take tx.real of it") from error
         except (ValueError, OverflowError) as error:  # of NaN and infinity
-            raise ArgumentError(f"there is no {kind.__name__} of {value}") from error
+            raise ArgumentError(f"{value} is no such number: {error}") from error
 
     def __complex__(self) -> complex:
         return complex(self.item())
+
+    def __round__(self, ndigits: int | None = None) -> Any:
+        return self._converted(lambda value: round(value, ndigits))
+
+    def __trunc__(self) -> int:
+        return self._converted(math.trunc)
+
+    def __format__(self, spec: str) -> str:
+        """A tensor without axes is formatted as its number, as in PyTorch: ``f"{loss:.4f}"``; with
+        a format, so is any tensor of one element."""
+        if self.ndim and not spec:
+            return str(self)
+        if self.size != 1:
+            raise DTypeError(
+                f"the format {spec!r} is for one number, got shape {self.shape}; print the tensor "
+                "without it, or take x.mean() or x.tolist()"
+            )
+        return format(self.item(), spec)
 
     def __index__(self) -> int:
         if not dtypes.isdtype(self.dtype, "integral"):
@@ -198,6 +226,8 @@ class Tensor:
         return (self[i] for i in range(len(self)))
 
     def __contains__(self, value: Any) -> bool:
+        if not isinstance(value, (Tensor, np.generic, *SCALARS)):
+            raise DTypeError(f"a tensor contains numbers; asked for {type(value).__name__}")
         return bool(namespace().any(self == value))
 
     def __repr__(self) -> str:
@@ -226,7 +256,7 @@ class Tensor:
         new.data, new.backend = self.data, self.backend  # values are immutable: no copy needed
         new._node, new._leaf, new._cut, new._view = None, self._leaf, self._cut, None
         g = self.grad
-        new.grad = None if g is None else wrap(g.data, g.backend)
+        new._grad = None if g is None else wrap(g.data, g.backend)
         memo[id(self)] = new
         return new
 
@@ -294,7 +324,7 @@ def to_array(
     wanted = None if dtype is None else dtypes.as_dtype(dtype)
     backend = backends.of(obj)
     if backend is None and hasattr(obj, "__dlpack__"):
-        obj, backend = np.from_dlpack(obj), backends.get("numpy")
+        obj, backend = imported(obj, np.from_dlpack), backends.get("numpy")
     if backend is not None and backend.name != "numpy":
         raw_dtype = obj.dtype if wanted is None else raw(wanted, backend)
         if obj.dtype not in backend.dtype_names and backend.dtype(str(obj.dtype)) is None:
@@ -303,7 +333,9 @@ def to_array(
             )
         obj = backend.xp.asarray(obj, dtype=raw_dtype, copy=True if copy is None else copy or None)
         return (obj if device is None else backend.to_device(obj, device)), backend
-    array = _from_numbers(obj, wanted) if backend is None else np.asarray(obj)
+    if isinstance(obj, (list, tuple)) and holds_tensors(obj):
+        raise DTypeError("a list of Tensors is not an array; join them with tx.stack or tx.concat")
+    array = from_numbers(obj, wanted) if backend is None else np.asarray(obj)
     wanted = wanted or dtypes.BY_NAME.get(array.dtype.name) or dtypes.as_dtype(array.dtype)
     if backend is None or isinstance(obj, np.generic):
         dtypes.expect_held(array, wanted)
@@ -315,37 +347,14 @@ def to_array(
     return backend.from_numpy(array, device), backend
 
 
-def _from_numbers(obj: Any, wanted: dtypes.DType | None) -> Any:
-    """A NumPy array from Python numbers or nested lists, in tinyxp's default dtypes if none is
-    wanted (a wanted one must not be reached through a narrower one)."""
-    if isinstance(obj, (list, tuple)) and any(isinstance(x, Tensor) for x in obj):
-        raise DTypeError("a list of Tensors is not an array; join them with tx.stack or tx.concat")
-    try:
-        array = np.array(obj)
-    except ValueError as error:
-        raise ShapeError(f"nested lists must all have the same length: {error}") from error
-    if array.dtype.kind not in "biufc":
-        raise DTypeError(
-            f"expected numbers, nested lists of numbers or an array, got {type(obj).__name__}"
-        )
-    if array.dtype.kind == "f" and isinstance(_first(obj), int):
-        # NumPy makes floats of a list of ints on both sides of 2**63
-        numbers = np.array(obj, dtype=object)
-        if numbers.size and all(isinstance(n, int) for n in numbers.flat):
-            if min(numbers.flat) < 0:
-                raise ArgumentError("no dtype holds integers below 0 and above 2**63 - 1")
-            array = numbers.astype("uint64")
-    default = {"f": dtypes.DEFAULT_FLOAT, "c": dtypes.DEFAULT_COMPLEX}.get(array.dtype.kind)
-    if array.size == 0 and isinstance(obj, (list, tuple)):
-        default = dtypes.DEFAULT_FLOAT
-    return array if default is None or wanted is not None else array.astype(default.name)
+def holds_tensors(obj: Any) -> bool:
+    """Whether there is a Tensor in nested lists."""
+    return any(
+        isinstance(x, Tensor) or (isinstance(x, (list, tuple)) and holds_tensors(x)) for x in obj
+    )
 
 
-def _first(obj: Any) -> Any:
-    """The first number of nested lists."""
-    while isinstance(obj, (list, tuple)) and obj:
-        obj = obj[0]
-    return obj
+Tensor._grad = vars(Tensor)["grad"]  # the slot itself; gradients.py checks what users put in
 
 
 def raw(dtype: Any, backend: Backend) -> Any:
@@ -384,5 +393,5 @@ def wrap(array: Array, backend: Backend, node: Any = None) -> Tensor:
     tensor.backend = backend
     tensor._node = node
     tensor._leaf = False
-    tensor.grad = tensor._cut = tensor._view = None
+    tensor._grad = tensor._cut = tensor._view = None
     return tensor

@@ -36,13 +36,11 @@ class Lens:
         self.dense: Callable[[Any], bool] = lambda key: False
         self.may_copy = False
 
-    def put(self, x: Tensor, v: Tensor, key: Any) -> Tensor:
-        """x with ``v`` where the view was."""
-        raise NotImplementedError
+    put: Callable[[Tensor, Tensor, Any], Tensor]  # x with v where the view was
 
     def putting(self, rule: Callable[..., Tensor]) -> Callable[..., Tensor]:
         """Declare ``put`` of a primitive, whose key are its static parameters."""
-        self.put = lambda x, v, key: rule(x, v, **key)  # type: ignore[method-assign]
+        self.put = lambda x, v, key: rule(x, v, **key)
         return rule
 
 
@@ -113,9 +111,9 @@ def own(y: Any, operands: tuple[Any, ...]) -> Any:
 
 
 DETACH = Lens(lambda x, key: wrap(x.data, x.backend), lambda a, key: a)
-DETACH.put = lambda x, v, key: v  # type: ignore[method-assign]
+DETACH.put = lambda x, v, key: v
 DETACH.dense = lambda key: True
-Tensor.detach = detach  # type: ignore[method-assign]
+Tensor.detach = detach  # type: ignore[method-assign, assignment]
 
 
 # -- writing --------------------------------------------------------------------------------------
@@ -255,7 +253,8 @@ def _got(root: Tensor, path: Path, known: dict[int, Tensor]) -> Tensor:
 
 def _put(root: Tensor, path: Path, value: Tensor) -> Tensor:
     """``root`` with ``value`` at the end of a path."""
-    steps, known = _steps(path), {}
+    steps = _steps(path)
+    known: dict[int, Tensor] = {}
     for step in reversed(steps):
         x = root if step[0] is None else _got(root, step[0], known)
         value = step[1].put(x, value, step[2])

@@ -16,15 +16,17 @@ from tinyxp.core import Tensor, wrap
 from tinyxp.operation import typed
 from tinyxp.ops.creation import full_like
 from tinyxp.random import Generator, source
+from tinyxp.tape import no_grad
+from tinyxp.views import rebind
 
 
 def _set(tensor: Tensor, value: Tensor) -> Tensor:
-    if not tensor.is_leaf:
+    if not tensor.is_leaf and tensor._view is None:
         raise GradientError(
             f"initial values are for leaves, got the result of {tensor._node.op.name}"
         )
-    tensor.data = value.data
-    return tensor
+    with no_grad():
+        return rebind(tensor, value, "an initial value")
 
 
 _skipping: ContextVar[bool] = ContextVar("tinyxp_skipping", default=False)

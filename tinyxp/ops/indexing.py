@@ -27,7 +27,7 @@ from tinyxp.ops.shaping import (
     permute_dims,
     reshape,
 )
-from tinyxp.views import rebind, shows
+from tinyxp.views import own, rebind, shows
 
 
 def _like_index(index, x):
@@ -62,7 +62,7 @@ def getitem(x, key):
     if together and axes[0] > 0:  # neighbours keep their place; parted ones go first
         source = tuple(range(flat.ndim))
         taken = moveaxis(taken, source, tuple(axes[0] + i for i in source))
-    return taken
+    return own(taken, ())
 
 
 def _parse(x, key):

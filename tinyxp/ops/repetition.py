@@ -104,9 +104,8 @@ def meshgrid(*arrays, indexing="xy"):
             raise ShapeError(f"meshgrid expects tensors with one axis, got shape {x.shape}")
         axis = 1 - i if indexing == "xy" and n > 1 and i < 2 else i
         spread.append(reshape(x, tuple(x.shape[0] if k == axis else 1 for k in range(n))))
-    return (
-        _broadcast_arrays(*spread) if spread else ()
-    )  # no views: as in NumPy, they may be changed
+    # no views: a program of NumPy may write to them
+    return _broadcast_arrays(*spread) if spread else ()
 
 
 @meshgrid.example

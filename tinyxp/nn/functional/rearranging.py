@@ -35,7 +35,7 @@ def pixel_shuffle(input, upscale_factor):
     n, c = len(stack), channels // (r * r)
     x = reshape(input, (*stack, c, r, r, height, width))
     x = permute_dims(x, (*range(n), n, n + 3, n + 1, n + 4, n + 2))
-    return reshape(x, (*stack, c, r * height, r * width))
+    return reshape(x, (*stack, c, r * height, r * width), copy=True)
 
 
 def pixel_unshuffle(input, downscale_factor):
@@ -57,7 +57,7 @@ def pixel_unshuffle(input, downscale_factor):
     n, height, width = len(stack), height // r, width // r
     x = reshape(input, (*stack, c, height, r, width, r))
     x = permute_dims(x, (*range(n), n, n + 2, n + 4, n + 1, n + 3))
-    return reshape(x, (*stack, c * r * r, height, width))
+    return reshape(x, (*stack, c * r * r, height, width), copy=True)
 
 
 def channel_shuffle(input, groups):
@@ -77,4 +77,4 @@ def channel_shuffle(input, groups):
             f"got {input.shape}"
         )
     x = reshape(input, (n, groups, channels // groups, *rest))
-    return reshape(permute_dims(x, (0, 2, 1, *range(3, x.ndim))), input.shape)
+    return reshape(permute_dims(x, (0, 2, 1, *range(3, x.ndim))), input.shape, copy=True)
