@@ -121,9 +121,11 @@ class Kernel:
 
     ``forward(*arrays, **static)`` returns ``(y, residuals)``, or NotImplemented for a case that it
     leaves to the formula, complex numbers among them. ``vjp(g, residuals, needs)`` returns one
-    gradient for each array operand (None where ``needs`` says that nobody asks). Residuals hold no
-    array that is changed later. ``single``, if there is one, is ``forward`` of operands in 16 bits
-    with a result in float32, for autocast: else they would have to be cast before.
+    gradient for each array operand (None where ``needs`` says that nobody asks). Arrays may lie in
+    memory in any way (transposed, with steps, backwards, one row for all), and none is written to;
+    results share no memory with what came, and residuals hold no array that is changed later. That
+    g has the shape and dtype of y is sure. ``single``, if there is one, is ``forward`` of operands
+    in 16 bits with a result in float32, for autocast: else they would have to be cast before.
     """
 
     forward: Callable[..., Any]

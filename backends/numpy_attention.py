@@ -19,7 +19,8 @@ def meet(q: Array, k: Array, v: Array) -> bool:
 
 def future(scores: Array) -> Array:
     """True where a key comes after its query: (..., queries, keys) -> (queries, keys)."""
-    return ~np.tri(*scores.shape[-2:], dtype=bool)
+    queries, keys = scores.shape[-2:]
+    return np.arange(keys) > np.arange(queries)[:, None]
 
 
 def by_heads(shape: tuple[int, ...], dtype: Any) -> Array:
