@@ -6,6 +6,7 @@ Most are forked, which is quick; what differs where they are started from nothin
 import functools
 import gc
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -21,7 +22,7 @@ import tinyxp as tx
 from tests import worker_datasets as sets
 from tests.worker_datasets import Dying, Hanging, Noisy, Raising, Scaled, Squares, Stream, Told
 from tinyxp.backends.errors import ArgumentError, DataError, TinyError, WorkerError
-from tinyxp.data import DataLoader, Epochs, RandomSampler
+from tinyxp.data import DataLoader, Dataset, Epochs, RandomSampler
 from tinyxp.random import Generator
 
 pytestmark = [
@@ -97,6 +98,39 @@ def test_random_numbers_are_those_of_the_batch(shuffle):
     assert (np.random.rand(), tx.random.default_generator().counter) == (expected, 0)
     assert none == batches(1) == batches(3)
     assert len(set(none)) == len(none) == 8
+
+
+class Nested(Dataset):
+    """A dataset that loads by a loader of its own."""
+
+    def __len__(self):
+        return 2
+
+    def __getitem__(self, i):
+        before = np.random.randn()
+        inner = plain(DataLoader(Noisy(), 11, generator=Generator(i)))
+        return before, np.random.randn(), np.asarray(inner)
+
+
+def test_random_numbers_of_the_program_go_on():
+    """Also the second of a pair of normal numbers, and within another loader's dataset."""
+
+    def numbers(load):
+        np.random.seed(0)
+        random.seed(0)
+        found = []
+        for _ in range(3):
+            found += [np.random.randn(), random.gauss(0, 1)]
+            load()
+        return found
+
+    assert numbers(lambda: list(DataLoader(Noisy()))) == numbers(lambda: None)
+    first, second = (plain(DataLoader(Nested(), generator=Generator(0))) for _ in range(2))
+    assert first == second
+    np.random.seed(5)
+    bits = np.random.get_bit_generator()
+    list(DataLoader(Nested()))
+    assert np.random.get_bit_generator() is bits
 
 
 def test_random_numbers_with_threads():

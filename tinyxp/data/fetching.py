@@ -11,6 +11,7 @@ from itertools import islice
 from typing import Any
 
 import numpy as np
+from numpy.random.mtrand import get_bit_generator, set_bit_generator
 
 from tinyxp.backends.errors import DataError
 from tinyxp.data.collating import collate, convert
@@ -100,6 +101,7 @@ class Seeds:
 
 
 _turn = threading.RLock()  # Python's and NumPy's random numbers are those of the whole process
+_bits = np.random.MT19937()  # put in NumPy's place, as to copy its state to and fro takes longer
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=lambda: globals().update(_turn=threading.RLock()))
 
@@ -109,14 +111,18 @@ def seeded(seed: int) -> Iterator[None]:
     """Within a block Python's, NumPy's and tinyxp's random numbers follow from ``seed``; after it
     they go on as if nothing had been drawn. One thread at a time."""
     with _turn:
-        before = random.getstate(), np.random.get_state(legacy=False)
+        python, bits = random.getstate(), get_bit_generator()
+        numpy = np.random.get_state(legacy=False)
         try:
+            set_bit_generator(_bits)
             reseed(seed)
             with drawing_from(Generator(seed)):
                 yield
         finally:
-            random.setstate(before[0])
-            np.random.set_state(before[1])
+            random.setstate(python)
+            set_bit_generator(bits)
+            if numpy["has_gauss"] or bits is _bits:  # half a pair of normal numbers; a block in one
+                np.random.set_state(numpy)
 
 
 def reseed(seed: int) -> None:
