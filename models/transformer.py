@@ -147,9 +147,9 @@ def learn(model: GPT, steps: int, ids: Any, held_out: Any, run: Run, label: str 
 def train(config: Config, folder: str | Path | Run | None = None) -> Milestone:
     """Train a GPT and its control on a text and write the run's folder."""
     started = time.monotonic()
-    corpus = load_corpus(config.text)
     if config.text is not None and not isinstance(folder, Run):  # found again from anywhere
         config = replace(config, text=str(Path(config.text).absolute()))
+    corpus = load_corpus(config.text)
     print(f"text: {corpus.origin}, {len(corpus.text):,} characters")
     tokenizer = CharTokenizer.train(corpus.text)
     ids, held_out = split(tokenizer.encode(corpus.text))

@@ -76,7 +76,7 @@ def test_accumulated_batches_are_one_large_one():
 def test_batches_are_run_through_as_often_as_it_takes():
     model, trainer, batches, loss_of = made()
     found = trainer.fit(batches[:3], loss_of, 10)
-    assert (found.steps, found.epochs, found.ended) == (10, 3, "all 10 steps are done")
+    assert (found.steps, found.epochs, found.ended) == (10, 3, "10 steps done")
     other, trainer, batches, loss_of = made()
     trainer.fit((batches[:3] * 4)[:10], loss_of, 10)
     assert_equal(model, other)

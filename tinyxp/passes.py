@@ -104,8 +104,8 @@ class Summary:
     """What ``Trainer.fit`` did: all steps and passes so far, the last loss and validation loss
     (None if there was none), the seconds that it took, and why it ended.
 
-    >>> print(Summary(14, 2, 0.25, None, 3.21, "all 2 epochs are done"))
-    14 steps, 2 epochs in 3.2 s: loss 0.25; all 2 epochs are done
+    >>> print(Summary(14, 2, 0.25, None, 3.21, "2 epochs done"))
+    14 steps, 2 epochs in 3.2 s: loss 0.25; 2 epochs done
     """
 
     steps: int
@@ -116,10 +116,14 @@ class Summary:
     ended: str
 
     def __str__(self) -> str:
-        passes = "" if self.epochs is None else f", {self.epochs} epoch{'s'[: self.epochs != 1]}"
+        passes = "" if self.epochs is None else f", {many(self.epochs, 'epoch')}"
         losses = [f"loss {self.loss:.4g}"] if self.loss is not None else []
         if self.validation is not None:
             losses.append(f"validation loss {self.validation:.4g}")
         found = f": {', '.join(losses)}" if losses else ""
-        steps = f"{self.steps} step{'s'[: self.steps != 1]}"
-        return f"{steps}{passes} in {self.seconds:.1f} s{found}; {self.ended}"
+        return f"{many(self.steps, 'step')}{passes} in {self.seconds:.1f} s{found}; {self.ended}"
+
+
+def many(n: int | None, what: str) -> str:
+    """``many(2, "step")`` is "2 steps"."""
+    return f"{n} {what}{'' if n == 1 else 's'}"

@@ -55,7 +55,8 @@ class Run:
                 folder._continue(text)
             return folder
         if folder is None:
-            folder = _made(named(time.strftime(f"{config.get('model', 'run')}-%Y%m%d-%H%M%S")))
+            now = time.strftime("%Y%m%d-%H%M%S")
+            folder = _made(named(f"{config.get('model', 'run')}-{now}"))
         else:
             if not os.fspath(folder):
                 raise ArgumentError("the folder of a run has a name, got ''")

@@ -29,7 +29,7 @@ from tinyxp.optim.clip import clip_grad_norm_
 from tinyxp.optim.lr_scheduler import ReduceLROnPlateau
 from tinyxp.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tinyxp.parallel import Parallel
-from tinyxp.passes import Group, Passes, Summary
+from tinyxp.passes import Group, Passes, Summary, many
 from tinyxp.plan import expect_options, expect_plan
 from tinyxp.progress import Clock, Progress
 from tinyxp.resuming import resumed, setting, training_state
@@ -86,7 +86,7 @@ class Trainer:
     >>> loss = lambda batch: tx.nn.functional.mse_loss(model(batch[0][:, None]), batch[1][:, None])
     >>> summary = trainer.fit(loader, loss, epochs=15)
     >>> summary.steps, summary.epochs, summary.ended
-    (30, 15, 'all 15 epochs are done')
+    (30, 15, '15 epochs done')
     """
 
     model: Module
@@ -261,8 +261,8 @@ class Trainer:
             return f"no better validation loss in {self.patience} evaluations"
         counted = passes.epochs is not None
         if (total is not None and self.done >= total) or size == 0:
-            what = f"{passes.epochs} epochs" if counted else f"{total} steps"
-            return f"all {what} are done{again}"
+            what = many(passes.epochs, "epoch") if counted else many(total, "step")
+            return f"{what} done{again}"
         if self.max_seconds is not None and time.monotonic() - start > self.max_seconds:
             return f"{self.max_seconds:g} seconds are over"
         return ""
