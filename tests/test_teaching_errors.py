@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import traceback
 
 import numpy as np
 import pytest
@@ -267,4 +268,21 @@ def test_on_the_command_line_it_is_one_line(tmp_path, monkeypatch, capsys):
     )
     assert main(["doctor", "net.py:f"]) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("tinyxp: linear with weight (3, 2)") and "(in 0, a Linear" in line
+    assert line.startswith("tinyxp: net.py:5: ShapeError: linear with weight (3, 2)")
+    assert "(in 0, a Linear" in line
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_a_wrong_shape_is_one_traceback(name):
+    """Not that of the library, of the fast lane and of the general one, one after another."""
+    with pytest.raises(TinyError) as caught:
+        MISTAKES[name][0]()
+    text = "".join(traceback.format_exception(caught.value))
+    assert text.count("Traceback (most recent call last)") == 1, text
+
+
+def test_a_cause_that_our_words_do_not_cover_is_kept():
+    with pytest.raises(TinyError) as caught:
+        tx.linalg.inv(tx.zeros((2, 2)))
+    assert isinstance(caught.value.__cause__, np.linalg.LinAlgError)
+    assert "Singular matrix" in str(caught.value)

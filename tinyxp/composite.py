@@ -89,7 +89,8 @@ class Composite(Operation[P]):
             if users_own(self.fn, error):
                 raise
             arrays = [x.data if isinstance(x, Tensor) else x for x in args]
-            raise explain(self, arrays, static, backend, error) from error
+            problem, cause = explain(self, arrays, static, backend, error)
+            raise problem from cause
 
     def run(
         self, kernel: Kernel, backend: Backend, args: tuple[Any, ...], static: dict[str, Any]
@@ -116,7 +117,8 @@ class Composite(Operation[P]):
         except PASSED_ON:
             raise
         except Exception as error:
-            raise explain(self, arrays, static, backend, error) from error
+            problem, cause = explain(self, arrays, static, backend, error)
+            raise problem from cause
         if result is NotImplemented:
             return NotImplemented
         y, residuals = result

@@ -216,8 +216,9 @@ def explain(
     static: dict[str, Any],
     backend: Backend,
     error: Exception,
-) -> TinyError:
-    """The error of a backend's library as one of ours, naming the operation and its operands."""
+) -> tuple[TinyError, Exception | None]:
+    """The error of a backend's library as one of ours, naming the operation and its operands; and
+    the library's, where our words are not enough to do without it."""
     kind = kind_of(error)
     if kind is IndexingError and {"axis", "axes", "source"} & op.parameters:
         kind = AxisError  # libraries raise an IndexError for an axis that does not exist
@@ -232,8 +233,10 @@ def explain(
         reason = f"they lie on the devices {sorted(devices)}; move one: x.to({min(devices)!r})"
     if kind is ShapeError and reason is None and op.broadcasts and len(op.operands) > 1:
         kind = ArgumentError  # the shapes fit: it is a number that does not
+    error.__suppress_context__ = True  # on the fast lane it was met before
+    cause = error if reason is None else None
     reason = reason or first_line(error)
-    return kind(f"{op.name} cannot take {operands} (backend {backend.name}): {reason}")
+    return kind(f"{op.name} cannot take {operands} (backend {backend.name}): {reason}"), cause
 
 
 def described(x: Any, backend: Backend) -> str:

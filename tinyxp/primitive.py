@@ -65,7 +65,8 @@ class Primitive(Operation[P]):
             static["dtype"] = raw(static["dtype"], backend)
         try:
             y = self.fn(backend.xp, *arrays, **static)
-        except PASSED_ON:
+        except PASSED_ON as error:
+            error.__suppress_context__ = True  # it was met before, on the fast lane
             raise
         except Exception as error:
             if users_own(self.fn, error):
@@ -74,7 +75,8 @@ class Primitive(Operation[P]):
                 return self.wide(args, arrays, backend, static)
             y = backend.fallback(self.fn, arrays, static)
             if y is NotImplemented:
-                raise explain(self, arrays, static, backend, error) from error
+                problem, cause = explain(self, arrays, static, backend, error)
+                raise problem from cause
         if not (tracked and is_grad_enabled()):
             return _wrap_many(y, backend, None) if isinstance(y, SEVERAL) else wrap(y, backend)
         parents = [edge_of(x) for x in args]

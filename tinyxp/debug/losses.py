@@ -46,11 +46,11 @@ def probabilities(scene: Scene, loss: Tensor) -> Iterator[tuple[str, Site | None
         return
     for node in ordered([edge_of(loss)]):
         if isinstance(node, Node) and node.op.name in EXPECTED and node.parents:
-            source: Any = node.parents[0]
+            before: Any = node.parents[0]
             for _ in range(FAR):
-                if isinstance(source, Node) and source.op.name in SAME and source.parents:
-                    source = source.parents[0]
-            if isinstance(source, Node) and source.op.name == EXPECTED[node.op.name][1]:
+                if isinstance(before, Node) and before.op.name in SAME and before.parents:
+                    before = before.parents[0]
+            if isinstance(before, Node) and before.op.name == EXPECTED[node.op.name][1]:
                 yield _finding(node.op.name, None)
 
 
