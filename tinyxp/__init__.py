@@ -71,11 +71,9 @@ from tinyxp.ops.creation import (
     clone,
     empty,
     empty_like,
-    eye,
     from_dlpack,
     full,
     full_like,
-    linspace,
     ones,
     ones_like,
     tensor,
@@ -149,6 +147,7 @@ from tinyxp.ops.reductions import (
     prod,
     sum,
 )
+from tinyxp.ops.regular import eye, linspace
 from tinyxp.ops.repetition import (
     repeat,
     tile,

@@ -38,13 +38,13 @@ class Info:
         """
         return backends.current().devices()[0]
 
-    def devices(self) -> tuple[str, ...]:
+    def devices(self) -> list[str]:
         """The devices that ``device=`` takes.
 
         >>> tx.__array_namespace_info__().devices()
-        ('cpu',)
+        ['cpu']
         """
-        return tuple(backends.current().devices())
+        return [*backends.current().devices()]
 
     def default_dtypes(self, *, device: str | None = None) -> dict[str, DType]:
         """The dtypes of new tensors, and of indices.
@@ -86,7 +86,7 @@ def __array_namespace_info__() -> Info:
     """The inspection functions of the Array API: capabilities, devices, dtypes.
 
     >>> tx.__array_namespace_info__().devices()
-    ('cpu',)
+    ['cpu']
     """
     return Info()
 

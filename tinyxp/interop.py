@@ -9,6 +9,7 @@ import numpy as np
 
 from tinyxp.backends.errors import DTypeError, ExportError
 from tinyxp.core import Tensor, namespace
+from tinyxp.exchange import scipy_hint
 
 # NumPy's names, where ours are others
 NAMES = {
@@ -88,7 +89,7 @@ def array_function(
 
 def _refusal(theirs: str, ours: str | None) -> DTypeError:
     instead = "pass x.detach().numpy()" if ours is None else f"use {ours}, or x.detach().numpy()"
-    return DTypeError(f"numpy.{theirs} takes NumPy's arrays, got a Tensor; {instead}")
+    return DTypeError(f"numpy.{theirs} takes NumPy's arrays, got a Tensor; {instead}{scipy_hint()}")
 
 
 Tensor.__array_ufunc__ = array_ufunc

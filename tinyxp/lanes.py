@@ -21,9 +21,13 @@ def _several(parts: tuple[Array, ...], backend: Backend) -> tuple[Tensor, ...]:
     return tuple([wrap(part, backend) for part in parts])
 
 
-def lane(op: Any) -> Any:
-    """``op.call`` with a short cut, or None for an operation of another form than these."""
+def lane(op: Any, general: Any = None) -> Any:
+    """``op.call`` with a short cut, or None for an operation of another form than these.
+
+    ``general`` is called instead of ``op.call`` for two operands that take none.
+    """
     fn, recorded, plans, lens = op.fn, op.recorded, op.plans, op.lens
+    general = general or (lambda args, static: op.call(args, static))
     any_dtype = not (op.floating or op.real)  # else floating ones alone stay what they are
     takes_dtype = "dtype" in op.parameters
     free = op.autocast is None  # of what autocast chooses
@@ -75,7 +79,7 @@ def lane(op: Any) -> Any:
                     parents = edge1 if live1 else None, edge2 if live2 else None
                     return wrap(y, backend, Node(op, parents, context))
                 return wrap(y, backend) if not isinstance(y, tuple) else _several(y, backend)
-        return op.call((x1, x2), {})
+        return general((x1, x2), {})
 
     def with_static(x: Any, /, *rest: Any, **static: Any) -> Any:
         if type(x) is Plain and not (rest and (takes_dtype or len(rest) > 1)):

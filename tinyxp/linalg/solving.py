@@ -15,8 +15,9 @@ from tinyxp.linalg.common import (
 from tinyxp.operation import expect_tensors, mixed
 from tinyxp.ops.arithmetic import where
 from tinyxp.ops.complexes import adjoint, conj
-from tinyxp.ops.creation import eye, zeros
+from tinyxp.ops.creation import zeros
 from tinyxp.ops.linear import matmul
+from tinyxp.ops.regular import eye
 from tinyxp.primitive import primitive
 
 

@@ -348,10 +348,12 @@ class Module(Hooked):
             tensor.data, tensor.backend = new.data, new.backend
 
         for tensor in (*self.parameters(), *self.buffers()):
-            if tensor.grad is not None:
-                tensor.grad = tensor.grad.detach()  # not to move what the user may hold
-                move(tensor.grad)
+            gradient, tensor.grad = tensor.grad, None
             move(tensor)
+            if gradient is not None:
+                own = gradient.detach()  # not to move what the user may hold
+                move(own)
+                tensor.grad = own
         return self
 
     def half(self) -> Self:

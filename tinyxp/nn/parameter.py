@@ -1,6 +1,6 @@
 """Parameter: a tensor that a module learns."""
 
-from typing import Any
+from typing import Any, Self
 
 from tinyxp import backends
 from tinyxp.core import Tensor, to_array, wrap
@@ -25,12 +25,19 @@ class Parameter(Tensor):
             self.data, self.backend = data.data, data.backend
         else:
             self.data, self.backend = to_array(data)
-        self.grad = self._node = self._cut = self._view = None
+        self._grad = self._node = self._cut = self._view = None
         self._leaf = False
         self.requires_grad_(requires_grad)
 
     def __repr__(self) -> str:
         return f"Parameter({super().__repr__()})"
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        """A parameter of the same values, without a gradient: as PyTorch's, a copied model begins
+        anew, so that its own first backward pass adds to nothing."""
+        new = super().__deepcopy__(memo)
+        new.grad = None
+        return new
 
     def __reduce__(self) -> Any:
         return Parameter, (self.detach(), self._leaf)

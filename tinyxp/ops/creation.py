@@ -6,9 +6,11 @@ import numpy as np
 
 from tinyxp import backends, dtypes
 from tinyxp.backends.errors import ArgumentError, DTypeError
-from tinyxp.core import Tensor, raw, to_array, wrap
+from tinyxp.core import SCALARS, Tensor, holds_tensors, raw, to_array, wrap
 from tinyxp.dtypes import expect_held, not_held
+from tinyxp.exchange import imported
 from tinyxp.operation import expect_tensors, explained
+from tinyxp.ops.shaping import stack
 from tinyxp.primitive import primitive
 from tinyxp.tape import Node, edge_of, is_grad_enabled
 
@@ -17,12 +19,16 @@ def asarray(obj, /, *, dtype=None, device=None, copy=None, requires_grad=False):
     """A Tensor from numbers, nested lists, arrays, buffers, or a Tensor (kept as it is if it fits).
 
     Python floats become float32 and ints int64, unless ``dtype`` says otherwise. Arrays are copied,
-    unless ``copy`` is False. Raises DTypeError or ShapeError for what is no array.
+    unless ``copy`` is False. Tensors without axes in a list are numbers, and gradients flow back to
+    them. Raises DTypeError or ShapeError for what is no array, ArgumentError for numbers that the
+    dtype does not hold.
 
     >>> tx.asarray([[1, 2], [3, 4]], dtype=tx.float64)
     tensor([[1., 2.],
             [3., 4.]], dtype=float64)
     """
+    if isinstance(obj, (list, tuple)) and holds_tensors(obj):
+        obj = _stacked(obj)
     if isinstance(obj, Tensor):
         x = obj if dtype is None else astype(obj, dtype, copy=False)
         x = x if device is None or device == x.device else x.to(device)
@@ -38,6 +44,33 @@ def asarray(obj, /, *, dtype=None, device=None, copy=None, requires_grad=False):
             f"{x.dtype!r} on {x.device!r}; leave copy out"
         )
     return x.requires_grad_() if requires_grad and not x.requires_grad else x
+
+
+def _stacked(obj):
+    """Nested lists of numbers and of Tensors without axes as one Tensor, through which gradients
+    flow; its dtype is where all of them meet."""
+
+    def numbers(obj):
+        if not isinstance(obj, (list, tuple)):
+            return [obj]
+        return [number for part in obj for number in numbers(part)]
+
+    def joined(obj):
+        if isinstance(obj, (list, tuple)):
+            return stack([joined(part) for part in obj])
+        return astype(obj, dtype, copy=False) if isinstance(obj, Tensor) else full((), obj, **place)
+
+    found = [x.item() if isinstance(x, np.generic) else x for x in numbers(obj)]
+    tensors = [x for x in found if isinstance(x, Tensor)]
+    if any(x.ndim for x in tensors) or not all(isinstance(x, (Tensor, *SCALARS)) for x in found):
+        raise DTypeError(
+            "a list with Tensors is an array where they have no axes, like numbers; join others "
+            "with tx.stack or tx.concat"
+        )
+    dtype = dtypes.result_type(*(x.dtype if isinstance(x, Tensor) else x for x in found))
+    place = {"dtype": dtype, "device": tensors[0].device}
+    with backends.using(tensors[0].backend):
+        return joined(obj)
 
 
 def _unbuffered(obj):
@@ -58,18 +91,26 @@ def _shares_memory(obj, x):
         return owner.dtype_names[obj.dtype] == x.dtype.name and owner.device_of(obj) == x.device
     if isinstance(obj, np.generic) or (owner is None and not hasattr(obj, "__dlpack__")):
         return True
-    array = np.from_dlpack(obj) if owner is None else owner.to_numpy(obj)
+    try:
+        array = np.from_dlpack(obj) if owner is None else owner.to_numpy(obj)
+    except BufferError:  # a view that had to be resolved first
+        return False
     return array.size == 0 or np.may_share_memory(array, x.backend.to_numpy(x.data))
 
 
 def tensor(data, *, dtype=None, device=None, requires_grad=False):
     """``asarray`` as PyTorch spells it: always a new leaf.
 
+    Raises GradientError for a list with a tensor that requires grad, whose graph would be lost.
+
     >>> tx.tensor([1.0, 2.0], requires_grad=True)
     tensor([1., 2.], requires_grad=True)
     """
     if isinstance(data, Tensor):
         data = clone(data.detach())
+    if isinstance(data, (list, tuple)) and holds_tensors(data):
+        data = _stacked(data)
+        data._leave("tensor() of a list, a new leaf,")
     return asarray(data, dtype=dtype, device=device, requires_grad=requires_grad)
 
 
@@ -323,6 +364,7 @@ def arange(start, /, stop=None, step=1, *, dtype=None, device=None):
     tensor([0, 1, 2])
     """
     start, stop = (0, start) if stop is None else (start, stop)
+    start, stop, step = (_plain(number)[0] for number in (start, stop, step))
     dtype = dtypes.as_dtype(dtype or _default_for(start, stop, step))
     if dtype in dtypes.SPANS:
         with explained("arange", start, stop, step):
@@ -330,30 +372,6 @@ def arange(start, /, stop=None, step=1, *, dtype=None, device=None):
         for number in (start, start + (count - 1) * step) if count > 0 else ():
             _expect_number(number, dtype)
     return _new("arange", (start, stop, step), dtype, device)
-
-
-def linspace(start, stop, /, num, *, dtype=None, device=None, endpoint=True):
-    """``num`` numbers at equal distances from start to stop.
-
-    >>> tx.linspace(0, 1, 3)
-    tensor([0. , 0.5, 1. ])
-    """
-    # computed once, by NumPy in float64, so that every backend gets the same bits
-    with explained("linspace", start, stop, num):
-        values = np.linspace(start, stop, num, endpoint=endpoint)
-    dtype = dtypes.as_dtype(dtype or _default_for(start, stop, 1.0))
-    expect_held(values, dtype)
-    return asarray(values, dtype=dtype, device=device)
-
-
-def eye(n_rows, n_cols=None, /, *, k=0, dtype=None, device=None):
-    """Ones on the k-th diagonal, zeros elsewhere.
-
-    >>> tx.eye(2)
-    tensor([[1., 0.],
-            [0., 1.]])
-    """
-    return _new("eye", (n_rows, n_cols), dtype, device, k=k)
 
 
 def from_dlpack(x, /, *, device=None, copy=None):
@@ -368,8 +386,7 @@ def from_dlpack(x, /, *, device=None, copy=None):
     if isinstance(x, Tensor):
         x = x._leave("from_dlpack")
     elif backends.of(x) is None:
-        with explained("from_dlpack", type(x)):
-            x = backends.current().xp.from_dlpack(x)
+        x = imported(x, backends.current().xp.from_dlpack)
     y = wrap(*to_array(x, None, device, copy is True))
     if copy is False and not _shares_memory(x, y):
         raise ArgumentError(f"from_dlpack(copy=False) would have to copy to {y.device!r}")

@@ -1,7 +1,13 @@
 """What makes a Tensor an object of the Array API: each operator and method is one op."""
 
+import functools
+
+import numpy as np
+
+from tinyxp import backends
 from tinyxp.backends.errors import ArgumentError, ShapeError
-from tinyxp.core import Tensor, namespace
+from tinyxp.core import SCALARS, Tensor, namespace
+from tinyxp.lanes import lane
 from tinyxp.ops import (
     arithmetic,
     bounds,
@@ -18,6 +24,7 @@ from tinyxp.ops import (
     shaping,
     trigonometric,
 )
+from tinyxp.primitive import Primitive
 from tinyxp.views import rebind
 
 OPERATORS = {
@@ -43,11 +50,53 @@ COMPARISONS = {
     "gt": logic.greater,
     "ge": logic.greater_equal,
 }
+COUNTERPARTS = {name: f"__r{name}__" for name in OPERATORS}
+COUNTERPARTS |= {"lt": "__gt__", "gt": "__lt__", "le": "__ge__", "ge": "__le__"}
 API_VERSIONS = ("2021.12", "2022.12", "2023.12", "2024.12", "2025.12")
 
 
-def _reflected(op):
-    return lambda self, other: op(other, self)
+def _operator(name, function):
+    """An operation as an operator: what it does not know may know what to do with a Tensor."""
+    op = function.op
+
+    def general(args, static):
+        return NotImplemented if _foreign(name, *args) else op.call(args, static)
+
+    short = lane(op, general) if isinstance(op, Primitive) else None
+    operator = short or (lambda self, other: general((self, other), {}))
+    return functools.update_wrapper(operator, function)
+
+
+def _foreign(name, x, other):
+    """Whether ``other`` is left to Python: a type with the operator's counterpart, or what is never
+    equal to a tensor. A list is repeated by a tensor without axes, as by an integer."""
+    if isinstance(other, (Tensor, np.generic, *SCALARS)) or backends.of(other) is not None:
+        return False
+    if isinstance(other, (list, tuple, str, bytes)):
+        if name in COMPARISONS:
+            return name in ("eq", "ne") and isinstance(other, (str, bytes))
+        return name == "mul" and x.ndim == 0 and x.dtype.kind.endswith("integer")
+    if name in ("eq", "ne"):
+        return True
+    theirs = getattr(type(other), COUNTERPARTS[name], None)
+    return theirs is not getattr(object, COUNTERPARTS[name], None)
+
+
+def _reflected(name, op):
+    def operator(self, other):
+        if type(other) in SCALARS or not _foreign(name, self, other):
+            return op(other, self)
+        return NotImplemented
+
+    return operator
+
+
+def _divmod(self, other):
+    return self // other, self % other
+
+
+def _rdivmod(self, other):
+    return other // self, other % self
 
 
 def _in_place(op):
@@ -55,11 +104,11 @@ def _in_place(op):
 
 
 for _name, _op in OPERATORS.items():
-    setattr(Tensor, f"__{_name}__", _op)
-    setattr(Tensor, f"__r{_name}__", _reflected(_op))
+    setattr(Tensor, f"__{_name}__", _operator(_name, _op))
+    setattr(Tensor, f"__r{_name}__", _reflected(_name, _op))
     setattr(Tensor, f"__i{_name}__", _in_place(_op))
 for _name, _op in COMPARISONS.items():
-    setattr(Tensor, f"__{_name}__", _op)
+    setattr(Tensor, f"__{_name}__", _operator(_name, _op))
 
 
 def _permute(self, *axes):
@@ -67,7 +116,8 @@ def _permute(self, *axes):
 
 
 def _reshape(self, *shape):
-    return shaping.reshape(self, shape[0] if len(shape) == 1 else shape)
+    alone = len(shape) == 1 and isinstance(shape[0], (tuple, list))
+    return shaping.reshape(self, shape[0] if alone else shape)
 
 
 def _transpose(self):
@@ -94,6 +144,8 @@ def _to_device(self, device, /, *, stream=None):
 
 
 METHODS = {
+    "__divmod__": _divmod,
+    "__rdivmod__": _rdivmod,
     "__neg__": rounding.negative,
     "__pos__": rounding.positive,
     "__abs__": rounding.abs,

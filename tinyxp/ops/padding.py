@@ -1,7 +1,5 @@
 """Margins and triangles: parts of a tensor kept, the rest filled with a constant."""
 
-import math
-
 from tinyxp.backends.errors import ArgumentError, ShapeError
 from tinyxp.primitive import primitive
 
@@ -17,9 +15,13 @@ def pad(xp, x, /, pad_width, mode="constant", *, constant_values=0):
         raise ArgumentError(f"pad knows the mode 'constant', got {mode!r}")
     margins = _margins(pad_width, len(x.shape))
     shape = tuple(n + before + after for n, (before, after) in zip(x.shape, margins, strict=True))
-    odd = isinstance(constant_values, float) and not math.isfinite(constant_values)
-    if odd and xp.isdtype(x.dtype, "integral"):
-        raise ArgumentError(f"integers hold no NaN or Inf, got {constant_values} to pad with")
+    if constant_values != 0 and xp.isdtype(x.dtype, "integral"):
+        span = xp.iinfo(x.dtype)
+        if not span.min <= constant_values <= span.max:  # NaN lies nowhere
+            raise ArgumentError(
+                f"{x.dtype} holds numbers from {span.min} to {span.max}, got {constant_values} "
+                "to pad with"
+            )
     y = xp.full(shape, constant_values, dtype=x.dtype, device=x.device)
     y[_inside(margins, x.shape)] = x
     return y

@@ -1,0 +1,33 @@
+"""Regular tensors: numbers at equal distances, ones on a diagonal."""
+
+import numpy as np
+
+from tinyxp import dtypes
+from tinyxp.dtypes import expect_held
+from tinyxp.operation import explained
+from tinyxp.ops.creation import _default_for, _new, _plain, asarray
+
+
+def linspace(start, stop, /, num, *, dtype=None, device=None, endpoint=True):
+    """``num`` numbers at equal distances from start to stop.
+
+    >>> tx.linspace(0, 1, 3)
+    tensor([0. , 0.5, 1. ])
+    """
+    start, stop = _plain(start)[0], _plain(stop)[0]
+    # computed once, by NumPy in float64, so that every backend gets the same bits
+    with explained("linspace", start, stop, num):
+        values = np.linspace(start, stop, num, endpoint=endpoint)
+    dtype = dtypes.as_dtype(dtype or _default_for(start, stop, 1.0))
+    expect_held(values, dtype)
+    return asarray(values, dtype=dtype, device=device)
+
+
+def eye(n_rows, n_cols=None, /, *, k=0, dtype=None, device=None):
+    """Ones on the k-th diagonal, zeros elsewhere.
+
+    >>> tx.eye(2)
+    tensor([[1., 0.],
+            [0., 1.]])
+    """
+    return _new("eye", (n_rows, n_cols), dtype, device, k=k)
