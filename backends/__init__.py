@@ -22,6 +22,7 @@ if __name__ != "tinyxp.backends":
 
 from tinyxp.backends.bound import Block, bound
 from tinyxp.backends.errors import BackendError
+from tinyxp.backends.extras import advice
 
 Array = Any  # an array of whichever library runs underneath
 
@@ -234,5 +235,4 @@ def backend(name: str) -> Block:
 
 def missing(library: str, *extras: str) -> BackendError:
     """The error for a library that is not installed, with the command that installs it."""
-    commands = " or ".join(f"pip install 'tinyxp[{extra}]'" for extra in extras)
-    return BackendError(f"the library {library} is not installed; {commands}")
+    return BackendError(f"the library {library} is not installed; {advice(*extras)}")

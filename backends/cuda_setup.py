@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from importlib.metadata import distributions
 from pathlib import Path
 
+from tinyxp.backends.extras import install
+
 CUPY = re.compile(r"cupy(-cuda(\d+)x|-rocm.*)?")
 HEADERS = {13: ("nvidia-cuda-runtime",), 12: ("nvidia-cuda-runtime-cu12",)}
 
@@ -56,9 +58,9 @@ def advice(setup: Setup) -> list[str]:
     >>> advice(Setup((13, 0), (("cupy-cuda13x", "14.2.0"),), headers=True))
     []
     >>> advice(Setup((12, 4), (), headers=False))
-    ["CuPy is not installed: pip install 'tinyxp[cuda12]'"]
+    ["CuPy is not installed: pip install 'cupy-cuda12x[ctk]'"]
     """
-    install, names = f"pip install 'tinyxp[{setup.extra}]'", [name for name, _ in setup.cupys]
+    command, names = install(setup.extra), [name for name, _ in setup.cupys]
     found = []
     if setup.driver is None:
         found.append(
@@ -66,12 +68,12 @@ def advice(setup: Setup) -> list[str]:
             "nvidia-smi shows it; in a container, start it with --gpus all"
         )
     if not setup.cupys:
-        return found if found else [f"CuPy is not installed: {install}"]
+        return found if found else [f"CuPy is not installed: {command}"]
     shown = ", ".join(f"{name} {version}" for name, version in setup.cupys)
     if len(setup.cupys) > 1:
         found.append(
             f"{len(setup.cupys)} CuPys are installed ({shown}), each over the files of the other: "
-            f"pip uninstall -y {' '.join(names)} && {install}"
+            f"pip uninstall -y {' '.join(names)} && {command}"
         )
         return found
     wheel = CUPY.fullmatch(names[0])
@@ -80,11 +82,9 @@ def advice(setup: Setup) -> list[str]:
         known = ".".join(map(str, setup.driver))
         found.append(
             f"{shown} is for CUDA {major}, and the driver knows CUDA {known}: "
-            f"pip uninstall -y {names[0]} && {install}, or install a newer driver"
+            f"pip uninstall -y {names[0]} && {command}, or install a newer driver"
         )
     elif not setup.headers:
-        fitting = f"tinyxp[cuda{major}]" if major in HEADERS else "cupy[ctk]"
-        found.append(
-            f"CUDA's headers are missing, so kernels cannot compile: pip install '{fitting}'"
-        )
+        fitting = install(f"cuda{major}") if major in HEADERS else "pip install 'cupy[ctk]'"
+        found.append(f"CUDA's headers are missing, so kernels cannot compile: {fitting}")
     return found

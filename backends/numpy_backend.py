@@ -177,7 +177,7 @@ def about() -> str:
     """Which kernels are in use, and how many threads."""
     threads = blas_threads.get_threads() or "an unknown number of"
     if importlib.util.find_spec("numba") is None:
-        kernels = "NumPy's own; for faster ones: pip install 'tinyxp[fast]'"
+        kernels = "NumPy's own; for faster ones: pip install numba"
     elif os.environ.get("TINY_FAST") == "0":
         kernels = "NumPy's own, as TINY_FAST=0 asks"
     else:

@@ -4,7 +4,7 @@ import pytest
 
 from tests.reference_layers import dropout
 
-torch = pytest.importorskip("torch", reason="PyTorch is the reference: pip install 'tinyxp[torch]'")
+torch = pytest.importorskip("torch", reason="PyTorch is the reference: pip install torch")
 F = torch.nn.functional
 
 

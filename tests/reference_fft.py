@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch", reason="PyTorch is the reference: pip install 'tinyxp[torch]'")
+torch = pytest.importorskip("torch", reason="PyTorch is the reference: pip install torch")
 
 
 def one_axis(name):

@@ -7,7 +7,7 @@ that is to be Hermitian is replaced by its Hermitian part.
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch", reason="PyTorch is the reference: pip install 'tinyxp[torch]'")
+torch = pytest.importorskip("torch", reason="PyTorch is the reference: pip install torch")
 
 NO_REFERENCE: dict[str, str] = {}
 

@@ -63,7 +63,7 @@ def test_a_step_learns_and_is_that_of_every_backend(kind):
 @pytest.mark.filterwarnings("ignore")  # other libraries' own
 def test_a_peer_computes_the_same(kind, module):
     if not importlib.util.find_spec(PEERS[module]):
-        pytest.skip(f"{PEERS[module]} is not installed: pip install 'tinyxp[bench]'")
+        pytest.skip(f"{PEERS[module]} is not installed: pip install -e '.[bench]'")
     options = {"workload": SMALL[kind], "threads": 1}
     ours = peer("tinyxp_peer", backend="numpy", **options)
     expected = [ours() for _ in range(6)]

@@ -8,7 +8,7 @@ import pytest
 from tinyxp.backends.errors import ArgumentError, BackendError, DataError, DTypeError, IndexingError
 from tinyxp.data import BPETokenizer
 
-tokenizers = pytest.importorskip("tokenizers", reason="pip install 'tinyxp[text]'")
+tokenizers = pytest.importorskip("tokenizers", reason="pip install tokenizers")
 TEXT = "To be, or not to be, that is the question: whether 'tis nobler in the mind to suffer. " * 20
 STRANGE = [
     "",

@@ -33,7 +33,7 @@ except BackendError:
 def kernels(request, monkeypatch):
     """Each table of kernels in turn; the tests put {} in its place to get the formulas."""
     if TABLES[request.param] is None:
-        pytest.skip("numba is not installed: pip install 'tinyxp[fast]'")
+        pytest.skip("numba is not installed: pip install numba")
     if request.param == "numba":
         monkeypatch.setattr(numba_random, "FEW", 64)  # else few of these arrays were large enough
     numpy = backends.get("numpy")

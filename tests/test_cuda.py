@@ -22,19 +22,19 @@ WHEEL = (("cupy-cuda13x", "14.2.0"),)
     [
         (Setup((13, 0), WHEEL, True), []),
         (Setup((12, 9), (("cupy-cuda12x", "14.2.0"),), True), []),
-        (Setup((13, 1), (), True), ["CuPy is not installed: pip install 'tinyxp[cuda13]'"]),
+        (Setup((13, 1), (), True), ["CuPy is not installed: pip install 'cupy-cuda13x[ctk]'"]),
         (Setup(None, (), False), ["no NVIDIA driver is found", "--gpus all"]),
         (
             Setup((12, 4), WHEEL, True),
             ["cupy-cuda13x 14.2.0 is for CUDA 13, and the driver knows CUDA 12.4",
-             "pip uninstall -y cupy-cuda13x && pip install 'tinyxp[cuda12]'"],
+             "pip uninstall -y cupy-cuda13x && pip install 'cupy-cuda12x[ctk]'"],
         ),
         (
             Setup((13, 0), (("cupy-cuda12x", "14.0"), *WHEEL), True),
             ["2 CuPys are installed (cupy-cuda12x 14.0, cupy-cuda13x 14.2.0)",
-             "pip uninstall -y cupy-cuda12x cupy-cuda13x && pip install 'tinyxp[cuda13]'"],
+             "pip uninstall -y cupy-cuda12x cupy-cuda13x && pip install 'cupy-cuda13x[ctk]'"],
         ),
-        (Setup((13, 0), WHEEL, False), ["headers are missing", "pip install 'tinyxp[cuda13]'"]),
+        (Setup((13, 0), WHEEL, False), ["headers are missing", "pip install 'cupy-cuda13x[ctk]'"]),
         (Setup((13, 0), (("cupy", "14.2.0"),), False), ["pip install 'cupy[ctk]'"]),
         (Setup(None, WHEEL, False), ["no NVIDIA driver", "headers are missing"]),
     ],

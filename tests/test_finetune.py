@@ -9,7 +9,7 @@ from tinyxp.cli import main
 from tinyxp.models import gpt2
 from tinyxp.random import Generator
 
-pytest.importorskip("tokenizers", reason="pip install 'tinyxp[text]'")
+pytest.importorskip("tokenizers", reason="pip install tokenizers")
 
 
 def test_a_checkpoint_is_fine_tuned_and_written_on(tmp_path, monkeypatch, capsys):

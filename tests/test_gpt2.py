@@ -10,7 +10,7 @@ from tinyxp.backends.errors import ArgumentError, DataError, ShapeError
 from tinyxp.models.gpt2 import GPT2, Config
 from tinyxp.random import Generator
 
-torch = pytest.importorskip("torch", reason="PyTorch is the reference: pip install 'tinyxp[torch]'")
+torch = pytest.importorskip("torch", reason="PyTorch is the reference: pip install torch")
 transformers = pytest.importorskip("transformers", reason="pip install transformers")
 transformers.logging.set_verbosity_error()
 transformers.utils.logging.disable_progress_bar()

@@ -170,7 +170,7 @@ def stepped(optimizer, p, array):
 @pytest.mark.parametrize("table", TABLES)
 def test_a_parameter_of_another_shape_needs_another_state(name, table, monkeypatch):
     if TABLES[table] is None:
-        pytest.skip("numba is not installed: pip install 'tinyxp[fast]'")
+        pytest.skip("numba is not installed: pip install numba")
     monkeypatch.setitem(NUMPY.__dict__, "kernels", TABLES[table])
     for shape in ((40, 8), (3, 8), (8, 4), (1, 8), (4, 8, 1)):
         p, q = (tx.ones((4, 8)).requires_grad_() for _ in range(2))

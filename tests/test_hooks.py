@@ -9,7 +9,7 @@ import tinyxp as tx
 from tinyxp import nn
 from tinyxp.backends.errors import DTypeError
 
-torch = pytest.importorskip("torch", reason="PyTorch is the reference: pip install 'tinyxp[torch]'")
+torch = pytest.importorskip("torch", reason="PyTorch is the reference: pip install torch")
 X = np.asarray([[1.0, -2.0], [0.5, 3.0]])
 
 

@@ -91,7 +91,7 @@ def complaints(name, kernel, dtype, roughly):
 @pytest.mark.parametrize(("table", "dtype"), [("numpy", "float64"), ("numba", "float32")])
 def test_a_kernel_loses_no_nan_and_no_infinity(table, dtype, formulas):
     if TABLES[table] is None:
-        pytest.skip("numba is not installed: pip install 'tinyxp[fast]'")
+        pytest.skip("numba is not installed: pip install numba")
     kernels = {name: x for name, x in TABLES[table].items() if isinstance(x, Kernel)}
     wrong = [text for name, x in kernels.items() for text in complaints(name, x, dtype, False)]
     assert not wrong, "\n".join(wrong[:40])

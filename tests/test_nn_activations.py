@@ -14,7 +14,7 @@ from tinyxp import nn
 from tinyxp.backends.errors import ArgumentError, AxisError, DTypeError, GradientError, ShapeError
 from tinyxp.random import Generator
 
-torch = pytest.importorskip("torch", reason="PyTorch is the reference: pip install 'tinyxp[torch]'")
+torch = pytest.importorskip("torch", reason="PyTorch is the reference: pip install torch")
 F, TF = nn.functional, torch.nn.functional
 
 ELEMENTWISE = {

@@ -9,7 +9,7 @@ import tinyxp as tx
 from tinyxp import nn
 from tinyxp.backends.errors import ArgumentError, DTypeError, IndexingError
 
-torch = pytest.importorskip("torch", reason="PyTorch is the reference: pip install 'tinyxp[torch]'")
+torch = pytest.importorskip("torch", reason="PyTorch is the reference: pip install torch")
 
 
 def shapes(module):

@@ -12,7 +12,7 @@ from tinyxp import nn
 from tinyxp.backends.errors import ArgumentError, GradientError, ShapeError
 from tinyxp.random import Generator
 
-torch = pytest.importorskip("torch", reason="PyTorch is the reference: pip install 'tinyxp[torch]'")
+torch = pytest.importorskip("torch", reason="PyTorch is the reference: pip install torch")
 F, TF = nn.functional, torch.nn.functional
 
 MODULES = {

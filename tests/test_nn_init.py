@@ -11,7 +11,7 @@ from tinyxp.backends.errors import ArgumentError, DTypeError, GradientError, Sha
 from tinyxp.nn import init
 from tinyxp.random import Generator
 
-torch = pytest.importorskip("torch", reason="PyTorch is the reference: pip install 'tinyxp[torch]'")
+torch = pytest.importorskip("torch", reason="PyTorch is the reference: pip install torch")
 
 
 def leaf(*shape):

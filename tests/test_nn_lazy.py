@@ -11,7 +11,7 @@ from tinyxp import nn
 from tinyxp.backends.errors import ArgumentError, ShapeError
 from tinyxp.random import Generator
 
-torch = pytest.importorskip("torch", reason="PyTorch is the reference: pip install 'tinyxp[torch]'")
+torch = pytest.importorskip("torch", reason="PyTorch is the reference: pip install torch")
 pytestmark = pytest.mark.filterwarnings("ignore:Lazy modules are a new feature")
 
 CASES = {

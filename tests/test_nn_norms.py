@@ -10,7 +10,7 @@ from tests.test_nn_torch import close, compare, compare_modules
 from tinyxp import nn
 from tinyxp.backends.errors import ArgumentError, DTypeError, ShapeError
 
-torch = pytest.importorskip("torch", reason="PyTorch is the reference: pip install 'tinyxp[torch]'")
+torch = pytest.importorskip("torch", reason="PyTorch is the reference: pip install torch")
 F, TF = nn.functional, torch.nn.functional
 
 

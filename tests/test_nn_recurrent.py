@@ -12,7 +12,7 @@ from tinyxp.backends.errors import ArgumentError, DTypeError, ShapeError
 from tinyxp.nn import functional as F
 from tinyxp.random import Generator
 
-torch = pytest.importorskip("torch", reason="PyTorch is the reference: pip install 'tinyxp[torch]'")
+torch = pytest.importorskip("torch", reason="PyTorch is the reference: pip install torch")
 OURS, THEIRS = nn.utils.rnn, torch.nn.utils.rnn
 
 KINDS = {

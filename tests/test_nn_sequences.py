@@ -9,7 +9,7 @@ from tests.torch_samples import Case, Translator, problem
 from tinyxp.backends.errors import ArgumentError, DTypeError, ShapeError
 from tinyxp.nn.utils import rnn as OURS
 
-torch = pytest.importorskip("torch", reason="PyTorch is the reference: pip install 'tinyxp[torch]'")
+torch = pytest.importorskip("torch", reason="PyTorch is the reference: pip install torch")
 THEIRS = torch.nn.utils.rnn
 
 

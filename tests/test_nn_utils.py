@@ -8,7 +8,7 @@ from tests.test_nn_torch import close, compare
 from tinyxp import nn
 from tinyxp.backends.errors import ArgumentError, DTypeError, ShapeError
 
-torch = pytest.importorskip("torch", reason="PyTorch is the reference: pip install 'tinyxp[torch]'")
+torch = pytest.importorskip("torch", reason="PyTorch is the reference: pip install torch")
 
 
 def test_parameters_as_a_vector(backend):

@@ -19,7 +19,7 @@ from tinyxp.backends.errors import (
     TinyError,
 )
 
-torch = pytest.importorskip("torch", reason="PyTorch is the reference: pip install 'tinyxp[torch]'")
+torch = pytest.importorskip("torch", reason="PyTorch is the reference: pip install torch")
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")

@@ -19,7 +19,7 @@ from tests.registry import (
 from tinyxp.operation import OPS
 from tinyxp.primitive import Primitive
 
-torch = pytest.importorskip("torch", reason="PyTorch is the reference: pip install 'tinyxp[torch]'")
+torch = pytest.importorskip("torch", reason="PyTorch is the reference: pip install torch")
 F = torch.nn.functional
 
 # the files of references beside this one: REFERENCE, and INPUTS for what declares no example

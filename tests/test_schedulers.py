@@ -11,7 +11,7 @@ from tinyxp.backends.errors import ArgumentError, DTypeError
 from tinyxp.optim import lr_scheduler, swa_utils
 from tinyxp.state import load_state, save_state
 
-torch = pytest.importorskip("torch", reason="PyTorch is the reference: pip install 'tinyxp[torch]'")
+torch = pytest.importorskip("torch", reason="PyTorch is the reference: pip install torch")
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # PyTorch's, about step(epoch)
 

@@ -6,7 +6,7 @@ import pytest
 import tinyxp as tx
 from tinyxp.backends.errors import ArgumentError, DTypeError, ShapeError, TinyError
 
-torch = pytest.importorskip("torch", reason="PyTorch is the reference: pip install 'tinyxp[torch]'")
+torch = pytest.importorskip("torch", reason="PyTorch is the reference: pip install torch")
 X = np.arange(24.0).reshape(2, 3, 4) - 7.5
 
 CALLS = {

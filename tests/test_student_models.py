@@ -12,7 +12,7 @@ import pytest
 
 import tinyxp as tx
 
-torch = pytest.importorskip("torch", reason="PyTorch is the reference: pip install 'tinyxp[torch]'")
+torch = pytest.importorskip("torch", reason="PyTorch is the reference: pip install torch")
 
 IMPORTS = """
 import math

@@ -152,7 +152,7 @@ def test_metrics_as_lines_tables_and_curves(tmp_path):
 
 
 def test_curves_for_tensorboard(tmp_path):
-    pytest.importorskip("tensorboardX", reason="pip install 'tinyxp[tensorboard]'")
+    pytest.importorskip("tensorboardX", reason="pip install tensorboardX")
     from tinyxp.callbacks import TensorBoard
 
     log = TensorBoard(tmp_path)

@@ -6,7 +6,7 @@ import pytest
 import tinyxp as tx
 from tinyxp import nn
 
-torch = pytest.importorskip("torch", reason="PyTorch is the reference: pip install 'tinyxp[torch]'")
+torch = pytest.importorskip("torch", reason="PyTorch is the reference: pip install torch")
 safetensors = pytest.importorskip("safetensors.torch", reason="pip install safetensors torch")
 
 

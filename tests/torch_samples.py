@@ -23,7 +23,7 @@ from tinyxp import nn
 from tinyxp.backends.errors import TinyError
 from tinyxp.nn import functional as F
 
-torch = pytest.importorskip("torch", reason="PyTorch is the reference: pip install 'tinyxp[torch]'")
+torch = pytest.importorskip("torch", reason="PyTorch is the reference: pip install torch")
 pytest.importorskip("expecttest", reason="PyTorch's samples need it: pip install expecttest")
 
 EXPLAINED = tomllib.loads(Path(__file__).with_suffix(".toml").read_text("utf-8"))
