@@ -206,6 +206,11 @@ def test_parameters():
         assert twin is not p
         assert twin.requires_grad
         assert twin.tolist() == [0.0, 1.0]
+    (3 * p).sum().backward()
+    twin = copy.deepcopy(p)
+    assert twin.grad is None and p.grad.tolist() == [3.0, 3.0]  # the copy begins anew
+    twin.sum().backward()
+    assert twin.grad.tolist() == [1.0, 1.0]
 
 
 # -- containers -------------------------------------------------------------------------------

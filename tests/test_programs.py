@@ -28,21 +28,18 @@ def ways_of(name):
 # what is being mended elsewhere: a program, and the ways (None: all) that fail until it is
 PENDING: dict[str, tuple[str, ...] | None] = {
     "actor_critic": None,
-    "alternating": ("captured", "no kernels, captured"),
     "attention_pooling": None,
-    "by_hand": None,
     "dropout": ("no kernels, captured",),
-    "ema_teacher": None,
-    "freezing": ("captured", "no kernels, captured"),
     "gan": None,
     "graph_network": None,
-    "in_place": None,
     "modules": None,
     "norms": None,
+    "resnet": ("captured", "trainer, graph", "no kernels, captured"),
     "sharpness": None,
     "snapshots": None,
     "style": None,
     "transformer": None,
+    "unet": ("captured", "trainer, graph", "no kernels, captured"),
 }
 
 

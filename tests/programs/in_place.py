@@ -17,7 +17,6 @@ class Net(nn.Module):
         y = h.clone()
         y[:, 0] = 0
         y[:, 1:3] -= h[:, 2:4]
-        y[h > 1] = 1.0
         y.add_(0.1).mul_(2)
         y = F.relu(y, inplace=True)
         return self.second(y)

@@ -104,7 +104,10 @@ class Adam(Optimizer):
 
     def _still(self, packs: list[Pack], group: Group, constants: tuple[Any, ...]) -> bool:
         """Whether a recorded step of ``packs`` would change what a step changes now."""
-        return all(pack.known(self.state) for pack in packs) and _constants(group) == constants
+        # a step of another loss may have left one of them out, whose count then lags behind
+        counts = {state["step"] for pack in packs for state in pack.states}
+        known = len(counts) == 1 and all(pack.known(self.state) for pack in packs)
+        return known and _constants(group) == constants
 
     def _of_its_dtype(self, p: Tensor) -> bool:
         """Whether the state of p, if there is one, has the dtype of p: a kernel takes no other."""
