@@ -69,6 +69,11 @@ class Touched:
             with bound(_touched, None):
                 self.before[x] = Was.now(x)
 
+    def write(self, x: Tensor) -> None:
+        """Note that ``x`` is written in place."""
+        if id(x) not in self.made:
+            self.written[x] = None
+
     def restore(self) -> None:
         """Bring all tensors back to what they were."""
         for x, was in self.before.items():

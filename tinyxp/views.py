@@ -143,23 +143,27 @@ def rebind(x: Tensor, value: Tensor, what: str) -> Tensor:
             f"{what} must keep shape and dtype, {x.shape} {x.dtype!r}, "
             f"got {value.shape} {value.dtype!r}; write x = x + … to get a new tensor"
         )
-    if root is not None and not _current(view, x, root):
-        raise ArgumentError(
-            f"{what} on a view of a tensor that has got other numbers since the view was taken "
-            "(by a step of an optimizer, say); take the view again"
-        )
+    below = x
+    while root is not None:
+        if not _current(below._view, below, root):
+            raise ArgumentError(
+                f"{what} on a view of a tensor that has got other numbers since the view was taken "
+                "(by a step of an optimizer, say); take the view again, or a copy: y.clone()"
+            )
+        below, root = root, None if root._view is None else root._view()
     _store(x, value, recording)
     return x
 
 
-def shows(x: Tensor, y: Any, lens: Lens, key: Any) -> bool:
-    """Whether y is what ``lens`` gets from x: to write it there would change nothing."""
-    view = y._view if isinstance(y, Tensor) else None
-    if view is None or view.cut or view.path[1] is not lens or view.path[2] != key:
-        return False
-    own = x._view
+def shows(x: Tensor, y: Any, get: Callable[[], Tensor]) -> bool:
+    """Whether y is the view of x that ``get`` takes, so that to write it there changes nothing."""
+    view, own = y._view if isinstance(y, Tensor) else None, x._view
     root, before = (x, None) if own is None or own.cut else (own.root, own.path)
-    return view.root is root and view.path[0] is before and view.seen is root.data
+    if view is None or view.root is not root or view.path[0] is not before:
+        return False
+    now = get()._view
+    same = now is not None and now.path[1] is view.path[1] and now.path[2] == view.path[2]
+    return same and not view.cut and view.seen is root.data
 
 
 def _store(x: Tensor, value: Tensor, recording: bool, by: Tensor | None = None) -> None:
@@ -174,7 +178,7 @@ def _store(x: Tensor, value: Tensor, recording: bool, by: Tensor | None = None) 
         if not view.cut:
             return  # it has its elements of the root by now
     if (watched := watching()) is not None:
-        watched.written[x] = None
+        watched.write(x)
     shown = shown_of(x, by)
     _take(x, value, recording)
     refresh(x, shown, recording)
