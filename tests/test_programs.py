@@ -32,6 +32,7 @@ PENDING: dict[str, tuple[str, ...] | None] = {
     "dropout": ("no kernels, captured",),
     "gan": None,
     "graph_network": None,
+    "in_place": ("captured", "no kernels, captured"),
     "modules": None,
     "norms": None,
     "resnet": ("captured", "trainer, graph", "no kernels, captured"),
