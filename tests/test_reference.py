@@ -208,6 +208,7 @@ REFERENCE |= {
     "permute_dims": lambda x, axes: torch.permute(x, axes),
     "pow": alike("pow"),
     "prod": over_axes(lambda x, i, keep: torch.prod(x, i, keep)),
+    "joined": torch.complex,
     "replace": replace,
     "roll": lambda x, shift, axis=None: torch.roll(x, shift, axis),
     "slice": lambda x, key: x[index(key)],

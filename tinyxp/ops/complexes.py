@@ -5,7 +5,7 @@ dy = Re dx, Im dx and the conjugate of dx. Every other vjp is written as for rea
 """
 
 from tinyxp.backends.errors import ArgumentError
-from tinyxp.core import is_complex, namespace
+from tinyxp.core import is_complex
 from tinyxp.primitive import primitive
 
 
@@ -81,13 +81,27 @@ def _(rng):
     return (rng.normal(size=(3, 4)) + 1j * rng.normal(size=(3, 4)),)
 
 
-def _joined(re, im):
-    """re + i im, where im may be NaN or Inf, times which i has a real part."""
-    xp, infinity = namespace(), float("inf")
-    y = re + 1j * xp.where(xp.isfinite(im), im, 0.0)
-    for value, found in ((infinity, im == infinity), (-infinity, im == -infinity)):
-        y = xp.where(found, y + complex(0, value), y)
-    return xp.where(xp.isnan(im), y + complex(0, float("nan")), y)
+@primitive(real=True)
+def _joined(xp, re, im, /):
+    # not re + 1j * im: where im is NaN or Inf, that has no real part
+    y = xp.astype(re, xp.result_type(re.dtype, xp.complex64))
+    xp.imag(y)[...] = im
+    return y
+
+
+@_joined.vjp(0)
+def _(xp, g):
+    return xp.real(g)
+
+
+@_joined.vjp(1)
+def _(xp, g):
+    return -xp.imag(g)
+
+
+@_joined.example
+def _(rng):
+    return rng.normal(size=(3, 4)), rng.normal(size=(3, 4))
 
 
 def adjoint(xp, x):

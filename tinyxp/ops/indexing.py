@@ -201,10 +201,8 @@ def setitem(x, key, value):
 
 def assign(x, key, value):
     """x[key] = value, in place: seen by all that shows x, and nothing where value shows it."""
-    if isinstance(value, Tensor) and value._view is not None:
-        basic, new, flips, advanced, _ = _parse(x, key)
-        if not advanced and shows(x, value, PART, (basic, new, flips)):
-            return
+    if shows(x, value, lambda: getitem(x, key)):  # x[key] += 1 has put it there already
+        return
     rebind(x, setitem(x, key, value), "item assignment")
 
 
