@@ -74,8 +74,8 @@ def test_train_then_generate(here, capsys):
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        (["train", "transformer", "--text", "absent.txt"], "cannot read the text absent.txt"),
-        (["train", "transformer", "--text", "empty.txt"], "the text empty.txt is empty"),
+        (["train", "transformer", "--text", "absent.txt"], "absent.txt: "),
+        (["train", "transformer", "--text", "empty.txt"], "empty.txt is empty; give a file"),
         (["train", "transformer", "--text", "binary.txt"], "binary.txt is not UTF-8 text"),
         (["train", "transformer", "--text", "short.txt"], "too few to hold out"),
         (["train", "transformer", "--set", "depth=3"], "unknown setting 'depth=3'"),
