@@ -12,7 +12,7 @@ from tinyxp import Tensor, nn
 from tinyxp.lessons.comparing import numbers, said
 from tinyxp.lessons.points import NotYet
 from tinyxp.optim import Optimizer
-from tinyxp.train import unmoved
+from tinyxp.train import evaluation, unmoved
 
 MARK = 1e20  # left as a gradient after a step: whoever does not clear gradients adds to it
 
@@ -47,11 +47,9 @@ def answers(model: nn.Module, x: Tensor, shape: tuple[int, ...]) -> Tensor:
 
 def bends(model: nn.Module, x: Tensor, shape: tuple[int, ...]) -> None:
     """Raise NotYet if the model is one straight map, whose middle is the mean of its ends."""
-    model.eval()
     a, b = x, tx.flip(x, axis=0)
-    with tx.no_grad():
+    with evaluation(model):
         ends = [numbers(answers(model, part, shape)) for part in (a, b, (a + b) / 2)]
-    model.train()
     straight = np.abs((ends[0] + ends[1]) / 2 - ends[2]).max()
     if straight <= 1e-4 * np.abs(ends[0] - ends[1]).max():
         raise NotYet(
