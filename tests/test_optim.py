@@ -205,7 +205,7 @@ def test_errors():
     with pytest.raises(ArgumentError, match="nesterov expects a momentum"):
         optim.SGD([p], nesterov=True)
     optimizer = optim.SGD([p])
-    p.grad = tx.asarray([1.0, 2.0])
+    p._grad = tx.asarray([1.0, 2.0])  # of p as it once was
     with pytest.raises(ShapeError, match=r"must match its parameter, \(1,\)"):
         optimizer.step()
     other = optim.SGD([tx.asarray([1.0]), tx.asarray([1.0])])

@@ -124,6 +124,8 @@ class Tensor:
         For a complex leaf z = a + ib and a real loss L, ``grad`` is ∂L/∂a + i ∂L/∂b, as in PyTorch:
         the direction of steepest ascent.
         """
+        if not isinstance(requires_grad, (bool, np.bool_)):
+            raise DTypeError(f"requires_grad is True or False, got {requires_grad!r}")
         if self._node is not None and not requires_grad:
             raise GradientError(
                 f"requires_grad_(False) expects a leaf, got the result of {self._node.op.name}; "
@@ -134,7 +136,7 @@ class Tensor:
                 f"only floating tensors have gradients, got {self.dtype!r}; "
                 "cast it first: tx.astype(x, tx.float32)"
             )
-        self._leaf = requires_grad and self._node is None
+        self._leaf = bool(requires_grad) and self._node is None
         return self
 
     # -- leaving tinyxp -----------------------------------------------------------------------
@@ -318,9 +320,7 @@ def to_array(
     user holds is copied unless ``copy`` is False, so that nobody can change a tensor from outside.
     """
     if isinstance(obj, Tensor):
-        raise DTypeError(
-            "expected numbers or an array, got a Tensor; use tx.asarray, which keeps it"
-        )
+        raise DTypeError("expected numbers or an array, got a Tensor; tx.asarray takes it")
     wanted = None if dtype is None else dtypes.as_dtype(dtype)
     backend = backends.of(obj)
     if backend is None and hasattr(obj, "__dlpack__"):
@@ -349,6 +349,8 @@ def to_array(
 
 def holds_tensors(obj: Any) -> bool:
     """Whether there is a Tensor in nested lists."""
+    if SCALARS.issuperset(map(type, obj)):
+        return False
     return any(
         isinstance(x, Tensor) or (isinstance(x, (list, tuple)) and holds_tensors(x)) for x in obj
     )

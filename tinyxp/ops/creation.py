@@ -386,6 +386,10 @@ def from_dlpack(x, /, *, device=None, copy=None):
     if isinstance(x, Tensor):
         x = x._leave("from_dlpack")
     elif backends.of(x) is None:
+        if not hasattr(x, "__dlpack__"):
+            raise DTypeError(
+                f"from_dlpack cannot take a {type(x).__name__}, which has no __dlpack__"
+            )
         x = imported(x, backends.current().xp.from_dlpack)
     y = wrap(*to_array(x, None, device, copy is True))
     if copy is False and not _shares_memory(x, y):
