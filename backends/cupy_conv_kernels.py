@@ -14,6 +14,7 @@ import numpy as np
 
 from tinyxp.backends import Array, Kernel
 from tinyxp.backends.cuda_source import Library, alike, summed
+from tinyxp.backends.numpy_conv_kernels import sees
 
 Needs = tuple[bool, ...]
 Pair = tuple[int, int]
@@ -89,6 +90,15 @@ def images(x: Array) -> Array:
     return x if x.ndim == 4 else x[:, :, None]
 
 
+def casts(x: Any, weight: Any, bias: Any, groups: int) -> bool:
+    """As ``sees``, of a transposed convolution: whether weight (in, out / groups, *size) holds
+    filters for images x, with a bias for each of what comes out."""
+    if x.ndim != weight.ndim or 0 in x.shape or 0 in weight.shape:
+        return False
+    parts: bool = weight.shape[0] % groups == 0 and weight.shape[0] == x.shape[1]
+    return parts and (bias is None or bias.shape == (weight.shape[1] * groups,))
+
+
 class Windows:
     """The kernels of convolutions and pooling of one array library."""
 
@@ -119,7 +129,8 @@ class Windows:
         dilation: tuple[int, ...],
         groups: int,
     ) -> Any:
-        if not self._fits(x, weight, bias):
+        kind = alike(self.library.usable, x, weight, bias)
+        if kind is None or not sees(x, weight, bias, groups):
             return NotImplemented
         size = weight.shape[2:]
         axes = zip(x.shape[2:], size, stride, padding, dilation, strict=True)
@@ -127,7 +138,7 @@ class Windows:
         before = tuple(pair[0] for pair in padding)
         lengths = (x.shape[2:], size, stride, before, dilation, out)
         geometry = planned(*lengths, channels=x.shape[1], groups=groups)
-        if geometry is None:
+        if geometry is None or min(out) < 1:
             return NotImplemented
         image, rows = images(x), self._rows(weight, groups)
         y = self._down(image, rows, bias, geometry)
@@ -154,7 +165,8 @@ class Windows:
         dilation: tuple[int, ...],
         groups: int,
     ) -> Any:
-        if not self._fits(x, weight, bias):
+        kind = alike(self.library.usable, x, weight, bias)
+        if kind is None or not casts(x, weight, bias, groups):
             return NotImplemented
         size = weight.shape[2:]
         axes = zip(x.shape[2:], size, stride, padding, output_padding, dilation, strict=True)
@@ -177,10 +189,6 @@ class Windows:
         if needs[1]:
             gw = self._across(image, g, geometry).reshape(weight_shape)
         return self._with_bias(gx, gw, g, needs)
-
-    def _fits(self, x: Array, weight: Array, bias: Array | None) -> bool:
-        kind = alike(self.library.usable, x, weight, bias)
-        return kind is not None and 0 not in x.shape
 
     def _rows(self, weight: Array, groups: int) -> Array:
         """(A, B, *size) -> (groups, A / groups, B · window)."""
@@ -288,6 +296,8 @@ class Windows:
         columns = (((0,),), *columns)[-2:]
         image, out = (1, *x.shape[-n:])[-2:], tuple(len(along[0]) for along in columns)
         if not countable(x, image, out):
+            return NotImplemented
+        if any(max(map(max, seen)) >= length for seen, length in zip(columns, image, strict=True)):
             return NotImplemented
         tables = self._tables(x, (columns, image), lambda: sights(columns, image))
         y = self.xp.empty((*x.shape[:-n], *out[-n:]), dtype=x.dtype)

@@ -16,6 +16,7 @@ from tinyxp.backends.cuda_source import Library, alike, chunks, summed
 from tinyxp.backends.cupy_arrays import ManyArrays
 from tinyxp.backends.cupy_attention import Attention
 from tinyxp.backends.cupy_conv_kernels import Windows
+from tinyxp.backends.numpy_kernels import maps
 from tinyxp.backends.philox import dropping, given
 from tinyxp.backends.self_attention import of_itself
 
@@ -73,7 +74,7 @@ class Kernels:
     # -- linear: y = x Wᵀ + b -----------------------------------------------------------------
 
     def linear(self, x: Array, weight: Array, bias: Array | None = None) -> Any:
-        if not self.kind(x, weight, bias) or x.ndim < 2 or x.shape[-1] != weight.shape[-1]:
+        if not self.kind(x, weight, bias) or x.ndim < 2 or not maps(x, weight, bias):
             return NotImplemented
         rows = x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
         y = self.library.linear(rows, weight, None if bias is None else self.packed(bias))
@@ -230,7 +231,7 @@ class Kernels:
         kind = self.kind(logits)
         if weight is not None or not kind or logits.ndim != 2 or logits.size == 0:
             return NotImplemented
-        if targets.dtype.name != "int64":
+        if targets.dtype.name != "int64" or targets.shape != logits.shape[:1]:
             return NotImplemented
         logits, step = self._rows(logits)
         targets, sums = self.packed(targets), summed(logits.dtype)

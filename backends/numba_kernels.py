@@ -175,9 +175,10 @@ def layer_norm(
     axes: int = 1,
     eps: float = 1e-5,
 ) -> Any:
-    if axes != 1 or not fits(x, weight, bias) or x.size == 0:
+    n = x.shape[-1] if x.ndim else 0
+    known = all(part is None or part.shape == (n,) for part in (weight, bias))
+    if axes != 1 or not known or not fits(x, weight, bias) or x.size == 0:
         return numpy_kernels.layer_norm(x, weight, bias, axes, eps)
-    n = x.shape[-1]
     y, rows = empty(x.shape, x.dtype), x.reshape(-1, n)
     mean, scale = empty((2, len(rows)), x.dtype)
     w = np.ones(n, x.dtype) if weight is None else weight

@@ -103,6 +103,15 @@ def matrix(filters: Array, groups: int) -> Array:
     return filters.transpose(0, 2, 3, 1).reshape(groups, o // groups, kh * kw * c)
 
 
+def sees(x: Any, weight: Any, bias: Any, groups: int) -> bool:
+    """Whether weight (out, in / groups, *size) holds filters for images x (batch, in, *size), with
+    a bias for each; and none of all is empty."""
+    if x.ndim != weight.ndim or 0 in x.shape or 0 in weight.shape:
+        return False
+    parts: bool = weight.shape[0] % groups == 0 and weight.shape[1] * groups == x.shape[1]
+    return parts and (bias is None or bias.shape == weight.shape[:1])
+
+
 def conv(
     x: Array,
     weight: Array,
@@ -113,7 +122,7 @@ def conv(
     dilation: tuple[int, ...],
     groups: int,
 ) -> Any:
-    if not alike(x, weight, bias) or x.ndim not in (3, 4) or 0 in x.shape:
+    if not alike(x, weight, bias) or x.ndim not in (3, 4) or not sees(x, weight, bias, groups):
         return NotImplemented
     image, filters = x, weight
     if x.ndim == 3:  # one row
@@ -121,6 +130,8 @@ def conv(
         image, filters = x[:, :, None], weight[:, :, None]
     axes = zip(image.shape[2:], filters.shape[2:], stride, padding, dilation, strict=True)
     out = [(m + sum(p) - d * (k - 1) - 1) // s + 1 for m, k, s, p, d in axes]
+    if min(out) < 1:
+        return NotImplemented
     lengths: tuple[Any, Any, Any, Any] = filters.shape[2:], stride, padding, dilation
     geometry = Geometry(*lengths, groups, (out[0], out[1]))
     rows, n = matrix(filters, groups), len(x)
@@ -220,7 +231,7 @@ def _by_places(g: Array, filters: Array, shape: tuple[int, ...], geometry: Geome
 @functools.lru_cache(maxsize=256)
 def slices(columns: Any, lengths: tuple[int, ...]) -> tuple[list[tuple[slice, ...]], bool] | None:
     """What windows see at each of their places, as slices, from the columns along each axis; and
-    whether each number is in exactly one window. None where the places are uneven."""
+    whether each number is in exactly one window. None where the places are uneven, or outside."""
     axes = []
     for places in columns:
         along = []
@@ -231,11 +242,15 @@ def slices(columns: Any, lengths: tuple[int, ...]) -> tuple[list[tuple[slice, ..
             along.append(slice(column[0], column[-1] + 1, step))
         axes.append(along)
     seen = [sorted(i for column in places for i in column) for places in columns]
+    if any(found and found[-1] >= n for found, n in zip(seen, lengths, strict=True)):
+        return None
     apart = all(found == list(range(n)) for found, n in zip(seen, lengths, strict=True))
     return list(product(*axes)), apart
 
 
 def max_pool(x: Array, *, columns: Any) -> Any:
+    if x.ndim < len(columns):
+        return NotImplemented
     found = slices(columns, x.shape[x.ndim - len(columns) :])
     if found is None or not alike(x) or x.size == 0:
         return NotImplemented

@@ -63,8 +63,14 @@ def column_sums(x: Array) -> Array:
 # -- linear: y = x Wᵀ + b ---------------------------------------------------------------------
 
 
+def maps(x: Any, weight: Any, bias: Any) -> bool:
+    """Whether weight is a matrix for rows of x, and bias a number for each row of it."""
+    fits: bool = weight.ndim == 2 and x.shape[-1] == weight.shape[1]
+    return fits and (bias is None or bias.shape == weight.shape[:1])
+
+
 def linear(x: Array, weight: Array, bias: Array | None = None) -> Any:
-    if not alike(x, weight, bias) or x.ndim < 2 or x.shape[-1] != weight.shape[-1]:
+    if not alike(x, weight, bias) or x.ndim < 2 or not maps(x, weight, bias):
         return NotImplemented
     rows = x if x.ndim == 2 else x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
     y = np.matmul(rows, weight.T, out=empty((len(rows), len(weight)), x.dtype))
@@ -153,6 +159,8 @@ def layer_norm(
     eps: float = 1e-5,
 ) -> Any:
     if axes != 1 or not alike(x, weight, bias) or x.ndim == 0 or x.size == 0:
+        return NotImplemented
+    if not all(part is None or part.shape == x.shape[-1:] for part in (weight, bias)):
         return NotImplemented
     rows = x.reshape(-1, x.shape[-1])
     n = rows.shape[1]

@@ -68,6 +68,8 @@ def cross_entropy(
 ) -> Any:
     if weight is not None or not alike(logits) or logits.ndim != 2 or logits.size == 0:
         return NotImplemented
+    if targets.shape != logits.shape[:1]:
+        return NotImplemented
     n, classes = logits.shape
     ignored = targets == ignore_index
     some = bool(np.logical_or.reduce(ignored))

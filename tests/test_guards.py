@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 
 import tinyxp as tx
+from tests.cuda_on_cpu import COMPILER
 from tests.layouts import in_order
 from tests.test_cpu_kernels import TABLES
-from tests.test_layouts import NUMPY, cases, in_precision
+from tests.test_layouts import CUDA, NUMPY, cases, far, in_precision
 from tinyxp import nn
 from tinyxp.backends import Kernel
-from tinyxp.backends.errors import BackendError, DTypeError, ShapeError
+from tinyxp.backends.errors import BackendError, DTypeError, ShapeError, TinyError
 from tinyxp.core import wrap
 from tinyxp.nn import functional as F
 from tinyxp.operation import OPS
@@ -121,6 +122,48 @@ def test_a_kernel_gets_gradients_like_its_result_alone(name):
                 y._node.op.pull(y._node, np.ones(other, "float32"), False)
         with pytest.raises(ShapeError, match="got .* float64"):
             y._node.op.pull(y._node, np.ones(shape), False)
+
+
+def outcome(name, kernel, arrays, static):
+    """What a composite gives with that kernel, or with none: an array, or an error of ours."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(NUMPY.__dict__, "kernels", {name: kernel} if kernel else {})
+        try:
+            xs = [x if x is None else wrap(x, NUMPY) for x in arrays]
+            return OPS[name].call(tuple(xs), dict(static)).data
+        except TinyError as error:
+            return error
+
+
+@pytest.mark.filterwarnings("ignore:.*:RuntimeWarning")  # of empty arrays
+@pytest.mark.parametrize("table", ["numpy", "numba", "cuda"])
+def test_a_kernel_takes_no_operands_that_do_not_fit(table):
+    """It leaves them to the formula, which takes or refuses them, or refuses them itself."""
+    several = "conv", "conv_transpose", "cross_entropy", "layer_norm", "max_pool"
+    cuda = {name: CUDA[name] for name in several if COMPILER}  # the others would take long
+    kernels = {**TABLES, "cuda": cuda}[table]
+    if not kernels:
+        pytest.skip("numba, or g++, is not installed")
+    refused = 0
+    for name, kernel in kernels.items():
+        for operands, static in cases(name) if isinstance(kernel, Kernel) else ():
+            arrays = in_precision(operands, "float32")
+            for k, x in enumerate(arrays):
+                shape = () if x is None else x.shape
+                others = [*misfits(shape), (1, *shape), (*shape, 1), shape[1:]]
+                for other in others if x is not None else ():
+                    if min(other, default=0) < 0 or (name == "cross_entropy" and other == (5, 3)):
+                        continue  # of a class that is not there, ``expect_indices`` knows
+                    wrong = [*arrays[:k], np.resize(x, other), *arrays[k + 1 :]]
+                    ours = outcome(name, kernel, wrong, static)
+                    if isinstance(ours, TinyError):
+                        refused += 1
+                        continue
+                    what = f"{table} {name}: {other} for {shape} of operand {k}"
+                    theirs = outcome(name, None, wrong, static)
+                    assert not isinstance(theirs, TinyError), f"{what}: {theirs}"
+                    assert not far(ours, theirs, 1e-4), what
+    assert refused > 100
 
 
 # -- hooks, which may return anything ------------------------------------------------------------

@@ -19,6 +19,7 @@ from tinyxp import backends
 from tinyxp.backends import Kernel, numpy_conv_kernels, numpy_kernels
 from tinyxp.backends.cupy_kernels import Kernels
 from tinyxp.core import wrap
+from tinyxp.exchange import imported
 from tinyxp.operation import OPS
 from tinyxp.tape import fit
 
@@ -193,7 +194,7 @@ def formulas(monkeypatch):
 @pytest.mark.parametrize("table", TABLES)
 def test_a_kernel_equals_its_formula_in_every_layout(table, formulas):
     if TABLES[table] is None:
-        pytest.skip("numba is not installed: pip install 'tinyxp[fast]'")
+        pytest.skip("numba is not installed: pip install numba")
     complaints = Complaints()
     for name, kernel in TABLES[table].items():
         if isinstance(kernel, Kernel):
@@ -387,3 +388,17 @@ def test_an_operation_is_the_same_in_every_layout(name):
                 found, trials = found + more, trials + n
     assert not found, "\n".join(found[:40])
     assert trials > (8000 if name == "numpy" else 500), f"{trials} trials are few"
+
+
+# -- PyTorch's views that are computed when they are read ------------------------------------------
+
+
+@pytest.mark.parametrize("view", [lambda z: z.conj(), lambda z: z.conj().imag])
+def test_conjugated_and_negated_views_of_pytorch_keep_their_signs(view):
+    """DLPack knows neither: handed over as they lie in memory they would be other numbers."""
+    z = pytest.importorskip("torch").tensor([1 + 2j, 3 - 1j])
+    right = np.asarray(view(z).resolve_conj().resolve_neg())
+    assert np.array_equal(imported(view(z), np.from_dlpack), right)
+    with tx.backend("torch"):
+        assert np.array_equal(tx.asarray(view(z)).numpy(), right)
+        assert np.array_equal(tx.from_dlpack(view(z)).numpy(), right)
