@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """The two commands of the README, on a machine with nothing but Python 3.11 or newer:
 
-    python3 run.py demo     train a transformer on Shakespeare and let it write
-    python3 run.py test     run the tests (--reference: also those that compare with PyTorch)
+    python3 run.py demo      train a transformer on Shakespeare and let it write
+    python3 run.py test      run the tests (--reference: also those that compare with PyTorch)
+    python3 run.py install   make the environment alone, and say how to use it
 
-Both make a virtual environment in .venv beside this file, install into it, and run. What follows is
+Each makes a virtual environment in .venv beside this file and installs into it. What follows is
 handed on: python3 run.py demo --steps 200, python3 run.py test -k matmul.
 """
 
@@ -94,10 +95,24 @@ def run(command, folder):
             pass
 
 
+def usage(venv):
+    """Say how to use what was installed, from where the user is."""
+    folder = os.path.relpath(os.path.dirname(python_in(venv)))
+    say("installed; use it as it stands:")
+    say("    " + os.path.join(folder, "tinyxp") + " train xor")
+    say("    " + os.path.join(folder, "python") + " my_program.py")
+    if os.name == "nt":
+        say("or, for this window: " + os.path.join(folder, "activate"))
+    else:
+        say("or, for this shell: source " + os.path.join(folder, "activate"))
+    say("and then: tinyxp train xor, python my_program.py")
+    return 0
+
+
 def main(args):
     if sys.version_info < (3, 11):
         fail("tinyxp needs Python 3.11 or newer, this is %d.%d" % sys.version_info[:2])
-    if not args or args[0] not in ("demo", "test"):
+    if not args or args[0] not in ("demo", "test", "install"):
         sys.stderr.write(__doc__)
         return 2
     what, rest = args[0], args[1:]
@@ -108,12 +123,14 @@ def main(args):
             fail("--venv expects a folder")
         venv = os.path.abspath(rest[i + 1])
         del rest[i : i + 2]
-    extras = ["plot"] if what == "demo" else ["test"]
+    extras = ["test"] if what == "test" else ["plot"]
     if what == "test" and "--reference" in rest:
         rest.remove("--reference")
         extras.append("reference")
     make_venv(venv)
     install(venv, extras)
+    if what == "install":
+        return usage(venv)
     if what == "demo":
         return run([python_in(venv), "-m", "tinyxp", "train", "transformer", *rest], None)
     # a worker on each core: threads of NumPy's beside it would only get in its way
