@@ -1,6 +1,7 @@
 """The Trainer: its options beside the same thing by hand; runs that are stopped and resumed."""
 
 import csv
+import itertools
 import json
 import math
 import os
@@ -17,7 +18,7 @@ import tinyxp as tx
 from tinyxp import nn
 from tinyxp.backends.errors import ArgumentError, DataError
 from tinyxp.callbacks import CSV, JSONLines
-from tinyxp.data import DataLoader, Epochs, RandomWindows
+from tinyxp.data import DataLoader, Dataset, Epochs, RandomWindows, WeightedRandomSampler
 from tinyxp.interrupts import Stopped
 from tinyxp.nn import functional as F
 from tinyxp.random import Generator
@@ -504,6 +505,70 @@ def test_epochs_go_on_in_the_middle(generator):
         again = fresh()
         again.load_state_dict(state)
         assert [next(again).tolist() for _ in range(11 - cut)] == expected[cut:]
+
+
+class Noisy(Dataset):
+    """Samples of random augmentation."""
+
+    def __len__(self):
+        return 7
+
+    def __getitem__(self, i):
+        return np.float32(i + np.random.rand())
+
+
+@pytest.mark.parametrize(
+    ("kind", "generator"),
+    [
+        *itertools.product(["loader", "epochs", "weighted", "evaluated"], [None, Generator(3)]),
+        ("sampler", Generator(3)),
+    ],
+)
+def test_a_loader_goes_on_in_the_middle(generator, kind, tmp_path):
+    """Also where it draws from the default generator between a model's dropout: the batches of a
+    loop by hand, and after a resume those of the run left alone."""
+
+    def run(folder, steps, **options):
+        tx.manual_seed(4)
+        np.random.seed(4)
+        seen, g = [], generator and Generator(3)
+        samplers = {"sampler": Shuffled(), "weighted": WeightedRandomSampler([1.0] * 7, 7)}
+        sampler = samplers.get(kind)
+        loader = DataLoader(Noisy(), 2, sampler=sampler, shuffle=sampler is None, generator=g)
+        model = nn.Sequential(nn.Linear(1, 1), nn.Dropout(0.5))
+
+        def loss_of(batch):
+            seen.append(batch.tolist())
+            return model(batch[:, None]).mean()
+
+        if folder is None:
+            for batch in (batch for _ in range(3) for batch in loader):
+                loss_of(batch)
+            return seen[:steps]
+        where = Run(folder, resumed=True) if folder.exists() else Run.create(folder, {})
+        if kind == "evaluated":
+            options |= {"evaluate": lambda: sum(b.sum().item() for b in loader), "eval_every": 3}
+        optimizer = tx.optim.SGD(model.parameters(), lr=0.01)
+        trainer = Trainer(model, optimizer, run=where, save_every=1, stream=Nowhere(), **options)
+        trainer.fit(Epochs(loader) if kind in ("epochs", "evaluated") else loader, loss_of, steps)
+        return seen
+
+    whole = run(tmp_path / "whole", 10)
+    if kind in ("loader", "weighted", "sampler"):
+        assert whole == run(None, 10)
+    for cut in (3, 4, 6):
+        folder = tmp_path / f"cut at {cut}"
+        assert run(folder, cut) + run(folder, 10) == whole
+
+
+class Shuffled:
+    """A sampler of the user's, which draws from NumPy's numbers."""
+
+    def __iter__(self):
+        return iter(np.random.permutation(7).tolist())
+
+    def __len__(self):
+        return 7
 
 
 def test_epochs_of_nothing_end():

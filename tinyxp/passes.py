@@ -24,6 +24,8 @@ class Passes:
 
     def __init__(self, batches: Iterable[Any], epochs: int | None) -> None:
         self.batches, self.epochs = batches, epochs
+        # a loader's place in a pass can be saved; it draws as in a loop by hand
+        self.place = Epochs(batches, shared=True) if Epochs.suits(batches) else None
         self.taken = 0  # batches
         self.ended = 0  # passes that were gone through to their end
         self.used_up = False
@@ -32,10 +34,11 @@ class Passes:
         once = isinstance(self.batches, Iterator)
         while self.epochs is None or self.ended < self.epochs:
             before = self.taken
-            for batch in self.batches:
+            for batch in self.batches if self.place is None else self.place.rest():
                 self.taken += 1
                 yield batch
-            if self.taken == before and not (once and self.taken):
+            empty = self.taken == before and not (self.place and self.place.position)
+            if empty and not (once and self.taken):
                 raise DataError("fit got no batch at all: there is none, or all are used up")
             self.ended += 1
             if once:

@@ -71,7 +71,7 @@ def _parts(trainer: "Trainer", passes: "Passes") -> dict[str, Any]:
     """All that has a state of its own."""
     parts = {"model": trainer.model, "optimizer": trainer.optimizer}
     parts |= {"scheduler": trainer.scheduler, "average": trainer.average}
-    parts |= {"batches": passes.batches}
+    parts |= {"batches": passes.place or passes.batches}
     return {name: part for name, part in parts.items() if hasattr(part, "load_state_dict")}
 
 
