@@ -63,7 +63,9 @@ def trained(seed: int, steps: int = 4) -> str:
     model = nn.Sequential(nn.Linear(64, LARGE), nn.GELU(), nn.Linear(LARGE, 64))
     batch = (tx.randn(LARGE, 64),)
     optimizer = tx.optim.AdamW(model.parameters())
-    trainer = Trainer(model, optimizer, threads=(None, 1, 2, None)[seed % 4], stream=io.StringIO())
+    trainer = Trainer(
+        model, optimizer, threads=("auto", 1, 2, "auto")[seed % 4], stream=io.StringIO()
+    )
     trainer.fit([batch] * steps, lambda batch: F.mse_loss(model(batch[0]), batch[0]), steps)
     sha = hashlib.sha256()
     for p in model.parameters():
