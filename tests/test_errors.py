@@ -14,6 +14,9 @@ from tinyxp.backends.errors import (
     ShapeError,
     TinyError,
 )
+from tinyxp.composite import composite
+from tinyxp.operation import OPS
+from tinyxp.primitive import primitive
 
 F = np.arange(12.0).reshape(3, 4)
 A34, A23, A5 = (lambda: tx.asarray(F)), (lambda: tx.ones((2, 3))), (lambda: tx.ones(5))
@@ -153,7 +156,7 @@ BAD = {  # a call, the error, what its message says
         ShapeError,
         "nested lists must all have the same length",
     ),
-    "asarray tensors": (lambda: tx.asarray([A5(), A5()]), DTypeError, "join them with tx.stack"),
+    "asarray tensors": (lambda: tx.asarray([A5(), A5()]), DTypeError, "join others with tx.stack"),
     "astype": (lambda: tx.astype([1.0], tx.int64), DTypeError, "astype expects Tensors, got list"),
     "T": (lambda: A5().T, ShapeError, r"T expects two axes, got shape \(5,\)"),
     "mT": (lambda: A5().mT, ShapeError, "matrix_transpose expects two axes"),
@@ -188,3 +191,74 @@ def test_a_warning_of_the_library_is_not_called_an_error_of_ours():
         assert tx.log(tx.asarray([0.0])).tolist() == [-np.inf]
     with pytest.raises(RuntimeWarning, match="divide by zero"):
         tx.log(tx.asarray([0.0]))
+
+
+# -- what the user wrote ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def own_operation():
+    """A primitive of the user's own, and a composite; taken out of the registry again."""
+
+    @primitive
+    def users_primitive(xp, x, /, *, what=""):
+        if what == "raise":
+            raise ValueError("an odd number is wanted")
+        if what == "name":
+            return unknown_name(x)  # noqa: F821
+        if what == "attribute":
+            return xp.no_such_function(x)
+        if what == "key":
+            return {}["key"]
+        if what == "library":
+            return xp.matmul(x, xp.ones((7, 7), dtype=x.dtype))
+        return x * 2
+
+    @users_primitive.vjp
+    def _(xp, g):
+        return g * another_unknown_name  # noqa: F821
+
+    @composite
+    def users_composite(x, /, *, what=""):
+        assert what != "assert", "no such thing"
+        if what == "raise":
+            raise LookupError("nothing found")
+        return tx.matmul(x, tx.ones((7, 7)))
+
+    yield users_primitive, users_composite
+    for op in ("users_primitive", "users_composite"):
+        del OPS[op]
+
+
+def test_errors_of_the_users_own_operation_come_out_as_they_are(own_operation, backend):
+    f, g = own_operation
+    x = tx.ones((2, 3)).requires_grad_()
+    for what, kind, text in (
+        ("raise", ValueError, "an odd number"),
+        ("name", NameError, "unknown_name"),
+        ("attribute", AttributeError, "no_such_function"),
+        ("key", KeyError, "key"),
+    ):
+        with pytest.raises(kind, match=text) as raised:
+            f(x, what=what)
+        assert not isinstance(raised.value, TinyError)
+        assert raised.value.__cause__ is None
+    with pytest.raises(ShapeError, match=r"users_primitive cannot take \(2, 3\)"):
+        f(x, what="library")
+    with pytest.raises(NameError, match="another_unknown_name"):
+        f(x).sum().backward()
+    with pytest.raises(AssertionError, match="no such thing"):
+        g(x, what="assert")
+    with pytest.raises(LookupError, match="nothing found"):
+        g(x, what="raise")
+    with pytest.raises(ShapeError, match=r"matmul of \(2, 3\) and \(7, 7\)"):
+        g(x)
+    model = tx.nn.Linear(3, 1)
+    model.register_full_backward_hook(lambda *args: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        model(tx.ones((2, 3)).requires_grad_()).sum().backward()
+
+
+def test_an_integer_divided_by_zero(backend):
+    with pytest.raises(ArgumentError):
+        tx.asarray([1, 2]) // 0

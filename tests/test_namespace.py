@@ -95,7 +95,11 @@ def test_the_namespace_of_a_tensor():
 
 def test_info_is_about_the_backend_in_use(backend):
     info = tx.__array_namespace_info__()
-    assert info.devices() == list(backends.current().devices())
+    devices = info.devices()
+    assert devices == list(backends.current().devices()) == [*devices]
+    assert isinstance(devices, list) and isinstance(devices, tuple)  # by version of the standard
+    assert ([*devices, None] == devices + [None]) and devices + (None,) == (*devices, None)
+    assert hash(devices) == hash(tuple(devices))
     assert info.default_device() == tx.ones(1).device
     for device in info.devices():
         assert tx.ones(1, device=device).device == device

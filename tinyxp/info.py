@@ -15,6 +15,22 @@ from tinyxp.dtypes import (
 )
 
 
+class Devices(list[str]):
+    """Devices, for programs of every version of the standard: until 2024.12 they are a list, to
+    which SciPy adds one, and since 2025.12 a tuple."""
+
+    __class__ = property(lambda self: tuple)  # what isinstance asks, too
+
+    def __add__(self, other: Any) -> "Devices":  # type: ignore[override]
+        return Devices([*self, *other])
+
+    def __eq__(self, other: object) -> bool:
+        return [*self] == [*other] if isinstance(other, (list, tuple)) else NotImplemented
+
+    def __hash__(self) -> int:  # type: ignore[override]
+        return hash((*self,))
+
+
 class Info:
     """What ``tx.__array_namespace_info__()`` returns; all of it is about the backend in use."""
 
@@ -38,13 +54,13 @@ class Info:
         """
         return backends.current().devices()[0]
 
-    def devices(self) -> list[str]:
+    def devices(self) -> Devices:
         """The devices that ``device=`` takes.
 
         >>> tx.__array_namespace_info__().devices()
         ['cpu']
         """
-        return [*backends.current().devices()]
+        return Devices(backends.current().devices())
 
     def default_dtypes(self, *, device: str | None = None) -> dict[str, DType]:
         """The dtypes of new tensors, and of indices.
