@@ -2,6 +2,7 @@
 
 import sys
 import threading
+import types
 
 import numpy as np
 import pytest
@@ -194,3 +195,14 @@ def test_the_cut_edges_are_where_a_value_goes_on_alone():
     assert edge.source is a._node
     assert edge.target is y._node.parents[0]
     assert (edge.index, edge.why) == (0, "detach()")
+
+
+def test_a_cell_of_a_notebook_is_named_by_its_number(monkeypatch):
+    """And not by the temporary file that IPython runs it from."""
+    compiler = types.SimpleNamespace(_filename_map={"/tmp/ipykernel_7/123.py": 3})
+    shell = types.SimpleNamespace(compile=compiler)
+    monkeypatch.setitem(sys.modules, "IPython", types.SimpleNamespace(get_ipython=lambda: shell))
+    code = "w = nn.Parameter([2.0])\nwith tx.doctor.watch() as watch:\n    y = (w * w).sum()\n"
+    names = {"nn": nn, "tx": tx}
+    exec(compile(code, "/tmp/ipykernel_7/123.py", "exec"), names)
+    assert str(names["watch"].records[id(names["y"]._node)].site) == "In[3]:3"

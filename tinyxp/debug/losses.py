@@ -22,7 +22,8 @@ REMEDY = {
     "nll_loss": "put F.log_softmax in its place, or give the scores to F.cross_entropy.",
     "binary_cross_entropy_with_logits": "leave out the sigmoid, or take F.binary_cross_entropy.",
 }
-SAME = ("reshape", "permute_dims", "matrix_transpose", "squeeze", "expand_dims", "astype", "getitem")
+SAME = ("reshape", "permute_dims", "matrix_transpose", "squeeze", "expand_dims", "astype",
+        "getitem")  # fmt: skip
 FAR = 6  # operations between the two at most
 CLOSE = 1e-3
 
