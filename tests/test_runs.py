@@ -220,3 +220,13 @@ def test_a_second_ctrl_c_stops_within_the_step(tmp_path):
         stream=io.StringIO(),
     )
     assert again.fit([tx.ones((2, 3))], lambda x: model(x).mean(), 9).steps == 9
+
+
+def test_a_checkpoint_of_another_version_is_told(tmp_path):
+    run = Run.create(tmp_path / "run", {})
+    run.checkpoints().save(3, {"parts": {}, "trainer": {"done": 3}})
+    model = nn.Linear(3, 1)
+    again = Run(run.folder, resumed=True)
+    trainer = Trainer(model, tx.optim.SGD(model.parameters()), run=again, stream=io.StringIO())
+    with pytest.raises(DataError, match="step 3 lacks best, .*passes, .*another version of tinyxp"):
+        trainer.fit([tx.ones((2, 3))], lambda x: model(x).mean(), 9)

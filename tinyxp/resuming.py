@@ -43,6 +43,12 @@ def resumed(
     Raises DataError for a checkpoint of other parts.
     """
     step, state = found
+    needed = {"parts", "trainer", "passes", "parallel", "random", "setting"}
+    if lacking := [*(needed - state.keys()), *({*KEPT} - state.get("trainer", {}).keys())]:
+        raise DataError(
+            f"the checkpoint of step {step} lacks {', '.join(sorted(lacking))}; another version of "
+            "tinyxp wrote it: resume it with that, or begin anew"
+        )
     parts = _parts(trainer, passes)
     if len(missing := parts.keys() ^ state["parts"].keys()) > 0:
         raise DataError(

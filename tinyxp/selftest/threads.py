@@ -19,7 +19,8 @@ def check(tries: int, report: Report) -> Outcome:
     then with a Trainer each."""
     failures: list[str] = []
     before = tx.get_num_threads()
-    alone = {live: [live(seed) for seed in range(THREADS)] for live in (life, trained)}
+    with ThreadPoolExecutor(1) as pool:  # whose random numbers are its own
+        alone = {live: list(pool.map(live, range(THREADS))) for live in (life, trained)}
     for i in range(tries):
         for live, expected in alone.items():
             with ThreadPoolExecutor(THREADS) as pool:
