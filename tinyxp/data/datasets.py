@@ -127,6 +127,7 @@ class ConcatDataset(Dataset):
     (3, 3, 1)
     """
 
+    @typed
     def __init__(self, datasets: Iterable[Any]) -> None:
         self.datasets = list(datasets)
         if not self.datasets:

@@ -37,9 +37,12 @@ class DataLoader:
     next one. ``multiprocessing_context`` says how they start: "spawn" (the default, from nothing,
     as a fork copies locks that other threads hold), "forkserver", or "fork" (at once, and with
     functions and classes from anywhere). One that dies, or needs longer than ``timeout`` seconds
-    for a batch (0: no limit), is a WorkerError. ``pin_memory`` and ``in_order`` are taken as in
-    PyTorch and change nothing: every copy to a GPU goes through pinned memory, and batches come in
-    order. Raises ArgumentError for options out of range or at odds with each other.
+    for a batch (0: no limit), is a WorkerError. They work on NumPy, and batches come as tensors of
+    the backend in use.
+
+    ``pin_memory`` and ``in_order`` are taken as in PyTorch and change nothing: every copy to a GPU
+    goes through pinned memory, and batches come in order. Raises ArgumentError for options out of
+    range or at odds with each other.
 
     >>> loader = tx.data.DataLoader([1, 2, 3], batch_size=2)
     >>> list(loader)
