@@ -79,7 +79,8 @@ def _foreign(name, x, other):
     if name in ("eq", "ne"):
         return True
     theirs = getattr(type(other), COUNTERPARTS[name], None)
-    return theirs is not getattr(object, COUNTERPARTS[name], None)
+    own = theirs is not getattr(object, COUNTERPARTS[name], None)
+    return own and type(other).__module__ != "builtins"  # which know no Tensor
 
 
 def _reflected(name, op):
