@@ -209,6 +209,25 @@ def test_what_comes_later_is_looked_at_too():
             )
 
 
+@pytest.mark.parametrize(
+    "loss", [F.cross_entropy, lambda x, y: F.nll_loss(F.log_softmax(x, -1), y)]
+)
+def test_padding_is_seen_in_every_batch(loss):
+    """Also where nobody compares."""
+    tx.manual_seed(0)
+    model = plain()
+    loss_of = lambda b: loss(model(b[0]), b[1])  # noqa: E731
+    batches = [(tx.asarray(X), tx.asarray(y)) for y in (Y, Y, PADDED)]
+    trainer = Trainer(model, tx.optim.SGD(model.parameters()), threads=2, stream=io.StringIO())
+    with pytest.raises(
+        ArgumentError, match=r"is a weighted one \(ignore_index=-100\), so that its"
+    ):
+        trainer.fit(batches, loss_of, 3)
+    assert trainer.done == 2
+    alone = Trainer(model, tx.optim.SGD(model.parameters()), stream=io.StringIO())
+    assert alone.fit(batches, loss_of, 3).steps == 3
+
+
 def test_a_loss_that_is_learned_to_the_last_digit_is_no_other():
     """There the gradients are rounding alone, of the whole and of the parts."""
     tx.manual_seed(0)

@@ -18,9 +18,11 @@ from typing import Any, Self
 
 import numpy as np
 
+from tinyxp.backends.bound import bound
 from tinyxp.backends.errors import ArgumentError
 from tinyxp.backends.numpy_trace import tracing
 from tinyxp.core import Tensor, wrap
+from tinyxp.nn.functional.reducing import in_a_part
 from tinyxp.nn.module import Module
 from tinyxp.random import watched
 from tinyxp.splitting import Check, Part, kept, operands
@@ -121,7 +123,8 @@ class Parallel:
             loss = loss_of(batch)
             loss.backward()
             return loss.detach()
-        parts = self._in_parts(loss_of, batch)
+        with bound(in_a_part, tracing() is None):  # a recorded step looks at no targets
+            parts = self._in_parts(loss_of, batch)
         grads = [found for *_, found in parts]
         losses = [loss * share for loss, share, _ in parts]
         del parts

@@ -10,7 +10,7 @@ from tinyxp.backends.errors import ArgumentError, DTypeError, ShapeError
 from tinyxp.composite import composite
 from tinyxp.nn.functional.activations import log_softmax
 from tinyxp.nn.functional.checks import expect_indices, expect_numbers
-from tinyxp.nn.functional.reducing import named, reduced
+from tinyxp.nn.functional.reducing import expect_plain, named, reduced
 from tinyxp.operation import expect_tensors
 from tinyxp.ops.arithmetic import where
 from tinyxp.ops.creation import astype
@@ -140,6 +140,7 @@ def cross_entropy(
     rows, places = _rows("cross_entropy", input, target, weight, ignore_index)
     operands = (rows, places) if weight is None else (rows, places, weight)
     reduction = named(reduction, size_average, reduce)
+    expect_plain(reduction, weight, places, ignore_index)
     options = {"ignore_index": ignore_index, "label_smoothing": label_smoothing}
     loss = _cross_entropy(*operands, **options, reduction=reduction)
     return reshape(loss, target.shape) if reduction == "none" else loss
@@ -205,6 +206,7 @@ def nll_loss(
     losses = _nll_loss(*operands, ignore_index=ignore_index)
     valid = places != ignore_index
     reduction = named(reduction, size_average, reduce)
+    expect_plain(reduction, weight, places, ignore_index)
     loss = _reduce_classes(losses, places, valid, weight, reduction)
     return reshape(loss, target.shape) if reduction == "none" else loss
 

@@ -1,10 +1,26 @@
 """The losses of all elements reduced to one number, and what losses check of their operands."""
 
+from contextvars import ContextVar
+
 from tinyxp.backends.errors import ArgumentError, ShapeError
 from tinyxp.operation import expect_tensors
 from tinyxp.ops.reductions import mean, sum
 
 REDUCTIONS = ("mean", "sum", "none")
+# whether what is computed is a part of a batch, whose mean stands for its share of the whole's
+in_a_part: ContextVar[bool] = ContextVar("tinyxp_in_a_part", default=False)
+
+
+def expect_plain(reduction, weight, targets, ignore_index):
+    """In a part of a batch, raise ArgumentError for a mean that is not one over its samples."""
+    if reduction != "mean" or not in_a_part.get():
+        return
+    if weight is not None or (targets == ignore_index).any():
+        what = "class weights" if weight is not None else f"ignore_index={ignore_index}"
+        raise ArgumentError(
+            f"the mean of this batch is a weighted one ({what}), so that its parts on several "
+            "threads would train something else; leave threads out"
+        )
 
 
 def named(reduction, size_average=None, reduce=None):
