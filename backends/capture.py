@@ -159,6 +159,14 @@ class Recording:
     backend: str  # its name
     exact = False  # whether a replay can be held against the step, bit by bit
 
+    def run(self, f: Callable[[], Any]) -> Any:
+        """``f()``, as it will be recorded."""
+        raise NotImplementedError
+
+    def first(self, f: Callable[[], Any]) -> Any:
+        """``f()`` for the first time, with the errors that it has by itself."""
+        return self.run(f)
+
     def place(self, array: Array) -> Array:
         """A copy that stays where it is, for the recording to read and write."""
         return backends.get(self.backend).xp.asarray(array, copy=True)

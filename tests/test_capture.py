@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import tinyxp as tx
 from tests.registry import example, is_floating
-from tinyxp import backends, trials
+from tinyxp import backends, graphs, trials
 from tinyxp.backends import numpy_attention, numpy_random
 from tinyxp.backends.errors import (
     ArgumentError,
@@ -593,9 +593,9 @@ def trained_with_looks(graph, spoilt, **options):
         batches[k] = (batches[k][0] * tx.nan, batches[k][1])
     captures = []
     if graph:
-        record = Graph.capture
+        record = graphs.recorded
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(Graph, "capture", lambda *args: captures.append(1) or record(*args))
+            patch.setattr(graphs, "recorded", lambda *args: captures.append(1) or record(*args))
             trainer.fit(batches, lambda b: F.cross_entropy(model(b[0]), b[1]), 12)
     else:
         trainer.fit(batches, lambda b: F.cross_entropy(model(b[0]), b[1]), 12)

@@ -129,7 +129,7 @@ def test_a_step_that_fails_leaves_all_as_it_was(recorder):
 
         graph = Graph(step, recorder.recording)
         with pytest.raises(ValueError, match="a fault of the user's"):
-            graph(*gradients(0))
+            graph.capture(*gradients(0))
         assert same(before, learner.everything())
         assert len(runs) == failing and recorder.tape is None
     graph(*gradients(0))  # and now it goes
@@ -157,7 +157,7 @@ def test_snapshots_stay_and_loaded_values_count(recorder):
     graph(*gradients(4)), plain.step(*gradients(4))
     assert same(graphed.everything(), plain.everything())
     graphed.params[0].data = np.zeros(4, "float32")
-    with pytest.raises(ShapeError, match="a gradient must match its parameter"):
+    with pytest.raises(ShapeError, match="has its shape"):
         graph(*gradients(5))  # as the step says
 
 

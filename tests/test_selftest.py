@@ -13,6 +13,7 @@ from tinyxp.selftest import disk, download, fuzz, kill, memory, threads
 from tinyxp.selftest.outcome import Outcome
 
 TRIES = {"kill": 4, "fuzz": 1000, "disk": 1, "threads": 5, "memory": 500, "download": 1}
+TRIES |= {"mixed": 120}
 
 
 @pytest.mark.parametrize("name", selftest.CHECKS)

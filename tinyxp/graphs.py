@@ -14,7 +14,7 @@ from tinyxp.operation import expect_callable
 from tinyxp.reach import Reach
 from tinyxp.recorded import AFTERWARDS, Recorded, surroundings
 from tinyxp.tree import tree_map
-from tinyxp.trials import Unsteady, recorded
+from tinyxp.trials import Unready, recorded
 
 PATIENCE = 8  # steps in a row that no recording can be made of
 
@@ -30,7 +30,7 @@ class Graph:
         self._make, self._backend = make, backend
         self._recorded: Recorded | None = None
         self._known: Any = None  # what the step depended on when it last ran by itself
-        self._unsteady = 0  # how often in a row no recording could be made
+        self._unready = 0  # how often in a row no recording could be made
 
     def __repr__(self) -> str:
         name = getattr(self.step, "__name__", type(self.step).__name__)
@@ -49,7 +49,10 @@ class Graph:
     def capture(self, *args: Any, **options: Any) -> None:
         """Record the step for inputs like these; no step of training is done."""
         self._recorded = None
-        self._recorded = recorded(self.step, self._make, (args, options))
+        try:
+            self._recorded = recorded(self.step, self._make, (args, options))
+        except Unready as why:
+            raise why.__cause__ or _unready() from None
 
     def _again(self, args: tuple[Any, ...], options: dict[str, Any]) -> bool:
         """Record the step for what it now depends on, unless that is new since the last call: what
@@ -58,23 +61,28 @@ class Graph:
             known, self._known = self._known, (surroundings(), Reach(self.step).signature())
             if known != self._known:
                 return False
+        self._recorded = None
         try:
-            self.capture(*args, **options)
-        except Unsteady:
-            self._unsteady += 1
-            if self._unsteady > PATIENCE:
-                raise CaptureError(
-                    "this step binds names to other things each time, so that it cannot be "
-                    "recorded; pass them as inputs, and return what they become"
-                ) from None
+            self._recorded = recorded(self.step, self._make, (args, options))
+        except Unready as why:
+            self._unready += 1
+            if self._unready > PATIENCE:
+                raise _unready() from why
             return False
-        self._unsteady = 0
+        self._unready = 0
         return True
 
     def _by_the_step(self, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
         """The step itself, where no recording does what it would do."""
         with later(), backends.using(backends.get(self._backend)):
             return tree_map(_cut, self.step(*args, **options))
+
+
+def _unready() -> CaptureError:
+    return CaptureError(
+        "this step cannot be recorded: it binds names to other things each time, or always fails; "
+        "pass what changes as an input, and return what it becomes"
+    )
 
 
 def _cut(x: Any) -> Any:

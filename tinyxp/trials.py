@@ -27,8 +27,9 @@ from tinyxp.tree import leaves, tree_map
 Trial = tuple[Any, Any, dict[Tensor, tuple[Array, Tensor | None]], list[Name]]
 
 
-class Unsteady(Exception):
-    """The step goes another way the next time, because of what it binds."""
+class Unready(Exception):
+    """The step is not to be recorded this time: it fails, which is the cause, or it binds what has
+    it go another way the next time."""
 
 
 def recorded(step: Callable[..., Any], make: Callable[[], Any], given: Any) -> Recorded:
@@ -91,7 +92,12 @@ class _Recorder:
 
     def _tried(self) -> list[Trial]:
         """Runs of the step: first one that compiles kernels and begins the optimizer's state."""
-        self.code.run(lambda: self._run(self.inputs))
+        try:
+            self.code.run(lambda: self._run(self.inputs, self.recording.first))
+        except (CaptureError, Unready):
+            raise
+        except Exception as error:
+            raise Unready from error
         self._look_at_gradients()
         if not self.recording.exact:
             return [self._run(self.inputs)]
@@ -103,10 +109,10 @@ class _Recorder:
             self._restore()
             return [self._run(self.inputs) for _ in range(2)]
 
-    def _run(self, given: Any) -> Trial:
+    def _run(self, given: Any, run: Callable[..., Any] | None = None) -> Trial:
         self.begin()
         with self.touched.watching():
-            result = self.try_step(given)
+            result = self.try_step(given, run)
         for x, was in self.touched.before.items():
             if x.backend is not was.backend or x._node is not was.node or x._leaf != was.leaf:
                 raise CaptureError(
@@ -116,10 +122,10 @@ class _Recorder:
         values = {x: (x.data, x.grad) for x in self.touched.before}
         return given, result, values, self._bound()
 
-    def try_step(self, given: Any) -> Any:
+    def try_step(self, given: Any, run: Callable[..., Any] | None = None) -> Any:
         """What the step returns, run as it will be recorded."""
         args, options = given
-        return self.recording.run(lambda: self.step(*args, **options))
+        return (run or self.recording.run)(lambda: self.step(*args, **options))
 
     def _bound(self) -> list[Name]:
         """The names that the step has bound to new tensors.
@@ -142,7 +148,7 @@ class _Recorder:
             else:
                 raise self._refused(name, "something else", "")
         if unsteady:
-            raise Unsteady
+            raise Unready
         return found
 
     def _refused(self, name: Name, what: str, advice: str) -> CaptureError:

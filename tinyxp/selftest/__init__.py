@@ -17,6 +17,7 @@ CHECKS = {
     "disk": 1,
     "threads": 20,
     "memory": 10_000,
+    "mixed": 2000,
     "download": 1,
 }
 
