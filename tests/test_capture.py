@@ -25,7 +25,6 @@ from tinyxp.backends.memory_plan import planned
 from tinyxp.backends.numpy_graph import _ready
 from tinyxp.backends.numpy_trace import Program, plain
 from tinyxp.backends.numpy_views import arrays_in
-from tinyxp.graphs import Graph
 from tinyxp.models import transformer
 from tinyxp.nn import functional as F
 from tinyxp.operation import OPS
