@@ -552,13 +552,13 @@ def test_a_deep_copy_has_a_gradient_of_its_own():
 # -- methods in place ------------------------------------------------------------------------------
 
 ARGUMENTS = {
-    **{name: (0.25,) for name in ("add", "div", "floor_divide", "mul", "pow", "remainder", "sub")},
-    **{name: (0.25, 0.5) for name in ("clamp", "clip")},
+    **dict.fromkeys(("add", "div", "floor_divide", "mul", "pow", "remainder", "sub"), (0.25,)),
+    **dict.fromkeys(("clamp", "clip"), (0.25, 0.5)),
     **{name: ([[0.5], [0.25], [0.75]],) for name in ("atan2", "copy", "hypot")},
     **{name: ([0.5, 1.0], [[2.0], [4.0], [8.0]]) for name in ("addcdiv", "addcmul")},
     **{name: ([[True], [False], [True]],) for name in ("logical_and", "logical_or", "logical_xor")},
     **{name: ([3, 5],) for name in ("bitwise_and", "bitwise_or", "bitwise_xor")},
-    **{name: (1,) for name in ("cumprod", "cumsum")},
+    **dict.fromkeys(("cumprod", "cumsum"), (1,)),
     "fill": (2.0,),
     "lerp": ([0.5, 1.0], 0.25),
     "masked_fill": ([True, False], 9.0),

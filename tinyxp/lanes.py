@@ -99,27 +99,26 @@ def lane(op: Any, general: Any = None) -> Any:
         return op.call((x, *rest), static)
 
     def viewing(x: Any, /, *rest: Any, **static: Any) -> Any:
-        if rest and not static and len(rest) == 1 and first is not None:
-            static = {first: tuple(rest[0]) if type(rest[0]) is list else rest[0]}
-        elif rest or static:
+        if static or len(rest) > 1 or (rest and type(rest[0]) is list):
             try:
-                static = named(rest, static)
+                static, rest = named(rest, static), ()
             except TypeError:
                 return op.call((x, *rest), static)  # which explains it
+        key = {first: rest[0]} if rest else static
         if type(x) is Plain:
             backend, array = x.backend, x.data
             try:
-                y = fn(backend.xp, array, **static)
+                y = fn(backend.xp, array, *rest, **static)
             except Exception:
-                y = op.call((x,), static)
+                y = op.call((x, *rest), static)
             else:
                 if (x._node is not None or x._leaf) and is_recording():
-                    y = recorded(y, backend, (edge_of(x),), (array,), static, (array.dtype,))
+                    y = recorded(y, backend, (edge_of(x),), (array,), key, (array.dtype,))
                 else:
                     y = wrap(y, backend)
-            return linked(y, x, lens, static)
-        y = op.call((x,), static)
-        return linked(y, x, lens, static) if isinstance(x, Tensor) else y
+            return linked(y, x, lens, key)
+        y = op.call((x, *rest), static)
+        return linked(y, x, lens, key) if isinstance(x, Tensor) else y
 
     def named(rest: tuple[Any, ...], static: dict[str, Any]) -> dict[str, Any]:
         """All static parameters under their names, lists as tuples: callers may change a list."""

@@ -70,7 +70,7 @@ def linked(y: Tensor, x: Tensor, lens: Lens, key: Any) -> Tensor:
         root, before, seen = x, None, x.data
     else:
         root, before, seen = old.root, old.path, old.seen
-    if lens.may_copy and (key.get("copy") or not _strided(root, before, lens, key)):
+    if lens.may_copy and ((key.get("copy")) or not _strided(root, before, lens, key)):
         return y
     y._view = link = View(root)
     link.root, link.path, link.seen, link.tensor = root, (before, lens, key), seen, _ref(y)
@@ -292,11 +292,12 @@ def _laid(x: Tensor, shape: Any, dtype: Any, steps: list[Path]) -> Any:
 
 def _strided(root: Tensor, path: Path | None, lens: Lens, key: Any) -> bool:
     """Whether one more step leads to a view in PyTorch: it copies what has no regular distances."""
-    if path is None and root._view is None:
+    last = path
+    while last is not None and last[1].dense(last[2]):
+        last = last[0]
+    if last is None and root._view is None:
         return True
     shape, dtype, steps = _whole(root, path)
-    if all(step[1].dense(step[2]) for step in steps):
-        return True
     try:
         lens.layout(_laid(root, shape, dtype, steps), key)
     except ValueError:

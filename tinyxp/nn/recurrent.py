@@ -21,7 +21,7 @@ from tinyxp.nn.utils.rnn import PackedSequence, sizes_of
 from tinyxp.operation import expect_tensors
 from tinyxp.ops.creation import empty
 from tinyxp.ops.gathering import take
-from tinyxp.ops.parts import _split, unstack
+from tinyxp.ops.parts import _split, _unstack
 from tinyxp.ops.shaping import (
     concat,
     expand_dims,
@@ -180,7 +180,7 @@ class RNNBase(Module):
 
     def _layers(self, x: Any, states: list[Any], sizes: tuple[int, ...] | None) -> Any:
         """x (time, batch, width), or with ``sizes`` packed (rows, width), through all layers."""
-        starts = iter(zip(*(unstack(h, axis=0) for h in states), strict=True))
+        starts = iter(zip(*(_unstack(h, axis=0) for h in states), strict=True))
         ends = []
         for layer in range(self.num_layers):
             if layer and self.dropout:
@@ -189,7 +189,7 @@ class RNNBase(Module):
             for names in self._names(layer):
                 w = {name.partition("_l")[0]: getattr(self, name) for name in names}
                 a = F.linear(x, w["weight_ih"], w.get("bias_ih"))
-                steps = unstack(a, axis=0) if sizes is None else _split(a, sizes=sizes)
+                steps = _unstack(a, axis=0) if sizes is None else _split(a, sizes=sizes)
                 reverse = len(directions) == 1
                 step = functools.partial(recurrent.STEPS[self.mode], w)
                 ys, end = recurrent.run(step, steps, next(starts), reverse)

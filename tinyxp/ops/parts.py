@@ -94,6 +94,8 @@ def _layout(a, key):
 def _dense(key):
     """Whether integers, then at most one slice of neighbours, pick it."""
     basic, _, flips = key
+    if basic is not None and len(basic) == 2 and basic[1] is ... and type(basic[0]) is int:
+        return True  # a row, in short
     rest = [i for i in basic or () if not isinstance(i, int) and i not in (..., slice(None))]
     later = itertools.dropwhile(lambda i: isinstance(i, int), basic or ())
     return not flips and (not rest or (rest == [next(later)] and rest[0].step in (None, 1)))

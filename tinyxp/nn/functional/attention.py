@@ -10,7 +10,7 @@ from tinyxp.operation import expect_tensors
 from tinyxp.ops.arithmetic import where
 from tinyxp.ops.creation import arange, astype
 from tinyxp.ops.linear import matmul
-from tinyxp.ops.parts import unstack
+from tinyxp.ops.parts import _unstack
 from tinyxp.ops.reductions import max
 from tinyxp.ops.repetition import repeat
 from tinyxp.ops.shaping import broadcast_shapes, matrix_transpose, permute_dims
@@ -70,7 +70,7 @@ def _self_attention(qkv, mask=None, /, *, is_causal, scale, dropout_p=0.0, seed=
     """Attention of queries, keys and values that lie together as a product made them:
     (N, T, 3, H, D) -> (N, T, H, D)."""
     # by head in this order, so that the gradient of qkv is stacked as it has to lie
-    q, k, v = (permute_dims(part, (0, 2, 1, 3)) for part in unstack(qkv, axis=2))
+    q, k, v = (permute_dims(part, (0, 2, 1, 3)) for part in _unstack(qkv, axis=2))
     dropped = {"dropout_p": dropout_p, "seed": seed, "counter": counter}
     y = _attention(q, k, v, mask, is_causal=is_causal, scale=scale, **dropped)
     return permute_dims(y, (0, 2, 1, 3))

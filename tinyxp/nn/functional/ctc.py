@@ -16,7 +16,7 @@ from tinyxp.ops.arithmetic import logaddexp, where
 from tinyxp.ops.creation import arange, asarray, astype, full_like
 from tinyxp.ops.gathering import take, take_along_axis
 from tinyxp.ops.padding import pad
-from tinyxp.ops.parts import unstack
+from tinyxp.ops.parts import _unstack
 from tinyxp.ops.reductions import mean
 from tinyxp.ops.shaping import expand_dims, reshape, squeeze, stack
 
@@ -40,7 +40,7 @@ def _ctc_loss(log_probs, targets, input_lengths, target_lengths, /, blank=0):
     lengths = expand_dims(input_lengths, axis=1)
     nothing = full_like(labels, -math.inf, dtype=log_probs.dtype)  # ln 0
     alpha = where(states == 0, 0.0, nothing)  # before time 0
-    for t, p in enumerate(unstack(emitted)):
+    for t, p in enumerate(_unstack(emitted)):
         before = pad(alpha, ((0, 0), (2, 0)), constant_values=-math.inf)
         reached = logaddexp(alpha, before[:, 1:-1])
         reached = logaddexp(reached, where(skips, before[:, :-2], -math.inf))

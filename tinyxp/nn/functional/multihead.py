@@ -14,7 +14,7 @@ from tinyxp.ops.arithmetic import where
 from tinyxp.ops.creation import astype, zeros_like
 from tinyxp.ops.linear import matmul
 from tinyxp.ops.padding import pad
-from tinyxp.ops.parts import unstack
+from tinyxp.ops.parts import _unstack
 from tinyxp.ops.shaping import (
     broadcast_to,
     concat,
@@ -248,7 +248,7 @@ def _shape(x):
 def _heads(inputs, weights, bias, num_heads, same):
     """The projections of query, key and value, split by head: (N, T, ·) -> (N, H, T, D)."""
     if len(weights) == 3:
-        biases = (None,) * 3 if bias is None else unstack(reshape(bias, (3, -1)))
+        biases = (None,) * 3 if bias is None else _unstack(reshape(bias, (3, -1)))
         jobs = zip(inputs, weights, biases, (1, 1, 1), strict=True)
     else:  # inputs that are one are multiplied once
         (weight,) = weights
@@ -274,7 +274,7 @@ def _projected(x, weight, bias, count, num_heads):
 
 
 def _split(x, weight, bias, count, num_heads):
-    parts = unstack(_projected(x, weight, bias, count, num_heads), axis=2)
+    parts = _unstack(_projected(x, weight, bias, count, num_heads), axis=2)
     return [permute_dims(part, (0, 2, 1, 3)) for part in parts]
 
 

@@ -9,7 +9,7 @@ from tinyxp.nn.functional.activations import sigmoid
 from tinyxp.nn.functional.affine import linear
 from tinyxp.nn.functional.rectifiers import relu
 from tinyxp.operation import expect_tensors
-from tinyxp.ops.parts import _split, unstack
+from tinyxp.ops.parts import _split, _unstack
 from tinyxp.ops.shaping import concat, reshape
 from tinyxp.ops.trigonometric import tanh
 
@@ -71,7 +71,7 @@ def _(rng):
 
 def _gates(x, n):
     """(..., n · H) as n tensors (..., H)."""
-    return unstack(reshape(x, (*x.shape[:-1], n, x.shape[-1] // n)), axis=-2)
+    return _unstack(reshape(x, (*x.shape[:-1], n, x.shape[-1] // n)), axis=-2)
 
 
 def _rnn(w, x, h, nonlinearity="tanh"):
