@@ -65,8 +65,12 @@ class Check:
         split = sum(value * share for value, share in losses)
         if not math.isfinite(loss):
             return ""  # which is no matter of parts
+        # a leaf that the loss itself makes, as of an input whose gradient it takes, is another in
+        # each run of it
+        shared = {x for *_, found in parts for x in found} & whole.keys()
+        shared.update(self.model.parameters())
         grads = [
-            {x: _numbers(x, g) for x, g in found.items() if isinstance(x, Tensor)}
+            {x: _numbers(x, found[x]) for x in found if x in shared}
             for found in (whole, *(found for *_, found in parts))
         ]
         if not math.isfinite(_norm(grads[0])):

@@ -8,6 +8,7 @@ of optimizers. A file may say, in capitals, what is particular about it:
 
 - REFUSED: the message of the CaptureError that a captured step of it must end in
 - TRAINER_REFUSED: that of Trainer(graph=True), if it is another one
+- PARTS_REFUSED: why Trainer(threads=2) must refuse to part its batches
 - STILL: names of parameters that training leaves as they were
 - LEARNS = False: its loss need not fall
 - ALONE: why PyTorch has other numbers, such as those that it draws itself
@@ -29,7 +30,7 @@ import numpy as np
 
 import tinyxp as tx
 from tinyxp import backends
-from tinyxp.backends.errors import CaptureError
+from tinyxp.backends.errors import ArgumentError, CaptureError, TinyError
 from tinyxp.backends.numpy_backend import fast_kernels
 from tinyxp.train import Trainer
 
@@ -55,6 +56,7 @@ WAYS = {
     "captured": Way(captures=True),
     "trainer": Way(trainer=(("threads", 1),)),
     "trainer, any threads": Way(trainer=()),
+    "trainer, two threads": Way(trainer=(("threads", 2),), tolerance=1e-5),
     "trainer, graph": Way(trainer=(("graph", True),)),
     "numpy's kernels": Way(kernels="numpy", tolerance=1e-5),
     "no kernels": Way(kernels="none", tolerance=1e-5),
@@ -92,8 +94,10 @@ def outcome(name: str, way: str) -> "Run":
         run = Run(how)
         try:
             loaded(name, library).program(run)
-        except CaptureError as error:  # of a Trainer
-            run.refusals.append(error)
+        except (ArgumentError, CaptureError) as error:
+            if run.fits == 0:
+                raise
+            run.refusals.append(error)  # by a Trainer
         run.end()
     return run
 
@@ -129,7 +133,7 @@ class Run:
         self.first: dict[str, np.ndarray] = {}
         self.steps: list[dict[str, np.ndarray | None]] = []
         self.kept: list[tuple[object, np.ndarray]] = []
-        self.refusals: list[CaptureError] = []
+        self.refusals: list[TinyError] = []
         self.fits = 0
 
     # -- numbers, which do not depend on the library ------------------------------------------
@@ -197,13 +201,14 @@ class Run:
             return step
         graph = tx.capture(step)
 
-        @functools.wraps(step)
-        def taken(*args, **options):
+        def taken(*args):
+            nonlocal graph
             try:
-                return graph(*args, **options)
+                return graph(*args)
             except CaptureError as error:
                 self.refusals.append(error)
-                return step(*args, **options)
+                graph = step
+                return step(*args)
 
         return taken
 

@@ -5,6 +5,7 @@ import torch.nn as nn
 import torch.nn.functional as F
 
 REFUSED = "this step reads numbers out of a tensor"
+PARTS_REFUSED = "it does not take a part of its batch"
 
 
 class Detector(nn.Module):

@@ -5,6 +5,7 @@ import torch.nn as nn
 import torch.nn.functional as F
 
 ALONE = "PyTorch draws other random numbers"
+PARTS_REFUSED = "it draws random numbers"
 
 
 def program(run):

@@ -4,6 +4,8 @@ import torch
 import torch.nn as nn
 import torch.nn.functional as F
 
+PARTS_REFUSED = "looks at its batch as a whole"
+
 
 def program(run):
     model = run.begin(

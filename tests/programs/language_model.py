@@ -5,6 +5,7 @@ import torch.nn as nn
 import torch.nn.functional as F
 
 TRAINER_REFUSED = "this step leaves something else in hidden"
+PARTS_REFUSED = "LSTM 'lstm' has time as its first axis"
 
 
 class Language(nn.Module):

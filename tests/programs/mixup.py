@@ -4,6 +4,8 @@ import torch
 import torch.nn as nn
 import torch.nn.functional as F
 
+PARTS_REFUSED = "it does not take a part of its batch"
+
 
 def program(run):
     model = run.begin(nn.Sequential(nn.Linear(4, 6), nn.SELU(), nn.Linear(6, 3)))

@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 REFUSED = "this step reads numbers out of a tensor"
+PARTS_REFUSED = "it does not take a part of its batch"
 
 
 class Classifier(nn.Module):

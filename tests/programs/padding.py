@@ -6,6 +6,8 @@ import torch.nn.functional as F
 
 PAD = 0
 
+PARTS_REFUSED = "its mean leaves out targets (ignore_index=-100)"
+
 
 class Tagger(nn.Module):
     def __init__(self):

@@ -3,6 +3,8 @@
 import torch
 import torch.nn as nn
 
+PARTS_REFUSED = "looks at its batch as a whole"
+
 
 class Block(nn.Module):
     def __init__(self, inputs, outputs, stride=1):

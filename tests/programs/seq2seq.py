@@ -4,6 +4,8 @@ import torch
 import torch.nn as nn
 import torch.nn.functional as F
 
+PARTS_REFUSED = "GRU 'encoder' has time as its first axis"
+
 
 class Seq2Seq(nn.Module):
     def __init__(self, symbols=6, width=5):

@@ -3,6 +3,8 @@
 import torch
 import torch.nn as nn
 
+PARTS_REFUSED = "it does not take a part of its batch"
+
 
 def program(run):
     model = run.begin(nn.Sequential(nn.Linear(4, 6), nn.PReLU(), nn.Linear(6, 3)))

@@ -4,6 +4,8 @@ import torch
 import torch.nn as nn
 import torch.nn.functional as F
 
+PARTS_REFUSED = "it is a sum"
+
 
 class VAE(nn.Module):
     def __init__(self):
