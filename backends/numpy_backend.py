@@ -142,17 +142,53 @@ def reduction(ufunc: np.ufunc) -> Callable[..., Array]:
     return reduced
 
 
+LONG = 4096
+
+
+def shortened(x: Array, axis: Any) -> Array:
+    """x, of whose axes that are to be summed up the long ones are so in parts. Numbers that do not
+    lie side by side NumPy adds one after the other, and a sum of a million has 2 digits left."""
+    for i in axis if isinstance(axis, tuple) else (axis,):
+        n, before = x.shape[i], (slice(None),) * (i % x.ndim)
+        if n >= LONG and x.strides[i] != x.itemsize:
+            k = math.isqrt(n)
+            whole = n - n % k
+            shape = (*x.shape[: len(before)], whole // k, k, *x.shape[len(before) + 1 :])
+            head = x[(*before, slice(whole))].reshape(shape)
+            parts = [np.add.reduce(head, axis=len(before) + 1)]
+            if whole < n:
+                rest = x[(*before, slice(whole, n))]
+                parts.append(np.add.reduce(rest, axis=len(before), keepdims=True))
+            x = np.concatenate(parts, axis=len(before)) if len(parts) > 1 else parts[0]
+    return x
+
+
 def total(ufunc: np.ufunc) -> Callable[..., Array]:
     """As ``reduction``, of sums and products."""
-    reduce = ufunc.reduce
+    reduce, adds = ufunc.reduce, ufunc is np.add
     of_halves = totalled(reduce)
 
     def reduced(x: Array, /, *, axis: Any = None, **options: Any) -> Array:
         if x.itemsize == 2:
             return of_halves(x, axis=axis, **options)
+        if adds and x.size >= LONG and axis is not None and x.dtype.kind in "fc":
+            x = x if options.get("dtype") else shortened(x, axis)
         return reduce(x, axis=axis, **options)
 
     return reduced
+
+
+def cumulated(f: Callable[..., Array]) -> Callable[..., Array]:
+    """``f``, a running sum or product of one number after the other, for float32 in float64."""
+    of_halves = totalled(f)
+
+    @whole
+    def running(x: Array, /, *, dtype: Any = None, **options: Any) -> Array:
+        if dtype is not None or x.dtype.char not in "fF":
+            return of_halves(x, dtype=dtype, **options)
+        return f(x, dtype={"f": "d", "F": "D"}[x.dtype.char], **options).astype(x.dtype)
+
+    return running
 
 
 def on_cpu(device: str | None) -> None:
@@ -217,8 +253,8 @@ def load() -> Backend:
         name="numpy",
         xp=Namespace(
             compat,
-            cumulative_prod=whole(totalled(np.cumulative_prod)),
-            cumulative_sum=whole(totalled(np.cumulative_sum)),
+            cumulative_prod=cumulated(np.cumulative_prod),
+            cumulative_sum=cumulated(np.cumulative_sum),
             erf=numpy_kernels.erf,
             erfc=numpy_kernels.erfc,
             expm1=expm1,

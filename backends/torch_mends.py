@@ -60,10 +60,13 @@ def from_numpy(y: Any, device: torch.device) -> Any:
 
 
 def totals(name: str) -> Callable[..., Array]:
-    """A sum or product of unsigned integers as uint64, where PyTorch gives int64: the same bits."""
+    """A sum or product of unsigned integers as uint64, where PyTorch gives int64: the same bits; of
+    16 bits in float32, where PyTorch's product rounds at each step."""
     library = getattr(compat, name)
 
     def total(x: Array, /, *, dtype: Any = None, **options: Any) -> Array:
+        if dtype is None and x.dtype in (torch.float16, torch.bfloat16):
+            return library(x, dtype=torch.float32, **options).to(x.dtype)
         y = library(x, dtype=dtype, **options)
         return y.to(torch.uint64) if dtype is None and x.dtype in UNSIGNED else y
 

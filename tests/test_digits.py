@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import tinyxp as tx
+from tests.conftest import reason_missing
 from tests.registry import example, slopes
 from tinyxp.nn import functional as F
 from tinyxp.operation import OPS
@@ -121,3 +122,47 @@ def test_complex_slopes_keep_their_digits(name, backend):
     x = tx.asarray([z], dtype=tx.complex128, requires_grad=True)
     tx.sum(tx.real(getattr(tx, name)(x))).backward()
     np.testing.assert_allclose(x.grad.numpy(), [np.conj(slope)], 1e-7)
+
+
+@pytest.mark.parametrize("name", ["numpy", "torch"])
+@pytest.mark.parametrize(
+    ("shape", "axis"),
+    [((100_003, 4), 0), ((3, 40_000, 2), 1), ((5000, 2, 3), (0, 2)), ((60_000, 3), (-2,))],
+)
+def test_long_sums(shape, axis, name):
+    """Numbers that are alike, whose errors go to one side, in every order in memory."""
+    if reason_missing(name):
+        pytest.skip(reason_missing(name))
+    with tx.backend(name):
+        x = np.full(shape, 0.1, "float32")
+        x[::7] = 3.3
+        exact = x.astype("float64").sum(axis=axis)
+        for y in (x, np.asfortranarray(x), np.repeat(x, 2, axis=0)[::2], x[::-1]):
+            found = tx.sum(tx.asarray(y), axis=axis)
+            assert found.dtype == tx.float32 and found.shape == exact.shape
+            np.testing.assert_allclose(found.numpy(), exact, 5e-5)
+            wide = tx.sum(tx.asarray(y), axis=axis, dtype=tx.float64, keepdims=True).numpy()
+            np.testing.assert_allclose(np.squeeze(wide), exact, 1e-12)
+
+
+@pytest.mark.parametrize("name", ["numpy", "torch"])
+def test_running_sums_and_products(name):
+    if reason_missing(name):
+        pytest.skip(reason_missing(name))
+    with tx.backend(name):
+        x = np.full(100_000, 0.1, "float32")
+        sums = tx.cumulative_sum(tx.asarray(x)).numpy()
+        np.testing.assert_allclose(sums, np.cumsum(x.astype("float64")), 1e-6)
+        x = np.full(10_000, 1.0001, "float32")
+        products = tx.cumulative_prod(tx.asarray(x)).numpy()
+        np.testing.assert_allclose(products, np.cumprod(x.astype("float64")), 1e-6)
+        x = tx.astype(tx.asarray(np.full(4000, 1.001)), tx.float16)
+        exact = x.numpy().astype("float64")
+        assert x.dtype == tx.prod(x).dtype == tx.float16
+        for found, wanted in (
+            (tx.prod(x), exact.prod()),
+            (tx.cumulative_prod(x)[-1], exact.prod()),
+            (tx.sum(x), exact.sum()),
+            (tx.cumulative_sum(x)[-1], exact.sum()),
+        ):
+            np.testing.assert_allclose(found.item(), wanted, 1e-3)
