@@ -128,6 +128,11 @@ class Capture:
         """Have replays only where ``condition()`` holds."""
         self.conditions.append(condition)
 
+    def source(self, array: Array) -> Array:
+        """An array of the user's, of which a tensor is made: replays read it again, where they
+        can."""
+        return array
+
     def live(self, places: list[Array], gradients: list[Array], step: "LiveStep") -> None:
         """Have an optimizer run as it is in each replay: ``step(data, gradients)``, of copies that
         it may keep, returns the new data, which go into ``places``."""

@@ -34,6 +34,10 @@ class HostCapture(capture.Capture):
     """The capture of a step on NumPy: what changes from step to step is computed where it is
     needed, as a call among the others."""
 
+    def source(self, array: Array) -> Array:
+        program = tracing()
+        return program.place(array) if self.recording and program is not None else array
+
     def numbers(self, count: int, reckon: Callable[[], list[float]]) -> Array:
         program: Any = tracing()
         numbers = program.new(np.asarray(reckon()))

@@ -293,6 +293,25 @@ def test_writes_in_place_are_seen_by_views():
     both(program)
 
 
+def test_arrays_of_numpy_are_read_again():
+    def program(capture):
+        mask, other = np.ones(3, "float32"), np.arange(3)
+
+        def step(x):
+            return x * mask + tx.asarray(other, dtype=tx.float32) * tx.tensor(mask)
+
+        step, kept = capture(step), []
+        for k in range(5):
+            kept.append(step(tx.ones(3) * k))
+            mask[k % 3] = k
+            other += 1
+            if k == 3:
+                mask = mask[::-1].copy()
+        return kept
+
+    both(program)
+
+
 def test_two_captures_of_one_model_and_steps_outside():
     def program(capture):
         model, opt = learner("SGD", momentum=0.9)
@@ -377,6 +396,7 @@ REFUSED = {
     "a list": (lambda x: KEPT.append(x * 2), r"KEPT\[0\]"),
     "a global": (counting, r"COUNT \(test_capture_law.py:\d+\)"),
     "an attribute": (Counting(), r"steps \(test_capture_law.py:\d+\)"),
+    "an input": (lambda x: x.__iadd__(1), "writes in place to its input"),
     "a number read": (lambda x: x * x.sum().item(), r"reads numbers .*test_capture_law.py:\d+"),
     "Python's random": (lambda x: x * random.random(), "gave other numbers than the step"),
 }

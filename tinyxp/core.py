@@ -13,6 +13,7 @@ import numpy as np
 
 from tinyxp import backends, dtypes
 from tinyxp.backends import Array, Backend
+from tinyxp.backends.capture import capturing
 from tinyxp.backends.errors import (
     ArgumentError,
     DTypeError,
@@ -336,6 +337,8 @@ def to_array(
     if isinstance(obj, (list, tuple)) and holds_tensors(obj):
         raise DTypeError("a list of Tensors is not an array; join them with tx.stack or tx.concat")
     array = from_numbers(obj, wanted) if backend is None else np.asarray(obj)
+    if backend is not None and (capture := capturing()) is not None:
+        array = capture.source(array)
     wanted = wanted or dtypes.BY_NAME.get(array.dtype.name) or dtypes.as_dtype(array.dtype)
     if backend is None or isinstance(obj, np.generic):
         dtypes.expect_held(array, wanted)

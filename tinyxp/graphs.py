@@ -135,8 +135,8 @@ def capture(step: Callable[..., Any], *example_inputs: Any, **options: Any) -> G
 
     Raises BackendError on other backends. Raises CaptureError, with the line, for what no recording
     holds: numbers read out of tensors, names bound to anything but tensors, tensors of the step
-    that something else keeps; everything then is as it was. What it cannot see are numbers of
-    NumPy's arrays that are changed in place and made tensors of in the step; pass these as inputs.
+    that something else keeps; everything then is as it was, but for what trial runs took from an
+    iterator or printed.
     PyTorch's ``make_graphed_callables`` captures a model, this a step.
 
     >>> weight = tx.asarray([1.0, 2.0], requires_grad=True)

@@ -111,8 +111,15 @@ class _Recorder:
 
     def _run(self, given: Any, run: Callable[..., Any] | None = None) -> Trial:
         self.begin()
+        places = [(x, x.data) for x in _tensors(given)]
         with self.touched.watching():
             result = self.try_step(given, run)
+        for x, place in places:
+            if x.data is not place:
+                x.data = place
+                raise CaptureError(
+                    f"this step writes in place to its input of {brief(x)}; tx.clone it first"
+                )
         for x, was in self.touched.before.items():
             if x.backend is not was.backend or x._node is not was.node or x._leaf != was.leaf:
                 raise CaptureError(
