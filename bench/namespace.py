@@ -66,7 +66,7 @@ def cases() -> dict[str, tuple[tuple[Any, ...], dict[str, Any]]]:
         "isin": ((i, i[0]), {}),
         "linalg.solve": ((x + 8 * np.eye(8, dtype=x.dtype), z), {}),
         "linspace": ((0.0, 1.0, 8), {"dtype": np.float32}),
-        "meshgrid": ((x[0], z[0]), {}),
+        "meshgrid": ((x[0], z[0]), {"indexing": "xy"}),
         "moveaxis": ((x, 0, 1), {}),
         "permute_dims": ((x, (1, 0)), {}),
         "repeat": ((x, 2), {"axis": 0}),
