@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import tinyxp as tx
-from tests.conftest import backend_params
+from tests.conftest import PRESENT
 from tests.cuda_on_cpu import on_cpu
 from tinyxp import backends
 from tinyxp.backends import cupy_mends
@@ -21,7 +21,7 @@ UNSIGNED = ("uint8", "uint16", "uint32", "uint64")
 REAL = [0.0, -0.0, 1.5, -1.5, 2.0, -2.0, np.inf, -np.inf, np.nan]
 
 
-@pytest.fixture(params=[p for p in backend_params() if p.values != ("numpy",)])
+@pytest.fixture(params=[name for name in PRESENT if name != "numpy"])
 def other(request):
     """Each backend but NumPy's in turn, in use during the test."""
     with tx.backend(request.param):
