@@ -17,7 +17,7 @@ from pathlib import Path
 import tinyxp as tx
 from tinyxp import Tensor, nn
 from tinyxp.milestone import Contest, Milestone
-from tinyxp.models.mlp import load, misread
+from tinyxp.models.mlp import load, misread, side
 from tinyxp.nn import functional as F
 from tinyxp.plots import Images, show
 from tinyxp.runs import Run
@@ -90,5 +90,5 @@ def train(config: Config, folder: str | Path | Run | None = None) -> Milestone:
 
 def example(config: Config) -> tuple[CNN, Tensor]:
     """A fresh model, and an image."""
-    size = 8 if config.data == "digits" else 28
+    size = side(config.data)
     return CNN(size, size, config.channels, config.dropout), tx.zeros((1, 1, size, size))

@@ -23,6 +23,8 @@ from tinyxp.plots import Images, show
 from tinyxp.runs import Run
 from tinyxp.settings import expect_sensible
 
+SIDES = {"digits": 8, "mnist": 28, "fashion": 28}
+
 
 @dataclass(frozen=True)
 class Config:
@@ -55,9 +57,14 @@ class MLP(nn.Module):
 
 def load(name: str) -> tuple[TensorDataset, TensorDataset]:
     """Digits to learn and digits to be tested on."""
-    if name not in ("digits", "mnist", "fashion"):
+    return load_digits() if side(name) == 8 else load_mnist(name)
+
+
+def side(name: str) -> int:
+    """How many pixels high and wide the images are."""
+    if name not in SIDES:
         raise ArgumentError(f"unknown data {name!r}; choose digits, mnist or fashion")
-    return load_digits() if name == "digits" else load_mnist(name)
+    return SIDES[name]
 
 
 def misread(model: nn.Module, data: TensorDataset, n: int = 16) -> Images:
@@ -100,5 +107,5 @@ def train(config: Config, folder: str | Path | Run | None = None) -> Milestone:
 
 def example(config: Config) -> tuple[MLP, Tensor]:
     """A fresh model, and an image."""
-    size = 8 if config.data == "digits" else 28
+    size = side(config.data)
     return MLP(size * size, config.hidden), tx.zeros((1, 1, size, size))

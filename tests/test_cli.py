@@ -101,6 +101,7 @@ def test_train_then_generate(here, capsys):
         (["train", "xor", "--set", "hidden=0"], "hidden must be at least 1, got 0"),
         (["train", "xor", "--steps", "-3"], "steps must be at least 1, got -3"),
         (["train", "mlp", "--seed", "-1"], "seed must be at least 0, got -1"),
+        (["summary", "cnn", "--set", "data=cats"], "unknown data 'cats'; choose digits, mnist or"),
         (["train", "cnn", "--set", "dropout=1.5"], "dropout must be from 0 to 1, got 1.5"),
         (
             ["train", "cnn", "--set", "learning_rate=nan"],

@@ -236,6 +236,7 @@ def test_the_command(tmp_path, capsys, monkeypatch):
         (["lesson1", "absent.py"], "there is no file absent.py"),
         (["lesson1", "mine.ipynb"], "expected a Python file, got mine.ipynb"),
         (["lesson1", "mine.py", "--limit", "0"], "the limit must be above 0 seconds"),
+        (["lesson1", "mine.py", "--limit", "inf"], "and a day at most, got inf"),
     ],
 )
 def test_bad_usage_is_one_line_and_exit_code_2(args, message, tmp_path, capsys, monkeypatch):

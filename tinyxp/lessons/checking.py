@@ -22,6 +22,7 @@ from tinyxp.lessons.student import titles
 
 LESSONS = tuple(f"lesson{i}" for i in range(1, 8))
 LIMIT = 30.0  # seconds for one point
+DAY = 86_400.0
 REPORT, TRACE = "report.jsonl", "trace.txt"
 PRINTED = 12  # lines of what a file prints that are shown
 
@@ -75,8 +76,8 @@ def check(lesson: str, file: str | Path, limit: float = LIMIT) -> Verdict:
             f"expected a Python file, got {path.name}; a notebook becomes one by "
             "File > Save as > .py, or jupytext --to py"
         )
-    if not limit > 0:
-        raise ArgumentError(f"the limit must be above 0 seconds, got {limit}")
+    if not 0 < limit <= DAY:
+        raise ArgumentError(f"the limit must be above 0 seconds, and a day at most, got {limit}")
     outcomes: list[Outcome] = []
     printed = ""
     while True:
