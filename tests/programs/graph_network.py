@@ -4,6 +4,8 @@ import torch
 import torch.nn as nn
 import torch.nn.functional as F
 
+PARTS_REFUSED = "it does not take a part of its batch"
+
 
 class GraphNet(nn.Module):
     def __init__(self):

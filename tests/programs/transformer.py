@@ -78,6 +78,3 @@ def program(run):
         return
     for ids, targets in batches:
         run.log(loss=step(ids, targets))
-
-
-STILL = ("model.position.weight",)  # its last rows are not used
