@@ -268,10 +268,6 @@ def test_tensors_of_pytorch_that_cannot_be_handed_over():
         imported(torch.ones(2, requires_grad=True), np.from_dlpack)
     with pytest.raises(ExportError, match="DLPack"):
         imported(torch.ones(2, dtype=torch.bfloat16), np.from_dlpack)
-    try:
-        assert imported(torch.tensor([1 + 1j]).conj(), np.from_dlpack).tolist() == [1 - 1j]
-    except ExportError as error:  # by some of its versions
-        assert "resolve_conj" in str(error)
     assert imported(torch.ones(2), np.from_dlpack).tolist() == [1.0, 1.0]
 
 

@@ -266,9 +266,8 @@ class Tensor:
     def __reduce__(self) -> Any:
         return Tensor, (self.detach().numpy(), self.dtype.name, None, self._leaf)
 
-    if (
-        TYPE_CHECKING
-    ):  # put here by the floors above: tape.py, interop.py (what NumPy asks for), ops/methods.py
+    # put here by the floors above: tape.py, interop.py (what NumPy asks for), ops/methods.py
+    if TYPE_CHECKING:
         __array_ufunc__: Any
         __array_function__: Any
 
