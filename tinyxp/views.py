@@ -7,6 +7,7 @@ that shows elements of the root takes its new ones. What is a view in PyTorch is
 backend.
 """
 
+import functools
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -73,7 +74,10 @@ def linked(y: Tensor, x: Tensor, lens: Lens, key: Any) -> Tensor:
     if lens.may_copy and ((key.get("copy")) or not _strided(root, before, lens, key)):
         return y
     y._view = link = View(root)
-    link.root, link.path, link.seen, link.tensor = root, (before, lens, key), seen, _ref(y)
+    link.root = root  # one by one: four at once would make a tuple first
+    link.path = before, lens, key
+    link.seen = seen
+    link.tensor = _ref(y)
     link.cut = False
     return y
 
@@ -276,15 +280,21 @@ def _whole(root: Tensor, path: Path | None) -> tuple[Any, Any, list[Path]]:
     return shape, dtype, steps
 
 
-def _laid(x: Tensor, shape: Any, dtype: Any, steps: list[Path]) -> Any:
-    """A NumPy array laid out as the view is, if all begins row by row: for its strides, not for its
-    elements, which nothing may read."""
-    one = np.empty(1, np.complex128 if dtype in x.backend.complex_floating else np.uint8)
+@functools.lru_cache(maxsize=256)
+def _rows(shape: tuple[int, ...], complex: bool) -> Any:
+    """A NumPy array that lies row by row, of one element alone: for strides, which is all that may
+    be asked of it."""
+    one = np.empty(1, np.complex128 if complex else np.uint8)
     strides, step = [], one.itemsize
     for n in reversed(shape):
         strides.append(step)
         step *= max(n, 1)
-    a = as_strided(one, shape, strides[::-1])
+    return as_strided(one, shape, strides[::-1])
+
+
+def _laid(x: Tensor, shape: Any, dtype: Any, steps: list[Path]) -> Any:
+    """A NumPy array laid out as the view is, if all begins row by row."""
+    a = _rows(tuple(shape), dtype in x.backend.complex_floating)
     for _, lens, key in steps:
         a = lens.layout(a, key)
     return a
