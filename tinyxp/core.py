@@ -210,8 +210,7 @@ class Tensor:
             return str(self)
         if self.size != 1:
             raise DTypeError(
-                f"the format {spec!r} is for one number, got shape {self.shape}; print the tensor "
-                "without it, or take x.mean() or x.tolist()"
+                f"the format {spec!r} is for one number, got shape {self.shape}; leave it out"
             )
         return format(self.item(), spec)
 
