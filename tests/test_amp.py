@@ -430,7 +430,7 @@ def test_without_ml_dtypes_the_command_that_installs_it(monkeypatch):
 
     monkeypatch.setitem(__import__("sys").modules, "ml_dtypes", None)
     fresh = numpy_backend.load()
-    with pytest.raises(BackendError, match=r"ml_dtypes.* pip install 'tinyxp\[bfloat16\]'"):
+    with pytest.raises(BackendError, match="ml_dtypes.* pip install ml_dtypes"):
         fresh.dtype("bfloat16")
     with backends.using(fresh):
         assert tx.zeros(2, dtype=F16).dtype is F16
