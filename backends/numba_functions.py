@@ -1,8 +1,11 @@
 """How numba compiles our kernels, and the scalar functions that they share."""
 
 import functools
+import hashlib
 import math
 from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +22,27 @@ except ImportError as error:
 # sums in any order; but NaN and infinity stay what they are
 _options: dict[str, Any] = {"error_model": "numpy", "fastmath": {"reassoc", "nsz"}}
 inlined: Any = numba.njit(inline="always", **_options)
+
+
+def _forget_others() -> None:
+    """Remove compiled code from before a change of any of its files: numba looks at the file of a
+    function alone, and not at those of what is compiled into it."""
+    sources = sorted(Path(__file__).parent.glob("numba_*.py"))
+    now = hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()
+    cache = Path(__file__).parent / "__pycache__"
+    stamp = cache / "numba.sha256"
+    with suppress(
+        OSError
+    ):  # a folder that is not ours to write; numba then has its cache elsewhere
+        if stamp.exists() and stamp.read_text("ascii") == now:
+            return
+        for path in [*cache.glob("numba_*.nbi"), *cache.glob("numba_*.nbc")]:
+            path.unlink(missing_ok=True)
+        cache.mkdir(exist_ok=True)
+        stamp.write_text(now, "ascii")
+
+
+_forget_others()
 
 
 def compiled(f: Callable[..., None]) -> Callable[..., None]:

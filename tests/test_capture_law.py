@@ -396,6 +396,7 @@ REFUSED = {
     "a list": (lambda x: KEPT.append(x * 2), r"KEPT\[0\]"),
     "a global": (counting, r"COUNT \(test_capture_law.py:\d+\)"),
     "an attribute": (Counting(), r"steps \(test_capture_law.py:\d+\)"),
+    "a mode": (lambda x: (tx.set_grad_enabled(False), x * 2)[1], "leaves another mode behind"),
     "an input": (lambda x: x.__iadd__(1), "writes in place to its input"),
     "a number read": (lambda x: x * x.sum().item(), r"reads numbers .*test_capture_law.py:\d+"),
     "Python's random": (lambda x: x * random.random(), "gave other numbers than the step"),

@@ -20,6 +20,7 @@ from tinyxp.debug.sites import Site
 from tinyxp.operation import brief
 from tinyxp.reach import SIMPLE, Code, Name, Reach, foreign
 from tinyxp.recorded import External, Outside, Recorded, check_input, has_gradient, surroundings
+from tinyxp.tape import is_grad_enabled, set_grad_enabled
 from tinyxp.touched import Touched
 from tinyxp.tree import leaves, tree_map
 
@@ -112,8 +113,14 @@ class _Recorder:
     def _run(self, given: Any, run: Callable[..., Any] | None = None) -> Trial:
         self.begin()
         places = [(x, x.data) for x in _tensors(given)]
-        with self.touched.watching():
+        with self.touched.watching(), set_grad_enabled(is_grad_enabled()):
+            modes = surroundings()
             result = self.try_step(given, run)
+            if surroundings() != modes:
+                raise CaptureError(
+                    "this step leaves another mode behind, as by tx.set_grad_enabled(False), "
+                    "which a replay would not; use a with block"
+                )
         for x, place in places:
             if x.data is not place:
                 x.data = place
