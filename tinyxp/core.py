@@ -1,7 +1,7 @@
 """The Tensor: an immutable value on a backend, with a link to the graph that made it.
 
-What looks like a change (``x += y``, ``x[i] = v``) computes a new value and rebinds to it the object
-and its ``views``. So the arrays that a graph has saved never change behind its back.
+What looks like a change (``x += y``, ``x[i] = v``) computes a new value and rebinds the object to
+it, its ``views`` too. So the arrays that a graph has saved never change behind its back.
 """
 
 import math
