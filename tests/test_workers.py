@@ -22,7 +22,7 @@ import tinyxp as tx
 from tests import worker_datasets as sets
 from tests.worker_datasets import Dying, Hanging, Noisy, Raising, Scaled, Squares, Stream, Told
 from tinyxp.backends.errors import ArgumentError, DataError, TinyError, WorkerError
-from tinyxp.data import DataLoader, Dataset, Epochs, RandomSampler
+from tinyxp.data import DataLoader, Dataset, Epochs, RandomSampler, TensorDataset
 from tinyxp.random import Generator
 
 pytestmark = [
@@ -432,6 +432,20 @@ def test_a_worker_that_hangs_is_given_up(tmp_path):
         list(loader)
     loader.timeout = 0
     assert plain(loader) == [[0, 1, 2, 3, 4, 5], [6, 7, 8, 9, 10]]
+
+
+def test_a_fork_does_not_wait_for_threads_that_it_lacks():
+    torch = pytest.importorskip("torch")
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        with tx.backend("torch"):
+            data = TensorDataset(tx.ones((200, 300, 50)))
+            assert data.tensors[0].sum().item() == 3e6
+            (batch,) = next(iter(forked(data, 200, timeout=20)))
+            assert batch.shape == (200, 300, 50)
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_ctrl_c_is_left_to_the_parent():

@@ -273,6 +273,9 @@ def _serve(
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's business, as is
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     backends.use_backend("numpy")  # a GPU's memory
+    for backend in backends.loaded():
+        if backend is not backends.current():
+            backend.set_threads(1)  # a fork has none of the threads that a library waits for
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     _info = info
