@@ -4,14 +4,15 @@ import numpy as np
 import pytest
 
 from tests import programs
-from tests.conftest import BACKENDS, reason_missing
+from tests.conftest import PRESENT
 from tests.programs import PROGRAMS, WAYS
 
 
 def ways_of(name):
     """The ways in which a program can be run."""
     text = programs.source(name)
-    possible = getattr(programs.loaded(name, "tinyxp"), "BACKENDS", ("PyTorch", *BACKENDS))
+    chosen = getattr(programs.loaded(name, "tinyxp"), "BACKENDS", PRESENT)
+    possible = [*{*chosen} & {*PRESENT}, *["PyTorch"] * ("torch" in PRESENT)]
     for way, how in WAYS.items():
         if how.backend not in possible:
             continue
@@ -25,27 +26,7 @@ def ways_of(name):
             yield name, way
 
 
-# what is being mended elsewhere: a program, and the ways (None: all) that fail until it is
-PENDING: dict[str, tuple[str, ...] | None] = {
-    "actor_critic": None,
-    "attention_pooling": None,
-    "gan": None,
-    "graph_network": None,
-    "modules": None,
-    "norms": None,
-    "sharpness": None,
-    "snapshots": None,
-    "style": None,
-    "transformer": None,
-}
-
-
-def pending(name, way=None):
-    known = name in PENDING and (PENDING[name] is None or way in PENDING[name])
-    return [pytest.mark.xfail(strict=True, reason="is being mended")] if known else []
-
-
-CASES = [pytest.param(*case, marks=pending(*case)) for name in PROGRAMS for case in ways_of(name)]
+CASES = [case for name in PROGRAMS for case in ways_of(name)]
 
 
 def kind(key):
@@ -97,8 +78,6 @@ def refusal(module, how):
 @pytest.mark.parametrize(("name", "way"), CASES)
 def test_the_way_makes_no_difference(name, way):
     how = WAYS[way]
-    if why := reason_missing("torch") if how.backend == "PyTorch" else reason_missing(how.backend):
-        pytest.skip(why)
     module = programs.loaded(name, "tinyxp")
     tolerance = how.tolerance and getattr(module, "TOLERANCE", how.tolerance)
     run, expected = programs.outcome(name, way), programs.outcome(name, how.like)
@@ -113,7 +92,7 @@ def test_the_way_makes_no_difference(name, way):
         assert wrong is None, wrong
 
 
-@pytest.mark.parametrize("name", [pytest.param(name, marks=pending(name)) for name in PROGRAMS])
+@pytest.mark.parametrize("name", PROGRAMS)
 def test_it_learns(name):
     module, run = programs.loaded(name, "tinyxp"), programs.outcome(name, "plain")
     losses = [float(step["loss"]) for step in run.steps if "loss" in step]

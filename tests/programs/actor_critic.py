@@ -29,7 +29,7 @@ def program(run):
     def loss_of(state, action, returns):
         logits, value = model(state)
         log_probs = F.log_softmax(logits, dim=-1)
-        chosen = log_probs.gather(1, action.unsqueeze(1)).squeeze(1)
+        chosen = log_probs[torch.arange(len(action)), action]
         advantage = returns - value
         entropy = -(log_probs.exp() * log_probs).sum(dim=-1).mean()
         actor = -(chosen * advantage.detach()).mean()

@@ -8,13 +8,13 @@ import torch.nn.functional as F
 class Pooling(nn.Module):
     def __init__(self):
         super().__init__()
-        self.query = nn.Parameter(torch.zeros(1, 1, 8))
+        self.query = nn.Parameter(torch.zeros((1, 1, 8)))
         self.attention = nn.MultiheadAttention(8, 2, batch_first=True)
         self.norm = nn.RMSNorm(8)
         self.out = nn.Linear(8, 2)
 
     def forward(self, x):
-        query = self.query.expand(x.size(0), -1, -1)
+        query = self.query.expand(x.shape[0], -1, -1)
         y, weights = self.attention(query, x, x)
         return self.out(self.norm(y.squeeze(1))), weights
 

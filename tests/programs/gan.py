@@ -18,7 +18,7 @@ def program(run):
     run.watch(optimizer_g, "optimizer_g")
     run.watch(optimizer_d, "optimizer_d")
     criterion = nn.BCEWithLogitsLoss()
-    ones, zeros = torch.ones(5, 1, dtype=run.dtype), torch.zeros(5, 1, dtype=run.dtype)
+    ones, zeros = torch.ones((5, 1), dtype=run.dtype), torch.zeros((5, 1), dtype=run.dtype)
 
     def loss_d(real, noise):
         fake = generator(noise).detach()

@@ -15,7 +15,8 @@ class GraphNet(nn.Module):
     def forward(self, x, source, target):
         for layer in (self.first, self.second):
             h = layer(x)
-            total = torch.zeros_like(h).index_add(0, target, h[source])
+            arriving = F.one_hot(target, len(h)).to(h.dtype).T  # (nodes, edges)
+            total = arriving @ h[source]
             x = F.relu(h + total)
         return x
 

@@ -13,7 +13,7 @@ class Translator(nn.Module):
         self.head = nn.Linear(width, symbols)
 
     def forward(self, source, target):
-        later = torch.triu(torch.ones((target.size(1), target.size(1))), diagonal=1) == 1
+        later = torch.triu(torch.ones((target.shape[1], target.shape[1])), diagonal=1) == 1
         padded = source == 0
         y = self.transformer(
             self.embed(source), self.embed(target), tgt_mask=later,

@@ -18,15 +18,15 @@ def program(run):
         return loss
 
     x, labels = run.normal(6, 4), run.integers(2, 6)
-    grads = []
+    grads, norm = [], torch.linalg.vector_norm
     for _ in range(6):
         before = [p.detach().clone() for p in model.parameters()]
         loss = step(x, labels)
         total = 0.0
         for p in model.parameters():
-            total += p.grad.detach().data.norm(2).item() ** 2
+            total += p.grad.detach().pow(2).sum().sqrt().item() ** 2
             grads.append(p.grad)
         run.keep(*grads[-4:])
-        change = [(p - b).norm() / b.norm() for p, b in zip(model.parameters(), before)]
+        change = [norm(p - b) / norm(b) for p, b in zip(model.parameters(), before)]
         changes = {f"change{i}": c for i, c in enumerate(change)}
         run.log(loss=loss, norm=total**0.5, **changes)

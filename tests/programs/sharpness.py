@@ -17,14 +17,15 @@ def program(run):
         loss.backward()
         squares = [p.grad.pow(2).sum() for p in model.parameters()]
         scale = 0.05 / (torch.stack(squares).sum().sqrt() + 1e-12)
-        own = [p.data for p in model.parameters()]
+        own = [p.detach().clone() for p in model.parameters()]
         with torch.no_grad():
             for p in model.parameters():
-                p.data = p.data + scale * p.grad
+                p.add_(scale * p.grad)
         optimizer.zero_grad()
         F.cross_entropy(model(x), labels).backward()
-        for p, data in zip(model.parameters(), own):
-            p.data = data
+        with torch.no_grad():
+            for p, value in zip(model.parameters(), own):
+                p.copy_(value)
         optimizer.step()
         return loss
 

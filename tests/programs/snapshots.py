@@ -27,7 +27,7 @@ def program(run):
         if best is None or found["loss"] < best:
             best = found["loss"]
         w = model[0].weight
-        run.keep(found["loss"], found["logits"], w.detach(), w.data)
+        run.keep(found["loss"], found["logits"], w.detach())
         run.keep(
             w[0], w[:, 1:], w.T, w.view(-1), w.reshape(2, 6), w.unsqueeze(0), w.expand(2, 3, 4)
         )

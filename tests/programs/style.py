@@ -6,9 +6,9 @@ import torch.nn.functional as F
 
 
 def gram(features):
-    b, c, h, w = features.size()
+    b, c, h, w = features.shape
     flat = features.view(b * c, h * w)
-    return (flat @ flat.t()).div(b * c * h * w)
+    return flat @ flat.t() / (b * c * h * w)
 
 
 def program(run):

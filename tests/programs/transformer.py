@@ -13,13 +13,13 @@ class Attention(nn.Module):
         self.heads = heads
         self.qkv = nn.Linear(width, 3 * width)
         self.out = nn.Linear(width, width)
-        self.register_buffer("mask", torch.tril(torch.ones(8, 8)).view(1, 1, 8, 8))
+        self.register_buffer("mask", torch.tril(torch.ones((8, 8))).view(1, 1, 8, 8))
 
     def forward(self, x):
-        B, T, C = x.size()
+        B, T, C = x.shape
         q, k, v = self.qkv(x).split(C, dim=2)
         q, k, v = (a.view(B, T, self.heads, C // self.heads).transpose(1, 2) for a in (q, k, v))
-        scores = (q @ k.transpose(-2, -1)) / math.sqrt(k.size(-1))
+        scores = (q @ k.transpose(-2, -1)) / math.sqrt(k.shape[-1])
         scores = scores.masked_fill(self.mask[:, :, :T, :T] == 0, float("-inf"))
         y = F.softmax(scores, dim=-1) @ v
         return self.out(y.transpose(1, 2).contiguous().view(B, T, C))
@@ -49,7 +49,7 @@ class GPT(nn.Module):
         self.head.weight = self.embed.weight
 
     def forward(self, ids):
-        x = self.embed(ids) + self.position(torch.arange(ids.size(1)))
+        x = self.embed(ids) + self.position(torch.arange(ids.shape[1]))
         for block in self.blocks:
             x = block(x)
         return self.head(self.norm(x))
@@ -63,7 +63,7 @@ def program(run):
 
     def loss_of(ids, targets):
         logits = model(ids)
-        return F.cross_entropy(logits.view(-1, logits.size(-1)), targets.reshape(-1))
+        return F.cross_entropy(logits.view(-1, logits.shape[-1]), targets.reshape(-1))
 
     @run.capture
     def step(ids, targets):
