@@ -56,7 +56,7 @@ class Tensor:
     _leaf: bool  # a leaf that collects its gradient
     _cut: str | None  # why no gradient flows, if an op stopped it
     _view: Any  # the views.View that says which elements of another tensor this one shows, if any
-    _home: Any  # the captured step whose memory holds what ``data`` and ``grad`` lack, if any
+    _home: Any  # the recorded step in whose memory ``data`` and ``grad`` may lie (recorded.py)
 
     def __init__(
         self, data: Any, dtype: Any = None, device: str | None = None, requires_grad: bool = False
@@ -65,13 +65,6 @@ class Tensor:
         self._grad = self._node = self._cut = self._view = None
         self._leaf = False
         self.requires_grad_(requires_grad)
-
-    def __getattr__(self, name: str) -> Any:
-        # only called when the attribute is missing: a replay leaves ``data`` and ``grad`` empty,
-        # and what lies in its memory is copied when somebody asks for it
-        if name in ("data", "grad"):
-            return self._home.bring(self, name)
-        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     # -- what it is ---------------------------------------------------------------------------
 
@@ -254,7 +247,7 @@ class Tensor:
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         if self._node is not None:
             raise GradientError("only leaves can be deep-copied; use x.detach() or tx.clone(x)")
-        new = object.__new__(type(self))
+        new = object.__new__(self.__class__)
         new.data, new.backend = self.data, self.backend  # values are immutable: no copy needed
         new._node, new._leaf, new._cut, new._view = None, self._leaf, self._cut, None
         g = self.grad

@@ -1,10 +1,11 @@
 """A recorded step, and all outside of its memory that a replay reads and changes.
 
 Nobody else ever holds memory that a replay writes. What a replay reads is copied into that, or lent
-where it lies; what comes out is copied when somebody asks for it (``bring``). So a replay cannot
+where it lies; what comes out is copied when somebody asks for it (``away``). So a replay cannot
 change what a graph, a view or a snapshot holds.
 """
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -74,6 +75,7 @@ class Recorded:
     generator: Any = None  # the default one, if it is drawn from
 
     def __post_init__(self) -> None:
+        self.tied = list({**self.state, **self.gradients})
         self.leaf = {x: x._leaf for x in self.state}
         drawn = self.recording.capture.drawn
         if id(random.default_generator()) in drawn:
@@ -142,12 +144,8 @@ class Recorded:
         shown = [(x, shown_of(x)) for x in self.written]
         if not self.recording.replay():
             return False, None
-        for x in self.state:
-            empty(x, "data")
-            x._home = self
-        for x in self.gradients:
-            empty(x, "grad")
-            x._home = self
+        for x in self.tied:
+            self.keep(x)
         for x in self.without:
             x.grad = None
         for name, place in self.bound:
@@ -160,10 +158,9 @@ class Recorded:
     def _read(self, moved: list[tuple[Tensor, Tensor]]) -> None:
         """Copy or lend to the recording what it reads."""
         to, values = [own.data for own, _ in moved], [x.data for _, x in moved]
-        for x in [*self.state, *self.gradients]:
-            home = None if missing(x, "_home") else x._home
-            if home is not self and home is not None:
-                home.release(x)
+        for x in self.tied:
+            if type(x) is not x.__class__ and x._home is not self:
+                x._home.bring(x)
         for x, place in self.state.items():
             if not missing(x, "data"):  # else nobody has asked for it since the last replay
                 to.append(place)
@@ -187,19 +184,43 @@ class Recorded:
 
     # -- what lies here until somebody asks ----------------------------------------------------
 
-    def bring(self, x: Tensor, name: str) -> Any:
-        """Give ``x`` its own copy of its ``data`` or its gradient, which lies here."""
-        place = (self.state if name == "data" else self.gradients)[x]
-        value = self._copy(place)
-        value = value if name == "data" else wrap(value, self.backend)
-        SLOTS[name].__set__(x, value)
-        return value
+    def keep(self, x: Tensor) -> None:
+        """Have the data and the gradient of ``x`` lie here alone."""
+        if x in self.state:
+            empty(x, "data")
+        if x in self.gradients:
+            empty(x, "grad")
+        x._home = self
+        _class.__set__(x, away(x.__class__))
 
-    def release(self, x: Tensor) -> None:
-        """Give ``x`` all that lies here, as another recording will have it."""
-        for name in ("data", "grad"):
-            if missing(x, name):
-                self.bring(x, name)
+    def bring(self, x: Tensor) -> None:
+        """Give ``x`` copies of its own of what lies here."""
+        if missing(x, "data"):
+            SLOTS["data"].__set__(x, self._copy(self.state[x]))
+        if missing(x, "grad"):
+            SLOTS["grad"].__set__(x, wrap(self._copy(self.gradients[x]), self.backend))
+        _class.__set__(x, x.__class__)
+
+
+_class: Any = vars(object)["__class__"]
+
+
+@functools.cache
+def away(cls: type[Tensor]) -> type[Tensor]:
+    """The class of tensors of ``cls`` whose numbers lie in a recording: they say that they are of
+    ``cls``, and are again when somebody asks for the numbers.
+
+    A class of its own, as a ``__getattr__`` of all tensors would slow each of them down.
+    """
+
+    def bring(x: Any, name: str) -> Any:
+        if name not in ("data", "grad"):
+            raise AttributeError(f"{cls.__name__!r} object has no attribute {name!r}")
+        x._home.bring(x)
+        return getattr(x, name)
+
+    names = {"__slots__": (), "__getattr__": bring, "__class__": property(lambda x: cls)}
+    return type(cls.__name__, (cls,), names)
 
 
 def surroundings() -> tuple[Any, ...]:
