@@ -261,12 +261,27 @@ def test_state_dict_round_trip(backend):
     assert not any(value.requires_grad for value in state.values())
 
 
-def test_state_dict_is_a_snapshot():
+def test_a_state_dict_stays_while_a_model_is_trained():
     layer = nn.Linear(2, 2)
     state = layer.state_dict()
     kept = array(state["weight"]).copy()
-    nn.init.zeros_(layer.weight)
+    layer(tx.ones((1, 2))).sum().backward()
+    tx.optim.SGD(layer.parameters(), lr=0.1).step()
     assert (array(state["weight"]) == kept).all()
+    layer.load_state_dict({"weight": tx.ones((2, 2)), "bias": tx.ones(2)})
+    assert (array(state["weight"]) == kept).all()
+
+
+def test_a_write_in_place_is_seen_by_a_model_and_its_state():
+    layer = nn.Linear(2, 2)
+    state = layer.state_dict()
+    saved = copy.deepcopy(state)
+    kept = array(saved["weight"]).copy()
+    nn.init.zeros_(layer.weight)
+    assert (array(state["weight"]) == 0).all()
+    state["weight"].copy_(tx.ones((2, 2)))
+    assert (array(layer.weight) == 1).all()
+    assert (array(saved["weight"]) == kept).all()
 
 
 def test_every_fault_of_a_state_in_one_error():

@@ -261,7 +261,8 @@ class Module(Hooked):
     def state_dict(self) -> dict[str, Tensor]:
         """Every parameter and persistent buffer by its dotted name, detached.
 
-        Values are immutable, so this is a snapshot: later training does not change it.
+        Steps of an optimizer and ``load_state_dict`` leave it as it is. A write in place, to one of
+        its tensors or to a parameter, is seen by both, as in PyTorch; ``copy.deepcopy`` keeps it.
         """
         return {name: tensor.detach() for name, tensor in self._state().items()}
 
