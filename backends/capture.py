@@ -133,9 +133,11 @@ class Capture:
         can."""
         return array
 
-    def live(self, places: list[Array], gradients: list[Array], step: "LiveStep") -> None:
-        """Have an optimizer run as it is in each replay: ``step(data, gradients)``, of copies that
-        it may keep, returns the new data, which go into ``places``."""
+    def live(
+        self, places: list[Array], gradients: list[Array], step: "LiveStep", copied: bool
+    ) -> None:
+        """Have an optimizer run as it is in each replay: ``step(data, gradients)``, of copies where
+        it might keep them, returns the new data, which go into ``places``."""
         raise NotImplementedError
 
     def numbers(self, count: int, reckon: Callable[[], list[float]]) -> Array:
@@ -156,6 +158,11 @@ class Capture:
         """After a replay that diverged: what it drew is not drawn."""
         for drawn in self.drawn.values():
             drawn.generator.counter = drawn.begin
+
+
+def given(arrays: list[Array], copied: bool) -> list[Array]:
+    """Arrays of a recording for somebody outside."""
+    return [x.copy() for x in arrays] if copied else arrays
 
 
 class Recording:
@@ -278,10 +285,11 @@ class DeviceCapture(Capture):
             drawn.base = self.counters.slot(2, partial(_begin, drawn))
         return Counter(drawn.base, start - drawn.begin)
 
-    def live(self, places: list[Array], gradients: list[Array], step: LiveStep) -> None:
+    def live(
+        self, places: list[Array], gradients: list[Array], step: LiveStep, copied: bool
+    ) -> None:
         def call() -> None:
-            new = step([x.copy() for x in places], [g.copy() for g in gradients])
-            self.of.copy(places, new)
+            self.of.copy(places, step(given(places, copied), given(gradients, copied)))
 
         self.changed_places = True
         self._cut(call)

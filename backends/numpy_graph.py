@@ -48,11 +48,13 @@ class HostCapture(capture.Capture):
         drawn = self.drawn.setdefault(id(generator), capture.Drawn(generator, start))
         return Counter(drawn, start - drawn.begin)
 
-    def live(self, places: list[Array], gradients: list[Array], step: capture.LiveStep) -> None:
+    def live(
+        self, places: list[Array], gradients: list[Array], step: capture.LiveStep, copied: bool
+    ) -> None:
         program: Any = tracing()
 
         def call(places: list[Array], gradients: list[Array]) -> None:
-            new = step([x.copy() for x in places], [g.copy() for g in gradients])
+            new = step(capture.given(places, copied), capture.given(gradients, copied))
             for place, x in zip(places, new, strict=True):
                 place[...] = x
 

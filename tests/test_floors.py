@@ -42,6 +42,7 @@ FLOORS = {
     "tinyxp.trials": 3,
     "tinyxp.reach": 3,
     "tinyxp.touched": 1,
+    "tinyxp.away": 1,
     "tinyxp.io": 3,
     "tinyxp.locks": 3,
     "tinyxp.state": 3,

@@ -5,20 +5,19 @@ where it lies; what comes out is copied when somebody asks for it (``away``). So
 change what a graph, a view or a snapshot holds.
 """
 
-import functools
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from tinyxp import random
 from tinyxp.autocasting import casting
+from tinyxp.away import SLOTS, away, become, is_away
 from tinyxp.backends import Array, Backend
 from tinyxp.backends.errors import BackendError, InputsError
 from tinyxp.core import Tensor, wrap
 from tinyxp.operation import brief
 from tinyxp.reach import Name, Reach
 from tinyxp.tape import is_grad_enabled
-from tinyxp.touched import SLOTS, empty, missing
 from tinyxp.tree import pairs, tree_map
 from tinyxp.views import refresh, shown_of
 
@@ -75,7 +74,7 @@ class Recorded:
     generator: Any = None  # the default one, if it is drawn from
 
     def __post_init__(self) -> None:
-        self.tied = list({**self.state, **self.gradients})
+        self.tied = [(x, away(x.__class__)) for x in {**self.state, **self.gradients}]
         self.leaf = {x: x._leaf for x in self.state}
         drawn = self.recording.capture.drawn
         if id(random.default_generator()) in drawn:
@@ -100,8 +99,8 @@ class Recorded:
     def _ready(self, x: Tensor, place: Array) -> bool:
         if x._node is not None or x._leaf != self.leaf[x] or x.backend is not self.backend:
             return False
-        if missing(x, "data"):
-            return x._home is self or x.data.shape == place.shape
+        if is_away(x) and x._home is self:
+            return True
         array = x.data
         return bool(array.shape == place.shape and array.dtype == place.dtype)
 
@@ -144,8 +143,9 @@ class Recorded:
         shown = [(x, shown_of(x)) for x in self.written]
         if not self.recording.replay():
             return False, None
-        for x in self.tied:
-            self.keep(x)
+        for x, cls in self.tied:
+            if type(x) is not cls:
+                self.keep(x)
         for x in self.without:
             x.grad = None
         for name, place in self.bound:
@@ -158,12 +158,11 @@ class Recorded:
     def _read(self, moved: list[tuple[Tensor, Tensor]]) -> None:
         """Copy or lend to the recording what it reads."""
         to, values = [own.data for own, _ in moved], [x.data for _, x in moved]
-        for x in self.tied:
-            if type(x) is not x.__class__ and x._home is not self:
+        for x, cls in self.tied:
+            if type(x) is cls and x._home is not self:
                 x._home.bring(x)
-        for x, place in self.state.items():
-            if not missing(x, "data"):  # else nobody has asked for it since the last replay
-                to.append(place)
+            if type(x) is not cls and x in self.state:  # somebody has asked for it
+                to.append(self.state[x])
                 values.append(x.data)
         self.recording.copy(to, values)
         for external in self.externals:
@@ -186,41 +185,20 @@ class Recorded:
 
     def keep(self, x: Tensor) -> None:
         """Have the data and the gradient of ``x`` lie here alone."""
-        if x in self.state:
-            empty(x, "data")
-        if x in self.gradients:
-            empty(x, "grad")
         x._home = self
-        _class.__set__(x, away(x.__class__))
+        if x in self.state:
+            SLOTS["data"].__delete__(x)
+        if x in self.gradients:
+            SLOTS["grad"].__delete__(x)
+        become(x, away(type(x)))
 
     def bring(self, x: Tensor) -> None:
         """Give ``x`` copies of its own of what lies here."""
-        if missing(x, "data"):
+        if x in self.state:
             SLOTS["data"].__set__(x, self._copy(self.state[x]))
-        if missing(x, "grad"):
+        if x in self.gradients:
             SLOTS["grad"].__set__(x, wrap(self._copy(self.gradients[x]), self.backend))
-        _class.__set__(x, x.__class__)
-
-
-_class: Any = vars(object)["__class__"]
-
-
-@functools.cache
-def away(cls: type[Tensor]) -> type[Tensor]:
-    """The class of tensors of ``cls`` whose numbers lie in a recording: they say that they are of
-    ``cls``, and are again when somebody asks for the numbers.
-
-    A class of its own, as a ``__getattr__`` of all tensors would slow each of them down.
-    """
-
-    def bring(x: Any, name: str) -> Any:
-        if name not in ("data", "grad"):
-            raise AttributeError(f"{cls.__name__!r} object has no attribute {name!r}")
-        x._home.bring(x)
-        return getattr(x, name)
-
-    names = {"__slots__": (), "__getattr__": bring, "__class__": property(lambda x: cls)}
-    return type(cls.__name__, (cls,), names)
+        become(x, x.__class__)
 
 
 def surroundings() -> tuple[Any, ...]:
@@ -231,7 +209,7 @@ def surroundings() -> tuple[Any, ...]:
 
 def has_gradient(x: Tensor) -> bool:
     """Whether ``x`` has a gradient, without asking for its numbers."""
-    return missing(x, "grad") or x.grad is not None
+    return (is_away(x) and x in x._home.gradients) or x.grad is not None
 
 
 def check_input(x: Tensor, backend: Backend) -> None:

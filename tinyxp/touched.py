@@ -11,15 +11,11 @@ from collections.abc import Iterator
 from contextvars import ContextVar
 from typing import Any, NamedTuple
 
+from tinyxp.away import SLOTS
 from tinyxp.backends import Array, Backend
 from tinyxp.backends.bound import block, bound
 from tinyxp.core import Tensor
 
-SLOTS: dict[str, Any] = {
-    "data": vars(Tensor)["data"],
-    "grad": vars(Tensor)["_grad"],
-    "_home": vars(Tensor)["_home"],
-}
 _lock = threading.RLock()  # the properties are seen by all threads: one function at a time
 
 
@@ -105,12 +101,6 @@ def missing(x: Tensor, name: str) -> bool:
     except AttributeError:
         return True
     return False
-
-
-def empty(x: Tensor, name: str) -> None:
-    """Leave a slot of ``x`` empty."""
-    if not missing(x, name):
-        SLOTS[name].__delete__(x)
 
 
 def _noted(slot: Any) -> Any:

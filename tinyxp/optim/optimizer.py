@@ -6,8 +6,6 @@ arrays belong to the optimizer alone, so they are updated in place.
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable
-from functools import partial
-from operator import is_
 from typing import Any
 
 from tinyxp import backends
@@ -23,6 +21,7 @@ from tinyxp.backends.errors import (
 from tinyxp.core import Tensor, is_complex, wrap
 from tinyxp.operation import typed, typed_init
 from tinyxp.ops.creation import asarray, move, zeros_like
+from tinyxp.optim.live import recorded
 from tinyxp.optim.loading import expect_state
 from tinyxp.optim.options import checked
 from tinyxp.tape import enable_grad
@@ -149,34 +148,10 @@ class Optimizer:
                 loss = closure()
         if (capture := capturing()) is not None:
             capture.keep(self, self._rewinding, self._params())
-            if capture.recording:
-                capture.require(partial(self._has, list(self._params())))
-            if capture.recording and not all(map(self.capturable, self.param_groups)):
-                params = [p for p in self._params() if p.grad is not None]
-                own = [(p.data, p.grad) for p in params]
-                data, gradients = [x for x, _ in own], [g.data for _, g in own if g is not None]
-                capture.live(data, gradients, partial(self._stepped, params))
-                for p, (x, g) in zip(params, own, strict=True):
-                    p.data, p.grad = x, g
+            if capture.recording and recorded(self, capture):
                 return loss
         self._change()
         return loss
-
-    def _has(self, params: list[Tensor]) -> bool:
-        """Whether these are its parameters, and no others."""
-        own = list(self._params())
-        return len(own) == len(params) and all(map(is_, own, params))
-
-    def _stepped(
-        self, params: list[Tensor], data: list[Array], gradients: list[Array]
-    ) -> list[Array]:
-        """The new data of ``params``, from their data and gradients; others have no gradient."""
-        for p in self._params():
-            p.grad = None
-        for p, x, g in zip(params, data, gradients, strict=True):
-            p.data, p.grad = x, wrap(g, p.backend)
-        self._change()
-        return [p.data for p in params]
 
     def _change(self) -> None:
         for group in self.param_groups:
