@@ -4,7 +4,7 @@ from functools import partial
 from operator import is_
 from typing import Any
 
-from tinyxp.away import give, is_away
+from tinyxp.away import give
 from tinyxp.backends import Array
 from tinyxp.backends.capture import Capture
 from tinyxp.core import Tensor, wrap
@@ -19,7 +19,7 @@ def recorded(optimizer: Any, capture: Capture) -> bool:
         return False
     params = [p for p in known if p.grad is not None]
     own = [(p.data, p.grad) for p in params]
-    step = partial(_stepped, optimizer, params)
+    step = partial(_stepped, optimizer, params, [p for p in known if p.grad is None])
     capture.live([x for x, _ in own], [g.data for _, g in own], step, not _is_ours(optimizer))
     for p, (x, g) in zip(params, own, strict=True):
         p.data, p.grad = x, g
@@ -38,12 +38,15 @@ def _is_ours(optimizer: Any) -> bool:
 
 
 def _stepped(
-    optimizer: Any, params: list[Tensor], data: list[Array], gradients: list[Array]
+    optimizer: Any,
+    params: list[Tensor],
+    others: list[Tensor],
+    data: list[Array],
+    gradients: list[Array],
 ) -> list[Array]:
-    """The new data of ``params``, from their data and gradients; others have no gradient."""
-    for p in optimizer._params():
-        if not is_away(p) or p._home.gradients.get(p) is not None:
-            p.grad = None
+    """The new data of ``params``, from their data and gradients; ``others`` have no gradient."""
+    for p in others:
+        p.grad = None
     for p, x, g in zip(params, data, gradients, strict=True):
         give(p, x, wrap(g, p.backend))
     try:
