@@ -6,7 +6,7 @@ it, its ``views`` too. So the arrays that a graph has saved never change behind 
 
 import math
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -263,6 +263,7 @@ class Tensor:
         __array_ufunc__: Any
         __array_function__: Any
 
+        def __getattr__(self, name: str) -> Callable[..., "Tensor"]: ...
         def __getitem__(self, key: Any) -> "Tensor": ...
         def __setitem__(self, key: Any, value: Any) -> None: ...
         def __add__(self, other: Any) -> "Tensor": ...

@@ -74,7 +74,7 @@ class Recorded:
     generator: Any = None  # the default one, if it is drawn from
 
     def __post_init__(self) -> None:
-        self.tied = [(x, away(x.__class__)) for x in {**self.state, **self.gradients}]
+        self.tied = [(x, away(x.__class__)) for x in {**self.state, **self.gradients}]  # type: ignore[arg-type]
         self.leaf = {x: x._leaf for x in self.state}
         drawn = self.recording.capture.drawn
         if id(random.default_generator()) in drawn:
@@ -190,7 +190,7 @@ class Recorded:
             SLOTS["data"].__delete__(x)
         if x in self.gradients:
             SLOTS["grad"].__delete__(x)
-        become(x, away(type(x)))
+        become(x, away(type(x)))  # type: ignore[arg-type]
 
     def bring(self, x: Tensor) -> None:
         """Give ``x`` copies of its own of what lies here."""

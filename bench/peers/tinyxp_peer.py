@@ -22,7 +22,8 @@ def start(
     graph: bool = False,
 ) -> Step:
     """``parts``: as ``Trainer.threads``, "auto" if None; ``fast``: with the extra of that name, if
-    it is there. ``precision``: of float32 products, or "bfloat16" for autocast; ``graph``: by ``tx.capture``.
+    it is there. ``precision``: of float32 products, or "bfloat16" for autocast; ``graph``: by
+    ``tx.capture``.
     """
     halves = precision == "bfloat16"
     os.environ["TINY_FAST"] = str(int(fast))

@@ -104,7 +104,7 @@ def draw(loss: Tensor, names: dict[int, str], watch: Watch | None) -> Drawing:
     for thing in (*things, *severed):
         if _key(thing) not in boxes:
             continue
-        parents = [_shown(parent) for parent in thing.parents]
+        parents = [_shown(parent) for parent in thing.parents]  # type: ignore[union-attr]
         above = [_key(parent) for parent in parents if isinstance(parent, Node)]
         arrows |= dict.fromkeys(Arrow(key, _key(thing)) for key in above)
         data = _data_shape(thing)  # type: ignore[arg-type]
