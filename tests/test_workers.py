@@ -152,7 +152,9 @@ def test_random_numbers_with_threads():
 
 @pytest.mark.parametrize("n", [0, 2])
 @pytest.mark.parametrize(
-    "options", [{}, {"shuffle": True}, {"sampler": RandomSampler(range(11))}], ids=str
+    "options",
+    [{}, {"shuffle": True}, {"sampler": RandomSampler(range(11))}],
+    ids=["in order", "shuffled", "sampled"],
 )
 def test_epochs_go_on_in_the_middle(n, options):
     """Whatever the loader did before, and does between the epochs."""
