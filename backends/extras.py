@@ -15,7 +15,7 @@ LIBRARIES = {
     "tensorboard": "tensorboardX",
     "test": "array-api-strict",
 }
-CPU = "https://download.pytorch.org/whl/cpu"
+CPU = "https://pytorch.org/get-started"
 
 
 def install(extra: str) -> str:
@@ -32,6 +32,6 @@ def install(extra: str) -> str:
 def advice(*extras: str) -> str:
     """What to install, in words: one of several extras."""
     said = " or ".join(map(install, extras))
-    if extras == ("torch",):  # PyPI's wheel for Linux brings gigabytes of CUDA
-        said += f" (for CPUs alone, much smaller: {said} --index-url {CPU})"
+    if extras == ("torch",):
+        said += f" (on Linux with gigabytes of CUDA; for CPUs alone choose 'CPU' at {CPU})"
     return said

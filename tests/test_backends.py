@@ -350,4 +350,4 @@ def test_hints_name_the_libraries_of_the_extras():
     extras = tomllib.loads(path.read_text("utf-8"))["project"]["optional-dependencies"]
     for extra, library in LIBRARIES.items():
         assert any(line.startswith(f"{library}>") for line in extras[extra]), extra
-    assert "whl/cpu" in advice("torch")
+    assert "for CPUs alone" in advice("torch")
