@@ -71,6 +71,13 @@ def looked(what: str) -> CaptureError:
     )
 
 
+def refuse_recording(what: str) -> None:
+    """Raise CaptureError in a step that is recorded, for numbers that leave by ``what``."""
+    capture = capturing()
+    if capture is not None and capture.recording:
+        raise looked(what)
+
+
 def paused() -> AbstractContextManager[None]:
     """No part of a capture inside a ``with`` block."""
     return bound(_capture, None)

@@ -27,7 +27,7 @@ from tinyxp.backends import (
 from tinyxp.backends.errors import BackendError
 from tinyxp.backends.numpy_halves import half, multiplied, single, totalled
 from tinyxp.backends.numpy_memory import pool
-from tinyxp.backends.numpy_trace import made, whole
+from tinyxp.backends.numpy_wrapped import constant, made, repeats, whole
 
 
 @whole
@@ -199,6 +199,7 @@ def on_cpu(device: str | None) -> None:
         )
 
 
+@constant
 def from_numpy(array: Array, device: str | None = None) -> Array:
     on_cpu(device)
     return array
@@ -241,6 +242,8 @@ def load() -> Backend:
     fast = {name: getattr(np, name) for name in own.split()}
     fast |= {name: made(getattr(np, name)) for name in ("full", "ones", "zeros")}
     fast["empty"] = made(np.empty, filled=False)
+    fast |= {name: constant(fast[name]) for name in ("arange", "eye", "linspace")}
+    fast |= {"repeat": repeats(compat.repeat), "take": whole(compat.take)}
     # what array_api_compat does in Python is one call of a step that is recorded
     in_python = "argsort asarray astype clip sort take_along_axis"
     fast |= {name: whole(getattr(compat, name)) for name in in_python.split()}

@@ -1,8 +1,9 @@
 """A step on NumPy, recorded call by call and replayed without the rest of its Python."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -93,6 +94,14 @@ def _numbers(call: Call) -> set[int]:
     return {piece.number for piece in arrays_in(list(call[1:]), Piece)}
 
 
+def room_for(array: Array) -> tuple[Array, int]:
+    """Memory for an array with the very strides of ``array``, and where its first element is."""
+    steps = [(n - 1) * s for n, s in zip(array.shape, array.strides, strict=True) if n]
+    begin = -sum(step for step in steps if step < 0)
+    size = begin + sum(step for step in steps if step > 0) + array.itemsize
+    return np.empty(size, np.uint8), begin
+
+
 class _Interface:
     """What NumPy makes an array of whose owner is itself, and not that of ``array``."""
 
@@ -101,33 +110,29 @@ class _Interface:
 
 
 class Lent:
-    """An array from outside that calls read where it lies, if it lies in one piece; its axes taken
-    in that ``order``."""
+    """An array from outside that calls read where it lies, or a copy with its strides where it does
+    not lie in one piece."""
 
-    def __init__(self, array: Array, order: Sequence[int] | None = None) -> None:
-        if order is None:
-            order = sorted(range(array.ndim), key=array.strides.__getitem__, reverse=True)
-        self.order, inner = order, array.transpose(order)
-        self.copied = None if inner.flags.c_contiguous else inner
-        if self.copied is None:
-            self.memory = np.asarray(_Interface(inner.reshape(-1).view(np.uint8)))
+    def __init__(self, array: Array) -> None:
+        self.array, self.begin = array, 0
+        order = sorted(range(array.ndim), key=array.strides.__getitem__, reverse=True)
+        inner = array.transpose(order)
+        self.copied = not inner.flags.c_contiguous
+        if self.copied:
+            self.memory, self.begin = room_for(array)
         else:
-            self.memory = np.empty(inner.nbytes, np.uint8)
-        self.form = inner.shape, inner.dtype
+            self.memory = np.asarray(_Interface(inner.reshape(-1).view(np.uint8)))
         self.refresh()
 
     def whole(self) -> Array:
-        """The array in its memory, with its axes as they were."""
-        return self._inner().transpose(np.argsort(self.order))
-
-    def _inner(self) -> Array:
-        shape, dtype = self.form
-        return self.memory.view(dtype).reshape(shape)
+        """The array in its memory."""
+        x = self.array
+        return np.ndarray(x.shape, x.dtype, self.memory, self.begin, x.strides)
 
     def refresh(self) -> None:
         """Read once more what had to be copied."""
-        if self.copied is not None:
-            np.copyto(self._inner(), self.copied)
+        if self.copied:
+            np.copyto(self.whole(), self.array)
 
 
 class Trial(Program):
@@ -156,6 +161,7 @@ class Recording(capture.Recording):
         self.room: dict[Any, Array] = {}  # for small places, by dtype
         self.calls: list[Callable[[], Any]] = []
         self.bytes = 0  # of memory between the calls
+        self.harmless = 0  # so many calls come before the first that changes what outlives a replay
         self.lent: dict[int, Lent] = {}  # what calls read from outside, by the number of its memory
         self.open: list[tuple[int, Call]] = []  # these calls, with a Piece for each such array
 
@@ -163,8 +169,12 @@ class Recording(capture.Recording):
         """A copy that stays where it is, beside other small ones: an optimizer takes small
         parameters as one array."""
         array = plain(array)
-        place = np.empty(array.shape, array.dtype)
-        if array.size <= SMALL:
+        if not array.flags.c_contiguous:  # the order of sums follows the order in memory
+            memory, begin = room_for(array)
+            place = np.ndarray(array.shape, array.dtype, memory, begin, array.strides)
+        elif array.size > SMALL:
+            place = np.empty(array.shape, array.dtype)
+        else:
             room = self.room.get(array.dtype)
             if room is None or room.size < array.size:
                 room = np.empty(FULL, array.dtype)
@@ -182,7 +192,7 @@ class Recording(capture.Recording):
         return self.program.place(lent.whole()), number
 
     def bind(self, handle: int, array: Array) -> None:
-        self.lent[handle] = Lent(array, self.lent[handle].order)
+        self.lent[handle] = Lent(array)
         for i, call in self.open:
             if handle in _numbers(call):
                 self.calls[i] = _ready(*self._closed(call))
@@ -240,6 +250,7 @@ class Recording(capture.Recording):
         program = self.program
         sizes = dict(enumerate(program.sizes))
         calls, self.bytes = planned(program.calls, sizes, program.kept, self.lent.keys())
+        self.harmless = len(calls) if program.harmless is None else program.harmless
         self.open = [(i, call) for i, call in enumerate(calls) if _numbers(call)]
         self.calls = [_ready(*self._closed(call)) for call in calls]
         program.calls.clear()
@@ -260,11 +271,14 @@ class Recording(capture.Recording):
             drawn.advance()
         for lent in self.lent.values():
             lent.refresh()
-        try:
-            with np.errstate(all="ignore"):  # the step warned when it was recorded
-                for call in self.calls:
+        calls = iter(self.calls)
+        with np.errstate(all="ignore"):  # the step warned when it was recorded
+            try:
+                for call in islice(calls, self.harmless):
                     call()
-        except capture.Diverged:
-            self.capture.turn_back()
-            return False
+            except Exception:  # which the step raises itself, or Diverged
+                self.capture.turn_back()
+                return False
+            for call in calls:
+                call()
         return True

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from tinyxp.backends import Kernel, special
 from tinyxp.backends.capture import capturing
 from tinyxp.backends.numpy_memory import empty, empty_like
-from tinyxp.backends.numpy_trace import whole
+from tinyxp.backends.numpy_wrapped import whole
 
 Array = NDArray[Any]
 Needs = tuple[bool, ...]

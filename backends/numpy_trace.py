@@ -77,6 +77,7 @@ class Program:
         self.kept: dict[int, np.ndarray] = {}  # what outlives a replay, by its number
         self.lasting: set[int] = set()  # ids of owners of all memory that outlives a replay
         self.changed = False  # whether such memory has been written
+        self.harmless: int | None = None  # calls before the first that may write such memory
 
     def side_by_side(self, pool: Executor, functions: Iterable[Callable[[], Any]]) -> list[Any]:
         """The results of functions, each of whose calls run on a thread of their own in a replay.
@@ -109,6 +110,15 @@ class Program:
         traced: Traced = array.view(Traced)
         return traced
 
+    def copied(self, array: Any) -> "Traced":
+        """A copy of what is the same each time, made in each replay: whoever has it may write into
+        it, or look up numbers in it."""
+        y = np.empty_like(array)
+        traced = self.new(y)
+        self.append(np.copyto, (y, array), {}, [y])
+        y[...] = array
+        return traced
+
     def number(self, array: Any) -> None:
         """Know an array as made here. It may die before the recording ends, as others take its
         place; calls name it by its number."""
@@ -133,7 +143,10 @@ class Program:
                     "this step writes into an array that was made outside of it or by a function "
                     "that cannot be traced, such as np.empty; make it of the step's tensors"
                 )
-            self.changed = self.changed or key in self.lasting
+            if key in self.lasting:
+                self.changed = True
+        if self.changed and self.harmless is None:
+            self.harmless = len(self.calls)
         self.calls.append((f, each(self.noted, args), each(self.noted, options)))
 
     def _seen(self, f: Any, result: Any, args: Any, options: Any) -> tuple["Traced", bool]:
@@ -155,7 +168,7 @@ class Program:
 
     def call(self, f: Callable[..., Any], args: Any, options: Any) -> Any:
         """The result of a function of NumPy's, which is written down unless it is a view."""
-        if f in SHAPED or (f in (np.repeat, np.ndarray.repeat) and _traced(args[1:])):
+        if f in SHAPED or (f in (np.repeat, np.ndarray.repeat) and has_traced(args[1:])):
             raise looked(f"{f.__name__}, whose length depends on them")
         args, options = plain(args), plain(options)
         result = f(*args, **options)
@@ -226,7 +239,7 @@ def plain(x: Any) -> Any:
     return each(lambda part: part.view(np.ndarray) if type(part) is Traced else part, x)
 
 
-def _traced(x: Any) -> bool:
+def has_traced(x: Any) -> bool:
     return any(type(array) is Traced for array in arrays_in(x))
 
 
@@ -263,8 +276,8 @@ class Traced(np.ndarray):
             return f(*plain(args), **plain(options))
         if f is np.empty_like:
             return program.new(f(*plain(args), **plain(options)))
-        if f is np.ones_like:  # where a backward pass starts, the same each time
-            return f(*plain(args), **plain(options))
+        if f is np.ones_like:
+            return program.copied(f(*plain(args), **plain(options)))
         return program.call(f, args, options)
 
     def __getitem__(self, index: Any) -> Any:
@@ -337,34 +350,3 @@ for _name in _METHODS.split():
     setattr(Traced, _name, _method(getattr(np.ndarray, _name)))
 for _name, _kinds in _LOOKS.items():
     setattr(Traced, _name, _look(getattr(np.ndarray, _name), _kinds))
-
-
-def made(f: Callable[..., Any], filled: bool = True) -> Any:
-    """Have an array of one number, or of none, made anew each time: whoever asked for it may write
-    into it."""
-
-    @functools.wraps(f)
-    def traced(*args: Any, **options: Any) -> Any:
-        array, program = f(*args, **options), tracing()
-        if program is None:
-            return array
-        if filled and array.size:
-            program.number(array)
-            program.append(np.ndarray.fill, (array, array.flat[0]), {}, [array])
-        return program.new(array)
-
-    return traced
-
-
-def whole(f: Callable[..., Any]) -> Any:
-    """Have ``f`` written down as one call: it makes new arrays of those that it is given, in ways
-    that cannot be traced or need not be."""
-
-    @functools.wraps(f)
-    def traced(*args: Any, **options: Any) -> Any:
-        program = tracing()
-        if program is None or not _traced((args, options)):
-            return f(*args, **options)
-        return program.call(f, args, options)
-
-    return traced

@@ -4,7 +4,10 @@ Each program here runs twice, with its steps plain and captured, and everything 
 its end has to have the same bits.
 """
 
+import itertools
 import random
+import sys
+from collections import namedtuple
 
 import numpy as np
 import pytest
@@ -376,6 +379,8 @@ def test_a_step_within_a_step():
 # -- what is refused -------------------------------------------------------------------------------
 
 KEPT, COUNT = [], 0
+RNG, ENDLESS, BAG = np.random.default_rng(0), itertools.count(), set()
+PAIR = namedtuple("Pair", "a b")({"n": 1}, 2)
 
 
 def counting(x):
@@ -399,7 +404,12 @@ REFUSED = {
     "a mode": (lambda x: (tx.set_grad_enabled(False), x * 2)[1], "leaves another mode behind"),
     "an input": (lambda x: x.__iadd__(1), "writes in place to its input"),
     "a number read": (lambda x: x * x.sum().item(), r"reads numbers .*test_capture_law.py:\d+"),
-    "Python's random": (lambda x: x * random.random(), "gave other numbers than the step"),
+    "Python's random": (lambda x: x * random.random(), "draws Python's or NumPy's random numbers"),
+    "NumPy's": (lambda x: x * float(RNG.random() < 2), r"uses RNG \(Generator\)"),
+    "an iterator": (lambda x: x * (next(ENDLESS) >= 0), r"uses ENDLESS \(count\)"),
+    "NumPy's array of it": (lambda x: x * tx.asarray(np.asarray(x) * 2), "reads numbers out"),
+    "a set": (lambda x: x if BAG.add(len(BAG)) else x * 2, "something else in BAG"),
+    "a named tuple's dict": (lambda x: PAIR.a.update(n=PAIR.a["n"] + 1) or x * 2, r"PAIR.*'n'"),
 }
 
 
@@ -412,17 +422,13 @@ def test_what_no_recording_holds_is_refused_with_its_line(case):
 
 
 def test_a_tensor_hidden_from_names_is_refused():
-    class Box:
-        __slots__ = ("value",)
-
-    box = Box()
-
     def step(x):
-        box.value = x * 2
+        sys.hidden = x * 2
         return x + 1
 
     with pytest.raises(CaptureError, match=r"this step keeps .* where no replay would put another"):
         tx.capture(step)(tx.ones(3))
+    del sys.hidden
 
 
 def test_a_graph_from_step_to_step_is_refused():

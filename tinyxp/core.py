@@ -13,7 +13,7 @@ import numpy as np
 
 from tinyxp import backends, dtypes
 from tinyxp.backends import Array, Backend
-from tinyxp.backends.capture import capturing
+from tinyxp.backends.capture import capturing, refuse_recording
 from tinyxp.backends.errors import (
     ArgumentError,
     DTypeError,
@@ -153,6 +153,7 @@ class Tensor:
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
         self._leave("converting to a NumPy array")
+        refuse_recording("np.asarray")
         if copy is False:
             raise ArgumentError(
                 "a tensor becomes a NumPy array by a copy; np.from_dlpack shares it"

@@ -1,8 +1,11 @@
 """``tx.capture``: a whole training step recorded once, and replayed without its Python."""
 
+import copy
+import functools
 import importlib
+import threading
 from collections.abc import Callable, Mapping
-from types import MappingProxyType
+from types import MappingProxyType, MethodType
 from typing import Any
 
 from tinyxp import backends
@@ -12,7 +15,7 @@ from tinyxp.backends.errors import BackendError, CaptureError
 from tinyxp.core import Tensor, wrap
 from tinyxp.operation import expect_callable
 from tinyxp.reach import Reach
-from tinyxp.recorded import AFTERWARDS, Recorded, surroundings
+from tinyxp.recorded import AFTERWARDS, Recorded, surroundings, tensors_in
 from tinyxp.tree import tree_map
 from tinyxp.trials import Unready, recorded
 
@@ -29,6 +32,8 @@ class Graph:
         self.step = step
         self._make, self._backend = make, backend
         self._recorded: Recorded | None = None
+        self._lock = threading.RLock()
+        functools.update_wrapper(self, step, updated=())
         self._known: Any = None  # what the step depended on when it last ran by itself
         self._unready = 0  # how often in a row no recording could be made
 
@@ -39,12 +44,32 @@ class Graph:
     def __call__(self, *args: Any, **options: Any) -> Any:
         if capturing() is not None:  # part of another step that is recorded
             return self.step(*args, **options)
-        fits = self._recorded is not None and self._recorded.fits()
-        if fits or self._again(args, options):
-            done, found = self._recorded.replay((args, options))  # type: ignore[union-attr]
-            if done:
-                return found
-        return self._by_the_step(args, options)
+        with self._lock:  # a recording's memory is one
+            if self._fits(args, options) or self._again(args, options):
+                done, found = self._recorded.replay((args, options))  # type: ignore[union-attr]
+                if done:
+                    return found
+            return self._by_the_step(args, options)
+
+    def _fits(self, args: tuple[Any, ...], options: dict[str, Any]) -> bool:
+        """Whether there is a recording of which a replay is what the step would do."""
+        recorded = self._recorded
+        return recorded is not None and recorded.fits() and recorded.takes((args, options))
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        """As a method, one for each object."""
+        if instance is None:
+            return self
+        own = vars(instance).setdefault("_captured", {})
+        if self.step not in own:
+            own[self.step] = Graph(MethodType(self.step, instance), self._make, self._backend)
+        return own[self.step]
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Graph":
+        return Graph(copy.deepcopy(self.step, memo), self._make, self._backend)
+
+    def __reduce__(self) -> Any:
+        return Graph, (self.step, self._make, self._backend)
 
     def capture(self, *args: Any, **options: Any) -> None:
         """Record the step for inputs like these; no step of training is done."""
@@ -58,7 +83,9 @@ class Graph:
         """Record the step for what it now depends on, unless that is new since the last call: what
         changes with each call has the step run by itself."""
         if self._recorded is not None:
-            known, self._known = self._known, (surroundings(), Reach(self.step).signature())
+            forms = [(x.shape, x.data.strides) for x in tensors_in((args, options))]
+            known = self._known
+            self._known = surroundings(), Reach(self.step).signature(), forms
             if known != self._known:
                 return False
         self._recorded = None

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from tinyxp.backends.capture import refuse_recording
 from tinyxp.backends.errors import DTypeError, ExportError
 from tinyxp.core import Tensor, namespace
 from tinyxp.exchange import scipy_hint
@@ -110,6 +111,7 @@ def dlpack(
 ) -> Any:
     """A DLPack capsule that shares the data, or holds a copy. Refuses a tensor that requires grad;
     raises ExportError for what the library of its backend cannot do."""
+    refuse_recording("DLPack export")
     array = _whole(self._leave("DLPack export"))
     if copy and dl_device in (None, dlpack_device(self)):  # which CuPy leaves to others
         array, copy = self.backend.xp.asarray(array, copy=True), None

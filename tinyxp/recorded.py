@@ -9,16 +9,19 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from tinyxp import random
 from tinyxp.autocasting import casting
 from tinyxp.away import SLOTS, away, become, is_away
 from tinyxp.backends import Array, Backend
 from tinyxp.backends.errors import BackendError, InputsError
 from tinyxp.core import Tensor, wrap
+from tinyxp.debug.instruments import observed
 from tinyxp.operation import brief
-from tinyxp.reach import Name, Reach
+from tinyxp.reach import Name, Reach, same
 from tinyxp.tape import is_grad_enabled
-from tinyxp.tree import pairs, tree_map
+from tinyxp.tree import leaves_of, pairs, tree_map
 from tinyxp.views import refresh, shown_of
 
 AFTERWARDS = (
@@ -48,9 +51,13 @@ class External:
         if not isinstance(x, Tensor) or x._leaf != self.leaf:
             return False
         now, then = x.data, self.array
-        return now is then or (
-            type(now) is type(then) and now.shape == then.shape and now.dtype == then.dtype
-        )
+        return now is then or (type(now) is type(then) and alike(now, then))
+
+
+def alike(a: Array, b: Array) -> bool:
+    """Whether two arrays have one form: the order of sums follows the order in memory, too."""
+    same = a.shape == b.shape and a.dtype == b.dtype
+    return bool(same and getattr(a, "strides", None) == getattr(b, "strides", None))
 
 
 @dataclass
@@ -70,10 +77,12 @@ class Recorded:
     bound: list[tuple[Name, Array]]  # names that the step binds to new tensors
     reach: Reach
     surroundings: tuple[Any, ...]
+    repeats: list[int]  # of each input, the place of the first that is the same tensor
     written: list[Tensor] = field(default_factory=list)  # in place, so that views of it change too
     generator: Any = None  # the default one, if it is drawn from
 
     def __post_init__(self) -> None:
+        self.places = [x.data for x in tensors_in(self.inputs)]
         self.tied = [(x, away(x.__class__)) for x in {**self.state, **self.gradients}]  # type: ignore[arg-type]
         self.leaf = {x: x._leaf for x in self.state}
         drawn = self.recording.capture.drawn
@@ -101,8 +110,7 @@ class Recorded:
             return False
         if is_away(x) and x._home is self:
             return True
-        array = x.data
-        return bool(array.shape == place.shape and array.dtype == place.dtype)
+        return alike(x.data, place)
 
     def matched(self, given: Any) -> list[tuple[Tensor, Tensor]]:
         """The inputs' places beside the tensors that belong there.
@@ -110,7 +118,7 @@ class Recorded:
         Raises InputsError for inputs that are not like those of the recording.
         """
         found = pairs(self.inputs, given)
-        if found is None:
+        if found is None or not _of_one_kind(self.inputs, given):
             raise InputsError(
                 f"a captured step takes inputs like those it was captured with, "
                 f"{_shown(self.inputs)}, got {_shown(given)}"
@@ -118,7 +126,7 @@ class Recorded:
         moved = []
         for own, x in found:
             if not isinstance(own, Tensor):
-                if x is not own and (isinstance(x, Tensor) or x != own):
+                if not same(x, own):
                     raise InputsError(
                         f"this step was captured with {own!r}, got {x!r}; what is no Tensor is "
                         "part of the recording: capture the step again for it"
@@ -132,6 +140,16 @@ class Recorded:
             check_input(x, self.backend)
             moved.append((own, x))
         return moved
+
+    def takes(self, given: Any) -> bool:
+        """Whether a replay for these inputs is the step: they lie in memory as those did that it
+        was recorded for, are one where these were, and show nothing that the step writes to."""
+        xs, written = [x for _, x in self.matched(given)], set(map(id, self.written))
+        return (
+            all(alike(x.data, own) for x, own in zip(xs, self.places, strict=True))
+            and repeated(xs) == self.repeats
+            and not any(x._view is not None and id(x._view()) in written for x in xs)
+        )
 
     # -- replaying -----------------------------------------------------------------------------
 
@@ -152,8 +170,8 @@ class Recorded:
             name.bind(wrap(self._copy(place), self.backend))
         for x, views in shown:
             refresh(x, views, False)
-        carried = iter(self.carried)
-        return True, tree_map(lambda x: self._given(x, carried), self.outputs)
+        carried, made = iter(self.carried), dict[int, Tensor]()
+        return True, tree_map(lambda x: self._given(x, carried, made), self.outputs)
 
     def _read(self, moved: list[tuple[Tensor, Tensor]]) -> None:
         """Copy or lend to the recording what it reads."""
@@ -171,12 +189,14 @@ class Recorded:
                 self.recording.bind(external.handle, array)
                 external.array = array
 
-    def _given(self, x: Any, carried: Any) -> Any:
+    def _given(self, x: Any, carried: Any, made: dict[int, Tensor]) -> Any:
         if not isinstance(x, Tensor):
             return x.tensor if isinstance(x, Outside) else x
-        y = wrap(self._copy(x.data), self.backend)
-        y._cut = AFTERWARDS if next(carried) else None
-        return y
+        carries = next(carried)
+        if id(x) not in made:  # else it comes twice
+            made[id(x)] = y = wrap(self._copy(x.data), self.backend)
+            y._cut = AFTERWARDS if carries else None
+        return made[id(x)]
 
     def _copy(self, place: Array) -> Array:
         return self.backend.xp.asarray(place, copy=True)
@@ -204,7 +224,28 @@ class Recorded:
 def surroundings() -> tuple[Any, ...]:
     """The modes that hold here, and change what operations do."""
     region = casting()
-    return is_grad_enabled(), region and (region.dtype, region.casts is None)
+    modes = region and (region.dtype, region.casts is None)
+    return is_grad_enabled(), modes, observed(), *np.geterr().values()
+
+
+def tensors_in(tree: Any) -> list[Tensor]:
+    """The tensors in nested tuples, lists and dicts."""
+    return [x for x in leaves_of(tree) if isinstance(x, Tensor)]
+
+
+def repeated(xs: list[Tensor]) -> list[int]:
+    """Of each tensor, the place of the first that is the same."""
+    ids = [id(x) for x in xs]
+    return [ids.index(key) for key in ids]
+
+
+def _of_one_kind(own: Any, given: Any) -> bool:
+    """Whether dicts have their names in one order, and what is no Tensor is of one kind."""
+    if isinstance(own, dict):
+        return list(own) == list(given) and all(_of_one_kind(own[k], given[k]) for k in own)
+    if isinstance(own, (tuple, list)):
+        return type(own) is type(given) and all(map(_of_one_kind, own, given))
+    return True
 
 
 def has_gradient(x: Tensor) -> bool:

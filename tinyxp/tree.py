@@ -36,6 +36,11 @@ def leaves(tree: Any, where: str = "") -> list[tuple[str, Any]]:
     return [pair for key, part in children(tree) for pair in leaves(part, f"{where}[{key!r}]")]
 
 
+def leaves_of(tree: Any) -> list[Any]:
+    """The leaves from left to right."""
+    return [x for _, x in leaves(tree)]
+
+
 def pairs(own: Any, given: Any) -> list[tuple[Any, Any]] | None:
     """The leaves of two trees beside each other, or None if the trees are of other shapes."""
     if isinstance(own, dict):

@@ -5,24 +5,38 @@ stand for, optimizers and generators.
 """
 
 import gc
+import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
+import numpy as np
+
 from tinyxp import backends
 from tinyxp.autocasting import casting, within
 from tinyxp.backends import Array
 from tinyxp.backends.cupy_checks import later
-from tinyxp.backends.errors import CaptureError
+from tinyxp.backends.errors import CaptureError, InputsError
 from tinyxp.core import Tensor, wrap
 from tinyxp.debug.sites import Site
 from tinyxp.operation import brief
-from tinyxp.reach import SIMPLE, Code, Name, Reach, foreign
-from tinyxp.recorded import External, Outside, Recorded, check_input, has_gradient, surroundings
+from tinyxp.proof import prove
+from tinyxp.ran import Code, foreign
+from tinyxp.reach import PLAIN, SIMPLE, Name, Reach
+from tinyxp.recorded import (
+    External,
+    Outside,
+    Recorded,
+    check_input,
+    has_gradient,
+    repeated,
+    surroundings,
+    tensors_in,
+)
 from tinyxp.tape import is_grad_enabled, set_grad_enabled
 from tinyxp.touched import Touched
-from tinyxp.tree import leaves, tree_map
+from tinyxp.tree import leaves_of, tree_map
 
 # inputs, the result, all tensors' data and gradients, and what names then stand for
 Trial = tuple[Any, Any, dict[Tensor, tuple[Array, Tensor | None]], list[Name]]
@@ -46,9 +60,10 @@ class _Recorder:
         self.step, self.recording = step, recording
         self.backend = backends.get(recording.backend)
         self.modes = surroundings()
+        self.repeats = repeated(tensors_in(given))
         self.inputs = tree_map(self._fixed, given)
         self.touched = Touched()
-        self.touched.own = {id(x) for _, x in leaves(self.inputs) if isinstance(x, Tensor)}
+        self.touched.own = set(map(id, tensors_in(self.inputs)))
         self.reach = Reach(step)
         self.code = Code()
         self.readers: set[Tensor] = set()  # whose gradients the step reads before it forgets them
@@ -61,7 +76,7 @@ class _Recorder:
                 self._restore()
                 found = self._recorded(trials)
                 if self.recording.exact:
-                    _prove(self, found, trials)
+                    prove(self, found, trials)
                 found.written = [x for x in self.touched.written if x in found.state]
             except CaptureError as error:
                 raise _located(error) from error.__cause__
@@ -75,6 +90,11 @@ class _Recorder:
     def _fixed(self, x: Any) -> Any:
         """An input at a place of its own."""
         if not isinstance(x, Tensor):
+            if isinstance(x, np.ndarray):
+                raise InputsError(
+                    f"an input of a captured step is a Tensor, got a NumPy array of {x.shape}; "
+                    "pass tx.asarray of it"
+                )
             return x
         check_input(x, self.backend)
         return wrap(self.recording.place(x.data), self.backend)
@@ -93,12 +113,20 @@ class _Recorder:
 
     def _tried(self) -> list[Trial]:
         """Runs of the step: first one that compiles kernels and begins the optimizer's state."""
+        states = random.getstate(), repr(np.random.get_state())
         try:
             self.code.run(lambda: self._run(self.inputs, self.recording.first))
         except (CaptureError, Unready):
             raise
         except Exception as error:
             raise Unready from error
+        if (random.getstate(), repr(np.random.get_state())) != states:
+            random.setstate(states[0])
+            raise CaptureError(
+                "this step draws Python's or NumPy's random numbers, which a replay would not; "
+                "draw them by tx.random, or outside, and pass them as inputs"
+            )
+        self.guard = self._guarded()
         self._look_at_gradients()
         if not self.recording.exact:
             return [self._run(self.inputs)]
@@ -110,9 +138,21 @@ class _Recorder:
             self._restore()
             return [self._run(self.inputs) for _ in range(2)]
 
+    def _guarded(self) -> Reach:
+        """All that the step depends on by name."""
+        self._restore()
+        guard = Reach(self.step, self.code)
+        if guard.unknown:
+            label, kind = guard.unknown[0]
+            raise CaptureError(
+                f"this step uses {label} ({kind}), of which a replay would not see what changes in "
+                "it; use it outside, and pass what it gives as an input"
+            )
+        return guard
+
     def _run(self, given: Any, run: Callable[..., Any] | None = None) -> Trial:
         self.begin()
-        places = [(x, x.data) for x in _tensors(given)]
+        places = [(x, x.data) for x in tensors_in(given)]
         with self.touched.watching(), set_grad_enabled(is_grad_enabled()):
             modes = surroundings()
             result = self.try_step(given, run)
@@ -226,7 +266,7 @@ class _Recorder:
                     x.grad.data = recording.lasting(x.grad.data)
             names = [recording.lasting(name.now().data) for name in bound]
             results = tree_map(self._kept, found)
-            pairs = zip(_leaves(found), _leaves(results), strict=True)
+            pairs = zip(leaves_of(found), leaves_of(results), strict=True)
             return results, [x.requires_grad for x, y in pairs if isinstance(y, Tensor)], names
 
         self.touched.written.clear()
@@ -242,27 +282,30 @@ class _Recorder:
         }
         places = {x: recording.settled(g.data) for x, g in gradients.items()}
         without = [x for x in self.forgotten if x not in gradients]
-        for x in dict.fromkeys([*_tensors((self.inputs, outputs))]):
+        for x in dict.fromkeys([*tensors_in((self.inputs, outputs))]):
             x.data = recording.settled(x.data)
         state = {x: recording.settled(place) for x, place in state.items()}
         ends = [(name, recording.settled(x)) for name, x in zip(bound, names, strict=True)]
         recording.close()
-        allowed = {id(x) for x in _tensors(outputs)}
+        allowed = {id(x) for x in tensors_in(outputs)}
         del gradients
         self._restore()
         self._expect_none_kept(allowed)
         accumulating = {x: has_gradient(x) for x in self.readers}
-        reach = Reach(self.step, self.code)
-        reach.leave_out(bound)
+        self.guard.leave_out([*bound, *self.found])
         return Recorded(
             recording, self.backend, self.inputs, outputs, carried, state, externals, places,
-            without, accumulating, ends, reach, self.modes,
+            without, accumulating, ends, self.guard, self.modes,
+            self.repeats,
         )  # fmt: skip
 
     def _lent(self, trials: list[Trial], state: dict[Tensor, Array]) -> list[External]:
         """Have the recording read all other tensors where they are found."""
-        names = {id(was.value): was for was in self.reach.names if isinstance(was.value, Tensor)}
-        bound = {(id(name.holder), name.key) for name in trials[0][3]}
+        names: dict[int, list[Name]] = {}
+        for name in self.guard.names:
+            names.setdefault(id(name.value), []).append(name)
+        bound = {(id(name.holder), name.key): name for name in trials[0][3]}
+        self.found = []  # names that are read anew by each replay
         gradients = {x.grad: x for x in self.readers if x.grad is not None}
         externals = []
         for x, was in self.touched.before.items():
@@ -271,8 +314,11 @@ class _Recorder:
             find: Callable[[], Any] = partial(_itself, x)
             if x in gradients:
                 find = partial(getattr, gradients[x], "grad")
-            elif id(x) in names and (id(names[id(x)].holder), names[id(x)].key) in bound:
-                find = names[id(x)].now
+            elif held := names.get(id(x)):
+                known = [name for name in held if (id(name.holder), name.key) in bound]
+                if known or len(held) == 1:
+                    find = (known or held)[0].now
+                    self.found += held[: len(held) == 1]
             own, handle = self.recording.external(was.data)
             externals.append(External(find, handle, was.data, was.leaf))
             x.data = own
@@ -289,6 +335,11 @@ class _Recorder:
     def _kept(self, x: Any) -> Any:
         """A result, where it stays until the next replay; a tensor from outside as it is."""
         if not isinstance(x, Tensor):
+            if not isinstance(x, PLAIN):
+                raise CaptureError(
+                    f"this step returns a {type(x).__name__}, which a replay would not make anew; "
+                    "return tensors and numbers, in tuples, lists and dicts"
+                )
             return x
         if x in self.touched.before:
             return Outside(x)
@@ -325,35 +376,6 @@ class _Recorder:
             )
 
 
-def _prove(recorder: _Recorder, found: Recorded, trials: list[Trial]) -> None:
-    """Raise CaptureError unless replays have the bits of the trials."""
-    with recorder.recording.rewound():
-        for given, result, values, bound in trials:
-            recorder.begin()
-            done, outputs = found.replay(given)
-            if not done:  # it goes another way for these inputs
-                outputs = recorder.try_step(given)
-            pairs = [
-                (f"its result {k}", a, b)
-                for k, (a, b) in enumerate(zip(_leaves(outputs), _leaves(result), strict=True))
-            ]
-            for x in found.state:
-                what = f"a tensor of {brief(x)} that it changes"
-                pairs.append((what, x, wrap(values[x][0], x.backend)))
-            for x in found.gradients:
-                pairs.append((f"the gradient of a tensor of {brief(x)}", x.grad, values[x][1]))
-            pairs += [(name.label, name.now(), name.value) for name in bound]
-            wrong = [what for what, a, b in pairs if not alike(a, b)]
-            if wrong:
-                raise CaptureError(
-                    f"the replay of this step gave other numbers than the step, in {wrong[0]}: "
-                    "it takes numbers from where a recording does not see them, such as "
-                    "NumPy's functions on x.numpy() or Python's random, or from tensors that "
-                    "it has changed since; stay within tinyxp's operations, and pass what else "
-                    "changes as an input"
-                )
-
-
 def _itself(x: Tensor) -> Tensor:
     return x
 
@@ -364,21 +386,6 @@ def _afresh() -> Iterator[None]:
     region = casting()
     with within(region and region.afresh()):
         yield
-
-
-def _tensors(tree: Any) -> list[Tensor]:
-    return [x for x in _leaves(tree) if isinstance(x, Tensor)]
-
-
-def _leaves(tree: Any) -> list[Any]:
-    return [x for _, x in leaves(tree)]
-
-
-def alike(a: Any, b: Any) -> bool:
-    """Whether two tensors hold the same bits, or two other things are equal."""
-    if not (isinstance(a, Tensor) and isinstance(b, Tensor)):
-        return bool(a == b)
-    return a.shape == b.shape and a.dtype is b.dtype and a.data.tobytes() == b.data.tobytes()
 
 
 def _located(error: CaptureError) -> CaptureError:

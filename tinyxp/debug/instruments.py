@@ -52,6 +52,7 @@ class Observer:
 
 
 _observers: ContextVar[tuple[Observer, ...]] = ContextVar("tinyxp_observers", default=())
+observed = _observers.get  # by whom what happens here is observed
 _lock = threading.Lock()
 _undo: list[Callable[[], None]] = []  # how to take the wrappers away; empty while there are none
 _active = 0

@@ -123,7 +123,7 @@ def ctc_loss(
 def _lengths(what, value, n, most):
     """Lengths as an array (n), from a tensor, numbers or one number."""
     with explained("ctc_loss", what):
-        lengths = np.asarray(value.numpy() if isinstance(value, Tensor) else value)
+        lengths = np.asarray(value.tolist() if isinstance(value, Tensor) else value)
     if lengths.size and lengths.dtype.kind not in "iu":
         raise DTypeError(f"ctc_loss expects {what} to be integers, got {lengths.dtype}")
     if lengths.size != n or lengths.ndim > 1:
