@@ -46,9 +46,11 @@ class Graph:
             return self.step(*args, **options)
         with self._lock:  # a recording's memory is one
             if self._fits(args, options) or self._again(args, options):
-                done, found = self._recorded.replay((args, options))  # type: ignore[union-attr]
-                if done:
-                    return found
+                recorded: Any = self._recorded
+                if not recorded.shared((args, options)):
+                    done, found = recorded.replay((args, options))
+                    if done:
+                        return found
             return self._by_the_step(args, options)
 
     def _fits(self, args: tuple[Any, ...], options: dict[str, Any]) -> bool:

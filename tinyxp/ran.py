@@ -71,6 +71,12 @@ def foreign(file: str) -> bool:
     return not file or of_library(file) or path.abspath(file).startswith(STANDARD)
 
 
+def of_user_module(module: types.ModuleType) -> bool:
+    """Whether a module is the user's own."""
+    file = getattr(module, "__file__", None)
+    return module.__name__ not in sys.stdlib_module_names if file is None else not foreign(file)
+
+
 def _file(cls: type) -> str | None:
     return getattr(sys.modules.get(cls.__module__), "__file__", None)
 

@@ -21,10 +21,11 @@ import numpy as np
 from tinyxp.core import Tensor
 from tinyxp.holders import Cells, ClassAttributes, Slots, slots_of
 from tinyxp.nn.module import Module
-from tinyxp.ran import Code, foreign, loaded_globals, of_package, of_user
+from tinyxp.ran import Code, foreign, loaded_globals, of_package, of_user, of_user_module
 
 SIMPLE = (bool, int, float, complex, str, bytes, type(None))
 PLAIN = (*SIMPLE, Tensor, np.generic, np.dtype, range, slice, enum.Enum, np.ufunc)
+PLAIN += (types.MemberDescriptorType, types.GetSetDescriptorType)
 HIDDEN = (Iterator, random.Random)  # what changes where nobody sees it
 BAGS = (set, frozenset, deque, np.ndarray)  # which are compared as a whole
 LARGE = 64  # simple values; a collection of more is compared as a whole, too
@@ -205,7 +206,7 @@ class Reach:
             if of_user(x):
                 self._attributes(ClassAttributes(x), x.__name__)
         elif isinstance(x, types.ModuleType):
-            if not foreign(getattr(x, "__file__", None) or ""):
+            if of_user_module(x):
                 self._attributes(vars(x), x.__name__)
         elif hasattr(x, "step") and of_package(type(x)) and type(x).__name__ == "Graph":
             self._later(x.step, label)
@@ -219,12 +220,13 @@ class Reach:
         self._waiting.append((x, label))
 
     def _function(self, f: types.FunctionType) -> None:
+        self._later(vars(f) or None, f.__name__)
         own = not foreign(f.__code__.co_filename)
         if own and self._code is not None and f.__code__ not in self._code.codes:
             return
         if f.__closure__:
             self._names(Whole(Cells(f), {}, "", True), f.__code__.co_freevars)
-        for part in (f.__defaults__, f.__kwdefaults__, vars(f) or None):
+        for part in (f.__defaults__, f.__kwdefaults__):
             self._later(part, f.__name__)
         if own:
             names = dict.fromkeys(loaded_globals(f.__code__))

@@ -142,14 +142,16 @@ class Recorded:
         return moved
 
     def takes(self, given: Any) -> bool:
-        """Whether a replay for these inputs is the step: they lie in memory as those did that it
-        was recorded for, are one where these were, and show nothing that the step writes to."""
-        xs, written = [x for _, x in self.matched(given)], set(map(id, self.written))
-        return (
-            all(alike(x.data, own) for x, own in zip(xs, self.places, strict=True))
-            and repeated(xs) == self.repeats
-            and not any(x._view is not None and id(x._view()) in written for x in xs)
-        )
+        """Whether these inputs lie in memory as those that the step was recorded for."""
+        xs = [x for _, x in self.matched(given)]
+        return all(alike(x.data, own) for x, own in zip(xs, self.places, strict=True))
+
+    def shared(self, given: Any) -> bool:
+        """Whether inputs are one that were not, or show what the step writes to in place: a replay
+        has each at a place of its own."""
+        xs, written = tensors_in(given), set(map(id, self.written))
+        seen = any(x._view is not None and id(x._view()) in written for x in xs)
+        return seen or repeated(xs) != self.repeats
 
     # -- replaying -----------------------------------------------------------------------------
 
