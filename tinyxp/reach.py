@@ -24,8 +24,8 @@ from tinyxp.nn.module import Module
 from tinyxp.ran import Code, foreign, loaded_globals, of_package, of_user, of_user_module
 
 SIMPLE = (bool, int, float, complex, str, bytes, type(None))
-PLAIN = (*SIMPLE, Tensor, np.generic, np.dtype, range, slice, enum.Enum, np.ufunc)
-PLAIN += (types.MemberDescriptorType, types.GetSetDescriptorType)
+PLAIN: tuple[type, ...] = (*SIMPLE, Tensor, np.generic, np.dtype, range, slice, enum.Enum)
+PLAIN += (np.ufunc, types.MemberDescriptorType, types.GetSetDescriptorType)
 HIDDEN = (Iterator, random.Random)  # what changes where nobody sees it
 BAGS = (set, frozenset, deque, np.ndarray)  # which are compared as a whole
 LARGE = 64  # simple values; a collection of more is compared as a whole, too
@@ -127,7 +127,8 @@ class Reach:
         """Have ``intact`` pass over some names."""
         places = {(id(name.holder), name.key) for name in names}
         self._rest = [name for name in self.names if (id(name.holder), name.key) not in places]
-        self._columns = list(zip(*[name[:3] for name in self._rest], strict=True)) or [(), (), ()]
+        rows = [name[:3] for name in self._rest]
+        self._columns: Any = [*zip(*rows, strict=True)] or [(), (), ()]
         sized = [each for each in self.whole if not each.contents]
         self._sizes = [each.holder for each in sized], [len(each.known) for each in sized]
         self._contents = [each for each in self.whole if each.contents]
