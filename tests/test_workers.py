@@ -1,8 +1,10 @@
 """Batches from worker processes: the same in the same order, and what goes wrong is told.
 
-Most are forked, which is quick; what differs where they are started from nothing has its own tests.
+They are forked, as they are by default; what differs where they start from nothing has its own
+tests.
 """
 
+import contextlib
 import functools
 import gc
 import os
@@ -14,6 +16,8 @@ import textwrap
 import threading
 import time
 import traceback
+import types
+import warnings
 
 import numpy as np
 import pytest
@@ -22,13 +26,11 @@ import tinyxp as tx
 from tests import worker_datasets as sets
 from tests.worker_datasets import Dying, Hanging, Noisy, Raising, Scaled, Squares, Stream, Told
 from tinyxp.backends.errors import ArgumentError, DataError, TinyError, WorkerError
-from tinyxp.data import DataLoader, Dataset, Epochs, RandomSampler, TensorDataset
+from tinyxp.data import DataLoader, Dataset, Epochs, RandomSampler
+from tinyxp.locks import only_writer
 from tinyxp.random import Generator
 
-pytestmark = [
-    pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork"),
-    pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning"),
-]
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
 
 
 def forked(dataset, *args, num_workers=2, **options):
@@ -60,12 +62,76 @@ def test_the_order_is_that_of_no_workers(backend):
 
 
 def test_workers_that_start_from_nothing():
-    """The default; a loop, an enumeration and a function's iterator keep what they need."""
-    expected = [[0, 1], [2, 3]]
-    assert plain(batch for batch in DataLoader(Scaled(1), 2, num_workers=1)) == expected
+    """They make the batches that forked ones make."""
     spawned = functools.partial(DataLoader, multiprocessing_context="spawn", num_workers=1)
+    loaders = (
+        make(Noisy(), 3, True, generator=Generator(0), num_workers=1) for make in (forked, spawned)
+    )
+    found = [plain(loader) for loader in loaders]
+    assert found[0] == found[1]
     with pytest.raises(ArgumentError, match="need a copy .* but .*lambda.*num_workers=0"):
         iter(spawned([1], collate_fn=lambda x: x))
+
+
+def test_how_workers_start(monkeypatch):
+    """As the program has chosen; else by a fork, where there is one and no GPU is in use."""
+    from tinyxp.data import loader
+
+    def start(default, chosen=None, gpu=False):
+        monkeypatch.setattr(loader, "get_all_start_methods", lambda: [default, "other"])
+        monkeypatch.setattr(loader, "get_start_method", lambda allow_none: chosen)
+        names = ["numpy", *["cupy"] * gpu]
+        used = [types.SimpleNamespace(name=name) for name in names]
+        monkeypatch.setattr(loader.backends, "loaded", lambda: used)
+        return loader._usual_start()
+
+    assert start("fork") == start("fork", "fork") == "fork"  # Linux up to Python 3.13
+    assert start("forkserver") == start("forkserver", "forkserver") == "fork"  # from 3.14 on
+    assert start("spawn") == start("spawn", "spawn") == "spawn"  # macOS and Windows
+    assert start("fork", "spawn") == start("forkserver", "spawn") == "spawn"
+    assert start("fork", "forkserver") == "forkserver"
+    assert start("spawn", "fork") == "fork"
+    assert start("fork", gpu=True) == start("forkserver", gpu=True) == "spawn"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the default is a fork on Linux")
+def test_what_the_default_takes():
+    """Classes and functions from anywhere, as lambdas; copies begin with the dataset as it is."""
+
+    class Here(Dataset):
+        def __len__(self):
+            return 4
+
+        def __getitem__(self, i):
+            return i, os.getpid()
+
+    def mine(samples):
+        return samples
+
+    loader = DataLoader(Here(), 2, num_workers=2, collate_fn=mine, worker_init_fn=lambda i: None)
+    found = list(loader)
+    assert [[i for i, _ in batch] for batch in found] == [[0, 1], [2, 3]]
+    assert os.getpid() not in {pid for batch in found for _, pid in batch}
+    assert list(DataLoader([1, 2], num_workers=1, collate_fn=lambda s: s[0] * 10)) == [10, 20]
+
+
+def test_a_fork_warns_of_nothing(monkeypatch):
+    """Python 3.12 and later warns of a fork beside threads; the worker is made for that."""
+    fork = os.fork
+
+    def warning():
+        warnings.warn(
+            f"This process (pid={os.getpid()}) is multi-threaded, use of fork() may lead to "
+            "deadlocks in the child.",
+            DeprecationWarning,
+            stacklevel=2,
+        )
+        return fork()
+
+    monkeypatch.setattr(os, "fork", warning)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert plain(forked(Scaled(1), 2)) == [[0, 1], [2, 3]]
 
 
 @pytest.mark.parametrize("persistent", [False, True])
@@ -436,18 +502,50 @@ def test_a_worker_that_hangs_is_given_up(tmp_path):
     assert plain(loader) == [[0, 1, 2, 3, 4, 5], [6, 7, 8, 9, 10]]
 
 
-def test_a_fork_does_not_wait_for_threads_that_it_lacks():
-    torch = pytest.importorskip("torch")
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
+@pytest.mark.parametrize("used", ["torch", "torch's backend", "numpy"])
+def test_a_fork_does_not_wait_for_threads_that_it_lacks(used):
+    """Those of a library that multiplied in the parent, and multiplies in the worker."""
+    large, before = np.ones((600, 600), dtype=np.float32), 0
+    if used != "numpy":
+        torch = pytest.importorskip("torch")
+        large, before = torch.from_numpy(large), torch.get_num_threads()
+        torch.set_num_threads(2)
+
+    class Multiplied(Dataset):
+        def __len__(self):
+            return 2
+
+        def __getitem__(self, i):
+            return float((large @ large).sum())
+
     try:
-        with tx.backend("torch"):
-            data = TensorDataset(tx.ones((200, 300, 50)))
-            assert data.tensors[0].sum().item() == 3e6
-            (batch,) = next(iter(forked(data, 200, timeout=20)))
-            assert batch.shape == (200, 300, 50)
+        with tx.backend("torch") if used == "torch's backend" else contextlib.nullcontext():
+            assert Multiplied()[0] == 600**3
+            assert list(forked(Multiplied(), None, timeout=20)) == [600**3] * 2
     finally:
-        torch.set_num_threads(before)
+        if before:
+            torch.set_num_threads(before)
+
+
+def test_a_fork_is_not_the_writer_of_a_run(tmp_path):
+    """Else a run whose process was killed could not go on before its workers have ended."""
+
+    class Held(Dataset):
+        def __len__(self):
+            return 1
+
+        def __getitem__(self, i):
+            files = [os.readlink(f.path) for f in os.scandir("/proc/self/fd") if f.is_symlink()]
+            with only_writer(tmp_path / "other"):
+                return any("writer.pid" in file for file in files)
+
+    if not os.path.isdir("/proc/self/fd"):
+        pytest.skip("there is no /proc to look in")
+    (tmp_path / "other").mkdir()
+    with only_writer(tmp_path):
+        assert list(forked(Held(), None)) == [False]
+        assert (tmp_path / "writer.pid").exists()
+    assert not (tmp_path / "writer.pid").exists()
 
 
 def test_ctrl_c_is_left_to_the_parent():
@@ -480,19 +578,34 @@ def test_passes_that_are_left_leave_nothing():
 
 SCRIPT = """
 from tinyxp.data import DataLoader
-{guard}for batch in DataLoader([1, 2], num_workers=1): print(batch)
+class Mine:
+    def __len__(self): return 2
+    def __getitem__(self, i): return i
+for batch in DataLoader(Mine(), num_workers=2{start}): print(batch)
 """
 
 
-def test_a_script_without_a_guard_is_told(tmp_path):
+@pytest.mark.skipif(sys.platform != "linux", reason="the default is a fork on Linux")
+@pytest.mark.parametrize("way", ["a file", "standard input"])
+def test_a_script_without_a_guard(tmp_path, way):
     script = tmp_path / "script.py"
-    script.write_text(SCRIPT.format(guard=""))
+    script.write_text(SCRIPT.format(start=""))
+    command = [sys.executable, *([script] if way == "a file" else ["-"])]
+    done = subprocess.run(
+        command, input=script.read_text(), capture_output=True, text=True, timeout=60
+    )
+    assert (done.stdout, done.stderr) == ("tensor([0])\ntensor([1])\n", "")
+
+
+def test_a_script_without_the_guard_that_spawn_needs_is_told(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT.format(start=", multiprocessing_context='spawn'"))
     done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=60)
     assert done.returncode == 1
     assert "WorkerError: a worker process cannot start others while it imports" in done.stderr
     last = done.stderr.strip().splitlines()[-1]
     assert "if __name__ == '__main__':" in last
-    assert "WorkerError: worker 0 of 1 of the DataLoader died" in last
+    assert "WorkerError: worker 0 of 2 of the DataLoader died" in last
 
 
 def test_ctrl_c_ends_all(tmp_path):

@@ -43,9 +43,23 @@ def only_writer(folder: Path) -> Iterator[None]:
         yield
     finally:
         with _guard:
-            _held[place][1] -= 1
-            if not _held[place][1]:
-                _release(place / NAME, _held.pop(place)[0])
+            if place in _held:  # else this is a fork of the writer
+                _held[place][1] -= 1
+                if not _held[place][1]:
+                    _release(place / NAME, _held.pop(place)[0])
+
+
+def _forked() -> None:
+    """The child of a fork is not the writer, and must not keep the lock when the writer ends."""
+    global _guard
+    _guard = threading.Lock()  # another thread may have held the old one
+    for file, _ in _held.values():
+        os.close(file)
+    _held.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forked)
 
 
 def _taken(path: Path) -> int:

@@ -5,6 +5,7 @@ hold, as of two Trainers in two threads, the least one counts, and the last to e
 was before.
 """
 
+import os
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -23,6 +24,8 @@ class _Limits:
 
 _limits: dict[Any, _Limits] = {}  # by the function that counts a library's threads
 _lock = threading.Lock()
+if hasattr(os, "register_at_fork"):  # the child of a fork could find it locked for ever
+    os.register_at_fork(after_in_child=lambda: globals().update(_lock=threading.Lock()))
 
 
 def get_num_threads() -> int:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice, repeat
-from multiprocessing import get_all_start_methods, get_context
+from multiprocessing import get_all_start_methods, get_context, get_start_method
 from multiprocessing.context import BaseContext
 from types import GenericAlias
 from typing import Any
@@ -10,6 +10,7 @@ from weakref import finalize
 
 import numpy as np
 
+from tinyxp import backends
 from tinyxp.backends.errors import ArgumentError, DTypeError
 from tinyxp.data.datasets import IterableDataset, draws
 from tinyxp.data.fetching import Exhausted, Keyed, Load, Seeds, Streamed, seeded
@@ -34,11 +35,18 @@ class DataLoader:
     any number of them, none included: each batch has a seed of its own, which follows from the
     generator. Workers start for every pass, with a copy of the dataset as it is then, and call
     ``worker_init_fn`` with their number; ``persistent_workers`` keeps them, and their copy, for the
-    next one. ``multiprocessing_context`` says how they start: "spawn" (the default, from nothing,
-    as a fork copies locks that other threads hold), "forkserver", or "fork" (at once, and with
-    functions and classes from anywhere). One that dies, or needs longer than ``timeout`` seconds
-    for a batch (0: no limit), is a WorkerError. They work on NumPy, and batches come as tensors of
-    the backend in use.
+    next one. One that dies, or needs longer than ``timeout`` seconds for a batch (0: no limit), is
+    a WorkerError. They work on NumPy, and batches come as tensors of the backend in use.
+
+    ``multiprocessing_context`` says how they start. Left out, that is what the program has chosen
+    by ``multiprocessing.set_start_method``, where that is not Python's own default; else "fork",
+    where there is one that is safe: at once, and with functions and classes from anywhere, a script
+    without ``if __name__ == "__main__":``, a notebook or a function among them. So it is on Linux
+    with every version of Python, also from 3.14 on, where Python's default is "forkserver": the
+    same programs run there as in PyTorch on Linux up to 3.13. A worker lets libraries use one
+    thread, and waits for none that the fork has left behind. Elsewhere, and once the backend cupy
+    was used, as CUDA does not survive a fork, it is "spawn": from nothing, with what can be
+    pickled.
 
     ``pin_memory`` and ``in_order`` are taken as in PyTorch and change nothing: every copy to a GPU
     goes through pinned memory, and batches come in order. Raises ArgumentError for options out of
@@ -142,7 +150,7 @@ class DataLoader:
         """multiprocessing's way to start workers."""
         found = self.multiprocessing_context
         if found is None:
-            found = "spawn"
+            found = _usual_start()
         if isinstance(found, str) and found in get_all_start_methods():
             return get_context(found)
         if not isinstance(found, BaseContext):
@@ -258,6 +266,15 @@ class DataLoader:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
+
+
+def _usual_start() -> str:
+    """How worker processes start where nobody says it for a loader; the DataLoader tells why."""
+    default, chosen = get_all_start_methods()[0], get_start_method(allow_none=True)
+    if chosen is not None and chosen != default:
+        return chosen
+    on_gpu = any(backend.name == "cupy" for backend in backends.loaded())
+    return "spawn" if default == "spawn" or on_gpu else "fork"
 
 
 class _Here:

@@ -5,8 +5,10 @@ import os
 import pickle
 import queue
 import signal
+import sys
 import threading
 import time
+import warnings
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -120,7 +122,10 @@ class _Worker:
         _ours.add(self.pipe)
         try:
             self.process = context.Process(target=_serve, args=(theirs, *work), daemon=True)
-            self.process.start()
+            with warnings.catch_warnings():
+                # Python 3.12 and later: other threads may hold locks. _serve waits for none of ours
+                warnings.filterwarnings("ignore", ".*multi-threaded.*fork", DeprecationWarning)
+                self.process.start()
         except BaseException:
             self.pipe.close()
             raise
@@ -273,9 +278,11 @@ def _serve(
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's business, as is
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     backends.use_backend("numpy")  # a GPU's memory
-    for backend in backends.loaded():
-        if backend is not backends.current():
-            backend.set_threads(1)  # a fork has none of the threads that a library waits for
+    for backend in backends.loaded():  # the cores are shared among the workers; and a fork has
+        backend.set_threads(1)  # none of the threads that a library would wait for
+    torch: Any = sys.modules.get("torch")  # which the program may use beside tinyxp
+    if hasattr(torch, "set_num_threads"):
+        torch.set_num_threads(1)
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     _info = info
