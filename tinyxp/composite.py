@@ -5,6 +5,7 @@ formula, so that a kernel is only ever an acceleration.
 """
 
 import functools
+import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -20,6 +21,7 @@ from tinyxp.operation import (
     P,
     expect_tensors,
     explain,
+    floats,
     half,
     in_float32,
     users_own,
@@ -171,20 +173,43 @@ class Composite(Operation[P]):
         )
 
 
+def in_floats(fn: Callable[..., Any], names: Sequence[str]) -> Callable[..., Any]:
+    """``fn``, the operands of these names as floating numbers (see ``floats``)."""
+    operands = list(inspect.signature(fn).parameters)
+    places = [operands.index(name) for name in names]
+
+    @functools.wraps(fn)
+    def call(*args: Any, **static: Any) -> Any:
+        given = list(args)
+        there = [i for i in places if i < len(given)]
+        for i, x in zip(there, floats(*[given[i] for i in there]), strict=True):
+            given[i] = x
+        return fn(*given, **static)
+
+    return call
+
+
 def composite(
     fn: Callable[P, Any] | None = None,
     *,
     real: bool = False,
+    floating: Sequence[str] = (),
     narrow: bool = False,
     autocast: str | None = None,
 ) -> Any:
     """Declare a composite: ``fn(*operands, **static)``, a formula over Tensors.
 
-    ``real``: complex operands are refused. In 16 bits a formula is computed in float32 and rounded
-    once; ``narrow`` ones are not, products, which add up in float32 by themselves. ``autocast``:
-    the precision that it chooses, "lower" or "float32" (see ``autocasting``).
+    ``real``: complex operands are refused. ``floating``: names of operands whose integers are made
+    floating numbers first, as differences of small integers would wrap. In 16 bits a formula is
+    computed in float32 and rounded once; ``narrow`` ones are not, products, which add up in float32
+    by themselves. ``autocast``: the precision that it chooses, "lower" or "float32" (see
+    ``autocasting``).
     """
     if fn is None:
-        return functools.partial(composite, real=real, narrow=narrow, autocast=autocast)
+        return functools.partial(
+            composite, real=real, floating=floating, narrow=narrow, autocast=autocast
+        )
+    if floating:
+        fn = in_floats(fn, floating)
     op: Composite[P] = Composite(fn, real, narrow, autocast)
     return op.public(skip=0)

@@ -166,6 +166,17 @@ def widened(args: Sequence[Any]) -> tuple[Any, ...]:
     return tuple([cast(x, dtypes.float32) if half(x) else x for x in args])
 
 
+def floats(*args: Any) -> list[Any]:
+    """Operands, those of integers or truth values as floating numbers of the others' dtype, or of
+    the default one: in 8 bits 100 - 200 would wrap before a division could make it a fraction."""
+    exact = [isinstance(x, Tensor) and dtypes.RANK[x.dtype.kind] < 2 for x in args]
+    if not any(exact):
+        return list(args)
+    others = [x.dtype for x in args if isinstance(x, Tensor) and dtypes.RANK[x.dtype.kind] >= 2]
+    target = functools.reduce(dtypes.promote, others) if others else dtypes.DEFAULT_FLOAT
+    return [cast(x, target) if whole else x for x, whole in zip(args, exact, strict=True)]
+
+
 def half(x: Any) -> bool:
     """Whether x is a Tensor of 16-bit floating numbers."""
     return isinstance(x, Tensor) and x.data.dtype in x.backend.halves

@@ -6,7 +6,7 @@ from tinyxp import backends, dtypes
 from tinyxp.backends.errors import ArgumentError, ShapeError
 from tinyxp.composite import composite
 from tinyxp.nn.functional.checks import in_place
-from tinyxp.operation import expect_tensors
+from tinyxp.operation import expect_tensors, floats
 from tinyxp.ops import trigonometric
 from tinyxp.ops.arithmetic import logaddexp, where
 from tinyxp.ops.bounds import maximum
@@ -37,7 +37,7 @@ __all__ = [
 # -- elementwise ------------------------------------------------------------------------------
 
 
-@composite(real=True)
+@composite(real=True, floating=("x",))
 def _gelu(x, /, approximate="none"):
     if approximate == "tanh":  # (1 + tanh u) / 2 = sigmoid(2u), whose digits do not cancel
         return x * _sigmoid(math.sqrt(8 / math.pi) * (x + 0.044715 * (x * x * x)))
@@ -77,7 +77,7 @@ def sigmoid(input):
     return _sigmoid(input)
 
 
-@composite(real=True)
+@composite(real=True, floating=("x",))
 def _logsigmoid(x, /):
     return -logaddexp(-x, 0.0)
 
@@ -91,7 +91,7 @@ def logsigmoid(input):
     return _logsigmoid(input)
 
 
-@composite(real=True)
+@composite(real=True, floating=("x",))
 def _silu(x, /):
     return x * _sigmoid(x)
 
@@ -106,7 +106,7 @@ def silu(input, inplace=False):
     return in_place(input, y) if inplace else y
 
 
-@composite(real=True)
+@composite(real=True, floating=("x",))
 def _mish(x, /):
     return x * trigonometric.tanh(logaddexp(x, 0.0))
 
@@ -121,7 +121,7 @@ def mish(input, inplace=False):
     return in_place(input, y) if inplace else y
 
 
-@composite(real=True, autocast="float32")
+@composite(real=True, floating=("x",), autocast="float32")
 def _softplus(x, /, beta=1.0, threshold=20.0):
     return where(beta * x > threshold, x, logaddexp(beta * x, 0.0) / beta)
 
@@ -208,7 +208,7 @@ def _(rng):
 # -- along one axis ---------------------------------------------------------------------------
 
 
-@composite(real=True)
+@composite(real=True, floating=("x",))
 def _glu(x, /, *, dim):
     half = x.shape[dim] // 2
     before = (slice(None),) * dim
@@ -237,7 +237,7 @@ def glu(input, dim=-1):
     return _glu(input, dim=dim)
 
 
-@composite(real=True, autocast="float32")
+@composite(real=True, floating=("x",), autocast="float32")
 def _softmax(x, /, dim):
     # the gradient of the largest adds up to 0, and yet has its use: made of that of all others, it
     # takes the place of 1 - y, which cancels where y is near 1
@@ -245,7 +245,7 @@ def _softmax(x, /, dim):
     return e / sum(e, axis=dim, keepdims=True)
 
 
-@composite(real=True, autocast="float32")
+@composite(real=True, floating=("x",), autocast="float32")
 def _log_softmax(x, /, dim):
     shifted = x - max(x, axis=dim, keepdims=True)  # with its gradient, as in _softmax
     return shifted - log(sum(exp(shifted), axis=dim, keepdims=True))
@@ -297,7 +297,8 @@ def softmin(input, dim=None, _stacklevel=3, dtype=None):
     tensor([0.5, 0.5, 0. ])
     """
     expect_tensors("softmin", input)
-    return _along(_softmax, -input, dim, dtype)
+    (x,) = floats(input)  # there is no minus among the unsigned
+    return _along(_softmax, -x, dim, dtype)
 
 
 def log_softmax(input, dim=None, _stacklevel=3, dtype=None):

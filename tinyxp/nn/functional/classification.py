@@ -33,7 +33,7 @@ def _weights(weight, targets, valid):
     return where(valid, take(weight, where(valid, targets, 0), axis=0), 0.0)
 
 
-@composite(real=True, autocast="float32")
+@composite(real=True, floating=("logits", "weight"), autocast="float32")
 def _cross_entropy(
     logits, targets, weight=None, /, *, ignore_index, label_smoothing, reduction="none"
 ):
@@ -84,7 +84,7 @@ def _(rng):
     return rng.normal(size=(5, 4)), targets, rng.uniform(0.5, 2, size=(4,)), static
 
 
-@composite(real=True, autocast="float32")
+@composite(real=True, floating=("logits", "target", "weight"), autocast="float32")
 def _soft_cross_entropy(logits, target, weight=None, /, *, label_smoothing):
     log_p = log_softmax(logits, dim=1)
     if label_smoothing:
@@ -163,7 +163,7 @@ def _of_probabilities(input, target, weight, ignore_index, label_smoothing, redu
     return reduced(reshape(losses, input.shape[:axis] + input.shape[axis + 1 :]), *reduction)
 
 
-@composite(real=True, autocast="float32")
+@composite(real=True, floating=("log_p", "weight"), autocast="float32")
 def _nll_loss(log_p, targets, weight=None, /, *, ignore_index):
     valid = targets != ignore_index
     losses = -_picked(log_p, targets, valid)

@@ -23,7 +23,7 @@ from tinyxp.ops.shaping import expand_dims, reshape, squeeze, stack
 __all__ = ["ctc_loss"]
 
 
-@composite(real=True, autocast="float32")
+@composite(real=True, floating=("log_probs",), autocast="float32")
 def _ctc_loss(log_probs, targets, input_lengths, target_lengths, /, blank=0):
     """-ln Σ over all alignments, by the forward variables α of Graves et al., eq. 5-8."""
     n = targets.shape[0]

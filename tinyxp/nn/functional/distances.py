@@ -7,7 +7,7 @@ from tinyxp.backends.errors import ArgumentError, DTypeError, ShapeError
 from tinyxp.composite import composite
 from tinyxp.linalg.norms import vector_norm
 from tinyxp.nn.functional.checks import expect_numbers
-from tinyxp.operation import expect_tensors
+from tinyxp.operation import expect_tensors, floats
 from tinyxp.ops.bounds import maximum
 from tinyxp.ops.creation import asarray
 from tinyxp.ops.gathering import take
@@ -83,6 +83,7 @@ def pairwise_distance(x1, x2, p=2.0, eps=1e-6, keepdim=False):
     tensor(5.)
     """
     expect_tensors("pairwise_distance", x1, x2)
+    x1, x2 = floats(x1, x2)
     difference = x1 - x2 + eps
     if difference.ndim == 0:
         raise ShapeError("pairwise_distance expects vectors (..., D), got two numbers")

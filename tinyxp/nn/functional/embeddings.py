@@ -4,7 +4,7 @@ from tinyxp import backends, dtypes
 from tinyxp.backends.errors import ArgumentError, IndexingError, ShapeError
 from tinyxp.linalg.norms import vector_norm
 from tinyxp.nn.functional.checks import expect_indices, numbers
-from tinyxp.operation import expect_tensors
+from tinyxp.operation import expect_tensors, floats
 from tinyxp.ops.arithmetic import where
 from tinyxp.ops.bounds import maximum
 from tinyxp.ops.creation import arange, astype, ones, zeros
@@ -157,6 +157,8 @@ def embedding_bag(
         input, bags = input[kept], bags[kept]
         if per_sample_weights is not None:
             per_sample_weights = per_sample_weights[kept]
+    if mode != "max":
+        weight, per_sample_weights = floats(weight, per_sample_weights)
     rows = take(weight, input, axis=0)
     if mode == "max":
         return _largest(rows, bags, n)

@@ -2,10 +2,12 @@
 
 import math
 
+from tinyxp import dtypes
 from tinyxp.backends.errors import ShapeError
 from tinyxp.composite import composite
 from tinyxp.nn.functional.checks import numbers
 from tinyxp.operation import expect_tensors
+from tinyxp.ops.creation import astype
 from tinyxp.ops.padding import pad
 from tinyxp.ops.shaping import expand_dims, moveaxis, reshape, squeeze
 from tinyxp.ops.windows import _overlap_add, _windows
@@ -98,8 +100,8 @@ def fold(input, output_size, kernel_size, dilation=1, padding=0, stride=1):
     stride · i + dilation · k - padding = j.
 
     Shapes: input (N, C · K₁ · K₂, L) or (C · K₁ · K₂, L), with L the number of windows that
-    ``unfold`` finds in an image of ``output_size`` -> (N, C, *output_size). Raises ShapeError,
-    ArgumentError.
+    ``unfold`` finds in an image of ``output_size`` -> (N, C, *output_size). Integers add up in 64
+    bits, as in ``sum``. Raises ShapeError, ArgumentError.
 
     >>> tx.nn.functional.fold(tx.ones((2, 2)), (1, 3), (1, 2))
     tensor([[[1., 2., 1.]]])
@@ -119,6 +121,9 @@ def fold(input, output_size, kernel_size, dilation=1, padding=0, stride=1):
             f"fold to output_size={output_size} expects {out[0]} x {out[1]} windows, "
             f"got {input.shape[-1]}: input {input.shape}"
         )
+    if dtypes.RANK[input.dtype.kind] < 2:  # as in a sum, which would leave a small dtype's range
+        unsigned = input.dtype.kind == "unsigned integer"
+        input = astype(input, dtypes.uint64 if unsigned else dtypes.int64, copy=False)
     if input.ndim == 3:
         return _fold(input, output_size=output_size, **static)
     return squeeze(_fold(expand_dims(input, axis=0), output_size=output_size, **static), axis=0)

@@ -10,7 +10,7 @@ from tinyxp.nn.functional.activations import logsigmoid
 from tinyxp.nn.functional.checks import expect_indices, expect_numbers
 from tinyxp.nn.functional.distances import pairwise_distance
 from tinyxp.nn.functional.reducing import expect_alike, named, reduced
-from tinyxp.operation import expect_tensors
+from tinyxp.operation import expect_tensors, floats
 from tinyxp.ops.arithmetic import where
 from tinyxp.ops.bounds import minimum
 from tinyxp.ops.creation import arange, astype
@@ -40,7 +40,7 @@ def _hinge(x):
 # -- pairs ------------------------------------------------------------------------------------
 
 
-@composite(real=True, autocast="float32")
+@composite(real=True, floating=("input", "target"), autocast="float32")
 def _hinge_embedding_loss(input, target, /, margin=1.0):
     return where(target == -1, 0.0, input) + where(target == 1, 0.0, _hinge(margin - input))
 
@@ -67,7 +67,7 @@ def hinge_embedding_loss(
     return reduced(losses, reduction, size_average, reduce)
 
 
-@composite(real=True, autocast="float32")
+@composite(real=True, floating=("input1", "input2", "target"), autocast="float32")
 def _margin_ranking_loss(input1, input2, target, /, margin=0.0):
     return _hinge(margin - target * (input1 - input2))
 
@@ -95,7 +95,7 @@ def margin_ranking_loss(
     return reduced(losses, reduction, size_average, reduce)
 
 
-@composite(real=True, autocast="float32")
+@composite(real=True, floating=("input", "target"), autocast="float32")
 def _soft_margin_loss(input, target, /):
     return -logsigmoid(target * input)
 
@@ -137,6 +137,7 @@ def cosine_embedding_loss(
             "cosine_embedding_loss expects inputs (N, D) and target (N), or (D) and (); "
             f"got {input1.shape} and {target.shape}"
         )
+    input1, input2 = floats(input1, input2)
     product, *squares = (
         sum(x * y, axis=-1) for x, y in ((input1, input2), (input1, input1), (input2, input2))
     )
@@ -217,7 +218,7 @@ def triplet_margin_with_distance_loss(
 # -- classes ----------------------------------------------------------------------------------
 
 
-@composite(real=True, autocast="float32")
+@composite(real=True, floating=("input", "weight"), autocast="float32")
 def _multi_margin_loss(input, target, weight=None, /, p=1, margin=1.0):
     places = expand_dims(target, axis=1)
     gap = margin - take_along_axis(input, places, axis=1) + input
@@ -278,7 +279,7 @@ def multi_margin_loss(
     return reduced(reshape(losses, shape), reduction, size_average, reduce)
 
 
-@composite(real=True, autocast="float32")
+@composite(real=True, floating=("input",), autocast="float32")
 def _multilabel_margin_loss(input, target, /):
     listed = cumulative_prod(astype(target >= 0, dtypes.int64), axis=1) > 0  # up to the first -1
     places = where(listed, target, 0)

@@ -43,7 +43,7 @@ def _affine(x, weight, bias):
 # -- over trailing axes -----------------------------------------------------------------------
 
 
-@composite(real=True, autocast="float32")
+@composite(real=True, floating=("x", "weight", "bias"), autocast="float32")
 def _layer_norm(x, weight=None, bias=None, /, axes=1, eps=1e-5):
     if x.size:  # else there is no mean
         last = tuple(range(-axes, 0))
@@ -306,7 +306,7 @@ def instance_norm(
     return _batch_norm(input - centre, variance, weight, bias, eps=eps)
 
 
-@composite(real=True, autocast="float32")
+@composite(real=True, floating=("x", "weight", "bias"), autocast="float32")
 def _group_norm(x, weight=None, bias=None, /, *, groups, eps):
     n, channels, *rest = x.shape
     together = reshape(x, (n, groups, math.prod((channels // groups, *rest))))
@@ -346,7 +346,7 @@ def group_norm(input, num_groups, weight=None, bias=None, eps=1e-5):
 # -- by the neighbours ------------------------------------------------------------------------
 
 
-@composite(real=True, autocast="float32")
+@composite(real=True, floating=("x",), autocast="float32")
 def _local_response_norm(x, /, *, size, alpha, beta, k):
     channels = x.shape[1]
     margins = [(0, 0)] * x.ndim

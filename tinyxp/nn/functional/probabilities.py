@@ -34,7 +34,7 @@ def _log_rest(xp, p):
     return xp.where(inside, xp.log1p(-xp.where(inside, p, 0.0)), -100.0)
 
 
-@primitive(real=True)
+@primitive(floating=True, real=True)
 def _binary_cross_entropy(xp, p, target, /):
     return -(target * _log(xp, p) + (1 - target) * _log_rest(xp, p))
 
@@ -77,7 +77,7 @@ def binary_cross_entropy(
     return reduced(losses, reduction, size_average, reduce)
 
 
-@composite(real=True, autocast="float32")
+@composite(real=True, floating=("input", "target", "pos_weight"), autocast="float32")
 def _binary_cross_entropy_with_logits(input, target, pos_weight=None, /):
     log_p = logsigmoid(input)
     if pos_weight is None:
@@ -140,7 +140,7 @@ def multilabel_soft_margin_loss(
     return reduced(mean(losses, axis=-1), reduction, size_average, reduce)
 
 
-@composite(real=True, autocast="float32")
+@composite(real=True, floating=("input", "target"), autocast="float32")
 def _kl_div(input, target, /, log_target=False):
     if log_target:
         return exp(target) * (target - input)

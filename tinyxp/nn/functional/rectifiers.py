@@ -62,7 +62,7 @@ def relu(input, inplace=False):
     return in_place(input, y) if inplace else y
 
 
-@composite(real=True, autocast="lower")
+@composite(real=True, floating=("x", "slope"), autocast="lower")
 def _prelu(x, slope, /):
     positive = x > 0
     below = where(positive, 0.0, x)  # for the slope's gradient: inf above 0 would make it NaN
@@ -94,7 +94,7 @@ def prelu(input, weight):
     return _prelu(input, reshape(weight, () if weight.size == 1 else (channels, *after)))
 
 
-@composite(real=True)
+@composite(real=True, floating=("x",))
 def _leaky_relu(x, /, *, negative_slope):
     return where(x > 0, x, negative_slope * x)
 
@@ -139,7 +139,7 @@ def rrelu(input, lower=1 / 8, upper=1 / 3, training=False, inplace=False, *, gen
     return in_place(input, y) if inplace else y
 
 
-@composite(real=True)
+@composite(real=True, floating=("x",))
 def _elu(x, /, *, alpha, scale=1.0, input_scale=1.0):
     positive = x > 0
     below = where(positive, 0.0, x)  # not to overflow where it is not used
@@ -225,7 +225,7 @@ def relu6(input, inplace=False):
     return hardtanh(input, 0.0, 6.0, inplace)
 
 
-@composite(real=True)
+@composite(real=True, floating=("x",))
 def _hardsigmoid(x, /):
     return _hardtanh(x + 3, min_val=0.0, max_val=6.0) / 6
 
@@ -240,7 +240,7 @@ def hardsigmoid(input, inplace=False):
     return in_place(input, y) if inplace else y
 
 
-@composite(real=True)
+@composite(real=True, floating=("x",))
 def _hardswish(x, /):
     return x * _hardsigmoid(x)
 
@@ -264,7 +264,7 @@ def _(rng):
 # -- with a gap -------------------------------------------------------------------------------
 
 
-@composite(real=True)
+@composite(real=True, floating=("x",))
 def _hardshrink(x, /, *, lambd):
     return where((x >= -lambd) & (x <= lambd), 0.0, x)
 
@@ -278,7 +278,7 @@ def hardshrink(input, lambd=0.5):
     return _hardshrink(input, lambd=lambd)
 
 
-@composite(real=True)
+@composite(real=True, floating=("x",))
 def _softshrink(x, /, *, lambd):
     return where(abs(x) <= lambd, 0.0, x - lambd * sign(x))
 

@@ -29,25 +29,25 @@ __all__ = [
 ]
 
 
-@composite(real=True, autocast="float32")
+@composite(real=True, floating=("input", "target"), autocast="float32")
 def _mse_loss(input, target, /):
     difference = input - target
     return difference * difference
 
 
-@composite(autocast="float32")
+@composite(floating=("input", "target"), autocast="float32")
 def _l1_loss(input, target, /):
     return abs(input - target)
 
 
-@composite(real=True, autocast="float32")
+@composite(real=True, floating=("input", "target"), autocast="float32")
 def _smooth_l1_loss(input, target, /, beta=1.0):
     distance = abs(input - target)
     near = minimum(distance, beta)  # no square of what is far: its gradient at inf would be NaN
     return near / beta * (distance - near / 2)
 
 
-@composite(real=True, autocast="float32")
+@composite(real=True, floating=("input", "target"), autocast="float32")
 def _huber_loss(input, target, /, delta=1.0):
     distance = abs(input - target)
     near = minimum(distance, delta)  # as in _smooth_l1_loss
@@ -146,7 +146,7 @@ def huber_loss(input, target, reduction="mean", delta=1.0, weight=None):
 # -- parameters of distributions --------------------------------------------------------------
 
 
-@composite(real=True, autocast="float32")
+@composite(real=True, floating=("input", "target"), autocast="float32")
 def _poisson_nll_loss(input, target, /, log_input=True, full=False, eps=1e-8):
     loss = exp(input) - target * input if log_input else input - target * log(input + eps)
     if full:  # Stirling's ln(target!)
@@ -191,7 +191,7 @@ def poisson_nll_loss(
     return reduced(losses, reduction, size_average, reduce)
 
 
-@composite(real=True, autocast="float32")
+@composite(real=True, floating=("input", "target", "var"), autocast="float32")
 def _gaussian_nll_loss(input, target, var, /, full=False, eps=1e-6):
     # held above ε in value only: the gradient passes, so that a variance below can grow again
     var = where(var < eps, var - var.detach() + eps, var)
