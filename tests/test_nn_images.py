@@ -268,3 +268,21 @@ def test_what_both_refuse(i, backend):
 )
 def test_what_modules_of_both_refuse(name, make, shapes, backend):
     refused_module(name, make, shapes)
+
+
+@pytest.mark.filterwarnings("ignore:invalid value")  # of Inf - Inf
+@pytest.mark.parametrize("align_corners", [False, True])
+@pytest.mark.parametrize("padding_mode", ["zeros", "border", "reflection"])
+@pytest.mark.parametrize("mode", ["bilinear", "nearest", "bicubic"])
+def test_places_that_are_nan_or_inf_are_read_as_in_pytorch(
+    mode, padding_mode, align_corners, backend
+):
+    image = np.arange(4.0, 16.0).reshape(1, 1, 3, 4)
+    grid = np.zeros((1, 2, 4, 2))
+    grid[0, 0, :, 0] = grid[0, 1, :, 1] = np.nan, np.inf, -np.inf, 0.3
+    options = {"padding_mode": padding_mode, "align_corners": align_corners}
+    wanted = torch.nn.functional.grid_sample(
+        torch.tensor(image), torch.tensor(grid), mode, **options
+    )
+    result = F.grid_sample(tx.asarray(image), tx.asarray(grid), mode, **options)
+    np.testing.assert_allclose(result.numpy(), wanted.numpy(), rtol=1e-12)

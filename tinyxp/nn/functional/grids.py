@@ -92,8 +92,10 @@ def _inside(x, n, padding_mode, align_corners):
     if padding_mode == "reflection":
         edge = 0.0 if align_corners else 0.5
         x = _reflected(x, -edge, n - 1 + edge)
+    ends = clip(x.detach(), 0.0, n - 1.0)
+    ends = where(ends == ends, ends, 0.0)  # nowhere is at the first pixel, as in PyTorch
     # at an end, as beyond it, the gradient is 0
-    return where((x > 0) & (x < n - 1), x, clip(x.detach(), 0.0, n - 1.0))
+    return where((x > 0) & (x < n - 1), x, ends)
 
 
 def _cubic(t, a=-0.75):
@@ -116,9 +118,10 @@ def _taps(x, mode):
 
 
 def _within(n, element, weight):
-    """A tap as an index; one beyond the axis as another, of weight 0."""
+    """A tap as an index; one beyond the axis as another, of weight 0, unless that is NaN."""
     inside = (element >= 0) & (element <= n - 1)
-    return astype(where(inside, element, 0.0), dtypes.int64), where(inside, weight, 0.0)
+    kept = inside | (weight != weight)
+    return astype(where(inside, element, 0.0), dtypes.int64), where(kept, weight, 0.0)
 
 
 @composite(real=True)
@@ -179,7 +182,9 @@ def grid_sample(input, grid, mode="bilinear", padding_mode="zeros", align_corner
     These are the centres of the first and last pixels with ``align_corners``, else their outer
     edges. ``mode``: "bilinear" (in three dimensions too), "nearest", or, in two dimensions,
     "bicubic" (Keys' kernel, a = -3/4). ``padding_mode`` says what lies outside: "zeros"; "border",
-    the last pixels; "reflection", the image in mirrors.
+    the last pixels; "reflection", the image in mirrors. A place that is NaN or Inf gives NaN, as
+    its weights are; but "nearest" reads 0 there, and with "border" or "reflection" NaN is the first
+    pixel, unless bicubic.
 
     Shapes: input (N, C, H, W), grid (N, H', W', 2) -> (N, C, H', W'); input (N, C, D, H, W), grid
     (N, D', H', W', 3) -> (N, C, D', H', W'). Raises ShapeError, DTypeError, ArgumentError.
