@@ -314,6 +314,20 @@ def test_ctc_of_probabilities_of_zero(backend):
     assert F.ctc_loss(log_probs, tx.asarray([[1]]), (2,), (0,)).item() == math.inf
 
 
+def test_ctc_of_times_at_which_nothing_can_come(backend):
+    values = np.log(np.full((3, 2, 4), 0.25))
+    values[1, 0] = -np.inf
+    for zero_infinity, lost in ((False, math.inf), (True, 0.0)):
+        log_probs = tx.asarray(values).requires_grad_()
+        options = {"reduction": "none", "zero_infinity": zero_infinity}
+        losses = F.ctc_loss(log_probs, tx.asarray([[1, 2], [1, 2]]), (3, 3), (2, 2), **options)
+        assert losses[0].item() == lost
+        assert math.isclose(losses[1].item(), math.log(64 / 5), rel_tol=1e-6)
+        losses[1].backward()
+        assert tx.all(log_probs.grad[:, 0] == 0)
+        assert tx.all(tx.isfinite(log_probs.grad))
+
+
 def test_ctc_proven_by_differences(backend, rng):
     x = tx.asarray(rng.normal(size=(4, 2, 3)))
     targets = tx.asarray([[1, 2], [2, 2]])

@@ -17,7 +17,7 @@ from tinyxp.ops.creation import arange, asarray, astype, full_like
 from tinyxp.ops.gathering import take, take_along_axis
 from tinyxp.ops.padding import pad
 from tinyxp.ops.parts import _unstack
-from tinyxp.ops.reductions import mean
+from tinyxp.ops.reductions import all, mean
 from tinyxp.ops.shaping import expand_dims, reshape, squeeze, stack
 
 __all__ = ["ctc_loss"]
@@ -112,7 +112,11 @@ def ctc_loss(
         inside = arange(targets.shape[1], device=targets.device) < expand_dims(counts, axis=1)
     targets = where(inside, targets, blank)  # what stands in the margin is not looked at
     expect_indices(name, targets, classes, "classes")
-    losses = _ctc_loss(log_softmax(log_probs, dim=2), targets, frames, counts, blank=blank)
+    # a time at which nothing can come has no softmax, and no target an alignment over it
+    nothing = all(log_probs == -math.inf, axis=2, keepdims=True)
+    normalised = log_softmax(where(nothing, 0.0, log_probs), dim=2)
+    log_probs = where(nothing, -math.inf, normalised)
+    losses = _ctc_loss(log_probs, targets, frames, counts, blank=blank)
     if zero_infinity:
         losses = where(losses == math.inf, 0.0, losses)
     if reduction == "mean":
