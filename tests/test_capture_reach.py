@@ -3,6 +3,9 @@
 import argparse
 import copy
 import functools
+import io
+import operator
+import os
 import pickle
 import threading
 import types
@@ -14,6 +17,7 @@ import pytest
 
 import tinyxp as tx
 from tinyxp import nn
+from tinyxp.backends.errors import CaptureError
 from tinyxp.nn import functional as F
 
 
@@ -248,3 +252,40 @@ def test_errors_of_a_replay_are_those_of_the_step():
         anything(-tx.ones(2))
     with pytest.raises(tx.backends.errors.InputsError, match="is a Tensor, got a NumPy array"):
         tx.capture(step)(np.eye(2))
+
+
+UNSEEN = {
+    "environ": lambda x: x * float(os.environ.get("BETA", 1)),
+    "globals": lambda x: x * globals()["BETA"],
+    "attrgetter": functools.partial(lambda get, x: x * get(OBJECT), operator.attrgetter("beta")),
+    "open file": functools.partial(lambda file, x: file.write("x") and x, io.StringIO()),
+}
+
+
+@pytest.mark.parametrize("place", UNSEEN)
+def test_what_cannot_be_compared_is_refused(place):
+    with pytest.raises(CaptureError, match="of which a replay would not see what changes in it"):
+        tx.capture(UNSEEN[place])(tx.ones(2))
+
+
+def test_an_error_after_the_optimizer_leaves_what_the_step_leaves():
+    def run(capture):
+        weight = tx.ones(2).requires_grad_()
+        optimizer, seen = tx.optim.Adam([weight], lr=0.1), []
+
+        def step(x, a):
+            optimizer.zero_grad()
+            (weight * x).sum().backward()
+            optimizer.step()
+            return tx.linalg.inv(a)
+
+        step = capture(step)
+        for k in range(5):
+            try:
+                step(tx.ones(2) * k, tx.eye(2) * (k != 3))
+            except tx.backends.errors.TinyError as error:
+                seen.append(type(error))
+            seen.append([weight.tolist(), weight.grad.tolist()])
+        return seen
+
+    assert run(tx.capture) == run(lambda step: step)

@@ -14,6 +14,7 @@ from tinyxp.debug.sites import of_library
 STANDARD = tuple(path.abspath(sysconfig.get_path(name)) for name in ("stdlib", "purelib"))
 LOADS = ("LOAD_ATTR", "LOAD_METHOD")
 GLOBALS = ("LOAD_GLOBAL", "STORE_GLOBAL", "LOAD_NAME")
+UNSEEN = ("globals", "eval", "exec", "__import__")
 ANY_NAME = {"getattr", "setattr", "vars", "hasattr", "locals"}  # by which all attributes are used
 
 
@@ -48,6 +49,13 @@ class Code:
                     found.setdefault(step.argval, f"{path.basename(code.co_filename)}:{line}")
         return found
 
+    def unseen(self) -> str | None:
+        """What they use to look up names that stand nowhere in them, if anything."""
+        names = self.names("LOAD_GLOBAL", "LOAD_NAME")
+        if found := {"environ", "getenv"} & self.names(*LOADS).keys():
+            return f"os.{found.pop()}"
+        return next((f"{name}()" for name in UNSEEN if name in names), None)
+
     def attributes(self) -> set[str] | None:
         """The attributes that they use; None if these may be any."""
         if not ANY_NAME.isdisjoint(self.names("LOAD_GLOBAL", "LOAD_NAME")):
@@ -68,7 +76,9 @@ def loaded_globals(code: types.CodeType) -> Iterator[str]:
 @cache
 def foreign(file: str) -> bool:
     """Whether a file is of a library, whose globals are its own affair."""
-    return not file or of_library(file) or path.abspath(file).startswith(STANDARD)
+    if not file or file.startswith("<frozen "):
+        return True
+    return of_library(file) or path.abspath(file).startswith(STANDARD)
 
 
 def of_user_module(module: types.ModuleType) -> bool:

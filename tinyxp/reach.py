@@ -8,6 +8,7 @@ seen. What is of an unknown kind is named in ``unknown``.
 
 import enum
 import functools
+import operator
 import random
 import types
 from collections import deque
@@ -26,7 +27,8 @@ from tinyxp.ran import Code, foreign, loaded_globals, of_package, of_user, of_us
 SIMPLE = (bool, int, float, complex, str, bytes, type(None))
 PLAIN: tuple[type, ...] = (*SIMPLE, Tensor, np.generic, np.dtype, range, slice, enum.Enum)
 PLAIN += (np.ufunc, types.MemberDescriptorType, types.GetSetDescriptorType)
-HIDDEN = (Iterator, random.Random)  # what changes where nobody sees it
+# what changes, or reads what changes, where nobody sees it
+HIDDEN = (Iterator, random.Random, operator.attrgetter, operator.methodcaller)
 BAGS = (set, frozenset, deque, np.ndarray)  # which are compared as a whole
 LARGE = 64  # simple values; a collection of more is compared as a whole, too
 MOST = 10_000  # names
@@ -119,6 +121,8 @@ class Reach:
         self._waiting: list[tuple[Any, str]] = [(root, "")]
         while self._waiting and len(self.names) < MOST:
             self._visit(*self._waiting.pop())
+        if code is not None and (unseen := code.unseen()):
+            self.unknown.append((unseen, "names made up as it runs"))
         if self._waiting:
             self.unknown.append(("more names than are looked at", f"over {MOST:,}"))
         self.leave_out([])
@@ -175,7 +179,7 @@ class Reach:
     def signature(self) -> list[Any]:
         """What can be compared with another look: tensors by their form, numbers, identities."""
         names = [(id(name.holder), name.key, _form(name.value)) for name in self.names]
-        return [*names, *[(id(each.holder), len(each.known)) for each in self.whole]]
+        return [*names, *[(id(each.holder), _size(each.known)) for each in self.whole]]
 
     # -- finding them --------------------------------------------------------------------------
 
@@ -291,6 +295,10 @@ class Reach:
             if not isinstance(value, types.ModuleType):
                 self.names.append(Name(whole.holder, key, value, label))
             self._later(value, label)
+
+
+def _size(x: Any) -> int:
+    return x.size if isinstance(x, np.ndarray) else len(x)
 
 
 def _form(x: Any) -> Any:

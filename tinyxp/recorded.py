@@ -15,10 +15,10 @@ from tinyxp import random
 from tinyxp.autocasting import casting
 from tinyxp.away import SLOTS, away, become, is_away
 from tinyxp.backends import Array, Backend
-from tinyxp.backends.errors import BackendError, InputsError
+from tinyxp.backends.errors import ArgumentError, BackendError, InputsError, TinyError
 from tinyxp.core import Tensor, wrap
 from tinyxp.debug.instruments import observed
-from tinyxp.operation import brief
+from tinyxp.operation import brief, first_line
 from tinyxp.reach import Name, Reach, same
 from tinyxp.tape import is_grad_enabled
 from tinyxp.tree import leaves_of, pairs, tree_map
@@ -161,19 +161,29 @@ class Recorded:
         moved = self.matched(given)
         self._read(moved)
         shown = [(x, shown_of(x)) for x in self.written]
-        if not self.recording.replay():
-            return False, None
-        for x, cls in self.tied:
-            if type(x) is not cls:
-                self.keep(x)
-        for x in self.without:
-            x.grad = None
+        try:
+            if not self.recording.replay():
+                return False, None
+        except Exception as error:  # after it had begun to change its parameters, as the step would
+            self._end()
+            if isinstance(error, TinyError):
+                raise
+            raise ArgumentError(f"a captured step failed: {first_line(error)}") from error
+        self._end()
         for name, place in self.bound:
             name.bind(wrap(self._copy(place), self.backend))
         for x, views in shown:
             refresh(x, views, False)
         carried, made = iter(self.carried), dict[int, Tensor]()
         return True, tree_map(lambda x: self._given(x, carried, made), self.outputs)
+
+    def _end(self) -> None:
+        """Have what the replay has changed be what tensors hold."""
+        for x, cls in self.tied:
+            if type(x) is not cls:
+                self.keep(x)
+        for x in self.without:
+            x.grad = None
 
     def _read(self, moved: list[tuple[Tensor, Tensor]]) -> None:
         """Copy or lend to the recording what it reads."""
