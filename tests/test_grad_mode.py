@@ -67,7 +67,8 @@ class Asker:
 
 
 @pytest.fixture(params=BLOCKS)
-def case(request):
+def case(request, monkeypatch):
+    monkeypatch.setattr(threads, "_limits", {})  # a Trainer of another test may still be there
     make, ask, inside = BLOCKS[request.param]
     outside = ask()
     assert outside != inside
