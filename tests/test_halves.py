@@ -228,6 +228,13 @@ def test_random_numbers_are_float32s_rounded(dtype, backend):
         assert one.dtype is dtype and bool((one == two.to(dtype)).all())
 
 
+@pytest.mark.parametrize("dtype", HALVES, ids=repr)
+@pytest.mark.parametrize(("low", "high"), [(0.0, 1.0), (-1.0, 1.0), (1000.0, 1001.0)])
+def test_no_random_number_is_the_upper_bound(dtype, low, high, backend):
+    x = tx.random.Generator(0).uniform(20_000, low, high, dtype=dtype)
+    assert low <= x.min().item() <= x.max().item() < high
+
+
 def test_an_optimizers_state_has_the_parameters_dtype(backend):
     """As PyTorch's, with which a step in bfloat16 is compared."""
     torch = pytest.importorskip("torch")

@@ -83,6 +83,12 @@ def test_devices():
         assert g.integers(0, 2, 2, device="device1").device == "device1"
 
 
+@pytest.mark.parametrize(("low", "high"), [(-1.0, 1.0), (1000.0, 1000.0005)])
+def test_no_number_is_the_upper_bound(low, high, backend):
+    x = Generator(0).uniform(20_000, low, high)
+    assert low <= x.min().item() <= x.max().item() < high
+
+
 def test_uniform_statistics():
     for dtype, unit in ((tx.float32, 2.0**-24), (tx.float64, 2.0**-53)):
         x = Generator(1).uniform(100_000, dtype=dtype).numpy()

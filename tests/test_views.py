@@ -608,3 +608,11 @@ def test_random_methods_in_place(backend):
     low, high = x.numpy()
     assert abs(low.mean() - 3) < 0.02 and abs(low.std() - 0.1) < 0.02
     assert -2 <= high.min() < -1.9 and -1.1 < high.max() <= -1
+
+
+@pytest.mark.parametrize("shape", [(-2, 2), (-5,), (4, -3), (np.int64(-2), 4), (-(2**70),)])
+def test_only_minus_one_stands_for_a_length(shape, backend):
+    x = tx.ones((2, 2))
+    for f in (x.reshape, x.view, lambda shape: tx.reshape(x, shape)):
+        with pytest.raises(ShapeError, match="from 0 up, or one of -1"):
+            f(shape)

@@ -79,8 +79,8 @@ class Generator:
     ) -> Tensor:
         """Numbers spread evenly over [low, high): 24 random bits each for float32, 53 for float64.
 
-        Those of 16 bits are float32's, rounded. Between other bounds than 0 and 1, and to 16 bits,
-        rounding may give ``high`` itself. Raises ArgumentError unless low <= high, both finite.
+        Those of 16 bits are float32's, rounded. What rounds up to ``high`` becomes ``low``. Raises
+        ArgumentError unless low <= high, both finite.
 
         >>> tx.random.Generator(0).uniform(2)
         tensor([0.39904642, 0.88052016])
@@ -89,7 +89,8 @@ class Generator:
         if not 0 <= high - low < math.inf:
             raise ArgumentError(f"uniform expects finite low <= high, got {low} and {high}")
         if dtype.itemsize == 2:
-            return _rounded(self.uniform(shape, low, high, device=device), dtype)
+            x = _rounded(self.uniform(shape, low, high, device=device), dtype).data
+            return wrap(_below(backend.xp, x, low, high), backend)
         if dtype is dtypes.float32:
             bits = self._words(backend, math.prod(shape), _place(backend, device)) >> 8
             unit = 2.0**-24
@@ -99,7 +100,7 @@ class Generator:
             unit = 2.0**-53
         x = backend.xp.astype(bits, raw(dtype, backend)) * unit  # both steps are exact
         if (low, high) != (0.0, 1.0):
-            x = x * float(high - low) + float(low)
+            x = _below(backend.xp, x * float(high - low) + float(low), low, high)
         return wrap(backend.xp.reshape(x, shape), backend)
 
     @typed
@@ -243,6 +244,11 @@ def _floating(dtype: Any) -> dtypes.DType:
 
 def _rounded(x: Tensor, dtype: dtypes.DType) -> Tensor:
     return wrap(x.backend.xp.astype(x.data, raw(dtype, x.backend)), x.backend)
+
+
+def _below(xp: Any, x: Array, low: float, high: float) -> Array:
+    """x, with ``low`` where rounding reached ``high``."""
+    return xp.where(x < float(high), x, xp.full_like(x, float(low)))
 
 
 def _place(backend: Backend, device: str | None) -> Any:

@@ -50,6 +50,9 @@ def reshape(xp, x, /, shape, *, copy=None):
             [3, 4]])
     """
     shape = (shape,) if isinstance(shape, int) else tuple(shape)
+    for n in shape:
+        if n < -1:  # NumPy takes any of them for -1
+            raise ShapeError(f"reshape expects lengths from 0 up, or one of -1, got {shape}")
     return xp.reshape(x, shape) if copy is None else xp.reshape(x, shape, copy=copy)
 
 
