@@ -123,6 +123,8 @@ def main(args):
             fail("--venv expects a folder")
         venv = os.path.abspath(rest[i + 1])
         del rest[i : i + 2]
+    if what == "install" and rest:
+        fail("install takes --venv FOLDER and nothing else, got " + " ".join(rest))
     extras = ["test"] if what == "test" else ["plot"]
     if what == "test" and "--reference" in rest:
         rest.remove("--reference")

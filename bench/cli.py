@@ -26,12 +26,18 @@ PEERS: dict[str, tuple[str, str, str, dict[str, Any]]] = {
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
     names = ",".join(WORKLOADS)
-    command.add_argument("--workload", default=names, help=f"some of {names}, with commas")
-    command.add_argument("--peers", help=f"some of {','.join(PEERS)}, or none; all that are here")
-    command.add_argument("--backends", default="numpy", help="tinyxp's, as numpy,torch,strict")
-    command.add_argument("--device", default="cpu", help="of PyTorch: cpu or cuda")
-    command.add_argument("--threads", type=int, default=0, help="on the CPU (0: all)")
-    command.add_argument("--rounds", type=int, default=20)
+    command.add_argument(
+        "--workload", default=names, help=f"some of {names}, with commas (default: all)"
+    )
+    command.add_argument(
+        "--peers", help=f"some of {','.join(PEERS)}, or none (default: all that are here)"
+    )
+    command.add_argument(
+        "--backends", default="numpy", help="tinyxp's, as numpy,torch,strict (default: numpy)"
+    )
+    command.add_argument("--device", default="cpu", help="of PyTorch: cpu or cuda (default: cpu)")
+    command.add_argument("--threads", type=int, default=0, help="on the CPU (default: 0, all)")
+    command.add_argument("--rounds", type=int, default=20, help="of each workload (default: 20)")
     command.add_argument("--keep-memory", action="store_true", help="also with tx.keep_memory()")
     command.add_argument("--ops", action="store_true", help="single operations too")
     command.add_argument(
@@ -148,4 +154,5 @@ def write(args: argparse.Namespace, found: dict[str, Any]) -> None:
         args.report.write_text(text, encoding="utf-8")
         print(f"\nreport: {args.report}")
     for path in paths:
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")

@@ -1,5 +1,6 @@
 """The command line: real small runs, and one clear line with exit code 2 for each mistake."""
 
+import argparse
 import json
 import os
 import subprocess
@@ -9,7 +10,8 @@ import numpy as np
 import pytest
 
 import tinyxp as tx
-from tinyxp.cli import main
+from tinyxp.backends.errors import DataError
+from tinyxp.cli import build, main
 from tinyxp.data import BPETokenizer
 from tinyxp.generation import generate
 from tinyxp.models import gpt2
@@ -68,7 +70,44 @@ def test_train_then_generate(here, capsys):
     assert capsys.readouterr().out == first
 
     assert main(command) == 2
-    assert "tinyxp: runs/a exists already; choose another name" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert "tinyxp: runs/a exists already; choose another name, or go on with that run: " in error
+    assert error.endswith("tinyxp resume runs/a\n")
+
+    for wrong in (["--temperature", "-1"], ["--prompt", ""], ["--top-p", "2"]):
+        assert main(["generate", str(run), *wrong]) == 2
+        error = capsys.readouterr().err
+        assert error.startswith("tinyxp: ") and error.count("\n") == 1  # and no heading
+
+
+def test_ctrl_c_after_the_training_says_how_to_go_on(here, capsys, monkeypatch):
+    from tinyxp.models import transformer
+
+    def stop(*args):
+        raise KeyboardInterrupt
+
+    command = ["train", "transformer", "--text", "text.txt", "--name", "a", "--no-control", *SMALL]
+    with monkeypatch.context() as patch:
+        patch.setattr(transformer, "all_windows", stop)
+        assert main(command) == 130
+    said = capsys.readouterr().err.strip().splitlines()[-1]
+    assert said.startswith("tinyxp: stopped; go on with: ") and said.endswith("resume runs/a")
+    assert main(["resume", "runs/a"]) == 0
+    with monkeypatch.context() as patch:
+        patch.setattr(transformer, "load_corpus", stop)
+        assert main(command) == 130  # before there is a run
+    assert capsys.readouterr().err.endswith("\ntinyxp: stopped\n")
+
+
+def test_a_mistake_found_late_leaves_no_folder(here, capsys, monkeypatch):
+    from tinyxp.models import transformer
+
+    def fail(*args, **options):
+        raise DataError("late")
+
+    monkeypatch.setattr(transformer, "cosine_with_warmup", fail)
+    assert main(["train", "transformer", "--text", "text.txt", "--name", "a", *SMALL]) == 2
+    assert not (here / "runs" / "a").exists()
 
 
 @pytest.mark.parametrize(
@@ -93,13 +132,20 @@ def test_train_then_generate(here, capsys):
         (["summary", "tinyxp.nn:Linear"], "tinyxp.nn:Linear needs in_features, out_features; give"),
         (
             ["train", "xor", "--text", "text.txt"],
-            "--text is for the transformer and the finetune; xor",
+            "--text applies to transformer and finetune only, not to xor",
         ),
-        (["train", "xor", "--precision", "bfloat16"], "--precision is for the transformer and"),
-        (["train", "xor", "--no-control"], "--no-control is for the mlp and the cnn and the trans"),
-        (["train", "mlp", "--from", "a"], "--from is for the finetune; mlp has no use for it"),
+        (["train", "xor", "--precision", "bfloat16"], "--precision applies to transformer and"),
+        (["train", "xor", "--no-control"], "--no-control applies to mlp, cnn and transformer only"),
+        (["train", "mlp", "--from", "a"], "--from applies to finetune only, not to mlp"),
         (["train", "xor", "--set", "hidden=0"], "hidden must be at least 1, got 0"),
         (["train", "xor", "--steps", "-3"], "steps must be at least 1, got -3"),
+        (["train", "transformer", "--set", "beta2=1"], "beta2 must be from 0 up to, but not, 1"),
+        (["train", "finetune", "--set", "precision=fp16"], "precision must be bfloat16 or float16"),
+        (["generate", "nowhere", "--tokens", "-1"], "--tokens must be 0 or more, got -1"),
+        (["doctor", ".:one_step"], "expected FILE.py:NAME or MODULE:NAME, got '.:one_step'"),
+        (["doctor", "..a:f"], "expected FILE.py:NAME or MODULE:NAME"),
+        (["doctor", "wrong:f"], "wrong.py:1: ZeroDivisionError"),
+        (["doctor", "net.py", "--graph", "no/g.svg"], "there is no folder no for --graph no/g.svg"),
         (["train", "mlp", "--seed", "-1"], "seed must be at least 0, got -1"),
         (["summary", "cnn", "--set", "data=cats"], "unknown data 'cats'; choose digits, mnist or"),
         (["train", "cnn", "--set", "dropout=1.5"], "dropout must be from 0 to 1, got 1.5"),
@@ -129,6 +175,7 @@ def test_a_mistake_is_one_line_and_exit_code_2(here, capsys, args, message):
     (here / "empty.txt").write_text(" \n")
     (here / "binary.txt").write_bytes(b"\xff\xfe\x00")
     (here / "short.txt").write_text("too short")
+    (here / "wrong.py").write_text("1 / 0")
     (here / "other").mkdir()
     (here / "other" / "config.json").write_text('{"model": "cnn"}')
     assert main(args) == 2
@@ -285,11 +332,19 @@ def test_a_help_has_defaults_settings_and_examples(capsys):
     assert "n_layer=4" in out and "--no-control" in out and "examples:" in out
     assert "tinyxp train transformer --steps 200 --name quick" in out
     assert max(map(len, out.splitlines())) <= 79
-    for command, part in {"generate": "(default: 500)", "doctor": "mine.py:one_step"}.items():
-        with pytest.raises(SystemExit):
-            main([command, "--help"])
-        out = capsys.readouterr().out
-        assert part in out and "examples:" in out and "None" not in out
+
+
+COMMANDS = next(a for a in build()._actions if isinstance(a, argparse._SubParsersAction)).choices
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_help_has_examples_and_the_defaults_of_its_options(name):
+    text = COMMANDS[name].format_help()
+    assert f"tinyxp {name} " in text and "examples:" in text
+    for action in COMMANDS[name]._actions:
+        takes_a_value = action.option_strings and action.nargs != 0
+        if takes_a_value and (action.default or action.type in (int, float)):
+            assert "default" in action.help, action.option_strings
 
 
 def test_a_model_alone(here, capsys):
@@ -360,3 +415,12 @@ def test_a_training_survives_its_reader(here):
     assert (here / "runs" / "a" / "config.json").is_file()
     found = piped(command.replace("--name a", "--name b"), "2>&1 | true", cwd=here)
     assert (here / "runs" / "b" / "metrics.jsonl").is_file()
+
+
+def test_an_installation_takes_no_further_words(here):
+    script = os.path.join(os.path.dirname(os.path.dirname(__file__)), "run.py")
+    words = ["install", "--venv", str(here / "new"), "--bogus"]
+    done = subprocess.run([sys.executable, script, *words], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "install takes --venv FOLDER and nothing else, got --bogus" in done.stderr
+    assert not (here / "new").exists()

@@ -285,3 +285,15 @@ def test_scipy_without_its_variable_is_told_of_it(monkeypatch):
     monkeypatch.delenv("SCIPY_ARRAY_API", raising=False)
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.stdout.split() == ["True", "True", "False"], done.stderr
+
+
+@pytest.mark.parametrize("shape", [(2,), (0,), (2, 1)])
+def test_several_elements_are_no_number(shape):
+    """Each conversion names itself; and the truth of many says how one asks for it."""
+    x = tx.zeros(shape)
+    with pytest.raises(ShapeError, match=r"truth of a tensor of shape \(.*use tx.any or tx.all"):
+        bool(x > 0)
+    for kind in (float, int, complex, round):
+        with pytest.raises(ShapeError, match=rf"^{kind.__name__}\(\) expects a tensor of one elem"):
+            kind(x)
+    assert bool(tx.ones((1, 1))) and round(tx.asarray(2.345), 1) == pytest.approx(2.3)

@@ -3,23 +3,23 @@
 import argparse
 import contextlib
 import importlib
-import platform
 import sys
 import textwrap
+from pathlib import Path
 from typing import Any
 
 import tinyxp as tx
 from tinyxp import backends, invocation, output, targets
-from tinyxp.backends import cuda_setup
 from tinyxp.backends.errors import (
     ArgumentError,
-    BackendError,
     DataError,
     MilestoneError,
     TinyError,
 )
 from tinyxp.debug.picture import expect_ending
+from tinyxp.info import machine
 from tinyxp.interrupts import Stopped
+from tinyxp.runs import Run, RunExists, named
 from tinyxp.settings import listed, parsed
 
 MILESTONES = ("perceptron", "xor", "mlp", "cnn", "transformer")
@@ -32,7 +32,6 @@ OPTIONS = ("steps", "seed", "text", "precision", "graph", "control", "start")  #
 def train(args: argparse.Namespace) -> None:
     """Train one milestone; or all, with a table at the end."""
     from tinyxp.milestone import table
-    from tinyxp.runs import named
 
     chosen = MILESTONES if args.model == "all" else (args.model,)
     if args.set and args.model == "all":
@@ -45,12 +44,17 @@ def train(args: argparse.Namespace) -> None:
         folder = None
         if args.name is not None:
             folder = named(args.name if len(chosen) == 1 else f"{args.name}-{name}")
+        Run.begun = None
         try:
             results.append(story(name).train(config, folder))
         except MilestoneError as error:
             if len(chosen) == 1:
                 raise
             results.append(str(error))
+        except TinyError:
+            if Run.begun is not None:
+                Run.begun.remove_unused()
+            raise
     if len(chosen) > 1:
         print(f"\n{table(results)}")
         failed = [result for result in results if isinstance(result, str)]
@@ -70,9 +74,9 @@ def configuration(name: str, args: argparse.Namespace, *, alone: bool) -> Any:
     if alone and (ignored := given.keys() - known):
         word = {"control": "--no-control", "start": "--from"}.get(key := min(ignored), f"--{key}")
         having = [s for s in STORIES if key in story(s).Config.__dataclass_fields__]
-        raise ArgumentError(
-            f"{word} is for the {' and the '.join(having)}; {name} has no use for it"
-        )
+        *others, last = having
+        which = f"{', '.join(others)} and {last}" if others else last
+        raise ArgumentError(f"{word} applies to {which} only, not to {name}")
     settings = parsed(kind, args.set)
     if twice := settings.keys() & known:
         raise ArgumentError(f"{min(twice)} is given twice, by --set and by --{min(twice)}")
@@ -82,8 +86,6 @@ def configuration(name: str, args: argparse.Namespace, *, alone: bool) -> Any:
 def resume(args: argparse.Namespace) -> None:
     """Go on with a run where its last checkpoint stands: the story is told again, and everything
     that was trained already is taken from there."""
-    from tinyxp.runs import Run
-
     run = Run(args.run, resumed=True)
     name = run.config().get("model")
     if name not in STORIES:
@@ -96,16 +98,16 @@ def resume(args: argparse.Namespace) -> None:
 
 def generate(args: argparse.Namespace) -> None:
     from tinyxp.generation import write
-    from tinyxp.runs import Run
 
+    if args.tokens < 0:
+        raise ArgumentError(f"--tokens must be 0 or more, got {args.tokens}")
     config = Run(args.run).config()
     name = config.get("model") or config.get("model_type")
     if name not in LANGUAGE_MODELS:
         raise DataError(f"expected one of the models {', '.join(LANGUAGE_MODELS)}, got {name!r}")
     model, tokenizer = story(name).load(args.run)
     options = {"temperature": args.temperature, "top_k": args.top_k, "top_p": args.top_p}
-    with contextlib.suppress(OSError):
-        print(f"{args.run} goes on from {args.prompt!r}, {args.tokens} symbols:", file=sys.stderr)
+    options["heading"] = f"{args.run} goes on from {args.prompt!r}, {args.tokens} symbols:"
     write(model, tokenizer, args.prompt, args.tokens, seed=args.seed, **options)
 
 
@@ -152,6 +154,8 @@ def doctor(args: argparse.Namespace) -> int:
     """Examine what a user's function returns; 1 if something was found."""
     if args.graph:
         expect_ending(args.graph)  # before the work
+        if not (folder := Path(args.graph).parent).is_dir():
+            raise ArgumentError(f"there is no folder {folder} for --graph {args.graph}; make it")
     make = targets.found(args.target, (targets.is_function,), "function that takes no arguments")
     with tx.doctor.watch():
         found = targets.called(make, args.target)
@@ -195,15 +199,8 @@ def selftest(args: argparse.Namespace) -> int:
 
 
 def info(args: argparse.Namespace) -> None:
-    print(f"tinyxp {tx.__version__}, Python {platform.python_version()}, {platform.platform()}")
-    for name in backends.names():
-        try:
-            backend = backends.get(name)
-            print(f"{name}: devices {', '.join(backend.devices())}{backend.about()}")
-        except BackendError as error:
-            print(f"{name}: {error}")
-    for line in cuda_setup.advice(cuda_setup.look()):
-        print(f"CUDA: {line}")
+    for line in machine():
+        print(line)
 
 
 def of_train() -> str:
@@ -223,6 +220,8 @@ def of_train() -> str:
 
 
 def build() -> argparse.ArgumentParser:
+    from tinyxp.selftest import CHECKS
+
     parser = output.Help(prog="tinyxp", description="deep learning on the Python Array API")
     parser.add_argument("--version", action="version", version=f"tinyxp {tx.__version__}")
     commands = parser.add_subparsers(dest="command", required=True)
@@ -319,18 +318,25 @@ def build() -> argparse.ArgumentParser:
     command.set_defaults(run_command=check)
 
     command = commands.add_parser("bench", help="time training steps beside other libraries")
+    command.examples = output.told(
+        "tinyxp bench --workload W3,W4 --rounds 5",
+        "tinyxp bench --peers none --backends numpy,torch --json mine.json",
+    )
     from tinyxp.bench.cli import add_arguments
 
     add_arguments(command)
     command.set_defaults(run_command=bench)
 
     command = commands.add_parser("selftest", help="prove that nothing is lost, on this machine")
+    command.examples = output.told("tinyxp selftest", "tinyxp selftest kill fuzz --tries 5")
     command.add_argument("check", nargs="*", metavar="CHECK",
-                         help="kill, fuzz, disk, threads, memory, download, or all")  # fmt: skip
-    command.add_argument("--tries", type=int, help="how often")
+                         help=f"{', '.join(CHECKS)}, or all (default: all)")  # fmt: skip
+    usual = ", ".join(f"{tries} of {name}" for name, tries in CHECKS.items())
+    command.add_argument("--tries", type=int, help=f"how often (default: {usual})")
     command.set_defaults(run_command=selftest)
 
     command = commands.add_parser("info", help="what this machine offers")
+    command.examples = output.told("tinyxp info")
     command.set_defaults(run_command=info)
 
     for command in commands.choices.values():
@@ -364,6 +370,7 @@ def main(argv: list[str] | None = None) -> int:
 def obey(argv: list[str] | None) -> int:
     args = build().parse_args(argv)
     lasting = args.command in ("train", "resume")
+    Run.begun = None
     try:
         if args.backend:
             tx.use_backend(args.backend)
@@ -376,9 +383,16 @@ def obey(argv: list[str] | None) -> int:
         again = invocation.command("resume", error.folder)
         print(f"\ntinyxp: {error.said}; go on with: {again}", file=sys.stderr)
         return 128 + error.signal
+    except RunExists as error:
+        again = invocation.command("resume", error.folder)
+        print(f"tinyxp: {error.said}: {again}", file=sys.stderr)
+        return 2
     except TinyError as error:
         print(f"tinyxp: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print("\ntinyxp: stopped", file=sys.stderr)
+    except KeyboardInterrupt:  # also while a model that was trained is tested, and writes
+        hint = ""
+        if lasting and Run.begun is not None:
+            hint = f"; go on with: {invocation.command('resume', Run.begun.folder)}"
+        print(f"\ntinyxp: stopped{hint}", file=sys.stderr)
         return 130

@@ -171,6 +171,9 @@ class Tensor:
         return self.backend.to_numpy(self.data).tolist()
 
     def __bool__(self) -> bool:
+        if self.size != 1:
+            no = f"the truth of a tensor of shape {self.shape} is not defined"
+            raise ShapeError(f"{no}; use tx.any or tx.all")
         return bool(self.item())
 
     def __int__(self) -> int:
@@ -179,20 +182,22 @@ class Tensor:
     def __float__(self) -> float:
         return self._converted(float)
 
-    def _converted(self, kind: Any) -> Any:
+    def _converted(self, kind: Any, *rest: Any) -> Any:
+        if self.size != 1:
+            raise ShapeError(f"{kind.__name__}() expects a tensor of one element, got {self.shape}")
         value = self.item()
         try:
-            return kind(value)
+            return kind(value, *rest)
         except TypeError as error:  # of a complex number
             raise DTypeError(f"{value} is no real number; take tx.real of it") from error
         except (ValueError, OverflowError) as error:  # of NaN and infinity
             raise ArgumentError(f"{value} is no such number: {error}") from error
 
     def __complex__(self) -> complex:
-        return complex(self.item())
+        return self._converted(complex)
 
     def __round__(self, ndigits: int | None = None) -> Any:
-        return self._converted(lambda value: round(value, ndigits))
+        return self._converted(round, ndigits)
 
     def __trunc__(self) -> int:
         return self._converted(math.trunc)

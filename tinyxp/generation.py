@@ -8,6 +8,7 @@ import math
 import operator
 import sys
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from typing import Any, TextIO
 
 import numpy as np
@@ -196,12 +197,14 @@ def write(
     count: int,
     *,
     out: TextIO | None = None,
+    heading: str = "",
     seed: int | None = None,
     temperature: float = 0.8,
     **options: Any,
 ) -> None:
     """Write a prompt to ``out`` (None: standard output), and ``count`` symbols that continue it,
-    each when it is drawn; with a cache where the model has one.
+    each when it is drawn; with a cache where the model has one. A ``heading`` goes to standard
+    error before them, once it is known that the options are right.
 
     ``tokenizer`` has ``encode`` and ``decode``; the options are those of :func:`stream`. Raises
     ArgumentError for an empty prompt.
@@ -213,6 +216,9 @@ def write(
     said = str(tokenizer.decode(ids))
     options |= {"temperature": temperature, "generator": Generator(seed), "cache": cache}
     symbols = stream(model, ids, count, **options)
+    if heading:
+        with suppress(OSError):
+            print(heading, file=sys.stderr)
     out = out or sys.stdout
     out.write(said)
     for symbol in symbols:

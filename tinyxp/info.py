@@ -1,9 +1,12 @@
 """Inspection: what this namespace can do, with the backend in use."""
 
+import platform
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 from tinyxp import backends
+from tinyxp.backends import cuda_setup
 from tinyxp.backends.errors import BackendError
 from tinyxp.dtypes import (
     BY_NAME,
@@ -13,6 +16,7 @@ from tinyxp.dtypes import (
     DType,
     isdtype,
 )
+from tinyxp.version import __version__
 
 
 class Devices(list[str]):
@@ -122,3 +126,16 @@ def memory() -> str:
     held = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     unit = 1 if sys.platform == "darwin" else 1024
     return f", at most {held * unit / 1e6:,.0f} MB of memory"
+
+
+def machine() -> Iterator[str]:
+    """What this machine offers, line by line, each as soon as it is known."""
+    yield f"tinyxp {__version__}, Python {platform.python_version()}, {platform.platform()}"
+    for name in backends.names():
+        try:
+            backend = backends.get(name)
+            yield f"{name}: devices {', '.join(backend.devices())}{backend.about()}"
+        except BackendError as error:
+            yield f"{name}: {error}"
+    for line in cuda_setup.advice(cuda_setup.look()):
+        yield f"CUDA: {line}"

@@ -4,10 +4,10 @@ import json
 import os
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from tinyxp.backends.errors import ArgumentError, DataError
 from tinyxp.callbacks import JSONLines
@@ -18,8 +18,13 @@ from tinyxp.nn.module import Module
 from tinyxp.plots import Curves, show
 
 
-class _Exists(DataError):
-    """There is a folder of this name."""
+class RunExists(DataError):
+    """There is a ``folder`` of this name; ``said`` is the message without how a program goes on."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.said = f"{folder} exists already; choose another name, or go on with that run"
+        super().__init__(f"{self.said}: Run({str(folder)!r}, resumed=True)")
 
 
 class Run:
@@ -34,6 +39,8 @@ class Run:
     >>> Run(tmp / "mine").config(), Run(tmp / "mine").metrics()
     ({'width': 32}, [{'step': 1, 'loss': 0.5}])
     """
+
+    begun: "ClassVar[Run | None]" = None  # the last one of this process: where it can go on
 
     def __init__(self, folder: str | Path, *, resumed: bool = False) -> None:
         self.folder, self.resumed = Path(folder), resumed
@@ -53,6 +60,7 @@ class Run:
             folder.configuration = config
             with folder.writing():
                 folder._continue(text)
+            Run.begun = folder
             return folder
         if folder is None:
             now = time.strftime("%Y%m%d-%H%M%S")
@@ -64,7 +72,15 @@ class Run:
         run = cls(folder)
         run.configuration = config
         run._write(text)
+        Run.begun = run
         return run
+
+    def remove_unused(self) -> None:
+        """Remove the folder, if nothing but the configuration was written to it."""
+        with suppress(OSError):
+            if [path.name for path in self.folder.iterdir()] == ["config.json"]:
+                (self.folder / "config.json").unlink()
+                self.folder.rmdir()
 
     def _write(self, text: str) -> None:
         write_atomically(self.folder / "config.json", text.encode())
@@ -174,7 +190,7 @@ def _made(folder: Path) -> Path:
         path = folder.with_name(f"{folder.name}-{number}")
     try:
         _make(path)
-    except _Exists:  # another run was faster
+    except RunExists:  # another run was faster
         return _made(folder)
     return path
 
@@ -184,10 +200,7 @@ def _make(folder: Path) -> None:
         folder.mkdir(parents=True)
     except OSError as error:
         if isinstance(error, FileExistsError) and folder.is_dir():
-            raise _Exists(
-                f"{folder} exists already; choose another name, or go on with that run: "
-                f"Run({str(folder)!r}, resumed=True)"
-            ) from error
+            raise RunExists(folder) from error
         raise DataError(f"cannot make {folder}: {error.strerror or error}") from error
 
 

@@ -9,7 +9,9 @@ from tinyxp.backends.errors import ArgumentError
 
 FROM_ZERO = ("seed", "warmup_steps", "sample_tokens")  # whole numbers that may be 0
 ABOVE_ZERO = ("learning_rate", "grad_clip")
-FRACTIONS = ("dropout", "beta2", "min_lr_ratio")  # from 0 up to 1
+FRACTIONS = ("dropout", "min_lr_ratio")  # from 0 up to 1
+BELOW_ONE = ("beta2",)  # what an optimizer divides by 1 minus
+PRECISIONS = (None, "bfloat16", "float16")
 
 
 def parsed(kind: type[Any], settings: list[str]) -> dict[str, Any]:
@@ -50,7 +52,7 @@ def listed(kind: type[Any]) -> str:
 
 def expect_sensible(config: Any) -> None:
     """Raise ArgumentError for a number in a story's settings that no training can have: sizes and
-    counts are whole and at least 1, rates above 0, fractions from 0 up to 1.
+    counts are whole and at least 1, rates above 0, fractions from 0 up to 1, precisions known.
 
     >>> from tinyxp.models.xor import Config
     >>> Config(hidden=0)
@@ -58,6 +60,8 @@ def expect_sensible(config: Any) -> None:
     tinyxp.backends.errors.ArgumentError: hidden must be at least 1, got 0
     """
     for name, value in vars(config).items():
+        if name == "precision" and value not in PRECISIONS:
+            raise ArgumentError(f"precision must be bfloat16 or float16, got {value!r}")
         if value is None or isinstance(value, (bool, str)):
             continue
         if isinstance(value, int):
@@ -65,6 +69,8 @@ def expect_sensible(config: Any) -> None:
             fits, wanted = value >= least, f"at least {least}"
         elif name in ABOVE_ZERO:
             fits, wanted = 0 < value < math.inf, "above 0 and finite"
+        elif name in BELOW_ONE:
+            fits, wanted = 0 <= value < 1, "from 0 up to, but not, 1"
         elif name in FRACTIONS:
             fits, wanted = 0 <= value <= 1, "from 0 to 1"
         else:

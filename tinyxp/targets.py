@@ -41,11 +41,16 @@ def found(target: str, kinds: tuple[Callable[[Any, str], bool], ...], what: str)
             has = f"; it has {', '.join(own)}" if own else ""
             raise ArgumentError(f"{home} has no {name!r}{has}")
         return getattr(module, name)
+    if not all(part.isidentifier() for part in home.split(".")):
+        raise ArgumentError(f"expected FILE.py:NAME or MODULE:NAME, got {target!r}")
     sys.path.insert(0, "")  # where python -m finds modules, but not a console script
     try:
-        return getattr(importlib.import_module(home), name)
-    except (ImportError, AttributeError) as error:
-        raise ArgumentError(f"cannot import {target!r}: {error}") from error
+        return getattr(run(lambda: importlib.import_module(home)), name)
+    except (ArgumentError, AttributeError) as error:
+        cause = error.__cause__ or error
+        if isinstance(cause, (ImportError, AttributeError)):
+            raise ArgumentError(f"cannot import {target!r}: {cause}") from error
+        raise
 
 
 def loaded(file: str) -> Any:
