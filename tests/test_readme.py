@@ -99,3 +99,13 @@ def test_links_lead_somewhere():
     for link in re.findall(r"\]\(([^)#]+)\)|src=\"([^\"]+)\"", README.read_text("utf-8")):
         path = link[0] or link[1]
         assert path.startswith("http") or (README.parent / path).exists(), path
+
+
+def test_files_are_as_long_as_it_says():
+    """To a tenth: they grow a little before somebody counts again."""
+    text = README.read_text("utf-8").split("## Two commands")[0]
+    named = re.findall(r"`(?:tinyxp/)?(\w+\.py)`, (\d+)", text)
+    assert len(named) == 5
+    for name, lines in named:
+        found = len((README.parent / "tinyxp" / name).read_text("utf-8").splitlines())
+        assert abs(found - int(lines)) <= 0.1 * found, name
