@@ -170,6 +170,8 @@ def get(name: str) -> Backend:
     >>> get("numpy")
     <backend numpy>
     """
+    if not isinstance(name, str):
+        raise BackendError(f"a backend is chosen by its name, got {name!r}")
     if name in _loaded:
         return _loaded[name]
     if name in _modules:

@@ -15,6 +15,7 @@ from tinyxp.backends.errors import (
     TinyError,
 )
 from tinyxp.composite import composite
+from tinyxp.nn import functional
 from tinyxp.operation import OPS
 from tinyxp.primitive import primitive
 
@@ -262,3 +263,38 @@ def test_errors_of_the_users_own_operation_come_out_as_they_are(own_operation, b
 def test_an_integer_divided_by_zero(backend):
     with pytest.raises(ArgumentError):
         tx.asarray([1, 2]) // 0
+
+
+ARRAYS = {  # where a number, an axis, a name or a flag belongs
+    "sort": lambda x, a: tx.sort(x, axis=a),
+    "topk": lambda x, a: tx.topk(x, 1, axis=a),
+    "flatten": lambda x, a: tx.flatten(x, a),
+    "softmax": lambda x, a: x.softmax(a),
+    "cosine_similarity": lambda x, a: functional.cosine_similarity(x, x, a),
+    "relu": lambda x, a: functional.relu(x, inplace=a),
+    "hardsigmoid": lambda x, a: functional.hardsigmoid(x, inplace=a),
+    "mse_loss": lambda x, a: functional.mse_loss(x, x, reduction=a),
+    "gumbel_softmax": lambda x, a: functional.gumbel_softmax(x, tau=a),
+    "grid_sample": lambda x, a: functional.grid_sample(x, x, mode=a),
+    "ctc_loss": lambda x, a: functional.ctc_loss(x, tx.asarray([1]), (2,), (1,), blank=a),
+    "interpolate": lambda x, a: functional.interpolate(x[None], a),
+    "backend": lambda x, a: tx.backend(a),
+}
+
+
+@pytest.mark.parametrize(
+    "wrong", [np.asarray([0, 1]), slice(2), object()], ids=lambda x: type(x).__name__
+)
+@pytest.mark.parametrize("name", ARRAYS)
+def test_an_array_or_an_object_for_a_number(name, wrong):
+    with pytest.raises(TinyError):
+        ARRAYS[name](tx.ones((2, 3)), wrong)
+
+
+def test_numbers_beyond_all_sizes():
+    assert tx.diff(tx.ones((2, 3)), 2**70).shape == (2, 0)
+    x = tx.ones(3).requires_grad_()
+    tx.diff(x, 2**70).sum().backward()
+    assert x.grad.tolist() == [0.0, 0.0, 0.0]
+    with pytest.raises(TinyError):
+        functional.interpolate(tx.ones((1, 1, 2)), 2**70)

@@ -125,4 +125,5 @@ def diff(x, /, n=1, axis=-1, prepend=None, append=None):
     if n < 0:
         raise ArgumentError(f"diff expects n of 0 or more, got {n}")
     parts = [part for part in (prepend, x, append) if part is not None]
-    return _diff(concat(parts, axis=axis) if len(parts) > 1 else x, axis=axis, n=n)
+    whole = concat(parts, axis=axis) if len(parts) > 1 else x
+    return _diff(whole, axis=axis, n=min(n, whole.shape[axis]))  # after so many none is left

@@ -1,6 +1,7 @@
 """Shapes: the same elements in another arrangement."""
 
 import math
+import operator
 
 from tinyxp.backends.errors import ArgumentError, AxisError, DTypeError, ShapeError
 from tinyxp.core import Tensor
@@ -16,10 +17,12 @@ def normalize_axes(axis, ndim):
     """
     if type(axis) is int and -ndim <= axis < ndim:  # the commonest, in short
         return (axis % ndim,)
-    axes = range(ndim) if axis is None else axis if isinstance(axis, (tuple, list)) else (axis,)
+    given = range(ndim) if axis is None else axis if isinstance(axis, (tuple, list)) else (axis,)
+    try:
+        axes = [operator.index(i) for i in given]
+    except TypeError as error:
+        raise DTypeError(f"an axis is an integer, got {axis!r}") from error
     for i in axes:
-        if not hasattr(i, "__index__"):
-            raise DTypeError(f"an axis is an integer, got {i!r}")
         if not -ndim <= i < ndim:
             raise AxisError(f"axis {i} does not exist in a tensor with {ndim} axes")
     found = tuple(i % ndim for i in axes)

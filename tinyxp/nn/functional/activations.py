@@ -6,7 +6,7 @@ from tinyxp import backends, dtypes
 from tinyxp.backends.errors import ArgumentError, ShapeError
 from tinyxp.composite import composite
 from tinyxp.nn.functional.checks import in_place
-from tinyxp.operation import expect_tensors, floats
+from tinyxp.operation import expect_tensors, floats, typed
 from tinyxp.ops import trigonometric
 from tinyxp.ops.arithmetic import logaddexp, where
 from tinyxp.ops.bounds import maximum
@@ -103,7 +103,7 @@ def silu(input, inplace=False):
     tensor([0.      , 1.761594])
     """
     y = _silu(input)
-    return in_place(input, y) if inplace else y
+    return y if inplace is False else in_place(input, y, inplace)
 
 
 @composite(real=True, floating=("x",))
@@ -118,7 +118,7 @@ def mish(input, inplace=False):
     tensor([0.       , 1.9439589])
     """
     y = _mish(input)
-    return in_place(input, y) if inplace else y
+    return y if inplace is False else in_place(input, y, inplace)
 
 
 @composite(real=True, floating=("x",), autocast="float32")
@@ -220,6 +220,7 @@ def _(rng):
     return rng.normal(size=(2, 4, 2)), {"dim": 1}
 
 
+@typed
 def glu(input, dim=-1):
     """y = a · sigmoid(b), a and b the halves of x along ``dim``: (..., 2 n, ...) -> (..., n, ...).
 
@@ -310,6 +311,7 @@ def log_softmax(input, dim=None, _stacklevel=3, dtype=None):
     return _along(_log_softmax, input, dim, dtype)
 
 
+@typed
 def gumbel_softmax(logits, tau=1, hard=False, eps=1e-10, dim=-1, *, generator=None):
     """y = softmax((x + G) / τ), G = -ln(-ln U): a draw by the probabilities softmax(x), made soft.
 

@@ -3,6 +3,8 @@
 import operator
 from numbers import Real
 
+import numpy as np
+
 from tinyxp.backends.errors import ArgumentError, DTypeError, IndexingError
 from tinyxp.operation import expect_tensors
 from tinyxp.views import rebind
@@ -68,6 +70,11 @@ def expect_numbers(name, **options):
             raise DTypeError(f"{name} expects a number as {option}, got {value!r}")
 
 
-def in_place(x, y):
-    """x made to be y, as ``inplace=True`` asks: differentiably, and refused where ``x += y`` is."""
-    return rebind(x, y, "inplace=True")
+def in_place(x, y, inplace):
+    """x made to be y, if ``inplace`` asks for it: differentiably, and refused where ``x += y`` is.
+
+    Raises DTypeError unless it is True or False.
+    """
+    if not isinstance(inplace, (int, np.bool_)):
+        raise DTypeError(f"inplace is True or False, got {inplace!r}")
+    return rebind(x, y, "inplace=True") if inplace else y

@@ -11,7 +11,7 @@ from tinyxp.core import Tensor
 from tinyxp.nn.functional.activations import log_softmax
 from tinyxp.nn.functional.checks import expect_indices
 from tinyxp.nn.functional.reducing import named, reduced
-from tinyxp.operation import expect_tensors, explained
+from tinyxp.operation import expect_tensors, explained, typed
 from tinyxp.ops.arithmetic import logaddexp, where
 from tinyxp.ops.creation import arange, asarray, astype, full_like
 from tinyxp.ops.gathering import take, take_along_axis
@@ -69,6 +69,7 @@ def _(rng):
     )
 
 
+@typed
 def ctc_loss(
     log_probs,
     targets,

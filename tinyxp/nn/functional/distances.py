@@ -7,7 +7,7 @@ from tinyxp.backends.errors import ArgumentError, DTypeError, ShapeError
 from tinyxp.composite import composite
 from tinyxp.linalg.norms import vector_norm
 from tinyxp.nn.functional.checks import expect_numbers
-from tinyxp.operation import expect_tensors, floats
+from tinyxp.operation import expect_tensors, floats, typed
 from tinyxp.ops.bounds import maximum
 from tinyxp.ops.creation import asarray
 from tinyxp.ops.gathering import take
@@ -42,6 +42,7 @@ def _(rng):
     return rng.normal(size=(3, 4)), rng.normal(size=(3, 4)) / 9, {"axis": -1, "eps": 0.1}
 
 
+@typed
 def cosine_similarity(x1, x2, dim=1, eps=1e-8):
     """y = x₁ · x₂ / (max(‖x₁‖, ε) · max(‖x₂‖, ε)) along ``dim`` of the shape both are broadcast to.
 

@@ -68,7 +68,7 @@ def _zeroed(name, input, axes, p, training, inplace, generator):
     else:
         keep = _draw(name, input, axes, p, generator)
         y = where(keep, input * (1 / (1 - p) if p < 1 else 0.0), 0.0)
-    return in_place(input, y) if inplace else y
+    return y if inplace is False else in_place(input, y, inplace)
 
 
 def dropout(input, p=0.5, training=True, inplace=False, *, generator=None):
@@ -134,7 +134,7 @@ def _floored(name, input, axes, p, training, inplace, generator):
     keep = _draw(name, input, axes or input.ndim, p, generator)
     a = 1 / math.sqrt((1 - p) * (1 + p * FLOOR * FLOOR)) if p < 1 else 0.0
     y = a * where(keep, input, FLOOR) - a * FLOOR * p
-    return in_place(input, y) if inplace else y
+    return y if inplace is False else in_place(input, y, inplace)
 
 
 def alpha_dropout(input, p=0.5, training=False, inplace=False, *, generator=None):

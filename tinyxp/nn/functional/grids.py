@@ -10,7 +10,7 @@ from tinyxp.autocasting import casting
 from tinyxp.backends.errors import ArgumentError, DTypeError, ShapeError
 from tinyxp.composite import composite
 from tinyxp.nn.functional.checks import numbers
-from tinyxp.operation import expect_tensors
+from tinyxp.operation import expect_tensors, typed
 from tinyxp.ops.arithmetic import remainder, where
 from tinyxp.ops.bounds import clip
 from tinyxp.ops.creation import arange, asarray, astype, ones_like
@@ -176,6 +176,7 @@ def _(rng):
     return rng.normal(size=(1, 1, 4, 3)), _places(rng, (1, 2, 2, 2)), static
 
 
+@typed
 def grid_sample(input, grid, mode="bilinear", padding_mode="zeros", align_corners=None):
     """The input read at the places of ``grid``, coordinates (x, y) or (x, y, z) from -1 to 1.
 

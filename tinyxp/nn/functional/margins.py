@@ -10,7 +10,7 @@ from tinyxp.nn.functional.activations import logsigmoid
 from tinyxp.nn.functional.checks import expect_indices, expect_numbers
 from tinyxp.nn.functional.distances import pairwise_distance
 from tinyxp.nn.functional.reducing import expect_alike, named, reduced
-from tinyxp.operation import expect_tensors, floats
+from tinyxp.operation import expect_tensors, floats, typed
 from tinyxp.ops.arithmetic import where
 from tinyxp.ops.bounds import minimum
 from tinyxp.ops.creation import arange, astype
@@ -241,6 +241,7 @@ def _(rng):
     return input, target, rng.uniform(0.5, 2, size=(4,)), {"p": 2, "margin": 1.3}
 
 
+@typed
 def multi_margin_loss(
     input,
     target,

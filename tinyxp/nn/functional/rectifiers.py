@@ -59,7 +59,7 @@ def relu(input, inplace=False):
     tensor([0., 2.])
     """
     y = _relu(input)
-    return in_place(input, y) if inplace else y
+    return y if inplace is False else in_place(input, y, inplace)
 
 
 @composite(real=True, floating=("x", "slope"), autocast="lower")
@@ -113,7 +113,7 @@ def leaky_relu(input, negative_slope=0.01, inplace=False):
     tensor([-0.01,  2.  ])
     """
     y = _leaky_relu(input, negative_slope=negative_slope)
-    return in_place(input, y) if inplace else y
+    return y if inplace is False else in_place(input, y, inplace)
 
 
 def rrelu(input, lower=1 / 8, upper=1 / 3, training=False, inplace=False, *, generator=None):
@@ -136,7 +136,7 @@ def rrelu(input, lower=1 / 8, upper=1 / 3, training=False, inplace=False, *, gen
             input.shape, lower, upper, dtype=input.dtype, device=input.device
         )
     y = _prelu(input, slopes)
-    return in_place(input, y) if inplace else y
+    return y if inplace is False else in_place(input, y, inplace)
 
 
 @composite(real=True, floating=("x",))
@@ -158,7 +158,7 @@ def elu(input, alpha=1.0, inplace=False):
     tensor([-1.,  2.])
     """
     y = _elu(input, alpha=alpha)
-    return in_place(input, y) if inplace else y
+    return y if inplace is False else in_place(input, y, inplace)
 
 
 def selu(input, inplace=False):
@@ -170,7 +170,7 @@ def selu(input, inplace=False):
     tensor([-1.7580993,  2.101402 ])
     """
     y = _elu(input, alpha=1.6732632423543772, scale=1.0507009873554805)
-    return in_place(input, y) if inplace else y
+    return y if inplace is False else in_place(input, y, inplace)
 
 
 def celu(input, alpha=1.0, inplace=False):
@@ -185,7 +185,7 @@ def celu(input, alpha=1.0, inplace=False):
     if alpha == 0:
         raise ArgumentError("celu divides by alpha, got 0; for max(x, 0) use relu")
     y = _elu(input, alpha=alpha, input_scale=1 / alpha)
-    return in_place(input, y) if inplace else y
+    return y if inplace is False else in_place(input, y, inplace)
 
 
 # -- held between two bounds ------------------------------------------------------------------
@@ -213,7 +213,7 @@ def hardtanh(input, min_val=-1.0, max_val=1.0, inplace=False):
     if min_val > max_val:
         raise ArgumentError(f"hardtanh expects min_val <= max_val, got {min_val} and {max_val}")
     y = _hardtanh(input, min_val=min_val, max_val=max_val)
-    return in_place(input, y) if inplace else y
+    return y if inplace is False else in_place(input, y, inplace)
 
 
 def relu6(input, inplace=False):
@@ -237,7 +237,7 @@ def hardsigmoid(input, inplace=False):
     tensor([0. , 0.5, 1. ])
     """
     y = _hardsigmoid(input)
-    return in_place(input, y) if inplace else y
+    return y if inplace is False else in_place(input, y, inplace)
 
 
 @composite(real=True, floating=("x",))
@@ -252,7 +252,7 @@ def hardswish(input, inplace=False):
     tensor([0.   , 1.125, 4.   ])
     """
     y = _hardswish(input)
-    return in_place(input, y) if inplace else y
+    return y if inplace is False else in_place(input, y, inplace)
 
 
 @_hardsigmoid.example
@@ -320,4 +320,4 @@ def threshold(input, threshold, value, inplace=False):
     tensor([20.,  2.])
     """
     y = _threshold(input, threshold=threshold, value=value)
-    return in_place(input, y) if inplace else y
+    return y if inplace is False else in_place(input, y, inplace)

@@ -32,7 +32,7 @@ def named(reduction, size_average=None, reduce=None):
         if reduce is False:
             return "none"
         return "sum" if size_average is False else "mean"
-    if reduction not in REDUCTIONS:
+    if not isinstance(reduction, str) or reduction not in REDUCTIONS:
         raise ArgumentError(f"reduction is 'mean', 'sum' or 'none', got {reduction!r}")
     return reduction
 

@@ -14,7 +14,7 @@ from tinyxp import backends, dtypes
 from tinyxp.backends.errors import ArgumentError, DTypeError, ShapeError
 from tinyxp.composite import composite
 from tinyxp.nn.functional.adaptive import _adaptive_avg_pool
-from tinyxp.operation import expect_tensors
+from tinyxp.operation import expect_tensors, typed
 from tinyxp.ops.creation import asarray
 from tinyxp.ops.gathering import take
 from tinyxp.ops.linear import matmul
@@ -132,6 +132,7 @@ _MODES = {  # name: the mode of each axis, and for how many axes
 } | dict.fromkeys(_NEAREST, ("nearest", (1, 2, 3)))
 
 
+@typed
 def interpolate(
     input,
     size=None,
