@@ -9,7 +9,7 @@ from tinyxp import dtypes
 from tinyxp.backends.errors import ArgumentError, DTypeError, ShapeError
 from tinyxp.core import Tensor
 from tinyxp.nn.functional import relu, sigmoid, softmax
-from tinyxp.operation import expect_tensors, respelled
+from tinyxp.operation import expect_tensors, respelled, typed
 from tinyxp.ops import reductions
 from tinyxp.ops.arithmetic import pow, where
 from tinyxp.ops.bounds import clip
@@ -69,6 +69,7 @@ def cumprod(input, dim, dtype=None):
 
 
 @respelled
+@typed
 def amax(input, dim=None, keepdim=False):
     """The largest along an axis, several or all, without its place: the standard's ``tx.max``.
 
@@ -79,6 +80,7 @@ def amax(input, dim=None, keepdim=False):
 
 
 @respelled
+@typed
 def amin(input, dim=None, keepdim=False):
     """The smallest along an axis, several or all, without its place: the standard's ``tx.min``.
 
@@ -155,6 +157,7 @@ def chunk(input, chunks, dim=0):
     return split(input, max(1, -(-input.shape[axis] // chunks)), axis)
 
 
+@typed
 def masked_fill(input, mask, value):
     """x with ``value`` where the mask is True.
 
@@ -205,6 +208,7 @@ def _view_as(self, other):
     return reshape(self, other.shape)
 
 
+@typed
 def _expand(self, *sizes):
     sizes = _spread(sizes)
     if len(sizes) < self.ndim:

@@ -20,7 +20,7 @@ from tinyxp.linalg.common import (
     transpose,
     without_phase,
 )
-from tinyxp.operation import expect_tensors
+from tinyxp.operation import expect_tensors, typed
 from tinyxp.ops.complexes import adjoint, conj, imag
 from tinyxp.ops.creation import zeros
 from tinyxp.ops.linear import matmul
@@ -165,6 +165,7 @@ def complete(q):
     return q if q.shape[-1] == q.shape[-2] else concat([q, _complement(q)], axis=-1)
 
 
+@typed
 def qr(x, /, *, mode="reduced"):
     """x = Q R with orthonormal columns Q and an upper triangular R with a positive diagonal.
 

@@ -12,7 +12,7 @@ from tinyxp.linalg.common import (
     numerical,
     transpose,
 )
-from tinyxp.operation import expect_tensors, mixed
+from tinyxp.operation import expect_tensors, mixed, typed
 from tinyxp.ops.arithmetic import where
 from tinyxp.ops.complexes import adjoint, conj
 from tinyxp.ops.creation import zeros
@@ -247,6 +247,7 @@ def _(rng):
     return rng.normal(size=(2, 2)), {"n": 0}
 
 
+@typed
 def matrix_power(x, n, /):
     """y = x · x · … · x, n times; for a negative n, of x⁻¹; for 0, the identity matrix.
 

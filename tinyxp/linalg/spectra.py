@@ -32,7 +32,7 @@ from tinyxp.linalg.common import (
     without_phase,
 )
 from tinyxp.linalg.factors import complete
-from tinyxp.operation import expect_tensors
+from tinyxp.operation import expect_tensors, typed
 from tinyxp.ops.complexes import adjoint, conj, real
 from tinyxp.ops.shaping import matrix_transpose as transposed
 from tinyxp.primitive import primitive
@@ -244,6 +244,7 @@ def _(rng):
     return (rng.normal(size=(2, 2, 3)),)
 
 
+@typed
 def svd(x, /, *, full_matrices=True):
     """x = U diag(S) Vh, the columns of U and the rows of Vh orthonormal, S >= 0 and falling.
 

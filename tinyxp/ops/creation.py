@@ -214,7 +214,7 @@ def to(x, backend_or_device=None, /, *, dtype=None):
     if isinstance(backend_or_device, dtypes.DType):
         backend_or_device, dtype = None, backend_or_device
     if backend_or_device is not None:
-        if backend_or_device in backends.names():
+        if isinstance(backend_or_device, str) and backend_or_device in backends.names():
             x = move(x, backends.get(backend_or_device))
         else:
             x = move(x, x.backend, backend_or_device)
@@ -224,7 +224,7 @@ def to(x, backend_or_device=None, /, *, dtype=None):
 def _new(name, args, dtype, device, default=dtypes.DEFAULT_FLOAT, **options):
     """A tensor from the creation function ``name`` of the backend in use."""
     backend = backends.current()
-    dtype = dtypes.as_dtype(dtype or default)
+    dtype = dtypes.as_dtype(default if dtype is None else dtype)
     if dtype.itemsize == 2 and dtype.kind == "real floating":  # each number rounded once
         return _astype(_new(name, args, dtypes.float32, device, **options), dtype=dtype)
     dtype = raw(dtype, backend)
@@ -313,7 +313,7 @@ def full(shape, fill_value, *, dtype=None, device=None):
     tensor([7, 7])
     """
     fill_value, default = _plain(fill_value)
-    dtype = dtypes.as_dtype(dtype or default)
+    dtype = dtypes.as_dtype(default if dtype is None else dtype)
     _expect_number(fill_value, dtype)
     return _new("full", (shape, fill_value), dtype, device)
 
@@ -365,7 +365,7 @@ def arange(start, /, stop=None, step=1, *, dtype=None, device=None):
     """
     start, stop = (0, start) if stop is None else (start, stop)
     start, stop, step = (_plain(number)[0] for number in (start, stop, step))
-    dtype = dtypes.as_dtype(dtype or _default_for(start, stop, step))
+    dtype = _default_for(start, stop, step) if dtype is None else dtypes.as_dtype(dtype)
     if dtype in dtypes.SPANS:
         with explained("arange", start, stop, step):
             count = math.ceil((stop - start) / step)

@@ -63,7 +63,7 @@ def gelu(input, approximate="none"):
     >>> tx.nn.functional.gelu(tx.asarray([-1.0, 2.0], dtype=tx.float64))
     tensor([-0.15865525,  1.95449974], dtype=float64)
     """
-    if approximate not in ("none", "tanh"):
+    if not isinstance(approximate, str) or approximate not in ("none", "tanh"):
         raise ArgumentError(f"gelu: approximate is 'none' or 'tanh', got {approximate!r}")
     return _gelu(input, approximate=approximate)
 

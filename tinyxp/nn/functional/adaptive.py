@@ -10,7 +10,7 @@ from tinyxp.composite import composite
 from tinyxp.nn.functional.checks import numbers
 from tinyxp.nn.functional.maxima import _max_places, at_places, first_max, spatial_of
 from tinyxp.nn.functional.pooling import expect_floating
-from tinyxp.operation import expect_tensors
+from tinyxp.operation import expect_tensors, typed
 from tinyxp.ops.creation import clone
 from tinyxp.ops.orders import flip
 from tinyxp.ops.reductions import mean
@@ -129,6 +129,7 @@ def adaptive_avg_pool3d(input, output_size):
     return _adaptive_mean("adaptive_avg_pool3d", 3, input, output_size)
 
 
+@typed
 def adaptive_max_pool1d(input, output_size, return_indices=False):
     """The maxima of ``output_size`` windows, (N, C, L) -> (N, C, L'); see ``adaptive_max_pool2d``.
 
@@ -138,6 +139,7 @@ def adaptive_max_pool1d(input, output_size, return_indices=False):
     return _adaptive_max("adaptive_max_pool1d", 1, input, output_size, return_indices)
 
 
+@typed
 def adaptive_max_pool2d(input, output_size, return_indices=False):
     """The maxima of as many windows as ``output_size`` asks for, which are those of
     ``adaptive_avg_pool2d``; ``return_indices`` and equal numbers as in ``max_pool2d``.
@@ -152,6 +154,7 @@ def adaptive_max_pool2d(input, output_size, return_indices=False):
     return _adaptive_max("adaptive_max_pool2d", 2, input, output_size, return_indices)
 
 
+@typed
 def adaptive_max_pool3d(input, output_size, return_indices=False):
     """The maxima of as many windows as ``output_size`` asks for, (N, C, D, H, W) ->
     (N, C, *output_size); see ``adaptive_max_pool2d``.

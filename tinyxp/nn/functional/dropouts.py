@@ -11,7 +11,7 @@ from tinyxp import backends
 from tinyxp.backends.errors import ArgumentError, ShapeError
 from tinyxp.composite import composite
 from tinyxp.nn.functional.checks import expect_numbers, in_place
-from tinyxp.operation import expect_tensors
+from tinyxp.operation import expect_tensors, typed
 from tinyxp.ops.arithmetic import where
 from tinyxp.ops.creation import empty
 from tinyxp.random import _chances, source
@@ -71,6 +71,7 @@ def _zeroed(name, input, axes, p, training, inplace, generator):
     return y if inplace is False else in_place(input, y, inplace)
 
 
+@typed
 def dropout(input, p=0.5, training=True, inplace=False, *, generator=None):
     """y = x / (1 - p) with probability 1 - p, else 0: so that the mean stays. (...) -> (...)
 
@@ -82,6 +83,7 @@ def dropout(input, p=0.5, training=True, inplace=False, *, generator=None):
     return _zeroed("dropout", input, None, p, training, inplace, generator)
 
 
+@typed
 def dropout1d(input, p=0.5, training=True, inplace=False, *, generator=None):
     """``dropout`` of whole channels: (N, C, L) or (C, L) -> the same. Raises ShapeError.
 
@@ -95,6 +97,7 @@ def dropout1d(input, p=0.5, training=True, inplace=False, *, generator=None):
     return _zeroed("dropout1d", input, input.ndim - 1, p, training, inplace, generator)
 
 
+@typed
 def dropout2d(input, p=0.5, training=True, inplace=False, *, generator=None):
     """``dropout`` of whole channels: (N, C, H, W) -> the same. Raises ShapeError.
 
@@ -108,6 +111,7 @@ def dropout2d(input, p=0.5, training=True, inplace=False, *, generator=None):
     return _zeroed("dropout2d", input, 2, p, training, inplace, generator)
 
 
+@typed
 def dropout3d(input, p=0.5, training=True, inplace=False, *, generator=None):
     """``dropout`` of whole channels: (N, C, D, H, W) or (C, D, H, W) -> the same.
 
@@ -137,6 +141,7 @@ def _floored(name, input, axes, p, training, inplace, generator):
     return y if inplace is False else in_place(input, y, inplace)
 
 
+@typed
 def alpha_dropout(input, p=0.5, training=False, inplace=False, *, generator=None):
     """Dropout for ``selu``: y = a x + b, or a α' + b with probability p; (...) -> (...).
 
@@ -150,6 +155,7 @@ def alpha_dropout(input, p=0.5, training=False, inplace=False, *, generator=None
     return _floored("alpha_dropout", input, None, p, training, inplace, generator)
 
 
+@typed
 def feature_alpha_dropout(input, p=0.5, training=False, inplace=False, *, generator=None):
     """``alpha_dropout`` of whole channels: (N, C, ...) -> the same. Raises ShapeError.
 

@@ -13,7 +13,7 @@ from tinyxp import dtypes
 from tinyxp.backends.errors import ArgumentError, ShapeError
 from tinyxp.composite import composite
 from tinyxp.nn.functional.checks import expect_indices, numbers
-from tinyxp.operation import expect_tensors
+from tinyxp.operation import expect_tensors, typed
 from tinyxp.ops.creation import astype
 from tinyxp.ops.gathering import _take_along
 from tinyxp.ops.shaping import reshape
@@ -181,6 +181,7 @@ def geometry_of(name, spatial, kernel_size, stride, padding, dilation, ceil_mode
     return size, tuple(out), stride, padding
 
 
+@typed
 def max_pool1d(
     input,
     kernel_size,
@@ -201,6 +202,7 @@ def max_pool1d(
     )
 
 
+@typed
 def max_pool2d(
     input,
     kernel_size,
@@ -231,6 +233,7 @@ def max_pool2d(
     )
 
 
+@typed
 def max_pool3d(
     input,
     kernel_size,

@@ -6,7 +6,7 @@ import numpy as np
 
 from tinyxp import backends
 from tinyxp.backends.errors import ArgumentError, DTypeError, ShapeError
-from tinyxp.operation import expect_tensors
+from tinyxp.operation import expect_tensors, typed
 from tinyxp.ops import padding
 from tinyxp.ops.creation import asarray
 from tinyxp.ops.gathering import take
@@ -14,6 +14,7 @@ from tinyxp.ops.gathering import take
 __all__ = ["pad"]
 
 
+@typed
 def pad(input, pad, mode="constant", value=None):
     """x with margins; those of negative width are cut off.
 

@@ -9,7 +9,7 @@ from tinyxp.backends.errors import ArgumentError, DTypeError
 from tinyxp.composite import composite
 from tinyxp.nn.functional.checks import expect_numbers, numbers
 from tinyxp.nn.functional.maxima import geometry_of, max_pooled, spatial_of
-from tinyxp.operation import expect_tensors
+from tinyxp.operation import expect_tensors, typed
 from tinyxp.ops.arithmetic import where
 from tinyxp.ops.creation import asarray
 from tinyxp.ops.padding import pad
@@ -91,6 +91,7 @@ def _avg_pooled(
     )
 
 
+@typed
 def avg_pool1d(input, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True):
     """The means of windows over one axis, (N, C, L) -> (N, C, L'); see ``avg_pool2d``.
 
@@ -102,6 +103,7 @@ def avg_pool1d(input, kernel_size, stride=None, padding=0, ceil_mode=False, coun
     )
 
 
+@typed
 def avg_pool2d(
     input,
     kernel_size,
@@ -131,6 +133,7 @@ def avg_pool2d(
     )
 
 
+@typed
 def avg_pool3d(
     input,
     kernel_size,
@@ -168,6 +171,7 @@ def _lp_pooled(name, n, input, norm_type, kernel_size, stride, ceil_mode):
     return where(zero, 0.0, (places * where(zero, 1.0, y)) ** (1.0 / norm_type))
 
 
+@typed
 def lp_pool1d(input, norm_type, kernel_size, stride=None, ceil_mode=False):
     """The p-norms of windows over one axis, (N, C, L) -> (N, C, L'); see ``lp_pool2d``.
 
@@ -177,6 +181,7 @@ def lp_pool1d(input, norm_type, kernel_size, stride=None, ceil_mode=False):
     return _lp_pooled("lp_pool1d", 1, input, norm_type, kernel_size, stride, ceil_mode)
 
 
+@typed
 def lp_pool2d(input, norm_type, kernel_size, stride=None, ceil_mode=False):
     """y[n, c, i] = (Σ x[n, c, stride · i + k]ᵖ)^(1/p) over places k in the window, p the norm_type.
 
@@ -191,6 +196,7 @@ def lp_pool2d(input, norm_type, kernel_size, stride=None, ceil_mode=False):
     return _lp_pooled("lp_pool2d", 2, input, norm_type, kernel_size, stride, ceil_mode)
 
 
+@typed
 def lp_pool3d(input, norm_type, kernel_size, stride=None, ceil_mode=False):
     """The p-norms of windows over three axes, (N, C, D, H, W) -> (N, C, D', H', W'); see
     ``lp_pool2d``.
