@@ -458,4 +458,4 @@ def test_training_with_a_graph_ends_with_one_line_without_a_gpu(capsys, monkeypa
     assert main(["train", "transformer", *options]) == 2
     assert capsys.readouterr().err == f"tinyxp: {reason_missing('cupy')}\n"
     assert main(["train", "mlp", "--graph"]) == 2
-    assert "--graph is for the transformer" in capsys.readouterr().err
+    assert "--graph applies to transformer" in capsys.readouterr().err

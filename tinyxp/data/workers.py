@@ -78,6 +78,7 @@ class Workers:
         self.busy = self.closed = False
         self.workers: list[_Worker] = []
         self.owner = os.getpid()
+        backends.get("numpy")  # loaded once, and not by each fork
         try:
             with _starting, _interrupts_later():
                 for i in range(n):
