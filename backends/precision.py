@@ -20,7 +20,7 @@ def set_float32_matmul_precision(precision: str) -> None:
     'high'
     >>> tx.set_float32_matmul_precision("highest")
     """
-    if precision not in PRECISIONS:
+    if not isinstance(precision, str) or precision not in PRECISIONS:
         names = ", ".join(map(repr, PRECISIONS))
         raise ArgumentError(f"a precision of float32 products is one of {names}, got {precision!r}")
     _precision.set(precision)

@@ -113,6 +113,21 @@ def test_logits_that_are_no_numbers(dtype, options):
     assert {choose(row, *options, generator) for _ in range(50)} == {1}
 
 
+def test_of_equal_logits_top_k_keeps_no_more_than_k():
+    generator = Generator(0)
+    for k in (1, 2, 3):
+        drawn = {choose(np.zeros(4), 1.0, k, None, generator) for _ in range(60)}
+        assert drawn == {*range(k)}
+
+
+@pytest.mark.parametrize(
+    ("logits", "error"), [(np.zeros((2, 3)), ShapeError), (np.ones(3, complex), DTypeError)]
+)
+def test_logits_that_are_none_of_one_symbol(logits, error):
+    with pytest.raises(error, match="choose expects"):
+        choose(logits, 1.0, None, None, Generator(0))
+
+
 def test_the_largest_draw_stays_in_the_vocabulary():
     """Sums in another order round otherwise: no draw may reach beyond the last symbol."""
 

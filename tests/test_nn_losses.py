@@ -314,6 +314,14 @@ def test_ctc_of_probabilities_of_zero(backend):
     assert F.ctc_loss(log_probs, tx.asarray([[1]]), (2,), (0,)).item() == math.inf
 
 
+@pytest.mark.parametrize("wrong", [1.5, -0.1, math.nan])
+def test_targets_that_are_no_probabilities(wrong, backend):
+    p, target = tx.asarray([0.5, 0.5]), tx.asarray([1.0, wrong])
+    with pytest.raises(ArgumentError, match=r"targets in \[0, 1\]"):
+        F.binary_cross_entropy(p, target)
+    assert math.isclose(F.binary_cross_entropy(p, p > 0).item(), math.log(2), rel_tol=1e-6)
+
+
 def test_ctc_of_times_at_which_nothing_can_come(backend):
     values = np.log(np.full((3, 2, 4), 0.25))
     values[1, 0] = -np.inf

@@ -89,10 +89,15 @@ def choose(
     ``top_k`` keeps the k likeliest, ``top_p`` the fewest whose probabilities reach p (Holtzman et
     al. 2020, sec. 3.1). Temperature 0 takes the likeliest. A logit of -Inf is a symbol that never
     comes. Raises ArgumentError for logits that are NaN or +Inf, or all -Inf, and for options out of
-    range.
+    range; ShapeError, DTypeError.
     """
     _expect_options(temperature, top_k, top_p)
-    logits = np.asarray(logits).astype(np.float64)
+    logits = np.asarray(logits)
+    if logits.ndim != 1:
+        raise ShapeError(f"choose expects the logits (V,) of one symbol, got {logits.shape}")
+    if logits.dtype.kind not in "biuf" and logits.dtype.name != "bfloat16":
+        raise DTypeError(f"choose expects logits of real numbers, got {logits.dtype}")
+    logits = logits.astype(np.float64)
     best = logits.max(initial=-np.inf)  # NaN if any is
     if not np.isfinite(best):
         if best == -np.inf:
@@ -105,7 +110,7 @@ def choose(
     if temperature == 0:
         return int(logits.argmax())
     if top_k is not None and top_k < len(logits):
-        logits[logits < np.sort(logits)[-top_k]] = -np.inf
+        logits[np.argsort(-logits, kind="stable")[top_k:]] = -np.inf  # of equals the first
     with np.errstate(over="ignore"):  # so unlikely that it never comes
         p = np.exp((logits - best) / temperature)
     if top_p is not None:

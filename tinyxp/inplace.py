@@ -1,6 +1,7 @@
 """PyTorch's methods in place: ``x.name_(…)`` makes x and its views what ``name`` gives."""
 
 from tinyxp import backends
+from tinyxp.backends.errors import ArgumentError
 from tinyxp.core import Tensor
 from tinyxp.nn.functional import relu, sigmoid
 from tinyxp.ops import arithmetic, exponential, logic, padding, rounding, scans, trigonometric
@@ -14,9 +15,11 @@ from tinyxp.views import rebind
 
 
 def _divide(x, other, rounding_mode=None):
-    if rounding_mode == "floor":
-        return x // other
-    return rounding.trunc(x / other) if rounding_mode == "trunc" else x / other
+    if rounding_mode is None:
+        return x / other
+    if not isinstance(rounding_mode, str) or rounding_mode not in ("floor", "trunc"):
+        raise ArgumentError(f"rounding_mode is None, 'floor' or 'trunc', got {rounding_mode!r}")
+    return x // other if rounding_mode == "floor" else rounding.trunc(x / other)
 
 
 def _copy(x, other):

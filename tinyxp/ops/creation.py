@@ -197,7 +197,7 @@ def _moved(array, source, target, device):
 
 def move(x, backend, device=None):
     """x on ``backend``'s ``device``, differentiably; see ``Tensor.to``."""
-    if x.backend is backend and device in (None, x.device):
+    if x.backend is backend and (device is None or (type(device) is str and device == x.device)):
         return x
     node = None
     if is_grad_enabled() and x.requires_grad:

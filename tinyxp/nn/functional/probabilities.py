@@ -9,6 +9,7 @@ from tinyxp.backends.errors import ArgumentError
 from tinyxp.composite import composite
 from tinyxp.nn.functional.activations import logsigmoid
 from tinyxp.nn.functional.reducing import expect_alike, reduced, weighted
+from tinyxp.operation import floats
 from tinyxp.ops.arithmetic import where
 from tinyxp.ops.exponential import exp, log
 from tinyxp.ops.reductions import mean, sum
@@ -34,7 +35,7 @@ def _log_rest(xp, p):
     return xp.where(inside, xp.log1p(-xp.where(inside, p, 0.0)), -100.0)
 
 
-@primitive(floating=True, real=True)
+@primitive(real=True)
 def _binary_cross_entropy(xp, p, target, /):
     return -(target * _log(xp, p) + (1 - target) * _log_rest(xp, p))
 
@@ -61,14 +62,18 @@ def binary_cross_entropy(
 
     Logarithms are held above -100, and the gradient's divisor p (1 - p) above 1e-12, as in PyTorch.
     ``weight`` broadcasts to the input. Raises ShapeError unless shapes are equal, ArgumentError for
-    p outside of [0, 1].
+    p or a target outside of [0, 1].
 
     >>> tx.nn.functional.binary_cross_entropy(tx.asarray([0.5, 0.0]), tx.asarray([1.0, 0.0]))
     tensor(0.3465736)
     """
     expect_alike("binary_cross_entropy", input, target)
+    input, target = floats(input, target)
     xp = input.backend.xp
-    if not bool(xp.all((input.data >= 0) & (input.data <= 1))):
+    inside = [xp.all((x.data >= 0) & (x.data <= 1)) for x in (input, target)]
+    if not bool(inside[0] & inside[1]):  # one look for both
+        if bool(inside[0]):
+            raise ArgumentError("binary_cross_entropy expects targets in [0, 1]")
         raise ArgumentError(
             "binary_cross_entropy expects probabilities in [0, 1]; "
             "for logits use binary_cross_entropy_with_logits"
