@@ -15,7 +15,7 @@ from tinyxp.backends.errors import BackendError, CaptureError
 from tinyxp.core import Tensor, wrap
 from tinyxp.operation import expect_callable
 from tinyxp.reach import Reach
-from tinyxp.recorded import AFTERWARDS, Recorded, surroundings, tensors_in
+from tinyxp.recorded import AFTERWARDS, Moved, Recorded, surroundings, tensors_in
 from tinyxp.tree import tree_map
 from tinyxp.trials import Unready, recorded
 
@@ -45,18 +45,17 @@ class Graph:
         if capturing() is not None:  # part of another step that is recorded
             return self.step(*args, **options)
         with self._lock:  # a recording's memory is one
-            if self._fits(args, options) or self._again(args, options):
-                recorded: Any = self._recorded
-                if not recorded.shared((args, options)):
-                    done, found = recorded.replay((args, options))
-                    if done:
-                        return found
+            if self._recorded is None or not self._recorded.fits():
+                moved = self._again(args, options)
+            else:
+                moved = self._recorded.matched((args, options))
+                if not self._recorded.takes(moved):
+                    moved = self._again(args, options)
+            if moved is not None and not self._recorded.shared(moved):  # type: ignore[union-attr]
+                done, found = self._recorded.replay(moved)  # type: ignore[union-attr]
+                if done:
+                    return found
             return self._by_the_step(args, options)
-
-    def _fits(self, args: tuple[Any, ...], options: dict[str, Any]) -> bool:
-        """Whether there is a recording of which a replay is what the step would do."""
-        recorded = self._recorded
-        return recorded is not None and recorded.fits() and recorded.takes((args, options))
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
         """As a method, one for each object."""
@@ -81,15 +80,15 @@ class Graph:
         except Unready as why:
             raise why.__cause__ or _unready() from None
 
-    def _again(self, args: tuple[Any, ...], options: dict[str, Any]) -> bool:
+    def _again(self, args: tuple[Any, ...], options: dict[str, Any]) -> Moved | None:
         """Record the step for what it now depends on, unless that is new since the last call: what
-        changes with each call has the step run by itself."""
+        changes with each call has the step run by itself. Returns what a replay begins with."""
         if self._recorded is not None:
             forms = [(x.shape, x.data.strides) for x in tensors_in((args, options))]
             known = self._known
             self._known = surroundings(), Reach(self.step).signature(), forms
             if known != self._known:
-                return False
+                return None
         self._recorded = None
         try:
             self._recorded = recorded(self.step, self._make, (args, options))
@@ -97,9 +96,9 @@ class Graph:
             self._unready += 1
             if self._unready > PATIENCE:
                 raise _unready() from why
-            return False
+            return None
         self._unready = 0
-        return True
+        return self._recorded.matched((args, options))
 
     def _by_the_step(self, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
         """The step itself, where no recording does what it would do."""

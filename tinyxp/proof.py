@@ -14,7 +14,7 @@ def prove(recorder: Any, found: Recorded, trials: list[Any]) -> None:
     with recorder.recording.rewound():
         for given, result, values, bound in trials:
             recorder.begin()
-            done, outputs = found.replay(given)
+            done, outputs = found.replay(found.matched(given))
             if not done:  # it goes another way for these inputs
                 outputs = recorder.try_step(given)
             pairs = [

@@ -9,7 +9,8 @@ from functools import cache
 from os import path
 from typing import Any
 
-from tinyxp.debug.sites import of_library
+from tinyxp.backends.errors import TinyError
+from tinyxp.debug.sites import Site, of_library
 
 STANDARD = tuple(path.abspath(sysconfig.get_path(name)) for name in ("stdlib", "purelib"))
 LOADS = ("LOAD_ATTR", "LOAD_METHOD")
@@ -101,3 +102,15 @@ def of_package(cls: type) -> bool:
     """Whether a class is tinyxp's, or NumPy's: what changes of such objects is known otherwise."""
     file = _file(cls)
     return file is not None and of_library(file) and not cls.__module__.startswith("numpy.random")
+
+
+def located(error: TinyError) -> TinyError:
+    """The error with the line of the user's code where it was raised."""
+    trace, line = error.__traceback__, ""
+    while trace is not None:
+        file = trace.tb_frame.f_code.co_filename
+        if not foreign(file):
+            found = Site(file, trace.tb_lineno, trace.tb_frame.f_code.co_name)
+            line = f" ({found}: {found.code})"
+        trace = trace.tb_next
+    return type(error)(f"{error}{line}")

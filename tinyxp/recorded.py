@@ -24,6 +24,7 @@ from tinyxp.tape import is_grad_enabled
 from tinyxp.tree import leaves_of, pairs, tree_map
 from tinyxp.views import refresh, shown_of
 
+Moved = list[tuple[Tensor, Tensor]]  # places of inputs, and the tensors that belong there
 AFTERWARDS = (
     "it is the result of a captured step, which carries no graph; call backward() inside the step"
 )
@@ -55,9 +56,9 @@ class External:
 
 
 def alike(a: Array, b: Array) -> bool:
-    """Whether two arrays have one form: the order of sums follows the order in memory, too."""
-    same = a.shape == b.shape and a.dtype == b.dtype
-    return bool(same and getattr(a, "strides", None) == getattr(b, "strides", None))
+    """Whether two arrays have one form: on NumPy the order of sums follows that in memory, too."""
+    form = a.shape == b.shape and a.dtype == b.dtype
+    return bool(form and not (isinstance(a, np.ndarray) and a.strides != b.strides))
 
 
 @dataclass
@@ -112,7 +113,7 @@ class Recorded:
             return True
         return alike(x.data, place)
 
-    def matched(self, given: Any) -> list[tuple[Tensor, Tensor]]:
+    def matched(self, given: Any) -> Moved:
         """The inputs' places beside the tensors that belong there.
 
         Raises InputsError for inputs that are not like those of the recording.
@@ -141,24 +142,23 @@ class Recorded:
             moved.append((own, x))
         return moved
 
-    def takes(self, given: Any) -> bool:
+    def takes(self, moved: Moved) -> bool:
         """Whether these inputs lie in memory as those that the step was recorded for."""
-        xs = [x for _, x in self.matched(given)]
-        return all(alike(x.data, own) for x, own in zip(xs, self.places, strict=True))
+        pairs = zip(moved, self.places, strict=True)
+        return all(alike(x.data, place) for (_, x), place in pairs)
 
-    def shared(self, given: Any) -> bool:
+    def shared(self, moved: Moved) -> bool:
         """Whether inputs are one that were not, or show what the step writes to in place: a replay
         has each at a place of its own."""
-        xs, written = tensors_in(given), set(map(id, self.written))
+        xs, written = [x for _, x in moved], set(map(id, self.written))
         seen = any(x._view is not None and id(x._view()) in written for x in xs)
         return seen or repeated(xs) != self.repeats
 
     # -- replaying -----------------------------------------------------------------------------
 
-    def replay(self, given: Any) -> tuple[bool, Any]:
+    def replay(self, moved: Moved) -> tuple[bool, Any]:
         """Whether the replay came to its end, and what the step returns for these inputs; it ends
         before it has changed anything where the step would now go another way."""
-        moved = self.matched(given)
         self._read(moved)
         shown = [(x, shown_of(x)) for x in self.written]
         try:
@@ -185,7 +185,7 @@ class Recorded:
         for x in self.without:
             x.grad = None
 
-    def _read(self, moved: list[tuple[Tensor, Tensor]]) -> None:
+    def _read(self, moved: Moved) -> None:
         """Copy or lend to the recording what it reads."""
         to, values = [own.data for own, _ in moved], [x.data for _, x in moved]
         for x, cls in self.tied:

@@ -19,10 +19,9 @@ from tinyxp.backends import Array
 from tinyxp.backends.cupy_checks import later
 from tinyxp.backends.errors import CaptureError, InputsError
 from tinyxp.core import Tensor, wrap
-from tinyxp.debug.sites import Site
 from tinyxp.operation import brief
 from tinyxp.proof import prove
-from tinyxp.ran import Code, foreign
+from tinyxp.ran import Code, located
 from tinyxp.reach import PLAIN, SIMPLE, Name, Reach
 from tinyxp.recorded import (
     External,
@@ -79,7 +78,7 @@ class _Recorder:
                     prove(self, found, trials)
                 found.written = [x for x in self.touched.written if x in found.state]
             except CaptureError as error:
-                raise _located(error) from error.__cause__
+                raise located(error) from error.__cause__
             finally:
                 self._restore()
                 self.recording.capture.undo.clear()
@@ -113,15 +112,16 @@ class _Recorder:
 
     def _tried(self) -> list[Trial]:
         """Runs of the step: first one that compiles kernels and begins the optimizer's state."""
-        states = random.getstate(), repr(np.random.get_state())
+        states = random.getstate(), np.random.get_state()
         try:
             self.code.run(lambda: self._run(self.inputs, self.recording.first))
         except (CaptureError, Unready):
             raise
         except Exception as error:
             raise Unready from error
-        if (random.getstate(), repr(np.random.get_state())) != states:
+        if repr((random.getstate(), np.random.get_state())) != repr(states):
             random.setstate(states[0])
+            np.random.set_state(states[1])
             raise CaptureError(
                 "this step draws Python's or NumPy's random numbers, which a replay would not; "
                 "draw them by tx.random, or outside, and pass them as inputs"
@@ -386,15 +386,3 @@ def _afresh() -> Iterator[None]:
     region = casting()
     with within(region and region.afresh()):
         yield
-
-
-def _located(error: CaptureError) -> CaptureError:
-    """The error with the line of the user's code where it was raised."""
-    trace, line = error.__traceback__, ""
-    while trace is not None:
-        file = trace.tb_frame.f_code.co_filename
-        if not foreign(file):
-            found = Site(file, trace.tb_lineno, trace.tb_frame.f_code.co_name)
-            line = f" ({found}: {found.code})"
-        trace = trace.tb_next
-    return type(error)(f"{error}{line}")
