@@ -21,7 +21,7 @@ if __name__ != "tinyxp.backends":
     )
 
 from tinyxp.backends.bound import Block, bound
-from tinyxp.backends.errors import BackendError
+from tinyxp.backends.errors import BackendError, TinyError
 from tinyxp.backends.extras import advice
 
 Array = Any  # an array of whichever library runs underneath
@@ -33,6 +33,21 @@ class Namespace(SimpleNamespace):
     def __init__(self, library: Any, **overlay: Any) -> None:
         names = {name: getattr(library, name) for name in dir(library) if not name.startswith("_")}
         super().__init__(**(names | overlay))
+
+
+def _named(to_device: Callable[[Array, Any], Array]) -> Callable[[Array, Any], Array]:
+    """``to_device``, for which what is no name of a device is unknown, too."""
+
+    @functools.wraps(to_device)
+    def call(array: Array, device: Any) -> Array:
+        try:
+            return to_device(array, device)
+        except (TypeError, ValueError) as error:
+            if isinstance(error, TinyError):
+                raise
+            raise BackendError(f"a device is chosen by its name, got {device!r}") from error
+
+    return call
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,6 +94,7 @@ class Backend:
     complex_floating: frozenset[Any] = field(init=False)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "to_device", _named(self.to_device))
         # asked of an array, because NumPy's np.float32 is a class and not the dtype of any array
         known = [name for name in (*DTYPE_NAMES, *HALVES) if hasattr(self.xp, name)]
         self._know({name: self.xp.empty(0, dtype=getattr(self.xp, name)).dtype for name in known})

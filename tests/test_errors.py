@@ -279,6 +279,14 @@ ARRAYS = {  # where a number, an axis, a name or a flag belongs
     "ctc_loss": lambda x, a: functional.ctc_loss(x, tx.asarray([1]), (2,), (1,), blank=a),
     "interpolate": lambda x, a: functional.interpolate(x[None], a),
     "backend": lambda x, a: tx.backend(a),
+    "amax": lambda x, a: tx.amax(x, a),
+    "expand": lambda x, a: x.expand(1, a),
+    "max_pool2d": lambda x, a: functional.max_pool2d(x[None], 1, padding=a),
+    "to_device": lambda x, a: x.to_device(a),
+    "div_": lambda x, a: x.div_(2, rounding_mode=a),
+    "triplet_margin_with_distance_loss": lambda x, a: functional.triplet_margin_with_distance_loss(
+        x, x, x, distance_function=a
+    ),
 }
 
 

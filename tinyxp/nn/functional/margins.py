@@ -10,7 +10,7 @@ from tinyxp.nn.functional.activations import logsigmoid
 from tinyxp.nn.functional.checks import expect_indices, expect_numbers
 from tinyxp.nn.functional.distances import pairwise_distance
 from tinyxp.nn.functional.reducing import expect_alike, named, reduced
-from tinyxp.operation import expect_tensors, floats, typed
+from tinyxp.operation import expect_callable, expect_tensors, floats, typed
 from tinyxp.ops.arithmetic import where
 from tinyxp.ops.bounds import minimum
 from tinyxp.ops.creation import arange, astype
@@ -209,6 +209,9 @@ def triplet_margin_with_distance_loss(
         raise ArgumentError(f"triplet_margin_loss expects a margin above 0, got {margin}")
     reduction = named(reduction)
     distance = pairwise_distance if distance_function is None else distance_function
+    expect_callable("triplet_margin_loss", distance)
+    if not isinstance(swap, (bool, int)):
+        raise DTypeError(f"triplet_margin_loss: swap is True or False, got {swap!r}")
     near, far = distance(anchor, positive), distance(anchor, negative)
     if swap:
         far = minimum(far, distance(positive, negative))

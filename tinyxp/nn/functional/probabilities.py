@@ -9,7 +9,7 @@ from tinyxp.backends.errors import ArgumentError
 from tinyxp.composite import composite
 from tinyxp.nn.functional.activations import logsigmoid
 from tinyxp.nn.functional.reducing import expect_alike, reduced, weighted
-from tinyxp.operation import floats
+from tinyxp.operation import floats, typed
 from tinyxp.ops.arithmetic import where
 from tinyxp.ops.exponential import exp, log
 from tinyxp.ops.reductions import mean, sum
@@ -162,6 +162,7 @@ def _(rng):
     return rng.normal(size=(3, 4)), rng.normal(size=(3, 4)), {"log_target": True}
 
 
+@typed
 def kl_div(input, target, size_average=None, reduce=None, reduction="mean", log_target=False):
     """The terms of the divergence of Kullback & Leibler: loss = t (ln t - x), x log-probabilities.
 

@@ -9,7 +9,7 @@ from tinyxp import backends
 from tinyxp.backends.errors import ArgumentError, ShapeError
 from tinyxp.composite import composite
 from tinyxp.nn.functional.checks import expect_numbers, in_place
-from tinyxp.operation import expect_tensors
+from tinyxp.operation import expect_tensors, typed
 from tinyxp.ops.arithmetic import where
 from tinyxp.ops.exponential import expm1
 from tinyxp.ops.rounding import abs, sign
@@ -116,6 +116,7 @@ def leaky_relu(input, negative_slope=0.01, inplace=False):
     return y if inplace is False else in_place(input, y, inplace)
 
 
+@typed
 def rrelu(input, lower=1 / 8, upper=1 / 3, training=False, inplace=False, *, generator=None):
     """y = x above 0, else a x; while ``training``, a ~ U(lower, upper) for each element anew.
 
