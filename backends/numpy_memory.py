@@ -8,6 +8,7 @@ asks for the same sizes again and again.
 import ctypes
 import functools
 import math
+import os
 import threading
 from sys import getrefcount
 from typing import Any
@@ -88,6 +89,8 @@ class Pool:
 
 
 pool = Pool()
+if hasattr(os, "register_at_fork"):  # else a child might find it locked for ever
+    os.register_at_fork(after_in_child=lambda: setattr(pool, "lock", threading.Lock()))
 
 
 def empty(shape: tuple[int, ...], dtype: Any, *, lasting: bool = False) -> Any:

@@ -5,6 +5,7 @@ the observers of ``debug.instruments`` do (docs/adr/0007). So the tensors of a c
 known without a search, and nothing else of the library has to tell of them.
 """
 
+import os
 import threading
 import weakref
 from collections.abc import Iterator
@@ -17,6 +18,8 @@ from tinyxp.backends.bound import block, bound
 from tinyxp.core import Tensor
 
 _lock = threading.RLock()  # the properties are seen by all threads: one function at a time
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=lambda: globals().update(_lock=threading.RLock()))
 
 
 class Was(NamedTuple):

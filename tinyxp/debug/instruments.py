@@ -6,6 +6,7 @@ is nothing left of them, not even a test (docs/adr/0007).
 """
 
 import functools
+import os
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -54,6 +55,8 @@ class Observer:
 _observers: ContextVar[tuple[Observer, ...]] = ContextVar("tinyxp_observers", default=())
 observed = _observers.get  # by whom what happens here is observed
 _lock = threading.Lock()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=lambda: globals().update(_lock=threading.Lock()))
 _undo: list[Callable[[], None]] = []  # how to take the wrappers away; empty while there are none
 _active = 0
 
