@@ -306,3 +306,8 @@ def test_numbers_beyond_all_sizes():
     assert x.grad.tolist() == [0.0, 0.0, 0.0]
     with pytest.raises(TinyError):
         functional.interpolate(tx.ones((1, 1, 2)), 2**70)
+    for size in (2**70, 2**40):
+        with pytest.raises(ArgumentError, match="output_size"):
+            functional.adaptive_max_pool1d(tx.ones((1, 1, 2)), size)
+    with pytest.raises(ArgumentError, match="int64"):
+        functional.one_hot(tx.asarray([0]), 2**70)

@@ -77,7 +77,10 @@ def _target(name, n, input, output_size):
             f"{name}: output_size is an integer, None, or {n} of them, got {output_size!r}"
         )
     kept = tuple(m if size is None else size for m, size in zip(spatial, given, strict=True))
-    return spatial, numbers(name, "output_size", kept, n, 0)
+    size = numbers(name, "output_size", kept, n, 0)
+    if max(size) >= 2**31:  # each place is listed: that would not end
+        raise ArgumentError(f"{name}: output_size is below 2**31, got {output_size!r}")
+    return spatial, size
 
 
 def _adaptive_mean(name, n, input, output_size):

@@ -48,8 +48,8 @@ def expect_indices(name, indices, n, things, ignore_index=None):
 
 def numbers(name, what, value, n, least):
     """``value`` as n integers: one for all axes, or one for each. Raises DTypeError, ArgumentError
-    unless they are n (or one), none below ``least``."""
-    if type(value) is int and value >= least:
+    unless they are n (or one), none below ``least`` or beyond int64."""
+    if type(value) is int and least <= value < 2**63:
         return (value,) * n
     given = value if isinstance(value, (tuple, list)) else (value,)
     try:
@@ -60,6 +60,8 @@ def numbers(name, what, value, n, least):
         raise ArgumentError(
             f"{name}: {what} is an integer or {n} of them, none below {least}, got {value!r}"
         )
+    if max(found) >= 2**63:
+        raise ArgumentError(f"{name}: {what} has no place in int64, got {value!r}")
     return found * n if len(found) == 1 else found
 
 
