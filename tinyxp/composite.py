@@ -180,10 +180,18 @@ def in_floats(fn: Callable[..., Any], names: Sequence[str]) -> Callable[..., Any
 
     @functools.wraps(fn)
     def call(*args: Any, **static: Any) -> Any:
+        known = None  # quick where all are floating numbers of one dtype, as nearly always
+        for i in places:
+            if i < len(args) and isinstance(x := args[i], Tensor) and x.data.dtype is not known:
+                known = x.data.dtype
+                if known not in x.backend.floating:
+                    break
+        else:
+            return fn(*args, **static)
         given = list(args)
         there = [i for i in places if i < len(given)]
-        for i, x in zip(there, floats(*[given[i] for i in there]), strict=True):
-            given[i] = x
+        for i, y in zip(there, floats(*[given[i] for i in there]), strict=True):
+            given[i] = y
         return fn(*given, **static)
 
     return call
