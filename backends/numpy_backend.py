@@ -192,7 +192,7 @@ def cumulated(f: Callable[..., Array]) -> Callable[..., Array]:
 
 
 def on_cpu(device: str | None) -> None:
-    if device not in (None, "cpu"):
+    if device is not None and not (isinstance(device, str) and device == "cpu"):
         raise BackendError(
             f"the numpy backend has the device 'cpu' only, got {device!r}; "
             "for a GPU, move to the backend first: x.to('cupy')"

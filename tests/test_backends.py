@@ -144,7 +144,7 @@ def test_an_unknown_backend_names_the_choices(fresh):
 @pytest.mark.parametrize(
     ("name", "library", "text"),
     [
-        ("torch", "torch", "the library PyTorch is not installed; pip install torch (for"),
+        ("torch", "torch", "the library PyTorch is not installed; pip install torch (on Linux"),
         (
             "strict",
             "array_api_strict",
