@@ -144,6 +144,9 @@ def test_what_an_optimizer_holds():
     wild = tx.optim.SGD(model.parameters(), lr=1e4)
     (finding,) = tx.doctor(loss_of(model), model, wild).findings
     assert finding.kind == "lr" and "times their own size" in finding.message
+    slow = tx.optim.SGD(model.parameters(), lr=1e-12)
+    (finding,) = tx.doctor(loss_of(model), model, slow).findings
+    assert finding.kind == "lr" and "too small (learning rate 1e-12)" in finding.message
 
 
 def test_only_a_loss_and_a_model_will_do():

@@ -170,6 +170,30 @@ def logging_beside_the_loss():
 
 
 @healthy
+def weights_changed_in_place_within_the_pass():
+    """As a step changes them, and their averages: no gradient is lost by that."""
+    model = nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 3))
+    average, x = copy.deepcopy(model).requires_grad_(False), points(12, 4)
+
+    def run():
+        with tx.no_grad():
+            first, bias = model[0].weight, model[0].bias
+            first.mul_(0.99)
+            first *= 0.99
+            first.clamp_(-1.0, 1.0)
+            first[...] = first - 0.01 * first
+            first[0].mul_(0.9)
+            bias.fill_(0.1)
+            model[2].bias.copy_(model[2].bias * 0.5)
+            for old, new in zip(average.parameters(), model.parameters(), strict=True):
+                old.mul_(0.9).add_(0.1 * new)
+        first.detach().mul_(0.99)
+        return squares(model(x)) + ((model(x) - average(x)) ** 2).mean()
+
+    return trained(model, run)
+
+
+@healthy
 def constants_made_in_forward():
     class Net(nn.Module):
         def __init__(self):

@@ -14,6 +14,18 @@ def a_second_layer_of_zeros():
     return model, lambda: squares(model(x))
 
 
+@broken("zero", FIRST, "second.weight is zero everywhere")
+def zeros_written_within_the_pass():
+    model, x = Two(tx.tanh), points(6, 4)
+
+    def run():
+        with tx.no_grad():
+            model.second.weight.zero_()
+        return squares(model(x))
+
+    return model, run
+
+
 @broken("zero", "first.weight first.bias second.weight", "zeros")
 def all_weights_zero():
     model, x = Two(tx.tanh), points(6, 4)

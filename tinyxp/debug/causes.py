@@ -54,7 +54,7 @@ class Scene:
         record = self.record(node)
         links = record.links if record else []
         thing = next((x.source for x in links if x.operand != i and self._is_zero(x.source)), None)
-        while thing is not None and (record := self.record(thing)) is not None:
+        while id(thing) not in self.names and (record := self.record(thing)) is not None:
             above = [x.source for x in record.links if self._is_zero(x.source)]
             above = [x for x in above if isinstance(x, Node) or id(x) in self.names]
             if not above:

@@ -39,13 +39,13 @@ def missing(
     """The findings for parameters without a gradient, and for those that lack a part of theirs."""
     if len(got) == len(params) and not watch.has_cuts():
         return
-    towards = watch.towards(loss)
+    towards, own = watch.towards(loss), watch.towards(loss, kept=False)
     used = watch.uses()
     lost: list[tuple[str, Any]] = []
     partial: list[tuple[str, Any]] = []
     apart: list[tuple[str, Tensor]] = []
     for name, p in params.items():
-        found = cuts(watch, towards, p)
+        found = cuts(watch, own if name in got else towards, p)
         if name in got:
             found = [(record, link) for record, link in found if _by_mistake(record, link)]
         sites = tuple(sorted({_lines(record, link) for record, link in found}, key=str))
@@ -78,7 +78,8 @@ def _cut(kind: str, parameters: list[str], sites: tuple[Any, ...]) -> Finding:
     where = " and ".join(dict.fromkeys(str(s[1]) for s in sites[:3]))
     began = "which began" if why == NO_GRAD else "the values left tinyxp"
     out = f" ({began} at {left[0]})" if left else ""
-    message = f"{part} is cut at {where} by {why}{out}; no gradient comes past that line."
+    by = f" by {why}" if why.endswith(")") or why == DETOUR else f": {why}"  # a name, or a sentence
+    message = f"{part} is cut at {where}{by}{out}; no gradient comes past that line."
     remedy = REMEDIES.get(why, "{0} needs a differentiable function in its place: " + why + ".")
     return Finding(kind, parameters, site, message, remedy.format(where), [*dict.fromkeys(lines)])
 

@@ -18,6 +18,7 @@ from tinyxp.tape import Node, edge_of, ordered
 VANISHING = 1e-6  # of the largest root mean square among the gradients
 EXPLODING = 1e4  # a gradient's norm over the weight's, or over 1 for smaller weights
 TOO_FAR = 3.0  # an update's norm over the weight's: 0.001 is usual
+TOO_NEAR = 1e-8  # and below which rounding to float32 loses it
 
 
 class Doctor:
@@ -28,8 +29,8 @@ class Doctor:
     parameter the norms of weight and gradient, with an ``optimizer`` also that of the next update
     over the weight (nothing is changed), and findings: what is missing, incomplete, zero, vanishing
     (root mean square below 10⁻⁶ of the largest), exploding (norm above 10⁴ times that of the
-    weight), not a number, or fine; a step that is larger than the weight itself; probabilities
-    where a loss expects logits.
+    weight), not a number, or fine; a step that is larger than the weight itself, or that moves
+    nothing; probabilities where a loss expects logits.
 
     Where a gradient is missing it names the line that cut it, if the forward pass ran under
     ``with tx.doctor.watch():``. That costs nothing when it is off.
@@ -282,6 +283,18 @@ class Examination:
             some = [name for name, p in self.params.items() if id(p) in members]
             message = "the learning rate is 0: a step changes nothing."
             yield Finding("lr", some, None, message, "give the optimizer an lr, such as 1e-3.")
+        near = [
+            name
+            for name in self._in("fine")
+            if name not in left_out and self.updates[name] <= TOO_NEAR * self.weights[name]
+        ]
+        if near and not still and len(near) == len(self._in("fine")):
+            moved = max((self._ratio(name) or 0.0 for name in near), default=0.0)
+            how = f"moves the weights by {moved:.1g} of their size" if moved else "changes nothing"
+            rates = [f"{float(group['lr']):g}" for group in groups if "lr" in group]
+            rate = f" (learning rate {', '.join(dict.fromkeys(rates))})" if rates else ""
+            message = f"one step {how}: it is too small{rate}."
+            yield Finding("lr", near, None, message, "raise the learning rate; 1e-3 is usual.")
         far = [
             name
             for name in self._in("fine")

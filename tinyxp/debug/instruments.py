@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar
 from typing import Any
 
-from tinyxp import core, lanes, primitive, tape
+from tinyxp import core, lanes, primitive, tape, views
 from tinyxp.backends import Array
 from tinyxp.backends.bound import block, bound
 from tinyxp.composite import Composite
@@ -37,6 +37,9 @@ class Observer:
 
     def detached(self, x: Tensor, y: Tensor) -> None:
         """``y`` is ``x.detach()``."""
+
+    def written(self, x: Tensor, value: Tensor, recording: bool) -> None:
+        """``x`` takes the numbers of ``value`` by a write in place."""
 
     def switched(self, recording: bool) -> None:
         """Recording begins, or ends, for a block."""
@@ -123,6 +126,15 @@ def _detach(original: Any) -> Any:
     return detach
 
 
+def _take(original: Any) -> Any:
+    def take(x: Tensor, value: Tensor, recording: bool) -> None:
+        for observer in _observers.get():
+            observer.written(x, value, recording)
+        original(x, value, recording)
+
+    return take
+
+
 def _leaving(way: str) -> Callable[[Any], Any]:
     def wrap(original: Any) -> Any:
         def leave(self: Tensor, *args: Any, **options: Any) -> Any:
@@ -181,6 +193,7 @@ WRAPPED: tuple[tuple[Any, str, Callable[[Any], Any]], ...] = (
     (Composite, "pull", _pull),
     (Tensor, "detach", _detach),
     (Tensor, "data", _data),
+    (views, "_take", _take),
     *((Tensor, name, _leaving(way)) for name, way in WAYS.items()),
     *((home, "to_array", _entering) for home in (core, primitive, creation, parameter)),
     (tape, "_recording", _Recording),

@@ -54,6 +54,7 @@ class Record:
     born: int
     on_purpose: bool = False  # a formula of the library stops the gradient here
     of_numbers: bool = False  # a tensor made of Python's numbers
+    kept: bool = False  # written in place under no_grad: weights or a state, as a step changes them
 
 
 class Exit(NamedTuple):
@@ -145,6 +146,11 @@ class Watch(Observer, Block):
         record = self._add(y.data, "detach", where, [Link(thing_of(x), 0, why)], y.data)
         record.on_purpose = bool(where.called)
 
+    def written(self, x: Tensor, value: Tensor, recording: bool) -> None:
+        record, before = self.records.get(id(value.data)), self.records.get(id(x.data))
+        if record is not None and not recording and x._node is None:
+            record.kept |= x._leaf or before is None or before.kept
+
     def left(self, x: Tensor, way: str, value: Any) -> Any:
         thing = thing_of(x)
         if edge_of(x) is None and id(thing) not in self.records:
@@ -176,6 +182,8 @@ class Watch(Observer, Block):
     def links(self, thing: Thing) -> Iterator[Link]:
         """What a value was computed from."""
         record, known = self.record_of(thing), set()
+        if record is not None and record.kept and isinstance(thing, Tensor):
+            return  # a leaf begins anew with what is written to it
         for link in record.links if record else ():
             known.add(id(link.source))
             yield link
@@ -193,20 +201,22 @@ class Watch(Observer, Block):
         return self.record_of(thing_of(loss)) is not None
 
     def uses(self) -> Uses:
-        """For every value, those computed from it."""
+        """For every value, those computed from it; what is kept is of no use to the loss."""
         uses: Uses = {}
         for record in self.records.values():
-            for link in self.links(record.thing):
+            for link in () if record.kept else self.links(record.thing):
                 uses.setdefault(id(link.source), []).append((record.thing, link))
         return uses
 
-    def towards(self, loss: Tensor) -> Uses:
-        """As ``uses``, of the values alone from which the loss was computed, by whatever way."""
+    def towards(self, loss: Tensor, kept: bool = True) -> Uses:
+        """As ``uses``, of the values alone from which the loss was computed, by whatever way; or
+        by ways alone that lead through nothing that is ``kept``."""
         uses: Uses = {id(loss.data): []}
         stack, seen = [thing_of(loss)], {id(thing_of(loss))}
         while stack:
             thing = stack.pop()
-            for link in self.links(thing):
+            record = self.record_of(thing)
+            for link in self.links(thing) if kept or not (record and record.kept) else ():
                 uses.setdefault(id(link.source), []).append((thing, link))
                 if id(link.source) not in seen:
                     seen.add(id(link.source))
@@ -231,7 +241,8 @@ class Watch(Observer, Block):
         uses, found = self.uses(), []
         for record in self.records.values():
             for link in record.links:
-                if link.why and not record.on_purpose and isinstance(link.source, (Node, Tensor)):
+                purpose = record.on_purpose or record.kept
+                if link.why and not purpose and isinstance(link.source, (Node, Tensor)):
                     found += [
                         CutEdge(link.source, target, index, link.why, record.site)
                         for target, index in self._arrivals(record.thing, link.operand, uses)
