@@ -8,11 +8,11 @@ import pytest
 
 import tinyxp as tx
 from tinyxp import nn
-from tinyxp.backends.errors import ArgumentError, DataError
+from tinyxp.backends.errors import ArgumentError, DataError, DTypeError
 from tinyxp.data import DataLoader, Epochs, IterableDataset, RandomWindows
 from tinyxp.generation import generate
 from tinyxp.nn.modes import evaluation, modes_kept
-from tinyxp.optim import SGD, swa_utils
+from tinyxp.optim import SGD, Adam, swa_utils
 from tinyxp.optim.lr_scheduler import ReduceLROnPlateau, StepLR
 from tinyxp.random import Generator
 from tinyxp.runs import Run
@@ -59,6 +59,66 @@ def test_an_argument_in_the_wrong_place_is_named(arguments, message):
     with pytest.raises(ArgumentError, match=message):
         trainer.fit(*arguments(loss_of, DataLoader([X[0]], 1)))
     assert trainer.done == 0
+
+
+NET = nn.Linear(3, 1)
+ADAM = Adam(NET.parameters())
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Trainer(ADAM, NET), "^model, the first of .* is a tx.nn.Module, got a Adam"),
+        (
+            lambda: Trainer(nn.Linear, ADAM),
+            "^model, .*got the class Linear itself, of which an obj",
+        ),
+        (lambda: Trainer(NET.parameters(), ADAM), "^model, .*got a generator, such as model.param"),
+        (lambda: Trainer(NET, "adam"), "^optimizer, the second .*Adam.model.*got 'adam'"),
+        (lambda: Trainer(NET, None), "^optimizer, .*got None"),
+        (lambda: Trainer(NET, SGD), "^optimizer, .*got the class SGD itself"),
+        (lambda: Trainer(NET, NET.parameters()), "^optimizer, .*got a generator"),
+        (lambda: Trainer(nn.Linear(3, 1), ADAM), "^the optimizer holds none of the model's param"),
+        (lambda: Trainer(NET, ADAM, run="runs/x"), "^run expects a .*Run.create.*got 'runs/x'"),
+        (lambda: Trainer(NET, ADAM, scheduler=StepLR), "^scheduler .*got the class StepLR itself"),
+        (lambda: Trainer(NET, ADAM, evaluate=3), "^evaluate expects a function .*got a int"),
+        (lambda: Trainer(NET, ADAM, callbacks=3), "^callbacks expects functions .*got a int"),
+        (lambda: Trainer(NET, ADAM, callbacks=["x"]), "^callbacks expects functions .*got a list"),
+    ],
+)
+def test_a_part_of_a_trainer_that_is_none_is_named(make, message):
+    with pytest.raises(ArgumentError, match=message):
+        make()
+
+
+def test_one_callback_needs_no_list():
+    told = []
+    trainer, loss_of, _ = made(callbacks=told.append)
+    trainer.fit([X], loss_of, 1)
+    assert [metrics["step"] for metrics in told] == [1]
+
+
+@pytest.mark.parametrize("threads", [None, 2])
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_a_loss_that_is_none_is_named(threads, accumulate):
+    for loss, got in ((None, "None"), (0.5, "a float"), ((X.sum(), X), "a tuple")):
+        trainer, _, _ = made(threads=threads, accumulate=accumulate)
+        with pytest.raises(DTypeError, match=f"^loss_of expects to return the loss .* got {got},"):
+            trainer.fit([X], lambda batch, loss=loss: loss, 2)
+        assert trainer.done == 0
+
+
+def test_a_function_that_takes_no_batch_is_no_loss_and_a_score_is_a_number():
+    trainer, loss_of, _ = made()
+    for wrong in (nn.functional.cross_entropy, nn.CrossEntropyLoss(), lambda: 1.0):
+        with pytest.raises(
+            ArgumentError, match="^loss_of, .* takes a batch alone, and .* does not"
+        ):
+            trainer.fit([X], wrong, 2)
+    for score in (None, "low", (1.0, 2.0)):
+        trainer, loss_of, _ = made(evaluate=lambda score=score: score)
+        with pytest.raises(ArgumentError, match="^evaluate expects to return the validation loss"):
+            trainer.fit([X], loss_of, 1)
 
 
 def test_epochs_are_checked_too():
@@ -129,23 +189,61 @@ def test_an_iterator_that_ends_too_early_is_an_error(accumulate, tmp_path):
         trainer.fit(iter([X] * 2), loss_of, epochs=3)
 
 
-@pytest.mark.parametrize("empty", [[], iter(()), DataLoader([], 2)], ids=["list", "iter", "loader"])
+@pytest.mark.parametrize(
+    "empty",
+    [[], iter(()), DataLoader([], 2), DataLoader([X[0]] * 3, 5, drop_last=True)],
+    ids=["list", "iter", "loader", "drop_last"],
+)
 def test_no_batch_at_all_is_an_error(empty):
     trainer, loss_of, _ = made()
-    with pytest.raises(DataError, match="no batch at all"):
-        trainer.fit(empty, loss_of, 3)
+    for how in ({"steps": 3}, {"epochs": 5}):
+        with pytest.raises(DataError, match="no batch at all.*drop_last"):
+            trainer.fit(empty, loss_of, **how)
 
 
 def test_what_is_done_is_not_done_again(tmp_path):
-    """Steps and epochs count all that was done, in this run or in one that is resumed."""
+    """Steps count all that was done; epochs that of a run that is resumed."""
     run = Run.create(tmp_path / "run", {})
     trainer, loss_of, _ = made(run=run)
     trainer.fit([X] * 3, loss_of, epochs=2)
-    for again in (trainer, made(run=Run(run.folder, resumed=True))[0]):
-        found = again.fit([X] * 3, lambda x: pytest.fail("it trains"), epochs=2)
-        assert (found.steps, found.ended) == (6, "2 epochs done already")
+    again = made(run=Run(run.folder, resumed=True))[0]
+    for one, how, said in (
+        (trainer, {"steps": 6}, "6 steps done already"),
+        (again, {"epochs": 2}, "2 epochs done already"),
+    ):
+        found = one.fit([X] * 3, lambda x: pytest.fail("it trains"), **how)
+        assert (found.steps, found.epochs, found.ended) == (6, 2, said)
     further, loss_of, _ = made(run=Run(run.folder, resumed=True))
     assert further.fit([X] * 3, loss_of, epochs=3).steps == 9
+
+
+@pytest.mark.parametrize("batches", [[X] * 3, DataLoader([X[0]] * 6, 2), DataLoader(Once(), 1)])
+def test_a_fit_for_epochs_within_a_loop_goes_on(batches, tmp_path):
+    """As model.fit(epochs=1) does elsewhere; also over other batches, and after steps."""
+    run = Run.create(tmp_path / "run", {})
+    trainer, loss_of, _ = made(run=run)
+    for epoch in (1, 2, 3):
+        found = trainer.fit(batches, loss_of, epochs=1)
+        said = f"{epoch} epoch{'s' * (epoch > 1)} done"
+        assert (found.steps, found.epochs, found.ended) == (3 * epoch, epoch, said)
+    # the same loop in a new program: what was done is not done again
+    again, loss_of, _ = made(run=Run(run.folder, resumed=True))
+    found = [again.fit(batches, loss_of, epochs=1) for _ in range(5)]
+    assert [(s.steps, s.epochs) for s in found] == [(9, 3)] * 3 + [(12, 4), (15, 5)]
+    trainer, loss_of, _ = made(run=Run(run.folder, resumed=True))
+    assert trainer.fit(batches, loss_of, 16).epochs == 5
+
+
+def test_a_loss_is_shown_with_the_step_where_it_was_read():
+    trainer, loss_of, stream = made(log_every=10)
+    values = []
+    trainer.callbacks = [values.append]
+    trainer.fit([X], loss_of, 20)
+    notes = {told["step"]: f"loss {told['loss']:.3f}" for told in values}
+    lines = stream.getvalue().splitlines()
+    assert lines[0].startswith(f"step 2/20 (step 1: {notes[1]}) ")
+    assert lines[4].startswith(f"step 10/20 {notes[10]} ")
+    assert lines[5].startswith(f"step 12/20 (step 10: {notes[10]}) ")
 
 
 def test_a_resumed_run_goes_on_within_a_pass(tmp_path):

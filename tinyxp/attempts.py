@@ -8,9 +8,10 @@ from tinyxp.core import Tensor
 from tinyxp.finite import all_finite
 from tinyxp.graphs import Graph, graph_on
 from tinyxp.ops.creation import astype
+from tinyxp.parallel import Parallel
+from tinyxp.splitting import expect_loss
 
 if TYPE_CHECKING:
-    from tinyxp.parallel import Parallel
     from tinyxp.train import Trainer
 
 # of batches and a loss scale: the loss, and whether the parameters were changed
@@ -19,7 +20,7 @@ Attempt = Callable[[Any, Tensor | None], tuple[Tensor, bool]]
 
 def attempted(
     trainer: "Trainer",
-    parallel: "Parallel",
+    parallel: Parallel,
     loss_of: Callable[[Any], Tensor],
     batches: Any,
     scale: Tensor | None,
@@ -30,7 +31,7 @@ def attempted(
     buffers = [(buffer, buffer.data) for buffer in trainer.model.buffers()]
 
     def scaled(batch: Any) -> Tensor:  # as one writes it by hand, so that the bits are the same
-        loss = loss_of(batch)
+        loss = expect_loss(loss_of(batch))
         loss = loss if len(batches) == 1 else loss / len(batches)
         return loss if scale is None else loss * scale
 

@@ -25,7 +25,7 @@ from tinyxp.core import Tensor, wrap
 from tinyxp.nn.functional.reducing import in_a_part
 from tinyxp.nn.module import Module
 from tinyxp.random import watched
-from tinyxp.splitting import Check, Part, kept, operands
+from tinyxp.splitting import Check, Part, expect_loss, kept, operands
 from tinyxp.tape import propagate
 from tinyxp.threads import get_num_threads, limited
 from tinyxp.tree import leaves, tree_map
@@ -102,7 +102,7 @@ class Parallel:
         available = get_num_threads()
         self.choose(1)
         with kept(self.check.model):
-            loss = loss_of(batch)
+            loss = expect_loss(loss_of(batch))
         if loss.backend.name != "numpy":
             self.choose(0)
         elif work(loss) >= LARGE:
@@ -120,7 +120,7 @@ class Parallel:
         Returns the loss, from which no gradient flows any more.
         """
         if self.pool is None or (_length(batch) or 0) < 2:
-            loss = loss_of(batch)
+            loss = expect_loss(loss_of(batch))
             loss.backward()
             return loss.detach()
         with bound(in_a_part, tracing() is None):  # a recorded step looks at no targets
@@ -147,7 +147,7 @@ class Parallel:
             last = min(first + size, n)
             part = tree_map(lambda x: x[first:last] if isinstance(x, ARRAYS) else x, batch)
             with watched() as drawn:
-                loss = loss_of(part)
+                loss = expect_loss(loss_of(part))
             if drawn:
                 raise ArgumentError(
                     "a part of a batch drew random numbers, and so would be another one than in "

@@ -1,7 +1,8 @@
 """The batches of training, pass after pass, and how many steps they give."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from tinyxp.backends.errors import DataError
@@ -13,7 +14,8 @@ END = object()
 
 
 class Passes:
-    """``batches`` once, and again until ``epochs`` passes are done, or without end.
+    """``batches`` once, and again until ``epochs`` passes are done, or without end; those count
+    that were done ``before``, over these batches or others, with their steps.
 
     An iterator can be run through once only: ``used_up`` says that it ended before its time.
 
@@ -22,8 +24,11 @@ class Passes:
     (['a', 'b', 'a', 'b'], 2)
     """
 
-    def __init__(self, batches: Iterable[Any], epochs: int | None) -> None:
+    def __init__(
+        self, batches: Iterable[Any], epochs: int | None, before: tuple[int, int] = (0, 0)
+    ) -> None:
         self.batches, self.epochs = batches, epochs
+        self.before, self.steps_before = before
         # a loader's place in a pass can be saved; it draws as in a loop by hand
         self.place = Epochs(batches, shared=True) if Epochs.suits(batches) else None
         self.taken = 0  # batches
@@ -32,26 +37,52 @@ class Passes:
 
     def __iter__(self) -> Iterator[Any]:
         once = isinstance(self.batches, Iterator)
-        while self.epochs is None or self.ended < self.epochs:
+        while self.left is None or self.ended < self.left:
             before = self.taken
             for batch in self.batches if self.place is None else self.place.rest():
                 self.taken += 1
                 yield batch
             empty = self.taken == before and not (self.place and self.place.position)
             if empty and not (once and self.taken):
-                raise DataError("fit got no batch at all: there is none, or all are used up")
+                raise DataError(
+                    "fit got no batch at all: there is none, or all are used up; a DataLoader with "
+                    "drop_last=True has none if batch_size is larger than the data"
+                )
             self.ended += 1
             if once:
-                self.used_up = self.epochs is None or self.ended < self.epochs
+                self.used_up = self.left is None or self.ended < self.left
                 return
 
     def size(self, accumulate: int) -> int | None:
         """How many batches the next step takes; None if nobody knows."""
-        if self.epochs is None:
+        if self.left is None:
             return accumulate
-        if self.length is None:
+        if not self.length:
             return None
-        return max(0, min(accumulate, self.epochs * self.length - self.taken))
+        return max(0, min(accumulate, self.left * self.length - self.taken))
+
+    def group(
+        self, source: Iterator[Any], accumulate: int, at_once: bool, look: Callable[[Any], None]
+    ) -> "Sequence[Any] | Group":
+        """The batches of the next step; none at the end. A graph takes all of them at once."""
+        size = self.size(accumulate)
+        if size is not None and not at_once:
+            group = Group(source, size, look)
+            next(iter(group), None)  # which ends here, if there is none
+            return group
+        batches = list(islice(source, accumulate))
+        for batch in batches:
+            look(batch)
+        return batches
+
+    @property
+    def left(self) -> int | None:
+        """The passes through these batches that are asked for."""
+        return None if self.epochs is None else self.epochs - self.before
+
+    def over(self) -> bool:
+        """Whether the passes that are asked for are done."""
+        return self.epochs is not None and self.done is not None and self.done >= self.epochs
 
     @property
     def length(self) -> int | None:
@@ -63,16 +94,17 @@ class Passes:
 
     @property
     def done(self) -> int | None:
-        """The passes that were completed; None for batches without an end."""
+        """The passes that were completed in all; None for batches without an end."""
         if isinstance(self.batches, ENDLESS):
             return None
-        return max(self.ended, self.taken // self.length) if self.length else self.ended
+        ended = max(self.ended, self.taken // self.length) if self.length else self.ended
+        return self.before + ended
 
     def steps(self, accumulate: int) -> int | None:
         """The steps of all passes together, if that is known."""
-        if self.epochs is None or self.length is None:
+        if self.left is None or not self.length:
             return None
-        return -(-self.epochs * self.length // accumulate)
+        return self.steps_before - (-self.left * self.length // accumulate)
 
 
 class Group:

@@ -1,14 +1,16 @@
 """What a Trainer is asked to do, checked before it begins."""
 
+import inspect
 import math
 import operator
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tinyxp.backends.errors import ArgumentError
 from tinyxp.nn.module import Module
 from tinyxp.optim.lr_scheduler import ReduceLROnPlateau
 from tinyxp.passes import ENDLESS
+from tinyxp.runs import Run
 
 if TYPE_CHECKING:
     from tinyxp.train import Trainer
@@ -30,18 +32,78 @@ def expect_options(trainer: "Trainer") -> None:
             raise ArgumentError(f"{name} expects a number above 0, got {value!r}")
     if trainer.ema is not None and not (isinstance(trainer.ema, float) and 0 <= trainer.ema < 1):
         raise ArgumentError(f"ema expects a fraction from 0 up to 1, got {trainer.ema!r}")
+    _expect_parts(trainer)
     if trainer.patience is not None and trainer.evaluate is None:
         raise ArgumentError("patience waits for a better validation loss: pass evaluate=")
     if trainer.scheduler is not None:
         _expect_schedule(trainer)
 
 
+def _got(value: Any) -> str:
+    """What came, and how to make an object of a class."""
+    if isinstance(value, type):
+        return f"got the class {value.__name__} itself, of which an object is to be made"
+    if inspect.isgenerator(value):
+        return "got a generator, such as model.parameters() gives"
+    return (
+        f"got {value!r}"
+        if value is None or isinstance(value, str)
+        else f"got a {type(value).__name__}"
+    )
+
+
+def _expect_parts(trainer: "Trainer") -> None:
+    model, optimizer, order = trainer.model, trainer.optimizer, "Trainer(model, optimizer, …)"
+    if not isinstance(model, Module):
+        raise ArgumentError(f"model, the first of {order}, is a tx.nn.Module, {_got(model)}")
+    steps = all(callable(getattr(optimizer, name, None)) for name in ("step", "zero_grad"))
+    if isinstance(optimizer, type) or not steps:
+        raise ArgumentError(
+            f"optimizer, the second of {order}, is an optimizer of the model's parameters, such as "
+            f"tx.optim.Adam(model.parameters(), lr=1e-3), {_got(optimizer)}"
+        )
+    ours = {id(p) for p in model.parameters()}
+    groups = getattr(optimizer, "param_groups", None)
+    if groups is not None and all(id(p) not in ours for g in groups for p in g["params"]):
+        raise ArgumentError(
+            "the optimizer holds none of the model's parameters, so that no step would move them; "
+            "make it from model.parameters(), after the model is complete"
+        )
+    if trainer.run is not None and not isinstance(trainer.run, Run):
+        raise ArgumentError(
+            "run expects a tx.runs.Run, such as Run.create('runs/first', {}), "
+            f"{_got(trainer.run)}"
+        )
+    if trainer.evaluate is not None and not callable(trainer.evaluate):
+        raise ArgumentError(
+            "evaluate expects a function that takes nothing and returns the validation loss, "
+            f"{_got(trainer.evaluate)}"
+        )
+    several = trainer.callbacks
+    if not callable(several) and not (
+        isinstance(several, Sequence) and all(map(callable, several))
+    ):
+        raise ArgumentError(
+            f"callbacks expects functions that take the dict of metrics, as a list, {_got(several)}"
+        )
+
+
+def expect_score(score: Any) -> float:
+    """What ``evaluate`` returned as a number. Raises ArgumentError if it is none."""
+    try:
+        return float(score)
+    except (TypeError, ValueError):
+        raise ArgumentError(
+            f"evaluate expects to return the validation loss, one number, {_got(score)}"
+        ) from None
+
+
 def _expect_schedule(trainer: "Trainer") -> None:
     schedule = trainer.scheduler
-    if not callable(getattr(schedule, "step", None)):
+    if isinstance(schedule, type) or not callable(getattr(schedule, "step", None)):
         raise ArgumentError(
-            f"scheduler expects one schedule of tx.optim.lr_scheduler, got a "
-            f"{type(schedule).__name__}; ChainedScheduler makes one of several"
+            f"scheduler expects one schedule of tx.optim.lr_scheduler, {_got(schedule)}; "
+            "ChainedScheduler makes one of several"
         )
     if getattr(schedule, "optimizer", trainer.optimizer) is not trainer.optimizer:
         raise ArgumentError("the scheduler is of another optimizer, whose rates it would set")
@@ -68,6 +130,17 @@ def expect_plan(batches: Any, loss_of: Any, steps: Any, epochs: Any) -> list[int
             f"loss_of, the second argument of {order}, is a function that takes a batch and "
             f"returns its loss; got a {type(loss_of).__name__}"
         )
+    try:
+        forward = loss_of.forward if isinstance(loss_of, Module) else loss_of
+        inspect.signature(forward).bind(object())
+    except ValueError:  # of some functions nobody knows it
+        pass
+    except TypeError as error:
+        name = getattr(loss_of, "__name__", type(loss_of).__name__)
+        raise ArgumentError(
+            f"loss_of, the second argument of {order}, takes a batch alone, and {name} does not "
+            f"({error}); write lambda batch: F.mse_loss(model(batch[0]), batch[1])"
+        ) from None
     if (steps is None) == (epochs is None):
         raise ArgumentError(
             f"expected steps or epochs, got {'both' if steps else 'neither'}: {order}"

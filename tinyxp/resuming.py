@@ -27,7 +27,11 @@ def training_state(trainer: "Trainer", passes: "Passes", parallel: "Parallel") -
     return {
         "parts": {name: part.state_dict() for name, part in _parts(trainer, passes).items()},
         "trainer": {name: getattr(trainer, name) for name in KEPT},
-        "passes": {"taken": passes.taken, "ended": passes.ended},
+        "passes": {
+            "taken": passes.taken,
+            "ended": passes.ended,
+            "before": (passes.before, passes.steps_before),
+        },
         "parallel": parallel.chosen if parallel.threads == "auto" else None,
         "random": random_states(trainer.model),
         "setting": trainer.setting,
@@ -62,11 +66,11 @@ def resumed(
         parallel.choose(state["parallel"])
     for name, part in parts.items():
         part.load_state_dict(state["parts"][name])
-    if "batches" in parts:
-        passes.taken, passes.ended = state["passes"]["taken"], state["passes"]["ended"]
-        source = iter(passes)
-    else:
-        source = iter(passes)
+    passes.before, passes.steps_before = state["passes"].get("before", (0, 0))
+    passes.taken, passes.ended = state["passes"]["taken"], state["passes"]["ended"]
+    source = iter(passes)
+    if "batches" not in parts and not passes.over():
+        passes.taken = passes.ended = 0
         for _ in islice(source, state["passes"]["taken"]):
             pass
     set_random_states(trainer.model, state["random"])

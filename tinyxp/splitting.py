@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from tinyxp.backends.errors import TinyError
+from tinyxp.backends.errors import DTypeError, TinyError
 from tinyxp.core import Tensor, wrap
 from tinyxp.debug.instruments import Observer, observing
 from tinyxp.nn.module import Module
@@ -37,7 +37,7 @@ class Check:
     def __call__(self, loss_of: LossOf, batch: Any, in_parts: Callable[[], list[Part]]) -> str:
         """Why the parts would train something else; nothing if they would not."""
         with kept(self.model) as changes, watched() as drawn:
-            loss = loss_of(batch)
+            loss = expect_loss(loss_of(batch))
             tolerance = 4 * _eps(loss) ** (2 / 3)
             whole = propagate([loss], [wrap(loss.detach().data * 0 + 1, loss.backend)])
             if drawn or changes.random():
@@ -177,3 +177,15 @@ class _Means(Observer):
             self.why = "its mean is weighted (class weights)"
         elif number is not None and bool((args[1] == number).any()):
             self.why = f"its mean leaves out targets (ignore_index={number})"
+
+
+def expect_loss(loss: Any) -> Tensor:
+    """What a ``loss_of`` returned. Raises DTypeError if it is no Tensor."""
+    if isinstance(loss, Tensor):
+        return loss
+    why = "has no graph to go back" if isinstance(loss, (float, np.ndarray)) else "is no loss"
+    raise DTypeError(
+        f"loss_of expects to return the loss of a batch, a Tensor of one element, got "
+        f"{'None' if loss is None else f'a {type(loss).__name__}'}, which {why}; return the Tensor "
+        "itself: no .item(), nothing beside it"
+    )

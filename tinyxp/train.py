@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import KW_ONLY, dataclass, field
 from functools import partial
-from itertools import islice
 from typing import Any, TextIO
 
 import numpy as np
@@ -29,8 +28,8 @@ from tinyxp.optim.clip import clip_grad_norm_
 from tinyxp.optim.lr_scheduler import ReduceLROnPlateau
 from tinyxp.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tinyxp.parallel import Parallel
-from tinyxp.passes import Group, Passes, Summary, many
-from tinyxp.plan import expect_options, expect_plan
+from tinyxp.passes import Passes, Summary, many
+from tinyxp.plan import expect_options, expect_plan, expect_score
 from tinyxp.progress import Clock, Progress
 from tinyxp.resuming import resumed, setting, training_state
 from tinyxp.runs import Run
@@ -47,7 +46,7 @@ class Trainer:
     ``loss_of(batch)`` computes the loss of a batch; ``evaluate()`` the validation loss, every
     ``eval_every`` steps and at the end; one that is NaN is never the best. In the run's metrics
     the losses are called "loss" and "validation loss", after the ``label`` if there is one; each
-    of ``callbacks`` gets the same dict.
+    of ``callbacks``, or the only one, gets the same dict.
 
     Each step has the bits of a loop written by hand: ``optimizer.zero_grad()``,
     ``loss.backward()``, ``optimizer.step()``, ``scheduler.step()``. Modules are trained in the mode
@@ -112,7 +111,7 @@ class Trainer:
     precision: str | None = None
     save_every: int | None = None
     keep: int = 3
-    callbacks: Sequence[Callable[[dict[str, Any]], Any]] = ()
+    callbacks: Callable[..., Any] | Sequence[Callable[[dict[str, Any]], Any]] = ()
     # kept in a checkpoint beside the states of the parts
     done: int = field(default=0, init=False)  # steps
     validation: float | None = field(default=None, init=False)
@@ -121,6 +120,8 @@ class Trainer:
     skipped: int = field(default=0, init=False)  # steps left out, in a row
     good: int = field(default=0, init=False)  # steps since the loss scale changed
     ended: bool = field(default=False, init=False)  # by patience
+    _passed: int = field(default=0, init=False)  # epochs that were done
+    _asked: int = field(default=0, init=False)  # and that this program asked for
 
     def __post_init__(self) -> None:
         expect_options(self)
@@ -144,8 +145,11 @@ class Trainer:
         *,
         epochs: int | None = None,
     ) -> Summary:
-        """Train until ``steps`` steps, or ``epochs`` passes through the batches, are done in all;
-        says what was done, and returns it.
+        """Train until ``steps`` steps are done in all, or for ``epochs`` passes through the batches
+        after those that were done; says what was done, and returns it.
+
+        In a run that is resumed the epochs count that were done before, so that the same program
+        does what is left of them.
 
         ``batches`` are run through as often as the steps need, if they can be, as a DataLoader or a
         list; an iterator that ends before is a DataError. Those that have ``state_dict`` and
@@ -162,7 +166,9 @@ class Trainer:
         loss_of = autocast(dtype=self.precision)(loss_of) if self.precision else loss_of
         self._kept = self.run and self.run.checkpoints(self.label, self.keep)
         self._loss: Tensor | None = None  # of the last step
-        passes, begun = Passes(batches, epochs), time.monotonic()
+        self._asked += epochs or 0
+        before, begun = (self._passed, self.done), time.monotonic()
+        passes = Passes(batches, None if epochs is None else self._asked, before)
         self.setting = setting(self.model)  # before threads are limited
         with (
             Interrupts(self._stopped_at_once if self.run else None) as asked,
@@ -174,6 +180,7 @@ class Trainer:
             total = passes.steps(self.accumulate) if steps is None else steps
             progress = Progress(total, self.stream, self.done)
             why = self._train(source, passes, parallel, loss_of, total, asked, progress, begun)
+        self._count(passes, steps)
         summary = Summary(
             self.done,
             passes.done,
@@ -184,6 +191,13 @@ class Trainer:
         )
         progress.end(f"{self.label}{summary}")
         return summary
+
+    def _count(self, passes: Passes, steps: int | None) -> None:
+        """Add up the passes, of this fit and of those before it. A program that is resumed has
+        asked for fewer than were done, until it comes to where it was."""
+        self._passed = self._passed if passes.done is None else passes.done
+        behind = self.run is not None and self.run.resumed and (steps is None or steps < self.done)
+        self._asked = min(self._asked, self._passed) if behind else self._passed
 
     def _train(
         self,
@@ -198,11 +212,12 @@ class Trainer:
     ) -> str:
         """Step until all is done; why it ended."""
         attempt: Attempt = partial(attempted, self, parallel, loss_of)
+        look = partial(parallel.prepare, loss_of)
         attempt = captured(self, attempt) if self.graph else attempt
         clock, note, saved, told = Clock(self.done), "", start, self.done
         why = self._over(passes, total, None, start)
         while not why:
-            best, group = self.best, self._group(source, passes, partial(parallel.prepare, loss_of))
+            best, group = self.best, passes.group(source, self.accumulate, self.graph, look)
             if group:
                 self._loss = self._step(attempt, loss_of, group)
                 self.done += 1
@@ -212,7 +227,7 @@ class Trainer:
             if self._loss is not None and looks and told < self.done:
                 note, told = self._report(self._loss, last, clock), self.done
             if group:
-                progress.update(self.done, note)
+                progress.update(self.done, note if told == self.done else f"(step {told}: {note})")
             score = self.best if self.best != best else None
             stop, now = asked.signal, time.monotonic()  # once: a signal may come at any moment
             why = self._over(passes, total, len(group), start)
@@ -239,20 +254,6 @@ class Trainer:
                 "through once; give what can be run through again, as the DataLoader itself"
             )
         return why
-
-    def _group(
-        self, source: Iterator[Any], passes: Passes, look: Callable[[Any], None]
-    ) -> Sequence[Any] | Group:
-        """The batches of the next step; none at the end. A graph takes all of them at once."""
-        size = passes.size(self.accumulate)
-        if size is not None and not self.graph:
-            group = Group(source, size, look)
-            next(iter(group), None)  # which ends here, if there is none
-            return group
-        batches = list(islice(source, self.accumulate))
-        for batch in batches:
-            look(batch)
-        return batches
 
     def _over(self, passes: Passes, total: int | None, size: int | None, start: float) -> str:
         """Why training is over, if it is; ``size``: the number of batches of the last step."""
@@ -325,11 +326,10 @@ class Trainer:
         value = loss.item()
         metrics: dict[str, Any] = {"step": self.done, f"{self.label}loss": value}
         note = f"{self.label}loss {value:.3f}"
-        due = self.done % self.eval_every == 0 or last
-        if self.evaluate is not None and due:
+        if self.evaluate is not None and (last or self.done % self.eval_every == 0):
             cast = autocast(dtype=self.precision) if self.precision else nullcontext()
             with clock.paused(), evaluation(self.model), self._averaged(), cast:
-                score = float(self.evaluate())
+                score = expect_score(self.evaluate())
             self.validation = metrics[f"{self.label}validation loss"] = score
             better = not math.isnan(score) and (self.best is None or score < self.best)
             self.best = score if better else self.best
@@ -347,7 +347,7 @@ class Trainer:
             metrics["loss scale"] = self.loss_scale
         if self.run is not None:
             self.run.log(**metrics)
-        for callback in self.callbacks:
+        for callback in [self.callbacks] if callable(self.callbacks) else self.callbacks:
             callback(metrics)
         return note
 
