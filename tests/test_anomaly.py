@@ -57,6 +57,14 @@ def test_backward_names_the_line_of_the_forward_pass(backend):
             loss.backward()
 
 
+def test_who_got_a_nan_is_not_to_blame(backend):
+    """Neither in the forward pass nor in the backward one."""
+    x, bad = leaf(1.0, 2.0), tx.asarray([[1.0, 2.0], [3.0, float("nan")]], dtype=tx.float32)
+    with tx.detect_anomaly():
+        F.mse_loss(tx.tanh(F.linear(bad, x[None, :])), tx.zeros((2, 1))).backward()
+    assert np.isnan(x.grad.numpy()).any()
+
+
 def test_one_result_of_several():
     x = tx.asarray([[1e-30, 0.0], [1e-30, 1e-30]], requires_grad=True)
     with tx.detect_anomaly():

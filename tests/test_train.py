@@ -207,6 +207,31 @@ def test_weights_that_were_lost_are_named():
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize("on_graph", [False, True])
+@pytest.mark.parametrize(
+    ("value", "place", "said"),
+    [(math.nan, (2, 1), r"NaN \(array 1, row 2\)"), (math.inf, (0, 0), r"Inf \(array 1, row 0\)")],
+)
+def test_a_batch_that_holds_a_nan_is_named(value, place, said, on_graph):
+    model = tx.nn.Linear(2, 1)
+    x = np.ones((4, 2), "float32")
+    x[place] = value
+    trainer = Trainer(model, tx.optim.SGD(model.parameters()), graph=on_graph, stream=Nowhere())
+    loss = lambda b: ((model(b[0]) - b[1]) ** 2).mean()  # noqa: E731
+    good, bad = ((tx.asarray(a), tx.zeros((4, 1))) for a in (np.ones((4, 2), "float32"), x))
+    with pytest.raises(DataError, match=f"because the batch already holds {said}; mend the data"):
+        trainer.fit([good] * 9 + [bad], loss, epochs=1)
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_a_loss_that_diverged_is_told():
+    _model, trainer, batches, loss_of = made()
+    trainer.optimizer.param_groups[0]["lr"] = 1e6
+    with pytest.raises(DataError, match="the loss diverged: weight holds .* lower the learning r"):
+        trainer.fit(batches, loss_of, 9)
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
 @pytest.mark.parametrize("how", [lambda loss: loss * math.nan, lambda x: tx.sqrt(x - x.detach())])
 def test_skipping_leaves_out_the_step(how):
     """Where the loss is NaN, and where only the gradient is infinite."""

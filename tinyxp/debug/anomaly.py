@@ -20,11 +20,11 @@ from tinyxp.tape import Node
 class detect_anomaly(Block, bare=True):
     """Inside the ``with`` block, an operation that makes a NaN or Inf raises AnomalyError.
 
-    It made one if its result or a gradient holds it and nothing that went in does: so -inf that was
-    put there on purpose, as in a mask before a softmax, may pass. The error names the operation,
-    its operands' shapes and the line that called it; for a backward pass, the line of the forward
-    pass. ``check_inf=False`` looks for NaN alone. Each operation takes longer by a look at its
-    result.
+    It made one if its result or a gradient holds it and nothing that went in does, into the forward
+    pass either: so -inf that was put there on purpose, as in a mask before a softmax, may pass. The
+    error names the operation, its operands' shapes and the line that called it; for a backward
+    pass, the line of the forward pass. ``check_inf=False`` looks for NaN alone. Each operation
+    takes longer by a look at its operands and its result.
 
     >>> x = tx.asarray([1.0, 0.0], requires_grad=True)
     >>> with tx.detect_anomaly():
@@ -52,16 +52,24 @@ class _Finder(Observer):
     def __init__(self, check_inf: bool) -> None:
         self.check_inf = check_inf
         self.sites: WeakKeyDictionary[Node, Site] = WeakKeyDictionary()  # of the forward pass
+        # nodes whose operands hold a NaN, or an Inf
+        self.spoilt: WeakKeyDictionary[Node, tuple[bool, bool]] = WeakKeyDictionary()
 
     def called(self, op: Any, args: tuple[Any, ...], static: dict[str, Any], y: Any) -> None:
         results = [x for x in (y if isinstance(y, (tuple, list)) else (y,)) if type(x) is Tensor]
+        sources = [*args, *static.values()]
+        had = _held(sources)
         for result in results:
             if result._node is not None and result._node not in self.sites:
                 self.sites[result._node] = site(4)
+                if any(had):
+                    self.spoilt[result._node] = had
                 for parent in result._node.parents:  # of one result among several
                     if isinstance(parent, Node) and parent not in self.sites:
                         self.sites[parent] = self.sites[result._node]
-        made = self._made(results, [*args, *static.values()])
+                        if any(had):
+                            self.spoilt[parent] = had
+        made = self._made(results, had)
         if made:
             raise AnomalyError(
                 f"{op.name} made {made} at {site(4)} from {_shapes(args)}: keep its operands "
@@ -69,7 +77,9 @@ class _Finder(Observer):
             )
 
     def pulled(self, node: Node, g: Any, parts: Sequence[Any]) -> None:
-        made = self._made(parts, g if isinstance(g, (tuple, list)) else [g])
+        came = _held(g if isinstance(g, (tuple, list)) else [g])
+        had = self.spoilt.get(node, (False, False))
+        made = self._made(parts, (came[0] or had[0], came[1] or had[1]))
         if made:
             where = self.sites.get(node)
             at = f", called at {where}," if where else ""
@@ -78,19 +88,23 @@ class _Finder(Observer):
                 "not finite there, say at a border of its domain"
             )
 
-    def _made(self, results: Sequence[Any], sources: Sequence[Any]) -> str | None:
-        """What was made here: "NaN" if there is one in the results and none in the sources, "Inf"
+    def _made(self, results: Sequence[Any], had: tuple[bool, bool]) -> str | None:
+        """What was made here: "NaN" if there is one in the results and what went in had none, "Inf"
         likewise, or None."""
-        if all(_state(x)[2] for x in results):
-            return None
-        nan, inf = (any(_state(x)[i] for x in results) for i in (0, 1))
-        had_nan, had_inf = (any(_state(x)[i] for x in sources) for i in (0, 1))
+        nan, inf = _held(results)
+        had_nan, had_inf = had
         if nan and not had_nan:
             return "NaN"
         return "Inf" if self.check_inf and inf and not (had_inf or had_nan) else None
 
 
-def _state(x: Any) -> tuple[bool, bool, bool]:
+def _held(values: Sequence[Any]) -> tuple[bool, bool]:
+    """Whether any of the values holds a NaN, and whether an Inf."""
+    states = [state(x) for x in values if x is not None]
+    return any(nan for nan, *_ in states), any(inf for _, inf, _ in states)
+
+
+def state(x: Any) -> tuple[bool, bool, bool]:
     """Whether x holds a NaN, holds an Inf, holds finite numbers alone."""
     if isinstance(x, float):
         return math.isnan(x), math.isinf(x), math.isfinite(x)
