@@ -141,7 +141,7 @@ class Capture:
         return array
 
     def live(
-        self, places: list[Array], gradients: list[Array], step: "LiveStep", copied: bool
+        self, places: list[Array], gradients: list[Array], step: LiveStep, copied: bool
     ) -> None:
         """Have an optimizer run as it is in each replay: ``step(data, gradients)``, of copies where
         it might keep them, returns the new data, which go into ``places``."""

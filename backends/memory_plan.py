@@ -65,10 +65,10 @@ def planned(
     own = {number: size for number, size in sizes.items() if number not in kept}
     for i, (f, args, options) in enumerate(calls):
         if isinstance(f, Together):
-            users = Counter(number for part in _lists(calls) for number in _numbers(part))
+            users = Counter(number for part in _lists(calls) for number in numbers_in(part))
             parts = []
             for part in args:
-                inner = {n: own[n] for n in _numbers(part) if n in own and users[n] == 1}
+                inner = {n: own[n] for n in numbers_in(part) if n in own and users[n] == 1}
                 own = {n: size for n, size in own.items() if n not in inner}
                 parts.append(_laid_out(part, inner))
                 total += parts[-1][1]
@@ -79,15 +79,15 @@ def planned(
         for number, array in kept.items()
         if number not in lent
     }
-    filled = [(f, _filled(args, places), _filled(options, places)) for f, args, options in calls]
+    whole = [(f, filled(args, places), filled(options, places)) for f, args, options in calls]
     seen: dict[Any, Any] = {}
-    once = [(f, _once(args, seen), _once(options, seen)) for f, args, options in filled]
+    once = [(f, _once(args, seen), _once(options, seen)) for f, args, options in whole]
     return once, total + size
 
 
 def _laid_out(calls: list[Call], own: dict[int, int]) -> tuple[list[Call], int]:
     """Calls with arrays in place of the pieces of memories in ``own``, and the bytes of these."""
-    used = [[n for n in _numbers((args, options)) if n in own] for _, args, options in calls]
+    used = [[n for n in numbers_in((args, options)) if n in own] for _, args, options in calls]
     last = {number: i for i, numbers in enumerate(used) for number in numbers}
     arena, begins = Arena(), dict[int, int]()
     for i, numbers in enumerate(used):
@@ -105,11 +105,11 @@ def _laid_out(calls: list[Call], own: dict[int, int]) -> tuple[list[Call], int]:
     memory = np.empty(arena.size + ALIGNED, np.uint8)
     memory = memory[-address(memory) % ALIGNED :]
     places = {n: memory[begin : begin + own[n]] for n, begin in begins.items()}
-    filled = [(f, _filled(args, places), _filled(options, places)) for f, args, options in calls]
-    return filled, arena.size
+    laid = [(f, filled(args, places), filled(options, places)) for f, args, options in calls]
+    return laid, arena.size
 
 
-def _filled(x: Any, places: dict[int, Any]) -> Any:
+def filled(x: Any, places: dict[int, Any]) -> Any:
     """Arguments with arrays in place of the pieces of the memories in ``places``."""
 
     def fill(part: Any) -> Any:
@@ -154,7 +154,7 @@ def _lists(calls: list[Call]) -> Iterator[Any]:
         yield from args if isinstance(f, Together) else ((args, options),)
 
 
-def _numbers(arguments: Any) -> list[int]:
+def numbers_in(arguments: Any) -> list[int]:
     """The memories in nested arguments, each once."""
     return list(dict.fromkeys(piece.number for piece in arrays_in(arguments, Piece)))
 

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from tinyxp.backends import Array, capture
-from tinyxp.backends.memory_plan import planned
+from tinyxp.backends.memory_plan import filled, numbers_in, planned
+from tinyxp.backends.numpy_memory import orders
 from tinyxp.backends.numpy_trace import Call, Program, Together, plain, tracing, untraced
-from tinyxp.backends.numpy_views import Piece, address, arrays_in, each, owner
+from tinyxp.backends.numpy_views import address, owner
 
 BY_NAME = np.maximum, np.minimum  # where NumPy wants no more than operands by place
 SMALL, FULL = 1 << 14, 1 << 16  # elements of a small place, and of memory for some of them
@@ -89,11 +90,6 @@ def _write(reckon: Callable[[], list[float]], numbers: Array) -> None:
     numbers[:] = reckon()
 
 
-def _numbers(call: Call) -> set[int]:
-    """The memories that a call still names by their number."""
-    return {piece.number for piece in arrays_in(list(call[1:]), Piece)}
-
-
 def room_for(array: Array) -> tuple[Array, int]:
     """Memory for an array with the very strides of ``array``, and where its first element is."""
     steps = [(n - 1) * s for n, s in zip(array.shape, array.strides, strict=True) if n]
@@ -115,8 +111,7 @@ class Lent:
 
     def __init__(self, array: Array) -> None:
         self.array, self.begin = array, 0
-        order = sorted(range(array.ndim), key=array.strides.__getitem__, reverse=True)
-        inner = array.transpose(order)
+        inner = array.transpose(orders(array.strides)[0])
         self.copied = not inner.flags.c_contiguous
         if self.copied:
             self.memory, self.begin = room_for(array)
@@ -194,16 +189,14 @@ class Recording(capture.Recording):
     def bind(self, handle: int, array: Array) -> None:
         self.lent[handle] = Lent(array)
         for i, call in self.open:
-            if handle in _numbers(call):
+            if handle in numbers_in(call[1:]):
                 self.calls[i] = _ready(*self._closed(call))
 
     def _closed(self, call: Call) -> Call:
         """A call with arrays in place of the pieces of lent memory."""
         f, args, options = call
-        fill = partial(
-            each, lambda x: x.array(self.lent[x.number].memory) if type(x) is Piece else x
-        )
-        return f, fill(args), fill(options)
+        places = {number: lent.memory for number, lent in self.lent.items()}
+        return f, filled(args, places), filled(options, places)
 
     def first(self, f: Callable[[], Any]) -> Any:
         with self.capture.active():  # not traced
@@ -251,7 +244,7 @@ class Recording(capture.Recording):
         sizes = dict(enumerate(program.sizes))
         calls, self.bytes = planned(program.calls, sizes, program.kept, self.lent.keys())
         self.harmless = len(calls) if program.harmless is None else program.harmless
-        self.open = [(i, call) for i, call in enumerate(calls) if _numbers(call)]
+        self.open = [(i, call) for i, call in enumerate(calls) if numbers_in(call[1:])]
         self.calls = [_ready(*self._closed(call)) for call in calls]
         program.calls.clear()
 

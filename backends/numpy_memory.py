@@ -105,7 +105,7 @@ def empty_like(x: Any) -> Any:
     """As np.empty_like: in the shape, dtype and order in memory of x."""
     if x.flags.c_contiguous:
         return empty(x.shape, x.dtype)
-    order, inverse = _orders(x.strides)
+    order, inverse = orders(x.strides)
     shape = x.shape
     return empty(tuple([shape[axis] for axis in order]), x.dtype).transpose(inverse)
 
@@ -130,7 +130,7 @@ def together(arrays: list[Any]) -> Any:
 
 
 @functools.lru_cache(maxsize=256)
-def _orders(strides: tuple[int, ...]) -> tuple[list[int], list[int]]:
+def orders(strides: tuple[int, ...]) -> tuple[list[int], list[int]]:
     """The axes as they lie in memory, and the inverse of that permutation."""
     order = sorted(range(len(strides)), key=strides.__getitem__, reverse=True)
     return order, sorted(range(len(strides)), key=order.__getitem__)

@@ -27,7 +27,7 @@ def prove(recorder: Any, found: Recorded, trials: list[Any]) -> None:
             for x in found.gradients:
                 pairs.append((f"the gradient of a tensor of {brief(x)}", x.grad, values[x][1]))
             pairs += [(name.label, name.now(), name.value) for name in bound]
-            wrong = [what for what, a, b in pairs if not alike(a, b)]
+            wrong = [what for what, a, b in pairs if not equal_bits(a, b)]
             if wrong:
                 raise CaptureError(
                     f"the replay of this step gave other numbers than the step, in {wrong[0]}: "
@@ -38,7 +38,7 @@ def prove(recorder: Any, found: Recorded, trials: list[Any]) -> None:
                 )
 
 
-def alike(a: Any, b: Any) -> bool:
+def equal_bits(a: Any, b: Any) -> bool:
     """Whether two tensors hold the same bits, or two other things are equal."""
     if not (isinstance(a, Tensor) and isinstance(b, Tensor)):
         return bool(a == b)

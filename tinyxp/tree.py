@@ -44,11 +44,11 @@ def leaves_of(tree: Any) -> list[Any]:
 def pairs(own: Any, given: Any) -> list[tuple[Any, Any]] | None:
     """The leaves of two trees beside each other, or None if the trees are of other shapes."""
     if isinstance(own, dict):
-        if not isinstance(given, dict) or own.keys() != given.keys():
+        if not isinstance(given, dict) or list(own) != list(given):
             return None
-        own, given = list(own.values()), [given[key] for key in own]
+        own, given = list(own.values()), list(given.values())
     elif isinstance(own, (tuple, list)):
-        if not isinstance(given, (tuple, list)) or len(own) != len(given):
+        if type(own) is not type(given) or len(own) != len(given):
             return None
     else:
         return [(own, given)]
