@@ -51,13 +51,18 @@ def _expect(
     kind: str, what: str, needed: Iterable[str], allowed: Iterable[str], given: Iterable[str]
 ) -> None:
     missing, unknown = {*needed} - {*given}, {*given} - {*allowed} - {"params"}
-    if missing or unknown:
-        parts = [
-            f"{word} {', '.join(sorted(names))}"
-            for word, names in (("lacks", missing), ("has", unknown))
-            if names
-        ]
+    if problem := difference(missing, unknown):
         raise ArgumentError(
-            f"this is not the state of {kind}: among its {what} it {' and '.join(parts)}; load the "
-            "state of an optimizer of the same class"
+            f"this is not the state of {kind}: among its {what} it {problem}; load the state of an "
+            "optimizer of the same class"
         )
+
+
+def difference(missing: Iterable[str], unknown: Iterable[str]) -> str:
+    """What a state lacks and what it has too many, in words; empty if it is as it should be."""
+    parts = [
+        f"{word} {', '.join(sorted(map(str, names)))}"
+        for word, names in (("lacks", missing), ("has", unknown))
+        if names
+    ]
+    return " and ".join(parts)

@@ -7,14 +7,16 @@ from typing import Any
 from tinyxp.backends.capture import capturing
 from tinyxp.backends.errors import ArgumentError, CaptureError, DTypeError
 from tinyxp.operation import typed, typed_init
+from tinyxp.optim.loading import difference
 from tinyxp.optim.optimizer import Optimizer
 
 # what says nothing about the rates to come, and differs between releases of PyTorch
 BOOKKEEPING = frozenset(
     ("_step_count", "_is_initial", "_get_lr_called_within_step", "_initial_step", "verbose")
 )
-PER_GROUP = frozenset(
-    ("base_lrs", "_last_lr", "max_lrs", "min_lrs", "base_momentums", "max_momentums", "lr_lambdas")
+PER_GROUP = (
+    *("base_lrs", "_last_lr", "max_lrs", "min_lrs"),
+    *("base_momentums", "max_momentums", "lr_lambdas"),
 )
 
 
@@ -116,8 +118,8 @@ class LRScheduler:
         """Raise ArgumentError unless a state is one of such a schedule."""
         expect_keys(type(self).__name__, self.state_dict().keys(), state.keys(), self.spare)
         groups = len(self.optimizer.param_groups)
-        for name in PER_GROUP & state.keys():
-            if len(state[name]) != groups:
+        for name in PER_GROUP:  # in this order, so that an error is the same each time
+            if name in state and len(state[name]) != groups:
                 raise ArgumentError(
                     f"{name} expects one value for each of {groups} groups, got a state with "
                     f"{len(state[name])}; make the optimizer with the same groups first"
@@ -133,15 +135,10 @@ class LRScheduler:
 def expect_keys(kind: str, own: Iterable[str], given: Iterable[str], spare: Iterable[str]) -> None:
     """Raise ArgumentError unless the keys of a state are one's own, but for those to spare."""
     missing, unknown = {*own} - {*given} - {*spare}, {*given} - {*own} - {*spare}
-    if missing or unknown:
-        parts = [
-            f"{what} {', '.join(sorted(map(str, names)))}"
-            for what, names in (("lacks", missing), ("has", unknown))
-            if names
-        ]
+    if problem := difference(missing, unknown):
         raise ArgumentError(
-            f"this is not the state of a {kind}: it {' and '.join(parts)}; load that of the same "
-            "class, from state_dict()"
+            f"this is not the state of a {kind}: it {problem}; load that of the same class, from "
+            "state_dict()"
         )
 
 
