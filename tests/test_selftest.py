@@ -9,7 +9,7 @@ import tinyxp as tx
 from tinyxp import cli, selftest
 from tinyxp import io as files
 from tinyxp.backends.errors import ArgumentError
-from tinyxp.selftest import disk, download, fuzz, kill, memory, threads
+from tinyxp.selftest import child, disk, download, fuzz, kill, memory, threads
 from tinyxp.selftest.outcome import Outcome
 
 TRIES = {"kill": 4, "fuzz": 1000, "disk": 1, "threads": 5, "memory": 500, "download": 1}
@@ -114,7 +114,7 @@ def test_memory_notices_a_leak(monkeypatch):
 
 def test_memory_tells_a_child_that_fails(monkeypatch):
     monkeypatch.setattr(
-        memory, "start", lambda module, *a, **k: kill.start("fuzz", "no number", **k)
+        child, "start", lambda module, *a, **k: kill.start("fuzz", "no number", **k)
     )
     (failure,) = memory.check(3, lambda *_: None).failures
     assert failure.startswith("exit code 1: ")

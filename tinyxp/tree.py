@@ -42,7 +42,8 @@ def leaves_of(tree: Any) -> list[Any]:
 
 
 def pairs(own: Any, given: Any) -> list[tuple[Any, Any]] | None:
-    """The leaves of two trees beside each other, or None if the trees are of other shapes."""
+    """The leaves of two trees beside each other, or None if the trees differ in shape, in the kinds
+    of their branches or in the order of names."""
     if isinstance(own, dict):
         if not isinstance(given, dict) or list(own) != list(given):
             return None

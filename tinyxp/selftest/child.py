@@ -3,9 +3,11 @@
 import os
 import subprocess
 import sys
+import threading
 from typing import Any
 
 from tinyxp.backends.errors import TinyError
+from tinyxp.selftest.outcome import Report
 
 
 class ChildError(TinyError):
@@ -22,6 +24,22 @@ def start(module: str, *args: Any, **pipes: Any) -> subprocess.Popen[bytes]:
     }
     command = [sys.executable, "-m", f"tinyxp.selftest.{module}", *map(str, args)]
     return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, **pipes)
+
+
+def last_line(module: str, tries: int, report: Report, seconds: float) -> bytes:
+    """What ``start(module, tries)`` prints last; lines of digits before it are tries that are done.
+    Raises ChildError as ``finish``."""
+    process, line = start(module, tries, stdout=subprocess.PIPE), b""
+    end = threading.Timer(seconds, process.kill)
+    end.start()
+    try:
+        for line in process.stdout or ():
+            if line.strip().isdigit():
+                report(int(line), tries)
+        finish(process, seconds)
+    finally:
+        end.cancel()
+    return line
 
 
 def finish(process: subprocess.Popen[bytes], seconds: float) -> str:

@@ -3,16 +3,14 @@
 import gc
 import json
 import os
-import subprocess
 import sys
-import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import tinyxp as tx
 from tinyxp import nn
 from tinyxp.nn import functional as F
-from tinyxp.selftest.child import ChildError, finish, start
+from tinyxp.selftest.child import ChildError, last_line
 from tinyxp.selftest.outcome import Outcome, Report, Unavailable
 
 MOST = 5.0  # MB of growth
@@ -25,18 +23,10 @@ def check(tries: int, report: Report) -> Outcome:
     would add up."""
     if not Path("/proc/self/statm").exists():
         raise Unavailable("this system does not tell how much memory a process holds")
-    process, line = start("memory", tries, stdout=subprocess.PIPE), b""
-    end = threading.Timer(PATIENCE, process.kill)
-    end.start()
     try:
-        for line in process.stdout or ():
-            if line.strip().isdigit():
-                report(int(line), tries)
-        finish(process, PATIENCE)
+        line = last_line("memory", tries, report, PATIENCE)
     except ChildError as error:
         return Outcome(tries, [str(error)], "")
-    finally:
-        end.cancel()
     grown, cyclic = json.loads(line)
     failures = [f"grew by {grown:.1f} MB, at most {MOST:g} are fine"] if grown >= MOST else []
     if cyclic >= tries:

@@ -9,9 +9,7 @@ files, processes and shared memory have to be at the end what they were after a 
 import gc
 import json
 import os
-import subprocess
 import sys
-import threading
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
@@ -24,7 +22,7 @@ from tinyxp import nn
 from tinyxp.backends.errors import IndexingError
 from tinyxp.data import DataLoader
 from tinyxp.nn import functional as F
-from tinyxp.selftest.child import ChildError, finish, start
+from tinyxp.selftest.child import ChildError, last_line
 from tinyxp.selftest.memory import held
 from tinyxp.selftest.outcome import Outcome, Report, Unavailable
 
@@ -64,18 +62,10 @@ def check(tries: int, report: Report) -> Outcome:
     """Each try is a step."""
     if not Path("/proc/self/statm").exists():
         raise Unavailable("this system does not tell what a process holds")
-    process, line = start("mixed", tries, stdout=subprocess.PIPE), b""
-    end = threading.Timer(PATIENCE, process.kill)
-    end.start()
     try:
-        for line in process.stdout or ():
-            if line.strip().isdigit():
-                report(int(line), tries)
-        finish(process, PATIENCE)
+        line = last_line("mixed", tries, report, PATIENCE)
     except ChildError as error:
         return Outcome(tries, [str(error)], "")
-    finally:
-        end.cancel()
     before, after = (Held(*each) for each in json.loads(line))
     failures = [
         f"{name}: {then:g} after a quarter of the steps, {now:g} at the end"
