@@ -20,9 +20,9 @@ if __name__ != "tinyxp.backends":
         "and write `import tinyxp`"
     )
 
-from tinyxp.backends.bound import Block, bound
-from tinyxp.backends.errors import BackendError, TinyError
-from tinyxp.backends.extras import advice
+from tinyxp.backends.common.context import Block, bound
+from tinyxp.backends.common.extras import advice
+from tinyxp.errors import BackendError, TinyError
 
 Array = Any  # an array of whichever library runs underneath
 
@@ -63,7 +63,8 @@ class Backend:
     ``empty_cache()`` gives memory back that is kept for later arrays. ``about()`` is more for
     ``tinyxp info``. ``check_later(indices, low, high, ignored, complaint)``: whether a device will
     find indices outside of [low, high) by itself, and say so with the next value that is read.
-    ``run``: how many elements one call of an optimizer's kernel should change. ``late``: dtypes
+    ``run``: how many elements one call of an optimizer's kernel should change. ``recorder()`` makes
+    the recording of a captured step ; None: there is none. ``late``: dtypes
     that another library brings, which is imported when one is first asked for. ``widened``: names
     of dtypes of 16 bits whose operations, but for the commonest, are computed in float32.
     """
@@ -84,6 +85,7 @@ class Backend:
     about: Callable[[], str] = lambda: ""
     check_later: Callable[..., bool] = lambda *args: False
     run: int = 1 << 20
+    recorder: Callable[[], Any] | None = None
     late: Mapping[str, Callable[[], Any]] = field(default_factory=dict)
     widened: tuple[str, ...] = ()
     dtypes: dict[str, Any] = field(init=False)  # dtype name -> the library's dtype
@@ -159,7 +161,7 @@ HALVES = ("float16", "bfloat16")  # and those of 16 bits
 
 # The registries: where a backend's module lies, the ones loaded, and whose arrays a type is.
 _modules: dict[str, str] = {
-    name: f"{__name__}.{name}_backend" for name in ("cupy", "numpy", "strict", "torch")
+    name: f"{__name__}.{name}.backend" for name in ("cupy", "numpy", "strict", "torch")
 }
 _loaded: dict[str, Backend] = {}
 _by_type: dict[type, Backend | None] = {}

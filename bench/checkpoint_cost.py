@@ -19,8 +19,7 @@ from tinyxp.bench import machine
 from tinyxp.data import RandomWindows
 from tinyxp.models.transformer import GPT, Config
 from tinyxp.random import Generator
-from tinyxp.runs import Run
-from tinyxp.train import Trainer
+from tinyxp.train import Run, Trainer
 
 EVERY = 100  # steps
 SYMBOLS = 65

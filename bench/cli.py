@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from tinyxp import backends
-from tinyxp.backends.errors import ArgumentError
 from tinyxp.bench import machine, ops, report, scaling
 from tinyxp.bench.contest import contest, peer, table
 from tinyxp.bench.workloads import WORKLOADS
+from tinyxp.errors import ArgumentError
 
 # name on the command line -> name in a report, library, module, options
 PEERS: dict[str, tuple[str, str, str, dict[str, Any]]] = {

@@ -23,11 +23,11 @@ from pathlib import Path
 from typing import Any
 
 import tinyxp as tx
-from tinyxp.backends.errors import BackendError
 from tinyxp.bench import machine
 from tinyxp.bench.gpu_parts import OURS, Parts
 from tinyxp.bench.gpu_report import draw, markdown
-from tinyxp.io import write_atomically
+from tinyxp.errors import BackendError
+from tinyxp.files.safetensors import write_atomically
 
 PART_SECONDS = 240.0  # that one part may take
 NEEDED = 20.0  # that a part is not begun without

@@ -33,7 +33,7 @@ export PYTHONPATH="$PWD:$extra${PYTHONPATH:+:$PYTHONPATH}" PYTHONUNBUFFERED=1
 device=$(python3 - <<'PYTHON'
 import sys
 import tinyxp as tx
-from tinyxp.backends import cuda_setup
+from tinyxp.backends.cupy import setup as cuda_setup
 try:
     print(tx.cuda.get_device_name().replace(" ", "-"))
 except tx.errors.BackendError as error:
@@ -75,9 +75,9 @@ if asked probe; then
         echo "the probe did not come to its end"
     [ -s "$report.probe.txt" ] || rm "$report.probe.txt"
 fi
-if asked kernels; then tests kernels 220 tests/test_cupy.py; fi
+if asked kernels; then tests kernels 220 tests/backends/test_cupy.py; fi
 if asked parity; then
-    tests parity 230 -k cupy tests --ignore tests/test_cupy.py
+    tests parity 230 -k cupy tests --ignore tests/backends/test_cupy.py
     # what fails on NumPy too, beside another PyTorch than the tests are written for, is not CuPy's
     rm -f "$report.twins.txt"
     sed -n 's/^FAILED \(.*\]\)\( - .*\)\?$/\1/p' "$report.parity.txt" |

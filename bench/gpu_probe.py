@@ -75,9 +75,9 @@ def cupy_refuses() -> str:
 
 
 def cublas_is_captured() -> str:
-    from tinyxp.backends.cupy_matmul import matmul
+    from tinyxp.backends.cupy.matmul import matmul
 
-    a = Generator(0).uniform((256, 256)).data
+    a = Generator(0).uniform((256, 256)).array
     into = []
     captured(lambda: into.append(matmul(a, a)))
     return said(bool((into[0] == into[1]).all()), "it was captured, but its bits differ")
@@ -93,7 +93,7 @@ def sorting_is_captured() -> str:
 
 def a_linear_is_captured() -> str:
     layer = tx.nn.Linear(256, 512)
-    graph = tx.cuda.graph(lambda x: layer(x))
+    graph = tx.capture(lambda x: layer(x))
     graph(Generator(0).uniform((64, 256)))
     x = Generator(1).uniform((64, 256))
     same = np.array_equal(graph(x).numpy(), layer(x).detach().numpy())
@@ -101,7 +101,7 @@ def a_linear_is_captured() -> str:
 
 
 def a_bias_is_added_in_the_product() -> str:
-    from tinyxp.backends import cublas
+    from tinyxp.backends.cupy import cublas
 
     kinds = {}
     for dtype in (tx.float32, tx.bfloat16):
@@ -128,7 +128,7 @@ def a_step_is_captured() -> str:
             rest[0].step()
             return loss.detach()
 
-        take = tx.cuda.graph(step) if graph else step
+        take = tx.capture(step) if graph else step
         with tx.cuda.checks_later():
             losses = [take(x, y).item() for _ in range(5)]
         ends.append((losses, [p.detach().numpy() for p in model.parameters()]))
@@ -152,7 +152,7 @@ def cupy_copies() -> str:
         y = product(a, a.swapaxes(-1, -2))
         return float((pool.total_bytes() - before - y.nbytes) / a.nbytes)
 
-    from tinyxp.backends.cupy_matmul import matmul
+    from tinyxp.backends.cupy.matmul import matmul
 
     theirs, ours = extra(cupy.matmul), extra(matmul)
     return f"{said(theirs > 0.5)}, {theirs:.1f} operands' worth; tinyxp's product {ours:.1f}"
@@ -198,14 +198,14 @@ def a_kernel() -> str:
 
 
 def a_product() -> str:
-    from tinyxp.backends.cupy_matmul import matmul
+    from tinyxp.backends.cupy.matmul import matmul
 
     a = _ones(64, 64)
     return f"{host_time(lambda: matmul(a, a))} of host time through ctypes, its planning included"
 
 
 def a_replay() -> str:
-    graph = tx.cuda.graph(lambda x: F.relu(F.relu(F.relu(F.relu(x)))))
+    graph = tx.capture(lambda x: F.relu(F.relu(F.relu(F.relu(x)))))
     x = tx.asarray(np.ones(64, "float32"))
     graph(x)
     return f"{host_time(lambda: graph(x))} of host time for a graph of four kernels"

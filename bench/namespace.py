@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 import tinyxp as tx
-from tinyxp.operation import OPS
+from tinyxp.core.operation import OPS
 
 SETS = ("unique_all", "unique_counts", "unique_inverse", "unique_values")
 LINALG = (

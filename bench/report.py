@@ -6,9 +6,9 @@ import statistics
 from pathlib import Path
 from typing import Any
 
-from tinyxp.backends.errors import DataError
 from tinyxp.bench import ops, scaling
 from tinyxp.bench.contest import Result, table
+from tinyxp.errors import DataError
 
 REFERENCE = "PyTorch eager"
 

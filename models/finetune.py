@@ -15,21 +15,20 @@ from pathlib import Path
 from typing import Any
 
 import tinyxp as tx
-from tinyxp.backends.errors import ArgumentError, DataError
 from tinyxp.data import BPETokenizer, RandomWindows, all_windows, load_corpus, split
-from tinyxp.generation import write
-from tinyxp.info import memory
-from tinyxp.invocation import command
-from tinyxp.milestone import Milestone, judged, trainable
+from tinyxp.errors import ArgumentError, DataError
 from tinyxp.models import gpt2
 from tinyxp.nn import functional as F
+from tinyxp.nn.generation import write
 from tinyxp.optim import AdamW
 from tinyxp.optim.lr_scheduler import cosine_with_warmup
-from tinyxp.progress import counted, lasting
 from tinyxp.random import Generator
-from tinyxp.runs import Run
-from tinyxp.settings import expect_sensible
-from tinyxp.train import Trainer, decay_groups, evaluation
+from tinyxp.train import Run, Trainer, decay_groups, evaluation
+from tinyxp.train.invocation import command
+from tinyxp.train.machine import memory
+from tinyxp.train.milestone import Milestone, judged, trainable
+from tinyxp.train.progress import counted, lasting
+from tinyxp.train.settings import expect_sensible
 
 
 @dataclass(frozen=True)

@@ -16,11 +16,11 @@ from typing import Any
 
 import tinyxp as tx
 from tinyxp import Tensor, nn
-from tinyxp.backends.errors import ArgumentError, DataError, ShapeError
 from tinyxp.data import BPETokenizer
-from tinyxp.generation import KVCache, generate
-from tinyxp.io import write_atomically
+from tinyxp.errors import ArgumentError, DataError, ShapeError
+from tinyxp.files.safetensors import write_atomically
 from tinyxp.nn import functional as F
+from tinyxp.nn.generation import KVCache, generate
 from tinyxp.random import Generator
 
 
@@ -199,7 +199,7 @@ class GPT2(nn.Module):
         return KVCache(self.config.n_layer, self.config.n_positions)
 
     def generate(self, ids: list[int], count: int, **options: Any) -> list[int]:
-        """``ids`` continued, with a cache; see ``tinyxp.generation.generate`` for the options."""
+        """``ids`` continued, with a cache; ``tinyxp.nn.generation.generate`` has the options."""
         return generate(self, ids, count, **{"cache": self.new_cache()} | options)
 
     # -- weights both ways --------------------------------------------------------------------

@@ -16,12 +16,12 @@ from pathlib import Path
 
 import tinyxp as tx
 from tinyxp import Tensor, nn
-from tinyxp.backends.errors import ArgumentError
 from tinyxp.data import TensorDataset, load_digits, load_mnist
-from tinyxp.milestone import Contest, Milestone, predictions
+from tinyxp.errors import ArgumentError
 from tinyxp.plots import Images, show
-from tinyxp.runs import Run
-from tinyxp.settings import expect_sensible
+from tinyxp.train import Run
+from tinyxp.train.milestone import Contest, Milestone, predictions
+from tinyxp.train.settings import expect_sensible
 
 SIDES = {"digits": 8, "mnist": 28, "fashion": 28}
 

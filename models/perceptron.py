@@ -20,14 +20,13 @@ from typing import Any
 import tinyxp as tx
 from tinyxp import Tensor, nn
 from tinyxp.data import DataLoader, Epochs, TensorDataset, two_clouds, xor_points
-from tinyxp.milestone import Contest, Milestone
 from tinyxp.nn import functional as F
 from tinyxp.optim import SGD
 from tinyxp.plots import Boundary, Curves, show
 from tinyxp.random import Generator
-from tinyxp.runs import Run
-from tinyxp.settings import expect_sensible
-from tinyxp.train import evaluation
+from tinyxp.train import Run, evaluation
+from tinyxp.train.milestone import Contest, Milestone
+from tinyxp.train.settings import expect_sensible
 
 
 @dataclass(frozen=True)

@@ -18,23 +18,22 @@ from typing import Any
 
 import tinyxp as tx
 from tinyxp import Tensor, nn
-from tinyxp.backends.errors import ArgumentError, DataError
+from tinyxp.backends.threads import limited
 from tinyxp.data import CharTokenizer, RandomWindows, all_windows, load_corpus, split
-from tinyxp.generation import write
-from tinyxp.info import memory
-from tinyxp.invocation import command
-from tinyxp.milestone import Contest, Milestone, trainable
+from tinyxp.errors import ArgumentError, DataError
 from tinyxp.nn import functional as F
+from tinyxp.nn.generation import write
 from tinyxp.optim import AdamW
 from tinyxp.optim.lr_scheduler import cosine_with_warmup
 from tinyxp.plots import show
 from tinyxp.plots.attention import attention
-from tinyxp.progress import counted, lasting
 from tinyxp.random import Generator
-from tinyxp.runs import Run
-from tinyxp.settings import expect_sensible
-from tinyxp.threads import limited
-from tinyxp.train import Trainer, decay_groups, evaluation, mean_loss
+from tinyxp.train import Run, Trainer, decay_groups, evaluation, mean_loss
+from tinyxp.train.invocation import command
+from tinyxp.train.machine import memory
+from tinyxp.train.milestone import Contest, Milestone, trainable
+from tinyxp.train.progress import counted, lasting
+from tinyxp.train.settings import expect_sensible
 
 
 @dataclass(frozen=True)

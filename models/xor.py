@@ -17,16 +17,15 @@ from pathlib import Path
 import tinyxp as tx
 from tinyxp import Tensor, nn
 from tinyxp.data import TensorDataset, xor_points
-from tinyxp.milestone import Milestone, judged
 from tinyxp.models import perceptron
 from tinyxp.models.perceptron import Perceptron, boundary, right
 from tinyxp.nn import functional as F
 from tinyxp.optim import Adam
 from tinyxp.plots import show
 from tinyxp.random import Generator
-from tinyxp.runs import Run
-from tinyxp.settings import expect_sensible
-from tinyxp.train import Trainer, unmoved
+from tinyxp.train import Run, Trainer, unmoved
+from tinyxp.train.milestone import Milestone, judged
+from tinyxp.train.settings import expect_sensible
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from hypothesis import settings
 
 import tinyxp as tx
 from tinyxp import backends
-from tinyxp.backends.errors import BackendError
-from tinyxp.primitive import Primitive
+from tinyxp.core.primitive import Primitive
+from tinyxp.errors import BackendError
 
 os.environ["SCIPY_ARRAY_API"] = "1"  # SciPy reads it when it is imported
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import tinyxp as tx
 from tests.torch_samples import Report, errors_of, functions, modules, samples_of, torch
 from tinyxp import backends
-from tinyxp.backends.errors import BackendError
+from tinyxp.errors import BackendError
 
 PAGE = Path(__file__).parent.parent / "docs" / "nn.md"
 START, END = "<!-- written by python -m tests.nn_table -->", "<!-- end of what is written -->"

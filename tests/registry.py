@@ -5,8 +5,8 @@ import zlib
 import numpy as np
 
 import tinyxp as tx
-from tinyxp.operation import OPS
-from tinyxp.primitive import Primitive
+from tinyxp.core.operation import OPS
+from tinyxp.core.primitive import Primitive
 
 
 def differentiable():

@@ -20,7 +20,7 @@ import pytest
 
 import tinyxp as tx
 from tinyxp import nn
-from tinyxp.backends.errors import TinyError
+from tinyxp.errors import TinyError
 from tinyxp.nn import functional as F
 
 torch = pytest.importorskip("torch", reason="PyTorch is the reference: pip install torch")

@@ -6,21 +6,35 @@ The package is itself an Array API namespace, so nothing is implemented here: th
 
 import math as _math
 
-from tinyxp import amp, autograd, backends, cuda, data, debug, fft, linalg, nn, optim, plots, random
-from tinyxp import gradients as _gradients  # noqa: F401, what is assigned to x.grad must fit
-from tinyxp import inplace as _inplace  # noqa: F401, methods of the Tensor
-from tinyxp import interop as _interop  # noqa: F401, NumPy and einops take Tensors
+from tinyxp import (
+    amp,
+    autograd,
+    backends,
+    cuda,
+    data,
+    debug,
+    errors,
+    fft,
+    linalg,
+    nn,
+    optim,
+    plots,
+    random,
+)
 from tinyxp.amp import autocast
-from tinyxp.backends import backend, errors, use_backend
-from tinyxp.backends.numpy_memory import keep_memory
-from tinyxp.backends.precision import (
+from tinyxp.autograd.functions import grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
+from tinyxp.autograd.gradcheck import gradcheck
+from tinyxp.autograd.recompute import checkpoint
+from tinyxp.backends import backend, use_backend
+from tinyxp.backends.common.precision import (
     get_float32_matmul_precision,
     set_float32_matmul_precision,
 )
-from tinyxp.checkpointing import checkpoint
-from tinyxp.core import Tensor
-from tinyxp.debug import detect_anomaly, doctor, graph
-from tinyxp.dtypes import (
+from tinyxp.backends.numpy.memory import keep_memory
+from tinyxp.backends.threads import get_num_threads, set_num_threads
+from tinyxp.capture.captured import capture
+from tinyxp.core import gradients as _gradients  # noqa: F401, what is assigned to x.grad must fit
+from tinyxp.core.dtypes import (
     DType,
     bfloat16,
     bool,
@@ -44,9 +58,30 @@ from tinyxp.dtypes import (
     uint32,
     uint64,
 )
-from tinyxp.gradcheck import gradcheck
-from tinyxp.graphs import capture
-from tinyxp.info import __array_namespace_info__
+from tinyxp.core.tape import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
+from tinyxp.core.tensor import Tensor
+from tinyxp.debug import detect_anomaly, doctor, graph
+from tinyxp.files.state import load, save
+from tinyxp.interop import arrays as _interop  # noqa: F401, NumPy and einops take Tensors
+from tinyxp.interop import inplace as _inplace  # noqa: F401, methods of the Tensor
+from tinyxp.interop.torch_names import (
+    amax,
+    amin,
+    bmm,
+    cat,
+    chunk,
+    clamp,
+    cumprod,
+    cumsum,
+    masked_fill,
+    mm,
+    relu,
+    sigmoid,
+    softmax,
+    split,
+    transpose,
+    unsqueeze,
+)
 from tinyxp.ops import methods as _methods  # noqa: F401, puts operators on the Tensor
 from tinyxp.ops.arithmetic import (
     add,
@@ -98,6 +133,7 @@ from tinyxp.ops.gathering import (
     take_along_axis,
 )
 from tinyxp.ops.indexing import setitem
+from tinyxp.ops.info import __array_namespace_info__
 from tinyxp.ops.linear import (
     einsum,
     matmul,
@@ -128,8 +164,8 @@ from tinyxp.ops.logic import (
     not_equal,
     signbit,
 )
-from tinyxp.ops.meanings import max, meshgrid, min, nonzero, sort, std, var
 from tinyxp.ops.orders import flip, roll
+from tinyxp.ops.overloads import max, meshgrid, min, nonzero, sort, std, var
 from tinyxp.ops.padding import (
     pad,
     tril,
@@ -210,28 +246,6 @@ from tinyxp.ops.trigonometric import (
     tanh,
 )
 from tinyxp.random import manual_seed, rand, randint, randn, randperm
-from tinyxp.spelling import (
-    amax,
-    amin,
-    bmm,
-    cat,
-    chunk,
-    clamp,
-    cumprod,
-    cumsum,
-    masked_fill,
-    mm,
-    relu,
-    sigmoid,
-    softmax,
-    split,
-    transpose,
-    unsqueeze,
-)
-from tinyxp.state import load, save
-from tinyxp.tape import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
-from tinyxp.threads import get_num_threads, set_num_threads
-from tinyxp.transforms import grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
 from tinyxp.version import __version__ as __version__
 
 __array_api_version__ = "2025.12"

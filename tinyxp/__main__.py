@@ -2,7 +2,7 @@
 
 import sys
 
-from tinyxp.cli import main
+from tinyxp.commands.cli import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -8,18 +8,16 @@ from collections import Counter
 from typing import Any
 
 from tinyxp import backends
-from tinyxp.backends.cuda_memory import sized
-from tinyxp.backends.cupy_checks import later as checks_later
-from tinyxp.backends.errors import BackendError
-from tinyxp.core import Tensor
-from tinyxp.graphs import graph
+from tinyxp.backends.cupy.checks import later as checks_later
+from tinyxp.backends.cupy.memory import sized
+from tinyxp.core.tensor import Tensor
+from tinyxp.errors import BackendError
 
 __all__ = [
     "checks_later",
     "device_count",
     "empty_cache",
     "get_device_name",
-    "graph",
     "is_available",
     "max_memory_reserved",
     "memory_allocated",
@@ -48,7 +46,7 @@ def device_count() -> int:
 
 def _device() -> Any:
     backends.get("cupy")  # raises BackendError, which says what is missing
-    from tinyxp.backends import cupy_device
+    from tinyxp.backends.cupy import device as cupy_device
 
     return cupy_device
 
@@ -111,8 +109,8 @@ def _tensors(backend: str) -> tuple[Counter[tuple[Any, str]], dict[tuple[Any, st
     seen = set()
     for x in gc.get_objects():
         # not isinstance: it asks objects of other libraries for their class, and some complain
-        if issubclass(type(x), Tensor) and x.backend.name == backend and id(x.data) not in seen:
-            seen.add(id(x.data))
+        if issubclass(type(x), Tensor) and x.backend.name == backend and id(x.array) not in seen:
+            seen.add(id(x.array))
             kind = (x.shape, x.dtype.name)
             kinds[kind] += 1
             bytes_of[kind] = x.size * x.dtype.itemsize

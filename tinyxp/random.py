@@ -14,14 +14,15 @@ from typing import Any, Self
 
 import numpy as np
 
-from tinyxp import backends, dtypes
+from tinyxp import backends
 from tinyxp.backends import Array, Backend
-from tinyxp.backends.bound import Block, block, bound
-from tinyxp.backends.capture import capturing
-from tinyxp.backends.errors import ArgumentError, DTypeError
-from tinyxp.backends.philox import blocks_for, random_bits
-from tinyxp.core import Tensor, raw, wrap
-from tinyxp.operation import typed
+from tinyxp.backends.common.capture import capturing
+from tinyxp.backends.common.context import Block, block, bound
+from tinyxp.backends.common.philox import blocks_for, random_bits
+from tinyxp.core import dtypes
+from tinyxp.core.operation import typed
+from tinyxp.core.tensor import Tensor, raw, wrap
+from tinyxp.errors import ArgumentError, DTypeError
 
 Shape = int | tuple[int, ...]
 
@@ -89,7 +90,7 @@ class Generator:
         if not 0 <= high - low < math.inf:
             raise ArgumentError(f"uniform expects finite low <= high, got {low} and {high}")
         if dtype.itemsize == 2:
-            x = _rounded(self.uniform(shape, low, high, device=device), dtype).data
+            x = _rounded(self.uniform(shape, low, high, device=device), dtype).array
             return wrap(_below(backend.xp, x, low, high), backend)
         if dtype is dtypes.float32:
             bits = self._words(backend, math.prod(shape), _place(backend, device)) >> 8
@@ -222,7 +223,7 @@ def _drawn(backend: Backend, seed: int, counter: Any, n: int, device: Any = None
 
 def _chances(x: Tensor, seed: int, counter: Any, p: float) -> Tensor:
     """True with probability p, in the shape and place of x: what ``Generator.bernoulli`` draws."""
-    words = _drawn(x.backend, seed, counter, x.size, x.data.device)
+    words = _drawn(x.backend, seed, counter, x.size, x.array.device)
     return wrap(x.backend.xp.reshape(words < round(p * 2**32), x.shape), x.backend)
 
 
@@ -243,7 +244,7 @@ def _floating(dtype: Any) -> dtypes.DType:
 
 
 def _rounded(x: Tensor, dtype: dtypes.DType) -> Tensor:
-    return wrap(x.backend.xp.astype(x.data, raw(dtype, x.backend)), x.backend)
+    return wrap(x.backend.xp.astype(x.array, raw(dtype, x.backend)), x.backend)
 
 
 def _below(xp: Any, x: Array, low: float, high: float) -> Array:

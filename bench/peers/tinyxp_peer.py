@@ -8,7 +8,7 @@ from tinyxp.bench.contest import Step
 from tinyxp.bench.tinyxp_models import build
 from tinyxp.bench.workloads import Workload
 from tinyxp.nn import functional as F
-from tinyxp.parallel import Parallel
+from tinyxp.train.parallel import Parallel
 
 
 def start(

@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 
 from tinyxp import backends
-from tinyxp.backends import cuda_source
-from tinyxp.backends.cuda_source import DECLARED, Library
+from tinyxp.backends.cupy import launch as cuda_source
+from tinyxp.backends.cupy.launch import DECLARED, Library
 
 HEADER = Path(__file__).with_name("gpu.h")
 TENSOR_CORES = Path(__file__).with_name("tensor_cores.h")

@@ -6,9 +6,9 @@ from dataclasses import replace
 import numpy as np
 
 from tests.cuda_on_cpu import on_cpu
-from tinyxp.backends import capture
-from tinyxp.backends.capture import DeviceCapture
-from tinyxp.backends.cupy_arrays import ManyArrays
+from tinyxp.backends.common import capture
+from tinyxp.backends.common.capture import DeviceCapture
+from tinyxp.backends.cupy.arrays import ManyArrays
 
 
 class Recorder:
@@ -34,7 +34,7 @@ class Recorder:
 
 
 class Recording(capture.DeviceRecording):
-    """What ``tx.cuda.graph`` asks of ``backends.cupy_graph.Recording``."""
+    """What ``tx.capture`` asks of ``backends.cupy_graph.Recording``."""
 
     backend = "numpy"
 

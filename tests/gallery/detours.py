@@ -34,7 +34,7 @@ FIRST = "first.weight first.bias"
 @broken("missing", FIRST, DETOUR)
 def softmax_in_numpy():
     def softmax(x):
-        a = x.data
+        a = x.array
         e = np.exp(a - a.max(axis=-1, keepdims=True))
         return tx.tensor(e / e.sum(axis=-1, keepdims=True))  # CUT
 
@@ -44,7 +44,7 @@ def softmax_in_numpy():
 @broken("incomplete", FIRST, "a part of the gradient", DETOUR)
 def layer_norm_with_a_raw_std():
     def layer_norm(x):
-        std = np.sqrt(x.data.var(axis=-1, keepdims=True) + 1e-5)
+        std = np.sqrt(x.array.var(axis=-1, keepdims=True) + 1e-5)
         return (x - x.mean(axis=-1, keepdims=True)) / tx.tensor(std)  # CUT
 
     return two(layer_norm)
@@ -68,21 +68,21 @@ def attention_sample_by_sample():
     def attend(q, k, v):
         out = []
         for b in range(len(q)):
-            scores = np.dot(q.data[b], k.data[b].T) / 2.0
+            scores = np.dot(q.array[b], k.array[b].T) / 2.0
             weights = np.exp(scores) / np.exp(scores).sum(axis=-1, keepdims=True)
-            out.append(tx.tensor(weights @ v.data[b]))  # CUT
+            out.append(tx.tensor(weights @ v.array[b]))  # CUT
         return tx.stack(out)
 
     model, x = Attention(attend), points(3, 5, 4)
     return model, lambda: squares(model(x))
 
 
-@broken("missing", QKV, ".data", "as a new tensor")
+@broken("missing", QKV, ".array", "as a new tensor")
 def attention_into_a_buffer():
     def attend(q, k, v):
         out = np.zeros(q.shape, dtype=np.float32)
         for b in range(len(q)):
-            out[b] = (q.data[b] @ k.data[b].T) @ v.data[b]
+            out[b] = (q.array[b] @ k.array[b].T) @ v.array[b]
         mask = tx.asarray(np.ones(q.shape, dtype=np.float32))
         return mask * tx.tensor(out)  # CUT
 
@@ -92,7 +92,7 @@ def attention_into_a_buffer():
 
 @broken("missing", FIRST, DETOUR)
 def reshape_of_the_data():
-    return two(lambda h: tx.Tensor(h.data.reshape(-1, 4)), (2, 3, 4))  # CUT
+    return two(lambda h: tx.Tensor(h.array.reshape(-1, 4)), (2, 3, 4))  # CUT
 
 
 @broken("missing", "table", DETOUR)
@@ -103,7 +103,7 @@ def embedding_by_raw_lookup():
             self.table, self.head = nn.Parameter(points(7, 4)), nn.Linear(4, 2)
 
         def forward(self, ids):
-            rows = self.table.data[ids.data]
+            rows = self.table.array[ids.array]
             return self.head(tx.tensor(rows))  # CUT
 
     model, ids = Embedding(), tx.asarray([[1, 2], [3, 6]])
@@ -114,19 +114,19 @@ def embedding_by_raw_lookup():
 def positions_added_in_numpy():
     def encode(x):
         waves = np.sin(np.arange(x.shape[1]))[:, None].astype(np.float32)
-        return tx.tensor(x.data + waves)  # CUT
+        return tx.tensor(x.array + waves)  # CUT
 
     return two(encode, (2, 5, 4))
 
 
 @broken("missing", FIRST, DETOUR)
 def mean_of_the_data():
-    return two(lambda h: tx.asarray(np.mean(h.data, axis=1)), (2, 5, 4))  # CUT
+    return two(lambda h: tx.asarray(np.mean(h.array, axis=1)), (2, 5, 4))  # CUT
 
 
 @broken("missing", FIRST, DETOUR)
 def max_of_the_data():
-    return two(lambda h: tx.asarray(h.data.max(axis=1)), (2, 5, 4))  # CUT
+    return two(lambda h: tx.asarray(h.array.max(axis=1)), (2, 5, 4))  # CUT
 
 
 @broken("missing", FIRST, DETOUR)
@@ -145,7 +145,7 @@ def a_long_way_through_numpy():
         return np.where(b > 0, b, 0.1 * b).astype(np.float32)
 
     def through(x):
-        a = spread(x.data)
+        a = spread(x.array)
         a = squash(a)
         a = join(a)
         return tx.tensor(a)  # CUT
@@ -201,7 +201,7 @@ def around_by_dlpack():
 
 @broken("missing", FIRST, DETOUR)
 def a_new_leaf_in_the_middle():
-    return two(lambda h: tx.tensor(np.tanh(h.data), requires_grad=True))  # CUT
+    return two(lambda h: tx.tensor(np.tanh(h.array), requires_grad=True))  # CUT
 
 
 @broken("missing", FIRST, "item()", "as a plain number")

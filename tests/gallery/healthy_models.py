@@ -163,7 +163,7 @@ def logging_beside_the_loss():
                 old += 0.1 * (new - old)
         loss = F.cross_entropy(logits, y)
         log.append(loss.item())
-        log.append(float(np.abs(model[0].weight.data).max()))
+        log.append(float(np.abs(model[0].weight.array).max()))
         return loss
 
     return trained(model, run)

@@ -14,7 +14,7 @@ WRONG = [
      "line 5 cuts the tape by detach(): return (x - tx.mean(x.detach()"),
     ("lesson1", "def standardize(x):", "def standardize(x):\n    x = tx.asarray(x.numpy())",
      "GradientError: numpy() on a tensor that requires grad would cut the graph"),
-    ("lesson1", "tx.std(x, axis=0)", "tx.asarray(x.data.std(axis=0))",
+    ("lesson1", "tx.std(x, axis=0)", "tx.asarray(x.array.std(axis=0))",
      "line 5 cuts the tape by a detour through raw arrays"),
     ("lesson1", "a[:, None] * b", "a * b", "element by element, without a new axis"),
     ("lesson1", "a[:, None] * b", "b[:, None] * a", "rows belong to a"),

@@ -30,8 +30,8 @@ import numpy as np
 
 import tinyxp as tx
 from tinyxp import backends
-from tinyxp.backends.errors import ArgumentError, CaptureError, TinyError
-from tinyxp.backends.numpy_backend import fast_kernels
+from tinyxp.backends.numpy.backend import fast_kernels
+from tinyxp.errors import ArgumentError, CaptureError, TinyError
 from tinyxp.train import Trainer
 
 FOLDER = Path(__file__).parent

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from tinyxp import dtypes
-from tinyxp.autocasting import casting, inner
-from tinyxp.backends.bound import Block
-from tinyxp.backends.errors import ArgumentError, DTypeError
+from tinyxp.backends.common.context import Block
+from tinyxp.core import dtypes
+from tinyxp.core.autocast import casting, inner
+from tinyxp.errors import ArgumentError, DTypeError
 
 DEFAULTS = {"cpu": dtypes.bfloat16, "cuda": dtypes.float16}
 

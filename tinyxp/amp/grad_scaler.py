@@ -2,14 +2,14 @@
 
 from typing import Any
 
-from tinyxp import dtypes
-from tinyxp.backends.capture import capturing
-from tinyxp.backends.errors import ArgumentError, CaptureError, DTypeError, GradientError
-from tinyxp.core import Tensor
-from tinyxp.finite import all_finite
-from tinyxp.operation import half
+from tinyxp.backends.common.capture import capturing
+from tinyxp.core import dtypes
+from tinyxp.core.operation import half
+from tinyxp.core.tensor import Tensor
+from tinyxp.core.tree import tree_map
+from tinyxp.errors import ArgumentError, CaptureError, DTypeError, GradientError
 from tinyxp.ops.creation import astype
-from tinyxp.tree import tree_map
+from tinyxp.optim.finite import all_finite
 
 State = dict[str, Any]
 

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tinyxp.backends.errors import ArgumentError, DataError, DTypeError, IndexingError
 from tinyxp.data.bpe_files import byte_level, holds_all_bytes, library, load
-from tinyxp.io import write_atomically
+from tinyxp.errors import ArgumentError, DataError, DTypeError, IndexingError
+from tinyxp.files.safetensors import write_atomically
 
 
 class BPETokenizer:

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from tinyxp import backends
-from tinyxp.backends.errors import DataError, TinyError
-from tinyxp.io import expect_path
+from tinyxp.errors import DataError, TinyError
+from tinyxp.files.safetensors import expect_path
 
 # the symbols that transformers has names for, in the order in which it adds those without a number
 NAMES = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from tinyxp.backends.errors import DTypeError, ShapeError
-from tinyxp.core import Tensor
-from tinyxp.operation import typed
+from tinyxp.core.operation import typed
+from tinyxp.core.tensor import Tensor
+from tinyxp.errors import DTypeError, ShapeError
 from tinyxp.ops.creation import asarray
 from tinyxp.ops.shaping import stack
 

@@ -8,9 +8,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from tinyxp.backends.errors import DataError
 from tinyxp.data.download import cache_folder, checked, download
-from tinyxp.io import expect_path, write_atomically
+from tinyxp.errors import DataError
+from tinyxp.files.safetensors import expect_path, write_atomically
 
 URL = (
     "https://raw.githubusercontent.com/karpathy/char-rnn/"

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from tinyxp.backends import Array
-from tinyxp.backends.errors import ArgumentError, DTypeError, IndexingError, ShapeError
-from tinyxp.core import Tensor, wrap
+from tinyxp.core.operation import typed
+from tinyxp.core.tensor import Tensor, wrap
 from tinyxp.data.collating import collate
-from tinyxp.operation import typed
+from tinyxp.errors import ArgumentError, DTypeError, IndexingError, ShapeError
 from tinyxp.ops.creation import asarray
 from tinyxp.ops.gathering import take
 from tinyxp.random import Generator, source

@@ -9,7 +9,7 @@ import threading
 import time
 from pathlib import Path
 
-from tinyxp.backends.errors import DataError
+from tinyxp.errors import DataError
 
 
 def cache_folder() -> Path:

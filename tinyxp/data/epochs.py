@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from typing import Any, Self, TypeGuard
 
-from tinyxp.backends.errors import ArgumentError
 from tinyxp.data.loader import DataLoader
 from tinyxp.data.samplers import (
     BatchSampler,
@@ -12,6 +11,7 @@ from tinyxp.data.samplers import (
     SubsetRandomSampler,
     WeightedRandomSampler,
 )
+from tinyxp.errors import ArgumentError
 from tinyxp.random import Generator, source
 
 SAMPLERS = SequentialSampler, RandomSampler, SubsetRandomSampler, WeightedRandomSampler

@@ -4,7 +4,7 @@ import pickle
 import traceback
 from typing import Any
 
-from tinyxp.backends.errors import DataError
+from tinyxp.errors import DataError
 
 
 class Failure:

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.random.mtrand import get_bit_generator, set_bit_generator
 
-from tinyxp.backends.errors import DataError
 from tinyxp.data.collating import collate, convert
 from tinyxp.data.datasets import batch_of, samples_of
+from tinyxp.errors import DataError
 from tinyxp.random import Generator, drawing_from
 
 

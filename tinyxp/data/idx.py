@@ -12,10 +12,10 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from tinyxp.backends.errors import ArgumentError, DataError
 from tinyxp.data.datasets import TensorDataset
 from tinyxp.data.download import cache_folder, download
-from tinyxp.io import expect_path, write_atomically
+from tinyxp.errors import ArgumentError, DataError
+from tinyxp.files.safetensors import expect_path, write_atomically
 
 TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 LIMIT = 1 << 31  # bytes: no data set of a classroom has more

@@ -11,11 +11,11 @@ from weakref import finalize
 import numpy as np
 
 from tinyxp import backends
-from tinyxp.backends.errors import ArgumentError, DTypeError
 from tinyxp.data.datasets import IterableDataset, draws
 from tinyxp.data.fetching import Exhausted, Keyed, Load, Seeds, Streamed, seeded
 from tinyxp.data.samplers import BatchSampler, RandomSampler, SequentialSampler, expect_count
 from tinyxp.data.workers import Batches, Workers
+from tinyxp.errors import ArgumentError, DTypeError
 from tinyxp.random import Generator, drawing_from, source
 
 FIXED = ("batch_size", "shuffle", "sampler", "batch_sampler", "drop_last", "persistent_workers")

@@ -2,9 +2,9 @@
 
 import math
 
-from tinyxp.backends.errors import ArgumentError
-from tinyxp.core import Tensor
-from tinyxp.operation import typed
+from tinyxp.core.operation import typed
+from tinyxp.core.tensor import Tensor
+from tinyxp.errors import ArgumentError
 from tinyxp.ops.creation import asarray, astype
 from tinyxp.ops.shaping import expand_dims
 from tinyxp.random import Generator, source

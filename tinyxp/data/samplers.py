@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from tinyxp import backends, dtypes
-from tinyxp.backends.errors import ArgumentError, DTypeError
-from tinyxp.operation import typed
+from tinyxp import backends
+from tinyxp.core import dtypes
+from tinyxp.core.operation import typed
+from tinyxp.errors import ArgumentError, DTypeError
 from tinyxp.random import Generator, source
 
 

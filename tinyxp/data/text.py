@@ -5,8 +5,8 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from tinyxp.backends.errors import ArgumentError, DataError, IndexingError
-from tinyxp.operation import typed
+from tinyxp.core.operation import typed
+from tinyxp.errors import ArgumentError, DataError, IndexingError
 
 
 class CharTokenizer:

@@ -6,10 +6,10 @@ from typing import Any, Self
 import numpy as np
 
 from tinyxp import backends
-from tinyxp.backends.errors import DataError, IndexingError
-from tinyxp.core import Tensor
+from tinyxp.core.operation import typed
+from tinyxp.core.tensor import Tensor
 from tinyxp.data.samplers import expect_count
-from tinyxp.operation import typed
+from tinyxp.errors import DataError, IndexingError
 from tinyxp.ops.creation import asarray
 from tinyxp.random import Generator
 

@@ -18,9 +18,9 @@ from typing import Any
 from weakref import WeakSet, finalize
 
 from tinyxp import backends
-from tinyxp.backends.errors import ArgumentError, WorkerError
 from tinyxp.data.failures import Failure
 from tinyxp.data.fetching import Exhausted, Load, Seeds, reseed
+from tinyxp.errors import ArgumentError, WorkerError
 from tinyxp.random import manual_seed
 
 GRACE = 2.0  # seconds that a worker has to end by itself

@@ -1,9 +1,9 @@
 """What is wrong with a model: the gradient doctor, the finder of NaNs, pictures of the graph."""
 
 from tinyxp.debug.anomaly import detect_anomaly
-from tinyxp.debug.examination import Doctor, doctor
-from tinyxp.debug.picture import Graph, graph
-from tinyxp.debug.report import Finding, Report, Row
+from tinyxp.debug.doctor.examination import Doctor, doctor
+from tinyxp.debug.doctor.report import Finding, Report, Row
+from tinyxp.debug.pictures.picture import Graph, graph
 from tinyxp.debug.sites import Site
 from tinyxp.debug.watch import CutEdge, Watch
 

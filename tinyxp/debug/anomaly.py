@@ -8,13 +8,13 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from tinyxp import backends
-from tinyxp.backends.bound import Block, block
-from tinyxp.backends.errors import AnomalyError, DTypeError
-from tinyxp.core import Tensor
-from tinyxp.debug.instruments import Observer, observing
+from tinyxp.backends.common.context import Block, block
+from tinyxp.core.operation import described
+from tinyxp.core.tape import Node
+from tinyxp.core.tensor import Tensor
+from tinyxp.debug.observers import Observer, observing
 from tinyxp.debug.sites import Site, site
-from tinyxp.operation import described
-from tinyxp.tape import Node
+from tinyxp.errors import AnomalyError, DTypeError
 
 
 class detect_anomaly(Block, bare=True):
@@ -30,7 +30,7 @@ class detect_anomaly(Block, bare=True):
     >>> with tx.detect_anomaly():
     ...     tx.sqrt(x).sum().backward()  # doctest: +ELLIPSIS
     Traceback (most recent call last):
-    tinyxp.backends.errors.AnomalyError: the gradient of sqrt, called at ..., made Inf: ...
+    tinyxp.errors.AnomalyError: the gradient of sqrt, called at ..., made Inf: ...
     """
 
     def __init__(self, check_inf: bool = True) -> None:
@@ -108,7 +108,7 @@ def state(x: Any) -> tuple[bool, bool, bool]:
     """Whether x holds a NaN, holds an Inf, holds finite numbers alone."""
     if isinstance(x, float):
         return math.isnan(x), math.isinf(x), math.isfinite(x)
-    array = x.data if isinstance(x, Tensor) else x
+    array = x.array if isinstance(x, Tensor) else x
     backend = backends.of(array) if hasattr(array, "dtype") else None
     if backend is None or array.dtype not in backend.floating:
         return False, False, True
@@ -120,7 +120,7 @@ def state(x: Any) -> tuple[bool, bool, bool]:
 
 def _shapes(values: Sequence[Any]) -> str:
     """Tensors and arrays by shape and dtype, in words."""
-    arrays = [x.data if isinstance(x, Tensor) else x for x in values if x is not None]
+    arrays = [x.array if isinstance(x, Tensor) else x for x in values if x is not None]
     owners = [backends.of(x) if hasattr(x, "dtype") else None for x in arrays]
     return ", ".join(
         repr(x) if owner is None else described(x, owner)

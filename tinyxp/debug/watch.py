@@ -12,13 +12,13 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from tinyxp.backends import Array
-from tinyxp.backends.bound import Block
-from tinyxp.core import Tensor
-from tinyxp.debug.instruments import Observer, observing
+from tinyxp.backends.common.context import Block
+from tinyxp.core.primitive import Projection
+from tinyxp.core.tape import Node, edge_of, is_grad_enabled
+from tinyxp.core.tensor import Tensor
+from tinyxp.debug.observers import Observer, observing
 from tinyxp.debug.sites import Site, site
 from tinyxp.debug.traced import origins, traced
-from tinyxp.primitive import Projection
-from tinyxp.tape import Node, edge_of, is_grad_enabled
 
 DETACH = "detach()"
 NO_GRAD = "no_grad()"
@@ -89,7 +89,7 @@ def latest() -> "Watch | None":
 
 def thing_of(x: Tensor) -> Thing:
     edge = edge_of(x)
-    return x.data if edge is None else edge
+    return x.array if edge is None else edge
 
 
 @dataclass(eq=False, repr=False)
@@ -121,7 +121,7 @@ class Watch(Observer, Block):
                 continue  # known from an operation inside, or the operand itself
             where = where or site(4)
             links = [link for i, x in enumerate(args) for link in self._links(op, i, x, result)]
-            self._add(thing_of(result), op.name, where, links, result.data)
+            self._add(thing_of(result), op.name, where, links, result.array)
 
     def _links(self, op: Any, i: int, x: Any, y: Tensor) -> Iterator[Link]:
         if isinstance(x, Tensor):
@@ -140,14 +140,14 @@ class Watch(Observer, Block):
     def detached(self, x: Tensor, y: Tensor) -> None:
         if edge_of(x) is None:
             return
-        y.data = y.data[...]  # an array of its own, so that this line is known from others
+        y.array = y.array[...]  # an array of its own, so that this line is known from others
         where = site(3)
         why = f"{where.called}()" if where.called else DETACH
-        record = self._add(y.data, "detach", where, [Link(thing_of(x), 0, why)], y.data)
+        record = self._add(y.array, "detach", where, [Link(thing_of(x), 0, why)], y.array)
         record.on_purpose = bool(where.called)
 
     def written(self, x: Tensor, value: Tensor, recording: bool) -> None:
-        record, before = self.records.get(id(value.data)), self.records.get(id(x.data))
+        record, before = self.records.get(id(value.array)), self.records.get(id(x.array))
         if record is not None and not recording and x._node is None:
             record.kept |= x._leaf or before is None or before.kept
 
@@ -194,7 +194,7 @@ class Watch(Observer, Block):
 
     def record_of(self, thing: Thing) -> Record | None:
         """What is known of a value: of a leaf, how its array was made."""
-        return self.records.get(id(thing.data if isinstance(thing, Tensor) else thing))
+        return self.records.get(id(thing.array if isinstance(thing, Tensor) else thing))
 
     def knows(self, loss: Tensor) -> bool:
         """Whether the loss was computed during this watch."""
@@ -211,7 +211,7 @@ class Watch(Observer, Block):
     def towards(self, loss: Tensor, kept: bool = True) -> Uses:
         """As ``uses``, of the values alone from which the loss was computed, by whatever way; or
         by ways alone that lead through nothing that is ``kept``."""
-        uses: Uses = {id(loss.data): []}
+        uses: Uses = {id(loss.array): []}
         stack, seen = [thing_of(loss)], {id(thing_of(loss))}
         while stack:
             thing = stack.pop()

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from tinyxp import backends
-from tinyxp.backends.errors import ArgumentError, TinyError
+from tinyxp.errors import ArgumentError, TinyError
 from tinyxp.lessons.points import Lesson, Outcome
 from tinyxp.lessons.student import titles
 

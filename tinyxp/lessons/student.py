@@ -9,7 +9,7 @@ from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
 
-from tinyxp.core import Tensor
+from tinyxp.core.tensor import Tensor
 from tinyxp.lessons.comparing import said, shown
 from tinyxp.lessons.points import Lesson, NotYet, Outcome
 

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from tinyxp import dtypes
-from tinyxp.backends.errors import ArgumentError, GradientError, ShapeError
-from tinyxp.core import is_complex
-from tinyxp.operation import first_line
+from tinyxp.core import dtypes
+from tinyxp.core.operation import first_line
+from tinyxp.core.tensor import is_complex
+from tinyxp.errors import ArgumentError, GradientError, ShapeError
 from tinyxp.ops.complexes import adjoint, conj, imag, real
 from tinyxp.ops.creation import astype
 

@@ -2,8 +2,9 @@
 
 from typing import NamedTuple
 
-from tinyxp.backends.errors import GradientError
-from tinyxp.core import Tensor, is_complex
+from tinyxp.core.primitive import primitive
+from tinyxp.core.tensor import Tensor, is_complex
+from tinyxp.errors import GradientError
 from tinyxp.linalg.common import (
     diagonal_matrix,
     expect_square,
@@ -13,7 +14,6 @@ from tinyxp.linalg.common import (
 )
 from tinyxp.ops.complexes import adjoint, conj, imag
 from tinyxp.ops.reductions import products_before
-from tinyxp.primitive import primitive
 
 
 class Slogdet(NamedTuple):

@@ -5,8 +5,10 @@ In the vjps Re Σ g·dy = Re Σ gx·dx, so that conjugates appear where the form
 
 from typing import NamedTuple
 
-from tinyxp.backends.errors import ArgumentError, GradientError
-from tinyxp.core import Tensor, is_complex
+from tinyxp.core.operation import expect_tensors, typed
+from tinyxp.core.primitive import primitive
+from tinyxp.core.tensor import Tensor, is_complex
+from tinyxp.errors import ArgumentError, GradientError
 from tinyxp.linalg.common import (
     expect_matrices,
     expect_square,
@@ -20,13 +22,11 @@ from tinyxp.linalg.common import (
     transpose,
     without_phase,
 )
-from tinyxp.operation import expect_tensors, typed
 from tinyxp.ops.complexes import adjoint, conj, imag
 from tinyxp.ops.creation import zeros
 from tinyxp.ops.linear import matmul
 from tinyxp.ops.shaping import concat
 from tinyxp.ops.shaping import matrix_transpose as transposed
-from tinyxp.primitive import primitive
 
 
 class QR(NamedTuple):

@@ -2,8 +2,9 @@
 
 import math
 
-from tinyxp.backends.errors import ArgumentError
-from tinyxp.composite import composite
+from tinyxp.core.composite import composite
+from tinyxp.core.primitive import primitive
+from tinyxp.errors import ArgumentError
 from tinyxp.linalg.common import expect_matrices, to_floating
 from tinyxp.linalg.spectra import svdvals
 from tinyxp.ops.arithmetic import where
@@ -15,7 +16,6 @@ from tinyxp.ops.reductions import min as smallest
 from tinyxp.ops.reductions import sum
 from tinyxp.ops.rounding import abs
 from tinyxp.ops.shaping import expand_dims, expect_axes, normalize_axes
-from tinyxp.primitive import primitive
 
 
 @primitive

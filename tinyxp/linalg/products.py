@@ -2,15 +2,15 @@
 
 import numpy as np
 
-from tinyxp.backends.errors import ShapeError
-from tinyxp.composite import composite
+from tinyxp.core.composite import composite
+from tinyxp.core.primitive import primitive
+from tinyxp.errors import ShapeError
 from tinyxp.linalg.common import expect_matrices
 from tinyxp.ops.linear import expect_common_axis
 from tinyxp.ops.orders import roll
 from tinyxp.ops.parts import _replace, _unslice
 from tinyxp.ops.reductions import sum
 from tinyxp.ops.shaping import reshape
-from tinyxp.primitive import primitive
 
 
 @composite

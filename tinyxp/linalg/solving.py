@@ -2,9 +2,11 @@
 
 import operator
 
-from tinyxp import dtypes
-from tinyxp.backends.errors import DTypeError, ShapeError
-from tinyxp.composite import composite
+from tinyxp.core import dtypes
+from tinyxp.core.composite import composite
+from tinyxp.core.operation import expect_tensors, mixed, typed
+from tinyxp.core.primitive import primitive
+from tinyxp.errors import DTypeError, ShapeError
 from tinyxp.linalg.common import (
     expect_matrices,
     expect_square,
@@ -12,13 +14,11 @@ from tinyxp.linalg.common import (
     numerical,
     transpose,
 )
-from tinyxp.operation import expect_tensors, mixed, typed
 from tinyxp.ops.arithmetic import where
 from tinyxp.ops.complexes import adjoint, conj
 from tinyxp.ops.creation import zeros
 from tinyxp.ops.linear import matmul
 from tinyxp.ops.regular import eye
-from tinyxp.primitive import primitive
 
 
 @primitive(floating=True)
@@ -141,7 +141,7 @@ def _tolerance(name, x, rtol):
         raise DTypeError(f"{name} expects rtol as a number or a real floating tensor, got {rtol!r}")
     if rtol.backend is not x.backend:
         raise mixed(name, x.backend, rtol.backend)
-    return rtol.data
+    return rtol.array
 
 
 @primitive(floating=True)

@@ -15,7 +15,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tinyxp.core import Tensor
+from tinyxp.core.operation import expect_tensors, typed
+from tinyxp.core.primitive import primitive
+from tinyxp.core.tensor import Tensor
 from tinyxp.linalg.common import (
     diagonal_matrix,
     divided,
@@ -32,10 +34,8 @@ from tinyxp.linalg.common import (
     without_phase,
 )
 from tinyxp.linalg.factors import complete
-from tinyxp.operation import expect_tensors, typed
 from tinyxp.ops.complexes import adjoint, conj, real
 from tinyxp.ops.shaping import matrix_transpose as transposed
-from tinyxp.primitive import primitive
 
 
 class Eigh(NamedTuple):

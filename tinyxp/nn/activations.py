@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from tinyxp.backends.errors import ShapeError
-from tinyxp.core import Tensor
+from tinyxp.core.operation import expect_tensors
+from tinyxp.core.tensor import Tensor
+from tinyxp.errors import ShapeError
 from tinyxp.nn import functional as F
 from tinyxp.nn.module import Module
-from tinyxp.operation import expect_tensors
 
 __all__ = [
     "GELU",

@@ -4,15 +4,15 @@ import itertools
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from tinyxp import dtypes
-from tinyxp.backends.errors import ArgumentError, ShapeError
-from tinyxp.core import Tensor
+from tinyxp.core import dtypes
+from tinyxp.core.operation import expect_tensors
+from tinyxp.core.tensor import Tensor
+from tinyxp.errors import ArgumentError, ShapeError
 from tinyxp.nn import functional as F
 from tinyxp.nn.affine import Linear
 from tinyxp.nn.containers import ModuleList, Sequential
 from tinyxp.nn.functional.checks import expect_indices
 from tinyxp.nn.module import Module
-from tinyxp.operation import expect_tensors
 from tinyxp.ops.arithmetic import where
 from tinyxp.ops.creation import astype
 from tinyxp.ops.gathering import index_add, take

@@ -3,13 +3,13 @@
 import math
 from typing import Any
 
-from tinyxp.backends.errors import ArgumentError, DTypeError, ShapeError
-from tinyxp.core import Tensor
+from tinyxp.core.operation import expect_tensors
+from tinyxp.core.tensor import Tensor
+from tinyxp.errors import ArgumentError, DTypeError, ShapeError
 from tinyxp.nn import functional as F
 from tinyxp.nn import init
 from tinyxp.nn.module import Module
 from tinyxp.nn.parameter import Parameter
-from tinyxp.operation import expect_tensors
 from tinyxp.ops.creation import empty
 from tinyxp.ops.shaping import flatten, normalize_axis, reshape
 from tinyxp.random import Generator

@@ -3,8 +3,8 @@
 import math
 from typing import Any
 
-from tinyxp.backends.errors import ArgumentError, ShapeError
-from tinyxp.core import Tensor
+from tinyxp.core.tensor import Tensor
+from tinyxp.errors import ArgumentError, ShapeError
 from tinyxp.nn import functional as F
 from tinyxp.nn.affine import Linear
 from tinyxp.nn.criterion import WeightedLoss

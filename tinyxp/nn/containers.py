@@ -5,8 +5,8 @@ import operator
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Self
 
-from tinyxp.backends.errors import ArgumentError, DTypeError, IndexingError
-from tinyxp.core import Tensor
+from tinyxp.core.tensor import Tensor
+from tinyxp.errors import ArgumentError, DTypeError, IndexingError
 from tinyxp.nn.module import Module
 
 __all__ = ["ModuleDict", "ModuleList", "Sequential"]

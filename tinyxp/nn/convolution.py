@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from tinyxp.backends.errors import ArgumentError
-from tinyxp.core import Tensor
+from tinyxp.core.tensor import Tensor
+from tinyxp.errors import ArgumentError
 from tinyxp.nn import functional as F
 from tinyxp.nn import init
 from tinyxp.nn.functional.checks import numbers

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tinyxp.core import Tensor
+from tinyxp.core.tensor import Tensor
 from tinyxp.nn import functional as F
 from tinyxp.nn.functional.dropouts import probability
 from tinyxp.nn.module import Module

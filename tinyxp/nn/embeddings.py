@@ -2,8 +2,8 @@
 
 from typing import Any, Self
 
-from tinyxp.backends.errors import ArgumentError, ShapeError
-from tinyxp.core import Tensor
+from tinyxp.core.tensor import Tensor
+from tinyxp.errors import ArgumentError, ShapeError
 from tinyxp.nn import functional as F
 from tinyxp.nn import init
 from tinyxp.nn.module import Module
@@ -54,7 +54,7 @@ class _Table(Module):
         if self.padding_idx is not None:
             weight = self.weight.detach()
             weight[self.padding_idx] = 0.0
-            self.weight.data = weight.data
+            self.weight.array = weight.array
 
     @classmethod
     def _of(cls: Any, embeddings: Tensor, freeze: bool, **options: Any) -> Any:

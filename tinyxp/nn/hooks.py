@@ -6,13 +6,13 @@ from itertools import pairwise
 from typing import Any, NamedTuple, Self
 
 from tinyxp.backends import Backend
-from tinyxp.backends.errors import BackendError, DTypeError, ShapeError, TinyError
-from tinyxp.core import Tensor, wrap
-from tinyxp.dtypes import DType
-from tinyxp.operation import typed_init
-from tinyxp.primitive import Projection
-from tinyxp.tape import Node, at_border, edge_of, is_grad_enabled
-from tinyxp.tree import fill, leaves
+from tinyxp.core.dtypes import DType
+from tinyxp.core.operation import typed_init
+from tinyxp.core.primitive import Projection
+from tinyxp.core.tape import Node, at_border, edge_of, is_grad_enabled
+from tinyxp.core.tensor import Tensor, wrap
+from tinyxp.core.tree import fill, leaves
+from tinyxp.errors import BackendError, DTypeError, ShapeError, TinyError
 
 __all__ = ["RemovableHandle"]
 
@@ -253,7 +253,7 @@ class _Gate:
         ]
         new = show(tuple(None if part is None else at_border(part) for part in shown))
         new = [None if part is None else at_border(part) for part in new]
-        return new if recording else [None if part is None else part.data for part in new]
+        return new if recording else [None if part is None else part.array for part in new]
 
 
 def gate(values: Sequence[Any], show: Callable[[tuple[Any, ...]], tuple[Any, ...]]) -> list[Any]:
@@ -267,6 +267,6 @@ def gate(values: Sequence[Any], show: Callable[[tuple[Any, ...]], tuple[Any, ...
     return [
         x
         if edge is None
-        else wrap(x.data, x.backend, Node(Projection(node.op.name, i, n), (node,), ()))
+        else wrap(x.array, x.backend, Node(Projection(node.op.name, i, n), (node,), ()))
         for i, (x, edge) in enumerate(zip(values, edges, strict=True))
     ]

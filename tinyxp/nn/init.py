@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 
 from tinyxp import backends
-from tinyxp.backends.bound import Block, bound
-from tinyxp.backends.errors import ArgumentError, DTypeError, GradientError, ShapeError
-from tinyxp.core import Tensor, wrap
-from tinyxp.operation import typed
+from tinyxp.backends.common.context import Block, bound
+from tinyxp.core.operation import typed
+from tinyxp.core.tape import no_grad
+from tinyxp.core.tensor import Tensor, wrap
+from tinyxp.core.views import rebind
+from tinyxp.errors import ArgumentError, DTypeError, GradientError, ShapeError
 from tinyxp.ops.creation import full_like
 from tinyxp.random import Generator, source
-from tinyxp.tape import no_grad
-from tinyxp.views import rebind
 
 
 def _set(tensor: Tensor, value: Tensor) -> Tensor:

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from typing import Any
 
-from tinyxp.backends.errors import DTypeError
-from tinyxp.core import Tensor
+from tinyxp.core.tape import no_grad
+from tinyxp.core.tensor import Tensor
+from tinyxp.core.tree import leaves
+from tinyxp.errors import DTypeError
 from tinyxp.nn.module import Module
-from tinyxp.tape import no_grad
-from tinyxp.tree import leaves
 
 __all__ = ["summary"]
 

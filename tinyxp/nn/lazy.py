@@ -9,12 +9,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from tinyxp import backends
-from tinyxp.backends.errors import ShapeError
-from tinyxp.core import Tensor
+from tinyxp.core.operation import expect_tensors
+from tinyxp.core.tensor import Tensor
+from tinyxp.errors import ShapeError
 from tinyxp.nn import affine, convolution, norms
 from tinyxp.nn.module import Module
 from tinyxp.nn.parameter import Parameter
-from tinyxp.operation import expect_tensors
 from tinyxp.ops.creation import zeros
 
 __all__ = [

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from typing import Any
 
-from tinyxp.backends.bound import block
-from tinyxp.tape import no_grad
+from tinyxp.backends.common.context import block
+from tinyxp.core.tape import no_grad
 
 
 @block

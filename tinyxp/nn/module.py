@@ -3,9 +3,9 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, Self
 
-from tinyxp import dtypes
-from tinyxp.backends.errors import ArgumentError, DTypeError, TinyError
-from tinyxp.core import Tensor
+from tinyxp.core import dtypes
+from tinyxp.core.tensor import Tensor
+from tinyxp.errors import ArgumentError, DTypeError, TinyError
 from tinyxp.nn.hooks import Hooked
 from tinyxp.nn.parameter import Parameter, as_tensor, like
 from tinyxp.ops.creation import to as moved_to
@@ -294,7 +294,7 @@ class Module(Hooked):
             )
         fitted = {name: like(value, own[name]) for name, value in found.items()}
         for name, value in fitted.items():
-            own[name].data = value.data
+            own[name].array = value.array
         return IncompatibleKeys(missing, unexpected)
 
     def _meet(self, state: Mapping[str, Any], path: str) -> None:
@@ -346,7 +346,7 @@ class Module(Hooked):
         def move(tensor: Tensor) -> None:
             floating = tensor.dtype.kind == "real floating"
             new = moved_to(tensor.detach(), backend_or_device, dtype=dtype if floating else None)
-            tensor.data, tensor.backend = new.data, new.backend
+            tensor.array, tensor.backend = new.array, new.backend
 
         for tensor in (*self.parameters(), *self.buffers()):
             gradient, tensor.grad = tensor.grad, None

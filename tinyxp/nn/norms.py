@@ -2,15 +2,15 @@
 
 from typing import Any
 
-from tinyxp.backends.errors import ShapeError
-from tinyxp.core import Tensor
-from tinyxp.dtypes import int64
+from tinyxp.core.dtypes import int64
+from tinyxp.core.operation import expect_tensors
+from tinyxp.core.tensor import Tensor
+from tinyxp.errors import ShapeError
 from tinyxp.nn import functional as F
 from tinyxp.nn import init
 from tinyxp.nn.functional.norms import shape_of
 from tinyxp.nn.module import Module
 from tinyxp.nn.parameter import Parameter
-from tinyxp.operation import expect_tensors
 from tinyxp.ops.creation import ones, zeros
 from tinyxp.ops.shaping import expand_dims, squeeze
 
@@ -236,7 +236,7 @@ class _BatchNorm(_Running):
         if self.training and not self.track_running_stats:
             mean = var = None
         elif self.training and count is not None:
-            count.data = (count + 1).data  # no write in place, which snapshots would see
+            count.array = (count + 1).array  # no write in place, which snapshots would see
             if self.momentum is None:  # the mean over all batches so far
                 momentum = 1 / float(count)
         alone = self.training or (mean is None and var is None)

@@ -3,7 +3,7 @@
 from typing import Any, Self
 
 from tinyxp import backends
-from tinyxp.core import Tensor, to_array, wrap
+from tinyxp.core.tensor import Tensor, to_array, wrap
 from tinyxp.ops.creation import to as moved_to
 
 __all__ = ["Parameter"]
@@ -22,9 +22,9 @@ class Parameter(Tensor):
 
     def __init__(self, data: Any, requires_grad: bool = True) -> None:
         if isinstance(data, Tensor):
-            self.data, self.backend = data.data, data.backend
+            self.array, self.backend = data.array, data.backend
         else:
-            self.data, self.backend = to_array(data)
+            self.array, self.backend = to_array(data)
         self._grad = self._node = self._cut = self._view = None
         self._leaf = False
         self.requires_grad_(requires_grad)

@@ -5,8 +5,8 @@ from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Self
 
-from tinyxp.backends.errors import ArgumentError, DTypeError
-from tinyxp.core import Tensor
+from tinyxp.core.tensor import Tensor
+from tinyxp.errors import ArgumentError, DTypeError
 from tinyxp.nn.containers import expect_name, pairs, place, several
 from tinyxp.nn.module import Module
 from tinyxp.nn.parameter import Parameter

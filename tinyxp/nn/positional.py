@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from tinyxp.backends.errors import ShapeError
-from tinyxp.core import Tensor
+from tinyxp.core.tensor import Tensor
+from tinyxp.errors import ShapeError
 from tinyxp.nn import init
 from tinyxp.nn.dropouts import Dropout
 from tinyxp.nn.module import Module

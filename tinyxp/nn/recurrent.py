@@ -10,15 +10,15 @@ import functools
 import warnings
 from typing import Any
 
-from tinyxp.backends.errors import ArgumentError, DTypeError, ShapeError
-from tinyxp.core import Tensor
+from tinyxp.core.operation import expect_tensors
+from tinyxp.core.tensor import Tensor
+from tinyxp.errors import ArgumentError, DTypeError, ShapeError
 from tinyxp.nn import functional as F
 from tinyxp.nn.functional import recurrent
 from tinyxp.nn.module import Module
 from tinyxp.nn.parameter import Parameter
 from tinyxp.nn.recurrent_cells import reset, zeros_at
 from tinyxp.nn.utils.rnn import PackedSequence, sizes_of
-from tinyxp.operation import expect_tensors
 from tinyxp.ops.creation import empty
 from tinyxp.ops.gathering import take
 from tinyxp.ops.parts import _split, _unstack

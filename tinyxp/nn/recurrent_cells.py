@@ -4,13 +4,13 @@ import math
 from typing import Any
 
 from tinyxp import backends
-from tinyxp.backends.errors import ArgumentError
-from tinyxp.core import Tensor
+from tinyxp.core.operation import expect_tensors
+from tinyxp.core.tensor import Tensor
+from tinyxp.errors import ArgumentError
 from tinyxp.nn import functional as F
 from tinyxp.nn import init
 from tinyxp.nn.module import Module
 from tinyxp.nn.parameter import Parameter
-from tinyxp.operation import expect_tensors
 from tinyxp.ops.creation import empty, zeros
 from tinyxp.random import Generator
 

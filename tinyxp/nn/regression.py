@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from tinyxp.backends.errors import DTypeError
-from tinyxp.core import Tensor
+from tinyxp.core.tensor import Tensor
+from tinyxp.errors import DTypeError
 from tinyxp.nn import functional as F
 from tinyxp.nn.criterion import Loss
 

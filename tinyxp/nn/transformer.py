@@ -7,8 +7,9 @@ import copy
 import math
 from typing import Any
 
-from tinyxp.backends.errors import ShapeError
-from tinyxp.core import Tensor
+from tinyxp.core.operation import expect_tensors
+from tinyxp.core.tensor import Tensor
+from tinyxp.errors import ShapeError
 from tinyxp.nn import functional as F
 from tinyxp.nn import init
 from tinyxp.nn.containers import ModuleList
@@ -19,7 +20,6 @@ from tinyxp.nn.transformer_layers import (
     TransformerDecoderLayer,
     TransformerEncoderLayer,
 )
-from tinyxp.operation import expect_tensors
 from tinyxp.ops.creation import full
 from tinyxp.ops.padding import triu
 from tinyxp.random import Generator

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
-from tinyxp.backends.errors import ArgumentError
-from tinyxp.core import Tensor
+from tinyxp.core.tensor import Tensor
+from tinyxp.errors import ArgumentError
 from tinyxp.nn import functional as F
 from tinyxp.nn.affine import Linear
 from tinyxp.nn.attention import MultiheadAttention

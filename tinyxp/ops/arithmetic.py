@@ -1,8 +1,8 @@
 """Arithmetic of two numbers, elementwise with broadcasting: (...), (...) -> (...)."""
 
-from tinyxp.core import is_complex
+from tinyxp.core.primitive import primitive
+from tinyxp.core.tensor import is_complex
 from tinyxp.ops.exponential import _sigmoid
-from tinyxp.primitive import primitive
 
 
 @primitive

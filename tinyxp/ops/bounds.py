@@ -3,8 +3,8 @@
 Broadcasting: (...), (...) -> (...). A NaN in an operand is a NaN in the result.
 """
 
-from tinyxp.composite import composite
-from tinyxp.primitive import primitive
+from tinyxp.core.composite import composite
+from tinyxp.core.primitive import primitive
 
 
 @primitive(real=True)

@@ -4,9 +4,9 @@ These are the functions that are not holomorphic. Inside a vjp dL = Re Σ g·dy,
 dy = Re dx, Im dx and the conjugate of dx. Every other vjp is written as for real numbers.
 """
 
-from tinyxp.backends.errors import ArgumentError
-from tinyxp.core import is_complex
-from tinyxp.primitive import primitive
+from tinyxp.core.primitive import primitive
+from tinyxp.core.tensor import is_complex
+from tinyxp.errors import ArgumentError
 
 
 @primitive(view=True)

@@ -4,15 +4,16 @@ import math
 
 import numpy as np
 
-from tinyxp import backends, dtypes
-from tinyxp.backends.errors import ArgumentError, DTypeError
-from tinyxp.core import SCALARS, Tensor, holds_tensors, raw, to_array, wrap
-from tinyxp.dtypes import expect_held, not_held
-from tinyxp.exchange import imported
-from tinyxp.operation import expect_tensors, explained
+from tinyxp import backends
+from tinyxp.core import dtypes
+from tinyxp.core.dtypes import expect_held, not_held
+from tinyxp.core.exchange import imported
+from tinyxp.core.operation import expect_tensors, explained
+from tinyxp.core.primitive import primitive
+from tinyxp.core.tape import Node, edge_of, is_grad_enabled
+from tinyxp.core.tensor import SCALARS, Tensor, holds_tensors, raw, to_array, wrap
+from tinyxp.errors import ArgumentError, DTypeError
 from tinyxp.ops.shaping import stack
-from tinyxp.primitive import primitive
-from tinyxp.tape import Node, edge_of, is_grad_enabled
 
 
 def asarray(obj, /, *, dtype=None, device=None, copy=None, requires_grad=False):
@@ -95,7 +96,7 @@ def _shares_memory(obj, x):
         array = np.from_dlpack(obj) if owner is None else owner.to_numpy(obj)
     except BufferError:  # a view that had to be resolved first
         return False
-    return array.size == 0 or np.may_share_memory(array, x.backend.to_numpy(x.data))
+    return array.size == 0 or np.may_share_memory(array, x.backend.to_numpy(x.array))
 
 
 def tensor(data, *, dtype=None, device=None, requires_grad=False):
@@ -147,8 +148,10 @@ def astype(x, dtype, /, *, copy=True, device=None):
         raise DTypeError(f"astype to {target!r} would lose the imaginary part; use tx.real first")
     if target.kind.endswith("floating"):
         return _astype(x, dtype=target)
-    # of complex numbers a library may refuse the truth
-    y = wrap(x.data != 0, x.backend) if target is dtypes.bool else _astype(x.detach(), dtype=target)
+    if target is dtypes.bool:  # a library may refuse to cast complex numbers
+        y = wrap(x.array != 0, x.backend)
+    else:
+        y = _astype(x.detach(), dtype=target)
     if x.requires_grad:
         y._cut = f"astype to {target!r} is not differentiable: its result is not a real number"
     return y
@@ -202,7 +205,7 @@ def move(x, backend, device=None):
     node = None
     if is_grad_enabled() and x.requires_grad:
         node = Node(_MOVE, (edge_of(x),), (x.backend, x.device))
-    return wrap(_moved(x.data, x.backend, backend, device), backend, node)
+    return wrap(_moved(x.array, x.backend, backend, device), backend, node)
 
 
 def to(x, backend_or_device=None, /, *, dtype=None):
@@ -239,9 +242,9 @@ def _new(name, args, dtype, device, default=dtypes.DEFAULT_FLOAT, **options):
 def _like(name, x, *value, dtype, device):
     """A tensor beside x from the creation function ``name`` of its backend."""
     expect_tensors(name, x)
-    dtype = x.data.dtype if dtype is None else raw(dtype, x.backend)
+    dtype = x.array.dtype if dtype is None else raw(dtype, x.backend)
     try:
-        array = getattr(x.backend.xp, name)(x.data, *value, dtype=dtype)
+        array = getattr(x.backend.xp, name)(x.array, *value, dtype=dtype)
     except Exception:
         with explained(name, x.shape, *value):
             raise

@@ -6,7 +6,7 @@ is 0 and not NaN.
 
 import math
 
-from tinyxp.primitive import primitive
+from tinyxp.core.primitive import primitive
 
 
 def _unless_idle(xp, g, d):

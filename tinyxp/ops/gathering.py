@@ -5,13 +5,13 @@ Reading is linear and its gradient is an ``index_add``, which adds up where indi
 
 import math
 
-from tinyxp import dtypes
-from tinyxp.backends.errors import DTypeError, IndexingError, ShapeError
-from tinyxp.operation import expect_tensors
+from tinyxp.core import dtypes
+from tinyxp.core.operation import expect_tensors
+from tinyxp.core.primitive import primitive
+from tinyxp.errors import DTypeError, IndexingError, ShapeError
 from tinyxp.ops.arithmetic import where
 from tinyxp.ops.creation import astype
 from tinyxp.ops.shaping import broadcast_shapes, broadcast_to, normalize_axis, reshape
-from tinyxp.primitive import primitive
 
 
 @primitive(promote=None)
@@ -91,7 +91,7 @@ def checked(indices, length, axis):
     if indices.size == 0:
         return indices
     xp = indices.backend.xp
-    low, high = int(xp.min(indices.data)), int(xp.max(indices.data))
+    low, high = int(xp.min(indices.array)), int(xp.max(indices.array))
     if low < -length or high >= length:
         wrong = low if low < -length else high
         raise IndexingError(f"index {wrong} is out of bounds for axis {axis} of length {length}")

@@ -10,10 +10,12 @@ import operator
 
 import numpy as np
 
-from tinyxp import backends, dtypes
-from tinyxp.backends.errors import DTypeError, IndexingError, ShapeError
-from tinyxp.core import Tensor
-from tinyxp.operation import expect_tensors
+from tinyxp import backends
+from tinyxp.core import dtypes
+from tinyxp.core.operation import expect_tensors
+from tinyxp.core.tensor import Tensor
+from tinyxp.core.views import own, rebind, shows
+from tinyxp.errors import DTypeError, IndexingError, ShapeError
 from tinyxp.ops.arithmetic import where
 from tinyxp.ops.creation import arange, asarray, astype, move
 from tinyxp.ops.gathering import _take, checked, take
@@ -27,7 +29,6 @@ from tinyxp.ops.shaping import (
     permute_dims,
     reshape,
 )
-from tinyxp.views import own, rebind, shows
 
 
 def _like_index(index, x):
@@ -41,7 +42,7 @@ def getitem(x, key):
     >>> x[:, ::-1][0], x[x > 4], x[[1, 0], [0, 2]]
     (tensor([3, 2, 1]), tensor([5, 6]), tensor([4, 3]))
     """
-    if type(key) is int and (shape := x.data.shape) and -shape[0] <= key < shape[0]:
+    if type(key) is int and (shape := x.array.shape) and -shape[0] <= key < shape[0]:
         return row(x, key % shape[0])  # the short way
     basic, new, flips, advanced, together = _parse(x, key)
     x = part(x, (basic, new, flips))

@@ -2,10 +2,11 @@
 
 import math
 
-from tinyxp import advice
-from tinyxp.backends.errors import ArgumentError, AxisError, DTypeError, ShapeError
-from tinyxp.composite import composite
-from tinyxp.operation import expect_tensors
+from tinyxp.core import hints as advice
+from tinyxp.core.composite import composite
+from tinyxp.core.operation import expect_tensors
+from tinyxp.core.primitive import primitive
+from tinyxp.errors import ArgumentError, AxisError, DTypeError, ShapeError
 from tinyxp.ops.complexes import conj
 from tinyxp.ops.reductions import sum
 from tinyxp.ops.shaping import (
@@ -15,7 +16,6 @@ from tinyxp.ops.shaping import (
     permute_dims,
     reshape,
 )
-from tinyxp.primitive import primitive
 
 
 @primitive(autocast="lower")

@@ -3,7 +3,7 @@
 Their results are truth values and integers, which have no derivative.
 """
 
-from tinyxp.primitive import primitive
+from tinyxp.core.primitive import primitive
 
 _STEP = "its result is a truth value, constant wherever it does not jump"
 _BITS = "it works on the bits of integers"

@@ -5,9 +5,11 @@ import functools
 import numpy as np
 
 from tinyxp import backends
-from tinyxp.backends.errors import ArgumentError, ShapeError
-from tinyxp.core import SCALARS, Tensor, namespace
-from tinyxp.lanes import lane
+from tinyxp.core.primitive import Primitive
+from tinyxp.core.shortcuts import lane
+from tinyxp.core.tensor import SCALARS, Tensor, namespace
+from tinyxp.core.views import rebind
+from tinyxp.errors import ArgumentError, ShapeError
 from tinyxp.ops import (
     arithmetic,
     bounds,
@@ -17,15 +19,13 @@ from tinyxp.ops import (
     indexing,
     linear,
     logic,
-    meanings,
     reductions,
     rounding,
     scans,
     shaping,
     trigonometric,
 )
-from tinyxp.primitive import Primitive
-from tinyxp.views import rebind
+from tinyxp.ops import overloads as meanings
 
 OPERATORS = {
     "add": arithmetic.add,

@@ -1,8 +1,8 @@
 """Orders: the same elements, turned round or moved on along an axis. Never a view."""
 
-from tinyxp.backends.errors import DTypeError
+from tinyxp.core.primitive import primitive
+from tinyxp.errors import DTypeError
 from tinyxp.ops.shaping import expect_axes
-from tinyxp.primitive import primitive
 
 
 @primitive(promote=None)

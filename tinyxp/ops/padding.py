@@ -1,7 +1,7 @@
 """Margins and triangles: parts of a tensor kept, the rest filled with a constant."""
 
-from tinyxp.backends.errors import ArgumentError, ShapeError
-from tinyxp.primitive import primitive
+from tinyxp.core.primitive import primitive
+from tinyxp.errors import ArgumentError, ShapeError
 
 
 @primitive(promote=None)

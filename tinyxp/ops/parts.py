@@ -4,11 +4,11 @@ import itertools
 
 import numpy as np
 
-from tinyxp.core import Tensor
+from tinyxp.core.primitive import primitive
+from tinyxp.core.tensor import Tensor
+from tinyxp.core.views import Lens, linked
 from tinyxp.ops.orders import flip
 from tinyxp.ops.shaping import expand_dims, normalize_axes, squeeze
-from tinyxp.primitive import primitive
-from tinyxp.views import Lens, linked
 
 
 @primitive(promote=None)

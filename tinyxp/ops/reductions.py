@@ -6,15 +6,15 @@ tensor without axes has none.
 
 import builtins
 
-from tinyxp import dtypes
-from tinyxp.composite import composite
+from tinyxp.core import dtypes
+from tinyxp.core.composite import composite
+from tinyxp.core.primitive import primitive
 from tinyxp.ops.arithmetic import where
 from tinyxp.ops.complexes import conj, real
 from tinyxp.ops.creation import astype
 from tinyxp.ops.exponential import exp, log, sqrt
 from tinyxp.ops.logic import isfinite
 from tinyxp.ops.shaping import expect_axes, normalize_axes, reshape
-from tinyxp.primitive import primitive
 
 _INDEX = "its result counts or points, and jumps instead of changing"
 

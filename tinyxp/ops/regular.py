@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from tinyxp import dtypes
-from tinyxp.dtypes import expect_held
-from tinyxp.operation import explained
+from tinyxp.core import dtypes
+from tinyxp.core.dtypes import expect_held
+from tinyxp.core.operation import explained
 from tinyxp.ops.creation import _default_for, _new, _plain, asarray
 
 

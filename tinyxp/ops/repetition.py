@@ -4,8 +4,9 @@ import math
 
 import numpy as np
 
-from tinyxp.backends.errors import ArgumentError, DTypeError, ShapeError
-from tinyxp.composite import composite
+from tinyxp.core.composite import composite
+from tinyxp.core.primitive import primitive
+from tinyxp.errors import ArgumentError, DTypeError, ShapeError
 from tinyxp.ops.shaping import (
     _broadcast_arrays,
     broadcast_to,
@@ -13,7 +14,6 @@ from tinyxp.ops.shaping import (
     normalize_axes,
     reshape,
 )
-from tinyxp.primitive import primitive
 
 
 @composite

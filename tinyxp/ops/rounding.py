@@ -1,8 +1,8 @@
 """Sign and rounding: elementwise, (...) -> (...)."""
 
-from tinyxp.core import is_complex
+from tinyxp.core.primitive import primitive
+from tinyxp.core.tensor import is_complex
 from tinyxp.ops.complexes import conj
-from tinyxp.primitive import primitive
 
 
 @primitive

@@ -1,10 +1,10 @@
 """Running sums and products along an axis, and differences."""
 
-from tinyxp.backends.errors import ArgumentError, ShapeError
-from tinyxp.operation import expect_tensors, respelled, typed
+from tinyxp.core.operation import expect_tensors, respelled, typed
+from tinyxp.core.primitive import primitive
+from tinyxp.errors import ArgumentError, ShapeError
 from tinyxp.ops.reductions import products_before
 from tinyxp.ops.shaping import concat, normalize_axes, normalize_axis
-from tinyxp.primitive import primitive
 
 
 def _one_axis(axis, ndim):

@@ -1,7 +1,7 @@
 """Searching: the places of what is smallest, equal or not zero."""
 
+from tinyxp.core.primitive import primitive
 from tinyxp.ops.shaping import expect_axes
-from tinyxp.primitive import primitive
 
 _INDEX = "its result is indices, constant wherever the order is"
 
@@ -24,7 +24,7 @@ def searchsorted(xp, x1, x2, /, *, side="left", sorter=None):
     >>> tx.searchsorted(tx.asarray([1.0, 2.0, 4.0]), tx.asarray([2.0, 3.0]))
     tensor([1, 2])
     """
-    return xp.searchsorted(x1, x2, side=side, sorter=None if sorter is None else sorter.data)
+    return xp.searchsorted(x1, x2, side=side, sorter=None if sorter is None else sorter.array)
 
 
 @primitive(promote=None, no_gradient=_INDEX)

@@ -6,11 +6,11 @@ sort brings equals together, the first occurrence in front, on every backend ali
 
 from typing import NamedTuple
 
-from tinyxp.core import Tensor, is_complex
-from tinyxp.operation import expect_tensors
+from tinyxp.core.operation import expect_tensors
+from tinyxp.core.primitive import primitive
+from tinyxp.core.tensor import Tensor, is_complex
 from tinyxp.ops.gathering import take
 from tinyxp.ops.shaping import reshape
-from tinyxp.primitive import primitive
 
 _JUMPS = "its result counts or points, and jumps instead of changing"
 

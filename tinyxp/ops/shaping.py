@@ -3,11 +3,11 @@
 import math
 import operator
 
-from tinyxp.backends.errors import ArgumentError, AxisError, DTypeError, ShapeError
-from tinyxp.core import Tensor
-from tinyxp.operation import expect_tensors, respelled, typed
-from tinyxp.primitive import primitive
-from tinyxp.views import linked
+from tinyxp.core.operation import expect_tensors, respelled, typed
+from tinyxp.core.primitive import primitive
+from tinyxp.core.tensor import Tensor
+from tinyxp.core.views import linked
+from tinyxp.errors import ArgumentError, AxisError, DTypeError, ShapeError
 
 
 def normalize_axes(axis, ndim):

@@ -2,13 +2,13 @@
 
 from typing import NamedTuple
 
-from tinyxp.backends.errors import ArgumentError, DTypeError
-from tinyxp.core import Tensor
-from tinyxp.operation import expect_tensors, respelled
+from tinyxp.core.operation import expect_tensors, respelled
+from tinyxp.core.primitive import primitive
+from tinyxp.core.tensor import Tensor
+from tinyxp.errors import ArgumentError, DTypeError
 from tinyxp.ops.gathering import take_along_axis
 from tinyxp.ops.searching import argsort
 from tinyxp.ops.shaping import expect_axes, normalize_axis
-from tinyxp.primitive import primitive
 
 
 @primitive(real=True)

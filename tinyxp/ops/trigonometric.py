@@ -4,8 +4,8 @@ Gradients are written in factors such as (1 - x) (1 + x), which keep their digit
 the domain, where 1 - x² would cancel.
 """
 
-from tinyxp.core import is_complex
-from tinyxp.primitive import primitive
+from tinyxp.core.primitive import primitive
+from tinyxp.core.tensor import is_complex
 
 
 @primitive(floating=True)

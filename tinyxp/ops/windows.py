@@ -6,7 +6,7 @@ stand on them, have derivatives of every order.
 
 import itertools
 
-from tinyxp.primitive import primitive
+from tinyxp.core.primitive import primitive
 
 
 @primitive(promote=None)

@@ -3,7 +3,7 @@ PyTorch's names and formulas."""
 
 from tinyxp.optim import lr_scheduler, swa_utils
 from tinyxp.optim.adam import Adam, AdamW
-from tinyxp.optim.adam_kin import Adamax, NAdam, RAdam
+from tinyxp.optim.adam_variants import Adamax, NAdam, RAdam
 from tinyxp.optim.adaptive import Adadelta, Adagrad, RMSprop
 from tinyxp.optim.clip import (
     clip_grad_norm_,

@@ -6,8 +6,8 @@ from functools import partial
 from typing import Any
 
 from tinyxp.backends import Array
-from tinyxp.backends.capture import capturing
-from tinyxp.core import Tensor, is_complex
+from tinyxp.backends.common.capture import capturing
+from tinyxp.core.tensor import Tensor, is_complex
 from tinyxp.optim.optimizer import Group, Optimizer, Parameters, State, average
 from tinyxp.optim.options import arguments
 from tinyxp.optim.packs import Pack, Plan, packed, runs
@@ -89,7 +89,7 @@ class Adam(Optimizer):
                 numbers = _advance(packs, group)
             backend: Any = packs[0].params[0].backend
             new = backend.kernels["adamw"](
-                [pack.data for pack in packs],
+                [pack.array for pack in packs],
                 [-pack.gradient() if group["maximize"] else pack.gradient() for pack in packs],
                 *[[pack.state[i] for pack in packs] for i in (0, 1)],
                 beta1=group["betas"][0],
@@ -98,7 +98,7 @@ class Adam(Optimizer):
                 **numbers,
             )
             for pack, data in zip(packs, new, strict=True):
-                if data is not pack.data:
+                if data is not pack.array:
                     pack.change(data)
         return None
 
@@ -112,7 +112,7 @@ class Adam(Optimizer):
     def _of_its_dtype(self, p: Tensor) -> bool:
         """Whether the state of p, if there is one, has the dtype of p: a kernel takes no other."""
         state = self.state.get(p) or {}
-        return all(state[name].dtype == p.data.dtype for name in MEANS if name in state)
+        return all(state[name].dtype == p.array.dtype for name in MEANS if name in state)
 
     def _planned(self, params: list[Tensor], start: State) -> Plan:
         others: list[Tensor] = []
@@ -121,7 +121,7 @@ class Adam(Optimizer):
             if "adamw" in p.backend.kernels and not is_complex(p):
                 state = self.begun(p, start)
                 if self._of_its_dtype(p):
-                    key = (p.backend, p.device, p.data.dtype, state["step"])
+                    key = (p.backend, p.device, p.array.dtype, state["step"])
                     together.setdefault(key, []).append(p)
                     continue
             others.append(p)

@@ -8,10 +8,10 @@ from typing import Any
 
 from tinyxp import backends
 from tinyxp.backends import Array
-from tinyxp.backends.errors import GradientError
-from tinyxp.core import Tensor, wrap
-from tinyxp.dtypes import float32
-from tinyxp.operation import half, mixed, typed
+from tinyxp.core.dtypes import float32
+from tinyxp.core.operation import half, mixed, typed
+from tinyxp.core.tensor import Tensor, wrap
+from tinyxp.errors import GradientError
 from tinyxp.ops.bounds import clip
 from tinyxp.ops.creation import asarray, astype, move
 
@@ -69,7 +69,7 @@ def get_total_norm(
             raise mixed("get_total_norm", backend, x.backend)
     norm = _together(tensors) if norm_type == 2 else NotImplemented
     if norm is NotImplemented:
-        arrays = [astype(x.detach(), float32).data if half(x) else x.data for x in tensors]
+        arrays = [astype(x.detach(), float32).array if half(x) else x.array for x in tensors]
         norm = _one_by_one(xp, arrays, norm_type)
     total = wrap(norm, backend)
     if error_if_nonfinite and not bool(xp.isfinite(norm)):
@@ -83,7 +83,7 @@ def get_total_norm(
 def _together(tensors: list[Tensor]) -> Any:
     """The norm of all tensors by a kernel of their backend, or NotImplemented."""
     kernel: Any = tensors[0].backend.kernels.get("total_norm")
-    return NotImplemented if kernel is None else kernel([x.data for x in tensors])
+    return NotImplemented if kernel is None else kernel([x.array for x in tensors])
 
 
 def _one_by_one(xp: Any, arrays: list[Array], norm_type: float) -> Array:
@@ -112,21 +112,21 @@ def clip_grads_with_norm_(
     """
     norm = asarray(total_norm).detach()
     params = _with_grad(parameters)
-    grads: list[Array] = [p.grad.data for p in params]  # type: ignore[union-attr]
+    grads: list[Array] = [p.grad.array for p in params]  # type: ignore[union-attr]
     kernel: Any = norm.backend.kernels.get("clipped")
     if kernel is not None and all(p.backend is norm.backend for p in params):
-        news = kernel(grads, norm.data, max_norm)
+        news = kernel(grads, norm.array, max_norm)
         if news is not NotImplemented:
             for p, g in zip(params, news, strict=True):
                 p.grad = wrap(g, p.backend)
             return
     xp = norm.backend.xp
-    factor = wrap(xp.clip(max_norm / (norm.data + 1e-6), max=1.0), norm.backend)
+    factor = wrap(xp.clip(max_norm / (norm.array + 1e-6), max=1.0), norm.backend)
     near: dict[Any, Array] = {}  # the factor in each place and dtype
     for p, g in zip(params, grads, strict=True):
         key = p.backend, p.device, g.dtype
         if key not in near:
-            near[key] = p.backend.xp.astype(move(factor, p.backend, p.device).data, g.dtype)
+            near[key] = p.backend.xp.astype(move(factor, p.backend, p.device).array, g.dtype)
         p.grad = wrap(g * near[key], p.backend)
 
 
@@ -144,7 +144,7 @@ def clip_grad_value_(parameters: Tensors, clip_value: float, foreach: bool | Non
         if half(p.grad):
             p.grad = clip(p.grad.detach(), -clip_value, clip_value)  # type: ignore[union-attr]
             continue
-        g, xp = p.grad.data, p.backend.xp  # type: ignore[union-attr]
+        g, xp = p.grad.array, p.backend.xp  # type: ignore[union-attr]
         p.grad = wrap(xp.clip(g, -clip_value, clip_value), p.backend)
 
 

@@ -4,10 +4,10 @@ from functools import partial
 from operator import is_
 from typing import Any
 
-from tinyxp.away import give
 from tinyxp.backends import Array
-from tinyxp.backends.capture import Capture
-from tinyxp.core import Tensor, wrap
+from tinyxp.backends.common.capture import Capture
+from tinyxp.core.away import give
+from tinyxp.core.tensor import Tensor, wrap
 
 
 def recorded(optimizer: Any, capture: Capture) -> bool:
@@ -18,11 +18,11 @@ def recorded(optimizer: Any, capture: Capture) -> bool:
     if all(map(optimizer.capturable, optimizer.param_groups)):
         return False
     params = [p for p in known if p.grad is not None]
-    own = [(p.data, p.grad) for p in params]
+    own = [(p.array, p.grad) for p in params]
     step = partial(_stepped, optimizer, params, [p for p in known if p.grad is None])
-    capture.live([x for x, _ in own], [g.data for _, g in own], step, not _is_ours(optimizer))
+    capture.live([x for x, _ in own], [g.array for _, g in own], step, not _is_ours(optimizer))
     for p, (x, g) in zip(params, own, strict=True):
-        p.data, p.grad = x, g
+        p.array, p.grad = x, g
     return True
 
 
@@ -53,10 +53,10 @@ def _stepped(
         optimizer._change()
     except BaseException:
         for p, x in zip(params, data, strict=True):
-            if p.data is x:
-                p.data, p.grad = x.copy(), None
+            if p.array is x:
+                p.array, p.grad = x.copy(), None
         raise
-    new = [p.data for p in params]
+    new = [p.array for p in params]
     for p in params:
         p.grad = None
     return new

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from tinyxp.backends.errors import ArgumentError
+from tinyxp.errors import ArgumentError
 
 # options that PyTorch's earlier releases did not have, all of them off by default
 LATER = frozenset(

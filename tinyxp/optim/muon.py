@@ -4,8 +4,8 @@ import math
 from typing import Any
 
 from tinyxp.backends import Array
-from tinyxp.backends.errors import ArgumentError, DTypeError, ShapeError
-from tinyxp.core import is_complex
+from tinyxp.core.tensor import is_complex
+from tinyxp.errors import ArgumentError, DTypeError, ShapeError
 from tinyxp.optim.optimizer import Group, Optimizer, Parameters, State, average
 from tinyxp.optim.options import arguments
 

@@ -1,6 +1,6 @@
 """The Optimizer: groups of parameters with their options, and the state of each parameter.
 
-A step computes a new array and binds it to ``p.data``: the old one may be saved in a graph. State
+A step computes a new array and binds it to ``p.array``: the old one may be saved in a graph. State
 arrays belong to the optimizer alone, so they are updated in place.
 """
 
@@ -10,21 +10,21 @@ from typing import Any
 
 from tinyxp import backends
 from tinyxp.backends import Array
-from tinyxp.backends.capture import capturing
-from tinyxp.backends.errors import (
+from tinyxp.backends.common.capture import capturing
+from tinyxp.core.operation import typed, typed_init
+from tinyxp.core.tape import enable_grad
+from tinyxp.core.tensor import Tensor, is_complex, wrap
+from tinyxp.errors import (
     ArgumentError,
     BackendError,
     DTypeError,
     GradientError,
     ShapeError,
 )
-from tinyxp.core import Tensor, is_complex, wrap
-from tinyxp.operation import typed, typed_init
 from tinyxp.ops.creation import asarray, move, zeros_like
 from tinyxp.optim.live import recorded
 from tinyxp.optim.loading import expect_state
 from tinyxp.optim.options import checked
-from tinyxp.tape import enable_grad
 
 Group = dict[str, Any]
 State = dict[str, Any]
@@ -157,11 +157,11 @@ class Optimizer:
         for group in self.param_groups:
             params = [p for p in group["params"] if p.grad is not None]
             for p in params:
-                g, array = p.grad, p.data
+                g, array = p.grad, p.array
                 if (
                     g.backend is not p.backend
-                    or g.data.dtype != array.dtype
-                    or g.data.shape != array.shape
+                    or g.array.dtype != array.dtype
+                    or g.array.shape != array.shape
                 ):
                     raise ShapeError(
                         f"a gradient must match its parameter, {p.shape} {p.dtype!r} on "
@@ -173,21 +173,21 @@ class Optimizer:
         """Bind new data to ``params``, all of which have a gradient, by the group's options."""
         start = self.start(group)
         for p in params:
-            state, g = self.begun(p, start), p.grad.data  # type: ignore[union-attr]
+            state, g = self.begun(p, start), p.grad.array  # type: ignore[union-attr]
             if "step" in state:
                 state["step"] += 1
             xp = p.backend.xp
             if not is_complex(p):
-                new = self.changed(xp, p.data, g, state, group)
+                new = self.changed(xp, p.array, g, state, group)
                 # NumPy's bfloat16 times a number is float32
-                p.data = new if new.dtype == p.data.dtype else xp.astype(new, p.data.dtype)
+                p.array = new if new.dtype == p.array.dtype else xp.astype(new, p.array.dtype)
                 continue
             arrays = {k: _pairs(xp, v) for k, v in state.items() if k not in self.numbers}
             real = state | arrays
-            new = self.changed(xp, _pairs(xp, p.data), _pairs(xp, g), real, group)
+            new = self.changed(xp, _pairs(xp, p.array), _pairs(xp, g), real, group)
             for name, value in real.items():
-                state[name] = value if name in self.numbers else _joined(xp, value, p.data.dtype)
-            p.data = _joined(xp, new, p.data.dtype)
+                state[name] = value if name in self.numbers else _joined(xp, value, p.array.dtype)
+            p.array = _joined(xp, new, p.array.dtype)
 
     def begun(self, p: Tensor, start: State) -> State:
         """The state of p: where it has none yet, that before its first step.
@@ -200,7 +200,7 @@ class Optimizer:
             for name, value in start.items():
                 if name not in state:
                     state[name] = value if name in self.numbers else filled(p, value)
-        shape, kind = p.data.shape, type(p.data)
+        shape, kind = p.array.shape, type(p.array)
         for name, value in state.items():
             if hasattr(value, "shape") and (value.shape != shape or type(value) is not kind):
                 _expect_like(p, name, value)
@@ -316,7 +316,7 @@ class Optimizer:
         x = asarray(value, dtype=p.dtype)
         if x.shape != p.shape:
             raise ShapeError(f"the state {name!r} of a parameter of shape {p.shape} has {x.shape}")
-        return owned(p, move(x, p.backend, p.device).data)
+        return owned(p, move(x, p.backend, p.device).array)
 
     def _params(self) -> list[Tensor]:
         return [p for group in self.param_groups for p in group["params"]]
@@ -328,7 +328,7 @@ class Optimizer:
 def filled(p: Tensor, value: float) -> Array:
     """A new array in the shape, dtype and place of p, full of ``value`` (in both parts)."""
     fill = complex(value, value) if is_complex(p) else value
-    return p.backend.xp.full(p.shape, fill, dtype=p.data.dtype, device=p.data.device)
+    return p.backend.xp.full(p.shape, fill, dtype=p.array.dtype, device=p.array.device)
 
 
 def owned(p: Tensor, value: Array) -> Array:
@@ -345,7 +345,7 @@ def owned(p: Tensor, value: Array) -> Array:
 def _expect_like(p: Tensor, name: str, value: Array) -> None:
     """Raise what is wrong with the state ``name`` of p."""
     anew = "make the optimizer anew, or drop this state: del optimizer.state[p]"
-    if value.shape != p.data.shape:
+    if value.shape != p.array.shape:
         raise ShapeError(
             f"the state {name!r} of a parameter of shape {p.shape} has {tuple(value.shape)}, as if "
             f"the parameter had changed its shape since the last step; {anew}"

@@ -3,8 +3,8 @@
 import math
 from typing import Any
 
-from tinyxp.backends.errors import ArgumentError, DTypeError
-from tinyxp.core import Tensor
+from tinyxp.core.tensor import Tensor
+from tinyxp.errors import ArgumentError, DTypeError
 from tinyxp.ops.creation import asarray
 
 # options that are numbers in [0, limit)

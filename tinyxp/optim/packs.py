@@ -5,8 +5,8 @@ from operator import is_
 from typing import Any
 
 from tinyxp.backends import Array
-from tinyxp.backends.numpy_memory import together
-from tinyxp.core import Tensor
+from tinyxp.backends.numpy.memory import together
+from tinyxp.core.tensor import Tensor
 
 SMALL = 1 << 14  # elements of a parameter that is packed with others
 FULL = 1 << 16  # elements of a pack of several
@@ -34,18 +34,18 @@ class Pack:
             self.places.append((slice(start, start + p.size), p.shape))
             start += p.size
         # what lies together already stays where it is: a captured step knows it there
-        self.parts = [p.data for p in params]
+        self.parts = [p.array for p in params]
         flat = _together(self.parts)
         if flat is None:
             self.change(self._joined(self.parts))
         else:
-            self.data = flat
+            self.array = flat
         self.state = [self._brought(name) for name in names]
         self.arrays = self._arrays()
 
     def intact(self, states: Mapping[Tensor, State]) -> bool:
         """Whether nobody gave one of the parameters other data or another state."""
-        return all(map(is_, [p.data for p in self.params], self.parts)) and self.known(states)
+        return all(map(is_, [p.array for p in self.params], self.parts)) and self.known(states)
 
     def known(self, states: Mapping[Tensor, State]) -> bool:
         """Whether nobody gave one of the parameters another state."""
@@ -54,13 +54,13 @@ class Pack:
 
     def gradient(self) -> Array:
         """The gradients of the parameters, joined as their data are."""
-        return self._joined([p.grad.data for p in self.params])  # type: ignore[union-attr]
+        return self._joined([p.grad.array for p in self.params])  # type: ignore[union-attr]
 
     def change(self, data: Array) -> None:
         """Give the parameters new data, joined."""
-        self.data, self.parts = data, self._parts(data)
+        self.array, self.parts = data, self._parts(data)
         for p, part in zip(self.params, self.parts, strict=True):
-            p.data = part
+            p.array = part
 
     def _arrays(self) -> list[Array]:
         return [state[name] for state in self.states for name in self.names]

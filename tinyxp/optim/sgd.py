@@ -3,7 +3,7 @@
 from typing import Any
 
 from tinyxp.backends import Array
-from tinyxp.backends.errors import ArgumentError
+from tinyxp.errors import ArgumentError
 from tinyxp.optim.optimizer import Group, Optimizer, Parameters, State
 from tinyxp.optim.options import arguments
 

@@ -6,18 +6,18 @@ from itertools import chain, zip_longest
 from typing import Any
 
 from tinyxp import backends
-from tinyxp.backends.errors import ArgumentError, DTypeError, ShapeError
-from tinyxp.core import Tensor
-from tinyxp.dtypes import float32
+from tinyxp.core.dtypes import float32
+from tinyxp.core.operation import typed
+from tinyxp.core.tape import no_grad
+from tinyxp.core.tensor import Tensor
+from tinyxp.errors import ArgumentError, DTypeError, ShapeError
 from tinyxp.nn.modes import modes_kept
 from tinyxp.nn.module import Module
 from tinyxp.nn.norms import _BatchNorm
-from tinyxp.operation import typed
 from tinyxp.ops.creation import asarray, astype, move
 from tinyxp.optim.lr_scheduler.base import at_least, for_each_group
 from tinyxp.optim.lr_scheduler.factors import FactorLR, cosine
 from tinyxp.optim.optimizer import Optimizer
-from tinyxp.tape import no_grad
 
 __all__ = [
     "AveragedModel",
@@ -98,7 +98,7 @@ class AveragedModel(Module):
             ours, theirs = [*ours, *(b for b, _ in buffers)], [*theirs, *(b for _, b in buffers)]  # type: ignore[list-item]
         else:
             for b, current in buffers:  # a copy: a captured step writes into the model's own
-                b.data = b.backend.xp.asarray(near(current, b).data, copy=True)
+                b.array = b.backend.xp.asarray(near(current, b).array, copy=True)
         n = int(self.n_averaged)
         with no_grad():
             averages = [p.detach() for p in ours]
@@ -111,7 +111,7 @@ class AveragedModel(Module):
                 one = self.avg_fn or get_swa_avg_fn()
                 averages = [one(p, q, n) for p, q in zip(averages, currents, strict=True)]
             for p, new in zip(ours, averages, strict=True):
-                p.data = astype(new, p.dtype, copy=False).data
+                p.array = astype(new, p.dtype, copy=False).array
             self.n_averaged += 1
 
 
@@ -254,6 +254,6 @@ def for_lists(avg_fn: AvgFn) -> MultiAvgFn:
 
     def update(averages: Sequence[Tensor], currents: Sequence[Tensor], n: int) -> None:
         for average, current in zip(averages, currents, strict=True):
-            average.data = astype(avg_fn(average, current, n), average.dtype, copy=False).data
+            average.array = astype(avg_fn(average, current, n), average.dtype, copy=False).array
 
     return update

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tinyxp.core import Tensor
+from tinyxp.core.tensor import Tensor
 from tinyxp.plots.images import Images
 
 VISIBLE = {" ": "\u2423", "\n": "\u21b5"}  # blanks and line ends are seen, too

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tinyxp.backends.errors import ArgumentError, ShapeError
+from tinyxp.errors import ArgumentError, ShapeError
 from tinyxp.plots.axes import Axis, framed
 from tinyxp.plots.picture import COLOURS, Picture, figure, key, page, plain
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tinyxp.backends.errors import ArgumentError, ShapeError
+from tinyxp.errors import ArgumentError, ShapeError
 from tinyxp.plots.picture import WIDTH, Picture, figure, page, plain
 
 Array = np.ndarray[Any, Any]

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from tinyxp import backends
-from tinyxp.backends.errors import ArgumentError, BackendError
-from tinyxp.io import write_atomically
+from tinyxp.errors import ArgumentError, BackendError
+from tinyxp.files.safetensors import write_atomically
 
 # blue and vermilion first; people who are colour-blind tell them all apart (Okabe & Ito 2008)
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")

@@ -5,10 +5,10 @@ import time
 from collections.abc import Iterable
 from typing import TextIO
 
-from tinyxp.backends.errors import ArgumentError
+from tinyxp.errors import ArgumentError
 from tinyxp.nn.inspection import aligned
-from tinyxp.progress import Progress
 from tinyxp.selftest.outcome import Outcome, Unavailable
+from tinyxp.train.progress import Progress
 
 # check -> how many tries are usual
 CHECKS = {

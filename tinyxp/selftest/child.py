@@ -6,7 +6,7 @@ import sys
 import threading
 from typing import Any
 
-from tinyxp.backends.errors import TinyError
+from tinyxp.errors import TinyError
 from tinyxp.selftest.outcome import Report
 
 

@@ -7,11 +7,11 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from tinyxp.backends.errors import DataError
+from tinyxp.errors import DataError
+from tinyxp.files.state import save_state
 from tinyxp.selftest.child import ChildError, finish, start
 from tinyxp.selftest.fuzz import example
 from tinyxp.selftest.outcome import Outcome, Report, Unavailable
-from tinyxp.state import save_state
 
 PATIENCE = 120.0  # seconds
 

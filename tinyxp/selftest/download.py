@@ -10,9 +10,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from tinyxp.backends.errors import DataError
 from tinyxp.data.download import download
-from tinyxp.io import write_atomically
+from tinyxp.errors import DataError
+from tinyxp.files.safetensors import write_atomically
 from tinyxp.selftest.outcome import Outcome, Report
 
 Answer = Callable[[BaseHTTPRequestHandler], object]

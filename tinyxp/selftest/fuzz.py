@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import tinyxp as tx
-from tinyxp.backends.errors import DataError
+from tinyxp.core.tree import leaves
+from tinyxp.errors import DataError
+from tinyxp.files.state import load_state, save_state
 from tinyxp.selftest.child import ChildError, finish, start
 from tinyxp.selftest.outcome import Outcome, Report
-from tinyxp.state import load_state, save_state
-from tinyxp.tree import leaves
 
 LIMIT = 512 << 20  # bytes of memory
 PORTION = 500  # files of one process

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from tinyxp.io import DIGEST, read
+from tinyxp.files.safetensors import DIGEST, read
 from tinyxp.selftest.child import ChildError, finish, start
 from tinyxp.selftest.outcome import Outcome, Report
 from tinyxp.selftest.training import STEPS

@@ -19,8 +19,8 @@ import numpy as np
 
 import tinyxp as tx
 from tinyxp import nn
-from tinyxp.backends.errors import IndexingError
 from tinyxp.data import DataLoader
+from tinyxp.errors import IndexingError
 from tinyxp.nn import functional as F
 from tinyxp.selftest.child import ChildError, last_line
 from tinyxp.selftest.memory import held

@@ -11,12 +11,11 @@ import numpy as np
 
 import tinyxp as tx
 from tinyxp import nn
-from tinyxp.checkpoints import Checkpoints
 from tinyxp.data import DataLoader, Epochs, TensorDataset
 from tinyxp.nn import functional as F
 from tinyxp.random import Generator
-from tinyxp.runs import Run
-from tinyxp.train import Trainer
+from tinyxp.train import Run, Trainer
+from tinyxp.train.checkpoints import Checkpoints
 
 STEPS = 40
 Pair = tuple[tx.Tensor, tx.Tensor]

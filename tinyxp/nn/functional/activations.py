@@ -2,11 +2,13 @@
 
 import math
 
-from tinyxp import backends, dtypes
-from tinyxp.backends.errors import ArgumentError, ShapeError
-from tinyxp.composite import composite
+from tinyxp import backends
+from tinyxp.core import dtypes
+from tinyxp.core.composite import composite
+from tinyxp.core.operation import expect_tensors, floats, typed
+from tinyxp.core.primitive import primitive
+from tinyxp.errors import ArgumentError, ShapeError
 from tinyxp.nn.functional.checks import in_place
-from tinyxp.operation import expect_tensors, floats, typed
 from tinyxp.ops import trigonometric
 from tinyxp.ops.arithmetic import logaddexp, where
 from tinyxp.ops.bounds import maximum
@@ -14,7 +16,6 @@ from tinyxp.ops.creation import arange, astype, clone
 from tinyxp.ops.exponential import _erfc, _sigmoid, exp, log, log1p
 from tinyxp.ops.reductions import argmax, max, sum
 from tinyxp.ops.shaping import normalize_axis, reshape
-from tinyxp.primitive import primitive
 from tinyxp.random import source
 
 __all__ = [

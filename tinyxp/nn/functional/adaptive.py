@@ -5,17 +5,17 @@ import itertools
 import math
 
 from tinyxp import backends
-from tinyxp.backends.errors import ArgumentError, ShapeError
-from tinyxp.composite import composite
+from tinyxp.core.composite import composite
+from tinyxp.core.operation import expect_tensors, typed
+from tinyxp.core.primitive import primitive
+from tinyxp.errors import ArgumentError, ShapeError
 from tinyxp.nn.functional.checks import numbers
 from tinyxp.nn.functional.maxima import _max_places, at_places, first_max, spatial_of
 from tinyxp.nn.functional.pooling import expect_floating
-from tinyxp.operation import expect_tensors, typed
 from tinyxp.ops.creation import clone
 from tinyxp.ops.orders import flip
 from tinyxp.ops.reductions import mean
 from tinyxp.ops.shaping import concat, expand_dims, squeeze
-from tinyxp.primitive import primitive
 from tinyxp.random import source
 
 __all__ = [

@@ -1,9 +1,9 @@
 """Maps that are linear in each of their inputs, plus a bias."""
 
-from tinyxp import advice
-from tinyxp.backends.errors import ShapeError
-from tinyxp.composite import composite
-from tinyxp.operation import expect_tensors
+from tinyxp.core import hints as advice
+from tinyxp.core.composite import composite
+from tinyxp.core.operation import expect_tensors
+from tinyxp.errors import ShapeError
 from tinyxp.ops.linear import einsum, matmul
 from tinyxp.ops.shaping import expand_dims, matrix_transpose, squeeze
 

@@ -2,11 +2,11 @@
 
 import math
 
-from tinyxp.backends.errors import ArgumentError, DTypeError, ShapeError
-from tinyxp.composite import composite
+from tinyxp.core.composite import composite
+from tinyxp.core.operation import expect_tensors
+from tinyxp.errors import ArgumentError, DTypeError, ShapeError
 from tinyxp.nn.functional.activations import softmax
 from tinyxp.nn.functional.dropouts import _dropout, probability
-from tinyxp.operation import expect_tensors
 from tinyxp.ops.arithmetic import where
 from tinyxp.ops.creation import arange, astype
 from tinyxp.ops.linear import matmul

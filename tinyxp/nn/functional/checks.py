@@ -5,9 +5,9 @@ from numbers import Real
 
 import numpy as np
 
-from tinyxp.backends.errors import ArgumentError, DTypeError, IndexingError
-from tinyxp.operation import expect_tensors
-from tinyxp.views import rebind
+from tinyxp.core.operation import expect_tensors
+from tinyxp.core.views import rebind
+from tinyxp.errors import ArgumentError, DTypeError, IndexingError
 
 
 def expect_indices(name, indices, n, things, ignore_index=None):
@@ -24,7 +24,7 @@ def expect_indices(name, indices, n, things, ignore_index=None):
     if indices.size == 0:
         return
     # on raw arrays: one look at the values, outside of any graph
-    xp, raw = indices.backend.xp, indices.data
+    xp, raw = indices.backend.xp, indices.array
     if raw.dtype != indices.backend.dtypes["int64"]:
         raw = xp.astype(raw, indices.backend.dtypes["int64"])
 

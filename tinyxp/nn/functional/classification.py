@@ -5,13 +5,14 @@
 
 import math
 
-from tinyxp import advice, dtypes
-from tinyxp.backends.errors import ArgumentError, DTypeError, ShapeError
-from tinyxp.composite import composite
+from tinyxp.core import dtypes
+from tinyxp.core import hints as advice
+from tinyxp.core.composite import composite
+from tinyxp.core.operation import expect_tensors
+from tinyxp.errors import ArgumentError, DTypeError, ShapeError
 from tinyxp.nn.functional.activations import log_softmax
 from tinyxp.nn.functional.checks import expect_indices, expect_numbers
 from tinyxp.nn.functional.reducing import expect_plain, named, reduced
-from tinyxp.operation import expect_tensors
 from tinyxp.ops.arithmetic import where
 from tinyxp.ops.creation import astype
 from tinyxp.ops.gathering import take, take_along_axis

@@ -6,11 +6,11 @@ each place. The transpose, its gradient, adds such columns up where the windows 
 
 import math
 
-from tinyxp import advice
-from tinyxp.backends.errors import ArgumentError, DTypeError, ShapeError
-from tinyxp.composite import composite
+from tinyxp.core import hints as advice
+from tinyxp.core.composite import composite
+from tinyxp.core.operation import expect_tensors
+from tinyxp.errors import ArgumentError, DTypeError, ShapeError
 from tinyxp.nn.functional.checks import numbers
-from tinyxp.operation import expect_tensors
 from tinyxp.ops.linear import matmul
 from tinyxp.ops.padding import pad
 from tinyxp.ops.shaping import (

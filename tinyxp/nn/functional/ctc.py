@@ -4,14 +4,15 @@ import math
 
 import numpy as np
 
-from tinyxp import backends, dtypes
-from tinyxp.backends.errors import ArgumentError, DTypeError, ShapeError
-from tinyxp.composite import composite
-from tinyxp.core import Tensor
+from tinyxp import backends
+from tinyxp.core import dtypes
+from tinyxp.core.composite import composite
+from tinyxp.core.operation import expect_tensors, explained, typed
+from tinyxp.core.tensor import Tensor
+from tinyxp.errors import ArgumentError, DTypeError, ShapeError
 from tinyxp.nn.functional.activations import log_softmax
 from tinyxp.nn.functional.checks import expect_indices
 from tinyxp.nn.functional.reducing import named, reduced
-from tinyxp.operation import expect_tensors, explained, typed
 from tinyxp.ops.arithmetic import logaddexp, where
 from tinyxp.ops.creation import arange, asarray, astype, full_like
 from tinyxp.ops.gathering import take, take_along_axis

@@ -2,12 +2,13 @@
 
 import numpy as np
 
-from tinyxp import backends, dtypes
-from tinyxp.backends.errors import ArgumentError, DTypeError, ShapeError
-from tinyxp.composite import composite
+from tinyxp import backends
+from tinyxp.core import dtypes
+from tinyxp.core.composite import composite
+from tinyxp.core.operation import expect_tensors, floats, typed
+from tinyxp.errors import ArgumentError, DTypeError, ShapeError
 from tinyxp.linalg.norms import vector_norm
 from tinyxp.nn.functional.checks import expect_numbers
-from tinyxp.operation import expect_tensors, floats, typed
 from tinyxp.ops.bounds import maximum
 from tinyxp.ops.creation import asarray
 from tinyxp.ops.gathering import take

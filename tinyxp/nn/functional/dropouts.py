@@ -8,10 +8,10 @@ requires grad.
 import math
 
 from tinyxp import backends
-from tinyxp.backends.errors import ArgumentError, ShapeError
-from tinyxp.composite import composite
+from tinyxp.core.composite import composite
+from tinyxp.core.operation import expect_tensors, typed
+from tinyxp.errors import ArgumentError, ShapeError
 from tinyxp.nn.functional.checks import expect_numbers, in_place
-from tinyxp.operation import expect_tensors, typed
 from tinyxp.ops.arithmetic import where
 from tinyxp.ops.creation import empty
 from tinyxp.random import _chances, source

@@ -1,10 +1,12 @@
 """Class and token indices: rows of a table, sums of such rows, and one-hot vectors."""
 
-from tinyxp import backends, dtypes
-from tinyxp.backends.errors import ArgumentError, IndexingError, ShapeError
+from tinyxp import backends
+from tinyxp.core import dtypes
+from tinyxp.core.operation import expect_tensors, floats
+from tinyxp.core.tape import no_grad
+from tinyxp.errors import ArgumentError, IndexingError, ShapeError
 from tinyxp.linalg.norms import vector_norm
 from tinyxp.nn.functional.checks import expect_indices, numbers
-from tinyxp.operation import expect_tensors, floats
 from tinyxp.ops.arithmetic import where
 from tinyxp.ops.bounds import maximum
 from tinyxp.ops.creation import arange, astype, ones, zeros
@@ -14,7 +16,6 @@ from tinyxp.ops.reductions import max
 from tinyxp.ops.scans import cumulative_sum
 from tinyxp.ops.searching import searchsorted
 from tinyxp.ops.shaping import broadcast_to, concat, expand_dims, reshape
-from tinyxp.tape import no_grad
 
 __all__ = ["embedding", "embedding_bag", "one_hot"]
 
@@ -91,7 +92,7 @@ def _shorten(weight, input, max_norm, norm_type):
         length = vector_norm(rows, axis=1, keepdims=True, ord=norm_type)
         used = _counts(input, rows.shape[0]) > 0
         long = (length > max_norm) & expand_dims(used, axis=1)
-        weight.data = where(long, rows * (max_norm / (length + 1e-7)), rows).data
+        weight.array = where(long, rows * (max_norm / (length + 1e-7)), rows).array
 
 
 def _by_frequency(y, input, weight):

@@ -2,11 +2,11 @@
 
 import math
 
-from tinyxp import dtypes
-from tinyxp.backends.errors import ShapeError
-from tinyxp.composite import composite
+from tinyxp.core import dtypes
+from tinyxp.core.composite import composite
+from tinyxp.core.operation import expect_tensors
+from tinyxp.errors import ShapeError
 from tinyxp.nn.functional.checks import numbers
-from tinyxp.operation import expect_tensors
 from tinyxp.ops.creation import astype
 from tinyxp.ops.padding import pad
 from tinyxp.ops.shaping import expand_dims, moveaxis, reshape, squeeze

@@ -5,12 +5,12 @@ import math
 
 import numpy as np
 
-from tinyxp import dtypes
-from tinyxp.autocasting import casting
-from tinyxp.backends.errors import ArgumentError, DTypeError, ShapeError
-from tinyxp.composite import composite
+from tinyxp.core import dtypes
+from tinyxp.core.autocast import casting
+from tinyxp.core.composite import composite
+from tinyxp.core.operation import expect_tensors, typed
+from tinyxp.errors import ArgumentError, DTypeError, ShapeError
 from tinyxp.nn.functional.checks import numbers
-from tinyxp.operation import expect_tensors, typed
 from tinyxp.ops.arithmetic import remainder, where
 from tinyxp.ops.bounds import clip
 from tinyxp.ops.creation import arange, asarray, astype, ones_like

@@ -3,14 +3,14 @@
 ``reduction``: "mean", "sum" or "none". ``size_average`` and ``reduce`` are its forms in old code.
 """
 
-from tinyxp import dtypes
-from tinyxp.backends.errors import ArgumentError, DTypeError, ShapeError
-from tinyxp.composite import composite
+from tinyxp.core import dtypes
+from tinyxp.core.composite import composite
+from tinyxp.core.operation import expect_callable, expect_tensors, floats, typed
+from tinyxp.errors import ArgumentError, DTypeError, ShapeError
 from tinyxp.nn.functional.activations import logsigmoid
 from tinyxp.nn.functional.checks import expect_indices, expect_numbers
 from tinyxp.nn.functional.distances import pairwise_distance
 from tinyxp.nn.functional.reducing import expect_alike, named, reduced
-from tinyxp.operation import expect_callable, expect_tensors, floats, typed
 from tinyxp.ops.arithmetic import where
 from tinyxp.ops.bounds import minimum
 from tinyxp.ops.creation import arange, astype

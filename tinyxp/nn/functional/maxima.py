@@ -9,15 +9,15 @@ import math
 
 import numpy as np
 
-from tinyxp import dtypes
-from tinyxp.backends.errors import ArgumentError, ShapeError
-from tinyxp.composite import composite
+from tinyxp.core import dtypes
+from tinyxp.core.composite import composite
+from tinyxp.core.operation import expect_tensors, typed
+from tinyxp.core.primitive import primitive
+from tinyxp.errors import ArgumentError, ShapeError
 from tinyxp.nn.functional.checks import expect_indices, numbers
-from tinyxp.operation import expect_tensors, typed
 from tinyxp.ops.creation import astype
 from tinyxp.ops.gathering import _take_along
 from tinyxp.ops.shaping import reshape
-from tinyxp.primitive import primitive
 
 __all__ = [
     "max_pool1d",

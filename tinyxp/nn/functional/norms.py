@@ -13,17 +13,17 @@ layer_norm       the trailing axes that are named
 import functools
 import math
 
-from tinyxp import dtypes
-from tinyxp.backends.errors import ArgumentError, ShapeError
-from tinyxp.composite import composite
+from tinyxp.core import dtypes
+from tinyxp.core.composite import composite
+from tinyxp.core.operation import expect_tensors, half, typed
+from tinyxp.core.tape import no_grad
+from tinyxp.errors import ArgumentError, ShapeError
 from tinyxp.nn.functional.checks import expect_numbers, numbers
-from tinyxp.operation import expect_tensors, half, typed
 from tinyxp.ops.creation import astype
 from tinyxp.ops.exponential import sqrt
 from tinyxp.ops.padding import pad
 from tinyxp.ops.reductions import mean
 from tinyxp.ops.shaping import reshape
-from tinyxp.tape import no_grad
 
 __all__ = [
     "batch_norm",
@@ -183,7 +183,7 @@ def _by_statistics(name, input, axes, running_mean, running_var, weight, bias, m
             for running, found in ((running_mean, centre), (running_var, unbiased)):
                 others = tuple(i for i in range(input.ndim) if i != 1)
                 new = (1 - momentum) * running + momentum * mean(found, axis=others)
-                running.data = astype(new, running.dtype, copy=False).data
+                running.array = astype(new, running.dtype, copy=False).array
     return _batch_norm(centred, variance, weight, bias, eps=eps)
 
 

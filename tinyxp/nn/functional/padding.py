@@ -5,8 +5,8 @@ import operator
 import numpy as np
 
 from tinyxp import backends
-from tinyxp.backends.errors import ArgumentError, DTypeError, ShapeError
-from tinyxp.operation import expect_tensors, typed
+from tinyxp.core.operation import expect_tensors, typed
+from tinyxp.errors import ArgumentError, DTypeError, ShapeError
 from tinyxp.ops import padding
 from tinyxp.ops.creation import asarray
 from tinyxp.ops.gathering import take

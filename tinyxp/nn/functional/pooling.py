@@ -5,11 +5,11 @@ import math
 
 import numpy as np
 
-from tinyxp.backends.errors import ArgumentError, DTypeError
-from tinyxp.composite import composite
+from tinyxp.core.composite import composite
+from tinyxp.core.operation import expect_tensors, typed
+from tinyxp.errors import ArgumentError, DTypeError
 from tinyxp.nn.functional.checks import expect_numbers, numbers
 from tinyxp.nn.functional.maxima import geometry_of, max_pooled, spatial_of
-from tinyxp.operation import expect_tensors, typed
 from tinyxp.ops.arithmetic import where
 from tinyxp.ops.creation import asarray
 from tinyxp.ops.padding import pad

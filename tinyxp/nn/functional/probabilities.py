@@ -5,15 +5,15 @@
 
 import math
 
-from tinyxp.backends.errors import ArgumentError
-from tinyxp.composite import composite
+from tinyxp.core.composite import composite
+from tinyxp.core.operation import floats, typed
+from tinyxp.core.primitive import primitive
+from tinyxp.errors import ArgumentError
 from tinyxp.nn.functional.activations import logsigmoid
 from tinyxp.nn.functional.reducing import expect_alike, reduced, weighted
-from tinyxp.operation import floats, typed
 from tinyxp.ops.arithmetic import where
 from tinyxp.ops.exponential import exp, log
 from tinyxp.ops.reductions import mean, sum
-from tinyxp.primitive import primitive
 
 __all__ = [
     "binary_cross_entropy",
@@ -70,7 +70,7 @@ def binary_cross_entropy(
     expect_alike("binary_cross_entropy", input, target)
     input, target = floats(input, target)
     xp = input.backend.xp
-    inside = [xp.all((x.data >= 0) & (x.data <= 1)) for x in (input, target)]
+    inside = [xp.all((x.array >= 0) & (x.array <= 1)) for x in (input, target)]
     if not bool(inside[0] & inside[1]):  # one look for both
         if bool(inside[0]):
             raise ArgumentError("binary_cross_entropy expects targets in [0, 1]")

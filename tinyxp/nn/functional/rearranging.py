@@ -1,7 +1,7 @@
 """Channels and pixels rearranged: the same numbers at other places."""
 
-from tinyxp.backends.errors import ArgumentError, ShapeError
-from tinyxp.operation import expect_tensors
+from tinyxp.core.operation import expect_tensors
+from tinyxp.errors import ArgumentError, ShapeError
 from tinyxp.ops.shaping import permute_dims, reshape
 
 __all__ = ["channel_shuffle", "pixel_shuffle", "pixel_unshuffle"]

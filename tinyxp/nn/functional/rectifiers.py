@@ -6,10 +6,10 @@
 import math
 
 from tinyxp import backends
-from tinyxp.backends.errors import ArgumentError, ShapeError
-from tinyxp.composite import composite
+from tinyxp.core.composite import composite
+from tinyxp.core.operation import expect_tensors, typed
+from tinyxp.errors import ArgumentError, ShapeError
 from tinyxp.nn.functional.checks import expect_numbers, in_place
-from tinyxp.operation import expect_tensors, typed
 from tinyxp.ops.arithmetic import where
 from tinyxp.ops.exponential import expm1
 from tinyxp.ops.rounding import abs, sign

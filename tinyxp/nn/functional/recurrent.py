@@ -3,12 +3,12 @@
 import functools
 from typing import Any
 
-from tinyxp.backends.errors import DTypeError, ShapeError
-from tinyxp.composite import composite
+from tinyxp.core.composite import composite
+from tinyxp.core.operation import expect_tensors
+from tinyxp.errors import DTypeError, ShapeError
 from tinyxp.nn.functional.activations import sigmoid
 from tinyxp.nn.functional.affine import linear
 from tinyxp.nn.functional.rectifiers import relu
-from tinyxp.operation import expect_tensors
 from tinyxp.ops.parts import _split, _unstack
 from tinyxp.ops.shaping import concat, reshape
 from tinyxp.ops.trigonometric import tanh

@@ -2,8 +2,8 @@
 
 from contextvars import ContextVar
 
-from tinyxp.backends.errors import ArgumentError, ShapeError
-from tinyxp.operation import expect_tensors
+from tinyxp.core.operation import expect_tensors
+from tinyxp.errors import ArgumentError, ShapeError
 from tinyxp.ops.reductions import mean, sum
 
 REDUCTIONS = ("mean", "sum", "none")

@@ -6,11 +6,11 @@ Nothing is broadcast where the shapes of input and target differ: (N, 1) against
 
 import math
 
-from tinyxp.backends.errors import ArgumentError, ShapeError
-from tinyxp.composite import composite
+from tinyxp.core.composite import composite
+from tinyxp.core.operation import expect_tensors
+from tinyxp.errors import ArgumentError, ShapeError
 from tinyxp.nn.functional.checks import expect_numbers
 from tinyxp.nn.functional.reducing import expect_alike, named, reduced
-from tinyxp.operation import expect_tensors
 from tinyxp.ops.arithmetic import where
 from tinyxp.ops.bounds import minimum
 from tinyxp.ops.creation import full_like

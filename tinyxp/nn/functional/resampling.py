@@ -10,11 +10,12 @@ import operator
 
 import numpy as np
 
-from tinyxp import backends, dtypes
-from tinyxp.backends.errors import ArgumentError, DTypeError, ShapeError
-from tinyxp.composite import composite
+from tinyxp import backends
+from tinyxp.core import dtypes
+from tinyxp.core.composite import composite
+from tinyxp.core.operation import expect_tensors, typed
+from tinyxp.errors import ArgumentError, DTypeError, ShapeError
 from tinyxp.nn.functional.adaptive import _adaptive_avg_pool
-from tinyxp.operation import expect_tensors, typed
 from tinyxp.ops.creation import asarray
 from tinyxp.ops.gathering import take
 from tinyxp.ops.linear import matmul

@@ -15,9 +15,9 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 
 from tinyxp import backends
-from tinyxp.backends.errors import ArgumentError, DTypeError, ShapeError
-from tinyxp.core import Tensor
-from tinyxp.operation import expect_tensors, typed
+from tinyxp.core.operation import expect_tensors, typed
+from tinyxp.core.tensor import Tensor
+from tinyxp.errors import ArgumentError, DTypeError, ShapeError
 from tinyxp.ops import padding
 from tinyxp.ops.arithmetic import where
 from tinyxp.ops.creation import asarray, to

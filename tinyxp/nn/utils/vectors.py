@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 from typing import Any
 
-from tinyxp.backends.errors import ShapeError
-from tinyxp.core import Tensor
-from tinyxp.operation import expect_tensors, typed
+from tinyxp.core.operation import expect_tensors, typed
+from tinyxp.core.tensor import Tensor
+from tinyxp.errors import ShapeError
 from tinyxp.ops.creation import to
 from tinyxp.ops.parts import _split
 from tinyxp.ops.shaping import concat, reshape
@@ -45,4 +45,4 @@ def vector_to_parameters(vec: Tensor, parameters: Iterable[Tensor]) -> None:
     parts = _split(vec.detach(), sizes=sizes)
     for p, part in zip(params, parts, strict=True):
         value = to(reshape(part, p.shape), p.backend.name, dtype=p.dtype)
-        p.data = to(value, p.device).data
+        p.array = to(value, p.device).array

@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from tinyxp.backends.errors import ArgumentError
-from tinyxp.core import Tensor
+from tinyxp.core.operation import typed
+from tinyxp.core.tensor import Tensor
+from tinyxp.errors import ArgumentError
 from tinyxp.nn.module import Module
 from tinyxp.nn.parameter import Parameter
-from tinyxp.operation import typed
 from tinyxp.ops.exponential import sqrt
 from tinyxp.ops.reductions import sum
 from tinyxp.ops.shaping import normalize_axes

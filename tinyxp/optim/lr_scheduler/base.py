@@ -4,9 +4,9 @@ from collections.abc import Iterable
 from copy import copy
 from typing import Any
 
-from tinyxp.backends.capture import capturing
-from tinyxp.backends.errors import ArgumentError, CaptureError, DTypeError
-from tinyxp.operation import typed, typed_init
+from tinyxp.backends.common.capture import capturing
+from tinyxp.core.operation import typed, typed_init
+from tinyxp.errors import ArgumentError, CaptureError, DTypeError
 from tinyxp.optim.loading import difference
 from tinyxp.optim.optimizer import Optimizer
 

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from tinyxp.backends.errors import ArgumentError
+from tinyxp.errors import ArgumentError
 from tinyxp.optim.lr_scheduler.base import (
     BOOKKEEPING,
     LRScheduler,

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
-from tinyxp.backends.errors import ArgumentError
+from tinyxp.errors import ArgumentError
 from tinyxp.optim.lr_scheduler.base import LRScheduler, at_least
 from tinyxp.optim.optimizer import Optimizer
 

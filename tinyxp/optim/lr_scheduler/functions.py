@@ -3,8 +3,8 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from tinyxp.backends.errors import ArgumentError
-from tinyxp.operation import typed
+from tinyxp.core.operation import typed
+from tinyxp.errors import ArgumentError
 from tinyxp.optim.lr_scheduler.base import LRScheduler, for_each_group
 from tinyxp.optim.lr_scheduler.factors import cosine
 from tinyxp.optim.optimizer import Optimizer

@@ -4,7 +4,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Any
 
-from tinyxp.backends.errors import ArgumentError, DTypeError
+from tinyxp.errors import ArgumentError, DTypeError
 from tinyxp.optim.lr_scheduler.base import (
     BOOKKEEPING,
     LRScheduler,

@@ -3,7 +3,7 @@
 import math
 from typing import Any
 
-from tinyxp.backends.errors import ArgumentError
+from tinyxp.errors import ArgumentError
 from tinyxp.optim.lr_scheduler.base import BOOKKEEPING, LRScheduler, for_each_group
 from tinyxp.optim.optimizer import Optimizer
 

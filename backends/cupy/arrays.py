@@ -1,0 +1,123 @@
+"""What an optimizer does to all parameters, or all gradients, in one launch (arrays.cu)."""
+
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from tinyxp.backends import Array
+from tinyxp.backends.common.capture import capturing
+from tinyxp.backends.cupy.launch import Library, alike
+from tinyxp.backends.numpy.kernels.dense import adamw_numbers
+from tinyxp.errors import ShapeError
+
+CHUNK = 4096  # elements of a block of threads, as in arrays.cu
+THREADS = 256
+WHOLE = "float32", "float64"  # what squares of gradients may be summed in
+Options = dict[str, Any]
+
+
+class ManyArrays:
+    """The kernels of one array library that take lists of arrays."""
+
+    def __init__(self, library: Library) -> None:
+        self.library, self.xp = library, library.xp
+
+    def table(self, *lists: list[Array]) -> tuple[Array, int]:
+        """Where the arrays of each list lie, their sizes, their first blocks; and how many blocks
+        there are in all."""
+        sizes = [x.size for x in lists[0]]
+        if any([x.size for x in arrays] != sizes for arrays in lists):
+            shapes = [[tuple(x.shape) for x in arrays] for arrays in lists]
+            raise ShapeError(f"a kernel expects lists of arrays of the same sizes, got {shapes}")
+        firsts = [0, *itertools.accumulate(-(-size // CHUNK) for size in sizes)]
+        rows = [[self.library.address(x) for x in arrays] for arrays in lists]
+        host = np.asarray([*rows, sizes, firsts[:-1]], dtype=np.int64)
+        capture: Any = capturing()
+        if capture is not None and capture.recording:
+            return capture.constant(host), firsts[-1]
+        return self.xp.asarray(host), firsts[-1]
+
+    def packed(self, arrays: list[Array]) -> list[Array]:
+        return [self.library.packed(x) for x in arrays]
+
+    def adamw(
+        self,
+        params: list[Array],
+        grads: list[Array],
+        m: list[Array],
+        v: list[Array],
+        *,
+        beta1: float,
+        beta2: float,
+        eps: float,
+        lr: float = 0.0,
+        weight_decay: float = 0.0,
+        step: int = 1,
+        advance: Callable[[], Options] | None = None,
+    ) -> list[Array]:
+        """One AdamW step over all parameters: new ones; m and v in place. One launch.
+
+        In a captured step ``advance()`` gives ``lr``, ``weight_decay`` and ``step`` before each
+        replay.
+        """
+        with self.library.on(getattr(params[0], "device", None)):
+            news = [self.xp.empty(p.shape, dtype=p.dtype) for p in params]
+            lists = [self.packed(arrays) for arrays in (params, grads, m, v)]
+            table, blocks = self.table(*lists, news)
+            known = adamw_numbers(beta1, beta2, lr, weight_decay, step)
+            numbers = None
+            if advance is not None and (capture := capturing()) is not None:
+                numbers = capture.numbers(3, lambda: adamw_numbers(beta1, beta2, **advance()))
+            args = (table, len(params), float(beta1), float(beta2), float(eps), *known, numbers)
+            if blocks:
+                self.library.launch("adamw", (blocks,), (THREADS,), args, params[0].dtype.name)
+            for own, used in zip([*m, *v], [*lists[2], *lists[3]], strict=True):
+                if used is not own:  # it was not contiguous
+                    own[...] = used
+            return news
+
+    def total_norm(self, arrays: list[Array]) -> Any:
+        """√Σ x² over all elements of all arrays, of one dtype, on the device. Two launches."""
+        kind = alike(self.library.usable, *arrays)
+        if kind not in WHOLE:
+            return NotImplemented
+        norm = self.xp.zeros((), dtype=arrays[0].dtype)
+        arrays = self.packed(arrays)
+        table, blocks = self.table(arrays)
+        if blocks:
+            parts = self.xp.empty((blocks,), dtype=norm.dtype)
+            args = (table, len(arrays), parts)
+            self.library.launch("squares", (blocks,), (THREADS,), args, kind)
+            self.library.launch("norm_of_parts", (1,), (512,), (parts, blocks, norm), kind)
+        return norm
+
+    def clipped(self, arrays: list[Array], norm: Array, most: float) -> Any:
+        """All arrays times min(1, most / (norm + 1e-6)): new ones. One launch."""
+        kind = alike(self.library.usable, norm, *arrays)
+        if kind not in WHOLE:
+            return NotImplemented
+        news = [self.xp.empty(x.shape, dtype=x.dtype) for x in arrays]
+        arrays = self.packed(arrays)
+        table, blocks = self.table(arrays, news)
+        if blocks:
+            args = (table, len(arrays), norm, float(most))
+            self.library.launch("clipped", (blocks,), (THREADS,), args, kind)
+        return news
+
+    def copy(self, to: list[Array], values: list[Array]) -> list[tuple[Array, Array]]:
+        """Write values into arrays of their shapes, a launch for each dtype; returns the pairs that
+        are of another kind, which are left."""
+        kinds: dict[str, list[tuple[Array, Array]]] = {}
+        for pair in zip(to, values, strict=True):
+            whole = pair[0].shape == pair[1].shape and all(x.flags.c_contiguous for x in pair)
+            kind = alike(self.library.usable, *pair) if whole else None
+            kinds.setdefault(kind or "", []).append(pair)
+        rest = kinds.pop("", [])
+        for kind, pairs in kinds.items():
+            outs, given = [list(arrays) for arrays in zip(*pairs, strict=True)]
+            table, blocks = self.table(given, outs)
+            if blocks:
+                self.library.launch("copied", (blocks,), (THREADS,), (table, len(pairs)), kind)
+        return rest

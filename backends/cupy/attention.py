@@ -1,0 +1,141 @@
+"""Attention on a GPU, in tiles: no matrix of queries by keys is ever in memory.
+
+The kernels stand in attention.cu and, for tensor cores, in tensor_attention.cu.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+
+from tinyxp.backends import HALVES, Array
+from tinyxp.backends.common.philox import dropping
+from tinyxp.backends.common.precision import get_float32_matmul_precision
+from tinyxp.backends.cupy.launch import Library, alike, summed
+from tinyxp.backends.cupy.tiles import Tiles, tensor_tiles, tiles
+
+
+class Attention:
+    """The kernel of the composite ``attention``, and its vjp."""
+
+    def __init__(self, library: Library) -> None:
+        self.library = library
+
+    def forward(
+        self,
+        q: Array,
+        k: Array,
+        v: Array,
+        mask: Array | None = None,
+        *,
+        is_causal: bool,
+        scale: float,
+        dropout_p: float = 0.0,
+        seed: int = 0,
+        counter: int = 0,
+    ) -> Any:
+        kind = alike(self.library.usable, q, k, v)
+        if not kind or q.ndim < 2 or 0 in (*q.shape, *k.shape, *v.shape):
+            return NotImplemented
+        same = q.shape[:-2] == k.shape[:-2] and k.shape == v.shape and q.shape[-1] == k.shape[-1]
+        if not same:
+            return NotImplemented
+        masked = self._mask(mask, (*q.shape[:-1], k.shape[-2]), kind)
+        if masked is None:
+            return NotImplemented
+        chosen, back = self._tiles(q, mask is not None or dropout_p > 0)
+        if chosen is None or back is None:
+            return NotImplemented
+        shape = q.shape
+        q, k, v = (self._by_heads(x) for x in (q, k, v))
+        batch, heads, queries, width = q.shape
+        y = self._like(q)
+        known = self.library.xp.empty((batch * heads, queries, 2), dtype=summed(q.dtype))
+        sizes = (heads, queries, k.shape[2], width, float(scale), int(is_causal))
+        options = (*sizes, *masked, *dropping(seed, counter, dropout_p))
+        args = (q, k, v, y, known, *strides(q, k, v, y), *options)
+        blocks = batch * heads * -(-queries // chosen.queries)
+        self._launch("", blocks, chosen, args, kind)
+        return y.reshape(shape), (q, k, v, y, known, options, back, shape)
+
+    def vjp(
+        self, g: Array, residuals: Any, needs: tuple[bool, ...], out: Any = None
+    ) -> tuple[Array | None, ...]:
+        """``out``: where the gradients of queries, keys and values go, (batch, heads, time, width)
+        each, if they have a place."""
+        q, k, v, y, known, options, chosen, shape = residuals
+        xp, kind = self.library.xp, q.dtype.name
+        g = self._by_heads(g)
+        batch, heads, queries, width = q.shape
+        rows = batch * heads * queries
+        deltas = xp.empty((batch * heads, queries), dtype=summed(q.dtype))
+        args = (g, y, deltas, *strides(g, y), heads, queries, width, rows)
+        grid, block = (-(-rows // 4),), (128,)  # a warp for each query
+        self.library.launch("attention_deltas", grid, block, args, kind, (("EXTRAS", 0),))
+        gq = gk = gv = by_mask = None
+        if len(needs) > 3 and needs[3]:  # zeros, for tiles that a causal query never comes to
+            by_mask = xp.zeros((*shape[:-1], k.shape[2]), dtype=q.dtype)
+        if needs[0] or by_mask is not None:
+            gq = self._like(q) if out is None else out[0]
+            blocks = batch * heads * -(-queries // chosen.queries)
+            args = (g, q, k, v, known, deltas, gq, by_mask, *strides(g, q, k, v, gq), *options)
+            self._launch("_query_vjp", blocks, chosen, args, kind)
+            gq = gq.reshape(shape)
+        if needs[1] or needs[2]:
+            gk, gv = (self._like(k), self._like(v)) if out is None else out[1:]
+            blocks = batch * heads * -(-k.shape[2] // chosen.keys)
+            args = (g, q, k, v, known, deltas, gk, gv, *strides(g, q, k, v, gk, gv), *options)
+            self._launch("_key_vjp", blocks, chosen, args, kind)
+            back = (*shape[:-2], *k.shape[2:])
+            gk, gv = gk.reshape(back), gv.reshape(back)
+        return (gq, gk, gv, by_mask)[: len(needs)]
+
+    def _tiles(self, q: Array, extras: bool) -> tuple[Tiles | None, Tiles | None]:
+        """Those of the kernels of the value, and of the gradients."""
+        kind, width = q.dtype.name, q.shape[-1]
+        rough = kind == "float32" and get_float32_matmul_precision() != "highest"
+        if (rough or kind in HALVES) and self.library.tensor_cores():
+            choose, size = tensor_tiles, q.dtype.itemsize
+        else:
+            choose, size = tiles, np.dtype(summed(q.dtype)).itemsize
+        return choose(width, size, False, extras), choose(width, size, True, extras)
+
+    def _mask(self, mask: Array | None, shape: tuple[int, ...], kind: str) -> Any:
+        """How kernels get a mask that broadcasts to ``shape``, (…, query, key): as booleans or as
+        numbers to add, with strides, 0 along the axes that it is repeated for. None: they cannot
+        read it."""
+        if mask is None:
+            return (None, None, 0, 0, 0, 0)
+        if not self.library.usable(mask) or mask.dtype.name not in ("bool", kind):
+            return None
+        whole = self.library.xp.broadcast_to(mask, shape)
+        if len(shape) > 4:  # of several axes of batches a view, or a copy where there is none
+            whole = whole.reshape(math.prod(shape[:-3]), *shape[-3:])
+        whole = whole[(None,) * (4 - whole.ndim)]
+        pair = (whole, None) if mask.dtype.name == "bool" else (None, whole)
+        return (*pair, *[step // mask.dtype.itemsize for step in whole.strides])
+
+    def _launch(self, name: str, blocks: int, chosen: Tiles, args: Any, kind: str) -> None:
+        options = (chosen.defines, chosen.bytes)
+        name = chosen.family + name
+        self.library.launch(name, (blocks,), (chosen.threads,), args, kind, *options)
+
+    def _by_heads(self, x: Array) -> Array:
+        """x as (batch, heads, time, width), its rows in one piece; a view where it can be."""
+        if x.ndim != 4:
+            heads = x.shape[-3] if x.ndim > 2 else 1
+            x = x.reshape(math.prod(x.shape[:-3]), heads, *x.shape[-2:])
+        inner = x.strides[-1] == x.dtype.itemsize or x.shape[-1] == 1
+        whole = all(stride % x.dtype.itemsize == 0 for stride in x.strides)
+        return x if inner and whole else self.library.xp.ascontiguousarray(x)
+
+    def _like(self, x: Array) -> Array:
+        """An empty array (batch, heads, time, width) that lies as (batch, time, heads, width), so
+        that joining the heads, which follows, copies nothing."""
+        batch, heads, time, width = x.shape
+        return self.library.xp.empty((batch, time, heads, width), dtype=x.dtype).swapaxes(1, 2)
+
+
+def strides(*arrays: Array) -> tuple[int, ...]:
+    """All but the last of each array's, in elements."""
+    return tuple(step // x.dtype.itemsize for x in arrays for step in x.strides[:-1])

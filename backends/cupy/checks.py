@@ -1,0 +1,66 @@
+"""Indices that the device checks by itself, so that no training step waits to look at them.
+
+A look from the host waits for all that was launched before, and then nothing is queued. Inside of
+``later()`` a kernel looks instead, and what it found is raised when a value is next read.
+"""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from contextvars import ContextVar
+from typing import Any
+
+from tinyxp.backends import Array
+from tinyxp.backends.common.context import bound
+from tinyxp.backends.cupy.launch import Library
+from tinyxp.errors import IndexingError
+
+_later: ContextVar[bool] = ContextVar("tinyxp_checks_later", default=False)
+
+
+def later() -> AbstractContextManager[None]:
+    """Check indices on the device inside a ``with`` block."""
+    return bound(_later, True)
+
+
+class Checks:
+    """What was checked on the devices of a library, and not yet read."""
+
+    def __init__(self, library: Library) -> None:
+        self.library = library
+        self.numbers: dict[str, int] = {}  # of complaints, from 1
+        self.found: dict[Any, Array] = {}  # by device: the number of a complaint, and an index
+        self.open: set[Any] = set()  # devices with checks since the last look
+
+    def check_later(
+        self,
+        indices: Array,
+        low: int,
+        high: int,
+        ignored: int | None,
+        complaint: Callable[[], str],
+    ) -> bool:
+        """Launch a check whose ``complaint()`` has a place {index}; False: it must be done now."""
+        usable = self.library.usable(indices) and indices.dtype.name == "int64"
+        if not _later.get() or not usable:
+            return False
+        if indices.size:
+            device = self.library.place(indices)
+            if device not in self.found:
+                self.found[device] = self.library.xp.zeros((2,), dtype=indices.dtype)
+            number = self.numbers.setdefault(complaint(), len(self.numbers) + 1)
+            aside = low if ignored is None else ignored  # low is no wrong index anyway
+            given = self.library.xp.ascontiguousarray(indices)
+            args = (given, indices.size, low, high, aside, number, self.found[device])
+            self.library.elementwise("check_indices", indices.size, args, "float32")
+            self.open.add(device)
+        return True
+
+    def look(self) -> None:
+        """Raise IndexingError if a check found anything since the last look."""
+        while self.open:
+            device = self.open.pop()
+            number, index = self.found[device].tolist()
+            if number:
+                self.found[device].fill(0)
+                complaint = next(text for text, n in self.numbers.items() if n == number)
+                raise IndexingError(complaint.format(index=index))

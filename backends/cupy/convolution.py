@@ -1,0 +1,363 @@
+"""Convolution and pooling on a GPU, over one or two axes (windows.cu); of three, the formulas.
+
+A convolution is a product of matrices: the weight, with the windows of the input as columns. They
+are copied out for so many samples at a time as a bound on memory allows, and are not kept. Its
+transpose adds such columns up where the windows lie, and each is the gradient of the other. Where a
+filter sees one channel there is little to multiply, and kernels do it without columns.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tinyxp.backends import Array, Kernel
+from tinyxp.backends.cupy.launch import Library, alike, summed
+from tinyxp.backends.numpy.kernels.convolution import sees
+
+Needs = tuple[bool, ...]
+Pair = tuple[int, int]
+MOST = 1 << 26  # numbers in columns at a time: 256 MiB of float32
+INDICES = 1 << 31  # that kernels count up to
+TILE = 1024  # of a line of columns, to a block: as in windows.cu
+
+
+class Geometry(NamedTuple):
+    """Lengths along the height and the width; of the image also how many channels it has, and into
+    how many groups they are parted."""
+
+    image: Pair
+    size: Pair  # of the window
+    stride: Pair
+    before: Pair  # of the padding
+    dilation: Pair
+    out: Pair
+    channels: int = 1
+    groups: int = 1
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """As GEOMETRY in windows.cu."""
+        return tuple(n for pair in self[:6] for n in pair)
+
+    @property
+    def pointwise(self) -> bool:
+        """Whether each window is one place of the image, in its order."""
+        return self.groups == 1 and self.image == self.out and self.size == self.stride == (1, 1)
+
+    @property
+    def depthwise(self) -> bool:
+        """Whether each filter sees one channel of several."""
+        return self.groups == self.channels > 1
+
+    @property
+    def sample(self) -> int:
+        """How many numbers one sample takes, as columns or as an image."""
+        seen = math.prod(self.size) * math.prod(self.out)
+        return self.channels * max(seen, math.prod(self.image))
+
+    def parts(self, n: int) -> Iterator[slice]:
+        """n samples, as many at a time as the bound on memory allows."""
+        step = max(1, MOST // self.sample)
+        for first in range(0, n, step):
+            yield slice(first, first + step)
+
+
+def planned(*lengths: tuple[int, ...], channels: int = 1, groups: int = 1) -> Geometry | None:
+    """A geometry from lengths along one axis or two, as those of Geometry; None for three axes, and
+    for images too large to be counted. A row is an image of height 1.
+
+    >>> planned((5,), (3,), (1,), (0,), (1,), (3,))[:4]
+    ((1, 5), (1, 3), (1, 1), (0, 0))
+    """
+    if len(lengths[0]) not in (1, 2):
+        return None
+    rows = (1, 1, 1, 0, 1, 1)
+    pairs = [(row, *given)[-2:] for row, given in zip(rows, lengths, strict=True)]
+    geometry = Geometry._make([*pairs, channels, groups])
+    return geometry if geometry.sample < INDICES else None
+
+
+def countable(x: Array, image: tuple[int, ...], out: tuple[int, ...]) -> bool:
+    """Whether x has images, and they and what they are pooled to can be counted by kernels."""
+    numbers = math.prod(image)
+    return x.size > 0 and x.size // numbers * max(numbers, math.prod(out)) < INDICES
+
+
+def images(x: Array) -> Array:
+    """(batch, channels, length) as (batch, channels, 1, length); what has two axes, as it is."""
+    return x if x.ndim == 4 else x[:, :, None]
+
+
+def casts(x: Any, weight: Any, bias: Any, groups: int) -> bool:
+    """As ``sees``, of a transposed convolution: whether weight (in, out / groups, *size) holds
+    filters for images x, with a bias for each of what comes out."""
+    if x.ndim != weight.ndim or 0 in x.shape or 0 in weight.shape:
+        return False
+    parts: bool = weight.shape[0] % groups == 0 and weight.shape[0] == x.shape[1]
+    return parts and (bias is None or bias.shape == (weight.shape[1] * groups,))
+
+
+class Windows:
+    """The kernels of convolutions and pooling of one array library."""
+
+    def __init__(self, library: Library) -> None:
+        self.library = library
+        self.xp, self.packed = library.xp, library.packed
+        self.tables: dict[Any, list[Array]] = {}
+
+    def table(self) -> dict[str, Any]:
+        """By the names of the composites."""
+        return {
+            "avg_pool": Kernel(self.avg_pool, self.avg_pool_vjp),
+            "conv": Kernel(self.conv, self.conv_vjp),
+            "conv_transpose": Kernel(self.conv_transpose, self.conv_transpose_vjp),
+            "max_pool": Kernel(self.max_pool, self.max_pool_vjp),
+        }
+
+    # -- convolutions -------------------------------------------------------------------------
+
+    def conv(
+        self,
+        x: Array,
+        weight: Array,
+        bias: Array | None = None,
+        *,
+        stride: tuple[int, ...],
+        padding: Any,
+        dilation: tuple[int, ...],
+        groups: int,
+    ) -> Any:
+        kind = alike(self.library.usable, x, weight, bias)
+        if kind is None or not sees(x, weight, bias, groups):
+            return NotImplemented
+        size = weight.shape[2:]
+        axes = zip(x.shape[2:], size, stride, padding, dilation, strict=True)
+        out = tuple((m + sum(p) - d * (k - 1) - 1) // s + 1 for m, k, s, p, d in axes)
+        before = tuple(pair[0] for pair in padding)
+        lengths = (x.shape[2:], size, stride, before, dilation, out)
+        geometry = planned(*lengths, channels=x.shape[1], groups=groups)
+        if geometry is None or min(out) < 1:
+            return NotImplemented
+        image, rows = images(x), self._rows(weight, groups)
+        y = self._down(image, rows, bias, geometry)
+        return y.reshape(*y.shape[:2], *out), (image, rows, geometry, x.shape, weight.shape)
+
+    def conv_vjp(self, g: Array, residuals: Any, needs: Needs) -> tuple[Array | None, ...]:
+        image, rows, geometry, x_shape, weight_shape = residuals
+        g, gx, gw = images(g), None, None
+        if needs[0]:
+            gx = self._up(g, rows, None, geometry).reshape(x_shape)
+        if needs[1]:
+            gw = self._across(g, image, geometry).reshape(weight_shape)
+        return self._with_bias(gx, gw, g, needs)
+
+    def conv_transpose(
+        self,
+        x: Array,
+        weight: Array,
+        bias: Array | None = None,
+        *,
+        stride: tuple[int, ...],
+        padding: tuple[int, ...],
+        output_padding: tuple[int, ...],
+        dilation: tuple[int, ...],
+        groups: int,
+    ) -> Any:
+        kind = alike(self.library.usable, x, weight, bias)
+        if kind is None or not casts(x, weight, bias, groups):
+            return NotImplemented
+        size = weight.shape[2:]
+        axes = zip(x.shape[2:], size, stride, padding, output_padding, dilation, strict=True)
+        out = tuple(s * (m - 1) + d * (k - 1) + 1 + more - 2 * p for m, k, s, p, more, d in axes)
+        lengths = (out, size, stride, padding, dilation, x.shape[2:])
+        geometry = planned(*lengths, channels=weight.shape[1] * groups, groups=groups)
+        if geometry is None:
+            return NotImplemented
+        image, rows = images(x), self._rows(weight, groups)
+        y = self._up(image, rows, bias, geometry)
+        return y.reshape(*y.shape[:2], *out), (image, rows, geometry, x.shape, weight.shape)
+
+    def conv_transpose_vjp(
+        self, g: Array, residuals: Any, needs: Needs
+    ) -> tuple[Array | None, ...]:
+        image, rows, geometry, x_shape, weight_shape = residuals
+        g, gx, gw = images(g), None, None
+        if needs[0]:
+            gx = self._down(g, rows, None, geometry).reshape(x_shape)
+        if needs[1]:
+            gw = self._across(image, g, geometry).reshape(weight_shape)
+        return self._with_bias(gx, gw, g, needs)
+
+    def _rows(self, weight: Array, groups: int) -> Array:
+        """(A, B, *size) -> (groups, A / groups, B · window)."""
+        a = weight.shape[0]
+        return self.packed(weight).reshape(groups, a // groups, weight.size // a)
+
+    def _with_bias(self, gx: Any, gw: Any, g: Array, needs: Needs) -> tuple[Array | None, ...]:
+        gb = None
+        if len(needs) > 2 and needs[2]:
+            gb = self.xp.sum(g, axis=(0, 2, 3), dtype=summed(g.dtype)).astype(g.dtype, copy=False)
+        return (gx, gw, gb)[: len(needs)]
+
+    # With an image (batch, B, h, w), rows (groups, A / groups, B / groups · window), and y (batch,
+    # A, out_h, out_w): y = rows · windows of the image, and the gradients of image and rows.
+
+    def _down(self, image: Array, rows: Array, bias: Any, geometry: Geometry) -> Array:
+        """y = rows · windows of the image + bias."""
+        n, a = len(image), rows.shape[0] * rows.shape[1]
+        if geometry.pointwise:
+            y = self.library.matmul(rows[0], self.packed(image).reshape(n, rows.shape[2], -1))
+            y = y.reshape(n, a, *geometry.out)
+            if bias is not None:
+                y += bias[:, None, None]
+            return y
+        y = self.xp.empty((n, a, *geometry.out), dtype=image.dtype)
+        if geometry.depthwise:
+            return self._by_channels("depthwise", image, rows, bias, y, geometry)
+        for some in geometry.parts(n):
+            part = self.library.matmul(rows, self._windows(image[some], geometry))
+            part = part.reshape(a, -1, *geometry.out).swapaxes(0, 1)
+            if bias is None:
+                y[some] = part
+            else:  # in the pass that brings the batch to the front
+                self.xp.add(part, bias[:, None, None], out=y[some])
+        return y
+
+    def _up(self, y: Array, rows: Array, bias: Any, geometry: Geometry) -> Array:
+        """rowsᵀ · y, added up where the windows lie, + bias."""
+        n, b, turned = len(y), geometry.channels, rows.swapaxes(1, 2)
+        if geometry.pointwise and bias is None:
+            image = self.library.matmul(turned[0], self.packed(y).reshape(n, rows.shape[1], -1))
+            return image.reshape(n, b, *geometry.image)
+        image = self.xp.empty((n, b, *geometry.image), dtype=y.dtype)
+        if geometry.depthwise:
+            return self._by_channels("depthwise_up", y, rows, bias, image, geometry)
+        bias = None if bias is None else self.packed(bias)
+        for some in geometry.parts(n):
+            columns, to = self.library.matmul(turned, self._lines(y[some], geometry)), image[some]
+            args = (columns, bias, to, to.size, len(to), b, *geometry.numbers)
+            self.library.elementwise("overlap_add", to.size, args, y.dtype.name)
+        return image
+
+    def _across(self, y: Array, image: Array, geometry: Geometry) -> Array:
+        """Σ y · windowsᵀ, the gradient of the rows."""
+        if geometry.depthwise:
+            filters = y.shape[1]
+            rows = self.xp.empty((filters, math.prod(geometry.size)), dtype=y.dtype)
+            counts = len(y), filters, filters // geometry.groups
+            args = (self.packed(y), self.packed(image), rows, *counts, *geometry.numbers)
+            self.library.launch("depthwise_across", (rows.size,), (256,), args, y.dtype.name)
+            return rows
+        rows = None
+        for some in geometry.parts(len(y)):
+            seen = self._windows(image[some], geometry).swapaxes(1, 2)
+            part = self.library.matmul(self._lines(y[some], geometry), seen)
+            rows = part if rows is None else rows + part
+        return rows
+
+    def _by_channels(
+        self, name: str, x: Array, rows: Array, bias: Any, to: Array, geometry: Geometry
+    ) -> Array:
+        """``to``, filled by filters that see one channel each, without columns."""
+        x, bias = self.packed(x), None if bias is None else self.packed(bias)
+        step = (INDICES - 1) // max(x[0].size, to[0].size)
+        for first in range(0, len(x), step):
+            some = slice(first, first + step)
+            counts = to[some].size, to.shape[1], rows.shape[1]
+            args = (x[some], self.packed(rows), bias, to[some], *counts, *geometry.numbers)
+            self.library.elementwise(name, counts[0], args, to.dtype.name)
+        return to
+
+    def _lines(self, y: Array, geometry: Geometry) -> Array:
+        """(batch, A, out_h, out_w) -> (groups, A / groups, batch · out_h · out_w)."""
+        lines = self.xp.ascontiguousarray(y.swapaxes(0, 1))
+        return lines.reshape(geometry.groups, len(lines) // geometry.groups, -1)
+
+    def _windows(self, image: Array, geometry: Geometry) -> Array:
+        """(batch, B, h, w) -> (groups, B / groups · window, batch · out_h · out_w)."""
+        places = geometry.channels * math.prod(geometry.size)
+        line = len(image) * math.prod(geometry.out)
+        shape = (geometry.groups, places // geometry.groups, line)
+        columns = self.xp.empty(shape, dtype=image.dtype)
+        strides = [step // image.dtype.itemsize for step in image.strides]
+        args = (image, columns, len(image), *geometry.numbers, *strides)
+        grid = (places * -(-line // TILE),)
+        self.library.launch("windows", grid, (256,), args, image.dtype.name)
+        return columns
+
+    # -- max_pool: keeps where each maximum was, for the gradient ----------------------------------
+
+    def max_pool(self, x: Array, *, columns: Any) -> Any:
+        n, kind = len(columns), alike(self.library.usable, x)
+        if not kind or n not in (1, 2):
+            return NotImplemented
+        columns = (((0,),), *columns)[-2:]
+        image, out = (1, *x.shape[-n:])[-2:], tuple(len(along[0]) for along in columns)
+        if not countable(x, image, out):
+            return NotImplemented
+        if any(max(map(max, seen)) >= length for seen, length in zip(columns, image, strict=True)):
+            return NotImplemented
+        tables = self._tables(x, (columns, image), lambda: sights(columns, image))
+        y = self.xp.empty((*x.shape[:-n], *out[-n:]), dtype=x.dtype)
+        places = self.xp.empty(y.shape, dtype=self.xp.int32)
+        (rows, seen_rows, across, seen_across), (kh, kw) = tables, map(len, columns)
+        args = (self.packed(x), y, places, y.size, *image, *out, rows, kh, across, kw)
+        self.library.elementwise("max_pool", y.size, args, kind)
+        return y, (places, x.shape, (*image, *out, seen_rows, seen_across))
+
+    def max_pool_vjp(self, g: Array, residuals: Any, needs: Needs) -> tuple[Array | None, ...]:
+        places, shape, options = residuals
+        gx = self.xp.empty(shape, dtype=g.dtype)
+        args = (self.packed(g), places, gx, gx.size, *options)
+        self.library.elementwise("max_pool_vjp", gx.size, args, g.dtype.name)
+        return (gx,)
+
+    # -- avg_pool -----------------------------------------------------------------------------
+
+    def avg_pool(self, x: Array, size: Any, stride: Any, padding: Any, divisors: Any) -> Any:
+        n, kind = len(size), alike(self.library.usable, x)
+        image = x.shape[-n:]
+        axes = zip(image, size, stride, padding, strict=True)
+        out = tuple((m + sum(p) - k) // s + 1 for m, k, s, p in axes)
+        before = tuple(pair[0] for pair in padding)
+        geometry = planned(image, size, stride, before, (1,) * n, out)
+        if not kind or geometry is None or not countable(x, image, out):
+            return NotImplemented
+        each = [np.broadcast_to(d, m) * 1.0 for d, m in zip(divisors, out, strict=True)]
+        tables = self._tables(x, (divisors, out), lambda: [np.ones(1), *each][-2:])
+        options, shape = (*geometry.numbers, *tables), x.shape
+        y = self.xp.empty((*shape[:-n], *out), dtype=x.dtype)
+        self.library.elementwise("avg_pool", y.size, (self.packed(x), y, y.size, *options), kind)
+        return y, (shape, options)
+
+    def avg_pool_vjp(self, g: Array, residuals: Any, needs: Needs) -> tuple[Array | None, ...]:
+        shape, options = residuals
+        gx = self.xp.empty(shape, dtype=g.dtype)
+        args = (self.packed(g), gx, gx.size, *options)
+        self.library.elementwise("avg_pool_vjp", gx.size, args, g.dtype.name)
+        return (gx,)
+
+    def _tables(self, like: Array, key: Any, make: Callable[[], Any]) -> list[Array]:
+        """Small arrays that depend on shapes only, on the device of ``like``: copied there once."""
+        key = (*key, self.library.place(like))
+        if key not in self.tables:
+            self.tables[key] = [self.xp.asarray(np.ascontiguousarray(x)) for x in make()]
+        return self.tables[key]
+
+
+def sights(columns: Any, image: Pair) -> list[Any]:
+    """For each axis: ``columns`` (window, out), the places that windows see there; and from which
+    window to before which one a place is seen, (length, 2).
+
+    >>> sights((((0, 1), (1, 2)),), (3,))[1].tolist()
+    [[0, 1], [0, 2], [1, 2]]
+    """
+    found = []
+    for along, length in zip(columns, image, strict=True):
+        places = np.asarray(along, dtype=np.int64)
+        firsts = np.searchsorted(places.max(axis=0), np.arange(length))  # they come in order
+        ends = np.searchsorted(places.min(axis=0), np.arange(length), side="right")
+        found += [places, np.stack([firsts, ends], axis=1)]
+    return found

@@ -1,0 +1,120 @@
+"""A product and a bias in one launch: cuBLASLt adds the bias where it writes the product.
+
+Otherwise the product would be read and written once more. Source: NVIDIA, cuBLAS, "cublasLtMatmul"
+and CUBLASLT_EPILOGUE_BIAS. It takes cuBLAS's handles, so that workspaces and streams are the same.
+"""
+
+import ctypes
+from typing import Any, NamedTuple
+
+from tinyxp.backends import Array
+from tinyxp.backends.cupy.cublas import WORKSPACE, call, check, handle, library
+from tinyxp.backends.cupy.gemm import Matrix, Product
+
+# numbers of cublasLt.h
+TRANSA, TRANSB, EPILOGUE, BIAS_POINTER = 3, 4, 7, 8  # CUBLASLT_MATMUL_DESC_…
+BIAS = 4  # CUBLASLT_EPILOGUE_BIAS
+# CUBLASLT_MATMUL_PREF_…: bytes; how parts of a sum are added up; alignments of A, B, C, D
+MAX_WORKSPACE, REDUCTIONS, ALIGNMENTS = 1, 3, (5, 6, 7, 8)
+AS_COMPUTED = 2  # CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE: in float32, where numbers have 16 bits
+REAL_32F = 0  # CUDA_R_32F, in which α and β come
+NOT_SUPPORTED = 15  # CUBLAS_STATUS_NOT_SUPPORTED
+ONE_ZERO = (ctypes.c_float * 2)(1, 0)
+
+
+class Found(ctypes.Structure):
+    """cublasLtMatmulHeuristicResult_t."""
+
+    _fields_ = [
+        ("algorithm", ctypes.c_uint64 * 8),
+        ("workspace", ctypes.c_size_t),
+        ("state", ctypes.c_int),
+        ("waves", ctypes.c_float),
+        ("reserved", ctypes.c_int * 4),
+    ]
+
+
+class Plan(NamedTuple):
+    """How cuBLASLt is called for products of one kind."""
+
+    product: Any
+    layouts: tuple[Any, Any, Any]
+    found: Found
+
+
+def multiply(
+    found: Product, a: Array, b: Array, bias: Array, c: Array, kind: int, compute: int
+) -> bool:
+    """c = a @ b + bias for each row, of matrices that lie as ``found`` says, of cuBLAS's ``kind``
+    of numbers and way to ``compute``. False: cuBLASLt has no such product, and did nothing."""
+    own = handle()
+    # cuBLAS thinks in columns: of rows, it computes cᵀ = bᵀ aᵀ
+    at = [x.data.ptr for x in (b, a, c, bias)]
+    key = (found[:5], kind, compute, *map(alignment, at))
+    if key not in own.plans:
+        own.plans[key] = plan(own.pointer, found, kind, compute, at)
+    known: Plan | None = own.plans[key]
+    if known is None:
+        return False
+    attribute("MatmulDesc", known.product, BIAS_POINTER, ctypes.c_void_p(at[3]))
+    one = ctypes.addressof(ONE_ZERO)
+    layout_b, layout_a, layout_c = known.layouts
+    call(
+        "cublasLtMatmul",
+        *(own.pointer, known.product, one, at[0], layout_b, at[1], layout_a),
+        *(one + 4, at[2], layout_c, at[2], layout_c),
+        *(ctypes.addressof(known.found.algorithm), own.workspace.ptr, WORKSPACE, own.stream),
+    )
+    return True
+
+
+def plan(pointer: Any, found: Product, kind: int, compute: int, at: list[int]) -> Plan | None:
+    """The way that cuBLASLt thinks the fastest, if it knows one."""
+    product = created("MatmulDesc", compute, REAL_32F)
+    attribute("MatmulDesc", product, TRANSA, ctypes.c_int(found.b.transposed))
+    attribute("MatmulDesc", product, TRANSB, ctypes.c_int(found.a.transposed))
+    attribute("MatmulDesc", product, EPILOGUE, ctypes.c_int(BIAS))
+    attribute("MatmulDesc", product, BIAS_POINTER, ctypes.c_void_p(at[3]))
+    m, n, k, a, b = found[:5]
+    layouts = layout(b, kind, n, k), layout(a, kind, k, m), layout(Matrix(False, n), kind, n, m)
+    wishes = created("MatmulPreference")
+    attribute("MatmulPreference", wishes, MAX_WORKSPACE, ctypes.c_uint64(WORKSPACE))
+    attribute("MatmulPreference", wishes, REDUCTIONS, ctypes.c_uint32(AS_COMPUTED))
+    for number, place in zip(ALIGNMENTS, (*at[:3], at[2]), strict=True):
+        attribute("MatmulPreference", wishes, number, ctypes.c_uint32(alignment(place)))
+    best, count, name = Found(), ctypes.c_int(), "cublasLtMatmulAlgoGetHeuristic"
+    operands = pointer, product, *layouts, layouts[2], wishes
+    status = library().cublasLtMatmulAlgoGetHeuristic(
+        *operands, 1, ctypes.addressof(best), ctypes.addressof(count)
+    )
+    if status == NOT_SUPPORTED:
+        return None
+    check(name, status)
+    return Plan(product, layouts, best) if count.value and best.state == 0 else None
+
+
+def layout(matrix: Matrix, kind: int, rows: int, columns: int) -> Any:
+    """Of a matrix (rows, columns), or of its transpose, in cuBLAS's order."""
+    if matrix.transposed:
+        rows, columns = columns, rows
+    return created("MatrixLayout", kind, rows, columns, matrix.step)
+
+
+def created(what: str, *args: Any) -> Any:
+    made = ctypes.c_void_p()
+    call(f"cublasLt{what}Create", ctypes.byref(made), *args)
+    return made
+
+
+def attribute(what: str, of: Any, number: int, value: Any) -> None:
+    size = ctypes.sizeof(value)
+    call(f"cublasLt{what}SetAttribute", of, number, ctypes.addressof(value), size)
+
+
+def alignment(place: int) -> int:
+    """How many bytes an address is a multiple of, 256 at most.
+
+    >>> alignment(512), alignment(24)
+    (256, 8)
+    """
+    return min(256, place & -place)

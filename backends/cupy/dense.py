@@ -1,0 +1,304 @@
+"""Fused CUDA kernels: each computes one composite and its vjp in a launch or two.
+
+Where the time goes on a GPU: launches, of which an operation at a time needs thousands a step, and
+passes over memory. No kernel uses atomics, so the same call gives the same bits in every run.
+
+The array library is a parameter, because tests run this file and the very sources of the kernels on
+a CPU (tests/cuda_on_cpu). That proves their numbers, and nothing about a GPU.
+"""
+
+import math
+from functools import partial
+from typing import Any
+
+from tinyxp.backends import Array, Kernel
+from tinyxp.backends.common.philox import dropping, given
+from tinyxp.backends.common.self_attention import of_itself
+from tinyxp.backends.cupy.arrays import ManyArrays
+from tinyxp.backends.cupy.attention import Attention
+from tinyxp.backends.cupy.convolution import Windows
+from tinyxp.backends.cupy.launch import Library, alike, chunks, summed
+from tinyxp.backends.numpy.kernels.dense import maps
+
+Needs = tuple[bool, ...]
+
+
+class Kernels:
+    """The kernels of one array library."""
+
+    def __init__(self, library: Library) -> None:
+        self.library = library
+        self.xp, self.packed = library.xp, library.packed
+
+    def table(self) -> dict[str, Any]:
+        """By the names of the composites, and of what else the floors above ask for."""
+        attention, many = Attention(self.library), ManyArrays(self.library)
+        attend = Kernel(attention.forward, attention.vjp)
+        return Windows(self.library).table() | {
+            "adamw": many.adamw,
+            "attention": attend,
+            "clipped": many.clipped,
+            "cross_entropy": Kernel(
+                self.cross_entropy,
+                self.cross_entropy_vjp,
+                single=partial(self.cross_entropy, single=True),
+            ),
+            "dropout": Kernel(self.dropout, self.dropout_vjp),
+            "gelu": Kernel(self.gelu, self.gelu_vjp),
+            "layer_norm": Kernel(self.layer_norm, self.layer_norm_vjp),
+            "linear": Kernel(self.linear, self.linear_vjp),
+            "log_softmax": Kernel(self.log_softmax, self.log_softmax_vjp),
+            "random_bits": self.random_bits,
+            "relu": Kernel(self.relu, self.relu_vjp),
+            "rms_norm": Kernel(self.rms_norm, self.layer_norm_vjp),
+            "self_attention": of_itself(attend, self.xp.empty),
+            "softmax": Kernel(self.softmax, self.softmax_vjp),
+            "total_norm": many.total_norm,
+        }
+
+    def kind(self, *arrays: Any) -> str | None:
+        return alike(self.library.usable, *arrays)
+
+    def column_sums(self, g: Array, normal: tuple[Any, ...] = (None, None, None)) -> Array:
+        """Σ of g over rows, and Σ g (x - mean) scale for ``normal = (x, mean, scale)``:
+        (rows, n) -> (2, n)."""
+        rows, n = g.shape
+        parts = chunks(rows, n)
+        sums = self.xp.empty((2, parts, n), dtype=summed(g.dtype))
+        args = (g, *normal, sums[0], sums[1], rows, n, -(-rows // parts))
+        if n:
+            grid, block = (-(-n // 32), parts), (32, 8)
+            self.library.launch("column_sums", grid, block, args, g.dtype.name)
+        return self.xp.sum(sums, axis=1) if parts > 1 else sums[:, 0]
+
+    # -- linear: y = x Wᵀ + b -----------------------------------------------------------------
+
+    def linear(self, x: Array, weight: Array, bias: Array | None = None) -> Any:
+        if not self.kind(x, weight, bias) or x.ndim < 2 or not maps(x, weight, bias):
+            return NotImplemented
+        rows = x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
+        y = self.library.linear(rows, weight, None if bias is None else self.packed(bias))
+        return y.reshape(*x.shape[:-1], len(weight)), (rows, weight, x.shape)
+
+    def linear_vjp(self, g: Array, residuals: Any, needs: Needs) -> tuple[Array | None, ...]:
+        rows, weight, shape = residuals
+        g = g.reshape(len(rows), len(weight))
+        matmul = self.library.matmul
+        grads = (
+            matmul(g, weight).reshape(shape) if needs[0] else None,
+            matmul(g.T, rows) if needs[1] else None,
+            self.column_sums(self.packed(g))[0] if len(needs) > 2 and needs[2] else None,
+        )
+        return grads[: len(needs)]
+
+    # -- elementwise --------------------------------------------------------------------------
+
+    def gelu(self, x: Array, approximate: str = "none") -> Any:
+        kind = self.kind(x)
+        if not kind:
+            return NotImplemented
+        x, by_tanh = self.packed(x), int(approximate == "tanh")
+        y = self.xp.empty(x.shape, dtype=x.dtype)
+        self.library.elementwise("gelu", x.size, (x, y, x.size, by_tanh), kind)
+        return y, (x, by_tanh)
+
+    def gelu_vjp(self, g: Array, residuals: Any, needs: Needs) -> tuple[Array | None, ...]:
+        x, by_tanh = residuals
+        gx = self.xp.empty(x.shape, dtype=x.dtype)
+        args = (self.packed(g), x, gx, x.size, by_tanh)
+        self.library.elementwise("gelu_vjp", x.size, args, x.dtype.name)
+        return (gx,)
+
+    def relu(self, x: Array) -> Any:
+        kind = self.kind(x)
+        if not kind:
+            return NotImplemented
+        x = self.packed(x)
+        y = self.xp.empty(x.shape, dtype=x.dtype)
+        self.library.elementwise("relu", x.size, (x, y, x.size), kind)
+        return y, y
+
+    def relu_vjp(self, g: Array, y: Array, needs: Needs) -> tuple[Array | None, ...]:
+        gx = self.xp.empty(y.shape, dtype=y.dtype)
+        self.library.elementwise("relu_vjp", y.size, (self.packed(g), y, gx, y.size), y.dtype.name)
+        return (gx,)
+
+    def dropout(self, x: Array, *, seed: int, counter: Any, p: float) -> Any:
+        if not self.kind(x):
+            return NotImplemented
+        options = dropping(seed, counter, p)
+        return self._dropped(x, options), options
+
+    def dropout_vjp(self, g: Array, options: Any, needs: Needs) -> tuple[Array | None, ...]:
+        return (self._dropped(g, options),)  # drawn again, which is cheaper than to keep it
+
+    def _dropped(self, x: Array, options: tuple[Any, ...]) -> Array:
+        y = self.xp.empty(x.shape, dtype=x.dtype)
+        args = (self.packed(x), y, x.size, *options)
+        self.library.elementwise("dropout", x.size, args, x.dtype.name)
+        return y
+
+    # -- layer_norm and rms_norm over the last axis, or the last ones together ------------------
+
+    def layer_norm(
+        self,
+        x: Array,
+        weight: Array | None = None,
+        bias: Array | None = None,
+        axes: int = 1,
+        eps: float = 1e-5,
+    ) -> Any:
+        return self._normed(x, weight, bias, axes, eps, 1)
+
+    def rms_norm(self, x: Array, weight: Array | None = None, *, axes: int, eps: float) -> Any:
+        return self._normed(x, weight, None, axes, eps, 0)
+
+    def _normed(self, x: Array, weight: Any, bias: Any, axes: int, eps: float, centred: int) -> Any:
+        kind = self.kind(x, weight, bias)
+        if not kind or not 1 <= axes <= x.ndim or x.size == 0:
+            return NotImplemented
+        x, shape = self.packed(x), x.shape[-axes:]
+        if any(part is not None and part.shape != shape for part in (weight, bias)):
+            return NotImplemented
+        weight, bias = (None if part is None else self.packed(part) for part in (weight, bias))
+        n = math.prod(shape)
+        rows = x.size // n
+        y = self.xp.empty(x.shape, dtype=x.dtype)
+        known = self.xp.empty((2, rows), dtype=summed(x.dtype))
+        mean, scale = known[0], known[1]
+        args = (x, weight, bias, y, mean, scale, n, float(eps), centred)
+        self.library.by_rows("layer_norm", rows, n, args, kind)
+        return y, (x, mean, scale, weight, shape, centred)
+
+    def layer_norm_vjp(self, g: Array, residuals: Any, needs: Needs) -> tuple[Array | None, ...]:
+        x, mean, scale, weight, shape, centred = residuals
+        g, rows, n = self.packed(g), len(mean), math.prod(shape)
+        gx = None
+        if needs[0]:
+            gx = self.xp.empty(x.shape, dtype=x.dtype)
+            args = (g, x, weight, mean, scale, gx, n, centred)
+            self.library.by_rows("layer_norm_vjp", rows, n, args, x.dtype.name)
+        grads: list[Array | None] = [gx, None, None]
+        if any(needs[1:]):
+            sums = self.column_sums(g.reshape(rows, n), (x, mean, scale))
+            grads[1], grads[2] = sums[1].reshape(shape), sums[0].reshape(shape)
+        parts = [part if need else None for part, need in zip(grads, needs, strict=False)]
+        return tuple(parts)
+
+    # -- softmax and its logarithm over the last axis -------------------------------------------
+
+    def softmax(self, x: Array, dim: int) -> Any:
+        return self._softmax(x, dim, 0)
+
+    def log_softmax(self, x: Array, dim: int) -> Any:
+        return self._softmax(x, dim, 1)
+
+    def _softmax(self, x: Array, dim: int, logarithm: int) -> Any:
+        kind = self.kind(x)
+        if not kind or x.size == 0 or x.ndim == 0 or dim not in (-1, x.ndim - 1):
+            return NotImplemented
+        x, n = self.packed(x), x.shape[-1]
+        y = self.xp.empty(x.shape, dtype=x.dtype)
+        self.library.by_rows("softmax", x.size // n, n, (x, y, n, logarithm), kind)
+        return y, y
+
+    def softmax_vjp(self, g: Array, y: Array, needs: Needs) -> tuple[Array | None, ...]:
+        return self._softmax_vjp(g, y, 0)
+
+    def log_softmax_vjp(self, g: Array, y: Array, needs: Needs) -> tuple[Array | None, ...]:
+        return self._softmax_vjp(g, y, 1)
+
+    def _softmax_vjp(self, g: Array, y: Array, logarithm: int) -> tuple[Array | None, ...]:
+        gx, n = self.xp.empty(y.shape, dtype=y.dtype), y.shape[-1]
+        args = (self.packed(g), y, gx, n, logarithm)
+        self.library.by_rows("softmax_vjp", y.size // n, n, args, y.dtype.name)
+        return (gx,)
+
+    # -- cross_entropy: no probabilities in memory, and no look at the targets from the host -----
+
+    def cross_entropy(
+        self,
+        logits: Array,
+        targets: Array,
+        weight: Array | None = None,
+        *,
+        ignore_index: int,
+        label_smoothing: float,
+        reduction: str,
+        single: bool = False,
+    ) -> Any:
+        """Losses have the dtype of the logits, or, if ``single``, that in which they are summed."""
+        kind = self.kind(logits)
+        if weight is not None or not kind or logits.ndim != 2 or logits.size == 0:
+            return NotImplemented
+        if targets.dtype.name != "int64" or targets.shape != logits.shape[:1]:
+            return NotImplemented
+        logits, step = self._rows(logits)
+        targets, sums = self.packed(targets), summed(logits.dtype)
+        rows, n = logits.shape
+        losses = self.xp.empty((rows,), dtype=sums)
+        known = self.xp.empty((rows, 2), dtype=sums)
+        options = (n, step, int(ignore_index), float(label_smoothing))
+        args: tuple[Any, ...] = (logits, targets, losses, known, *options)
+        self.library.by_rows("cross_entropy", rows, n, args, kind)
+        inverse, y = None, losses
+        if reduction != "none":
+            y = self.xp.empty((), dtype=sums)
+            inverse = self.xp.empty((), dtype=sums)
+            mean = int(reduction == "mean")
+            args = (losses, targets, y, inverse, rows, int(ignore_index), mean)
+            self.library.launch("total_loss", (1,), (512,), args, kind)
+        y = y if single else y.astype(logits.dtype, copy=False)
+        return y, (logits, targets, known, inverse, options)
+
+    def cross_entropy_vjp(self, g: Array, residuals: Any, needs: Needs) -> tuple[Array | None, ...]:
+        logits, targets, known, inverse, options = residuals
+        (rows, n), step = logits.shape, options[1]
+        gx = self.xp.empty((rows, step), dtype=logits.dtype)[:, :n]
+        g = self.packed(g.astype(known.dtype, copy=False))
+        args = (g, logits, targets, known, inverse, gx, *options, int(inverse is None))
+        self.library.by_rows("cross_entropy_vjp", rows, n, args, logits.dtype.name)
+        return (gx, None)[: len(needs)]
+
+    def _rows(self, x: Array) -> tuple[Array, int]:
+        """A matrix with hardly any gaps, as ``linear`` makes them, and the distance of its rows."""
+        step, along = (stride // x.dtype.itemsize for stride in x.strides)
+        if along == 1 and 0 <= step - x.shape[1] < 16:
+            return x, step
+        return self.packed(x), x.shape[1]
+
+    # -- beside the composites --------------------------------------------------------------------
+
+    def add_rows(self, x: Array, indices: Array, values: Array) -> Any:
+        """A copy of x with ``x[indices[i]] += values[i]``; indices, from 0, may repeat.
+
+        Rows are brought together by sorting, as atomics would add them in another order in every
+        run. A complex number is a row of two real ones.
+        """
+        if x.dtype.kind == values.dtype.kind == "c" and x.dtype == values.dtype:
+            out = self.add_rows(self._pairs(x), indices, self._pairs(values))
+            return out if out is NotImplemented else out.view(x.dtype).reshape(x.shape)
+        kind = self.kind(x, values)
+        if not kind or indices.dtype.name != "int64":
+            return NotImplemented
+        out = self.xp.array(x, order="C", copy=True)
+        width = math.prod(x.shape[1:])
+        if values.shape != (indices.size, *x.shape[1:]):
+            return NotImplemented
+        order = self.xp.argsort(indices, kind="stable")
+        places = self.xp.take(indices, order)
+        args = (places, order, self.packed(values), out, len(x), indices.size, width)
+        self.library.elementwise("add_rows", indices.size * width, args, kind)
+        return out
+
+    def _pairs(self, x: Array) -> Array:
+        """(rows, ...) of complex numbers as (rows, ..., 2) of real ones."""
+        return self.packed(x)[..., None].view(f"f{x.itemsize // 2}")
+
+    def random_bits(self, key: int, counter: Any, n: int, device: Any = None) -> Array:
+        """``philox.random_bits``, in one launch."""
+        with self.library.on(device):
+            words = self.xp.empty((n,), dtype=self.xp.int64)
+            args = (words, n, *given(key, counter))
+            self.library.elementwise("random_bits", n, args, "float32")
+        return words

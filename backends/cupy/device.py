@@ -1,0 +1,92 @@
+"""What CuPy is asked about a GPU: its memory, its name, and to wait for it."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from tinyxp.backends import missing
+from tinyxp.backends.cupy.memory import shortage
+from tinyxp.errors import OutOfMemoryError
+
+try:
+    import cupy
+except ImportError as error:
+    raise missing("CuPy", "cuda12", "cuda13") from error
+
+
+class Memory(NamedTuple):
+    """Bytes of the device in use: held by arrays, reserved by this process, free, in all."""
+
+    used: int
+    reserved: int
+    free: int
+    total: int
+
+
+private_pools: dict[int, Any] = {}  # of CUDA graphs and cuBLAS, by the id of who holds them
+peaks: dict[int, int] = {}  # the most bytes that were reserved, by device
+
+
+def memory() -> Memory:
+    pools = [cupy.get_default_memory_pool(), *private_pools.values()]
+    used = sum(int(pool.used_bytes()) for pool in pools)
+    reserved = sum(int(pool.total_bytes()) for pool in pools)
+    return Memory(used, reserved, *cupy.cuda.runtime.memGetInfo())
+
+
+def explain_shortages() -> None:
+    """Make CuPy's allocator raise our OutOfMemoryError, whatever asked for the memory."""
+    cupy.cuda.set_allocator(explaining(cupy.cuda.get_allocator()))
+
+
+def explaining(
+    allocate: Callable[[int], Any], memory: Callable[[], Memory] = memory
+) -> Callable[[int], Any]:
+    """An allocator that says what holds the memory when there is none left."""
+    if getattr(allocate, "explains", False):
+        return allocate
+
+    def malloc(size: int) -> Any:
+        try:
+            return allocate(size)
+        except cupy.cuda.memory.OutOfMemoryError as error:
+            raise OutOfMemoryError(shortage("the GPU in use", size, *memory())) from error
+
+    malloc.explains = True  # type: ignore[attr-defined]
+    return malloc
+
+
+def most_reserved() -> int:
+    """The most bytes that this process has reserved: pools give back in ``empty_cache`` alone."""
+    device = cupy.cuda.runtime.getDevice()
+    peaks[device] = max(peaks.get(device, 0), memory().reserved)
+    return peaks[device]
+
+
+def empty_cache() -> None:
+    """Give memory that is kept for later arrays back, the device's and the host's."""
+    most_reserved()
+    cupy.get_default_memory_pool().free_all_blocks()
+    cupy.get_default_pinned_memory_pool().free_all_blocks()
+
+
+def synchronize() -> None:
+    """Wait until the device in use has done everything."""
+    cupy.cuda.runtime.deviceSynchronize()
+
+
+def name(device: int = 0) -> str:
+    return str(cupy.cuda.runtime.getDeviceProperties(device)["name"].decode())
+
+
+def about() -> str:
+    """Versions and the device, for ``tinyxp info``."""
+    properties = cupy.cuda.runtime.getDeviceProperties(0)
+    versions = {
+        "driver": cupy.cuda.runtime.driverGetVersion(),
+        "runtime": cupy.cuda.runtime.runtimeGetVersion(),
+    }
+    shown = ", ".join(f"{k} for CUDA {v // 1000}.{v % 1000 // 10}" for k, v in versions.items())
+    return (
+        f"; CuPy {cupy.__version__}, {shown}; {name()}, compute capability "
+        f"{properties['major']}.{properties['minor']}, {memory().total / (1 << 30):.0f} GiB"
+    )

@@ -1,0 +1,178 @@
+"""Where CuPy, or array-api-compat's cover of it, deviates from the Array API: the mends.
+
+Found by reading CuPy's sources. The library is a parameter, so that tests can put NumPy in its
+place where there is no GPU.
+"""
+
+import functools
+import math
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from tinyxp.backends import Array
+from tinyxp.backends.common import special
+from tinyxp.backends.common.halves import totalled
+
+TOTALS = "sum", "prod", "cumulative_sum", "cumulative_prod"
+KEEPING = "round", "tril", "triu"  # the dtype, which for bfloat16 would be float32
+# cuSOLVER says in a number whether it could do them, at which CuPy does not look unless it is told
+CHECKED = "cholesky", "eigh", "eigvalsh", "inv", "qr", "svd", "svdvals"
+
+
+def mends(compat: Any, xp: Any, told: Callable[[], AbstractContextManager[Any]]) -> dict[str, Any]:
+    """By name. ``compat`` is the cover, ``xp`` the library beneath; within ``told()`` its linear
+    algebra raises LinAlgError."""
+    linalg = {name: f for name, f in vars(compat.linalg).items() if not name.startswith("_")}
+    linalg |= {name: checked(linalg[name], told) for name in CHECKED}
+    linalg["solve"] = checked(functools.partial(solve, xp, linalg["solve"]), told)
+    linalg["eig"] = functools.partial(eig, xp, linalg["eig"])
+    own = acosh, floor_divide, log, log1p, remainder, tanh, where
+    return {f.__name__: functools.partial(f, xp) for f in own} | {
+        "clip": functools.partial(clip, xp, compat.clip),
+        "linalg": SimpleNamespace(**linalg),
+        "sign": xp.sign,  # the cover's has a boolean mask, so that it waits, as its clip does
+        **{name: keeping(getattr(compat, name)) for name in KEEPING},
+        **{name: totalled(getattr(compat, name)) for name in TOTALS},
+    }
+
+
+def from_host(xp: Any, array: Array) -> Array:
+    """An array of NumPy's on the device. A single number that equals 0 CuPy makes of zero bytes, so
+    that -0.0 would lose its sign."""
+    lost = array.ndim == 0 and not array and any(array.tobytes())
+    return xp.full((), array[()], dtype=array.dtype) if lost else xp.asarray(array)
+
+
+def keeping(f: Callable[..., Array]) -> Callable[..., Array]:
+    """``f``, whose result has the dtype of its first array."""
+    return lambda x, *args, **options: f(x, *args, **options).astype(x.dtype, copy=False)
+
+
+def checked(
+    f: Callable[..., Any], told: Callable[[], AbstractContextManager[Any]]
+) -> Callable[..., Any]:
+    """``f``, which raises LinAlgError."""
+
+    @functools.wraps(f)
+    def telling(*args: Any, **options: Any) -> Any:
+        with told():
+            return f(*args, **options)
+
+    return telling
+
+
+def solve(xp: Any, own: Callable[..., Array], a: Array, b: Array) -> Array:
+    """a⁻¹ b, a vector or matrices. CuPy's knows no stacks of other shapes."""
+    if b.ndim == 1:
+        return solve(xp, own, a, b[:, None])[..., 0]
+    front = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+    stacks = [xp.ascontiguousarray(xp.broadcast_to(x, front + x.shape[-2:])) for x in (a, b)]
+    return own(*stacks)
+
+
+def eig(xp: Any, own: Callable[..., Any], x: Array) -> Any:
+    """Eigenvalues and vectors, which are complex: CuPy's of empty matrices are real."""
+    dtype = xp.result_type(x.dtype, xp.complex64)
+    return tuple(part.astype(dtype, copy=False) for part in own(x))
+
+
+def where(xp: Any, condition: Array, x1: Any, x2: Any) -> Array:
+    """x1 where the condition holds, else x2. CuPy's knows no bfloat16, and gives float32."""
+    y = xp.where(condition, x1, x2)
+    dtypes = [x.dtype for x in (x1, x2) if hasattr(x, "dtype")]
+    return y.astype(dtypes[0], copy=False) if {x.name for x in dtypes} == {"bfloat16"} else y
+
+
+def clip(xp: Any, own: Any, x: Array, /, min: Any = None, max: Any = None) -> Array:
+    """Each element between min and max, of floating numbers without waiting for the device."""
+    if x.dtype.kind != "f":
+        return own(x, min, max)
+    y = x if min is None else xp.maximum(x, min)
+    y = y if max is None else xp.minimum(y, max)
+    return y.astype(x.dtype, copy=False)
+
+
+def tanh(xp: Any, x: Array) -> Array:
+    """tanh x. At an infinite real part CuPy gives the imaginary part, a zero, the sign of sin 2b
+    (x = a + ib), as C does; the standard gives it that of b. At a real part of 0 beside infinity or
+    NaN it loses the 0."""
+    y = xp.tanh(x)
+    if y.dtype.kind == "c":
+        y = xp.asarray(y)
+        y.real = xp.where((x.real == 0) & ~xp.isfinite(x.imag), x.real, y.real)
+        y.imag = xp.where(xp.isinf(x.real), xp.copysign(0.0, x.imag), y.imag)
+    return y
+
+
+def log(xp: Any, x: Array) -> Array:
+    """ln x. CuPy's for complex numbers is NaN where a part is NaN, though one part of the result
+    may be known."""
+    y = xp.log(x)
+    if y.dtype.kind != "c":
+        return y
+    y, lost = xp.asarray(y), ~xp.isfinite(y)
+    y.real = xp.where(lost, xp.log(xp.hypot(x.real, x.imag)), y.real)
+    y.imag = xp.where(lost, xp.arctan2(x.imag, x.real), y.imag)
+    return y
+
+
+def log1p(xp: Any, x: Array) -> Array:
+    """ln(1 + x). CuPy's for complex numbers is as its ``log``, and loses the sign of an imaginary
+    part of 0 and the real part of small numbers."""
+    if x.dtype.kind != "c":
+        return xp.log1p(x)
+    y = log(xp, x + 1)
+    y.real = xp.where(xp.isfinite(x), special.log_length(xp, x.real, x.imag), y.real)
+    y.imag = xp.copysign(y.imag, x.imag)
+    return y
+
+
+def acosh(xp: Any, x: Array) -> Array:
+    """arcosh x. Of ±0 + i NaN CuPy's imaginary part is NaN, and should be π / 2."""
+    y = xp.arccosh(x)
+    if y.dtype.kind == "c":
+        y = xp.asarray(y)
+        y.imag = xp.where((x.real == 0) & xp.isnan(x.imag), math.pi / 2, y.imag)
+    return y
+
+
+def floats(xp: Any, x1: Any, x2: Any) -> tuple[Array, Array] | None:
+    """Both as arrays of the real floating dtype that their quotient has; None for others."""
+    dtype = xp.result_type(x1, x2)
+    if dtype.kind != "f":
+        return None
+    # a number by a launch: in a captured step nothing can be copied to the device
+    x1, x2 = (x if hasattr(x, "dtype") else xp.full((), x, dtype=dtype) for x in (x1, x2))
+    return x1.astype(dtype, copy=False), x2.astype(dtype, copy=False)
+
+
+def remainder(xp: Any, x1: Any, x2: Any) -> Array:
+    """x1 - ⌊x1 / x2⌋ · x2, with the sign of x2. CuPy computes it as it stands there: 1 % inf is
+    NaN, and a rounded quotient costs digits."""
+    both = floats(xp, x1, x2)
+    if both is None:
+        return xp.remainder(x1, x2)
+    x1, x2 = both
+    left = xp.fmod(x1, x2)
+    other = xp.signbit(left) != xp.signbit(x2)
+    return xp.where(left == 0, xp.copysign(left, x2), xp.where(other, left + x2, left))
+
+
+def floor_divide(xp: Any, x1: Any, x2: Any) -> Array:
+    """⌊x1 / x2⌋, of the exact quotient: 1 // 0.1 is 9. CuPy takes the floor of the rounded one,
+    which is 10. With an infinite operand the standard wants that. Rounded as NumPy's is."""
+    both = floats(xp, x1, x2)
+    if both is None:
+        return xp.floor_divide(x1, x2)
+    x1, x2 = both
+    quotient, left = x1 / x2, xp.fmod(x1, x2)
+    exact = (x1 - left) / x2
+    exact = exact - ((left != 0) & (xp.signbit(left) != xp.signbit(x2)))
+    whole = xp.floor(exact)
+    whole = whole + (exact - whole > 0.5)
+    whole = xp.where(whole == 0, xp.copysign(whole, quotient), whole)
+    return xp.where(xp.isfinite(quotient) & xp.isfinite(x2), whole, xp.floor(quotient))

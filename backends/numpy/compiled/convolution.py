@@ -1,0 +1,60 @@
+"""Max-pooling's gradient in one pass that numba compiles, for float32; see ``numba_kernels``.
+
+Images lie as in ``numpy_conv_kernels``: (height, channels, width, batch). What else there is to
+convolution and pooling is in products of BLAS, and in NumPy's maxima, whose loops are longer.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from tinyxp.backends import Kernel
+from tinyxp.backends.numpy.compiled.functions import compiled, expect, f4, readable
+from tinyxp.backends.numpy.kernels import convolution as numpy_conv_kernels
+from tinyxp.backends.numpy.kernels.convolution import batch_first, by_rows
+from tinyxp.backends.numpy.kernels.dense import Array, Needs
+from tinyxp.backends.numpy.memory import empty
+
+
+@compiled
+def _max_pool_vjp(g, x, y, places, left, gx):  # type: ignore[no-untyped-def]
+    """gx, of x's shape (height, channels, width · n), where ``places`` part it: g where the first
+    of the largest numbers of a window lies, else 0."""
+    n, (lines, channels, length) = left.size, y.shape
+    expect(n > 0 and g.shape == y.shape and x.shape == gx.shape and x.shape[1] == channels)
+    for row, down, column, right in places:
+        expect(row >= 0 and column >= 0 and down >= 0 and right >= 0)
+        expect(row + (lines - 1) * down < x.shape[0])
+        expect((column + (length // n - 1) * right + 1) * n <= x.shape[2])
+    for i in range(lines):
+        for c in range(channels):
+            for j in range(length // n):
+                best = y[i, c, j * n : (j + 1) * n]
+                for k in range(n):
+                    left[k] = g[i, c, j * n + k]
+                for row, down, column, right in places:
+                    h, begin = row + i * down, (column + j * right) * n
+                    seen, out = x[h, c, begin : begin + n], gx[h, c, begin : begin + n]
+                    for k in range(n):
+                        rest = left[k]
+                        hit = seen[k] == best[k]
+                        out[k] = rest if hit else f4(0)
+                        left[k] = f4(0) if hit else rest
+
+
+def max_pool_vjp(g: Array, residuals: Any, needs: Needs) -> tuple[Array | None, ...]:
+    x, y, places, apart = residuals
+    simple = apart and g.dtype.char == "f" and x.ndim == 4 and len(places[0]) == 2
+    if not simple or len(x) < 4:  # short loops cost more than NumPy's long ones
+        return numpy_conv_kernels.max_pool_vjp(g, residuals, needs)
+    lines, best = by_rows(x), by_rows(y)
+    if not (lines.flags.c_contiguous and best.flags.c_contiguous):
+        return numpy_conv_kernels.max_pool_vjp(g, residuals, needs)
+    gx = empty(lines.shape, g.dtype)
+    flat = [a.reshape(*a.shape[:2], -1) for a in map(readable, (by_rows(g), lines, best))]
+    starts = np.array([(a.start, a.step, b.start, b.step) for a, b in places])
+    _max_pool_vjp(*flat, starts, empty((len(x),), g.dtype), gx.reshape(flat[1].shape))
+    return (batch_first(gx),)
+
+
+KERNELS: dict[str, Any] = {"max_pool": Kernel(numpy_conv_kernels.max_pool, max_pool_vjp)}

@@ -1,0 +1,295 @@
+"""NumPy kernels for convolution and pooling, over one or two axes.
+
+Inside, images lie in memory as (height, channels, width, batch). The batch last makes long rows of
+what would else be a handful of numbers; and the channels of neighbouring rows lie one after
+another, so that what windows see is a matrix of which only the steps to the right are copied: the
+steps down are a view. Results are handed on as views in the usual order, (batch, channels, height,
+width); NumPy keeps the order in memory through elementwise operations, so that the next layer finds
+it as it was.
+"""
+
+import functools
+from itertools import product
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tinyxp.backends import Kernel
+from tinyxp.backends.numpy.kernels.dense import Array, Needs, alike
+from tinyxp.backends.numpy.memory import contiguous, empty, empty_like
+
+CACHED = 1 << 17  # elements: 512 KiB of float32, the gradients of a few rows of windows
+
+
+class Geometry(NamedTuple):
+    """Lengths along the height and the width."""
+
+    size: tuple[int, int]  # of the window
+    stride: tuple[int, int]
+    padding: tuple[tuple[int, int], tuple[int, int]]
+    dilation: tuple[int, int]
+    groups: int
+    out: tuple[int, int]
+
+
+@functools.lru_cache(maxsize=256)
+def across(geometry: Geometry, width: int) -> list[tuple[slice, slice]]:
+    """For each step of the window to the right: which outputs find it inside an input of that
+    width, and where."""
+    found = []
+    for j in range(geometry.size[1]):
+        start, step = j * geometry.dilation[1] - geometry.padding[1][0], geometry.stride[1]
+        first = max(0, -(start // step))
+        last = max(first, min(geometry.out[1], (width - 1 - start) // step + 1))
+        begin = start + first * step
+        found.append((slice(first, last), slice(begin, begin + (last - first) * step, step)))
+    return found
+
+
+def by_rows(x: Array) -> Array:
+    """(batch, channels, height, width) -> (height, channels, width, batch)."""
+    return x.transpose(2, 1, 3, 0)
+
+
+def batch_first(x: Array) -> Array:
+    """(height, channels, width, batch) -> (batch, channels, height, width)."""
+    return x.transpose(3, 1, 0, 2)
+
+
+# -- convolution: y = b + W · (windows of x), a product of matrices for each row of y -----------
+
+
+def by_groups(x: Array, groups: int) -> Array:
+    """(height, channels, width, batch) -> (groups, height, channels / groups, width, batch)."""
+    h, c, w, n = x.shape
+    return x.reshape(h, groups, c // groups, w, n).transpose(1, 0, 2, 3, 4)
+
+
+def joined(x: Array) -> Array:
+    """The inverse of by_groups."""
+    groups, h, c, w, n = x.shape
+    return x.transpose(1, 0, 2, 3, 4).reshape(h, groups * c, w, n)
+
+
+def spread(x: Array, geometry: Geometry) -> Array:
+    """x, by groups, padded, and once for each step of the window to the right:
+    (groups, padded height, steps, channels, out width, batch)."""
+    (_, kw), _, ((top, bottom), _), _, _, (_, width) = geometry
+    groups, h, c, w, n = x.shape
+    y = empty((groups, top + h + bottom, kw, c, width, n), x.dtype)
+    y[:, :top], y[:, top + h :] = 0, 0
+    for j, (to, places) in enumerate(across(geometry, w)):
+        part = y[:, top : top + h, j]
+        part[..., : to.start, :], part[..., to.stop :, :] = 0, 0
+        part[..., to, :] = x[..., places, :]
+    return y
+
+
+def windows(source: Array, geometry: Geometry) -> Array:
+    """What windows see, from what ``spread`` gives: (groups, out height, places · channels, out
+    width · batch), a view unless the rows of a window lie apart."""
+    (kh, _), (sh, _), _, (dh, _), _, (height, _) = geometry
+    groups, _, kw, c, width, n = source.shape
+    group, row, _, channel, _, one = source.strides
+    shape = (groups, height, kh, kw * c, width * n)
+    strides = (group, row * sh, row * dh, channel, one)
+    seen: Array = type(source)(shape, source.dtype, source, strides=strides)
+    return seen.reshape(groups, height, kh * kw * c, width * n)
+
+
+def matrix(filters: Array, groups: int) -> Array:
+    """(out, in, *size) -> (groups, out / groups, places · in), the order of the windows."""
+    o, c, kh, kw = filters.shape
+    return filters.transpose(0, 2, 3, 1).reshape(groups, o // groups, kh * kw * c)
+
+
+def sees(x: Any, weight: Any, bias: Any, groups: int) -> bool:
+    """Whether weight (out, in / groups, *size) holds filters for images x (batch, in, *size), with
+    a bias for each; and none of all is empty."""
+    if x.ndim != weight.ndim or 0 in x.shape or 0 in weight.shape:
+        return False
+    parts: bool = weight.shape[0] % groups == 0 and weight.shape[1] * groups == x.shape[1]
+    return parts and (bias is None or bias.shape == weight.shape[:1])
+
+
+def conv(
+    x: Array,
+    weight: Array,
+    bias: Array | None = None,
+    *,
+    stride: tuple[int, ...],
+    padding: Any,
+    dilation: tuple[int, ...],
+    groups: int,
+) -> Any:
+    if not alike(x, weight, bias) or x.ndim not in (3, 4) or not sees(x, weight, bias, groups):
+        return NotImplemented
+    image, filters = x, weight
+    if x.ndim == 3:  # one row
+        stride, padding, dilation = (1, *stride), ((0, 0), *padding), (1, *dilation)
+        image, filters = x[:, :, None], weight[:, :, None]
+    axes = zip(image.shape[2:], filters.shape[2:], stride, padding, dilation, strict=True)
+    out = [(m + sum(p) - d * (k - 1) - 1) // s + 1 for m, k, s, p, d in axes]
+    if min(out) < 1:
+        return NotImplemented
+    lengths: tuple[Any, Any, Any, Any] = filters.shape[2:], stride, padding, dilation
+    geometry = Geometry(*lengths, groups, (out[0], out[1]))
+    rows, n = matrix(filters, groups), len(x)
+    seen = windows(spread(by_groups(by_rows(image), groups), geometry), geometry)
+    y = empty((groups, out[0], rows.shape[1], out[1] * n), x.dtype)
+    np.matmul(rows[:, None], seen, out=y)
+    if bias is not None:
+        y += bias.reshape(groups, 1, -1, 1)
+    y = batch_first(joined(y.reshape(*y.shape[:3], out[1], n)))
+    return y[:, :, 0] if x.ndim == 3 else y, (image, filters, geometry, x.shape, weight.shape)
+
+
+def conv_vjp(g: Array, residuals: Any, needs: Needs) -> tuple[Array | None, ...]:
+    image, filters, geometry, x_shape, weight_shape = residuals
+    g = by_rows(g if g.ndim == 4 else g[:, :, None])
+    g = contiguous(by_groups(contiguous(g), geometry.groups))
+    flat = g.reshape(*g.shape[:3], -1)
+    gx = gw = gb = None
+    # windows on g are as many as g has channels, those on the image as many as the image has
+    fewer = filters.shape[0] <= 2 * image.shape[1]
+    if needs[0] and fewer and (back := backwards(geometry, image.shape)):
+        gx, gw = _by_mirrored_filters(g, image, filters, back, needs[1])
+    else:
+        if needs[0]:
+            gx = _by_places(flat, filters, image.shape, geometry)
+        if needs[1]:
+            seen = windows(spread(by_groups(by_rows(image), geometry.groups), geometry), geometry)
+            gw = np.matmul(flat, seen.transpose(0, 1, 3, 2)).sum(axis=1)  # of each row of y
+            o, c, kh, kw = filters.shape
+            gw = gw.reshape(o, kh, kw, c).transpose(0, 3, 1, 2)
+    if len(needs) > 2 and needs[2]:
+        gb = np.matmul(flat, np.ones(flat.shape[-1], g.dtype)).sum(axis=1).reshape(-1)
+    grads = (
+        None if gx is None else batch_first(joined(gx)).reshape(x_shape),
+        None if gw is None else gw.reshape(weight_shape),
+        gb,
+    )
+    return grads[: len(needs)]
+
+
+@functools.lru_cache(maxsize=256)
+def backwards(geometry: Geometry, shape: tuple[int, ...]) -> Geometry | None:
+    """How the gradient of an image is a convolution itself, of that of y, padded to the full; None
+    where windows lie further apart than a step, or outside of the image."""
+    whole = [d * (k - 1) for d, k in zip(geometry.dilation, geometry.size, strict=True)]
+    (top, bottom), (left, right) = geometry.padding
+    padding = (whole[0] - top, whole[0] - bottom), (whole[1] - left, whole[1] - right)
+    if geometry.stride != (1, 1) or min(*padding[0], *padding[1]) < 0:
+        return None
+    return geometry._replace(padding=padding, out=(shape[2], shape[3]))
+
+
+def _by_mirrored_filters(
+    g: Array, image: Array, filters: Array, back: Geometry, both: bool
+) -> tuple[Array, Array | None]:
+    """The gradients of the image, by groups, and of the filters, from the windows on g."""
+    (o, c, kh, kw), groups, (h, w), n = filters.shape, back.groups, back.out, len(image)
+    seen = windows(spread(g, back), back)
+    mirrored = filters.reshape(groups, o // groups, c, kh, kw)[..., ::-1, ::-1]
+    rows = mirrored.transpose(0, 2, 3, 4, 1).reshape(groups, 1, c, -1)
+    gx = np.matmul(rows, seen, out=empty((groups, h, c, w * n), g.dtype))
+    gw = None
+    if both:
+        x = by_groups(by_rows(image), groups).reshape(groups, h, c, w * n)
+        gw = np.matmul(x, seen.transpose(0, 1, 3, 2)).sum(axis=1)
+        gw = gw.reshape(groups, c, kh, kw, o // groups)[:, :, ::-1, ::-1].transpose(0, 4, 1, 2, 3)
+    return gx.reshape(groups, h, c, w, n), gw
+
+
+def _by_places(g: Array, filters: Array, shape: tuple[int, ...], geometry: Geometry) -> Array:
+    """The gradient of the image, by groups, for any stride: that of what windows see, for as many
+    rows of y at a time as stay in the cache, added up where the windows lie."""
+    (kh, kw), (sh, _), ((top, bottom), _), (dh, _), groups, (height, width) = geometry
+    (n, _, h, w), c_in = shape, filters.shape[1]
+    columns = matrix(filters, groups).transpose(0, 2, 1)[:, None]  # (groups, 1, places, out)
+    source = empty((groups, top + h + bottom, kw, c_in, width, n), g.dtype)
+    source[...] = 0
+    rows = min(height, max(1, CACHED // (groups * columns.shape[2] * width * n)))
+    memory = empty((groups, rows, columns.shape[2], width * n), g.dtype)
+    for first in range(0, height, rows):
+        some = g[:, first : first + rows]
+        part = np.matmul(columns, some, out=memory[:, : some.shape[1]])
+        steps = part.reshape(groups, -1, kh, kw, c_in, width, n)
+        for i in range(kh):
+            down = first * sh + i * dh
+            source[:, down : down + some.shape[1] * sh : sh] += steps[:, :, i]
+    gx = empty((groups, h, c_in, w, n), g.dtype)
+    gx[...] = 0
+    for j, (to, places) in enumerate(across(geometry, w)):
+        gx[..., places, :] += source[:, top : top + h, j, :, to]
+    return gx
+
+
+# -- max_pool: the largest in each window; the first of equal numbers has the gradient ----------
+
+
+@functools.lru_cache(maxsize=256)
+def slices(columns: Any, lengths: tuple[int, ...]) -> tuple[list[tuple[slice, ...]], bool] | None:
+    """What windows see at each of their places, as slices, from the columns along each axis; and
+    whether each number is in exactly one window. None where the places are uneven, or outside."""
+    axes = []
+    for places in columns:
+        along = []
+        for column in places:
+            step = column[1] - column[0] if len(column) > 1 else 1
+            if step < 1 or column != tuple(range(column[0], column[-1] + 1, step)):
+                return None
+            along.append(slice(column[0], column[-1] + 1, step))
+        axes.append(along)
+    seen = [sorted(i for column in places for i in column) for places in columns]
+    if any(found and found[-1] >= n for found, n in zip(seen, lengths, strict=True)):
+        return None
+    apart = all(found == list(range(n)) for found, n in zip(seen, lengths, strict=True))
+    return list(product(*axes)), apart
+
+
+def max_pool(x: Array, *, columns: Any) -> Any:
+    if x.ndim < len(columns):
+        return NotImplemented
+    found = slices(columns, x.shape[x.ndim - len(columns) :])
+    if found is None or not alike(x) or x.size == 0:
+        return NotImplemented
+    parts: list[Array] = [x[(Ellipsis, *place)] for place in found[0]]  # type: ignore[arg-type]
+    y = empty_like(parts[0])
+    np.maximum(parts[0], parts[-1], out=y)
+    for part in parts[1:-1]:
+        np.maximum(y, part, out=y)
+    if np.isnan(np.maximum.reduce(y, axis=None)):
+        return NotImplemented  # NaN equals nothing, so that its place would not be found below
+    return y, (x, y, *found)
+
+
+def max_pool_vjp(g: Array, residuals: Any, needs: Needs) -> tuple[Array | None, ...]:
+    x, y, places, apart = residuals
+    gx = empty_like(x)
+    if not apart:
+        gx[...] = 0
+    # the bits of g as integers, times 1 where a place holds the maximum: the first takes them
+    bits = np.dtype(f"i{g.dtype.itemsize}")
+    left, out = empty_like(y), gx.view(bits)
+    left[...] = g
+    left = left.view(bits)
+    for k, place in enumerate(places):
+        at = (..., *place)
+        if k == len(places) - 1:
+            here = left  # if it was at no place before
+        else:
+            here = (x[at] == y).astype(bits)
+            here *= left
+            left -= here
+        if apart:
+            out[at] = here
+        else:
+            gx[at] += here.view(gx.dtype)
+    return (gx,)
+
+
+KERNELS: dict[str, Any] = {
+    "conv": Kernel(conv, conv_vjp),
+    "max_pool": Kernel(max_pool, max_pool_vjp),
+}

@@ -1,0 +1,124 @@
+"""NumPy kernels of softmax and its logarithm over the last axis, and of cross entropy.
+
+Where one probability is near 1, rounding has lost what it lacks; gradients take that from all the
+others.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from tinyxp.backends import Kernel
+from tinyxp.backends.numpy.kernels.dense import Array, Needs, alike, row_sums
+from tinyxp.backends.numpy.memory import empty
+
+
+def normalize(x: Array) -> None:
+    """Replace each row of x by its softmax."""
+    x -= x.max(axis=-1, keepdims=True)
+    np.exp(x, out=x)
+    x /= row_sums(x)
+
+
+def softmax(x: Array, dim: int) -> Any:
+    if not alike(x) or x.size == 0 or x.ndim == 0 or dim not in (-1, x.ndim - 1):
+        return NotImplemented
+    y = x.copy()
+    normalize(y)
+    return y, y
+
+
+def softmax_vjp(g: Array, y: Array, needs: Needs) -> tuple[Array | None, ...]:
+    # relative to the g of a y near 1, if there is one: rounding would lose 1 - y
+    gx = g - row_sums(np.where(y > 0.5, g, g.dtype.type(0)))
+    gx -= row_sums(gx * y)
+    gx *= y
+    return (gx,)
+
+
+def log_softmax(x: Array, dim: int) -> Any:
+    if not alike(x) or x.size == 0 or x.ndim == 0 or dim not in (-1, x.ndim - 1):
+        return NotImplemented
+    y, p = empty(x.shape, x.dtype), empty(x.shape, x.dtype)
+    np.subtract(x, x.max(axis=-1, keepdims=True), out=y)
+    y -= np.log(row_sums(np.exp(y, out=p)))
+    return y, y
+
+
+def log_softmax_vjp(g: Array, y: Array, needs: Needs) -> tuple[Array | None, ...]:
+    gx, p = empty(y.shape, y.dtype), empty(y.shape, y.dtype)
+    np.exp(y, out=p)
+    np.multiply(p, row_sums(g), out=gx)
+    np.subtract(g, gx, out=gx)
+    gx -= np.where(p > 0.5, row_sums(gx), g.dtype.type(0))  # they add up to 0: see softmax_vjp
+    return (gx,)
+
+
+# -- cross_entropy: -log softmax(logits)[target], a row each, or their sum or mean --------------
+
+
+def cross_entropy(
+    logits: Array,
+    targets: Array,
+    weight: Array | None = None,
+    *,
+    ignore_index: int,
+    label_smoothing: float,
+    reduction: str,
+) -> Any:
+    if weight is not None or not alike(logits) or logits.ndim != 2 or logits.size == 0:
+        return NotImplemented
+    if targets.shape != logits.shape[:1]:
+        return NotImplemented
+    n, classes = logits.shape
+    ignored = targets == ignore_index
+    some = bool(np.logical_or.reduce(ignored))
+    places = np.arange(0, n * classes, classes) + (
+        np.where(ignored, 0, targets) if some else targets
+    )
+    p = np.subtract(logits, np.maximum.reduce(logits, axis=1, keepdims=True), order="C")
+    flat = p.reshape(-1)
+    picked = flat[places]
+    smooth = row_sums(p)[:, 0] * (-1 / classes) if label_smoothing else None
+    np.exp(p, out=p)
+    own = flat[places]
+    flat[places] = 0
+    others = row_sums(p)[:, 0]  # what is left of 1 where the target's probability is near 1
+    total = others + own
+    flat[places] = own
+    p /= total[:, None]
+    others /= total
+    log_total = np.log(total)
+    losses = log_total - picked
+    if smooth is not None:
+        losses *= 1 - label_smoothing
+        losses += label_smoothing * (smooth + log_total)
+    if some:
+        losses[ignored] = 0
+    divisor = 1
+    if reduction == "mean":
+        divisor = n - np.count_nonzero(ignored) if some else n
+    y = losses
+    if reduction != "none":
+        y = np.add.reduce(losses, keepdims=True).reshape(())
+        y /= divisor or np.nan
+    return y, (p, others, places, ignored if some else None, label_smoothing, divisor)
+
+
+def cross_entropy_vjp(g: Array, residuals: Any, needs: Needs) -> tuple[Array | None, ...]:
+    p, others, places, ignored, smoothing, divisor = residuals
+    scale = g / p.dtype.type(divisor or np.nan)  # of all rows, or one of each
+    if ignored is not None:
+        scale = np.where(ignored, p.dtype.type(0), scale)
+    share = smoothing / p.shape[1]
+    p = p - p.dtype.type(share) if smoothing else p
+    gx = np.multiply(p, scale[..., None], order="C")  # in any other, reshape would copy
+    gx.reshape(-1)[places] = scale * (p.dtype.type(smoothing - share) - others)
+    return (gx, None)[: len(needs)]
+
+
+KERNELS: dict[str, Any] = {
+    "cross_entropy": Kernel(cross_entropy, cross_entropy_vjp),
+    "log_softmax": Kernel(log_softmax, log_softmax_vjp),
+    "softmax": Kernel(softmax, softmax_vjp),
+}

@@ -1,0 +1,163 @@
+"""Where the arrays of a program lie: two share memory if the last call that needs one comes before
+the first that needs the other."""
+
+import math
+from collections import Counter
+from collections.abc import Collection, Iterator
+from typing import Any
+
+import numpy as np
+
+from tinyxp.backends.numpy.replay.trace import Call, Together
+from tinyxp.backends.numpy.views import Piece, address, arrays_in, each
+
+ALIGNED = 64  # bytes, a line of the cache
+
+
+class Arena:
+    """Stretches of one memory, given out from the lowest free place that is large enough."""
+
+    def __init__(self) -> None:
+        self.size = 0  # bytes
+        self.free: list[tuple[int, int]] = []  # begin and end, in order, none touching the next
+
+    def take(self, size: int) -> int:
+        """Where ``size`` bytes begin that are now in use.
+
+        >>> arena = Arena()
+        >>> [arena.take(64), arena.take(128), arena.size]
+        [0, 64, 192]
+        >>> arena.give(0, 64)
+        >>> [arena.take(128), arena.take(64)]
+        [192, 0]
+        """
+        for i, (begin, end) in enumerate(self.free):
+            if end - begin >= size:
+                self.free[i : i + 1] = [(begin + size, end)] if end - begin > size else []
+                return begin
+        begin = self.size
+        if self.free and self.free[-1][1] == begin:  # the last stretch is free, and too short
+            begin = self.free.pop()[0]
+        self.size = begin + size
+        return begin
+
+    def give(self, begin: int, size: int) -> None:
+        """Free what was taken there."""
+        stretches: list[tuple[int, int]] = []
+        for first, last in sorted([*self.free, (begin, begin + size)]):
+            if stretches and stretches[-1][1] == first:
+                stretches[-1] = stretches[-1][0], last
+            else:
+                stretches.append((first, last))
+        self.free = stretches
+
+
+def planned(
+    calls: list[Call], sizes: dict[int, int], kept: dict[int, Any], lent: Collection[int] = ()
+) -> tuple[list[Call], int]:
+    """Calls with arrays in place of their pieces, and the bytes of the arena that these are in.
+
+    ``sizes`` are those of memories in bytes, by number; what is ``kept`` stays where it is, and
+    pieces of what is ``lent`` stay pieces. What
+    only one of several lists of calls needs that run side by side is in an arena of theirs.
+    """
+    calls, total = list(calls), 0
+    own = {number: size for number, size in sizes.items() if number not in kept}
+    for i, (f, args, options) in enumerate(calls):
+        if isinstance(f, Together):
+            users = Counter(number for part in _lists(calls) for number in numbers_in(part))
+            parts = []
+            for part in args:
+                inner = {n: own[n] for n in numbers_in(part) if n in own and users[n] == 1}
+                own = {n: size for n, size in own.items() if n not in inner}
+                parts.append(_laid_out(part, inner))
+                total += parts[-1][1]
+            calls[i] = f, tuple(part for part, _ in parts), options
+    calls, size = _laid_out(calls, own)
+    places = {
+        number: array.ravel(order="K").view(np.uint8)
+        for number, array in kept.items()
+        if number not in lent
+    }
+    whole = [(f, filled(args, places), filled(options, places)) for f, args, options in calls]
+    seen: dict[Any, Any] = {}
+    once = [(f, _once(args, seen), _once(options, seen)) for f, args, options in whole]
+    return once, total + size
+
+
+def _laid_out(calls: list[Call], own: dict[int, int]) -> tuple[list[Call], int]:
+    """Calls with arrays in place of the pieces of memories in ``own``, and the bytes of these."""
+    used = [[n for n in numbers_in((args, options)) if n in own] for _, args, options in calls]
+    last = {number: i for i, numbers in enumerate(used) for number in numbers}
+    arena, begins = Arena(), dict[int, int]()
+    for i, numbers in enumerate(used):
+        ends = {number for number in numbers if last[number] == i}  # what no later call needs
+        for number in numbers:
+            if number not in begins:
+                before = _predecessor(calls[i], number, own, ends & begins.keys())
+                if before is None:
+                    begins[number] = arena.take(_rounded(own[number]))
+                else:
+                    begins[number] = begins[before]
+                    ends.remove(before)
+        for number in ends:
+            arena.give(begins[number], _rounded(own[number]))
+    memory = np.empty(arena.size + ALIGNED, np.uint8)
+    memory = memory[-address(memory) % ALIGNED :]
+    places = {n: memory[begin : begin + own[n]] for n, begin in begins.items()}
+    laid = [(f, filled(args, places), filled(options, places)) for f, args, options in calls]
+    return laid, arena.size
+
+
+def filled(x: Any, places: dict[int, Any]) -> Any:
+    """Arguments with arrays in place of the pieces of the memories in ``places``."""
+
+    def fill(part: Any) -> Any:
+        known = type(part) is Piece and part.number in places
+        return part.array(places[part.number]) if known else part
+
+    return each(fill, x)
+
+
+def _once(x: Any, seen: dict[Any, Any]) -> Any:
+    """Arguments with one array for all equal views: of two that are none, NumPy has to find out
+    that they overlap in the same places, which takes it half a microsecond."""
+
+    def first(part: Any) -> Any:
+        if not isinstance(part, np.ndarray):
+            return part
+        return seen.setdefault((address(part), part.shape, part.strides, part.dtype), part)
+
+    return each(first, x)
+
+
+def _predecessor(call: Call, number: int, own: dict[int, int], ends: set[int]) -> int | None:
+    """Of the memories that a call needs last, one that its result may take number by number: that
+    of an elementwise function, which comes upon the cache once and not twice."""
+    f, args, options = call
+    y = options.get("out")
+    if not isinstance(f, np.ufunc) or f.signature is not None or type(y) is not Piece:
+        return None
+    given = [x for x in args if type(x) is Piece]
+    for x in given:
+        alike = y._replace(number=x.number, dtype=x.dtype) == x
+        whole = own.get(x.number) == own[number] == x.dtype.itemsize * math.prod(x.shape)
+        once = [other.number for other in given].count(x.number) == 1
+        if alike and whole and once and x.number in ends and x.dtype.itemsize == y.dtype.itemsize:
+            return x.number
+    return None
+
+
+def _lists(calls: list[Call]) -> Iterator[Any]:
+    """The arguments of each call, and of lists of calls that run side by side each list."""
+    for f, args, options in calls:
+        yield from args if isinstance(f, Together) else ((args, options),)
+
+
+def numbers_in(arguments: Any) -> list[int]:
+    """The memories in nested arguments, each once."""
+    return list(dict.fromkeys(piece.number for piece in arrays_in(arguments, Piece)))
+
+
+def _rounded(size: int) -> int:
+    return -(-size // ALIGNED) * ALIGNED

@@ -1,0 +1,112 @@
+"""array-api-strict: the judge. It refuses whatever the Array API standard does not promise."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from tinyxp.backends import Array, Backend, Namespace, missing
+from tinyxp.backends.common import philox
+from tinyxp.backends.common.special import erf, erfc
+from tinyxp.backends.numpy import backend as numpy_backend
+from tinyxp.backends.numpy import threads as blas_threads
+from tinyxp.errors import BackendError
+
+try:
+    import array_api_strict as library
+except ImportError as error:
+    raise missing("array-api-strict", "test") from error
+
+# what tinyxp calls the library's devices, of which the second stands in for an accelerator
+DEVICES = {"cpu": library.Device("CPU_DEVICE"), "device1": library.Device("device1")}
+SCALARS = (bool, int, float, complex)
+
+
+def index_add(x: Array, indices: Array, values: Array) -> Array:
+    """``x`` with ``x[indices[i]] += values[i]``: NumPy's, whose arrays the library wraps.
+
+    What the standard alone offers, a product with a one-hot matrix, takes memory of n times k.
+    """
+    if not x.device == indices.device == values.device:
+        raise ValueError("index_add of arrays on different devices")
+    y = numpy_backend.index_add(to_numpy(x), to_numpy(indices), to_numpy(values))
+    return library.asarray(y, device=x.device)
+
+
+def random_bits(seed: int, counter: int, n: int, device: Any = None) -> Array:
+    """NumPy's: the library looks at each of some 150 operations, with every module that is made."""
+    words = philox.random_bits(np, seed, counter, n)
+    return library.asarray(words, device=device)
+
+
+KERNELS: dict[str, Any] = {"random_bits": random_bits}
+
+
+def sign(x: Array) -> Array:
+    """x / |x|. The library's for complex numbers makes -0 of the parts of a zero; the standard asks
+    for 0."""
+    y = library.sign(x)
+    return library.where(y == 0, library.zeros_like(y), y)
+
+
+MENDED = "expm1", "floor_divide", "log1p", "remainder", "tanh"
+
+
+def mended(name: str) -> Callable[..., Array]:
+    """The function ``name``, mended as for NumPy, whose arithmetic the library wraps."""
+    judge, mend = getattr(library, name), getattr(numpy_backend, name)
+
+    def function(*operands: Array) -> Array:
+        with np.errstate(all="ignore"):  # what deserves a warning, the mend warns of
+            place = judge(*operands).device  # it refuses what the standard does not promise
+        plain = (x if isinstance(x, SCALARS) else to_numpy(x) for x in operands)
+        return library.asarray(mend(*plain), device=place)
+
+    return function
+
+
+def device(name: str | None) -> library.Device:
+    if name is None:
+        name = "cpu"
+    if name not in DEVICES:
+        raise BackendError(f"the strict backend has the devices 'cpu' and 'device1', got {name!r}")
+    return DEVICES[name]
+
+
+def to_numpy(array: Array) -> Array:
+    return np.asarray(array.to_device(DEVICES["cpu"]))
+
+
+def from_numpy(array: Array, name: str | None = None) -> Array:
+    return library.asarray(array, device=device(name))
+
+
+def to_device(array: Array, name: str) -> Array:
+    return array.to_device(device(name))
+
+
+def load() -> Backend:
+    library.set_array_api_strict_flags(api_version="2025.12")
+    return Backend(
+        name="strict",
+        # linalg and fft are loaded lazily, so that dir() does not list them
+        xp=Namespace(
+            library,
+            erf=erf,
+            erfc=erfc,
+            index_add=index_add,
+            linalg=library.linalg,
+            fft=library.fft,
+            sign=sign,
+            **{name: mended(name) for name in MENDED},
+        ),
+        array_types=(type(library.asarray(0)),),
+        to_numpy=to_numpy,
+        from_numpy=from_numpy,
+        device_of=lambda array: next(n for n, d in DEVICES.items() if d == array.device),
+        to_device=to_device,
+        devices=lambda: list(DEVICES),
+        kernels=KERNELS,
+        get_threads=blas_threads.get_threads,
+        set_threads=blas_threads.set_threads,
+    )

@@ -1,0 +1,128 @@
+"""PyTorch: a second real array library, for parity on a machine without a GPU.
+
+Only its arrays are used. Its own autograd stays off: no tensor here ever requires its gradient.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from tinyxp.backends import Array, Backend, Namespace, missing
+from tinyxp.errors import BackendError, GradientError
+
+try:
+    import torch
+except ImportError as error:
+    raise missing("PyTorch", "torch") from error
+
+import array_api_compat.torch as compat
+
+from tinyxp.backends.common.halves import bfloat16
+from tinyxp.backends.torch.mends import MENDS, by_numpy
+
+HALVES = frozenset((torch.float16, torch.bfloat16))
+
+
+def asarray(obj: Any, **options: Any) -> Array:
+    if isinstance(obj, torch.Tensor) and obj.requires_grad:
+        raise GradientError("this tensor requires grad in PyTorch; pass x.detach() to tinyxp")
+    return compat.asarray(obj, **options)
+
+
+def index_add(x: Array, indices: Array, values: Array) -> Array:
+    """A copy of ``x`` with ``x[indices[i]] += values[i]``, repeated indices included."""
+    if x.dtype in HALVES:  # which PyTorch would round at each step
+        return x.float().index_add(0, as_int64(indices), values.float()).to(x.dtype)
+    return x.index_add(0, as_int64(indices), values)
+
+
+def as_int64(indices: Array) -> Array:
+    """Indices in the only dtype that all of PyTorch's functions take."""
+    return indices if indices.dtype == torch.int64 else indices.to(torch.int64)
+
+
+def from_zero(indices: Array, length: int) -> Array:
+    """Indices with those from the end counted from 0, which PyTorch's functions need."""
+    indices = as_int64(indices)
+    return torch.where(indices < 0, indices + length, indices)
+
+
+def gathered(gather: Any, x: Array, indices: Array, axis: int) -> Array:
+    n = x.shape[axis]
+    try:
+        return gather(x, axis, from_zero(indices, n))
+    except (IndexError, RuntimeError) as error:
+        raise IndexError(f"an index is out of bounds for axis {axis} of length {n}") from error
+
+
+def take(x: Array, indices: Array, *, axis: int | None = None) -> Array:
+    return gathered(torch.index_select, x, indices, axis or 0)
+
+
+def take_along_axis(x: Array, indices: Array, *, axis: int = -1) -> Array:
+    return gathered(torch.gather, x, indices, axis)
+
+
+def to_device(array: Array, name: str) -> Array:
+    try:
+        return array.to(name)
+    except (RuntimeError, AssertionError) as error:
+        choices = ", ".join(map(repr, devices()))
+        raise BackendError(
+            f"the torch backend has no device {name!r} on this machine; choose one of {choices}"
+        ) from error
+
+
+def from_numpy(array: Array, name: str | None = None) -> Array:
+    # torch warns about read-only memory and cannot take negative strides: give it a copy then
+    plain = np.ascontiguousarray(array).reshape(array.shape)
+    if plain.dtype.name == "bfloat16":
+        return from_numpy(plain.view(np.int16), name).view(torch.bfloat16)
+    if plain.dtype.char in "qQ":  # C's long long, NumPy's dtype for ints from 2**63 on
+        plain = plain.view(plain.dtype.name)
+    tensor = torch.from_numpy(plain if plain.flags.writeable else plain.copy())
+    return tensor if name is None else to_device(tensor, name)
+
+
+def to_numpy(tensor: Array) -> Any:
+    """Raises BackendError for bfloat16 without ml_dtypes, which NumPy's comes from."""
+    plain = tensor.detach().cpu().resolve_conj().resolve_neg()
+    if plain.dtype is torch.bfloat16:
+        return plain.view(torch.int16).numpy().view(bfloat16())
+    return plain.numpy()
+
+
+def devices() -> list[str]:
+    return ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
+
+
+def set_threads(n: int) -> bool:
+    torch.set_num_threads(n)
+    return True
+
+
+def load() -> Backend:
+    return Backend(
+        name="torch",
+        xp=Namespace(
+            compat,
+            asarray=asarray,
+            bfloat16=torch.bfloat16,
+            erf=torch.erf,
+            erfc=torch.erfc,
+            float16=torch.float16,
+            index_add=index_add,
+            take=take,
+            take_along_axis=take_along_axis,
+            **MENDS,
+        ),
+        array_types=(torch.Tensor,),
+        to_numpy=to_numpy,
+        from_numpy=from_numpy,
+        device_of=lambda array: str(array.device),
+        to_device=to_device,
+        devices=devices,
+        fallback=by_numpy,
+        get_threads=torch.get_num_threads,
+        set_threads=set_threads,
+    )

@@ -1,0 +1,173 @@
+"""Where PyTorch, or array-api-compat's cover of it, deviates from the Array API: the mends."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from tinyxp import backends
+from tinyxp.backends import Array, missing
+from tinyxp.errors import ArgumentError
+
+try:
+    import torch
+except ImportError as error:
+    raise missing("PyTorch", "torch") from error
+
+import array_api_compat.torch as compat
+
+# -- unsigned integers: those of 16 bits and more PyTorch stores, but has hardly a kernel for -----
+
+UNSIGNED = frozenset((torch.uint8, torch.uint16, torch.uint32, torch.uint64))
+STORED_ONLY = UNSIGNED - {torch.uint8}
+
+
+def by_numpy(fn: Callable[..., Any], arrays: Sequence[Any], static: dict[str, Any]) -> Any:
+    """``fn(xp, *arrays, **static)`` by NumPy, if a dtype that is only stored takes part in it."""
+    parts = (*arrays, *static.values())
+    kinds = {x.dtype for x in parts if isinstance(x, torch.Tensor)}
+    if STORED_ONLY.isdisjoint(kinds | {x for x in parts if isinstance(x, torch.dtype)}):
+        return NotImplemented
+    device = next(x.device for x in arrays if isinstance(x, torch.Tensor))
+    numpy = backends.get("numpy")
+    with np.errstate(all="ignore"):
+        try:
+            y = fn(
+                numpy.xp,
+                *map(to_numpy, arrays),
+                **{name: to_numpy(value) for name, value in static.items()},
+            )
+        except ArithmeticError as error:
+            raise ArgumentError(str(error)) from error
+        except Exception:  # as wrong for NumPy: the error that PyTorch raised is the one to show
+            return NotImplemented
+    return from_numpy(y, device)
+
+
+def to_numpy(part: Any) -> Any:
+    """An operand or a static parameter for NumPy: arrays and dtypes changed, all else as it is."""
+    if isinstance(part, torch.Tensor):
+        return part.cpu().resolve_conj().numpy()
+    if isinstance(part, torch.dtype):
+        return torch.empty(0, dtype=part).numpy().dtype
+    return part
+
+
+def from_numpy(y: Any, device: torch.device) -> Any:
+    if isinstance(y, (tuple, list)):
+        return tuple(from_numpy(part, device) for part in y)
+    return torch.asarray(np.array(y), device=device)
+
+
+def totals(name: str) -> Callable[..., Array]:
+    """A sum or product of unsigned integers as uint64, where PyTorch gives int64: the same bits; of
+    16 bits in float32, where PyTorch's product rounds at each step."""
+    library = getattr(compat, name)
+
+    def total(x: Array, /, *, dtype: Any = None, **options: Any) -> Array:
+        if dtype is None and x.dtype in (torch.float16, torch.bfloat16):
+            return library(x, dtype=torch.float32, **options).to(x.dtype)
+        y = library(x, dtype=dtype, **options)
+        return y.to(torch.uint64) if dtype is None and x.dtype in UNSIGNED else y
+
+    return total
+
+
+def sum(x: Array, /, *, axis: Any = None, dtype: Any = None, keepdims: bool = False) -> Array:
+    """As ``totals``, without the cost of one function more."""
+    if axis == ():  # which PyTorch takes for all axes
+        axis, keepdims, x = 0, False, x[None]
+    y = torch.sum(x, axis, keepdims, dtype=dtype)
+    return y if dtype is not None or x.dtype not in UNSIGNED else y.to(torch.uint64)
+
+
+# -- zeros, infinities and NaN ----------------------------------------------------------------
+
+
+def divided(f: Callable[..., Array], x1: Array, x2: Array) -> Array:
+    """f(x1, x2), a quotient or a remainder. For integers and a zero PyTorch has a RuntimeError that
+    is called ZeroDivisionError."""
+    try:
+        return f(x1, x2)
+    except RuntimeError as error:
+        if "ZeroDivision" in str(error):
+            raise ZeroDivisionError("integers cannot be divided by zero") from error
+        raise
+
+
+def floor_divide(x1: Array, x2: Array) -> Array:
+    """⌊x1 / x2⌋. With an infinite operand PyTorch follows Python: inf // 2 is nan, 1 // -inf is -1;
+    the standard asks for the floor of the quotient, inf and -0."""
+    y = divided(torch.floor_divide, x1, x2)
+    if not y.is_floating_point():
+        return y
+    quotient = torch.floor(x1 / x2)
+    infinite = ~torch.isfinite(torch.as_tensor(x1)) | torch.isinf(torch.as_tensor(x2))
+    return torch.where(infinite, quotient, y)
+
+
+def remainder(x1: Array, x2: Array) -> Array:
+    """x1 - ⌊x1 / x2⌋ · x2. A zero has the sign of x2; PyTorch gives it that of x1."""
+    y = divided(torch.remainder, x1, x2)
+    return torch.where(y == 0, torch.copysign(y, x2), y) if y.is_floating_point() else y
+
+
+def acos(x: Array) -> Array:
+    """arccos x. On the real axis PyTorch's for complex numbers forgets the sign of a zero, so on
+    which side of the branch cut x lies."""
+    y = torch.acos(x)
+    return torch.complex(y.real, torch.copysign(y.imag, -x.imag)) if y.is_complex() else y
+
+
+def log1p(x: Array) -> Array:
+    """ln(1 + x). As ``acos``; and PyTorch's for complex numbers is nan where a part is not finite,
+    though one part of the result may be known."""
+    y = torch.log1p(x)
+    if not y.is_complex():
+        return y
+    y = torch.where(torch.isfinite(y), y, torch.log(x + 1))
+    return torch.complex(y.real, torch.copysign(y.imag, x.imag))
+
+
+def expm1(x: Array) -> Array:
+    """eˣ - 1. As ``log1p``; and PyTorch's is -0 at -0 + 0j, where the standard asks for 0."""
+    y = torch.expm1(x)
+    if not y.is_complex():
+        return y
+    full = torch.exp(x)
+    known = torch.isfinite(y) & (y != 0)
+    return torch.complex(torch.where(known, y.real, full.real - 1), full.imag)
+
+
+def round(x: Array) -> Array:
+    """x rounded, halves to even. For complex numbers the library multiplies by 1j, which makes nan
+    of infinities and loses the signs of zeros."""
+    if x.is_complex():
+        return torch.complex(torch.round(x.real), torch.round(x.imag))
+    return torch.round(x)
+
+
+def tanh(x: Array) -> Array:
+    """tanh x. At an infinite real part PyTorch gives the imaginary part, a zero, the sign of sin 2b
+    (x = a + ib), as C does; the standard gives it that of b."""
+    y = torch.tanh(x)
+    if not y.is_complex():
+        return y
+    zero = torch.copysign(torch.zeros_like(x.imag), x.imag)
+    return torch.complex(y.real, torch.where(torch.isinf(x.real), zero, y.imag))
+
+
+def concat(arrays: Sequence[Array], /, *, axis: int = 0) -> Array:
+    """Arrays joined. PyTorch leaves out an empty vector, whatever the shapes of the others."""
+    if len({x.ndim for x in arrays}) > 1:
+        raise ValueError("all arrays must have equally many axes")
+    return compat.concat(arrays, axis=axis)
+
+
+MENDS: dict[str, Callable[..., Any]] = {
+    **{name: totals(name) for name in ("prod", "cumulative_sum", "cumulative_prod")},
+    **{
+        mend.__name__: mend
+        for mend in (acos, concat, expm1, floor_divide, log1p, remainder, round, sum, tanh)
+    },
+}

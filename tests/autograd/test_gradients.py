@@ -1,0 +1,124 @@
+"""Every differentiable operation of the registry against finite differences in float64, on numpy:
+the rules are one for all backends, and tests/backends/test_parity.py has the others' numbers."""
+
+import numpy as np
+import pytest
+
+import tinyxp as tx
+from tests.registry import (
+    call,
+    complex_cases,
+    complex_example,
+    differentiable,
+    example,
+    mixed_cases,
+    real_only,
+    tensors,
+)
+from tinyxp import backends
+from tinyxp.core.operation import OPS
+from tinyxp.core.primitive import Primitive
+from tinyxp.errors import DTypeError, GradientError
+
+
+@pytest.mark.parametrize(("name", "i"), differentiable())
+def test_gradient_orders_1_and_2(name, i):
+    operands, static = example(name, i)
+    tx.gradcheck(lambda *xs: call(name, xs, static), *tensors(operands), order=2, name=name)
+
+
+@pytest.mark.parametrize(("name", "i"), complex_cases())
+def test_complex_gradient_orders_1_and_2(name, i):
+    operands, static = complex_example(name, i)
+    tx.gradcheck(lambda *xs: call(name, xs, static), *tensors(operands), order=2, name=name)
+
+
+@pytest.mark.parametrize(("name", "i"), mixed_cases())
+def test_complex_beside_real_operands(name, i):
+    static = example(name, i)[1]
+    for only in (0, 1):
+        operands, _ = complex_example(name, i, only)
+        tx.gradcheck(lambda *xs: call(name, xs, static), *tensors(operands), order=2, name=name)
+
+
+SAMPLE = [
+    *("abs", "acosh", "atan2", "divide", "exp", "log1p", "maximum", "pow", "sqrt", "tanh", "where"),
+    *("cumulative_prod", "logsumexp", "max", "prod", "std", "var", "sort", "take_along"),
+    *("matmul", "tensordot", "vecdot", "reshape", "pad", "concat", "fft", "irfft"),
+    *("cholesky", "det", "eigvalsh", "inv", "qr", "solve", "svdvals", "matrix_norm"),
+    *("attention", "cross_entropy", "gelu", "layer_norm", "softmax"),
+]
+
+
+@pytest.mark.parametrize("name", SAMPLE)
+def test_gradient_order_3(name):
+    cases = [example(name, 0)]
+    if (name, 0) in complex_cases():
+        cases.append(complex_example(name, 0))
+    for operands, static in cases:
+        tx.gradcheck(
+            lambda *xs, static=static: call(name, xs, static),
+            *tensors(operands),
+            order=3,
+            rtol=1e-4,  # differences of larger numbers
+            name=name,
+        )
+
+
+@pytest.mark.parametrize("name", real_only())
+def test_complex_operands_are_refused(name, backend):
+    operands, static = complex_example(name, 0)
+    with pytest.raises(DTypeError, match=f"{name} is for real numbers, got tinyxp.complex128"):
+        call(name, tensors(operands), static)
+
+
+@pytest.mark.parametrize(("name", "i"), differentiable())
+def test_kernel_equals_formula(name, i, backend, monkeypatch):
+    """A fused kernel is only an acceleration: same value, same gradients, in both precisions."""
+    kernels = backends.current().kernels
+    if name not in kernels:
+        pytest.skip(f"{backend} has no kernel for {name}")
+    operands, static = example(name, i)
+    for dtype, tolerance in ((tx.float64, 1e-12), (tx.float32, 2e-5)):
+        xs = [
+            tx.asarray(x, dtype=dtype) if getattr(x, "dtype", None) == "float64" else x
+            for x in tensors(operands)
+        ]
+        fused = value_and_gradients(name, xs, static)
+        with monkeypatch.context() as patch:
+            patch.setitem(backends.current().__dict__, "kernels", {})
+            plain = value_and_gradients(name, xs, static)
+        for k, (a, b) in enumerate(zip(fused, plain, strict=True)):
+            what = f"{name}: {f'd/dx, gradient {k}' if k else 'value'}, {dtype.name}, {backend}"
+            assert a.shape == b.shape and a.dtype is b.dtype, what
+            scale = 1 + tx.max(tx.abs(b)).item()
+            assert tx.max(tx.abs(a - b)).item() <= tolerance * scale, what
+
+
+def value_and_gradients(name, xs, static):
+    leaves = [
+        x.detach().requires_grad_()
+        if isinstance(x, tx.Tensor) and x.dtype.kind == "real floating"
+        else x
+        for x in xs
+    ]
+    y = call(name, leaves, static)
+    weights = tx.asarray(np.random.default_rng(1).normal(size=y.shape), dtype=y.dtype)
+    (y * weights).sum().backward()
+    return [y.detach(), *(x.grad for x in leaves if isinstance(x, tx.Tensor) and x.requires_grad)]
+
+
+def test_every_operation_has_a_gradient_or_says_why():
+    for name, op in OPS.items():
+        if isinstance(op, Primitive):
+            assert op.vjps or op.why, f"{name}: no vjp and no reason"
+
+
+def test_a_wrong_gradient_is_named():
+    def broken(x):
+        return x**2 + x.detach()  # the graph does not know of the second term
+
+    with pytest.raises(
+        GradientError, match=r"broken d/dx0, float64, backend numpy: error .* at \(0,\)"
+    ):
+        tx.gradcheck(broken, tx.asarray([1.0, 2.0], dtype=tx.float64))

@@ -1,0 +1,333 @@
+"""The course: its scripts run and say what they claim; the checkers find what a student got wrong.
+
+Wrong solutions are right ones with one change (tests/lessons/wrong.py), so that what is said must
+be about that change.
+"""
+
+import math
+import os
+import re
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.lessons.wrong import WRONG
+from tinyxp.commands.cli import main
+from tinyxp.lessons.checking import LESSONS, check, lesson_of
+from tinyxp.lessons.student import examine, titles
+
+HERE = Path(__file__).parents[1] / "lessons"
+RIGHT = {name: HERE / f"{name}.py" for name in LESSONS}
+
+
+@pytest.fixture(autouse=True)
+def as_it_was(monkeypatch):
+    """A student's file is a module called student, and its folder is on the path, for one test."""
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    yield
+    sys.modules.pop("student", None)
+
+
+def examined(lesson, path):
+    return examine(lesson_of(lesson), path)
+
+
+@pytest.mark.parametrize("lesson", LESSONS)
+def test_a_right_solution_passes(lesson):
+    states = [(str(outcome), outcome.state) for outcome in examined(lesson, RIGHT[lesson])]
+    assert len(states) > 5
+    assert all(state == "ok" for _, state in states), states
+
+
+@pytest.mark.parametrize(
+    ("lesson", "right", "wrong", "told"), WRONG, ids=[f"{w[0]}-{w[3][:30]}" for w in WRONG]
+)
+def test_a_wrong_solution_is_told_why(lesson, right, wrong, told, tmp_path):
+    source = RIGHT[lesson].read_text("utf-8")
+    assert source.count(right) >= 1, "the right solution has no such line"
+    file = tmp_path / "mine.py"
+    file.write_text(source.replace(right, wrong), "utf-8")
+    outcomes = examined(lesson, file)
+    failed = [outcome for outcome in outcomes if outcome.state == "not ok"]
+    assert len(failed) == 1, "\n".join(map(str, failed))
+    assert " ".join(told.split()) in " ".join(str(failed[0]).split()), str(failed[0])
+
+
+def test_every_lesson_has_typical_mistakes():
+    counts = Counter(lesson for lesson, *_ in WRONG)
+    assert all(counts[lesson] >= 4 for lesson in LESSONS)
+
+
+# -- files that are broken ------------------------------------------------------------------------
+
+BROKEN = {
+    "def f(:\n": ("SyntaxError", "line 1"),
+    "def f():\nreturn 1\n": ("IndentationError", "indent by four blanks"),
+    "import nowhere\n": ("No module named 'nowhere'", "line 1"),
+    "import sys\nsys.exit(0)\n": ("SystemExit", "if __name__ == '__main__':"),
+    "name = input('who? ')\n": ("EOFError", "input() waits for a keyboard"),
+    "1 / 0\n": ("ZeroDivisionError", "line 1: 1 / 0"),
+    "import os\nos._exit(0)\n": ("ended there, with code 0", "os._exit() ends Python at once"),
+    "import os\nos.kill(os.getpid(), 9)\n": ("it was ended from outside (SIGKILL)", "all memory"),
+    "raise KeyboardInterrupt\n": ("KeyboardInterrupt", "the code raises it itself"),
+    "while True:\n    pass\n": ("it still ran after 3 s, and was at line", "an endless loop?"),
+}
+
+
+@pytest.mark.parametrize("source", BROKEN, ids=[told[0][:20] for told in BROKEN.values()])
+def test_a_broken_file_is_named(source, tmp_path):
+    file = tmp_path / "my file.py"
+    file.write_text(source, "utf-8")
+    verdict = check("lesson1", file, limit=3)
+    assert not verdict.passed
+    assert verdict.outcomes[0].state == "not ok"
+    assert all(told in str(verdict.outcomes[0]) for told in BROKEN[source]), str(verdict)
+
+
+SLIPS = {
+    "": "no such name in your file",
+    "Standardize = lambda x: x\n": "you have Standardize: capitals count",
+    "standardize = 3\n": "a value, not a function",
+    "def standardize(x, axis): return x\n": "standardize(x, axis)",
+    "def standardize(x): x + 1\n": "None (nothing was returned)",
+    "def standardize(x): return 'done'\n": "str 'done'",
+    "def standardize(x): return standardize(x)\n": "calls itself without an end",
+    "def standardize(x): return x[9]\n": "(line 1: def standardize(x): return x[9])",
+}
+
+
+@pytest.mark.parametrize("source", SLIPS)
+def test_a_function_that_is_not_what_was_asked_for(source, tmp_path):
+    file = tmp_path / "mine.py"
+    file.write_text(source, "utf-8")
+    outcomes = examined("lesson1", file)
+    assert outcomes[0].state == "ok"
+    first = next(outcome for outcome in outcomes if outcome.state == "not ok")
+    assert first.title.startswith("standardize")
+    assert SLIPS[source] in str(first), str(first)
+    assert outcomes[3].state == "later"
+
+
+def test_a_rule_that_never_rests_is_stopped_on_xor(tmp_path):
+    source = RIGHT["lesson3"].read_text("utf-8").replace("for _ in range(100):", "while True:")
+    file = tmp_path / "mine.py"
+    file.write_text(source, "utf-8")
+    verdict = check("lesson3", file, limit=4)
+    assert [outcome.state for outcome in verdict.outcomes] == ["ok"] * 7 + ["not ok"]
+    assert "comes to an end on XOR" in verdict.outcomes[-1].title
+    assert "it still ran after 4 s" in verdict.outcomes[-1].came
+
+
+def test_what_follows_an_endless_loop_is_looked_at(tmp_path):
+    source = RIGHT["lesson1"].read_text("utf-8")
+    source = source.replace("def standardize(x):", "def standardize(x):\n    while True: pass")
+    source = source.replace(
+        "def outer_table(a, b):", "def outer_table(a, b):\n    import os; os._exit(3)"
+    )
+    file = tmp_path / "mine.py"
+    file.write_text("print('once')\n" + source, "utf-8")
+    verdict = check("lesson1", file, limit=2)
+    states = {outcome.title: outcome.state for outcome in verdict.outcomes}
+    assert list(states) == titles(lesson_of("lesson1"))
+    assert (
+        list(states.values())
+        == ["ok", "ok", "not ok", "later", "ok", "not ok", "later"] + ["ok"] * 3
+    )
+    assert verdict.printed == "once\n"
+    assert "ended there, with code 3" in str(verdict)
+
+
+def test_the_inputs_of_a_miss_are_shown(tmp_path):
+    file = tmp_path / "mine.py"
+    source = (
+        RIGHT["lesson1"]
+        .read_text("utf-8")
+        .replace("def outer_table(a, b):", "def outer_table(a, b):\n    return a[:, None] + b")
+    )
+    file.write_text(source, "utf-8")
+    (missed,) = (o for o in examined("lesson1", file) if o.state == "not ok")
+    assert "called:   outer_table([1., 2., 3.], [2., 3., 4.])" in str(missed)
+    assert "a a " not in str(missed)
+
+
+STUBS = (
+    "def standardize(x): return x\ndef outer_table(a, b): return a\ndef distances(a, b): return a\n"
+)
+FRAME = "import sys\ndef standardize(x): sys._getframe(2).f_globals['near']"
+REPORT = """import glob, json, os
+line = json.dumps({'outcome': {'title': 'the file runs'}}) + '\\n' + json.dumps({'end': True})
+[open(path, 'a').write(line) for path in glob.glob('/tmp/*/report.jsonl')]; os._exit(0)
+"""
+FORGED = {
+    "import tinyxp.lessons.comparing as c\nc.same = lambda *_: True\n": "does not use the checker",
+    "from tinyxp.lessons.lesson1 import LESSON\nLESSON.points.clear()": "does not use the checker",
+    "import numpy as np\nnp.all = lambda *_, **__: True\n": "numpy.all was replaced",
+    "import builtins\nbuiltins.bool = lambda _: True\n": "bool was replaced",
+    "import tinyxp\ntinyxp.Tensor.numpy = lambda self: None\n": "Tensor.numpy was replaced",
+    REPORT: "ended there, with code 0",
+    FRAME + " = lambda *_: None\n": "near was replaced",
+    FRAME + ".__code__ = (lambda *_: 0).__code__\n": "near was changed",
+}
+
+
+@pytest.mark.parametrize("source", FORGED, ids=FORGED.values())
+def test_a_pass_cannot_be_forged_in_three_lines(source, tmp_path):
+    file = tmp_path / "mine.py"
+    file.write_text(STUBS + source, "utf-8")
+    verdict = check("lesson1", file, limit=20)
+    assert not verdict.passed
+    assert FORGED[source] in str(verdict), str(verdict)
+
+
+def test_a_result_that_says_it_is_right_is_not_believed(tmp_path):
+    source = """
+import numpy as np
+import tinyxp as tx
+
+class Yes(np.ndarray):
+    def __sub__(self, other):
+        return np.zeros(self.shape)
+    __rsub__ = __sub__
+
+class Sly(tx.Tensor):
+    def numpy(self):
+        return np.zeros((5, 3)).view(Yes)
+
+def standardize(x):
+    return np.zeros(x.shape).view(Yes)
+def outer_table(a, b):
+    y = a[:, None] + b
+    y.__class__ = Sly if "__dict__" in dir(y) else tx.Tensor
+    return y
+def distances(a, b):
+    return type("Any", (), {"__array__": lambda *_, **__: np.zeros((4, 3)).view(Yes)})()
+"""
+    file = tmp_path / "mine.py"
+    file.write_text(source, "utf-8")
+    outcomes = [o for o in examined("lesson1", file) if o.title.count(":") == 1]
+    assert [o.state for o in outcomes if "is there" not in o.title][::2] == ["not ok"] * 3
+
+
+def test_the_command(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    noisy = "print('noise', flush=True)\n" + RIGHT["lesson1"].read_text("utf-8")
+    noisy += "if __name__ == '__main__':\n    raise SystemExit(7)\n"
+    Path("mine.py").write_text(noisy, "utf-8")
+    assert main(["check", "lesson1", "mine.py"]) == 0
+    out = capsys.readouterr().out
+    assert out.isascii()
+    assert out.startswith("lesson1: mine.py\n  ok      the file runs\n")
+    assert out.endswith("10 of 10 points. Well done!\n")
+    assert out.count("noise") == 1 and "your file printed:\n  | noise\n" in out
+
+    Path("random.py").write_text("raise ImportError('not the library')", "utf-8")
+    Path("wrong.py").write_text(noisy.replace("tx.sqrt", ""), "utf-8")
+    assert main(["check", "lesson1", "wrong.py"]) == 1
+    assert "8 of 10 points. Mend the first 'not ok' and check again.\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["lesson8", "mine.py"], "unknown lesson 'lesson8'; choose one of lesson1, lesson2"),
+        (["lesson1", "absent.py"], "there is no file absent.py"),
+        (["lesson1", "mine.ipynb"], "expected a Python file, got mine.ipynb"),
+        (["lesson1", "mine.py", "--limit", "0"], "the limit must be above 0 seconds"),
+        (["lesson1", "mine.py", "--limit", "inf"], "and a day at most, got inf"),
+    ],
+)
+def test_bad_usage_is_one_line_and_exit_code_2(args, message, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("mine.py", "mine.ipynb"):
+        Path(name).write_text("", "utf-8")
+    assert main(["check", *args]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+
+
+# -- the lessons themselves -----------------------------------------------------------------------
+
+
+def printed(lesson):
+    """What a script prints, without a terminal, on a console of Windows."""
+    script = next((HERE.parents[1] / "docs" / "lessons").glob(f"{lesson}_*.py"))
+    environment = os.environ | {"PYTHONIOENCODING": "cp1252"}
+    found = subprocess.run(
+        [sys.executable, str(script)],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        env=environment,
+        check=False,
+    )
+    assert found.returncode == 0, found.stderr.decode()
+    assert not found.stderr
+    return found.stdout.decode("ascii")
+
+
+def said(lesson, *parts):
+    """The numbers that follow each of ``parts`` in what a script prints."""
+    out, numbers = printed(lesson), []
+    for part in parts:
+        match = re.search(re.escape(part) + r"\D*?(-?[\d.]+\d|\d)", out)
+        assert match, f"{part!r} is not in\n{out}"
+        numbers.append(float(match[1]))
+    return numbers
+
+
+def test_lesson_1_runs():
+    out = printed("lesson1")
+    assert "row 2, column 1 is 3 h 15 min: 195 minutes" in out
+    assert "so each column adds up to tensor([0., 0.])" in out
+    squares = [int(n) for n in re.findall(r"(?:squares|/6): +(\d+)", out)]
+    assert squares[0] == pytest.approx(squares[1], rel=1e-14)
+    assert squares[1] == sum(i * i for i in range(1_000_000))
+
+
+def test_lesson_2_finds_one_slope_three_ways():
+    ways = ("differences:", "hand:", "tape:")
+    slopes = said("lesson2", *(f"dL/dw by {way}" for way in ways), "second backward():", "step 10:")
+    y = math.tanh(-0.5)
+    assert slopes[:3] == pytest.approx([2 * (y - 1) * (1 - y * y) * 2] * 3, abs=2e-6)
+    assert slopes[3] == pytest.approx(2 * slopes[0], abs=2e-6)
+    assert slopes[4] < 0.02
+
+
+def test_lesson_3_parts_the_clouds_and_not_xor():
+    seen, fresh, xor = said("lesson3", "60 points it saw:", "500 fresh points:", "best round had")
+    assert (seen, fresh >= 99, xor <= 75) == (100, True, True)
+
+
+def test_lesson_4_needs_the_bend():
+    out = printed("lesson4")
+    right = [float(found) for found in re.findall(r"fresh points right: ([\d.]+)%", out)]
+    assert "the best gets 3 of 4 corners right" in out
+    assert right[0] == 100
+    assert right[1] <= 76
+
+
+def test_lesson_5_beats_its_control():
+    before, ahead = said("lesson5", "loss before training:", "features are ahead by")
+    assert before == pytest.approx(math.log(10), abs=0.2)
+    assert ahead > 3
+
+
+def test_lesson_6_copes_with_moved_digits():
+    out = printed("lesson6")
+    assert "by hand at row 0, column 1: 27.0" in out
+    assert "moves the answer down by one: True" in out
+    (cnn, cnn_moved), (mlp, mlp_moved) = (
+        [float(x) for x in re.search(rf"{name} .*?([\d.]+)% +([\d.]+)%", out).groups()]
+        for name in ("CNN", "MLP")
+    )
+    assert cnn > 97 and mlp > 95
+    assert cnn_moved > mlp_moved + 10
+
+
+def test_lesson_7_looks_back():
+    attends, blind, h2 = said("lesson7", "with attention", ", without", "and H2 is")
+    assert attends < 0.7 < h2 - 0.3
+    assert blind > h2 - 0.15

@@ -1,0 +1,145 @@
+"""The selftest's checks hold, and find what they are there to find."""
+
+import io
+import mmap
+
+import pytest
+
+import tinyxp as tx
+from tinyxp import selftest
+from tinyxp.commands import cli
+from tinyxp.errors import ArgumentError
+from tinyxp.files import safetensors as files
+from tinyxp.selftest import child, disk, download, fuzz, kill, memory, threads
+from tinyxp.selftest.outcome import Outcome
+
+TRIES = {"kill": 4, "fuzz": 1000, "disk": 1, "threads": 5, "memory": 500, "download": 1}
+TRIES |= {"mixed": 120}
+
+
+@pytest.mark.parametrize("name", selftest.CHECKS)
+def test_a_check_holds(name):
+    (outcome,) = selftest.run([name], TRIES[name], io.StringIO())
+    assert outcome.failures == []
+    if outcome.tries == 0:
+        pytest.skip(outcome.seen)
+    if name == "kill":
+        assert int(outcome.seen.split()[0]) >= TRIES["kill"] // 2
+
+
+def test_the_command_prints_a_table(capsys):
+    assert cli.main(["selftest", "threads", "download", "--tries", "1"]) == 0
+    said = capsys.readouterr()
+    assert said.out.splitlines()[0].split() == [
+        "check",
+        "tries",
+        "failed",
+        "seconds",
+        "what",
+        "was",
+        "seen",
+    ]
+    assert [line.split()[:3] for line in said.out.splitlines()[1:]] == [
+        ["threads", "1", "0"],
+        ["download", "11", "0"],
+    ]
+    assert cli.main(["selftest", "virtue"]) == 2
+    assert "unknown check 'virtue'; choose among kill, fuzz" in capsys.readouterr().err
+
+
+def test_failures_are_told():
+    said = selftest.table([Outcome(9, ["file 3: KeyError: 'x'"], "1 refused", "fuzz", 1.0)])
+    assert said.splitlines()[1].split()[:3] == ["fuzz", "9", "1"]
+    assert said.splitlines()[-1] == "fuzz: file 3: KeyError: 'x'"
+    with pytest.raises(ArgumentError, match="tries must be at least 1"):
+        selftest.run(["fuzz"], 0)
+
+
+# -- each check notices the fault that it looks for -----------------------------------------------
+
+
+def test_fuzz_notices_a_loader_without_a_digest(monkeypatch, tmp_path):
+    monkeypatch.setattr(files, "digest", lambda *_: "0" * 64)
+    found = fuzz.read_all(0, 300, tmp_path)
+    assert any("accepted, and not what was saved" in line for line in found["failures"])
+
+
+def test_fuzz_notices_a_foreign_error(monkeypatch, tmp_path):
+    monkeypatch.setattr(fuzz, "load_state", lambda path: {}["key"])
+    assert "KeyError" in fuzz.read_all(0, 1, tmp_path)["failures"][0]
+
+
+def test_disk_notices_a_save_that_is_not_atomic(monkeypatch, tmp_path):
+    pytest.importorskip("resource")
+
+    def plain(path, data):
+        with open(path, "wb") as file:
+            file.write(data)
+
+    monkeypatch.setattr(files, "write_atomically", plain)
+    failures = disk.fill(tmp_path)["failures"]
+    assert failures and "the old checkpoint is changed" in failures[-1]
+
+
+def test_kill_notices_other_bits(monkeypatch, tmp_path):
+    victim = kill.Victim(tmp_path / "run", 0.05, True, 0.5)
+    problem, _ = victim.run("another fingerprint")
+    assert problem.startswith("it ends with other bits")
+
+
+def test_kill_notices_a_run_that_never_saves(tmp_path, monkeypatch):
+    victim = kill.Victim(tmp_path / "run", 0.0, True, 0.5)
+    monkeypatch.setattr(kill.Victim, "kill", lambda self: (self.folder.mkdir(), b".)")[1])
+    assert victim.run("") == ("in 10 attempts it was not killed where it should be", False)
+
+
+def test_threads_notice_a_shared_generator(monkeypatch):
+    shared = tx.random.Generator(0)
+    monkeypatch.setattr(threads.tx, "manual_seed", lambda seed: tx.random._default.set(shared))
+    assert threads.check(2, lambda *_: None).failures
+
+
+def test_memory_notices_a_leak(monkeypatch):
+    kept = []
+    step = tx.optim.AdamW.step
+
+    def leaky(self):  # from the system, since malloc may still hold what other tests freed
+        kept.append(mmap.mmap(-1, 1_000_000))
+        kept[-1].write(b"x" * 1_000_000)
+        step(self)
+
+    monkeypatch.setattr(tx.optim.AdamW, "step", leaky)
+    monkeypatch.setattr(memory, "WARM", 5)
+    assert memory.growth(100)[0] > memory.MOST
+
+
+def test_memory_tells_a_child_that_fails(monkeypatch):
+    monkeypatch.setattr(
+        child, "start", lambda module, *a, **k: kill.start("fuzz", "no number", **k)
+    )
+    (failure,) = memory.check(3, lambda *_: None).failures
+    assert failure.startswith("exit code 1: ")
+
+
+def test_memory_notices_what_only_the_collector_frees(monkeypatch):
+    step = tx.optim.AdamW.step
+
+    def circular(self):
+        ring = []
+        ring.append(ring)
+        step(self)
+
+    monkeypatch.setattr(memory, "WARM", 5)
+    assert memory.growth(20)[1] == 0
+    monkeypatch.setattr(tx.optim.AdamW, "step", circular)
+    assert memory.growth(20)[1] >= 20
+
+
+def test_download_notices_a_file_left_behind(monkeypatch):
+    def careless(url, folder):
+        (folder / "half").write_bytes(b"To be")
+        return ""
+
+    monkeypatch.setattr(download, "fetch", careless)
+    failures = download.check(1, lambda *_: None).failures
+    assert len(failures) == len(download.FAULTS) and "left behind: ['half']" in failures[0]

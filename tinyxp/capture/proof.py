@@ -1,0 +1,45 @@
+"""The proof of a recording: its replays have the bits of the step."""
+
+from typing import Any
+
+from tinyxp.capture.recorded import Recorded
+from tinyxp.core.operation import brief
+from tinyxp.core.tensor import Tensor, wrap
+from tinyxp.core.tree import leaves_of
+from tinyxp.errors import CaptureError
+
+
+def prove(recorder: Any, found: Recorded, trials: list[Any]) -> None:
+    """Raise CaptureError unless replays have the bits of the trials."""
+    with recorder.recording.rewound():
+        for given, result, values, bound in trials:
+            recorder.begin()
+            done, outputs = found.replay(found.matched(given))
+            if not done:  # it goes another way for these inputs
+                outputs = recorder.try_step(given)
+            pairs = [
+                (f"its result {k}", a, b)
+                for k, (a, b) in enumerate(zip(leaves_of(outputs), leaves_of(result), strict=True))
+            ]
+            for x in found.state:
+                what = f"a tensor of {brief(x)} that it changes"
+                pairs.append((what, x, wrap(values[x][0], x.backend)))
+            for x in found.gradients:
+                pairs.append((f"the gradient of a tensor of {brief(x)}", x.grad, values[x][1]))
+            pairs += [(name.label, name.now(), name.value) for name in bound]
+            wrong = [what for what, a, b in pairs if not equal_bits(a, b)]
+            if wrong:
+                raise CaptureError(
+                    f"the replay of this step gave other numbers than the step, in {wrong[0]}: "
+                    "it takes numbers from where a recording does not see them, such as "
+                    "NumPy's functions on x.numpy() or Python's random, or from tensors that "
+                    "it has changed since; stay within tinyxp's operations, and pass what else "
+                    "changes as an input"
+                )
+
+
+def equal_bits(a: Any, b: Any) -> bool:
+    """Whether two tensors hold the same bits, or two other things are equal."""
+    if not (isinstance(a, Tensor) and isinstance(b, Tensor)):
+        return bool(a == b)
+    return a.shape == b.shape and a.dtype is b.dtype and a.array.tobytes() == b.array.tobytes()

@@ -1,0 +1,422 @@
+"""The Tensor: an immutable value on a backend, with a link to the graph that made it.
+
+What looks like a change (``x += y``, ``x[i] = v``) computes a new value and rebinds the object to
+it, its ``views`` too. So the arrays that a graph has saved never change behind its back.
+"""
+
+import math
+import sys
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from tinyxp import backends
+from tinyxp.backends import Array, Backend
+from tinyxp.backends.common.capture import capturing, refuse_recording
+from tinyxp.core import dtypes
+from tinyxp.core.exchange import from_numbers, imported, scipy_hint
+from tinyxp.errors import (
+    ArgumentError,
+    DTypeError,
+    GradientError,
+    ShapeError,
+)
+
+SCALARS = frozenset((bool, int, float, complex))
+
+
+def namespace() -> Any:
+    """The namespace tinyxp itself: what ``xp`` is when a vjp runs on Tensors."""
+    return sys.modules["tinyxp"]
+
+
+class Tensor:
+    """An array on a backend that can be differentiated.
+
+    ``Tensor(data, dtype=None, device=None, requires_grad=False)`` copies ``data``: numbers, nested
+    lists, or an array of NumPy (moved to the backend in use) or of another backend's library.
+
+    >>> x = tx.Tensor([1.0, 2.0], requires_grad=True)
+    >>> (x * x).sum().backward()
+    >>> x.grad
+    tensor([2., 4.])
+    """
+
+    __slots__ = (
+        *("__weakref__", "_cut", "_home", "_leaf", "_node", "_view"),
+        *("array", "backend", "grad"),
+    )
+    __hash__ = object.__hash__
+
+    array: Array  # the backend's own
+    backend: Backend
+    grad: "Tensor | None"
+    _grad: Any  # the same
+    _node: Any  # the tape.Node that made this tensor, if a gradient flows through it
+    _leaf: bool  # a leaf that collects its gradient
+    _cut: str | None  # why no gradient flows, if an op stopped it
+    _view: Any  # the views.View that says which elements of another tensor this one shows, if any
+    _home: Any  # the recorded step in whose memory ``array`` and ``grad`` may lie (recorded.py)
+
+    def __init__(
+        self, data: Any, dtype: Any = None, device: str | None = None, requires_grad: bool = False
+    ) -> None:
+        self.array, self.backend = to_array(data, dtype, device)
+        self._grad = self._node = self._cut = self._view = None
+        self._leaf = False
+        self.requires_grad_(requires_grad)
+
+    # -- what it is ---------------------------------------------------------------------------
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The length of each axis."""
+        return tuple(self.array.shape)
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return len(self.array.shape)
+
+    @property
+    def size(self) -> int:
+        """The number of elements."""
+        size = 1
+        for n in self.array.shape:
+            size *= n
+        return size
+
+    @property
+    def dtype(self) -> dtypes.DType:
+        """tinyxp's own dtype object, the same on every backend."""
+        return dtypes.BY_NAME[self.backend.dtype_names[self.array.dtype]]
+
+    @property
+    def device(self) -> str:
+        """Where the data lies: 'cpu', 'cuda:0' …"""
+        return self.backend.device_of(self.array)
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether gradients flow to this tensor; set it on leaves, or call ``requires_grad_``."""
+        return self._node is not None or self._leaf
+
+    @requires_grad.setter
+    def requires_grad(self, value: bool) -> None:
+        self.requires_grad_(value)
+
+    @property
+    def is_leaf(self) -> bool:
+        """Whether no recorded operation made this tensor."""
+        return self._node is None
+
+    def requires_grad_(self, requires_grad: bool = True) -> Self:
+        """Make this leaf collect its gradient in ``grad``, or stop.
+
+        Raises GradientError on a tensor that an operation made, DTypeError on integers.
+
+        For a complex leaf z = a + ib and a real loss L, ``grad`` is ∂L/∂a + i ∂L/∂b, as in PyTorch:
+        the direction of steepest ascent.
+        """
+        if not isinstance(requires_grad, (bool, np.bool_)):
+            raise DTypeError(f"requires_grad is True or False, got {requires_grad!r}")
+        if self._node is not None and not requires_grad:
+            raise GradientError(
+                f"requires_grad_(False) expects a leaf, got the result of {self._node.op.name}; "
+                "use x.detach()"
+            )
+        if requires_grad and not self.dtype.kind.endswith("floating"):
+            raise DTypeError(
+                f"only floating tensors have gradients, got {self.dtype!r}; "
+                "cast it first: tx.astype(x, tx.float32)"
+            )
+        self._leaf = bool(requires_grad) and self._node is None
+        return self
+
+    @property
+    def data(self) -> "Tensor":
+        """A tensor of the same numbers without the graph, as ``detach()`` gives it.
+
+        Assigning a tensor replaces the numbers, and neither ``requires_grad`` nor ``grad``.
+
+        >>> w = tx.asarray([1.0, 2.0], requires_grad=True)
+        >>> w.data = w.data * 0.5
+        >>> w
+        tensor([0.5, 1. ], requires_grad=True)
+        """
+        return self.detach()
+
+    @data.setter
+    def data(self, value: "Tensor") -> None:
+        if not isinstance(value, Tensor):
+            raise DTypeError(
+                f"x.data expects a Tensor, got {type(value).__name__}; write x.data = tx.asarray(…)"
+            )
+        self.array, self.backend = value.array, value.backend
+
+    # -- leaving tinyxp -----------------------------------------------------------------------
+
+    def _leave(self, way: str) -> Array:
+        if self.requires_grad:
+            raise GradientError(
+                f"{way} on a tensor that requires grad would cut the graph; "
+                f"call x.detach() first, or stay within tinyxp's functions{scipy_hint()}"
+            )
+        return self.array
+
+    def numpy(self) -> Any:
+        """A NumPy array with a copy of the data. Refuses a tensor that requires grad.
+
+        >>> tx.asarray([1, 2]).numpy()
+        array([1, 2])
+        """
+        return self.backend.to_numpy(self._leave("numpy()")).copy()
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        self._leave("converting to a NumPy array")
+        refuse_recording("np.asarray")
+        if copy is False:
+            raise ArgumentError(
+                "a tensor becomes a NumPy array by a copy; np.from_dlpack shares it"
+            )
+        return self.numpy() if dtype is None else self.numpy().astype(dtype)
+
+    def item(self) -> Any:
+        """The single element as a Python number. Raises ShapeError if there are more or none."""
+        if self.size != 1:
+            raise ShapeError(f"item() expects a tensor of one element, got shape {self.shape}")
+        return self.backend.to_numpy(self.array).item()
+
+    def tolist(self) -> Any:
+        """The data as nested lists of Python numbers."""
+        return self.backend.to_numpy(self.array).tolist()
+
+    def __bool__(self) -> bool:
+        if self.size != 1:
+            no = f"the truth of a tensor of shape {self.shape} is not defined"
+            raise ShapeError(f"{no}; use tx.any or tx.all")
+        return bool(self.item())
+
+    def __int__(self) -> int:
+        return self._converted(int)
+
+    def __float__(self) -> float:
+        return self._converted(float)
+
+    def _converted(self, kind: Any, *rest: Any) -> Any:
+        if self.size != 1:
+            raise ShapeError(f"{kind.__name__}() expects a tensor of one element, got {self.shape}")
+        value = self.item()
+        try:
+            return kind(value, *rest)
+        except TypeError as error:  # of a complex number
+            raise DTypeError(f"{value} is no real number; take tx.real of it") from error
+        except (ValueError, OverflowError) as error:  # of NaN and infinity
+            raise ArgumentError(f"{value} is no such number: {error}") from error
+
+    def __complex__(self) -> complex:
+        return self._converted(complex)
+
+    def __round__(self, ndigits: int | None = None) -> Any:
+        return self._converted(round, ndigits)
+
+    def __trunc__(self) -> int:
+        return self._converted(math.trunc)
+
+    def __format__(self, spec: str) -> str:
+        """A tensor without axes is formatted as its number, as in PyTorch: ``f"{loss:.4f}"``; with
+        a format, so is any tensor of one element."""
+        if self.ndim and not spec:
+            return str(self)
+        if self.size != 1:
+            raise DTypeError(
+                f"the format {spec!r} is for one number, got shape {self.shape}; leave it out"
+            )
+        return format(self.item(), spec)
+
+    def __index__(self) -> int:
+        if not dtypes.isdtype(self.dtype, "integral"):
+            raise DTypeError(f"an index must be an integer, got a tensor of {self.dtype!r}")
+        return int(self.item())
+
+    def __len__(self) -> int:
+        if self.ndim == 0:
+            raise DTypeError("len() of a tensor without axes; it has one element, see item()")
+        return self.shape[0]
+
+    def __iter__(self) -> Iterator["Tensor"]:
+        return (self[i] for i in range(len(self)))
+
+    def __contains__(self, value: Any) -> bool:
+        if not isinstance(value, (Tensor, np.generic, *SCALARS)):
+            raise DTypeError(f"a tensor contains numbers; asked for {type(value).__name__}")
+        return bool(namespace().any(self == value))
+
+    def __repr__(self) -> str:
+        """The values and what is not usual; of what an operation made, all that there is to say."""
+        shown = self.float() if self.dtype is dtypes.bfloat16 else self  # NumPy cannot print it
+        array = self.backend.to_numpy(shown.array)
+        values = np.array2string(array, separator=", ", prefix="tensor(")
+        if self._node is not None:
+            facts = f"dtype={self.dtype.name}, backend={self.backend.name}"
+            return f"tensor({values}, shape={self.shape}, {facts}, op={self._node.op.name})"
+        notes = [values]
+        if self.size > np.get_printoptions()["threshold"] or self.size == 0:
+            notes.append(f"shape={self.shape}")
+        if self.dtype not in (dtypes.DEFAULT_FLOAT, dtypes.DEFAULT_INT, dtypes.bool):
+            notes.append(f"dtype={self.dtype.name}")
+        if self.backend.name != "numpy":
+            notes.append(f"backend={self.backend.name}")
+        if self._leaf:
+            notes.append("requires_grad=True")
+        return f"tensor({', '.join(notes)})"
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        if self._node is not None:
+            raise GradientError("only leaves can be deep-copied; use x.detach() or tx.clone(x)")
+        new = object.__new__(self.__class__)
+        new.array, new.backend = self.array, self.backend  # values are immutable: no copy needed
+        new._node, new._leaf, new._cut, new._view = None, self._leaf, self._cut, None
+        g = self.grad
+        new._grad = None if g is None else wrap(g.array, g.backend)
+        memo[id(self)] = new
+        return new
+
+    def __reduce__(self) -> Any:
+        return Tensor, (self.detach().numpy(), self.dtype.name, None, self._leaf)
+
+    # put here by the floors above: tape.py, interop.py (what NumPy asks for), ops/methods.py
+    if TYPE_CHECKING:
+        __array_ufunc__: Any
+        __array_function__: Any
+
+        def __getattr__(self, name: str) -> Callable[..., "Tensor"]: ...
+        def __getitem__(self, key: Any) -> "Tensor": ...
+        def __setitem__(self, key: Any, value: Any) -> None: ...
+        def __add__(self, other: Any) -> "Tensor": ...
+        def __radd__(self, other: Any) -> "Tensor": ...
+        def __sub__(self, other: Any) -> "Tensor": ...
+        def __rsub__(self, other: Any) -> "Tensor": ...
+        def __mul__(self, other: Any) -> "Tensor": ...
+        def __rmul__(self, other: Any) -> "Tensor": ...
+        def __truediv__(self, other: Any) -> "Tensor": ...
+        def __rtruediv__(self, other: Any) -> "Tensor": ...
+        def __floordiv__(self, other: Any) -> "Tensor": ...
+        def __mod__(self, other: Any) -> "Tensor": ...
+        def __pow__(self, other: Any) -> "Tensor": ...
+        def __rpow__(self, other: Any) -> "Tensor": ...
+        def __matmul__(self, other: Any) -> "Tensor": ...
+        def __neg__(self) -> "Tensor": ...
+        def __abs__(self) -> "Tensor": ...
+        def __invert__(self) -> "Tensor": ...
+        def __and__(self, other: Any) -> "Tensor": ...
+        def __or__(self, other: Any) -> "Tensor": ...
+        def __eq__(self, other: Any) -> "Tensor": ...  # type: ignore[override]
+        def __ne__(self, other: Any) -> "Tensor": ...  # type: ignore[override]
+        def __lt__(self, other: Any) -> "Tensor": ...
+        def __le__(self, other: Any) -> "Tensor": ...
+        def __gt__(self, other: Any) -> "Tensor": ...
+        def __ge__(self, other: Any) -> "Tensor": ...
+
+        def backward(
+            self,
+            gradient: "Tensor | None" = None,
+            retain_graph: bool | None = None,
+            create_graph: bool = False,
+        ) -> None: ...
+
+        def detach(self) -> "Tensor": ...
+
+        T: "Tensor"
+        mT: "Tensor"
+
+
+def to_array(
+    obj: Any, dtype: Any = None, device: str | None = None, copy: bool | None = None
+) -> tuple[Array, Backend]:
+    """An array on a backend from numbers, nested lists or another library's array.
+
+    The backend is the array's own, or the one in use for numbers, lists and NumPy arrays. What the
+    user holds is copied unless ``copy`` is False, so that nobody can change a tensor from outside.
+    """
+    if isinstance(obj, Tensor):
+        raise DTypeError("expected numbers or an array, got a Tensor; tx.asarray takes it")
+    wanted = None if dtype is None else dtypes.as_dtype(dtype)
+    backend = backends.of(obj)
+    if backend is None and hasattr(obj, "__dlpack__"):
+        obj, backend = imported(obj, np.from_dlpack), backends.get("numpy")
+    if backend is not None and backend.name != "numpy":
+        raw_dtype = obj.dtype if wanted is None else raw(wanted, backend)
+        if obj.dtype not in backend.dtype_names and backend.dtype(str(obj.dtype)) is None:
+            raise DTypeError(
+                f"unknown dtype {obj.dtype}; choose one of {', '.join(dtypes.BY_NAME)}"
+            )
+        obj = backend.xp.asarray(obj, dtype=raw_dtype, copy=True if copy is None else copy or None)
+        return (obj if device is None else backend.to_device(obj, device)), backend
+    if isinstance(obj, (list, tuple)) and holds_tensors(obj):
+        raise DTypeError("a list of Tensors is not an array; join them with tx.stack or tx.concat")
+    array = from_numbers(obj, wanted) if backend is None else np.asarray(obj)
+    if backend is not None and (capture := capturing()) is not None:
+        array = capture.source(array)
+    wanted = wanted or dtypes.BY_NAME.get(array.dtype.name) or dtypes.as_dtype(array.dtype)
+    if backend is None or isinstance(obj, np.generic):
+        dtypes.expect_held(array, wanted)
+    # an array made of numbers is ours already
+    numpy = raw(wanted, backends.get("numpy"))
+    array = array.astype(numpy, copy=copy is not False and backend is not None)
+    backend = backends.current()
+    raw(wanted, backend)  # which says so if it has none
+    return backend.from_numpy(array, device), backend
+
+
+def holds_tensors(obj: Any) -> bool:
+    """Whether there is a Tensor in nested lists."""
+    if SCALARS.issuperset(map(type, obj)):
+        return False
+    return any(
+        isinstance(x, Tensor) or (isinstance(x, (list, tuple)) and holds_tensors(x)) for x in obj
+    )
+
+
+Tensor._grad = vars(Tensor)["grad"]  # the slot itself; gradients.py checks what users put in
+
+
+def raw(dtype: Any, backend: Backend) -> Any:
+    """The backend's own dtype for one of ours, or what ``as_dtype`` takes for one.
+
+    Raises DTypeError if it has none.
+    """
+    if type(dtype) is not dtypes.DType:
+        dtype = dtypes.as_dtype(dtype)
+    try:
+        return backend.dtypes[dtype.name]
+    except KeyError:
+        found = backend.dtype(dtype.name)
+    if found is None:
+        half = dtype.name in backends.HALVES
+        hint = "; take tx.float32, or the backend 'numpy', 'torch' or 'cupy'" if half else ""
+        raise DTypeError(f"the backend {backend.name!r} has no dtype {dtype!r}{hint}")
+    return found
+
+
+def is_complex(x: Any) -> bool:
+    """Whether x, a Tensor or a backend's array, is complex."""
+    if isinstance(x, Tensor):
+        return x.array.dtype in x.backend.complex_floating
+    backend = backends.of(x)
+    return backend is not None and x.dtype in backend.complex_floating
+
+
+_new = object.__new__
+
+
+def wrap(array: Array, backend: Backend, node: Any = None) -> Tensor:
+    """The Tensor of a backend's array, without copying or checking."""
+    tensor = _new(Tensor)
+    tensor.array = array
+    tensor.backend = backend
+    tensor._node = node
+    tensor._leaf = False
+    tensor._grad = tensor._cut = tensor._view = None
+    return tensor

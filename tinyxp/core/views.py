@@ -1,0 +1,327 @@
+"""Views: tensors that show elements of another one, and writes in place that all of them see.
+
+No array is ever written to: a write computes new values, and the Tensor object takes them. So a
+view remembers its root (the tensor that is no view) and the path on which it was taken from it. A
+write to the view goes back along this path into the root, differentiably, and then every tensor
+that shows elements of the root takes its new ones. What is a view in PyTorch is one here, on every
+backend.
+"""
+
+import functools
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.lib.stride_tricks import as_strided
+
+from tinyxp.core.dtypes import RANK
+from tinyxp.core.tape import is_grad_enabled, no_grad, set_grad_enabled
+from tinyxp.core.tensor import Tensor, namespace, wrap
+from tinyxp.core.touched import watching
+from tinyxp.errors import ArgumentError, DTypeError, GradientError, ShapeError
+
+Path = tuple["Path | None", "Lens", Any]  # the path before, and the last step: a lens and its key
+
+
+class Lens:
+    """How a view is got from x, and what x becomes when the view gets new values.
+
+    ``key`` says which elements. ``layout`` gets the view of a NumPy array without reading it.
+    ``dense``: whether a view of what lies row by row does so too. ``may_copy``: it is no view where
+    the elements do not lie at regular distances.
+    """
+
+    def __init__(self, get: Callable[[Tensor, Any], Tensor], layout: Callable[[Any, Any], Any]):
+        self.get, self.layout = get, layout
+        self.dense: Callable[[Any], bool] = lambda key: False
+        self.may_copy = False
+
+    put: Callable[[Tensor, Tensor, Any], Tensor]  # x with v where the view was
+
+    def putting(self, rule: Callable[..., Tensor]) -> Callable[..., Tensor]:
+        """Declare ``put`` of a primitive, whose key are its static parameters."""
+        self.put = lambda x, v, key: rule(x, v, **key)
+        return rule
+
+
+class View(weakref.ref[Tensor]):
+    """What a view knows of its root; the root finds its views by these weak references to it.
+
+    The root is kept alive, as by a view in PyTorch; but not by what ``detach()`` gives, which would
+    keep a graph or gradients alive.
+    """
+
+    __slots__ = ("cut", "path", "root", "seen", "tensor")
+
+    root: Tensor | None
+    path: Path
+    seen: Any  # the array of the root that this view shows
+    tensor: "weakref.ref[Tensor]"  # the view
+    cut: bool  # it shares the root's numbers, and not its graph
+
+
+_ref = weakref.ref
+
+
+def linked(y: Tensor, x: Tensor, lens: Lens, key: Any) -> Tensor:
+    """y, which ``lens`` got from x, as a view of x."""
+    old = x._view
+    if old is None or old.cut:  # what detach() gives has a graph, and views, of its own
+        root, before, seen = x, None, x.array
+    else:
+        root, before, seen = old.root, old.path, old.seen
+    if lens.may_copy and ((key.get("copy")) or not _strided(root, before, lens, key)):
+        return y
+    y._view = link = View(root)
+    link.root = root  # one by one: four at once would make a tuple first
+    link.path = before, lens, key
+    link.seen = seen
+    link.tensor = _ref(y)
+    link.cut = False
+    return y
+
+
+def detach(x: Tensor) -> Tensor:
+    """The same numbers, cut from the graph; a write in place to one is seen by the other.
+
+    >>> x = tx.asarray([1.0, 2.0], requires_grad=True)
+    >>> x.detach()
+    tensor([1., 2.])
+    """
+    y = wrap(x.array, x.backend)
+    old = x._view
+    root = None if old is None else old()
+    if root is None:
+        root, before, seen = x, None, x.array
+    else:
+        before, seen = old.path, old.seen
+    outer = None if root._view is None else root._view.path
+    y._view = link = View(root)
+    link.root = None if root.requires_grad else root
+    link.path = before, DETACH, (seen.shape, seen.dtype, outer)
+    link.seen, link.tensor = seen, _ref(y)
+    link.cut = True
+    return y
+
+
+def own(y: Any, operands: tuple[Any, ...]) -> Any:
+    """The result of a formula as a value of its own: no operand, and no view."""
+    if isinstance(y, Tensor):
+        if any(y is x for x in operands):
+            return namespace().clone(y)
+        y._view = None
+    return y
+
+
+DETACH = Lens(lambda x, key: wrap(x.array, x.backend), lambda a, key: a)
+DETACH.put = lambda x, v, key: v
+DETACH.dense = lambda key: True
+Tensor.detach = detach  # type: ignore[method-assign, assignment]
+
+
+# -- writing --------------------------------------------------------------------------------------
+
+
+def rebind(x: Tensor, value: Tensor, what: str) -> Tensor:
+    """Make ``x`` the tensor ``value``, as in-place syntax asks, and with it all that shows x.
+
+    Under ``no_grad`` numbers alone change, and not the graph. ``value`` may have a wider dtype of
+    the same kind, and comes into that of x. Raises GradientError for a leaf that requires grad, or
+    a view of one, outside of ``no_grad``, ShapeError, DTypeError, and ArgumentError for a view
+    whose root has got other numbers there since, other than by a write in place.
+    """
+    recording = is_grad_enabled()
+    view = x._view
+    root = None if view is None else view()
+    of_leaf = root is not None and root._leaf and not view.cut
+    if recording and (x._leaf or of_leaf):
+        raise GradientError(
+            f"{what} on a {'view of a ' if of_leaf else ''}leaf that requires grad would lose it; "
+            "work on a new tensor (y = x + …), or change the leaf under tx.no_grad()"
+        )
+    if value.dtype is not x.dtype and RANK[value.dtype.kind] <= RANK[x.dtype.kind]:
+        value = value.astype(x.dtype)
+    if value.shape != x.shape or value.dtype is not x.dtype:
+        raise (DTypeError if value.shape == x.shape else ShapeError)(
+            f"{what} must keep shape and dtype, {x.shape} {x.dtype!r}, "
+            f"got {value.shape} {value.dtype!r}; write x = x + … to get a new tensor"
+        )
+    below = x
+    while root is not None:
+        if not _current(below._view, below, root):
+            raise ArgumentError(
+                f"{what} on a view of a tensor that has got other numbers since the view was taken "
+                "(by a step of an optimizer, say); take the view again, or a copy: y.clone()"
+            )
+        below, root = root, None if root._view is None else root._view()
+    _store(x, value, recording)
+    return x
+
+
+def shows(x: Tensor, y: Any, get: Callable[[], Tensor]) -> bool:
+    """Whether y is the view of x that ``get`` takes, so that to write it there changes nothing."""
+    view, own = y._view if isinstance(y, Tensor) else None, x._view
+    root, before = (x, None) if own is None or own.cut else (own.root, own.path)
+    if view is None or view.root is not root or view.path[0] is not before:
+        return False
+    now = get()._view
+    same = now is not None and now.path[1] is view.path[1] and now.path[2] == view.path[2]
+    return same and not view.cut and view.seen is root.array
+
+
+def _store(x: Tensor, value: Tensor, recording: bool, by: Tensor | None = None) -> None:
+    """Give x new numbers, or a graph, and all that shows it; ``by`` is what is being written to."""
+    view = x._view
+    root = None if view is None else view()
+    if root is not None:
+        inner = recording and not view.cut
+        with set_grad_enabled(inner):
+            whole = _put(root, view.path, value)
+        _store(root, whole, inner, x)
+        if not view.cut:
+            return  # it has its elements of the root by now
+    if (watched := watching()) is not None:
+        watched.write(x)
+    shown = shown_of(x, by)
+    _take(x, value, recording)
+    refresh(x, shown, recording)
+
+
+def _take(x: Tensor, value: Tensor, recording: bool) -> None:
+    x.array = value.array
+    if recording and not x._leaf:
+        x._node, x._cut = value._node, value._cut
+
+
+def shown_of(root: Tensor, by: Tensor | None = None) -> list[tuple[Tensor, View]]:
+    """The living views that show the root as it is, as ``by`` does. While a step is recorded, those
+    that it made: each replay finds others from outside."""
+    if weakref.getweakrefcount(root) == 0:
+        return []
+    found, watched = [], watching()
+    for link in weakref.getweakrefs(root):
+        y = link.tensor() if type(link) is View else None
+        if y is None or not (watched is None or y is by or id(y) in watched.made):
+            continue
+        if y is by or _current(link, y, root):
+            found.append((y, link))
+    return found
+
+
+def refresh(root: Tensor, shown: list[tuple[Tensor, View]], recording: bool) -> None:
+    """Give views the elements of their root that they show."""
+    known: dict[bool, dict[int, Tensor]] = {True: {}, False: {}}  # recorded, and not
+    for y, link in shown:
+        inner = recording and not link.cut
+        with set_grad_enabled(inner):
+            value = _got(root, link.path, known[inner])
+        below = shown_of(y) if link.cut else []
+        _take(y, value, inner)
+        link.seen = root.array
+        refresh(y, below, inner)
+
+
+def _current(view: View, y: Tensor, root: Tensor) -> bool:
+    """Whether y shows the root as it is: taken from the very array, or one of the same bits."""
+    if view.seen is root.array:
+        return True
+    with no_grad():
+        now = _got(root, view.path, {})
+    to_numpy = y.backend.to_numpy
+    same = now.shape == y.shape and now.array.dtype == y.array.dtype
+    if same and to_numpy(now.array).tobytes() == to_numpy(y.array).tobytes():
+        view.seen = root.array
+        return True
+    return False
+
+
+# -- paths ----------------------------------------------------------------------------------------
+
+
+def _steps(path: Path | None) -> list[Path]:
+    """The path up to each of its steps, the first step first."""
+    found = []
+    while path is not None:
+        found.append(path)
+        path = path[0]
+    return found[::-1]
+
+
+def _got(root: Tensor, path: Path, known: dict[int, Tensor]) -> Tensor:
+    """The view of ``root`` at the end of a path; ``known`` are those at other paths, by id."""
+    x = root
+    for step in _steps(path):
+        y = known.get(id(step))
+        if y is None:
+            y = known[id(step)] = step[1].get(x, step[2])
+        x = y
+    return x
+
+
+def _put(root: Tensor, path: Path, value: Tensor) -> Tensor:
+    """``root`` with ``value`` at the end of a path."""
+    steps = _steps(path)
+    known: dict[int, Tensor] = {}
+    for step in reversed(steps):
+        x = root if step[0] is None else _got(root, step[0], known)
+        value = step[1].put(x, value, step[2])
+    return value
+
+
+def _whole(root: Tensor, path: Path | None) -> tuple[Any, Any, list[Path]]:
+    """The path to a view from where its memory would begin, behind ``detach()`` too: the shape and
+    the dtype there, and the steps."""
+    steps, shape, dtype = _steps(path), root.array.shape, root.array.dtype
+    outer = None if root._view is None else root._view.path
+    while outer is not None:
+        steps = _steps(outer) + steps
+        shape, dtype, outer = outer[2]
+    return shape, dtype, steps
+
+
+@functools.lru_cache(maxsize=256)
+def _rows(shape: tuple[int, ...], complex: bool) -> Any:
+    """A NumPy array that lies row by row, of one element alone: for strides, which is all that may
+    be asked of it."""
+    one = np.empty(1, np.complex128 if complex else np.uint8)
+    strides, step = [], one.itemsize
+    for n in reversed(shape):
+        strides.append(step)
+        step *= max(n, 1)
+    return as_strided(one, shape, strides[::-1])
+
+
+def _laid(x: Tensor, shape: Any, dtype: Any, steps: list[Path]) -> Any:
+    """A NumPy array laid out as the view is, if all begins row by row."""
+    a = _rows(tuple(shape), dtype in x.backend.complex_floating)
+    for _, lens, key in steps:
+        a = lens.layout(a, key)
+    return a
+
+
+def _strided(root: Tensor, path: Path | None, lens: Lens, key: Any) -> bool:
+    """Whether one more step leads to a view in PyTorch: it copies what has no regular distances."""
+    last = path
+    while last is not None and last[1].dense(last[2]):
+        last = last[0]
+    if last is None and root._view is None:
+        return True
+    shape, dtype, steps = _whole(root, path)
+    try:
+        lens.layout(_laid(root, shape, dtype, steps), key)
+    except ValueError:
+        return False
+    return True
+
+
+def is_contiguous(x: Tensor) -> bool:
+    """Whether x lies row by row, over a root that does: what it is on a backend is its own affair.
+
+    >>> x = tx.zeros((2, 3))
+    >>> x.is_contiguous(), x.mT.is_contiguous()
+    (True, False)
+    """
+    view = x._view
+    root, path = (x, None) if view is None or view.cut else (view.root, view.path)
+    return bool(_laid(x, *_whole(root, path)).flags.c_contiguous)

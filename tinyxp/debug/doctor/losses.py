@@ -1,0 +1,93 @@
+"""Losses that get probabilities where they expect logits: softmax twice learns, but badly."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from tinyxp import backends
+from tinyxp.backends import Array
+from tinyxp.core.tape import Node, edge_of, ordered
+from tinyxp.core.tensor import Tensor
+from tinyxp.debug.doctor.causes import Scene
+from tinyxp.debug.sites import Site
+from tinyxp.debug.watch import Record
+
+# what a loss expects, by its name, and what must not stand before it
+EXPECTED = {
+    "cross_entropy": ("logits: it takes the softmax itself", "softmax"),
+    "nll_loss": ("logarithms of probabilities, as F.log_softmax gives them", "softmax"),
+    "binary_cross_entropy_with_logits": ("logits: it takes the sigmoid itself", "sigmoid"),
+}
+REMEDY = {
+    "cross_entropy": "leave out the softmax before F.cross_entropy; for a prediction take argmax.",
+    "nll_loss": "put F.log_softmax in its place, or give the scores to F.cross_entropy.",
+    "binary_cross_entropy_with_logits": "leave out the sigmoid, or take F.binary_cross_entropy.",
+}
+SAME = ("reshape", "permute_dims", "matrix_transpose", "squeeze", "expand_dims", "astype",
+        "getitem")  # fmt: skip
+FAR = 6  # operations between the two at most
+CLOSE = 1e-3
+
+
+def probabilities(scene: Scene, loss: Tensor) -> Iterator[tuple[str, Site | None, str]]:
+    """For each loss that gets probabilities: a sentence, the line that makes them, the remedy."""
+    if scene.watch is not None:
+        told = set()
+        for record in scene.watch.records.values():
+            name = record.site.function_called
+            for link in record.links if name in EXPECTED else ():
+                source = scene.record(link.source)
+                if link.why or source is None or not isinstance(source.thing, Node):
+                    continue
+                if source.site.function_called == name or not _is_meant(name, source, scene):
+                    continue
+                made = _maker(scene, source, EXPECTED[name][1]) or source
+                if (name, made.site) not in told:
+                    told.add((name, made.site))
+                    yield _finding(name, made.site)
+        return
+    for node in ordered([edge_of(loss)]):
+        if isinstance(node, Node) and node.op.name in EXPECTED and node.parents:
+            before: Any = node.parents[0]
+            for _ in range(FAR):
+                if isinstance(before, Node) and before.op.name in SAME and before.parents:
+                    before = before.parents[0]
+            if isinstance(before, Node) and before.op.name == EXPECTED[node.op.name][1]:
+                yield _finding(node.op.name, None)
+
+
+def _finding(name: str, site: Site | None) -> tuple[str, Site | None, str]:
+    expected, before = EXPECTED[name]
+    where = f" at {site}" if site else ""
+    message = f"F.{name} gets what {before} gives{where}, and expects {expected}."
+    return message, site, REMEDY[name]
+
+
+def _is_meant(name: str, source: Record, scene: Scene) -> bool:
+    """Whether the numbers are those of a softmax, or come from a sigmoid: numbers from 0 to 1 alone
+    may be logits."""
+    if EXPECTED[name][1] == "softmax":
+        return _adds_up(source.array)
+    return _maker(scene, source, "sigmoid") is not None
+
+
+def _adds_up(array: Array) -> bool:
+    """Whether classes, along axis 1 or the only one, have numbers from 0 up that add up to 1."""
+    backend = backends.of(array)
+    if backend is None or array.dtype not in backend.floating or 0 in array.shape:
+        return False
+    axis = min(1, array.ndim - 1)
+    if axis < 0 or array.shape[axis] < 2:
+        return False
+    xp: Any = backend.xp
+    sums = xp.sum(array, axis=axis)
+    return bool(xp.all(array >= 0)) and bool(xp.all(xp.abs(sums - 1) < CLOSE))
+
+
+def _maker(scene: Scene, record: Record | None, name: str) -> Record | None:
+    """The operation or function ``name`` that made a value, a few steps before it."""
+    for _ in range(FAR):
+        if record is None or name in (record.name, record.site.function_called):
+            return record
+        same = record.name in SAME and record.links
+        record = scene.record(record.links[0].source) if same else None
+    return None

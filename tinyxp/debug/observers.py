@@ -1,0 +1,203 @@
+"""Observers of operations: who is told of every call, of every vjp, and of every way in and out.
+
+The engine knows nothing of them: while somebody observes, wrappers stand in the place of a few of
+its methods, for the whole process, and tell the observers of the context that calls. Off, there
+is nothing left of them, not even a test (docs/adr/0007).
+"""
+
+import functools
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextvars import ContextVar
+from typing import Any
+
+from tinyxp.backends import Array
+from tinyxp.backends.common.context import block, bound
+from tinyxp.core import primitive, tape, views
+from tinyxp.core import shortcuts as lanes
+from tinyxp.core import tensor as core
+from tinyxp.core.composite import Composite
+from tinyxp.core.primitive import Primitive
+from tinyxp.core.tape import Node
+from tinyxp.core.tensor import Tensor
+from tinyxp.debug.sites import of_library
+from tinyxp.debug.traced import bare
+from tinyxp.nn import parameter
+from tinyxp.ops import creation
+
+
+class Observer:
+    """What can be observed; a subclass overrides what it wants to know."""
+
+    def called(self, op: Any, args: tuple[Any, ...], static: dict[str, Any], y: Any) -> None:
+        """An operation gave ``y``."""
+
+    def pulled(self, node: Node, g: Any, parts: Sequence[Any]) -> None:
+        """The gradient ``g`` of a node became those of its parents."""
+
+    def detached(self, x: Tensor, y: Tensor) -> None:
+        """``y`` is ``x.detach()``."""
+
+    def written(self, x: Tensor, value: Tensor, recording: bool) -> None:
+        """``x`` takes the numbers of ``value`` by a write in place."""
+
+    def switched(self, recording: bool) -> None:
+        """Recording begins, or ends, for a block."""
+
+    def switched_back(self, recording: bool) -> None:
+        """That block is over."""
+
+    def left(self, x: Tensor, way: str, value: Any) -> Any:
+        """``value`` leaves for the user by ``way``; what is returned goes instead of it."""
+        return value
+
+    def entered(self, obj: Any, array: Array) -> None:
+        """The user's ``obj`` became the new tensor data ``array``."""
+
+
+_observers: ContextVar[tuple[Observer, ...]] = ContextVar("tinyxp_observers", default=())
+observed = _observers.get  # by whom what happens here is observed
+_lock = threading.Lock()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=lambda: globals().update(_lock=threading.Lock()))
+_undo: list[Callable[[], None]] = []  # how to take the wrappers away; empty while there are none
+_active = 0
+
+
+@block
+def observing(observer: Observer) -> Iterator[Observer]:
+    """Tell ``observer`` of all that happens in this context."""
+    _put_on()
+    try:
+        with bound(_observers, (*_observers.get(), observer)):
+            yield observer
+    finally:
+        _take_off()
+
+
+def _put_on() -> None:
+    global _active
+    with _lock:
+        _active += 1
+        if _active == 1:
+            for owner, name, wrap in WRAPPED:
+                _undo.append(functools.partial(setattr, owner, name, owner.__dict__[name]))
+                setattr(owner, name, wrap(owner.__dict__[name]))
+
+
+def _take_off() -> None:
+    global _active
+    with _lock:
+        _active -= 1
+        while _active == 0 and _undo:
+            _undo.pop()()
+
+
+# -- the wrappers -----------------------------------------------------------------------------
+
+
+def _call(original: Any) -> Any:
+    def call(self: Any, args: tuple[Any, ...], static: dict[str, Any]) -> Any:
+        y = original(self, tuple([bare(x) for x in args]), static)
+        for observer in _observers.get():
+            observer.called(self, args, static, y)
+        return y
+
+    return call
+
+
+def _pull(original: Any) -> Any:
+    def pull(self: Any, node: Node, g: Any, recording: bool) -> Sequence[Any]:
+        parts: Sequence[Any] = original(self, node, g, recording)
+        for observer in _observers.get():
+            observer.pulled(node, g, parts)
+        return parts
+
+    return pull
+
+
+def _detach(original: Any) -> Any:
+    def detach(self: Tensor) -> Tensor:
+        y: Tensor = original(self)
+        for observer in _observers.get():
+            observer.detached(self, y)
+        return y
+
+    return detach
+
+
+def _take(original: Any) -> Any:
+    def take(x: Tensor, value: Tensor, recording: bool) -> None:
+        for observer in _observers.get():
+            observer.written(x, value, recording)
+        original(x, value, recording)
+
+    return take
+
+
+def _leaving(way: str) -> Callable[[Any], Any]:
+    def wrap(original: Any) -> Any:
+        def leave(self: Tensor, *args: Any, **options: Any) -> Any:
+            value = original(self, *args, **options)
+            if not of_library(sys._getframe(1).f_code.co_filename):
+                for observer in _observers.get():
+                    value = observer.left(self, way, value)
+            return value
+
+        return leave
+
+    return wrap
+
+
+def _array(slot: Any) -> Any:
+    return property(
+        _leaving(".array")(slot.__get__), lambda self, array: slot.__set__(self, bare(array))
+    )
+
+
+class _Recording:
+    """The switch of ``no_grad``, observed."""
+
+    def __init__(self, switch: ContextVar[bool]) -> None:
+        self.switch, self.get = switch, switch.get
+
+    def set(self, recording: bool) -> Any:
+        for observer in _observers.get():
+            observer.switched(recording)
+        return self.switch.set(recording)
+
+    def reset(self, token: Any) -> None:
+        recording = self.switch.get()
+        self.switch.reset(token)
+        for observer in _observers.get():
+            observer.switched_back(recording)
+
+
+def _entering(original: Any) -> Any:
+    def to_array(obj: Any, *args: Any, **options: Any) -> Any:
+        array, backend = original(bare(obj), *args, **options)
+        for observer in _observers.get():
+            observer.entered(obj, array)
+        return array, backend
+
+    return to_array
+
+
+WAYS = {name: f"{name}()" for name in ("numpy", "item", "tolist")}
+WAYS |= {f"__{name}__": f"{name}()" for name in ("float", "int", "complex")}
+WAYS |= {"__array__": "np.asarray()", "__dlpack__": "DLPack"}
+WRAPPED: tuple[tuple[Any, str, Callable[[Any], Any]], ...] = (
+    (Primitive, "call", _call),
+    (Composite, "call", _call),
+    (Primitive, "pull", _pull),
+    (Composite, "pull", _pull),
+    (Tensor, "detach", _detach),
+    (Tensor, "array", _array),
+    (views, "_take", _take),
+    *((Tensor, name, _leaving(way)) for name, way in WAYS.items()),
+    *((home, "to_array", _entering) for home in (core, primitive, creation, parameter)),
+    (tape, "_recording", _Recording),
+    (lanes, "Plain", lambda _: type(None)),  # so that every call is a general one
+)

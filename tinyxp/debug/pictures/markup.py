@@ -1,0 +1,61 @@
+"""A drawing as text that other programs draw: Mermaid and DOT."""
+
+from tinyxp.debug.pictures.drawing import Box, Drawing
+
+
+def mermaid(drawing: Drawing) -> str:
+    """A Mermaid flowchart, as GitHub and many notebooks show it."""
+    lines = ["flowchart TD"]
+    framed = {key: frame for frame in drawing.frames for key in frame.keys}
+
+    def node(box: Box) -> str:
+        text = "<br/>".join(map(_quoted, box.lines()))
+        kind = "" if box.kind == "op" else f":::{box.kind}"
+        return f'{box.key}["{text}"]{kind}'
+
+    for i, frame in enumerate(drawing.frames):
+        inside = [f"    {node(drawing.boxes[key])}" for key in frame.keys]
+        lines += [f'  subgraph f{i}["{_quoted(frame.title)}"]', *inside, "  end"]
+    lines += [f"  {node(box)}" for key, box in drawing.boxes.items() if key not in framed]
+    for arrow in drawing.arrows:
+        label = _quoted(arrow.cut)
+        line = f'-. "{label}" .->' if arrow.cut else "-->"
+        lines.append(f"  {arrow.source} {line} {arrow.target}")
+    cuts = [str(i) for i, arrow in enumerate(drawing.arrows) if arrow.cut]
+    if cuts:
+        lines.append(f"  linkStyle {','.join(cuts)} stroke:#c62828,color:#c62828")
+    lines += [
+        "  classDef loss fill:#fff2b3,stroke:#8a6d00",
+        "  classDef data fill:#f2f2f2,stroke:#9aa3ad",
+        "  classDef severed fill:#fdeaea,stroke:#c62828",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def dot(drawing: Drawing) -> str:
+    """Graphviz's language."""
+    lines = ["digraph {", '  node [shape=box, fontname="monospace", style="rounded,filled"];']
+    fills = {"op": "#ffffff", "loss": "#fff2b3", "data": "#f2f2f2", "severed": "#fdeaea"}
+    framed = {key: frame for frame in drawing.frames for key in frame.keys}
+
+    def node(box: Box) -> str:
+        text = "".join(f"{_escaped(line)}\\l" for line in box.lines())
+        return f'{box.key} [label="{text}", fillcolor="{fills[box.kind]}"];'
+
+    for i, frame in enumerate(drawing.frames):
+        inside = [f"    {node(drawing.boxes[key])}" for key in frame.keys]
+        lines += [f"  subgraph cluster_{i} {{", f'    label="{_escaped(frame.title)}";', *inside]
+        lines.append("  }")
+    lines += [f"  {node(box)}" for key, box in drawing.boxes.items() if key not in framed]
+    for arrow in drawing.arrows:
+        style = f' [color="#c62828", style=dashed, label="{_escaped(arrow.cut)}"]'
+        lines.append(f"  {arrow.source} -> {arrow.target}{style if arrow.cut else ''};")
+    return "\n".join([*lines, "}"]) + "\n"
+
+
+def _quoted(text: str) -> str:
+    return text.replace('"', "#quot;")
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"')

@@ -1,0 +1,274 @@
+"""Saving tensors to disk and loading them: safetensors files, written atomically, with a digest.
+
+The format is a length, a header in JSON, and the numbers. It is read and written here: releases of
+its library scramble strided arrays, lose metadata, or the old file on a full disk.
+Source: section "Format" of the README of huggingface/safetensors.
+"""
+
+import hashlib
+import json
+import math
+import os
+import re
+import uuid
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tinyxp import backends
+from tinyxp.core import dtypes
+from tinyxp.core.tensor import Tensor
+from tinyxp.errors import ArgumentError, BackendError, DataError
+from tinyxp.files.locks import alive
+from tinyxp.ops.creation import astype
+
+# safetensors' names of dtypes, and what NumPy reads them as: little-endian, in that format
+DTYPES = {"BOOL": "?", "BF16": "<u2", "F16": "<f2", "F32": "<f4", "F64": "<f8", "C64": "<c8"}
+DTYPES |= {f"{kind.upper()}{8 * n}": f"<{kind}{n}" for kind in "iu" for n in (1, 2, 4, 8)}
+NAMES = {np.dtype(code).name: name for name, code in DTYPES.items() if name != "BF16"}
+NAMES["bfloat16"] = "BF16"
+HALVES = {"BF16": dtypes.bfloat16, "F16": dtypes.float16}
+
+METADATA = "__metadata__"  # in the header, among the names of tensors
+DIGEST = "tinyxp.sha256"  # in the metadata
+LONGEST = 1 << 24  # bytes of a header; a hundred thousand tensors need half of it
+OTHERS = {  # formats that are not read, and what to do about it
+    ".npz": "tx.save({k: tx.asarray(x) for k, x in np.load(path).items()}, 'new.safetensors')",
+    ".pt": "safetensors.torch.save_file(torch.load(path, weights_only=True), 'new.safetensors')",
+}
+OTHERS |= dict.fromkeys((".pth", ".bin", ".ckpt"), OTHERS[".pt"])
+OTHERS |= dict.fromkeys((".pkl", ".pickle"), "load it where you trust it, and tx.save its tensors")
+
+
+def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
+    """Write ``data`` so that ``path`` holds the old content or the new, whatever happens."""
+    path = Path(path)
+    # as remove_temporary expects
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{uuid.uuid4().hex}")
+    try:
+        try:
+            with open(temporary, "xb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        if os.name == "posix":  # the new name itself must reach the disk
+            folder = os.open(path.parent, os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+    except (OSError, ValueError) as error:  # a ValueError: no name of a file has a zero byte
+        why = getattr(error, "strerror", None) or error
+        raise DataError(f"cannot write {path}: {why}") from error
+
+
+def remove_temporary(folder: str | os.PathLike[str]) -> None:
+    """Remove what a process that was killed in :func:`write_atomically` left in a folder.
+
+    Files of processes that are running stay; for the writer of a folder, not for who reads it.
+    """
+    for path in Path(folder).glob(".*"):
+        match = re.fullmatch(r"\..+?(?:\.(\d+))?\.[0-9a-f]{32}", path.name)
+        if match and not (match[1] and alive(int(match[1]))):
+            remove(path)
+
+
+def remove(path: Path) -> None:
+    """Remove a file, if it is there. Raises DataError."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise DataError(f"cannot remove {path}: {error.strerror or error}") from error
+
+
+def save(
+    tensors: Mapping[str, Tensor],
+    path: str | os.PathLike[str],
+    metadata: Mapping[str, str] | None = None,
+) -> None:
+    """Save tensors by name in a safetensors file, which appears whole or not at all.
+
+    Its metadata, which map strings to strings, also get a SHA-256 of all the rest, so that a
+    flipped bit is found. Raises ArgumentError for a name that is no string or a value that is no
+    Tensor, DataError if the file cannot be written or has no word for a dtype (complex128).
+
+    >>> save({"w": tx.asarray([1.0, 2.0])}, tmp / "w.safetensors")
+    >>> read(tmp / "w.safetensors")[0]
+    {'w': tensor([1., 2.])}
+    """
+    _expect_safetensors(path)
+    if not isinstance(tensors, Mapping):
+        raise ArgumentError(f"save expects a dict of Tensors, got {type(tensors).__name__}")
+    arrays = {}
+    for name, x in tensors.items():
+        if not isinstance(name, str) or name == METADATA:
+            raise ArgumentError(f"save expects strings as names, but not {METADATA}, got {name!r}")
+        if not isinstance(x, Tensor):
+            raise ArgumentError(f"save expects Tensors, got {type(x).__name__} for {name!r}")
+        array = x.detach().numpy()
+        if array.dtype.name not in NAMES:
+            raise DataError(f"cannot save as safetensors: {name!r} is {array.dtype}; cast it")
+        arrays[name] = array
+    if not isinstance(metadata, Mapping | None):
+        raise ArgumentError(f"metadata map strings to strings, got {metadata!r}")
+    words = dict(metadata or {})
+    for key, value in words.items():
+        if not (isinstance(key, str) and isinstance(value, str)):
+            raise ArgumentError(f"metadata map strings to strings, got {key!r}: {value!r}")
+    write_atomically(path, _file(arrays, words))
+
+
+def _file(arrays: dict[str, Any], words: dict[str, str]) -> bytes:
+    """The bytes of a safetensors file with these arrays and metadata."""
+    # wide dtypes first, so that all are aligned; the format knows no strides
+    names = sorted(arrays, key=lambda name: (-arrays[name].itemsize, name))
+    data = {name: arrays[name].tobytes() for name in names}
+    shapes = {name: (NAMES[x.dtype.name], list(x.shape)) for name, x in arrays.items()}
+    words.pop(DIGEST, None)
+    words[DIGEST] = digest(((name, *shapes[name], data[name]) for name in sorted(names)), words)
+    header: dict[str, Any] = {METADATA: dict(sorted(words.items()))}
+    end = 0
+    for name in names:
+        begin, end = end, end + len(data[name])
+        dtype, shape = shapes[name]
+        header[name] = {"dtype": dtype, "shape": shape, "data_offsets": [begin, end]}
+    try:
+        text = json.dumps(header, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        raise ArgumentError(f"names and metadata have to be text, got {error.object!r}") from error
+    text += b" " * (-len(text) % 8)
+    if len(text) > LONGEST:
+        raise DataError(f"names and metadata of {len(text):,} bytes, {LONGEST:,} are the most")
+    return b"".join([len(text).to_bytes(8, "little"), text, *data.values()])
+
+
+def read(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """The tensors of a safetensors file and its metadata; without a digest if it had none."""
+    _expect_safetensors(path)
+    try:
+        with open(path, "rb") as file:
+            entries, words = _header(file, os.fstat(file.fileno()).st_size)
+            arrays = {name: _array(file, *entry) for name, entry in entries.items()}
+        if (sum_of := words.get(DIGEST)) is not None:
+            rest = {key: value for key, value in words.items() if key != DIGEST}
+            parts = ((name, *entries[name], arrays[name].data) for name in sorted(arrays))
+            if digest(parts, rest) != sum_of:
+                raise ValueError("its SHA-256 is not that of its content")
+        return {name: _tensor(x, entries[name][0]) for name, x in sorted(arrays.items())}, words
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from error
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror or error}") from error
+    except MemoryError as error:
+        raise DataError(f"cannot read {path}: it does not fit into memory") from error
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{path} is damaged or no safetensors file: {error}") from error
+
+
+def digest(parts: Iterable[tuple[str, str, list[int], Any]], words: Mapping[str, str]) -> str:
+    """SHA-256 over names, dtypes, shapes and bytes of tensors, in order of names, and metadata."""
+    sha = hashlib.sha256(json.dumps(sorted(words.items())).encode())
+    for name, dtype, shape, data in parts:
+        sha.update(json.dumps([name, dtype, shape]).encode())
+        sha.update(data)
+    return sha.hexdigest()
+
+
+def expect_path(path: Any) -> None:
+    """Raise ArgumentError for what is no path: of a number, open() takes the stream that has it."""
+    if not isinstance(path, (str, os.PathLike)):
+        raise ArgumentError(f"expected the path of a file, got {path!r}")
+
+
+def _expect_safetensors(path: str | os.PathLike[str]) -> None:
+    expect_path(path)
+    suffix = Path(path).suffix.lower()
+    if suffix in OTHERS:
+        raise DataError(
+            f"{path}: tinyxp reads and writes safetensors only, because a {suffix} file may run "
+            f"code; convert it where it came from: {OTHERS[suffix]}"
+        )
+
+
+Entry = tuple[str, list[int]]  # dtype and shape of a tensor
+
+
+def _header(file: Any, size: int) -> tuple[dict[str, Entry], dict[str, str]]:
+    """The tensors of a file of ``size`` bytes, in the order of their numbers, and its metadata.
+
+    Raises ValueError unless they fill the file without a gap: no more is read than is there.
+    """
+    length = int.from_bytes(file.read(8), "little")
+    if size < 8 or length > min(size - 8, LONGEST):
+        raise ValueError(f"a header of {length} bytes in a file of {size}")
+    header = json.loads(file.read(length).decode("utf-8"), object_pairs_hook=_once)
+    if not isinstance(header, dict):
+        raise ValueError("its header is no JSON object")
+    words = header.pop(METADATA, None) or {}
+    if not isinstance(words, dict) or not all(isinstance(word, str) for word in words.values()):
+        raise ValueError("its metadata do not map strings to strings")
+    places = sorted((*_offsets(name, entry), name) for name, entry in header.items())
+    end = 0
+    for first, last, name in places:
+        dtype, shape = header[name]["dtype"], header[name]["shape"]
+        if dtype not in DTYPES:
+            raise DataError(f"{name!r} has the dtype {dtype}, unknown to tinyxp")
+        if first != end or last - first != math.prod(shape) * np.dtype(DTYPES[dtype]).itemsize:
+            raise ValueError(
+                f"{name!r}, {dtype} of shape {shape}, cannot lie at the bytes {first} to {last}; "
+                f"{end} bytes come before it"
+            )
+        end = last
+    if end != size - 8 - length:
+        raise ValueError(f"its tensors need {end} bytes, {size - 8 - length} are there")
+    return {name: (header[name]["dtype"], header[name]["shape"]) for _, _, name in places}, words
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object. Raises ValueError if a name comes twice."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a name comes twice in its header")
+    return found
+
+
+def _offsets(name: str, entry: Any) -> tuple[int, int]:
+    """Where a tensor lies, if its entry in the header is one."""
+    match entry:
+        case {"dtype": str(), "shape": [*shape], "data_offsets": [first, last]}:
+            if len(entry) == 3 and all(type(n) is int and n >= 0 for n in (*shape, first, last)):
+                return first, last
+    raise ValueError(f"{name!r} has no dtype, shape and place in its header")
+
+
+def _array(file: Any, dtype: str, shape: list[int]) -> Any:
+    """The next array in the file."""
+    array = np.empty(shape, DTYPES[dtype])
+    if file.readinto(array.reshape(-1).view(np.uint8)) < array.nbytes:
+        raise ValueError("it ends too early")
+    return array
+
+
+def _tensor(array: Any, dtype: str) -> Tensor:
+    if dtype == "BF16":  # the upper half of a float32
+        array = (array.astype(np.uint32) << 16).view(np.float32)
+    elif dtype == "F16":
+        array = array.astype(np.float32)
+    elif dtype == "BOOL":  # any byte but 0 is true
+        array = array.view(np.uint8) != 0
+    x, half = Tensor(array), HALVES.get(dtype)
+    return astype(x, half) if half is not None and _known(half) else x
+
+
+def _known(dtype: dtypes.DType) -> bool:
+    """Whether the backend in use has a dtype."""
+    try:
+        return backends.current().dtype(dtype.name) is not None
+    except BackendError:  # what brings it is not installed
+        return False

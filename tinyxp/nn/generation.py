@@ -1,0 +1,249 @@
+"""Generation: a sequence continued symbol by symbol, with what was read kept in a cache.
+
+A causal model computes the same keys and values for the beginning of a sequence whatever follows.
+So they are kept, and each new symbol costs one position instead of all.
+"""
+
+import math
+import operator
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from typing import Any, TextIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinyxp.backends import Array
+from tinyxp.backends.threads import limited
+from tinyxp.core import dtypes
+from tinyxp.core.tensor import Tensor, wrap
+from tinyxp.errors import ArgumentError, DTypeError, GradientError, ShapeError
+from tinyxp.nn.functional.checks import expect_numbers, numbers
+from tinyxp.nn.modes import evaluation
+from tinyxp.ops.creation import asarray
+from tinyxp.random import Generator, source
+
+
+class KVCache:
+    """Keys and values of the positions read so far, for every attention layer of a model.
+
+    The arrays have room for ``max_len`` positions and are only ever appended to, so that what
+    ``append`` gave earlier never changes. ``length`` counts the positions of completed calls of the
+    model. Shapes: (batch, heads, time, head_dim).
+
+    >>> cache = KVCache(layers=1, max_len=8)
+    >>> with tx.no_grad():
+    ...     k, v = cache.append(0, tx.ones((1, 2, 3, 4)), tx.ones((1, 2, 3, 4)))
+    >>> cache.advance(3)
+    >>> k.shape, cache.length
+    ((1, 2, 3, 4), 3)
+    """
+
+    def __init__(self, layers: int, max_len: int) -> None:
+        self.max_len, self.length = max_len, 0
+        self._layers: list[tuple[Array, Array] | None] = [None] * layers
+
+    def append(self, layer: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+        """Add the keys and values of new positions; returns those of all positions.
+
+        Raises GradientError where a graph is recorded (no gradient flows through a cache),
+        ShapeError if they do not fit, or there is no more room.
+        """
+        if k.requires_grad or v.requires_grad:
+            raise GradientError("a cache is for generation, without a graph; use tx.no_grad()")
+        xp, end = k.backend.xp, self.length + k.shape[-2]
+        if end > self.max_len:
+            raise ShapeError(f"a cache for {self.max_len} positions has no room for {end}")
+        held = self._layers[layer]
+        if held is None:
+            room = [(*x.shape[:-2], self.max_len, x.shape[-1]) for x in (k, v)]
+            like = {"dtype": k.array.dtype, "device": k.array.device}
+            held = xp.zeros(room[0], **like), xp.zeros(room[1], **like)
+            self._layers[layer] = held
+        whole = []
+        for array, new in zip(held, (k, v), strict=True):
+            if new.shape[:-2] != tuple(array.shape[:-2]) or new.shape[-1] != array.shape[-1]:
+                raise ShapeError(
+                    f"this cache holds (…, time, …) of {tuple(array.shape)}, got {new.shape}; "
+                    "make a new one for another batch"
+                )
+            array[..., self.length : end, :] = new.array
+            whole.append(wrap(array[..., :end, :], k.backend))
+        return whole[0], whole[1]
+
+    def advance(self, positions: int) -> None:
+        """Count new positions, after all layers have appended theirs."""
+        self.length += positions
+
+
+def choose(
+    logits: NDArray[Any],
+    temperature: float,
+    top_k: int | None,
+    top_p: float | None,
+    generator: Generator,
+) -> int:
+    """One symbol drawn from softmax(logits / temperature): (V,) -> an index.
+
+    ``top_k`` keeps the k likeliest, ``top_p`` the fewest whose probabilities reach p (Holtzman et
+    al. 2020, sec. 3.1). Temperature 0 takes the likeliest. A logit of -Inf is a symbol that never
+    comes. Raises ArgumentError for logits that are NaN or +Inf, or all -Inf, and for options out of
+    range; ShapeError, DTypeError.
+    """
+    _expect_options(temperature, top_k, top_p)
+    logits = np.asarray(logits)
+    if logits.ndim != 1:
+        raise ShapeError(f"choose expects the logits (V,) of one symbol, got {logits.shape}")
+    if logits.dtype.kind not in "biuf" and logits.dtype.name != "bfloat16":
+        raise DTypeError(f"choose expects logits of real numbers, got {logits.dtype}")
+    logits = logits.astype(np.float64)
+    best = logits.max(initial=-np.inf)  # NaN if any is
+    if not np.isfinite(best):
+        if best == -np.inf:
+            raise ArgumentError("the model's logits are -Inf for every symbol: none can come next")
+        place = int(np.argmin(logits < np.inf))
+        raise ArgumentError(
+            f"the model's logits are NaN or Inf, as at symbol {place} of {logits.size}: nothing "
+            "can be drawn from them; look for the first one with tx.detect_anomaly()"
+        )
+    if temperature == 0:
+        return int(logits.argmax())
+    if top_k is not None and top_k < len(logits):
+        logits[np.argsort(-logits, kind="stable")[top_k:]] = -np.inf  # of equals the first
+    with np.errstate(over="ignore"):  # so unlikely that it never comes
+        p = np.exp((logits - best) / temperature)
+    if top_p is not None:
+        order = np.argsort(-p, kind="stable")
+        before = np.cumsum(p[order]) - p[order]  # of those that are likelier
+        p[order[before >= top_p * p.sum()]] = 0.0
+    ends = p.cumsum()  # whose last is the sum: any other rounding could reach beyond it
+    threshold = generator.uniform((), dtype=dtypes.float64).item() * ends[-1]
+    return int(np.searchsorted(ends, threshold, side="right"))
+
+
+def _expect_options(temperature: Any, top_k: Any, top_p: Any) -> None:
+    """Raise ArgumentError for options of sampling out of range, DTypeError for no numbers."""
+    expect_numbers("sampling", temperature=temperature)
+    if not 0 <= temperature < math.inf:
+        raise ArgumentError(f"temperature expects a number from 0 up, got {temperature}")
+    whole = isinstance(top_k, (int, np.integer)) and not isinstance(top_k, bool)
+    if top_k is not None and not (whole and top_k >= 1):
+        raise ArgumentError(f"top_k expects an integer from 1 up, got {top_k!r}")
+    if top_p is not None:
+        expect_numbers("sampling", top_p=top_p)
+        if not 0 < top_p <= 1:
+            raise ArgumentError(f"top_p lies in (0, 1], got {top_p}")
+
+
+def generate(model: Any, ids: Iterable[int], count: int, **options: Any) -> list[int]:
+    """``ids`` continued by up to ``count`` symbols, all at once; the options are those of
+    :func:`stream`."""
+    ids = _whole(ids)
+    return [*ids, *stream(model, ids, count, **options)]
+
+
+def stream(
+    model: Any,
+    ids: Iterable[int],
+    count: int,
+    *,
+    temperature: float = 1.0,
+    top_k: int | None = None,
+    top_p: float | None = None,
+    stop: int | None = None,
+    generator: Generator | None = None,
+    cache: KVCache | None = None,
+) -> Iterator[int]:
+    """Up to ``count`` symbols that continue ``ids``, each as soon as it is drawn from what the
+    model says comes next.
+
+    The model takes ids (B, T) to logits (B, T, V), and reads at most ``model.block_size`` at once.
+    Ends early after the symbol ``stop``. With an empty ``cache`` it reads each symbol once, with
+    the same result; past ``block_size`` the oldest are forgotten, all positions shift, and it reads
+    the whole window again. See ``choose`` for the other options. Raises ArgumentError.
+    """
+    ids = _whole(ids)
+    if not ids:
+        raise ArgumentError("generate expects some symbols to begin with, got none")
+    (count,) = numbers("generate", "count", count, 1, 0)
+    _expect_options(temperature, top_k, top_p)
+    if cache is not None and cache.length:
+        raise ArgumentError(f"generate expects an empty cache, got one of {cache.length} positions")
+    return _drawn(model, ids, count, (temperature, top_k, top_p, source(generator)), stop, cache)
+
+
+def _drawn(
+    model: Any,
+    ids: list[int],
+    count: int,
+    how: tuple[float, int | None, float | None, Generator],
+    stop: int | None,
+    cache: KVCache | None,
+) -> Iterator[int]:
+    for _ in range(count):
+        # anew for each symbol, so that nothing of it holds while the caller is at work
+        with evaluation(model), limited(1):  # small products only wait for a second thread
+            if cache is not None and len(ids) <= model.block_size:
+                logits = model(_batch(ids[cache.length :]), cache)
+            else:
+                logits = model(_batch(ids[-model.block_size :]))
+            last = logits[0, -1].numpy()
+        ids.append(choose(last, *how))
+        yield ids[-1]
+        if ids[-1] == stop:
+            return
+
+
+def write(
+    model: Any,
+    tokenizer: Any,
+    prompt: str,
+    count: int,
+    *,
+    out: TextIO | None = None,
+    heading: str = "",
+    seed: int | None = None,
+    temperature: float = 0.8,
+    **options: Any,
+) -> None:
+    """Write a prompt to ``out`` (None: standard output), and ``count`` symbols that continue it,
+    each when it is drawn; with a cache where the model has one. A ``heading`` goes to standard
+    error before them, once it is known that the options are right.
+
+    ``tokenizer`` has ``encode`` and ``decode``; the options are those of :func:`stream`. Raises
+    ArgumentError for an empty prompt.
+    """
+    ids = tokenizer.encode(prompt).tolist()
+    if not ids:
+        raise ArgumentError("the prompt is empty; give at least one character")
+    cache = model.new_cache() if hasattr(model, "new_cache") else None
+    said = str(tokenizer.decode(ids))
+    options |= {"temperature": temperature, "generator": Generator(seed), "cache": cache}
+    symbols = stream(model, ids, count, **options)
+    if heading:
+        with suppress(OSError):
+            print(heading, file=sys.stderr)
+    out = out or sys.stdout
+    out.write(said)
+    for symbol in symbols:
+        ids.append(symbol)
+        text = str(tokenizer.decode(ids))
+        if not text.endswith("\ufffd"):  # else bytes of a character are still to come
+            out.write(text[len(said) :])
+            out.flush()
+            said = text
+    out.write(str(tokenizer.decode(ids))[len(said) :] + "\n")
+
+
+def _whole(ids: Iterable[int]) -> list[int]:
+    """Symbols as Python's integers. Raises DTypeError for anything else."""
+    given = list(ids)
+    try:
+        return [operator.index(i) for i in given]
+    except TypeError as error:
+        raise DTypeError(f"symbols are integers, got {given[:9]}") from error
+
+
+def _batch(ids: list[int]) -> Tensor:
+    return asarray([ids], dtype=dtypes.int64)

@@ -1,0 +1,22 @@
+"""Whether all numbers of some tensors are finite."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from tinyxp.core.tensor import Tensor
+from tinyxp.ops.logic import isfinite
+from tinyxp.optim.clip import get_total_norm
+
+
+def all_finite(tensors: Sequence[Tensor]) -> bool:
+    """Whether all elements are finite.
+
+    >>> all_finite([tx.asarray([1.0, 1e30]), tx.asarray(2.0)]), all_finite([tx.asarray(tx.nan)])
+    (True, False)
+    """
+    # the norm is fast, and finite only if they are; but the squares of large numbers are not
+    with np.errstate(all="ignore"):
+        if bool(isfinite(get_total_norm(tensors))):
+            return True
+    return all(bool(isfinite(x).all()) for x in tensors)

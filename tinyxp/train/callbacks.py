@@ -1,0 +1,89 @@
+"""Where a Trainer's metrics can go: functions of one dict, called after every logged step.
+
+Any function will do. For Weights & Biases, say: ``Trainer(…, callbacks=[wandb.init().log])``.
+"""
+
+import csv
+import io
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+from tinyxp.backends import missing
+from tinyxp.errors import DataError
+from tinyxp.files.safetensors import write_atomically
+
+
+class JSONLines:
+    """A line of JSON for every step that is logged, as a run's own metrics.jsonl.
+
+    >>> log = JSONLines(tmp / "a.jsonl")
+    >>> log({"step": 1, "loss": 0.5})
+    >>> (tmp / "a.jsonl").read_text()
+    '{"step": 1, "loss": 0.5}\\n'
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+
+    def __call__(self, metrics: dict[str, Any]) -> None:
+        try:
+            with open(self.path, "a", encoding="utf-8") as file:
+                file.write(json.dumps(metrics) + "\n")
+        except OSError as error:
+            raise DataError(f"cannot write {self.path}: {error.strerror or error}") from error
+
+
+class CSV:
+    """A row for every step that is logged, a column for every metric, later ones at the right.
+
+    >>> log = CSV(tmp / "a.csv")
+    >>> log({"step": 1, "loss": 0.5})
+    >>> log({"step": 2, "loss": 0.25, "validation loss": 0.5})
+    >>> (tmp / "a.csv").read_text().splitlines()
+    ['step,loss,validation loss', '1,0.5,', '2,0.25,0.5']
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.columns: list[str] = []
+
+    def __call__(self, metrics: dict[str, Any]) -> None:
+        try:
+            rows: list[dict[str, Any]] = []
+            if not self.columns or not metrics.keys() <= set(self.columns):
+                if self.path.exists():
+                    with open(self.path, encoding="utf-8", newline="") as file:
+                        reader = csv.DictReader(file)
+                        self.columns, rows = list(reader.fieldnames or []), list(reader)
+                self.columns = list(dict.fromkeys([*self.columns, *metrics]))
+                text = io.StringIO()
+                writer = csv.DictWriter(text, self.columns)
+                writer.writeheader()
+                writer.writerows([*rows, metrics])
+                write_atomically(self.path, text.getvalue().encode())
+            else:
+                with open(self.path, "a", encoding="utf-8", newline="") as file:
+                    csv.DictWriter(file, self.columns).writerow(metrics)
+        except (OSError, ValueError, csv.Error) as error:
+            why = getattr(error, "strerror", None) or error
+            raise DataError(f"cannot write {self.path}: {why}") from error
+
+
+class TensorBoard:
+    """Curves for TensorBoard, in the files of a folder; needs tensorboardX (the extra
+    ``tensorboard``). Raises BackendError without it."""
+
+    def __init__(self, folder: str | Path) -> None:
+        try:
+            from tensorboardX import SummaryWriter
+        except ImportError as error:
+            raise missing("tensorboardX", "tensorboard") from error
+        self.writer = SummaryWriter(str(folder))
+
+    def __call__(self, metrics: dict[str, Any]) -> None:
+        for name, value in metrics.items():
+            if name != "step" and isinstance(value, (int, float)) and math.isfinite(value):
+                self.writer.add_scalar(name, value, metrics["step"])
+        self.writer.flush()

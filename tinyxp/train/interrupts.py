@@ -1,0 +1,70 @@
+"""Ctrl-C and SIGTERM as a wish that is granted after the step."""
+
+import signal
+import threading
+from collections.abc import Callable
+from types import FrameType, TracebackType
+from typing import Any, Self
+
+from tinyxp.errors import TinyError
+
+IGNORED = 5  # so often the same wish changes nothing any more; then it acts as it does elsewhere
+
+
+class Stopped(TinyError):
+    """Training stopped because it was asked to; ``signal`` is the number, ``said`` what happened,
+    and the message adds how a program goes on with its run, whose ``folder`` it is."""
+
+    def __init__(self, said: str, number: int, folder: Any) -> None:
+        super().__init__(
+            f"{said}; go on with the same program and Trainer(…, run=Run({str(folder)!r}, "
+            "resumed=True))"
+        )
+        self.said, self.signal, self.folder = said, number, folder
+
+
+class Interrupts:
+    """In a ``with`` block, the first SIGINT or SIGTERM is kept in ``signal``; a second one raises
+    what ``at_once`` returns for it, and more are ignored while that is on its way, so that it is
+    not lost. In threads other than the main one, which get no signals, nothing changes.
+
+    >>> with Interrupts(lambda number: Stopped("stopped", number, "runs/a")) as interrupts:
+    ...     signal.raise_signal(signal.SIGINT)
+    ...     interrupts.signal == signal.SIGINT
+    True
+    """
+
+    def __init__(self, at_once: Callable[[int], BaseException] | None) -> None:
+        self.at_once = at_once  # None: nothing changes
+        self.signal: int | None = None
+        self.count = 0
+        self.before: dict[int, Any] = {}
+
+    def __enter__(self) -> Self:
+        if self.at_once is not None and threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self.before[number] = signal.signal(number, self._keep)
+        return self
+
+    def _keep(self, number: int, frame: FrameType | None) -> None:
+        self.count += 1
+        if self.signal is None:
+            self.signal = number
+        elif self.count == 2 and self.at_once is not None:
+            raise self.at_once(number)
+        elif self.count > IGNORED:
+            self._restore()
+            signal.raise_signal(number)
+
+    def _restore(self) -> None:
+        for number, handler in self.before.items():
+            signal.signal(number, handler)
+        self.before = {}
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._restore()

@@ -1,0 +1,184 @@
+"""A training step on several threads: each takes a part of the batch through the model and back.
+
+Threads inside a matrix product have to meet at the end of every product, and what lies between two
+products runs on one thread alone. So it is faster to give each thread a part of the batch and one
+thread of BLAS, and to add up the gradients at the end. They are those of the whole batch, to
+rounding, if the loss is a plain mean over samples that do not know of each other. So it happens
+only where it is asked for, and where a trial shows that they are (``tinyxp.train.splitting``).
+"""
+
+import contextvars
+import math
+import operator
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from functools import partial
+from typing import Any, Self
+
+import numpy as np
+
+from tinyxp.backends.common.context import bound
+from tinyxp.backends.numpy.replay.trace import tracing
+from tinyxp.backends.threads import get_num_threads, limited
+from tinyxp.core.tape import propagate
+from tinyxp.core.tensor import Tensor, wrap
+from tinyxp.core.tree import leaves, tree_map
+from tinyxp.errors import ArgumentError
+from tinyxp.nn.functional.reducing import in_a_part
+from tinyxp.nn.module import Module
+from tinyxp.random import watched
+from tinyxp.train.splitting import Check, Part, expect_loss, kept, operands
+
+LARGE = 1_000_000  # numbers that operations read in one forward pass; below, one thread is faster
+
+LossOf = Callable[[Any], Tensor]
+
+
+class Parallel:
+    """The backward passes of training, with ``threads`` threads; use it in a ``with`` block.
+
+    ``threads=None`` computes as a loop without it does, to the bit. ``threads=1`` is one thread,
+    also in matrix products. More split each batch into as many parts along its first axis; call
+    ``prepare`` before each step, which raises ArgumentError if the parts would train something
+    else. "auto" chooses by the sizes of the first batch: one thread for small models, parts for
+    large ones on the numpy backend where they train the same, else the library's own threads.
+    """
+
+    def __init__(self, model: Module, threads: int | str | None = None) -> None:
+        number = type(threads) is int and threads >= 1
+        if not (threads is None or threads == "auto" or number):
+            raise ArgumentError(
+                f"threads expects a whole number from 1 up, 'auto' or None, got {threads!r}"
+            )
+        self.threads = threads
+        self.chosen: int | None = None  # 0 is whole, on the library's own threads
+        self.check = Check(model)
+        self.known: set[Any] = set()  # what batches look like
+        self.batches = 0
+        self.pool: ThreadPoolExecutor | None = None
+        self.stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        if isinstance(self.threads, int):
+            self.choose(self.threads)
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self.stack.__exit__(*error)
+        self.pool = self.chosen = None
+
+    def choose(self, threads: int) -> None:
+        """Compute with so many threads from now on; 0: as without a Parallel."""
+        self.stack.close()
+        self.chosen, self.pool = threads, None
+        if threads:
+            self.stack.enter_context(limited(1))  # two pools would wait for each other's turns
+        if threads > 1:
+            self.pool = ThreadPoolExecutor(threads, thread_name_prefix="tinyxp")
+            self.stack.enter_context(self.pool)
+
+    # -- before a step --------------------------------------------------------------------------
+
+    def prepare(self, loss_of: LossOf, batch: Any) -> None:
+        """Choose, and see that the parts of a batch train what the whole would: of the first batch,
+        the second, the 4th, 8th …, and whenever a batch looks otherwise than those before."""
+        if self.threads == "auto" and self.chosen is None:
+            self._choose(loss_of, batch)
+        if self.pool is None or (_length(batch) or 0) < 2:
+            return
+        self.batches += 1
+        looks = tuple((place, _kind(x)) for place, x in leaves(batch))
+        if looks in self.known and self.batches & (self.batches - 1):
+            return
+        self.known.add(looks)
+        if why := self.check(loss_of, batch, lambda: self._in_parts(loss_of, batch)):
+            raise ArgumentError(
+                f"threads={self.chosen} would train something else than the whole batch: {why}; "
+                "leave threads out"
+            )
+
+    def _choose(self, loss_of: LossOf, batch: Any) -> None:
+        available = get_num_threads()
+        self.choose(1)
+        with kept(self.check.model):
+            loss = expect_loss(loss_of(batch))
+        if loss.backend.name != "numpy":
+            self.choose(0)
+        elif work(loss) >= LARGE:
+            del loss
+            self.choose(available)
+            splits = available > 1 and (_length(batch) or 0) >= available
+            if not splits or self.check(loss_of, batch, lambda: self._in_parts(loss_of, batch)):
+                self.choose(0)
+
+    # -- a step -----------------------------------------------------------------------------------
+
+    def backward(self, loss_of: LossOf, batch: Any) -> Tensor:
+        """Add the gradients of ``loss_of(batch)`` to the leaves it was computed from.
+
+        Returns the loss, from which no gradient flows any more.
+        """
+        if self.pool is None or (_length(batch) or 0) < 2:
+            loss = expect_loss(loss_of(batch))
+            loss.backward()
+            return loss.detach()
+        with bound(in_a_part, tracing() is None):  # a recorded step looks at no targets
+            parts = self._in_parts(loss_of, batch)
+        grads = [found for *_, found in parts]
+        losses = [loss * share for loss, share, _ in parts]
+        del parts
+        for leaf in {leaf: None for found in grads for leaf in found}:
+            add = leaf.backend.kernels.get("add_gradients", operator.add)
+            total = None if leaf.grad is None else leaf.grad.array
+            for found in grads:
+                g = found.pop(leaf, None)
+                total = g if total is None else total if g is None else add(total, g)
+            leaf.grad = wrap(total, leaf.backend)
+        return sum(losses[1:], losses[0])
+
+    def _in_parts(self, loss_of: LossOf, batch: Any) -> list[Part]:
+        """The loss and the gradients of each part, by its share of the samples."""
+        assert self.pool is not None and self.chosen
+        n = _length(batch) or 0
+        size = -(-n // self.chosen)
+
+        def one(first: int) -> Part:
+            last = min(first + size, n)
+            part = tree_map(lambda x: x[first:last] if isinstance(x, ARRAYS) else x, batch)
+            with watched() as drawn:
+                loss = expect_loss(loss_of(part))
+            if drawn:
+                raise ArgumentError(
+                    "a part of a batch drew random numbers, and so would be another one than in "
+                    "the whole; leave threads out"
+                )
+            share = (last - first) / n
+            grads = propagate([loss], [loss.detach() * 0 + share])
+            return loss.detach(), share, {x: g for x, g in grads.items() if isinstance(x, Tensor)}
+
+        calls = [partial(one, first) for first in range(0, n, size)]
+        if (program := tracing()) is not None:
+            return program.side_by_side(self.pool, calls)
+        futures = [self.pool.submit(contextvars.copy_context().run, call) for call in calls]
+        return [future.result() for future in futures]
+
+
+ARRAYS = (Tensor, np.ndarray)
+
+
+def _length(batch: Any) -> int | None:
+    """How many samples a batch has: the first axis of all its tensors; None if they differ."""
+    lengths = {x.shape[0] if x.ndim else None for _, x in leaves(batch) if isinstance(x, ARRAYS)}
+    return lengths.pop() if len(lengths) == 1 else None
+
+
+def _kind(x: Any) -> Any:
+    """What a leaf of a batch looks like, but for its sizes."""
+    return (x.ndim, str(x.dtype)) if isinstance(x, ARRAYS) else type(x).__name__
+
+
+def work(loss: Tensor) -> int:
+    """How many numbers the recorded operations before a loss read: the largest operand of each."""
+    sizes = ([math.prod(x.shape) for x in held] for held in operands(loss))
+    return sum(max(some, default=0) for some in sizes)

@@ -1,0 +1,79 @@
+"""Settings of a story: the fields of its dataclass ``Config``, as words of a command line."""
+
+import dataclasses
+import math
+import typing
+from typing import Any
+
+from tinyxp.errors import ArgumentError
+
+FROM_ZERO = ("seed", "warmup_steps", "sample_tokens")  # whole numbers that may be 0
+ABOVE_ZERO = ("learning_rate", "grad_clip")
+FRACTIONS = ("dropout", "min_lr_ratio")  # from 0 up to 1
+BELOW_ONE = ("beta2",)  # what an optimizer divides by 1 minus
+PRECISIONS = (None, "bfloat16", "float16")
+
+
+def parsed(kind: type[Any], settings: list[str]) -> dict[str, Any]:
+    """``["n_layer=6"]`` as values for the dataclass ``kind``. Raises ArgumentError for a name that
+    it does not have, a name given twice, or a value of another type."""
+    types = typing.get_type_hints(kind)
+    found: dict[str, Any] = {}
+    for setting in settings:
+        name, equals, value = setting.partition("=")
+        if not equals or name not in types:
+            raise ArgumentError(
+                f"unknown setting {setting!r}; --set takes {', '.join(types)}, as n=1"
+            )
+        if name in found:
+            raise ArgumentError(f"--set {name} is given twice; give it once")
+        options = [kind for kind in typing.get_args(types[name]) if kind is not type(None)]
+        wanted = options[0] if options else types[name]  # int, of int | None
+        try:
+            if wanted is bool:
+                found[name] = {"true": True, "1": True, "false": False, "0": False}[value.lower()]
+            else:
+                found[name] = wanted(value)
+        except (KeyError, ValueError):
+            raise ArgumentError(f"{name} expects {wanted.__name__}, got {value!r}") from None
+    return found
+
+
+def listed(kind: type[Any]) -> str:
+    """The settings of a dataclass with their defaults, for a help text.
+
+    >>> from tinyxp.models.xor import Config
+    >>> from tinyxp.train.settings import listed
+    >>> listed(Config)
+    'hidden=8, points=200, steps=400, learning_rate=0.05, seed=0'
+    """
+    return ", ".join(f"{f.name}={f.default}" for f in dataclasses.fields(kind))
+
+
+def expect_sensible(config: Any) -> None:
+    """Raise ArgumentError for a number in a story's settings that no training can have: sizes and
+    counts are whole and at least 1, rates above 0, fractions from 0 up to 1, precisions known.
+
+    >>> from tinyxp.models.xor import Config
+    >>> Config(hidden=0)
+    Traceback (most recent call last):
+    tinyxp.errors.ArgumentError: hidden must be at least 1, got 0
+    """
+    for name, value in vars(config).items():
+        if name == "precision" and value not in PRECISIONS:
+            raise ArgumentError(f"precision must be bfloat16 or float16, got {value!r}")
+        if value is None or isinstance(value, (bool, str)):
+            continue
+        if isinstance(value, int):
+            least = 0 if name in FROM_ZERO else 1
+            fits, wanted = value >= least, f"at least {least}"
+        elif name in ABOVE_ZERO:
+            fits, wanted = 0 < value < math.inf, "above 0 and finite"
+        elif name in BELOW_ONE:
+            fits, wanted = 0 <= value < 1, "from 0 up to, but not, 1"
+        elif name in FRACTIONS:
+            fits, wanted = 0 <= value <= 1, "from 0 to 1"
+        else:
+            fits, wanted = 0 <= value < math.inf, "0 or more and finite"
+        if not fits:
+            raise ArgumentError(f"{name} must be {wanted}, got {value}")
