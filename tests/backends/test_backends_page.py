@@ -15,7 +15,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "backends.md"
 def test_the_whole_example(tmp_path):
     pytest.importorskip("array_api_strict", reason="pip install array-api-strict")
     text = PAGE.read_text("utf-8")
-    backend, program = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
+    *_, backend, program = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
     (project,) = re.findall(r"```toml\n(.*?)```", text, flags=re.DOTALL)
     project = tomllib.loads(project)
     # what pip would unpack
