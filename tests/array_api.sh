@@ -10,7 +10,7 @@
 # BACKEND: numpy, torch, strict, cupy, or one of them with recording on: numpy+recording. Without any,
 # all run, and the table in docs/array_api.md is written anew. PYTHON names another Python, EXAMPLES
 # another number of examples a test than 50. Exit code 1 if a test fails on NumPy, or with
-# recording on for no cause that array_api_causes.toml knows.
+# recording on for no cause that tests/ops/array_api/causes.toml knows.
 set -euo pipefail
 fail() { echo "array_api.sh: $1" >&2; exit 2; }
 
@@ -34,7 +34,7 @@ fi
 root=$(cd "$(dirname "$0")/.." && pwd)
 python=${PYTHON:-python3}
 examples=${EXAMPLES:-50}
-export PYTHONPATH="$root:$root/tests${PYTHONPATH:+:$PYTHONPATH}" ARRAY_API_TESTS_VERSION=2025.12
+export PYTHONPATH="$root${PYTHONPATH:+:$PYTHONPATH}" ARRAY_API_TESTS_VERSION=2025.12
 "$python" -c 'import hypothesis, ndindex, pytest_jsonreport' || fail "the suite needs more; to have it:
     $python -m pip install -r $suite/requirements.txt pytest-xdist"
 parallel=()
@@ -55,7 +55,7 @@ except errors.BackendError as error:
         continue
     fi
     module=tinyxp
-    [ "$name" = "$backend" ] || module=array_api_recording
+    [ "$name" = "$backend" ] || module=tests.ops.array_api.recording
     echo "$name: $examples examples a test"
     (cd "$suite" && TINY_BACKEND=$backend ARRAY_API_TESTS_MODULE=$module \
         "$python" -m pytest array_api_tests --max-examples "$examples" --disable-deadline --quiet \
@@ -63,4 +63,4 @@ except errors.BackendError as error:
         ${parallel[@]+"${parallel[@]}"} "$@") | tail -n 1 || true
     [ -f "$results/$name.xml" ] || fail "the suite did not run on $name; try it without xdist"
 done
-"$python" "$root/tests/array_api_table.py" "$results" --examples "$examples" ${page[@]+"${page[@]}"}
+"$python" "$root/tests/ops/array_api/table.py" "$results" --examples "$examples" ${page[@]+"${page[@]}"}

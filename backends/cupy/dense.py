@@ -4,7 +4,7 @@ Where the time goes on a GPU: launches, of which an operation at a time needs th
 passes over memory. No kernel uses atomics, so the same call gives the same bits in every run.
 
 The array library is a parameter, because tests run this file and the very sources of the kernels on
-a CPU (tests/cuda_on_cpu). That proves their numbers, and nothing about a GPU.
+a CPU (tests/backends/cuda_on_cpu). That proves their numbers, and nothing about a GPU.
 """
 
 import math

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import tinyxp as tx
+from tests.backends.cuda_on_cpu import COMPILER, on_cpu
 from tests.conftest import reason_missing
-from tests.cuda_on_cpu import COMPILER, on_cpu
 from tinyxp import backends
 from tinyxp.backends.cupy import memory as cuda_memory
 from tinyxp.backends.cupy import setup as cuda_setup

@@ -1,4 +1,4 @@
-"""The sources of the CUDA kernels, run on the CPU (tests/cuda_on_cpu), against their formulas.
+"""The sources of the CUDA kernels, run on the CPU (cuda_on_cpu/), against their formulas.
 
 What passes here computes the right numbers; test_cupy.py says on a GPU whether it runs there.
 """
@@ -12,9 +12,9 @@ import pytest
 
 import tinyxp as tx
 from tests.autograd.test_gradients import test_kernel_equals_formula as kernel_equals_formula
+from tests.backends.cuda_on_cpu import COMPILER, expect_noticed, on_cpu
 from tests.backends.test_cpu_kernels import agree, orders, value_and_gradients
 from tests.backends.test_halves import agree_with_float64
-from tests.cuda_on_cpu import COMPILER, expect_noticed, on_cpu
 from tests.registry import differentiable, example
 from tinyxp import backends
 from tinyxp.backends.common import philox

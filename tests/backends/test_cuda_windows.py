@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 import tinyxp as tx
+from tests.backends.cuda_on_cpu import COMPILER, on_cpu
 from tests.backends.test_cpu_kernels import CONVOLUTIONS, agree, orders, value_and_gradients
 from tests.backends.test_cuda_kernels import PRECISIONS, takes_all
-from tests.cuda_on_cpu import COMPILER, on_cpu
 from tinyxp import backends
 from tinyxp.backends.cupy import convolution as cupy_conv_kernels
 from tinyxp.backends.cupy import launch as cuda_source

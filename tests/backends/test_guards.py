@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 import tinyxp as tx
+from tests.backends.cuda_on_cpu import COMPILER
+from tests.backends.layouts import in_order
 from tests.backends.test_cpu_kernels import TABLES
 from tests.backends.test_layouts import CUDA, NUMPY, cases, far, in_precision
-from tests.cuda_on_cpu import COMPILER
-from tests.layouts import in_order
 from tinyxp import nn
 from tinyxp.backends import Kernel
 from tinyxp.core.operation import OPS

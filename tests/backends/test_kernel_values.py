@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import tinyxp as tx
+from tests.backends.cuda_on_cpu import COMPILER
 from tests.backends.test_cpu_kernels import TABLES
 from tests.backends.test_layouts import (
     CUDA,
@@ -17,7 +18,6 @@ from tests.backends.test_layouts import (
     formulas,
     in_precision,
 )
-from tests.cuda_on_cpu import COMPILER
 from tinyxp.backends import Kernel
 from tinyxp.core.tape import fit
 from tinyxp.nn import functional as F

@@ -1,7 +1,7 @@
 """A kernel equals its formula, and an operation itself, however its arrays lie in memory.
 
 Every array that a kernel gets (operands, incoming gradient, residuals) is laid out in every way
-of tests/layouts.py, one at a time and all at once; and nothing that was handed out is written to.
+of layouts.py, one at a time and all at once; and nothing that was handed out is written to.
 """
 
 import itertools
@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 import tinyxp as tx
+from tests.backends.cuda_on_cpu import COMPILER, on_cpu
+from tests.backends.layouts import LAYOUTS, Given, arrays_in, replaced
 from tests.backends.test_cpu_kernels import TABLES
 from tests.conftest import reason_missing
-from tests.cuda_on_cpu import COMPILER, on_cpu
-from tests.layouts import LAYOUTS, Given, arrays_in, replaced
 from tests.registry import example
 from tinyxp import backends
 from tinyxp.backends import Kernel

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 import tinyxp as tx
+from tests.backends.cuda_on_cpu import on_cpu
 from tests.conftest import PRESENT
-from tests.cuda_on_cpu import on_cpu
 from tinyxp import backends
 from tinyxp.backends.cupy import mends as cupy_mends
 from tinyxp.errors import TinyError

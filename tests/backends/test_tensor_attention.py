@@ -1,4 +1,4 @@
-"""Attention on tensor cores (tensor_attention.cu), run on the CPU (tests/cuda_on_cpu), against the
+"""Attention on tensor cores (tensor_attention.cu), run on the CPU (cuda_on_cpu/), against the
 formula in float64. Whether a GPU's tensor cores do the same, test_cupy.py says there."""
 
 import math
@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import tinyxp as tx
+from tests.backends.cuda_on_cpu import COMPILER, expect_noticed, on_cpu
 from tests.backends.test_cuda_kernels import ATTENTIONS, masks
-from tests.cuda_on_cpu import COMPILER, expect_noticed, on_cpu
 from tinyxp import backends
 from tinyxp.backends.cupy import launch as cuda_source
 from tinyxp.backends.cupy.dense import Kernels

@@ -1,7 +1,8 @@
 """``tx.capture``, as far as a CPU can tell: what a replay reads anew, and what stays unharmed.
 
 The kernels are the package's CUDA sources run by g++, their launches recorded and replayed
-(tests/cuda_on_cpu/recording.py). tests/backends/test_cupy.py captures whole models, on a GPU.
+(tests/backends/cuda_on_cpu/recording.py). On a GPU tests/backends/test_cupy.py captures whole
+models.
 """
 
 import copy
@@ -11,9 +12,9 @@ import numpy as np
 import pytest
 
 import tinyxp as tx
+from tests.backends.cuda_on_cpu import COMPILER
+from tests.backends.cuda_on_cpu.recording import Recorder
 from tests.conftest import reason_missing
-from tests.cuda_on_cpu import COMPILER
-from tests.cuda_on_cpu.recording import Recorder
 from tinyxp import backends
 from tinyxp.backends.common.capture import AT_ONCE, CAPACITY, Counter, capturing
 from tinyxp.backends.common.philox import random_bits

@@ -23,8 +23,8 @@ import numpy as np
 import pytest
 
 import tinyxp as tx
-from tests import worker_datasets as sets
-from tests.worker_datasets import Dying, Hanging, Noisy, Raising, Scaled, Squares, Stream, Told
+from tests.data import worker_datasets as sets
+from tests.data.worker_datasets import Dying, Hanging, Noisy, Raising, Scaled, Squares, Stream, Told
 from tinyxp.data import DataLoader, Dataset, Epochs, RandomSampler
 from tinyxp.errors import ArgumentError, DataError, TinyError, WorkerError
 from tinyxp.files.locks import only_writer

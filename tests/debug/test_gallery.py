@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import tinyxp as tx
-from tests.gallery import BROKEN, HEALTHY, cuts, detours, healthy_models, lost, structure  # noqa: F401, cases
+from tests.debug.gallery import BROKEN, HEALTHY, cuts, detours, healthy_models, lost, structure  # noqa: F401, cases
 
 broken_cases = pytest.mark.parametrize("case", BROKEN, ids=lambda case: case.name)
 RAW = {case for case in BROKEN if case.make.__module__.endswith("detours")}

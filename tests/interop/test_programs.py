@@ -1,11 +1,11 @@
-"""Whole programs: however one is run, it computes the same (see tests/programs)."""
+"""Whole programs: however one is run, it computes the same (see tests/interop/programs)."""
 
 import numpy as np
 import pytest
 
-from tests import programs
 from tests.conftest import PRESENT
-from tests.programs import PROGRAMS, WAYS
+from tests.interop import programs
+from tests.interop.programs import PROGRAMS, WAYS
 
 
 def ways_of(name):

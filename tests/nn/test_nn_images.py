@@ -6,7 +6,7 @@ import pytest
 
 import tinyxp as tx
 from tests.nn.test_nn_layers import agree, refused, refused_module, same, same_module
-from tests.torch_samples import torch
+from tests.nn.torch_samples import torch
 from tinyxp.nn import functional as F
 
 TF = torch.nn.functional

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import tinyxp as tx
-from tests.torch_samples import Case, Translator, functions, module_case, problem, torch
+from tests.nn.torch_samples import Case, Translator, functions, module_case, problem, torch
 from tinyxp import nn
 from tinyxp.errors import ArgumentError, TinyError
 from tinyxp.nn import functional as F

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import tinyxp as tx
-from tests.torch_samples import Case, Translator, problem, torch
+from tests.nn.torch_samples import Case, Translator, problem, torch
 from tinyxp import nn
 from tinyxp.errors import (
     ArgumentError,

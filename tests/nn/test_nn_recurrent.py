@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import tinyxp as tx
-from tests.torch_samples import Case, Translator, module_case, modules, problem
+from tests.nn.torch_samples import Case, Translator, module_case, modules, problem
 from tinyxp import nn
 from tinyxp.errors import ArgumentError, DTypeError, ShapeError
 from tinyxp.nn import functional as F

@@ -5,7 +5,7 @@ import pytest
 
 import tinyxp as tx
 from tests.nn.test_nn_recurrent import normal
-from tests.torch_samples import Case, Translator, problem
+from tests.nn.torch_samples import Case, Translator, problem
 from tinyxp.errors import ArgumentError, DTypeError, ShapeError
 from tinyxp.nn.utils import rnn as OURS
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import tinyxp as tx
-from tests import nn_table
-from tests.torch_samples import (
+from tests.nn import table
+from tests.nn.torch_samples import (
     Report,
     difference,
     errors_of,
@@ -66,9 +66,7 @@ def test_differences():
 
 
 def test_only_what_is_explained_passes(monkeypatch):
-    monkeypatch.setitem(
-        nn_table.samples_of.__globals__["EXPLAINED"], "functions", {"f": {"^a": "w"}}
-    )
+    monkeypatch.setitem(table.samples_of.__globals__["EXPLAINED"], "functions", {"f": {"^a": "w"}})
     found = report("functions", "f (variant)", [("1", None), ("2", "a b"), ("3", "b a")])
     assert (found.passed, found.explained, found.failed, found.total) == (
         1,
@@ -81,13 +79,11 @@ def test_only_what_is_explained_passes(monkeypatch):
 def test_a_row():
     notes = {"other": 1}
     columns = [Report(3), Report(2, {"why": 1})]
-    assert (
-        nn_table.row("f", columns, Report(1, {}, ["x"]), notes) == "| f | 3 | 3 | 2 | 1 of 2 | 2 |"
-    )
+    assert table.row("f", columns, Report(1, {}, ["x"]), notes) == "| f | 3 | 3 | 2 | 1 of 2 | 2 |"
     assert notes == {"other": 1, "why": 2}
 
 
 def test_the_page_names_every_function_and_module():
-    page = nn_table.PAGE.read_text("utf-8")
+    page = table.PAGE.read_text("utf-8")
     for name in [*functions(), *modules()]:
-        assert f"| {name} |" in page, f"run python -m tests.nn_table: {name} is missing"
+        assert f"| {name} |" in page, f"run python -m tests.nn.table: {name} is missing"

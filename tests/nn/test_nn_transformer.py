@@ -7,7 +7,7 @@ import pytest
 
 import tinyxp as tx
 from tests.nn.test_nn_attention import agree, forbidden, options_of, twins
-from tests.torch_samples import torch
+from tests.nn.torch_samples import torch
 from tinyxp import nn
 from tinyxp.errors import ArgumentError, ShapeError
 from tinyxp.nn.functional import dropouts

@@ -1,12 +1,12 @@
 """Every function and module of nn against PyTorch, over PyTorch's own samples, on every backend.
 
 Of the few with thousands of samples an even spread is taken, most on NumPy; all of them make the
-table of docs/nn.md (tests/nn_table.py).
+table of docs/nn.md (tests/nn/table.py).
 """
 
 import pytest
 
-from tests.torch_samples import EXPLAINED, errors_of, functions, modules, samples_of
+from tests.nn.torch_samples import EXPLAINED, errors_of, functions, modules, samples_of
 
 NAMES = [("functions", name) for name in functions()] + [("modules", name) for name in modules()]
 

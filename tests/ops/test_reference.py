@@ -22,10 +22,10 @@ from tinyxp.core.primitive import Primitive
 torch = pytest.importorskip("torch", reason="PyTorch is the reference: pip install torch")
 F = torch.nn.functional
 
-# the files of references beside this one: REFERENCE, and INPUTS for what declares no example
+# the files in reference/: REFERENCE, and INPUTS for what declares no example
 OTHERS = [
-    importlib.import_module(f"tests.{path.stem}")
-    for path in sorted(Path(__file__).parents[1].glob("reference_*.py"))
+    importlib.import_module(f"tests.ops.reference.{path.stem}")
+    for path in sorted((Path(__file__).parent / "reference").glob("[a-z]*.py"))
 ]
 NO_REFERENCE: dict[str, str] = {}  # operation: why PyTorch cannot be asked
 

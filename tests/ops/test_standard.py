@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import tinyxp as tx
-from tests.standard import (
+from tests.ops.standard import (
     ARITHMETIC,
     ATTRIBUTES,
     BITS,

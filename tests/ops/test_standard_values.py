@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import tinyxp as tx
-from tests.standard import (
+from tests.ops.standard import (
     ARITHMETIC,
     BITS,
     COMPLEXES,

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import tinyxp as tx
-from tests.torch_samples import Translator
+from tests.nn.torch_samples import Translator
 from tinyxp import optim
 from tinyxp.errors import (
     ArgumentError,

@@ -1,8 +1,8 @@
 """Gradients cut inside tinyxp: by detach, by no_grad, by operations that have none."""
 
 import tinyxp as tx
-from tests.gallery import broken, points, squares
-from tests.gallery.detours import FIRST, Two, two
+from tests.debug.gallery import broken, points, squares
+from tests.debug.gallery.detours import FIRST, Two, two
 from tinyxp import nn
 from tinyxp.nn import functional as F
 

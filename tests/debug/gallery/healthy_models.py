@@ -5,7 +5,7 @@ import copy
 import numpy as np
 
 import tinyxp as tx
-from tests.gallery import healthy, points, squares
+from tests.debug.gallery import healthy, points, squares
 from tinyxp import nn
 from tinyxp.models.transformer import GPT, Config
 from tinyxp.nn import functional as F

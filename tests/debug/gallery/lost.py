@@ -1,8 +1,8 @@
 """Gradients that arrive, but as zero, as next to nothing, as far too much, or as no number."""
 
 import tinyxp as tx
-from tests.gallery import broken, points, squares
-from tests.gallery.detours import FIRST, Two, two
+from tests.debug.gallery import broken, points, squares
+from tests.debug.gallery.detours import FIRST, Two, two
 from tinyxp import nn
 from tinyxp.nn import functional as F
 

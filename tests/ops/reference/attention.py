@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.reference_layers import dropout
+from tests.ops.reference.layers import dropout
 
 torch = pytest.importorskip("torch", reason="PyTorch is the reference: pip install torch")
 F = torch.nn.functional

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 import tinyxp as tx
-from tests.gallery import broken, points, squares
+from tests.debug.gallery import broken, points, squares
 from tinyxp import nn
 
 DETOUR = "a detour through raw arrays"

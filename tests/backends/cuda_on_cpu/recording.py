@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from tests.cuda_on_cpu import on_cpu
+from tests.backends.cuda_on_cpu import on_cpu
 from tinyxp.backends.common import capture
 from tinyxp.backends.common.capture import DeviceCapture
 from tinyxp.backends.cupy.arrays import ManyArrays

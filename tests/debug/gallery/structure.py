@@ -3,8 +3,8 @@
 import copy
 
 import tinyxp as tx
-from tests.gallery import broken, points, squares
-from tests.gallery.detours import Two
+from tests.debug.gallery import broken, points, squares
+from tests.debug.gallery.detours import Two
 from tinyxp import nn
 
 ALL = "first.weight first.bias second.weight second.bias"

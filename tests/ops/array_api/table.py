@@ -1,7 +1,7 @@
 """The results of tests/array_api.sh as a table, printed, and with --page written into the docs.
 
 Reads one JUnit file a run (NAME.xml), or why there was none (NAME.missing), and the causes in
-array_api_causes.toml. Exit code 1 if a test failed on NumPy, or with recording on without a cause.
+causes.toml. Exit code 1 if a test failed on NumPy, or with recording on without a cause.
 """
 
 import argparse
@@ -16,7 +16,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 HERE = Path(__file__).parent
-PAGE = HERE.parent / "docs" / "array_api.md"
+PAGE = HERE.parents[2] / "docs" / "array_api.md"
 START, END = "<!-- written by tests/array_api.sh -->", "<!-- end of what is written -->"
 LIBRARIES = {
     "numpy": ("numpy", "array-api-compat"),
@@ -49,7 +49,7 @@ def read(path):
 
 
 def known_causes():
-    return tomllib.loads((HERE / "array_api_causes.toml").read_text("utf-8"))["causes"]
+    return tomllib.loads((HERE / "causes.toml").read_text("utf-8"))["causes"]
 
 
 def cause(test, run, causes):
@@ -108,7 +108,7 @@ def write(text):
     before, _, rest = PAGE.read_text("utf-8").partition(START)
     _, mark, after = rest.partition(END)
     if not mark:
-        sys.exit(f"array_api_table: the marks {START} and {END} are missing in {PAGE}")
+        sys.exit(f"{Path(__file__).name}: the marks {START} and {END} are missing in {PAGE}")
     PAGE.write_text(f"{before}{START}\n\n{text}\n\n{END}{after}", "utf-8")
 
 

@@ -1,6 +1,6 @@
 """docs/nn.md: how many of PyTorch's samples each function and module of nn passes.
 
-    python -m tests.nn_table
+    python -m tests.nn.table
 
 Exit code 1 if a sample fails without a reason in torch_samples.toml.
 """
@@ -9,12 +9,12 @@ import sys
 from pathlib import Path
 
 import tinyxp as tx
-from tests.torch_samples import Report, errors_of, functions, modules, samples_of, torch
+from tests.nn.torch_samples import Report, errors_of, functions, modules, samples_of, torch
 from tinyxp import backends
 from tinyxp.errors import BackendError
 
-PAGE = Path(__file__).parent.parent / "docs" / "nn.md"
-START, END = "<!-- written by python -m tests.nn_table -->", "<!-- end of what is written -->"
+PAGE = Path(__file__).parents[2] / "docs" / "nn.md"
+START, END = "<!-- written by python -m tests.nn.table -->", "<!-- end of what is written -->"
 HEAD = """| {kind} | samples | {backends} | numpy, float32 | refusals | differs |
 |:--|--:|{lines}--:|--:|:--|"""
 
