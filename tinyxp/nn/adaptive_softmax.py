@@ -9,9 +9,9 @@ from tinyxp.core.operation import expect_tensors
 from tinyxp.core.tensor import Tensor
 from tinyxp.errors import ArgumentError, ShapeError
 from tinyxp.nn import functional as F
-from tinyxp.nn.affine import Linear
 from tinyxp.nn.containers import ModuleList, Sequential
 from tinyxp.nn.functional.checks import expect_indices
+from tinyxp.nn.linear_layers import Linear
 from tinyxp.nn.module import Module
 from tinyxp.ops.arithmetic import where
 from tinyxp.ops.creation import astype

@@ -5,8 +5,8 @@ from typing import Any
 from tinyxp.core.tensor import Tensor
 from tinyxp.errors import ArgumentError
 from tinyxp.nn import init
-from tinyxp.nn.affine import Linear
-from tinyxp.nn.functional.multihead import attend_by_heads
+from tinyxp.nn.functional.multihead_attention import attend_by_heads
+from tinyxp.nn.linear_layers import Linear
 from tinyxp.nn.module import Module
 from tinyxp.nn.parameter import Parameter
 from tinyxp.ops.creation import empty

@@ -4,7 +4,7 @@ from typing import Any
 
 from tinyxp.core.tensor import Tensor
 from tinyxp.nn import functional as F
-from tinyxp.nn.criterion import Loss
+from tinyxp.nn.loss import Loss
 
 __all__ = ["CTCLoss"]
 

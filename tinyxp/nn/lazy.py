@@ -12,7 +12,7 @@ from tinyxp import backends
 from tinyxp.core.operation import expect_tensors
 from tinyxp.core.tensor import Tensor
 from tinyxp.errors import ShapeError
-from tinyxp.nn import affine, convolution, norms
+from tinyxp.nn import convolution, linear_layers, normalization
 from tinyxp.nn.module import Module
 from tinyxp.nn.parameter import Parameter
 from tinyxp.ops.creation import zeros
@@ -102,7 +102,7 @@ class LazyLinear(_Lazy):
     ((5, 3), (3, 2))
     """
 
-    eager, axis, least = affine.Linear, -1, 2
+    eager, axis, least = linear_layers.Linear, -1, 2
 
     def _inputs(self, shape: tuple[int, ...]) -> int:
         return shape[1]
@@ -159,19 +159,19 @@ class LazyConvTranspose3d(_Lazy):
 class LazyBatchNorm1d(_Lazy):
     """``BatchNorm1d`` whose ``num_features`` come with the first input."""
 
-    eager, axis = norms.BatchNorm1d, 1
+    eager, axis = normalization.BatchNorm1d, 1
 
 
 class LazyBatchNorm2d(_Lazy):
     """``BatchNorm2d`` whose ``num_features`` come with the first input."""
 
-    eager, axis = norms.BatchNorm2d, 1
+    eager, axis = normalization.BatchNorm2d, 1
 
 
 class LazyBatchNorm3d(_Lazy):
     """``BatchNorm3d`` whose ``num_features`` come with the first input."""
 
-    eager, axis = norms.BatchNorm3d, 1
+    eager, axis = normalization.BatchNorm3d, 1
 
 
 class _LazyInstanceNorm(_Lazy):
@@ -184,16 +184,16 @@ class LazyInstanceNorm1d(_LazyInstanceNorm):
     As in PyTorch it learns, and keeps running statistics, unless told otherwise.
     """
 
-    eager, axis = norms.InstanceNorm1d, -2
+    eager, axis = normalization.InstanceNorm1d, -2
 
 
 class LazyInstanceNorm2d(_LazyInstanceNorm):
     """``InstanceNorm2d`` whose ``num_features`` come with the first input; see the 1d."""
 
-    eager, axis = norms.InstanceNorm2d, -3
+    eager, axis = normalization.InstanceNorm2d, -3
 
 
 class LazyInstanceNorm3d(_LazyInstanceNorm):
     """``InstanceNorm3d`` whose ``num_features`` come with the first input; see the 1d."""
 
-    eager, axis = norms.InstanceNorm3d, -4
+    eager, axis = normalization.InstanceNorm3d, -4

@@ -14,7 +14,7 @@ from tinyxp.nn import functional as F
 from tinyxp.nn import init
 from tinyxp.nn.containers import ModuleList
 from tinyxp.nn.module import Module
-from tinyxp.nn.norms import LayerNorm
+from tinyxp.nn.normalization import LayerNorm
 from tinyxp.nn.transformer_layers import (
     Activation,
     TransformerDecoderLayer,

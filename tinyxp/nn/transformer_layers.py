@@ -6,11 +6,11 @@ from typing import Any
 from tinyxp.core.tensor import Tensor
 from tinyxp.errors import ArgumentError
 from tinyxp.nn import functional as F
-from tinyxp.nn.affine import Linear
 from tinyxp.nn.attention import MultiheadAttention
 from tinyxp.nn.dropouts import Dropout
+from tinyxp.nn.linear_layers import Linear
 from tinyxp.nn.module import Module
-from tinyxp.nn.norms import LayerNorm
+from tinyxp.nn.normalization import LayerNorm
 from tinyxp.random import Generator
 
 __all__ = ["TransformerDecoderLayer", "TransformerEncoderLayer"]

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from tinyxp.core.tensor import Tensor
+from tinyxp.nn.utils.clip_grad import get_total_norm
 from tinyxp.ops.logic import isfinite
-from tinyxp.optim.clip import get_total_norm
 
 
 def all_finite(tensors: Sequence[Tensor]) -> bool:

@@ -13,7 +13,7 @@ from tinyxp.core.tensor import Tensor
 from tinyxp.errors import ArgumentError, DTypeError, ShapeError
 from tinyxp.nn.modes import modes_kept
 from tinyxp.nn.module import Module
-from tinyxp.nn.norms import _BatchNorm
+from tinyxp.nn.normalization import _BatchNorm
 from tinyxp.ops.creation import asarray, astype, move
 from tinyxp.optim.lr_scheduler.base import at_least, for_each_group
 from tinyxp.optim.lr_scheduler.factors import FactorLR, cosine

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import TextIO
 
 from tinyxp.errors import ArgumentError
-from tinyxp.nn.inspection import aligned
+from tinyxp.nn.model_summary import aligned
 from tinyxp.selftest.outcome import Outcome, Unavailable
 from tinyxp.train.progress import Progress
 

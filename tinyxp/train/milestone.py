@@ -10,7 +10,7 @@ from tinyxp.core.tensor import Tensor
 from tinyxp.data import DataLoader, Epochs, TensorDataset
 from tinyxp.errors import MilestoneError
 from tinyxp.nn.functional import cross_entropy
-from tinyxp.nn.inspection import aligned
+from tinyxp.nn.model_summary import aligned
 from tinyxp.nn.module import Module
 from tinyxp.ops.creation import astype
 from tinyxp.optim import AdamW

@@ -25,7 +25,7 @@ from tinyxp.core.tape import propagate
 from tinyxp.core.tensor import Tensor, wrap
 from tinyxp.core.tree import leaves, tree_map
 from tinyxp.errors import ArgumentError
-from tinyxp.nn.functional.reducing import in_a_part
+from tinyxp.nn.functional.reduction import in_a_part
 from tinyxp.nn.module import Module
 from tinyxp.random import watched
 from tinyxp.train.splitting import Check, Part, expect_loss, kept, operands

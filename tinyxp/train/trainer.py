@@ -20,8 +20,8 @@ from tinyxp.cuda import checks_later
 from tinyxp.errors import DataError
 from tinyxp.nn.modes import evaluation as evaluation
 from tinyxp.nn.module import Module
+from tinyxp.nn.utils.clip_grad import clip_grad_norm_
 from tinyxp.ops.creation import asarray
-from tinyxp.optim.clip import clip_grad_norm_
 from tinyxp.optim.lr_scheduler import ReduceLROnPlateau
 from tinyxp.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tinyxp.train.batches import Passes, Summary, many

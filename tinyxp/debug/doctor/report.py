@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tinyxp.debug.sites import Site
-from tinyxp.nn.inspection import aligned
+from tinyxp.nn.model_summary import aligned
 
 SCREEN = 12  # rows of the table, above which those of blocks alike become one
 NUMBER = re.compile(r"(.*?(?:^|\.))(\d+)(\..*)")  # the outermost number in a name

@@ -12,7 +12,7 @@ from tinyxp.core.tensor import Tensor
 from tinyxp.errors import ArgumentError, DTypeError, ShapeError
 from tinyxp.nn.functional.activations import log_softmax
 from tinyxp.nn.functional.checks import expect_indices
-from tinyxp.nn.functional.reducing import named, reduced
+from tinyxp.nn.functional.reduction import named, reduced
 from tinyxp.ops.arithmetic import logaddexp, where
 from tinyxp.ops.creation import arange, asarray, astype, full_like
 from tinyxp.ops.gathering import take, take_along_axis

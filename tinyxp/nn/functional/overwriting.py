@@ -3,7 +3,7 @@
 Differentiable as ``x += y`` is; all raise GradientError on a leaf that requires grad.
 """
 
-from tinyxp.nn.functional import rectifiers
+from tinyxp.nn.functional import piecewise_activations
 
 __all__ = [
     "celu_",
@@ -24,7 +24,7 @@ def relu_(input):
     >>> tx.nn.functional.relu_(x) is x, x
     (True, tensor([0., 2.]))
     """
-    return rectifiers.relu(input, inplace=True)
+    return piecewise_activations.relu(input, inplace=True)
 
 
 def leaky_relu_(input, negative_slope=0.01):
@@ -33,7 +33,7 @@ def leaky_relu_(input, negative_slope=0.01):
     >>> tx.nn.functional.leaky_relu_(tx.asarray([-1.0, 2.0]))
     tensor([-0.01,  2.  ])
     """
-    return rectifiers.leaky_relu(input, negative_slope, inplace=True)
+    return piecewise_activations.leaky_relu(input, negative_slope, inplace=True)
 
 
 def rrelu_(input, lower=1 / 8, upper=1 / 3, training=False, *, generator=None):
@@ -42,7 +42,9 @@ def rrelu_(input, lower=1 / 8, upper=1 / 3, training=False, *, generator=None):
     >>> tx.nn.functional.rrelu_(tx.asarray([-8.0, 2.0]), 0.25, 0.5)
     tensor([-3.,  2.])
     """
-    return rectifiers.rrelu(input, lower, upper, training, inplace=True, generator=generator)
+    return piecewise_activations.rrelu(
+        input, lower, upper, training, inplace=True, generator=generator
+    )
 
 
 def elu_(input, alpha=1.0):
@@ -51,7 +53,7 @@ def elu_(input, alpha=1.0):
     >>> tx.nn.functional.elu_(tx.asarray([-1000.0, 2.0]))
     tensor([-1.,  2.])
     """
-    return rectifiers.elu(input, alpha, inplace=True)
+    return piecewise_activations.elu(input, alpha, inplace=True)
 
 
 def selu_(input):
@@ -60,7 +62,7 @@ def selu_(input):
     >>> tx.nn.functional.selu_(tx.asarray([-1000.0, 2.0]))
     tensor([-1.7580993,  2.101402 ])
     """
-    return rectifiers.selu(input, inplace=True)
+    return piecewise_activations.selu(input, inplace=True)
 
 
 def celu_(input, alpha=1.0):
@@ -69,7 +71,7 @@ def celu_(input, alpha=1.0):
     >>> tx.nn.functional.celu_(tx.asarray([-1000.0, 2.0]), alpha=3.0)
     tensor([-3.,  2.])
     """
-    return rectifiers.celu(input, alpha, inplace=True)
+    return piecewise_activations.celu(input, alpha, inplace=True)
 
 
 def hardtanh_(input, min_val=-1.0, max_val=1.0):
@@ -78,7 +80,7 @@ def hardtanh_(input, min_val=-1.0, max_val=1.0):
     >>> tx.nn.functional.hardtanh_(tx.asarray([-2.0, 0.5, 2.0]))
     tensor([-1. ,  0.5,  1. ])
     """
-    return rectifiers.hardtanh(input, min_val, max_val, inplace=True)
+    return piecewise_activations.hardtanh(input, min_val, max_val, inplace=True)
 
 
 def threshold_(input, threshold, value):
@@ -87,4 +89,4 @@ def threshold_(input, threshold, value):
     >>> tx.nn.functional.threshold_(tx.asarray([1.0, 2.0]), 1.0, 20.0)
     tensor([20.,  2.])
     """
-    return rectifiers.threshold(input, threshold, value, inplace=True)
+    return piecewise_activations.threshold(input, threshold, value, inplace=True)

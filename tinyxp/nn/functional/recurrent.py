@@ -7,8 +7,8 @@ from tinyxp.core.composite import composite
 from tinyxp.core.operation import expect_tensors
 from tinyxp.errors import DTypeError, ShapeError
 from tinyxp.nn.functional.activations import sigmoid
-from tinyxp.nn.functional.affine import linear
-from tinyxp.nn.functional.rectifiers import relu
+from tinyxp.nn.functional.linear_layers import linear
+from tinyxp.nn.functional.piecewise_activations import relu
 from tinyxp.ops.parts import _split, _unstack
 from tinyxp.ops.shaping import concat, reshape
 from tinyxp.ops.trigonometric import tanh

@@ -1,14 +1,14 @@
 """What is done to a model's parameters and to sequences, beside its layers."""
 
 from tinyxp.nn.utils import rnn
-from tinyxp.nn.utils.vectors import parameters_to_vector, vector_to_parameters
-from tinyxp.nn.utils.weight_normalization import remove_weight_norm, weight_norm
-from tinyxp.optim.clip import (
+from tinyxp.nn.utils.clip_grad import (
     clip_grad_norm_,
     clip_grad_value_,
     clip_grads_with_norm_,
     get_total_norm,
 )
+from tinyxp.nn.utils.vectors import parameters_to_vector, vector_to_parameters
+from tinyxp.nn.utils.weight_normalization import remove_weight_norm, weight_norm
 
 __all__ = [
     "clip_grad_norm_",

@@ -9,7 +9,7 @@ from tinyxp.core.composite import composite
 from tinyxp.core.operation import expect_tensors, typed
 from tinyxp.errors import ArgumentError, DTypeError
 from tinyxp.nn.functional.checks import expect_numbers, numbers
-from tinyxp.nn.functional.maxima import geometry_of, max_pooled, spatial_of
+from tinyxp.nn.functional.max_pooling import geometry_of, max_pooled, spatial_of
 from tinyxp.ops.arithmetic import where
 from tinyxp.ops.creation import asarray
 from tinyxp.ops.padding import pad

@@ -10,7 +10,7 @@ from tinyxp.core.operation import floats, typed
 from tinyxp.core.primitive import primitive
 from tinyxp.errors import ArgumentError
 from tinyxp.nn.functional.activations import logsigmoid
-from tinyxp.nn.functional.reducing import expect_alike, reduced, weighted
+from tinyxp.nn.functional.reduction import expect_alike, reduced, weighted
 from tinyxp.ops.arithmetic import where
 from tinyxp.ops.exponential import exp, log
 from tinyxp.ops.reductions import mean, sum

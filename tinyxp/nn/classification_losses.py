@@ -6,8 +6,8 @@ from typing import Any
 from tinyxp.core.tensor import Tensor
 from tinyxp.errors import ArgumentError, ShapeError
 from tinyxp.nn import functional as F
-from tinyxp.nn.affine import Linear
-from tinyxp.nn.criterion import WeightedLoss
+from tinyxp.nn.linear_layers import Linear
+from tinyxp.nn.loss import WeightedLoss
 from tinyxp.ops.shaping import reshape
 
 __all__ = ["CrossEntropyLoss", "LinearCrossEntropyLoss", "NLLLoss"]

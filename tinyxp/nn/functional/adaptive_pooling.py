@@ -9,9 +9,9 @@ from tinyxp.core.composite import composite
 from tinyxp.core.operation import expect_tensors, typed
 from tinyxp.core.primitive import primitive
 from tinyxp.errors import ArgumentError, ShapeError
+from tinyxp.nn.functional.average_pooling import expect_floating
 from tinyxp.nn.functional.checks import numbers
-from tinyxp.nn.functional.maxima import _max_places, at_places, first_max, spatial_of
-from tinyxp.nn.functional.pooling import expect_floating
+from tinyxp.nn.functional.max_pooling import _max_places, at_places, first_max, spatial_of
 from tinyxp.ops.creation import clone
 from tinyxp.ops.orders import flip
 from tinyxp.ops.reductions import mean

@@ -6,7 +6,7 @@ from typing import Any
 from tinyxp.core.tensor import Tensor
 from tinyxp.errors import ArgumentError, ShapeError
 from tinyxp.nn import functional as F
-from tinyxp.nn.criterion import Loss, WeightedLoss
+from tinyxp.nn.loss import Loss, WeightedLoss
 
 __all__ = [
     "CosineEmbeddingLoss",

@@ -3,7 +3,7 @@
 from typing import Any
 
 from tinyxp.core.tensor import Tensor
-from tinyxp.nn.functional.reducing import named
+from tinyxp.nn.functional.reduction import named
 from tinyxp.nn.module import Module
 
 

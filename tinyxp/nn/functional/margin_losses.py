@@ -10,7 +10,7 @@ from tinyxp.errors import ArgumentError, DTypeError, ShapeError
 from tinyxp.nn.functional.activations import logsigmoid
 from tinyxp.nn.functional.checks import expect_indices, expect_numbers
 from tinyxp.nn.functional.distances import pairwise_distance
-from tinyxp.nn.functional.reducing import expect_alike, named, reduced
+from tinyxp.nn.functional.reduction import expect_alike, named, reduced
 from tinyxp.ops.arithmetic import where
 from tinyxp.ops.bounds import minimum
 from tinyxp.ops.creation import arange, astype

@@ -12,7 +12,7 @@ from tinyxp.core.operation import expect_tensors
 from tinyxp.errors import ArgumentError, DTypeError, ShapeError
 from tinyxp.nn.functional.activations import log_softmax
 from tinyxp.nn.functional.checks import expect_indices, expect_numbers
-from tinyxp.nn.functional.reducing import expect_plain, named, reduced
+from tinyxp.nn.functional.reduction import expect_plain, named, reduced
 from tinyxp.ops.arithmetic import where
 from tinyxp.ops.creation import astype
 from tinyxp.ops.gathering import take, take_along_axis

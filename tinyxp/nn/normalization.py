@@ -8,7 +8,7 @@ from tinyxp.core.tensor import Tensor
 from tinyxp.errors import ShapeError
 from tinyxp.nn import functional as F
 from tinyxp.nn import init
-from tinyxp.nn.functional.norms import shape_of
+from tinyxp.nn.functional.normalization import shape_of
 from tinyxp.nn.module import Module
 from tinyxp.nn.parameter import Parameter
 from tinyxp.ops.creation import ones, zeros

@@ -15,7 +15,7 @@ from tinyxp.core import dtypes
 from tinyxp.core.composite import composite
 from tinyxp.core.operation import expect_tensors, typed
 from tinyxp.errors import ArgumentError, DTypeError, ShapeError
-from tinyxp.nn.functional.adaptive import _adaptive_avg_pool
+from tinyxp.nn.functional.adaptive_pooling import _adaptive_avg_pool
 from tinyxp.ops.creation import asarray
 from tinyxp.ops.gathering import take
 from tinyxp.ops.linear import matmul

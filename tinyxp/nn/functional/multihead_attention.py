@@ -7,9 +7,9 @@ import operator
 from tinyxp import backends
 from tinyxp.core.operation import expect_tensors
 from tinyxp.errors import ArgumentError, DTypeError, ShapeError
-from tinyxp.nn.functional.affine import linear
 from tinyxp.nn.functional.attention import attend, attend_to_itself, attention_weights, causal_mask
 from tinyxp.nn.functional.dropouts import dropout
+from tinyxp.nn.functional.linear_layers import linear
 from tinyxp.ops.arithmetic import where
 from tinyxp.ops.creation import astype, zeros_like
 from tinyxp.ops.linear import matmul

@@ -5,7 +5,7 @@ from typing import Any
 from tinyxp.core.tensor import Tensor
 from tinyxp.errors import DTypeError
 from tinyxp.nn import functional as F
-from tinyxp.nn.criterion import Loss
+from tinyxp.nn.loss import Loss
 
 __all__ = [
     "GaussianNLLLoss",

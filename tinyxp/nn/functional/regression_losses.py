@@ -10,7 +10,7 @@ from tinyxp.core.composite import composite
 from tinyxp.core.operation import expect_tensors
 from tinyxp.errors import ArgumentError, ShapeError
 from tinyxp.nn.functional.checks import expect_numbers
-from tinyxp.nn.functional.reducing import expect_alike, named, reduced
+from tinyxp.nn.functional.reduction import expect_alike, named, reduced
 from tinyxp.ops.arithmetic import where
 from tinyxp.ops.bounds import minimum
 from tinyxp.ops.creation import full_like
