@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import tinyxp as tx
+from tests.compare import agree_with_formula, formulas, value_and_gradients
 from tinyxp import backends
 from tinyxp.backends.common.philox import random_bits
 from tinyxp.backends.numpy.kernels import attention as numpy_attention
@@ -42,26 +43,6 @@ def kernels(request, monkeypatch):
     return use, TABLES[request.param]
 
 
-def value_and_gradients(f, arrays):
-    xs = [tx.asarray(x).requires_grad_() if x.dtype.kind == "f" else tx.asarray(x) for x in arrays]
-    y = f(*xs)
-    weights = np.random.default_rng(9).normal(size=y.shape).astype(y.dtype.name)
-    y.backward(tx.asarray(weights))
-    return [y.detach().numpy(), *(x.grad.numpy() for x in xs if x.requires_grad)]
-
-
-def agree(f, arrays, kernels, tolerance):
-    use, table = kernels
-    fused = value_and_gradients(f, arrays)
-    use({})
-    plain = value_and_gradients(f, arrays)
-    use(table)
-    for k, (a, b) in enumerate(zip(fused, plain, strict=True)):
-        assert a.shape == b.shape and a.dtype == b.dtype
-        scale = np.abs(b, where=np.isfinite(b), out=np.ones_like(b)).max(initial=1)
-        assert np.allclose(a, b, rtol=0, atol=tolerance * scale, equal_nan=True), f"part {k}"
-
-
 PRECISIONS = [("float64", 1e-11), ("float32", 1e-5)]
 SHAPES = [(5,), (3, 4), (2, 3, 70), (40, 1000), (1, 1), (0, 4), (5, 2, 4, 3)]
 
@@ -95,15 +76,15 @@ def test_elementwise_and_by_rows(name, dtype, tolerance, shape, kernels):
     if name == "layer_norm" and shape == (1, 1):
         return  # of one number nothing is left but rounding
     x = np.random.default_rng(0).normal(size=shape).astype(dtype) * 3
-    agree(ELEMENTWISE[name], [x], kernels, tolerance)
+    agree_with_formula(ELEMENTWISE[name], [x], tolerance)
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), PRECISIONS)
 def test_layer_norm_with_weight_and_bias(dtype, tolerance, kernels):
     rng = np.random.default_rng(1)
     x, w, b = (rng.normal(size=s).astype(dtype) for s in ((50, 7, 33), (33,), (33,)))
-    agree(lambda x, w, b: F.layer_norm(x, (33,), w, b), [x, w, b], kernels, tolerance)
-    agree(lambda x, w: F.layer_norm(x, (33,), w), [x, w], kernels, tolerance)
+    agree_with_formula(lambda x, w, b: F.layer_norm(x, (33,), w, b), [x, w, b], tolerance)
+    agree_with_formula(lambda x, w: F.layer_norm(x, (33,), w), [x, w], tolerance)
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), PRECISIONS)
@@ -114,9 +95,9 @@ def test_attention(dtype, tolerance, causal, kernels):
         q, k = (rng.normal(size=(2, 3, n, 5)).astype(dtype) for n in lengths)
         v = rng.normal(size=(2, 3, lengths[1], 4)).astype(dtype)
         f = lambda *xs: F.scaled_dot_product_attention(*xs, is_causal=causal)  # noqa: E731
-        agree(f, [q, k, v], kernels, tolerance)
+        agree_with_formula(f, [q, k, v], tolerance)
     heads = rng.normal(size=(2, 6, 3, 5)).astype(dtype).transpose(0, 2, 1, 3)  # as a model has them
-    agree(f, [heads, heads, heads], kernels, tolerance)
+    agree_with_formula(f, [heads, heads, heads], tolerance)
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), PRECISIONS)
@@ -130,7 +111,7 @@ def test_attention_with_dropout(dtype, tolerance, masked, kernels):
 
     for n in (5, 41):
         arrays = [rng.normal(size=(2, 3, n, 5)).astype(dtype) for _ in range(3)]
-        agree(f, [*arrays, rng.random((n, n)) < 0.7] if masked else arrays, kernels, tolerance)
+        agree_with_formula(f, [*arrays, rng.random((n, n)) < 0.7] if masked else arrays, tolerance)
 
 
 # -- random words, and dropout by them -------------------------------------------------------------
@@ -156,7 +137,7 @@ def test_dropout_has_the_bits_of_its_formula(p, dtype, shape, kernels):
         x.flat[:4] = np.inf, -np.inf, np.nan, -0.0
     f = lambda x: F.dropout(x, p, generator=tx.random.Generator(6))  # noqa: E731
     for laid_out in orders(x) if shape else [x]:
-        agree(f, [laid_out], kernels, 0)
+        agree_with_formula(f, [laid_out], 0)
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), PRECISIONS)
@@ -167,7 +148,7 @@ def test_cross_entropy(dtype, tolerance, reduction, kernels):
     for ignored, smoothing in itertools.product((-100, 2), (0.0, 0.2)):
         options = {"ignore_index": ignored, "label_smoothing": smoothing, "reduction": reduction}
         f = lambda x, t, options=options: F.cross_entropy(x, t, **options)  # noqa: E731
-        agree(f, [logits, targets], kernels, tolerance)
+        agree_with_formula(f, [logits, targets], tolerance)
 
 
 CONVOLUTIONS = [
@@ -194,7 +175,7 @@ def test_convolution(case, dtype, tolerance, kernels):
     options = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
     f = lambda x, w, *b: conv(x, w, *b, **options)  # noqa: E731
     for parts in ([x, w, b], [x, w], [np.asfortranarray(x), w[..., ::-1], b]):
-        agree(f, parts, kernels, tolerance)
+        agree_with_formula(f, parts, tolerance)
 
 
 @pytest.mark.parametrize("options", [(2,), (2, 1), (3, 2, 1), (2, 3), (2, 2, 0, 2), ((2, 3),)])
@@ -206,23 +187,21 @@ def test_max_pool(options, dtype, kernels):
         x = rng.integers(0, 4, size=(5, 3, *size)).astype(dtype)
         x[0, 0, :2] = -np.inf
         for laid_out in orders(x):
-            agree(lambda x: F.max_pool2d(x, *options), [laid_out], kernels, 1e-6)
+            agree_with_formula(lambda x: F.max_pool2d(x, *options), [laid_out], 1e-6)
     if options != ((2, 3),):
-        agree(lambda x: F.max_pool1d(x, *options), [x[0]], kernels, 1e-6)
+        agree_with_formula(lambda x: F.max_pool1d(x, *options), [x[0]], 1e-6)
 
 
 def test_nan_is_not_lost(kernels):
     """Where the formula gives NaN, so does the kernel, value and gradient."""
-    use, table = kernels
     x = np.random.default_rng(6).normal(size=(2, 4, 4)).astype("float32")
     x[0, 1, 2] = np.nan
     pooled = lambda x: F.max_pool2d(x[:, None].permute_dims((3, 1, 0, 2)), 1) * 1  # noqa: E731
     functions = [*ELEMENTWISE.values(), lambda x: F.max_pool2d(x, 2), pooled]
     for f in functions:
-        use(table)
         fused = value_and_gradients(f, [x])
-        use({})
-        plain = value_and_gradients(f, [x])
+        with formulas():
+            plain = value_and_gradients(f, [x])
         for a, b in zip(fused, plain, strict=True):
             assert np.array_equal(np.isnan(a), np.isnan(b)), f
 

@@ -13,8 +13,9 @@ import pytest
 import tinyxp as tx
 from tests.autograd.test_gradients import test_kernel_equals_formula as kernel_equals_formula
 from tests.backends.cuda_on_cpu import COMPILER, expect_noticed, on_cpu
-from tests.backends.test_cpu_kernels import agree, orders, value_and_gradients
+from tests.backends.test_cpu_kernels import orders
 from tests.backends.test_halves import agree_with_float64
+from tests.compare import agree_with_formula, value_and_gradients
 from tests.registry import differentiable, example
 from tinyxp import backends
 from tinyxp.backends.common import philox
@@ -111,10 +112,10 @@ def test_elementwise_and_by_rows(name, dtype, tolerance, kernels):
         if name == "layer_norm" and shape == (1, 1):
             continue  # of one number nothing is left but rounding
         if name in ("relu", "gelu", "gelu by tanh"):
-            agree(BY_ROWS[name], [np.asarray(0.7, dtype)], kernels, tolerance)
+            agree_with_formula(BY_ROWS[name], [np.asarray(0.7, dtype)], tolerance)
         x = np.random.default_rng(0).normal(size=shape).astype(dtype) * 3
         for laid_out in orders(x) if x.size < 100 else [x]:
-            agree(BY_ROWS[name], [laid_out], kernels, tolerance)
+            agree_with_formula(BY_ROWS[name], [laid_out], tolerance)
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), PRECISIONS)
@@ -126,7 +127,7 @@ def test_views_that_begin_at_any_place(dtype, tolerance, kernels):
     for f in (F.relu, F.gelu, dropped):
         for first, end in ((0, 64), (0, 65), (0, 75), (1, 74), (3, 4), (4, 75)):
             g = lambda x, f=f, at=slice(first, end): f(x[at])  # noqa: E731
-            agree(g, [x], kernels, tolerance)
+            agree_with_formula(g, [x], tolerance)
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), PRECISIONS)
@@ -134,14 +135,14 @@ def test_views_that_begin_at_any_place(dtype, tolerance, kernels):
 def test_norms_with_weight_and_bias(dtype, tolerance, shape, kernels):
     rng, n = np.random.default_rng(1), shape[-1]
     x, w, b = (rng.normal(size=s).astype(dtype) for s in (shape, (n,), (n,)))
-    agree(lambda x, w, b: F.layer_norm(x, (n,), w, b), [x, w, b], kernels, tolerance)
-    agree(lambda x, w: F.layer_norm(x, (n,), w), [x, w], kernels, tolerance)
-    agree(lambda x, w: F.rms_norm(x, (n,), w, eps=1e-5), [x, w], kernels, tolerance)
-    agree(lambda x, b: F.layer_norm(x, (n,), None, b), [x, b], kernels, tolerance)
+    agree_with_formula(lambda x, w, b: F.layer_norm(x, (n,), w, b), [x, w, b], tolerance)
+    agree_with_formula(lambda x, w: F.layer_norm(x, (n,), w), [x, w], tolerance)
+    agree_with_formula(lambda x, w: F.rms_norm(x, (n,), w, eps=1e-5), [x, w], tolerance)
+    agree_with_formula(lambda x, b: F.layer_norm(x, (n,), None, b), [x, b], tolerance)
     both = x.shape[1:]
     if len(both) > 1:
         w, b = (rng.normal(size=both).astype(dtype) for _ in range(2))
-        agree(lambda x, w, b: F.layer_norm(x, both, w, b), [x, w, b], kernels, tolerance)
+        agree_with_formula(lambda x, w, b: F.layer_norm(x, both, w, b), [x, w, b], tolerance)
 
 
 @pytest.mark.parametrize("shape", [(5,), (3, 1), (2, 700), (2, 4200), (0, 4)])
@@ -153,9 +154,9 @@ def test_softmax_of_special_rows(shape, kernels):
         y[..., :1] = special
         with np.errstate(all="ignore"):
             for f in (BY_ROWS["softmax"], BY_ROWS["log_softmax"]):
-                agree(f, [y], kernels, 1e-5)
+                agree_with_formula(f, [y], 1e-5)
     with np.errstate(all="ignore"):
-        agree(BY_ROWS["softmax"], [np.full_like(x, -np.inf)], kernels, 1e-5)
+        agree_with_formula(BY_ROWS["softmax"], [np.full_like(x, -np.inf)], 1e-5)
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), PRECISIONS)
@@ -169,15 +170,15 @@ def test_cross_entropy(dtype, tolerance, reduction, classes, kernels):
         options = {"ignore_index": ignored, "label_smoothing": smoothing, "reduction": reduction}
         f = lambda x, t, options=options: F.cross_entropy(x, t, **options)  # noqa: E731
         used(kernels, "cross_entropy", logits, targets, **options)
-        agree(f, [logits, targets], kernels, 3 * tolerance)
+        agree_with_formula(f, [logits, targets], 3 * tolerance)
 
 
 def test_cross_entropy_of_rows_with_gaps_between_them(kernels):
     """As `linear` makes them for many classes: read where they lie, and so is the gradient."""
     wide = np.random.default_rng(3).normal(size=(9, 40)).astype("float32")
     f = lambda x: F.cross_entropy(x[:, :37], tx.asarray([1, 36, 0, 5, 9, 2, 3, 4, -100]))  # noqa: E731
-    agree(f, [wide], kernels, 1e-6)
-    agree(f, [np.asfortranarray(wide)], kernels, 1e-6)
+    agree_with_formula(f, [wide], 1e-6)
+    agree_with_formula(f, [np.asfortranarray(wide)], 1e-6)
     kernel = kernels[1]["cross_entropy"]
     options = {"ignore_index": -100, "label_smoothing": 0.0, "reduction": "mean"}
     y, residuals = kernel.forward(wide[:, :37], np.arange(9), **options)
@@ -226,7 +227,7 @@ def walk(y):
 def test_cross_entropy_of_nothing_that_counts(kernels):
     logits, targets = np.zeros((3, 4), "float32"), np.full(3, -100)
     f = lambda x, t: F.cross_entropy(x, t)  # noqa: E731
-    agree(f, [logits, targets], kernels, 1e-6)
+    agree_with_formula(f, [logits, targets], 1e-6)
 
 
 def test_a_target_that_is_no_class_reads_nothing_and_gives_nan(kernels):
@@ -253,7 +254,7 @@ def test_attention(case, dtype, tolerance, causal, kernels):
     if not (dtype == "float64" and width > 64):
         used(kernels, "attention", q, k, v, is_causal=causal, scale=0.5)
     f = lambda *xs: F.scaled_dot_product_attention(*xs, is_causal=causal)  # noqa: E731
-    agree(f, [q, k, v], kernels, 3 * tolerance)
+    agree_with_formula(f, [q, k, v], 3 * tolerance)
 
 
 def masks(front, queries, keys, dtype):
@@ -289,21 +290,21 @@ def test_attention_with_masks_and_dropout(case, dtype, tolerance, p, kernels):
         f = lambda q, k, v, mask=None, causal=causal: attend(  # noqa: E731
             q, k, v, mask, p, causal, 0.5, Generator(2**40 + 1)
         )
-        agree(f, parts, kernels, 3 * tolerance)
+        agree_with_formula(f, parts, 3 * tolerance)
 
 
 def test_attention_that_drops_nothing_or_all(kernels):
     x = np.random.default_rng(13).normal(size=(1, 2, 5, 6)).astype("float32")
     for p in (1e-12, 1.0):
         f = lambda x, p=p: attend(x, x, x, None, p, False, 0.5, Generator(1))  # noqa: E731
-        agree(f, [x], kernels, 1e-5)
+        agree_with_formula(f, [x], 1e-5)
 
 
 def test_the_lowest_number_forbids_nothing_where_all_keys_have_it(kernels):
     x = np.random.default_rng(14).normal(size=(3, 5, 6)).astype("float32")
     mask = np.zeros((5, 5), "float32")
     mask[1], mask[2, :3] = np.finfo("float32").min, np.finfo("float32").min
-    agree(lambda x, m: attend(x, x, x, m, 0.0, False, 0.5), [x, mask], kernels, 1e-5)
+    agree_with_formula(lambda x, m: attend(x, x, x, m, 0.0, False, 0.5), [x, mask], 1e-5)
 
 
 def test_masks_that_are_left_to_the_formula(kernels):
@@ -318,17 +319,17 @@ def test_attention_reads_heads_where_they_lie(kernels):
     qkv = rng.normal(size=(2, 37, 3, 4, 8)).astype("float32").transpose(2, 0, 3, 1, 4)
     q, k, v = qkv
     f = lambda *xs: F.scaled_dot_product_attention(*xs, is_causal=True)  # noqa: E731
-    agree(f, [q, k, v], kernels, 1e-5)
+    agree_with_formula(f, [q, k, v], 1e-5)
     y, residuals = kernels[1]["attention"].forward(q, k, v, is_causal=True, scale=0.1)
     assert all(np.shares_memory(x, qkv) for x in residuals[:3])
     assert y.swapaxes(1, 2).flags.c_contiguous
-    agree(f, [x[..., ::2] for x in qkv], kernels, 1e-5)
+    agree_with_formula(f, [x[..., ::2] for x in qkv], 1e-5)
 
 
 def test_large_scores_and_nan_in_attention(kernels):
     x = np.random.default_rng(6).normal(size=(1, 1, 40, 8)).astype("float32")
     f = lambda *xs: F.scaled_dot_product_attention(*xs, is_causal=True, scale=30.0)  # noqa: E731
-    agree(f, [x, x, x], kernels, 1e-4)
+    agree_with_formula(f, [x, x, x], 1e-4)
     q = x.copy()
     q[0, 0, 7] = np.nan
     found = value_and_gradients(f, [q, x, x])[0]
@@ -388,10 +389,10 @@ def test_dropout_leaves_out_the_same_as_everywhere(p, dtype, tolerance, kernels)
     for shape in ((5,), (3, 4), (7, 300), (0, 4), ()):
         x = np.random.default_rng(10).normal(size=shape).astype(dtype)
         f = lambda x: F.dropout(x, p, generator=Generator(2**40 + 3))  # noqa: E731
-        agree(f, [x], kernels, tolerance)
+        agree_with_formula(f, [x], tolerance)
     for q in (p, np.float32(p)):  # which a kernel would read as another number
         f = lambda x, q=q: F.dropout(x.mT, q, generator=Generator(4))  # noqa: E731
-        agree(f, [np.ones((5, 3), dtype)], kernels, tolerance)
+        agree_with_formula(f, [np.ones((5, 3), dtype)], tolerance)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -594,7 +595,7 @@ def test_a_broken_source_is_caught(text, instead, name, monkeypatch):
         table = Kernels(library).table()
         use = lambda table: monkeypatch.setitem(numpy.__dict__, "kernels", table)  # noqa: E731
         use(table)
-        agree(*cases[name], (use, table), 3e-5)
+        agree_with_formula(*cases[name], 3e-5)
 
     expect_noticed(check, text, instead)
 

@@ -5,8 +5,9 @@ import pytest
 
 import tinyxp as tx
 from tests.backends.cuda_on_cpu import COMPILER, on_cpu
-from tests.backends.test_cpu_kernels import CONVOLUTIONS, agree, orders, value_and_gradients
+from tests.backends.test_cpu_kernels import CONVOLUTIONS, orders
 from tests.backends.test_cuda_kernels import PRECISIONS, takes_all
+from tests.compare import agree_with_formula, value_and_gradients
 from tinyxp import backends
 from tinyxp.backends.cupy import convolution as cupy_conv_kernels
 from tinyxp.backends.cupy import launch as cuda_source
@@ -62,7 +63,7 @@ def test_convolution(case, dtype, tolerance, at_a_time, kernels):
     conv = F.conv1d if x.ndim == 3 else F.conv2d
     f = lambda x, w, *b: conv(x, w, *b, **options)  # noqa: E731
     for parts in ([x, w, b], [np.asfortranarray(x), w[..., ::-1]]):
-        agree(f, parts, kernels, tolerance)
+        agree_with_formula(f, parts, tolerance)
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if case[2][0] < 40], ids=str)
@@ -76,23 +77,25 @@ def test_transposed_convolution(case, dtype, tolerance, at_a_time, kernels):
     for more in (0, 1):
         options["output_padding"] = more * int(min(np.atleast_1d(options["stride"])) > 1)
         f = lambda x, w, *b: conv(x, w, *b, **options)  # noqa: E731
-        agree(f, [x, w, b][: 3 - more], kernels, tolerance)
+        agree_with_formula(f, [x, w, b][: 3 - more], tolerance)
 
 
 def test_depthwise_convolutions_of_large_batches(kernels, monkeypatch):
     """So many samples at a time as can be counted."""
     x, w, b, options = operands((25, 2, (4, 5), 4, (2, 2), 1, 0, 1, 2), "float64")
     monkeypatch.setattr(cupy_conv_kernels, "INDICES", 200)
-    agree(lambda *xs: F.conv2d(*xs, **options), [x, w, b], kernels, 1e-11)
+    agree_with_formula(lambda *xs: F.conv2d(*xs, **options), [x, w, b], 1e-11)
     x = np.repeat(x, 2, axis=1)
-    agree(lambda x, w: F.conv_transpose2d(x, w, groups=2), [x, w], kernels, 1e-11)
+    agree_with_formula(lambda x, w: F.conv_transpose2d(x, w, groups=2), [x, w], 1e-11)
 
 
 def test_gradients_come_in_any_order(kernels):
     x, w, b, options = operands(CASES[1], "float32")
-    agree(lambda *xs: F.conv2d(*xs, **options).permute_dims((3, 0, 2, 1)), [x, w, b], kernels, 1e-5)
+    agree_with_formula(
+        lambda *xs: F.conv2d(*xs, **options).permute_dims((3, 0, 2, 1)), [x, w, b], 1e-5
+    )
     for pool in (F.max_pool2d, F.avg_pool2d):
-        agree(lambda x, pool=pool: pool(x, 2).permute_dims((3, 0, 2, 1)), [x], kernels, 1e-5)
+        agree_with_formula(lambda x, pool=pool: pool(x, 2).permute_dims((3, 0, 2, 1)), [x], 1e-5)
 
 
 POOLS = [(2,), (2, 1), (3, 2, 1), (2, 3), ((2, 3),), (3, (2, 1), (0, 1))]
@@ -108,9 +111,9 @@ def test_max_pool(options, dtype, kernels):
     x[0, 0, :2] = -np.inf
     x[1, 1, 3:5, 3:5] = x[0, 2, 0, 0] = np.nan
     for laid_out in orders(x):
-        agree(lambda x: F.max_pool2d(x, *options), [laid_out], kernels, 1e-6)
+        agree_with_formula(lambda x: F.max_pool2d(x, *options), [laid_out], 1e-6)
     if all(isinstance(n, int) for n in options):
-        agree(lambda x: F.max_pool1d(x, *options), [x[0]], kernels, 1e-6)
+        agree_with_formula(lambda x: F.max_pool1d(x, *options), [x[0]], 1e-6)
 
 
 @pytest.mark.parametrize(
@@ -123,9 +126,9 @@ def test_avg_pool(options, dtype, tolerance, kernels):
     takes_all(kernels[1], "avg_pool")
     x = np.random.default_rng(6).normal(size=(2, 3, 7, 8)).astype(dtype)
     for laid_out in orders(x):
-        agree(lambda x: F.avg_pool2d(x, *options), [laid_out], kernels, tolerance)
+        agree_with_formula(lambda x: F.avg_pool2d(x, *options), [laid_out], tolerance)
     if len(options) < 6 and all(isinstance(n, int) for n in options):
-        agree(lambda x: F.avg_pool1d(x, *options), [x[0]], kernels, tolerance)
+        agree_with_formula(lambda x: F.avg_pool1d(x, *options), [x[0]], tolerance)
 
 
 def test_what_is_left_to_the_formula(kernels):
@@ -144,7 +147,7 @@ def test_what_is_left_to_the_formula(kernels):
         if len(options) > 1:
             options = options | {"stride": (1,) * (parts[0].ndim - 2)}
         assert table[name].forward(*parts, **options) is NotImplemented
-        agree(f, parts, kernels, 1e-11)
+        agree_with_formula(f, parts, 1e-11)
     integers = np.arange(24).reshape(2, 3, 4)
     assert table["max_pool"].forward(integers, columns=(((0,),),)) is NotImplemented
 
@@ -231,4 +234,4 @@ def test_a_broken_source_is_caught(text, instead, name, kernels):
     use(table)
     assert len(value_and_gradients(*cases[name])) > 1
     with pytest.raises(AssertionError):
-        agree(*cases[name], (use, table), 3e-5)
+        agree_with_formula(*cases[name], 3e-5)

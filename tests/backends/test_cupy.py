@@ -17,6 +17,7 @@ from tests.backends.test_cuda_kernels import ATTENTIONS, BY_ROWS, masks
 from tests.backends.test_cuda_windows import CASES, POOLS, operands
 from tests.backends.test_parity import MATMULS
 from tests.backends.test_tensor_attention import DTYPES, as_exact_as_its_operands
+from tests.compare import agree_with_formula
 from tests.conftest import reason_missing
 from tests.registry import call, differentiable, example, is_floating, tensors
 from tinyxp import backends
@@ -44,26 +45,6 @@ def on_cupy():
         yield
 
 
-def value_and_gradients(f, arrays):
-    xs = [tx.asarray(x).requires_grad_() if x.dtype.kind == "f" else tx.asarray(x) for x in arrays]
-    y = f(*xs)
-    weights = np.random.default_rng(9).normal(size=y.shape).astype(y.dtype.name)
-    y.backward(tx.asarray(weights))
-    return [y.detach().numpy(), *(x.grad.numpy() for x in xs if x.requires_grad)]
-
-
-def agree(f, arrays, tolerance):
-    """CuPy, with its kernels, against NumPy and the formulas."""
-    found = value_and_gradients(f, arrays)
-    with tx.backend("numpy"), pytest.MonkeyPatch.context() as patch:
-        patch.setitem(backends.get("numpy").__dict__, "kernels", {})
-        expected = value_and_gradients(f, arrays)
-    for k, (a, b) in enumerate(zip(found, expected, strict=True)):
-        assert a.shape == b.shape and a.dtype == b.dtype
-        scale = np.abs(b, where=np.isfinite(b), out=np.ones_like(b)).max(initial=1)
-        assert np.allclose(a, b, rtol=0, atol=tolerance * scale, equal_nan=True), f"part {k}"
-
-
 # -- kernels ---------------------------------------------------------------------------------------
 
 
@@ -76,7 +57,7 @@ def test_elementwise_and_by_rows(name, dtype, tolerance):
             continue
         x = np.random.default_rng(0).normal(size=shape).astype(dtype) * 3
         for laid_out in orders(x) if x.size < 3000 else [x]:
-            agree(BY_ROWS[name], [laid_out], tolerance)
+            agree_with_formula(BY_ROWS[name], [laid_out], tolerance)
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), TOLERANCES)
@@ -84,9 +65,9 @@ def test_elementwise_and_by_rows(name, dtype, tolerance):
 def test_norms_with_weight_and_bias(dtype, tolerance, shape):
     rng, n = np.random.default_rng(1), shape[-1]
     x, w, b = (rng.normal(size=s).astype(dtype) for s in (shape, (n,), (n,)))
-    agree(lambda x, w, b: F.layer_norm(x, (n,), w, b), [x, w, b], tolerance)
-    agree(lambda x, w: F.rms_norm(x, (n,), w, eps=1e-5), [x, w], tolerance)
-    agree(lambda x, w, b: F.linear(x, w, b), [x, w[None, :], b[:1]], tolerance)
+    agree_with_formula(lambda x, w, b: F.layer_norm(x, (n,), w, b), [x, w, b], tolerance)
+    agree_with_formula(lambda x, w: F.rms_norm(x, (n,), w, eps=1e-5), [x, w], tolerance)
+    agree_with_formula(lambda x, w, b: F.linear(x, w, b), [x, w[None, :], b[:1]], tolerance)
 
 
 @pytest.mark.parametrize(
@@ -143,7 +124,7 @@ def test_attention(case, dtype, tolerance, causal):
     rng = np.random.default_rng(4)
     q, k, v = (rng.normal(size=(*front, n, width)).astype(dtype) for n in (queries, keys, keys))
     f = lambda *xs: F.scaled_dot_product_attention(*xs, is_causal=causal)  # noqa: E731
-    agree(f, [q, k, v], 3 * tolerance)
+    agree_with_formula(f, [q, k, v], 3 * tolerance)
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), TOLERANCES)
@@ -157,7 +138,7 @@ def test_attention_with_masks_and_dropout(case, p, dtype, tolerance):
         f = lambda q, k, v, mask=None, causal=i % 4 in (0, 3): attend(  # noqa: E731
             q, k, v, mask, p, causal, 0.5, Generator(2**40 + 1)
         )
-        agree(f, [q, k, v] if mask is None else [q, k, v, mask], 3 * tolerance)
+        agree_with_formula(f, [q, k, v] if mask is None else [q, k, v, mask], 3 * tolerance)
 
 
 # of three widths, for each of which it is compiled anew
@@ -185,12 +166,14 @@ def test_attention_on_tensor_cores(case, dtype, causal):
 def test_convolution(case, dtype, tolerance):
     x, w, b, options = operands(case, dtype)
     conv = F.conv1d if x.ndim == 3 else F.conv2d
-    agree(lambda *xs: conv(*xs, **options), [x, w, b], 3 * tolerance)
-    agree(lambda *xs: conv(*xs, **options), [np.asfortranarray(x), w[..., ::-1]], 3 * tolerance)
+    agree_with_formula(lambda *xs: conv(*xs, **options), [x, w, b], 3 * tolerance)
+    agree_with_formula(
+        lambda *xs: conv(*xs, **options), [np.asfortranarray(x), w[..., ::-1]], 3 * tolerance
+    )
     x, w, b, options = operands(case, dtype, transposed=True)
     options["padding"] = 0
     conv = F.conv_transpose1d if x.ndim == 3 else F.conv_transpose2d
-    agree(lambda *xs: conv(*xs, **options), [x, w, b], 3 * tolerance)
+    agree_with_formula(lambda *xs: conv(*xs, **options), [x, w, b], 3 * tolerance)
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), TOLERANCES)
@@ -199,8 +182,10 @@ def test_pooling(options, dtype, tolerance):
     rng = np.random.default_rng(12)
     x = rng.integers(0, 4, size=(4, 5, 37, 41)).astype(dtype)
     x[1, 1, 3:5, 3:5] = np.nan
-    agree(lambda x: F.max_pool2d(x, *options), [x], tolerance)
-    agree(lambda x: F.avg_pool2d(x, *options), [rng.normal(size=x.shape).astype(dtype)], tolerance)
+    agree_with_formula(lambda x: F.max_pool2d(x, *options), [x], tolerance)
+    agree_with_formula(
+        lambda x: F.avg_pool2d(x, *options), [rng.normal(size=x.shape).astype(dtype)], tolerance
+    )
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), TOLERANCES)
@@ -214,7 +199,7 @@ def test_cross_entropy(dtype, tolerance, reduction):
             options = {"ignore_index": ignored, "label_smoothing": smoothing}
             options["reduction"] = reduction
             f = lambda x, t, options=options: F.cross_entropy(x, t, **options)  # noqa: E731
-            agree(f, [logits, targets], 3 * tolerance)
+            agree_with_formula(f, [logits, targets], 3 * tolerance)
 
 
 def test_attention_never_holds_a_matrix_of_queries_by_keys():

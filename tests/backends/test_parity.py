@@ -4,43 +4,17 @@ import numpy as np
 import pytest
 
 import tinyxp as tx
+from tests.compare import agree_with_numpy, weights
+from tests.helpers import normal
 from tests.registry import (
     call,
     complex_cases,
     complex_example,
     differentiable,
     example,
-    is_floating,
-    tensors,
 )
 
-# float32 sums differ in their order; float64 is where a wrong formula cannot hide
 TOLERANCE = 1e-12
-
-
-def normal(*shape, seed=0):
-    return np.random.default_rng(seed).normal(size=shape)
-
-
-def run(f, arrays):
-    """Results of f and the gradients of Σ weights · f, as NumPy arrays."""
-    leaves = [tx.asarray(a, requires_grad=a.dtype == "float64") for a in arrays]
-    y = f(*leaves)
-    y.backward(tx.asarray(normal(*y.shape, seed=9)))
-    return [y.detach().numpy(), *(x.grad.numpy() for x in leaves if x.requires_grad)]
-
-
-def compare(f, arrays, backend):
-    found = run(f, arrays)
-    with tx.backend("numpy"):
-        expected = run(f, arrays)
-    for i, (a, b) in enumerate(zip(found, expected, strict=True)):
-        what = "value" if i == 0 else f"gradient {i}"
-        np.testing.assert_allclose(
-            a, b, rtol=TOLERANCE, atol=TOLERANCE, err_msg=f"{what}, {backend}"
-        )
-    return found
-
 
 MATMULS = [
     ((4,), (4,)), ((4,), (4, 3)), ((3, 4), (4,)), ((3, 4), (4, 5)), ((2, 3, 4), (4,)),
@@ -59,9 +33,9 @@ MATMULS = [
 def test_matmul(a, b, backend):
     """Against NumPy and, for the gradients, against the definition by einsum over unit matrices."""
     x, w = normal(*a), normal(*b, seed=1)
-    y, gx, gw = compare(tx.matmul, [x, w], backend)
+    y, gx, gw = agree_with_numpy(tx.matmul, [x, w])
     np.testing.assert_allclose(y, np.matmul(x, w), rtol=TOLERANCE, atol=TOLERANCE)
-    g = normal(*y.shape, seed=9)
+    g = weights(y.shape)
     x2, w2 = (x[None, :] if x.ndim == 1 else x), (w[:, None] if w.ndim == 1 else w)
     g2 = g[..., None] if w.ndim == 1 else g
     g2 = g2[..., None, :] if x.ndim == 1 else g2
@@ -128,37 +102,19 @@ FORMULAS = {
 
 @pytest.mark.parametrize("name", FORMULAS)
 def test_formula(name, backend):
-    compare(*FORMULAS[name], backend)
+    agree_with_numpy(*FORMULAS[name])
 
 
 @pytest.mark.parametrize(("name", "i"), differentiable())
 def test_operation(name, i, backend):
-    agree(name, *example(name, i))
+    operands, static = example(name, i)
+    agree_with_numpy(lambda *xs: call(name, xs, static), operands, what=f"{name} {i}")
 
 
 @pytest.mark.parametrize(("name", "i"), complex_cases())
 def test_complex_operation(name, i, backend):
-    agree(name, *complex_example(name, i))
-
-
-def agree(name, operands, static):
-    def f():
-        leaves = [
-            x.requires_grad_() if is_floating(a) else x
-            for x, a in zip(tensors(operands), operands, strict=True)
-        ]
-        y = call(name, leaves, static)
-        y = tx.concat([part.flatten() for part in y]) if isinstance(y, tuple) else y
-        y.backward(tx.asarray(normal(*y.shape, seed=9), dtype=y.dtype))
-        return [y.detach().numpy()] + [
-            x.grad.numpy() for x in leaves if isinstance(x, tx.Tensor) and x.requires_grad
-        ]
-
-    found = f()
-    with tx.backend("numpy"):
-        expected = f()
-    for a, b in zip(found, expected, strict=True):
-        np.testing.assert_allclose(a, b, rtol=TOLERANCE, atol=TOLERANCE, err_msg=name)
+    operands, static = complex_example(name, i)
+    agree_with_numpy(lambda *xs: call(name, xs, static), operands, what=f"{name} {i}")
 
 
 EINSUMS = [
@@ -189,12 +145,12 @@ def test_einsum_is_numpys(case, backend):
     subscripts, *shapes = case
     arrays = [normal(*shape, seed=i) for i, shape in enumerate(shapes)]
     arrays = [np.asarray(a) for a in arrays]
-    y, *gradients = compare(lambda *xs: tx.einsum(subscripts, *xs), arrays, backend)
+    y, *gradients = agree_with_numpy(lambda *xs: tx.einsum(subscripts, *xs), arrays)
     expected = np.einsum(subscripts, *arrays)
     assert y.shape == expected.shape
     np.testing.assert_allclose(y, expected, rtol=TOLERANCE, atol=TOLERANCE)
     # it is linear in each operand: the gradient in one direction is the value there
-    w = normal(*y.shape, seed=9)
+    w = weights(y.shape)
     for i, g in enumerate(gradients):
         direction = np.asarray(normal(*shapes[i], seed=20 + i))
         moved = [*arrays[:i], direction, *arrays[i + 1 :]]
