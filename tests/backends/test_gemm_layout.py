@@ -8,6 +8,8 @@ from numpy.lib.stride_tricks import as_strided
 
 import tinyxp as tx
 from tests.backends.test_parity import MATMULS
+from tests.compare import close
+from tests.helpers import normal
 from tinyxp.backends.cupy.gemm import matrix, plan
 from tinyxp.errors import ArgumentError
 
@@ -50,14 +52,10 @@ def multiplied(a, b):
     return c
 
 
-def agree(a, b):
+def check_product(a, b):
     found = multiplied(a, b)
     assert found is not None
-    np.testing.assert_allclose(found, a @ b, rtol=1e-12, atol=1e-12)
-
-
-def normal(*shape, seed=0):
-    return np.random.default_rng(seed).normal(size=shape)
+    close(found, a @ b, 1e-12)
 
 
 WHOLE = [case for case in MATMULS if len(case[0]) > 1 and len(case[1]) > 1]
@@ -65,9 +63,9 @@ WHOLE = [case for case in MATMULS if len(case[0]) > 1 and len(case[1]) > 1]
 
 @pytest.mark.parametrize(("a", "b"), [c for c in WHOLE if 0 not in c[0] + c[1]], ids=str)
 def test_every_broadcast(a, b):
-    agree(normal(*a), normal(*b, seed=1))
+    check_product(normal(*a), normal(*b, seed=1))
     flipped = normal(*a[:-2], a[-1], a[-2]).swapaxes(-1, -2), normal(*b[:-2], b[-1], b[-2])
-    agree(flipped[0], flipped[1].swapaxes(-1, -2))
+    check_product(flipped[0], flipped[1].swapaxes(-1, -2))
 
 
 def test_the_products_of_a_transformer_copy_nothing_and_take_one_call():
@@ -75,12 +73,12 @@ def test_the_products_of_a_transformer_copy_nothing_and_take_one_call():
     y = plan(x.shape, elements(x), w.T.shape, elements(w.T))
     assert (y.m, y.n, y.k, y.batch, len(y.offsets)) == (128, 24, 12, 1, 1)  # flattened
     q, k = normal(2, 8, 16, 3, 4).transpose(0, 3, 1, 2, 4)
-    agree(q, k.swapaxes(-1, -2))
+    check_product(q, k.swapaxes(-1, -2))
     scores, v = normal(8, 3, 16, 16), normal(8, 16, 3, 4).swapaxes(1, 2)
-    agree(scores, v)
-    agree(scores.swapaxes(-1, -2), v)
+    check_product(scores, v)
+    check_product(scores.swapaxes(-1, -2), v)
     g = normal(128, 24, seed=2)
-    agree(g.T, x.reshape(128, 12))
+    check_product(g.T, x.reshape(128, 12))
     one = plan((8, 3, 16, 16), elements(scores), v.shape, elements(v))
     assert (one.batch, len(one.offsets)) == (3, 8)  # heads in one call, samples one by one
     v = np.ascontiguousarray(v)
@@ -93,8 +91,8 @@ def test_what_has_to_be_copied():
     for view in (x[:, ::2], x[::-1], x[:, ::-1], as_strided(x, (3, 3), (8, 8))):
         assert plan(view.shape, elements(view), (view.shape[1], 2), (2, 1)) is None
     assert plan((65, 2, 3, 4), (1000, 0, 4, 1), (65, 2, 4, 5), (0, 7, 5, 1)) is None  # 65 calls
-    agree(x[:, 2:5], normal(3, 2))
-    agree(x[::2], normal(8, 2))
+    check_product(x[:, 2:5], normal(3, 2))
+    check_product(x[::2], normal(8, 2))
 
 
 @given(

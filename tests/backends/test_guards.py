@@ -9,7 +9,8 @@ import tinyxp as tx
 from tests.backends.cuda_on_cpu import COMPILER
 from tests.backends.layouts import in_order
 from tests.backends.test_cpu_kernels import TABLES
-from tests.backends.test_layouts import CUDA, NUMPY, cases, far, in_precision
+from tests.backends.test_layouts import CUDA, NUMPY, cases, in_precision
+from tests.compare import difference
 from tinyxp import nn
 from tinyxp.backends import Kernel
 from tinyxp.core.operation import OPS
@@ -164,7 +165,7 @@ def test_a_kernel_takes_no_operands_that_do_not_fit(table):
                     what = f"{table} {name}: {other} for {shape} of operand {k}"
                     theirs = outcome(name, None, wrong, static)
                     assert not isinstance(theirs, TinyError), f"{what}: {theirs}"
-                    assert not far(ours, theirs, 1e-4), what
+                    assert not difference(ours, theirs, 1e-4), what
     assert refused > 100
 
 

@@ -11,6 +11,7 @@ import pytest
 import tinyxp as tx
 from tests.backends.cuda_on_cpu import COMPILER, expect_noticed, on_cpu
 from tests.backends.test_cuda_kernels import ATTENTIONS, masks
+from tests.compare import formulas, value_and_gradients
 from tinyxp import backends
 from tinyxp.backends.cupy import launch as cuda_source
 from tinyxp.backends.cupy.dense import Kernels
@@ -34,33 +35,24 @@ def tf32():
         tx.set_float32_matmul_precision("highest")
 
 
-def value_and_gradients(f, arrays):
-    xs = [x if x.dtype is tx.bool else x.detach().requires_grad_() for x in arrays]
-    y = f(*xs)
-    weights = np.random.default_rng(9).integers(-4, 5, size=y.shape) / 4  # which 16 bits hold
-    y.backward(tx.asarray(weights, dtype=y.dtype))
-    parts = [y.detach(), *(x.grad for x in xs if x.requires_grad)]
-    return [x.numpy().astype("float64") for x in parts]
-
-
 def as_exact_as_its_operands(f, arrays, dtype, pairs=0):
     """The backend in use, of inputs rounded to ``dtype``, beside the formula in float64. Of a mask
     that is repeated, the gradient sums up the errors of ``pairs`` of queries and keys."""
     xs = [tx.asarray(x) if x.dtype == bool else tx.asarray(x, dtype=DTYPES[dtype]) for x in arrays]
     with tf32():
         found = value_and_gradients(f, xs)
-    with tx.backend("numpy"), pytest.MonkeyPatch.context() as patch:
-        patch.setitem(backends.get("numpy").__dict__, "kernels", {})
+    with formulas():
         plain = [x.numpy() for x in xs]
-        exact = [tx.asarray(x if x.dtype == bool else x.astype("float64")) for x in plain]
-        expected = value_and_gradients(f, exact)
+        expected = value_and_gradients(
+            f, [x if x.dtype == bool else x.astype("float64") for x in plain]
+        )
     for k, (a, b) in enumerate(zip(found, expected, strict=True)):
-        error = np.abs(a - b).max(initial=0) / np.abs(b).max(initial=1)
+        error = np.abs(a.astype("float64") - b).max(initial=0) / np.abs(b).max(initial=1)
         summed = max(1, pairs / b.size) ** 0.5 if k == 4 else 1
         assert error <= 6 * UNITS[dtype] * summed, f"part {k}: {error / UNITS[dtype]:.1f} units"
 
 
-def agree(f, arrays, dtype, library=None, pairs=0):
+def takes_and_agrees(f, arrays, dtype, library=None, pairs=0):
     """That the kernels take this case, and are right."""
     own, launched = Kernels(library or on_cpu()).table()["attention"], []
 
@@ -91,7 +83,7 @@ def test_attention(case, dtype, causal, library):
     rng = np.random.default_rng(4)
     q, k, v = (rng.normal(size=(*front, n, width)) for n in (queries, keys, keys))
     f = lambda *xs: F.scaled_dot_product_attention(*xs, is_causal=causal)  # noqa: E731
-    agree(f, [q, k, v], dtype, library)
+    takes_and_agrees(f, [q, k, v], dtype, library)
 
 
 @pytest.mark.parametrize(("dtype", "p"), [("float32", 0.3), ("bfloat16", 0.3), ("bfloat16", 0.0)])
@@ -108,7 +100,7 @@ def test_masks_and_dropout(case, dtype, p):
         f = lambda q, k, v, mask=None, causal=causal: attend(  # noqa: E731
             q, k, v, mask, p, causal, 0.5, Generator(2**40 + 1)
         )
-        agree(f, parts, dtype, pairs=math.prod(front) * queries * keys)
+        takes_and_agrees(f, parts, dtype, pairs=math.prod(front) * queries * keys)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -122,7 +114,7 @@ def test_rows_where_they_lie(dtype):
             q, k, v = tx.permute_dims(x[..., skipped:], (2, 0, 3, 1, 4))
             return F.scaled_dot_product_attention(q, k, v, is_causal=True)
 
-        agree(f, [whole], dtype)
+        takes_and_agrees(f, [whole], dtype)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -130,7 +122,7 @@ def test_large_scores(dtype):
     """Weights of 0 and 1, and of what exp cannot hold."""
     x = np.random.default_rng(6).integers(-2, 3, size=(1, 1, 40, 8)).astype("float64")
     f = lambda q, k, v: F.scaled_dot_product_attention(q, k, v, scale=30.0)  # noqa: E731
-    agree(f, [x, 2 * x, x[..., ::-1]], dtype)
+    takes_and_agrees(f, [x, 2 * x, x[..., ::-1]], dtype)
 
 
 def test_who_goes_to_tensor_cores():
@@ -180,4 +172,4 @@ def test_a_broken_source_is_caught(text, instead, masked):
     if masked:
         arrays = [x[:, :, :37], rng.random((37, 1)) < 0.5]
         f = lambda q, m: attend(q, q, q, m, 0.3, False, 0.5, Generator(1))  # noqa: E731
-    expect_noticed(lambda library: agree(f, arrays, "float32", library), text, instead)
+    expect_noticed(lambda library: takes_and_agrees(f, arrays, "float32", library), text, instead)

@@ -4,13 +4,7 @@ import numpy as np
 import pytest
 
 import tinyxp as tx
-
-
-def same(a, b):
-    """Equal, zeros with their signs, and nan equal to nan."""
-    np.testing.assert_array_equal(a, b)
-    np.testing.assert_array_equal(np.signbit(a) | np.isnan(a), np.signbit(b) | np.isnan(b))
-
+from tests.compare import same
 
 INF, NAN = float("inf"), float("nan")
 
