@@ -8,9 +8,9 @@ above this floor is written once, against ``Backend.xp``.
 import functools
 import importlib
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -25,6 +25,8 @@ from tinyxp.backends.common.extras import advice
 from tinyxp.errors import BackendError, TinyError
 
 Array = Any  # an array of whichever library runs underneath
+Needs = tuple[bool, ...]  # which operands of a kernel need their gradients
+Gradients = tuple[Array | None, ...]  # of the operands of a kernel
 
 
 class Namespace(SimpleNamespace):
@@ -56,7 +58,11 @@ class Backend:
 
     ``xp`` holds the Array API functions, with ``erf(x)`` and ``index_add(x, indices, values)``
     (rows of ``values`` added to rows of ``x``, indices may repeat; returns a new array) beside
-    them. ``kernels["name"]`` may hold a :class:`Kernel` that computes the composite ``name``.
+    them. ``kernels["name"]`` may hold a :class:`Kernel` that computes the composite ``name``, and
+    ``functions`` plain functions that are faster than what the floors above do without them; each
+    may return NotImplemented. They are ``adamw`` (``common/adamw.py``), ``random_bits(seed,
+    counter, n, device=None)``, ``total_norm(arrays)``, ``clip_by_norm(arrays, norm, max_norm)``
+    and ``add_gradients(a, b)``.
     ``fallback(fn, arrays, static)`` is asked when the primitive ``fn`` failed on the library: it
     may compute it in another way, for dtypes that the library has no kernels for.
     ``get_threads()`` and ``set_threads(n)`` are about the CPU; None and False: it cannot be told.
@@ -78,6 +84,7 @@ class Backend:
     to_device: Callable[[Array, str], Array]
     devices: Callable[[], list[str]]
     kernels: Mapping[str, "Kernel"] = field(default_factory=dict)
+    functions: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
     fallback: Callable[..., Any] = lambda fn, arrays, static: NotImplemented
     get_threads: Callable[[], int | None] = lambda: None
     set_threads: Callable[[int], bool] = lambda n: False
@@ -138,18 +145,50 @@ class Backend:
 class Kernel:
     """A fused implementation of a composite function and of its vector-Jacobian product.
 
-    ``forward(*arrays, **static)`` returns ``(y, residuals)``, or NotImplemented for a case that it
-    leaves to the formula, complex numbers among them. ``vjp(g, residuals, needs)`` returns one
-    gradient for each array operand (None where ``needs`` says that nobody asks). Arrays may lie in
-    memory in any way (transposed, with steps, backwards, one row for all), and none is written to;
-    results share no memory with what came, and residuals hold no array that is changed later. That
-    g has the shape and dtype of y is sure. ``single``, if there is one, is ``forward`` of operands
-    in 16 bits with a result in float32, for autocast: else they would have to be cast before.
+    ``forward(*arrays, **static)`` returns ``(y, residuals)``, or NotImplemented for a call that it
+    passes on, to the kernel ``next`` if there is one and else to the formula. ``vjp(g, residuals,
+    needs)``, of the kernel that accepted the call, returns one gradient for each array operand, or
+    None where ``needs`` is False. Arrays may have any memory layout and are never written to;
+    results share no memory with them, and residuals hold no array that changes later. g has the
+    shape and dtype of y. ``single`` is ``forward`` for 16-bit operands with a float32 result, for
+    autocast, which would otherwise cast the operands first.
     """
 
     forward: Callable[..., Any]
     vjp: Callable[..., tuple[Array | None, ...]]
     single: Callable[..., Any] | None = None
+    next: "Kernel | None" = None
+
+    def accept(self, arrays: Iterable[Array | None], static: Mapping[str, Any]) -> Any:
+        """``(y, residuals, kernel)`` of the first kernel that accepts, or NotImplemented."""
+        kernel: Kernel | None = self
+        while kernel is not None:
+            result = kernel.forward(*arrays, **static)
+            if result is not NotImplemented:
+                return *result, kernel
+            kernel = kernel.next
+        return NotImplemented
+
+
+def chain(*tables: Mapping[str, Kernel]) -> dict[str, Kernel]:
+    """One table of several: the kernels of one name are asked in the order of the tables."""
+    chained: dict[str, Kernel] = {}
+    for table in reversed(tables):
+        chained |= {name: replace(k, next=chained.get(name)) for name, k in table.items()}
+    return chained
+
+
+def first_of(*functions: Callable[..., Any]) -> Callable[..., Any]:
+    """A function that returns the first result that is not NotImplemented."""
+
+    @functools.wraps(functions[-1])
+    def call(*args: Any, **options: Any) -> Any:
+        for function in functions:
+            if (result := function(*args, **options)) is not NotImplemented:
+                return result
+        return NotImplemented
+
+    return call
 
 
 DTYPE_NAMES = (  # of the standard

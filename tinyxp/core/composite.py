@@ -71,9 +71,12 @@ class Composite(Operation[P]):
         if not wanted or first is None or not half(first):
             return NotImplemented
         kernel = first.backend.kernels.get(self.name)
-        if kernel is None or kernel.single is None:
+        while kernel is not None and kernel.single is None:
+            kernel = kernel.next
+        if kernel is None:
             return NotImplemented
-        return self.run(replace(kernel, forward=kernel.single), first.backend, args, static)
+        kernel = replace(kernel, forward=kernel.single, next=None)
+        return self.run(kernel, first.backend, args, static)
 
     def formula(self, args: tuple[Any, ...], static: dict[str, Any], backend: Backend) -> Any:
         if self.real:
@@ -115,7 +118,7 @@ class Composite(Operation[P]):
         if self.static_defaults:
             static = self.static_defaults | static
         try:
-            result = kernel.forward(*arrays, **static)
+            result = kernel.accept(arrays, static)
         except PASSED_ON:
             raise
         except Exception as error:
@@ -123,7 +126,7 @@ class Composite(Operation[P]):
             raise problem from cause
         if result is NotImplemented:
             return NotImplemented
-        y, residuals = result
+        y, residuals, kernel = result
         if not (tracked and is_recording()):
             return wrap(y, backend)
         context = arrays, residuals, static, kernel, backend, y.shape, y.dtype
