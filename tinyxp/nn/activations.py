@@ -6,6 +6,7 @@ from tinyxp.core.operation import expect_tensors
 from tinyxp.core.tensor import Tensor
 from tinyxp.errors import ShapeError
 from tinyxp.nn import functional as F
+from tinyxp.nn.functional_module import FunctionalModule
 from tinyxp.nn.module import Module
 
 __all__ = [
@@ -26,193 +27,125 @@ __all__ = [
 ]
 
 
-class InPlace(Module):
-    """What activations share that can write over their input: (...) -> (...)."""
-
-    def __init__(self, inplace: bool = False) -> None:
-        super().__init__()
-        self.inplace = inplace
-
-    def options(self) -> str:
-        """What ``extra_repr`` shows in front of ``inplace``."""
-        return ""
-
-    def extra_repr(self) -> str:
-        shown = [self.options(), "inplace=True" if self.inplace else ""]
-        return ", ".join(filter(None, shown))
-
-
-class GELU(Module):
+class GELU(FunctionalModule, function=F.gelu):
     """y = x Φ(x); ``approximate="tanh"`` for GPT-2's form; see ``functional.gelu``.
 
     >>> tx.nn.GELU()(tx.asarray([-1.0, 2.0], dtype=tx.float64))
     tensor([-0.15865525,  1.95449974], dtype=float64)
     """
 
-    def __init__(self, approximate: str = "none") -> None:
-        super().__init__()
-        self.approximate = approximate
-
-    def forward(self, input: Tensor) -> Any:
-        return F.gelu(input, self.approximate)
-
-    def extra_repr(self) -> str:
-        return f"approximate={self.approximate!r}"
+    approximate: str = "none"
 
 
-class Sigmoid(Module):
+class Sigmoid(FunctionalModule, function=F.sigmoid):
     """y = 1 / (1 + e⁻ˣ); see ``functional.sigmoid``.
 
     >>> tx.nn.Sigmoid()(tx.asarray([-1000.0, 0.0]))
     tensor([0. , 0.5])
     """
 
-    def forward(self, input: Tensor) -> Any:
-        return F.sigmoid(input)
 
-
-class LogSigmoid(Module):
+class LogSigmoid(FunctionalModule, function=F.logsigmoid):
     """y = ln sigmoid(x); see ``functional.logsigmoid``.
 
     >>> tx.nn.LogSigmoid()(tx.asarray([-1000.0, 0.0]))
     tensor([-1.000000e+03, -6.931472e-01])
     """
 
-    def forward(self, input: Tensor) -> Any:
-        return F.logsigmoid(input)
 
-
-class SiLU(InPlace):
+class SiLU(FunctionalModule, function=F.silu):
     """y = x · sigmoid(x); see ``functional.silu``.
 
     >>> tx.nn.SiLU()(tx.asarray([0.0, 2.0]))
     tensor([0.      , 1.761594])
     """
 
-    def forward(self, input: Tensor) -> Any:
-        return F.silu(input, self.inplace)
+    inplace: bool = False
 
 
-class Mish(InPlace):
+class Mish(FunctionalModule, function=F.mish):
     """y = x · tanh(ln(1 + eˣ)); see ``functional.mish``.
 
     >>> tx.nn.Mish()(tx.asarray([0.0, 2.0]))
     tensor([0.       , 1.9439589])
     """
 
-    def forward(self, input: Tensor) -> Any:
-        return F.mish(input, self.inplace)
+    inplace: bool = False
 
 
-class Softplus(Module):
+class Softplus(FunctionalModule, function=F.softplus):
     """y = ln(1 + e^(βx)) / β, and x where βx is above ``threshold``; see ``functional.softplus``.
 
     >>> tx.nn.Softplus()(tx.asarray([0.0, 1000.0]))
     tensor([6.931472e-01, 1.000000e+03])
     """
 
-    def __init__(self, beta: float = 1.0, threshold: float = 20.0) -> None:
-        super().__init__()
-        self.beta, self.threshold = beta, threshold
-
-    def forward(self, input: Tensor) -> Any:
-        return F.softplus(input, self.beta, self.threshold)
-
-    def extra_repr(self) -> str:
-        return f"beta={self.beta}, threshold={self.threshold}"
+    beta: float = 1.0
+    threshold: float = 20.0
 
 
-class Softsign(Module):
+class Softsign(FunctionalModule, function=F.softsign):
     """y = x / (1 + |x|); see ``functional.softsign``.
 
     >>> tx.nn.Softsign()(tx.asarray([-1.0, 3.0]))
     tensor([-0.5 ,  0.75])
     """
 
-    def forward(self, input: Tensor) -> Any:
-        return F.softsign(input)
 
-
-class Tanh(Module):
+class Tanh(FunctionalModule, function=F.tanh):
     """y = tanh x.
 
     >>> tx.nn.Tanh()(tx.asarray([0.0, 1.0]))
     tensor([0.       , 0.7615942])
     """
 
-    def forward(self, input: Tensor) -> Any:
-        return F.tanh(input)
 
-
-class Tanhshrink(Module):
+class Tanhshrink(FunctionalModule, function=F.tanhshrink):
     """y = x - tanh x; see ``functional.tanhshrink``.
 
     >>> tx.nn.Tanhshrink()(tx.asarray([0.0, 1.0]))
     tensor([0.        , 0.23840582])
     """
 
-    def forward(self, input: Tensor) -> Any:
-        return F.tanhshrink(input)
 
-
-class GLU(Module):
+class GLU(FunctionalModule, function=F.glu):
     """y = a · sigmoid(b), a and b the halves of x along ``dim``; see ``functional.glu``.
 
     >>> tx.nn.GLU()(tx.asarray([1.0, 2.0, 0.0, 0.0]))
     tensor([0.5, 1. ])
     """
 
-    def __init__(self, dim: int = -1) -> None:
-        super().__init__()
-        self.dim = dim
-
-    def forward(self, input: Tensor) -> Any:
-        return F.glu(input, self.dim)
-
-    def extra_repr(self) -> str:
-        return f"dim={self.dim}"
+    dim: int = -1
 
 
-class _Along(Module):
-    def __init__(self, dim: int | None = None) -> None:
-        super().__init__()
-        self.dim = dim
-
-    def extra_repr(self) -> str:
-        return f"dim={self.dim}"
-
-
-class Softmax(_Along):
+class Softmax(FunctionalModule, function=F.softmax):
     """y = e^x / Σ e^x along the axis ``dim``; see ``functional.softmax``.
 
     >>> tx.nn.Softmax(dim=0)(tx.asarray([0.0, 0.0]))
     tensor([0.5, 0.5])
     """
 
-    def forward(self, input: Tensor) -> Any:
-        return F.softmax(input, self.dim)
+    dim: int | None = None
 
 
-class Softmin(_Along):
+class Softmin(FunctionalModule, function=F.softmin):
     """y = softmax(-x) along the axis ``dim``; see ``functional.softmin``.
 
     >>> tx.nn.Softmin(dim=0)(tx.asarray([0.0, 0.0, 1000.0]))
     tensor([0.5, 0.5, 0. ])
     """
 
-    def forward(self, input: Tensor) -> Any:
-        return F.softmin(input, self.dim)
+    dim: int | None = None
 
 
-class LogSoftmax(_Along):
+class LogSoftmax(FunctionalModule, function=F.log_softmax):
     """y = x - ln Σ e^x along the axis ``dim``; see ``functional.log_softmax``.
 
     >>> tx.nn.LogSoftmax(dim=0)(tx.asarray([0.0, 0.0]))
     tensor([-0.6931472, -0.6931472])
     """
 
-    def forward(self, input: Tensor) -> Any:
-        return F.log_softmax(input, self.dim)
+    dim: int | None = None
 
 
 class Softmax2d(Module):

@@ -1,46 +1,35 @@
 """Losses of classes as modules, which hold their options; see ``functional`` for the formulas."""
 
 import math
+from dataclasses import InitVar
 from typing import Any
 
 from tinyxp.core.tensor import Tensor
 from tinyxp.errors import ArgumentError, ShapeError
 from tinyxp.nn import functional as F
 from tinyxp.nn.linear_layers import Linear
-from tinyxp.nn.loss import WeightedLoss
+from tinyxp.nn.loss import Criterion, WeightedLoss
 from tinyxp.ops.shaping import reshape
 
 __all__ = ["CrossEntropyLoss", "LinearCrossEntropyLoss", "NLLLoss"]
 
 
-class CrossEntropyLoss(WeightedLoss):
+class _ClassLoss(Criterion):
+    weight: Tensor | None = None
+    size_average: InitVar[Any] = None
+    ignore_index: int = -100
+    reduce: InitVar[Any] = None
+    reduction: str = "mean"
+
+
+class CrossEntropyLoss(_ClassLoss, function=F.cross_entropy):
     """-ln softmax(input)[target], or of probabilities; see ``functional.cross_entropy``.
 
     >>> tx.nn.CrossEntropyLoss()(tx.asarray([[0.0, 0.0]]), tx.asarray([1]))
     tensor(0.6931472)
     """
 
-    def __init__(
-        self,
-        weight: Tensor | None = None,
-        size_average: Any = None,
-        ignore_index: int = -100,
-        reduce: Any = None,
-        reduction: str = "mean",
-        label_smoothing: float = 0.0,
-    ) -> None:
-        super().__init__(weight, size_average, reduce, reduction)
-        self.ignore_index, self.label_smoothing = ignore_index, label_smoothing
-
-    def forward(self, input: Tensor, target: Tensor) -> Any:
-        return F.cross_entropy(
-            input,
-            target,
-            self.weight,
-            ignore_index=self.ignore_index,
-            reduction=self.reduction,
-            label_smoothing=self.label_smoothing,
-        )
+    label_smoothing: float = 0.0
 
 
 class LinearCrossEntropyLoss(WeightedLoss):
@@ -110,29 +99,9 @@ class LinearCrossEntropyLoss(WeightedLoss):
         )
 
 
-class NLLLoss(WeightedLoss):
+class NLLLoss(_ClassLoss, function=F.nll_loss):
     """-input[target] of log-probabilities; see ``functional.nll_loss``.
 
     >>> tx.nn.NLLLoss()(tx.asarray([[-1.0, -2.0]]), tx.asarray([1]))
     tensor(2.)
     """
-
-    def __init__(
-        self,
-        weight: Tensor | None = None,
-        size_average: Any = None,
-        ignore_index: int = -100,
-        reduce: Any = None,
-        reduction: str = "mean",
-    ) -> None:
-        super().__init__(weight, size_average, reduce, reduction)
-        self.ignore_index = ignore_index
-
-    def forward(self, input: Tensor, target: Tensor) -> Any:
-        return F.nll_loss(
-            input,
-            target,
-            self.weight,
-            ignore_index=self.ignore_index,
-            reduction=self.reduction,
-        )

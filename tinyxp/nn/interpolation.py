@@ -1,49 +1,30 @@
 """Resampling as modules, which hold their options; see ``functional.interpolate``."""
 
-from typing import Any
-
-from tinyxp.core.tensor import Tensor
 from tinyxp.nn import functional as F
-from tinyxp.nn.module import Module
+from tinyxp.nn.functional_module import FunctionalModule
 
 __all__ = ["Upsample", "UpsamplingBilinear2d", "UpsamplingNearest2d"]
 
 
-class Upsample(Module):
+class Upsample(FunctionalModule, function=F.interpolate):
     """x at another size: (N, C, d₁, …) -> (N, C, D₁, …); see ``functional.interpolate``.
 
     >>> tx.nn.Upsample(scale_factor=2)(tx.asarray([[[1.0, 2.0]]]))
     tensor([[[1., 1., 2., 2.]]])
     """
 
-    def __init__(
-        self,
-        size: int | tuple[int, ...] | None = None,
-        scale_factor: float | tuple[float, ...] | None = None,
-        mode: str = "nearest",
-        align_corners: bool | None = None,
-        recompute_scale_factor: bool | None = None,
-    ) -> None:
-        super().__init__()
-        self.name = type(self).__name__
-        self.size, self.mode = size, mode
-        self.scale_factor: float | tuple[float, ...] | None
-        if isinstance(scale_factor, (tuple, list)):
-            self.scale_factor = tuple(float(factor) for factor in scale_factor)
-        else:
-            self.scale_factor = float(scale_factor) if scale_factor else None
-        self.align_corners = align_corners
-        self.recompute_scale_factor = recompute_scale_factor
+    size: int | tuple[int, ...] | None = None
+    scale_factor: float | tuple[float, ...] | None = None
+    mode: str = "nearest"
+    align_corners: bool | None = None
+    recompute_scale_factor: bool | None = None
 
-    def forward(self, input: Tensor) -> Any:
-        return F.interpolate(
-            input,
-            self.size,
-            self.scale_factor,
-            self.mode,
-            self.align_corners,
-            self.recompute_scale_factor,
-        )
+    def __post_init__(self) -> None:
+        self.name, factor = type(self).__name__, self.scale_factor
+        if isinstance(factor, (tuple, list)):
+            self.scale_factor = tuple(float(each) for each in factor)
+        else:
+            self.scale_factor = float(factor) if factor else None
 
     def extra_repr(self) -> str:
         by_scale = self.scale_factor is not None

@@ -8,6 +8,7 @@ from tinyxp.core.tensor import Tensor
 from tinyxp.errors import ArgumentError, DTypeError, ShapeError
 from tinyxp.nn import functional as F
 from tinyxp.nn import init
+from tinyxp.nn.functional_module import FunctionalModule
 from tinyxp.nn.module import Module
 from tinyxp.nn.parameter import Parameter
 from tinyxp.ops.creation import empty
@@ -123,25 +124,21 @@ class Bilinear(Module):
         )
 
 
-class Flatten(Module):
+class Flatten(FunctionalModule):
     """The axes from ``start_dim`` to ``end_dim`` as one: (N, d₁, d₂, …) -> (N, d₁ · d₂ · …).
 
     >>> tx.nn.Flatten()(tx.zeros((2, 3, 4))).shape
     (2, 12)
     """
 
-    def __init__(self, start_dim: int = 1, end_dim: int = -1) -> None:
-        super().__init__()
-        self.start_dim, self.end_dim = start_dim, end_dim
+    start_dim: int = 1
+    end_dim: int = -1
 
     def forward(self, input: Tensor) -> Any:
         return flatten(input, self.start_dim, self.end_dim)
 
-    def extra_repr(self) -> str:
-        return f"start_dim={self.start_dim}, end_dim={self.end_dim}"
 
-
-class Unflatten(Module):
+class Unflatten(FunctionalModule):
     """The axis ``dim`` as several: (N, d₁ · d₂ · …) -> (N, d₁, d₂, …). One of them may be -1.
 
     Raises ShapeError unless their product is the length of the axis.
@@ -150,14 +147,15 @@ class Unflatten(Module):
     (2, 3, 4)
     """
 
-    def __init__(self, dim: int, unflattened_size: tuple[int, ...]) -> None:
-        super().__init__()
-        sizes = unflattened_size
+    dim: int
+    unflattened_size: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        dim, sizes = self.dim, self.unflattened_size
         if not isinstance(dim, int) or not isinstance(sizes, (tuple, list)):
             raise DTypeError(f"Unflatten expects an axis and a tuple of sizes, got {dim}, {sizes}")
         if not all(isinstance(n, int) for n in sizes):
             raise DTypeError(f"Unflatten expects sizes that are integers, got {sizes}")
-        self.dim, self.unflattened_size = dim, unflattened_size
 
     def forward(self, input: Tensor) -> Any:
         expect_tensors("Unflatten", input)
@@ -172,6 +170,3 @@ class Unflatten(Module):
                 "their product must be that length"
             )
         return reshape(input, (*input.shape[:dim], *sizes, *input.shape[dim + 1 :]))
-
-    def extra_repr(self) -> str:
-        return f"dim={self.dim}, unflattened_size={self.unflattened_size}"

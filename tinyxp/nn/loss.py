@@ -1,32 +1,36 @@
-"""What modules of losses have in common: the reduction, and a weight that is not learned."""
+"""The base classes of losses: the reduction, and a weight that is not learned."""
 
+from dataclasses import InitVar
 from typing import Any
 
 from tinyxp.core.tensor import Tensor
 from tinyxp.nn.functional.reduction import named
-from tinyxp.nn.module import Module
+from tinyxp.nn.functional_module import FunctionalModule
 
 
-class Loss(Module):
-    """``reduction`` is "mean", "sum" or "none"; the arguments before it are its old form."""
+class Criterion(FunctionalModule, shown=""):
+    """A loss with a field ``reduction``: "mean", "sum" or "none".
 
-    def __init__(self, size_average: Any = None, reduce: Any = None, reduction: str = "mean"):
-        super().__init__()
-        old = size_average is not None or reduce is not None
-        self.reduction = named(reduction, size_average, reduce) if old else reduction
+    ``size_average`` and ``reduce`` are the older form of it, which PyTorch still accepts.
+    """
+
+    def __post_init__(self, size_average: Any = None, reduce: Any = None) -> None:
+        if size_average is not None or reduce is not None:
+            self.reduction = named("mean", size_average, reduce)
 
 
-class WeightedLoss(Loss):
-    """A loss with a weight, a buffer."""
+class Loss(Criterion):
+    """A loss whose options begin with the reduction."""
 
-    weight: Tensor | None
+    size_average: InitVar[Any] = None
+    reduce: InitVar[Any] = None
+    reduction: str = "mean"
 
-    def __init__(
-        self,
-        weight: Tensor | None = None,
-        size_average: Any = None,
-        reduce: Any = None,
-        reduction: str = "mean",
-    ) -> None:
-        super().__init__(size_average, reduce, reduction)
-        self.register_buffer("weight", weight)
+
+class WeightedLoss(Criterion):
+    """A loss whose options begin with a weight, which is a buffer."""
+
+    weight: Tensor | None = None
+    size_average: InitVar[Any] = None
+    reduce: InitVar[Any] = None
+    reduction: str = "mean"

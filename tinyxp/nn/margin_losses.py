@@ -1,12 +1,13 @@
 """Losses with a margin as modules, which hold their options; see ``functional``."""
 
 from collections.abc import Callable
+from dataclasses import KW_ONLY, InitVar
 from typing import Any
 
 from tinyxp.core.tensor import Tensor
 from tinyxp.errors import ArgumentError, ShapeError
 from tinyxp.nn import functional as F
-from tinyxp.nn.loss import Loss, WeightedLoss
+from tinyxp.nn.loss import Criterion, Loss
 
 __all__ = [
     "CosineEmbeddingLoss",
@@ -20,60 +21,40 @@ __all__ = [
 ]
 
 
-class HingeEmbeddingLoss(Loss):
+class _MarginLoss(Criterion):
+    margin: float = 0.0
+    size_average: InitVar[Any] = None
+    reduce: InitVar[Any] = None
+    reduction: str = "mean"
+
+
+class HingeEmbeddingLoss(_MarginLoss, function=F.hinge_embedding_loss):
     """x at a target of 1, max(0, margin - x) at -1; see ``functional.hinge_embedding_loss``.
 
     >>> tx.nn.HingeEmbeddingLoss()(tx.asarray([0.5, 3.0]), tx.asarray([1, -1]))
     tensor(0.25)
     """
 
-    def __init__(
-        self,
-        margin: float = 1.0,
-        size_average: Any = None,
-        reduce: Any = None,
-        reduction: str = "mean",
-    ) -> None:
-        super().__init__(size_average, reduce, reduction)
-        self.margin = margin
-
-    def forward(self, input: Tensor, target: Tensor) -> Any:
-        return F.hinge_embedding_loss(input, target, self.margin, reduction=self.reduction)
+    margin: float = 1.0
 
 
-class MarginRankingLoss(Loss):
+class MarginRankingLoss(_MarginLoss, function=F.margin_ranking_loss):
     """Of two scores one is to be higher; see ``functional.margin_ranking_loss``.
 
     >>> tx.nn.MarginRankingLoss(0.5)(tx.asarray([1.0]), tx.asarray([3.0]), tx.asarray([1]))
     tensor(2.5)
     """
 
-    def __init__(
-        self,
-        margin: float = 0.0,
-        size_average: Any = None,
-        reduce: Any = None,
-        reduction: str = "mean",
-    ) -> None:
-        super().__init__(size_average, reduce, reduction)
-        self.margin = margin
 
-    def forward(self, input1: Tensor, input2: Tensor, target: Tensor) -> Any:
-        return F.margin_ranking_loss(input1, input2, target, self.margin, reduction=self.reduction)
-
-
-class SoftMarginLoss(Loss):
+class SoftMarginLoss(Loss, function=F.soft_margin_loss):
     """ln(1 + e^(-target · input)); see ``functional.soft_margin_loss``.
 
     >>> tx.nn.SoftMarginLoss()(tx.asarray([0.0, -1000.0]), tx.asarray([1, -1]))
     tensor(0.3465736)
     """
 
-    def forward(self, input: Tensor, target: Tensor) -> Any:
-        return F.soft_margin_loss(input, target, reduction=self.reduction)
 
-
-class CosineEmbeddingLoss(Loss):
+class CosineEmbeddingLoss(_MarginLoss, function=F.cosine_embedding_loss):
     """Two vectors are to be alike, or not; see ``functional.cosine_embedding_loss``.
 
     >>> x, y = tx.asarray([[3.0, 4.0]]), tx.asarray([[0.0, 2.0]])
@@ -81,23 +62,8 @@ class CosineEmbeddingLoss(Loss):
     tensor(0.3)
     """
 
-    def __init__(
-        self,
-        margin: float = 0.0,
-        size_average: Any = None,
-        reduce: Any = None,
-        reduction: str = "mean",
-    ) -> None:
-        super().__init__(size_average, reduce, reduction)
-        self.margin = margin
 
-    def forward(self, input1: Tensor, input2: Tensor, target: Tensor) -> Any:
-        return F.cosine_embedding_loss(
-            input1, input2, target, self.margin, reduction=self.reduction
-        )
-
-
-class TripletMarginLoss(Loss):
+class TripletMarginLoss(Criterion, function=F.triplet_margin_loss):
     """The anchor is to be nearer to the positive; see ``functional.triplet_margin_loss``.
 
     Raises ArgumentError unless the margin is above 0.
@@ -107,33 +73,20 @@ class TripletMarginLoss(Loss):
     tensor(3.)
     """
 
-    def __init__(
-        self,
-        margin: float = 1.0,
-        p: float = 2.0,
-        eps: float = 1e-6,
-        swap: bool = False,
-        size_average: Any = None,
-        reduce: Any = None,
-        reduction: str = "mean",
-    ) -> None:
-        super().__init__(size_average, reduce, reduction)
-        self.margin, self.p, self.eps, self.swap = _positive(margin), p, eps, swap
+    margin: float = 1.0
+    p: float = 2.0
+    eps: float = 1e-6
+    swap: bool = False
+    size_average: InitVar[Any] = None
+    reduce: InitVar[Any] = None
+    reduction: str = "mean"
 
-    def forward(self, anchor: Tensor, positive: Tensor, negative: Tensor) -> Any:
-        return F.triplet_margin_loss(
-            anchor,
-            positive,
-            negative,
-            self.margin,
-            self.p,
-            self.eps,
-            self.swap,
-            reduction=self.reduction,
-        )
+    def __post_init__(self, size_average: Any = None, reduce: Any = None) -> None:
+        super().__post_init__(size_average, reduce)
+        _expect_positive(self.margin)
 
 
-class TripletMarginWithDistanceLoss(Loss):
+class TripletMarginWithDistanceLoss(Criterion, function=F.triplet_margin_with_distance_loss):
     """TripletMarginLoss with any distance; see ``functional.triplet_margin_with_distance_loss``.
 
     Raises ArgumentError unless the margin is above 0.
@@ -144,39 +97,25 @@ class TripletMarginWithDistanceLoss(Loss):
     tensor(2.)
     """
 
-    def __init__(
-        self,
-        *,
-        distance_function: Callable[[Tensor, Tensor], Any] | None = None,
-        margin: float = 1.0,
-        swap: bool = False,
-        reduction: str = "mean",
-    ) -> None:
-        super().__init__(reduction=reduction)
-        self.distance_function = (
-            F.pairwise_distance if distance_function is None else distance_function
-        )
-        self.margin, self.swap = _positive(margin), swap
+    _: KW_ONLY
+    distance_function: Callable[[Tensor, Tensor], Any] | None = None
+    margin: float = 1.0
+    swap: bool = False
+    reduction: str = "mean"
 
-    def forward(self, anchor: Tensor, positive: Tensor, negative: Tensor) -> Any:
-        return F.triplet_margin_with_distance_loss(
-            anchor,
-            positive,
-            negative,
-            distance_function=self.distance_function,
-            margin=self.margin,
-            swap=self.swap,
-            reduction=self.reduction,
-        )
+    def __post_init__(self, size_average: Any = None, reduce: Any = None) -> None:
+        super().__post_init__(size_average, reduce)
+        _expect_positive(self.margin)
+        if self.distance_function is None:
+            self.distance_function = F.pairwise_distance
 
 
-def _positive(margin: float) -> float:
+def _expect_positive(margin: float) -> None:
     if not margin > 0:
         raise ArgumentError(f"a triplet's margin is above 0, got {margin}")
-    return margin
 
 
-class MultiMarginLoss(WeightedLoss):
+class MultiMarginLoss(Criterion, function=F.multi_margin_loss):
     """The right class is to lead by a margin; see ``functional.multi_margin_loss``.
 
     Raises ArgumentError unless p is 1 or 2, ShapeError for a weight that is not (C).
@@ -185,35 +124,25 @@ class MultiMarginLoss(WeightedLoss):
     tensor(0.25)
     """
 
-    def __init__(
-        self,
-        p: int = 1,
-        margin: float = 1.0,
-        weight: Tensor | None = None,
-        size_average: Any = None,
-        reduce: Any = None,
-        reduction: str = "mean",
-    ) -> None:
-        super().__init__(weight, size_average, reduce, reduction)
-        if p not in (1, 2):
-            raise ArgumentError(f"MultiMarginLoss knows p = 1 and p = 2, got {p}")
-        if weight is not None and weight.ndim != 1:
-            raise ShapeError(f"MultiMarginLoss expects a weight (C), got {weight.shape}")
-        self.p, self.margin = p, margin
+    p: int = 1
+    margin: float = 1.0
+    weight: Tensor | None = None
+    size_average: InitVar[Any] = None
+    reduce: InitVar[Any] = None
+    reduction: str = "mean"
 
-    def forward(self, input: Tensor, target: Tensor) -> Any:
-        return F.multi_margin_loss(
-            input, target, self.p, self.margin, self.weight, reduction=self.reduction
-        )
+    def __post_init__(self, size_average: Any = None, reduce: Any = None) -> None:
+        super().__post_init__(size_average, reduce)
+        if self.p not in (1, 2):
+            raise ArgumentError(f"MultiMarginLoss expects p = 1 or p = 2, got {self.p}")
+        if self.weight is not None and self.weight.ndim != 1:
+            raise ShapeError(f"MultiMarginLoss expects a weight (C), got {self.weight.shape}")
 
 
-class MultiLabelMarginLoss(Loss):
+class MultiLabelMarginLoss(Loss, function=F.multilabel_margin_loss):
     """All right classes are to lead by 1; see ``functional.multilabel_margin_loss``.
 
     >>> x, target = tx.asarray([[0.1, 0.2, 0.4, 0.8]]), tx.asarray([[3, 0, -1, 1]])
     >>> tx.nn.MultiLabelMarginLoss()(x, target)
     tensor(0.85)
     """
-
-    def forward(self, input: Tensor, target: Tensor) -> Any:
-        return F.multilabel_margin_loss(input, target, reduction=self.reduction)

@@ -4,7 +4,7 @@ from typing import Any
 
 from tinyxp.core.tensor import Tensor
 from tinyxp.nn import functional as F
-from tinyxp.nn.module import Module
+from tinyxp.nn.functional_module import FunctionalModule
 
 __all__ = [
     "MaxPool1d",
@@ -18,90 +18,61 @@ __all__ = [
 Sizes = int | tuple[int, ...]
 
 
-class _MaxPool(Module):
-    axes: int
+class _MaxPool(
+    FunctionalModule,
+    shown="kernel_size={kernel_size}, stride={stride}, padding={padding}, dilation={dilation}, "
+    "ceil_mode={ceil_mode}",
+):
+    kernel_size: Sizes
+    stride: Sizes | None = None
+    padding: Sizes = 0
+    dilation: Sizes = 1
+    return_indices: bool = False
+    ceil_mode: bool = False
 
-    def __init__(
-        self,
-        kernel_size: Sizes,
-        stride: Sizes | None = None,
-        padding: Sizes = 0,
-        dilation: Sizes = 1,
-        return_indices: bool = False,
-        ceil_mode: bool = False,
-    ) -> None:
-        super().__init__()
-        self.kernel_size = kernel_size
-        self.stride = kernel_size if stride is None else stride
-        self.padding, self.dilation = padding, dilation
-        self.return_indices, self.ceil_mode = return_indices, ceil_mode
-
-    def forward(self, input: Tensor) -> Any:
-        return getattr(F, f"max_pool{self.axes}d")(
-            input,
-            self.kernel_size,
-            self.stride,
-            self.padding,
-            self.dilation,
-            self.ceil_mode,
-            self.return_indices,
-        )
-
-    def extra_repr(self) -> str:
-        return (
-            f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}, "
-            f"dilation={self.dilation}, ceil_mode={self.ceil_mode}"
-        )
+    def __post_init__(self) -> None:
+        if self.stride is None:
+            self.stride = self.kernel_size
 
 
-class MaxPool1d(_MaxPool):
+class MaxPool1d(_MaxPool, function=F.max_pool1d):
     """The maxima of windows over one axis; see ``functional.max_pool1d``."""
 
-    axes = 1
 
-
-class MaxPool2d(_MaxPool):
+class MaxPool2d(_MaxPool, function=F.max_pool2d):
     """The maxima of windows over two axes; see ``functional.max_pool2d``.
 
     >>> tx.nn.MaxPool2d(2)(tx.ones((4, 8, 28, 28))).shape
     (4, 8, 14, 14)
     """
 
-    axes = 2
 
-
-class MaxPool3d(_MaxPool):
+class MaxPool3d(_MaxPool, function=F.max_pool3d):
     """The maxima of windows over three axes; see ``functional.max_pool3d``."""
 
-    axes = 3
 
+class _MaxUnpool(FunctionalModule):
+    kernel_size: Sizes
+    stride: Sizes | None = None
+    padding: Sizes = 0
 
-class _MaxUnpool(Module):
-    axes: int
-
-    def __init__(self, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0) -> None:
-        super().__init__()
-        n = self.axes
+    def __post_init__(self) -> None:
+        stride = self.kernel_size if self.stride is None else self.stride
         self.kernel_size, self.stride, self.padding = (
-            value if isinstance(value, tuple) else (value,) * n
-            for value in (kernel_size, kernel_size if stride is None else stride, padding)
+            value if isinstance(value, tuple) else (value,) * self.axes
+            for value in (self.kernel_size, stride, self.padding)
         )
 
     def forward(self, input: Tensor, indices: Tensor, output_size: Any = None) -> Any:
-        unpool = getattr(F, f"max_unpool{self.axes}d")
-        return unpool(input, indices, self.kernel_size, self.stride, self.padding, output_size)
-
-    def extra_repr(self) -> str:
-        return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
+        sizes = self.kernel_size, self.stride, self.padding
+        return self._function(input, indices, *sizes, output_size)
 
 
-class MaxUnpool1d(_MaxUnpool):
+class MaxUnpool1d(_MaxUnpool, function=F.max_unpool1d, axes=1):
     """Maxima put back where they were on one axis; see ``functional.max_unpool1d``."""
 
-    axes = 1
 
-
-class MaxUnpool2d(_MaxUnpool):
+class MaxUnpool2d(_MaxUnpool, function=F.max_unpool2d, axes=2):
     """Maxima put back where they were on two axes; see ``functional.max_unpool2d``.
 
     >>> pool, unpool = tx.nn.MaxPool2d(2, return_indices=True), tx.nn.MaxUnpool2d(2)
@@ -109,10 +80,6 @@ class MaxUnpool2d(_MaxUnpool):
     (1, 4, 4)
     """
 
-    axes = 2
 
-
-class MaxUnpool3d(_MaxUnpool):
+class MaxUnpool3d(_MaxUnpool, function=F.max_unpool3d, axes=3):
     """Maxima put back where they were on three axes; see ``functional.max_unpool3d``."""
-
-    axes = 3

@@ -9,6 +9,7 @@ from tinyxp.errors import ShapeError
 from tinyxp.nn import functional as F
 from tinyxp.nn import init
 from tinyxp.nn.functional.normalization import shape_of
+from tinyxp.nn.functional_module import FunctionalModule
 from tinyxp.nn.module import Module
 from tinyxp.nn.parameter import Parameter
 from tinyxp.ops.creation import ones, zeros
@@ -345,19 +346,18 @@ class InstanceNorm3d(_InstanceNorm):
     axes = (4, 5)
 
 
-class LocalResponseNorm(Module):
+class LocalResponseNorm(
+    FunctionalModule,
+    function=F.local_response_norm,
+    shown="{size}, alpha={alpha}, beta={beta}, k={k}",
+):
     """y = x / (k + α/size · Σ x²)^β over ``size`` channels; see ``functional.local_response_norm``.
 
     >>> tx.nn.LocalResponseNorm(1, alpha=3.0, beta=0.5)(tx.ones((1, 1, 2)))
     tensor([[[0.5, 0.5]]])
     """
 
-    def __init__(self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> None:
-        super().__init__()
-        self.size, self.alpha, self.beta, self.k = size, alpha, beta, k
-
-    def forward(self, input: Tensor) -> Any:
-        return F.local_response_norm(input, self.size, self.alpha, self.beta, self.k)
-
-    def extra_repr(self) -> str:
-        return f"{self.size}, alpha={self.alpha}, beta={self.beta}, k={self.k}"
+    size: int
+    alpha: float = 1e-4
+    beta: float = 0.75
+    k: float = 1.0

@@ -1,10 +1,11 @@
 """Activations made of pieces, as modules, ``nn.ReLU()(x)``; see ``functional`` for formulas."""
 
+from dataclasses import KW_ONLY
 from typing import Any
 
 from tinyxp.core.tensor import Tensor
 from tinyxp.nn import functional as F
-from tinyxp.nn.activations import InPlace
+from tinyxp.nn.functional_module import FunctionalModule
 from tinyxp.nn.init import constant_
 from tinyxp.nn.module import Module
 from tinyxp.nn.parameter import Parameter
@@ -29,15 +30,14 @@ __all__ = [
 ]
 
 
-class ReLU(InPlace):
+class ReLU(FunctionalModule, function=F.relu):
     """y = max(x, 0); see ``functional.relu``.
 
     >>> tx.nn.ReLU()(tx.asarray([-1.0, 2.0]))
     tensor([0., 2.])
     """
 
-    def forward(self, input: Tensor) -> Any:
-        return F.relu(input, self.inplace)
+    inplace: bool = False
 
 
 class PReLU(Module):
@@ -72,108 +72,73 @@ class PReLU(Module):
         return f"num_parameters={self.num_parameters}"
 
 
-class LeakyReLU(InPlace):
+class LeakyReLU(FunctionalModule, function=F.leaky_relu):
     """y = x above 0, else a x, a = ``negative_slope``; see ``functional.leaky_relu``.
 
     >>> tx.nn.LeakyReLU()(tx.asarray([-1.0, 2.0]))
     tensor([-0.01,  2.  ])
     """
 
-    def __init__(self, negative_slope: float = 0.01, inplace: bool = False) -> None:
-        super().__init__(inplace)
-        self.negative_slope = negative_slope
-
-    def forward(self, input: Tensor) -> Any:
-        return F.leaky_relu(input, self.negative_slope, self.inplace)
-
-    def options(self) -> str:
-        return f"negative_slope={self.negative_slope}"
+    negative_slope: float = 0.01
+    inplace: bool = False
 
 
-class RReLU(InPlace):
+class RReLU(FunctionalModule, function=F.rrelu):
     """y = x above 0, else a x; a ~ U(lower, upper) in training; see ``functional.rrelu``.
 
     >>> tx.nn.RReLU(0.25, 0.5).eval()(tx.asarray([-8.0, 2.0]))
     tensor([-3.,  2.])
     """
 
-    def __init__(
-        self,
-        lower: float = 1 / 8,
-        upper: float = 1 / 3,
-        inplace: bool = False,
-        *,
-        generator: Generator | None = None,
-    ) -> None:
-        super().__init__(inplace)
-        self.lower, self.upper, self.generator = lower, upper, generator
-
-    def forward(self, input: Tensor) -> Any:
-        place = self.lower, self.upper, self.training, self.inplace
-        return F.rrelu(input, *place, generator=self.generator)
-
-    def options(self) -> str:
-        return f"lower={self.lower}, upper={self.upper}"
+    lower: float = 1 / 8
+    upper: float = 1 / 3
+    inplace: bool = False
+    _: KW_ONLY
+    generator: Generator | None = None
 
 
-class _Alpha(InPlace):
-    def __init__(self, alpha: float = 1.0, inplace: bool = False) -> None:
-        super().__init__(inplace)
-        self.alpha = alpha
-
-    def options(self) -> str:
-        return f"alpha={self.alpha}"
-
-
-class ELU(_Alpha):
+class ELU(FunctionalModule, function=F.elu):
     """y = x above 0, else α (eˣ - 1); see ``functional.elu``.
 
     >>> tx.nn.ELU()(tx.asarray([-1000.0, 2.0]))
     tensor([-1.,  2.])
     """
 
-    def forward(self, input: Tensor) -> Any:
-        return F.elu(input, self.alpha, self.inplace)
+    alpha: float = 1.0
+    inplace: bool = False
 
 
-class CELU(_Alpha):
+class CELU(FunctionalModule, function=F.celu):
     """y = x above 0, else α (e^(x/α) - 1); see ``functional.celu``.
 
     >>> tx.nn.CELU(3.0)(tx.asarray([-1000.0, 2.0]))
     tensor([-3.,  2.])
     """
 
-    def forward(self, input: Tensor) -> Any:
-        return F.celu(input, self.alpha, self.inplace)
+    alpha: float = 1.0
+    inplace: bool = False
 
 
-class SELU(InPlace):
+class SELU(FunctionalModule, function=F.selu):
     """y = λ x above 0, else λ α (eˣ - 1); see ``functional.selu``.
 
     >>> tx.nn.SELU()(tx.asarray([-1000.0, 2.0]))
     tensor([-1.7580993,  2.101402 ])
     """
 
-    def forward(self, input: Tensor) -> Any:
-        return F.selu(input, self.inplace)
+    inplace: bool = False
 
 
-class Hardtanh(InPlace):
+class Hardtanh(FunctionalModule, function=F.hardtanh):
     """y = x held between ``min_val`` and ``max_val``; see ``functional.hardtanh``.
 
     >>> tx.nn.Hardtanh()(tx.asarray([-2.0, 0.5, 2.0]))
     tensor([-1. ,  0.5,  1. ])
     """
 
-    def __init__(self, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> None:
-        super().__init__(inplace)
-        self.min_val, self.max_val = min_val, max_val
-
-    def forward(self, input: Tensor) -> Any:
-        return F.hardtanh(input, self.min_val, self.max_val, self.inplace)
-
-    def options(self) -> str:
-        return f"min_val={self.min_val}, max_val={self.max_val}"
+    min_val: float = -1.0
+    max_val: float = 1.0
+    inplace: bool = False
 
 
 class ReLU6(Hardtanh):
@@ -186,76 +151,57 @@ class ReLU6(Hardtanh):
     def __init__(self, inplace: bool = False) -> None:
         super().__init__(0.0, 6.0, inplace)
 
-    def options(self) -> str:
-        return ""
+    def extra_repr(self) -> str:
+        return "inplace=True" if self.inplace else ""
 
 
-class Hardsigmoid(InPlace):
+class Hardsigmoid(FunctionalModule, function=F.hardsigmoid):
     """y = min(max(x + 3, 0), 6) / 6; see ``functional.hardsigmoid``.
 
     >>> tx.nn.Hardsigmoid()(tx.asarray([-4.0, 0.0, 4.0]))
     tensor([0. , 0.5, 1. ])
     """
 
-    def forward(self, input: Tensor) -> Any:
-        return F.hardsigmoid(input, self.inplace)
+    inplace: bool = False
 
 
-class Hardswish(InPlace):
+class Hardswish(FunctionalModule, function=F.hardswish):
     """y = x · hardsigmoid(x); see ``functional.hardswish``.
 
     >>> tx.nn.Hardswish()(tx.asarray([0.0, 1.5, 4.0]))
     tensor([0.   , 1.125, 4.   ])
     """
 
-    def forward(self, input: Tensor) -> Any:
-        return F.hardswish(input, self.inplace)
+    inplace: bool = False
 
 
-class _Shrink(Module):
-    def __init__(self, lambd: float = 0.5) -> None:
-        super().__init__()
-        self.lambd = lambd
-
-    def extra_repr(self) -> str:
-        return f"{self.lambd}"
-
-
-class Hardshrink(_Shrink):
+class Hardshrink(FunctionalModule, function=F.hardshrink, shown="{lambd}"):
     """y = 0 between -λ and λ, else x; see ``functional.hardshrink``.
 
     >>> tx.nn.Hardshrink()(tx.asarray([-2.0, 0.5, 0.6]))
     tensor([-2. ,  0. ,  0.6])
     """
 
-    def forward(self, input: Tensor) -> Any:
-        return F.hardshrink(input, self.lambd)
+    lambd: float = 0.5
 
 
-class Softshrink(_Shrink):
+class Softshrink(FunctionalModule, function=F.softshrink, shown="{lambd}"):
     """y = 0 between -λ and λ, else x nearer to 0 by λ; see ``functional.softshrink``.
 
     >>> tx.nn.Softshrink()(tx.asarray([-2.0, 0.5, 1.0]))
     tensor([-1.5,  0. ,  0.5])
     """
 
-    def forward(self, input: Tensor) -> Any:
-        return F.softshrink(input, self.lambd)
+    lambd: float = 0.5
 
 
-class Threshold(InPlace):
+class Threshold(FunctionalModule, function=F.threshold):
     """y = x above ``threshold``, else ``value``; see ``functional.threshold``.
 
     >>> tx.nn.Threshold(1.0, 20.0)(tx.asarray([1.0, 2.0]))
     tensor([20.,  2.])
     """
 
-    def __init__(self, threshold: float, value: float, inplace: bool = False) -> None:
-        super().__init__(inplace)
-        self.threshold, self.value = threshold, value
-
-    def forward(self, input: Tensor) -> Any:
-        return F.threshold(input, self.threshold, self.value, self.inplace)
-
-    def options(self) -> str:
-        return f"threshold={self.threshold}, value={self.value}"
+    threshold: float
+    value: float
+    inplace: bool = False

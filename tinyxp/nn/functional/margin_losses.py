@@ -266,7 +266,7 @@ def multi_margin_loss(
     name = "multi_margin_loss"
     rows, targets, shape = _classes(name, input, target)
     if p not in (1, 2):
-        raise ArgumentError(f"{name} knows p = 1 and p = 2, got {p}")
+        raise ArgumentError(f"{name} expects p = 1 or p = 2, got {p}")
     if target.size != rows.shape[0] or target.ndim > 1:
         raise ShapeError(
             f"{name} expects input (N, C) and target (N), or (C) and (); "
