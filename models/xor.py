@@ -18,14 +18,14 @@ import tinyxp as tx
 from tinyxp import Tensor, nn
 from tinyxp.data import TensorDataset, xor_points
 from tinyxp.models import perceptron
+from tinyxp.models.milestone import Milestone, judged
 from tinyxp.models.perceptron import Perceptron, boundary, right
+from tinyxp.models.settings import expect_sensible
 from tinyxp.nn import functional as F
 from tinyxp.optim import Adam
 from tinyxp.plots import show
 from tinyxp.random import Generator
 from tinyxp.train import Run, Trainer, unmoved
-from tinyxp.train.milestone import Milestone, judged
-from tinyxp.train.settings import expect_sensible
 
 
 @dataclass(frozen=True)

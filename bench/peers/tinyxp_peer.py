@@ -19,10 +19,10 @@ def start(
     keep_memory: bool = False,
     fast: bool = True,
     precision: str = "highest",
-    graph: bool = False,
+    capture: bool = False,
 ) -> Step:
     """``parts``: as ``Trainer.threads``, "auto" if None; ``fast``: with the extra of that name, if
-    it is there. ``precision``: of float32 products, or "bfloat16" for autocast; ``graph``: by
+    it is there. ``precision``: of float32 products, or "bfloat16" for autocast; ``capture``: by
     ``tx.capture``.
     """
     halves = precision == "bfloat16"
@@ -53,7 +53,7 @@ def start(
         return loss
 
     parallel.prepare(loss_of, batch)
-    take = tx.capture(whole) if graph else whole
+    take = tx.capture(whole) if capture else whole
 
     def step() -> float:
         with tx.cuda.checks_later():  # as the Trainer does

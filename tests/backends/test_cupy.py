@@ -482,13 +482,13 @@ def test_an_optimizer_steps_between_two_graphs(make, options):
 def test_a_trainers_graph_gives_the_same_bits(options):
     """Where it looks at each step too, and leaves out one that has no finite gradients."""
     ends = []
-    for graph in (False, True):
+    for capture in (False, True):
         tx.manual_seed(5)
         model = build(replace(SMALL.model, dropout=0.1))
         model.load_state_dict(SMALL.weights(), strict=False)
         optimizer = tx.optim.AdamW(model.parameters(), lr=1e-3)
         schedule = cosine_with_warmup(optimizer, 2, 12)
-        usual = {"grad_clip": 1.0, "graph": graph, "accumulate": 2, "log_every": 4}
+        usual = {"grad_clip": 1.0, "capture": capture, "accumulate": 2, "log_every": 4}
         trainer = Trainer(model, optimizer, scheduler=schedule, **usual, **options)
         windows = iter(RandomWindows(np.arange(400) % 17, 16, 4, Generator(1)))
         batches = [(*next(windows), tx.ones(())) for _ in range(24)]

@@ -43,7 +43,7 @@ def test_the_whole_program_on_a_cpu(tmp_path, capsys, quick_processes):
         *(("GPT-2", "highest"), ("characters", "bfloat16"), ("characters", "highest")),
     ]
     for entry in found["workloads"]:
-        assert "tinyxp graph" in {r["name"] for r in entry["results"]}
+        assert "tinyxp captured" in {r["name"] for r in entry["results"]}
         for r in entry["results"]:
             assert not r["error"] and len(r["seconds"]) == 2 and r["peak_mb"] > 0
     assert [row["batch"] for row in found["ladder"]] == [1, 4]
@@ -51,7 +51,7 @@ def test_the_whole_program_on_a_cpu(tmp_path, capsys, quick_processes):
     assert {"highest", "high", "gb_per_s"} <= set(rates) and all(x > 0 for x in rates.values())
     assert found["failed"] == {} and found["left_out"] == []
     text = capsys.readouterr().out
-    assert text.rstrip().splitlines()[-1].startswith("| characters | float32 | tinyxp graph |")
+    assert text.rstrip().splitlines()[-1].startswith("| characters | float32 | tinyxp captured |")
     assert "≤" not in text  # a rehearsal is no verdict
     assert path.read_text("utf-8").startswith(f"# {found['device']}")
     assert tx.get_float32_matmul_precision() == "highest"
@@ -151,7 +151,7 @@ def test_one_contender_that_fails_is_named():
 
 def test_what_is_asked_for_stands_beside_each_ratio():
     """Of the contenders' own times: a device that never was."""
-    times = {"PyTorch eager": 2.0, "tinyxp cupy": 2.1, "tinyxp graph": 2.1}
+    times = {"PyTorch eager": 2.0, "tinyxp cupy": 2.1, "tinyxp captured": 2.1}
     results = [
         {"name": k, "seconds": [t, t], "losses": [1.0, 1.0], "peak_mb": 5.0}
         for k, t in times.items()
@@ -163,7 +163,7 @@ def test_what_is_asked_for_stands_beside_each_ratio():
     rest = {"limits": rates, "ladder": [], "left_out": [], "crossover": None}
     text = gpu.markdown(found | rest | {"failed": {"probe": "stopped after 3 s"}})
     assert "| GPT-2 | TF32 | tinyxp cupy | 2100.00 | 1.05 | ≤ 1.1: yes | 50 % | 5 |" in text
-    assert "| GPT-2 | TF32 | tinyxp graph | 2100.00 | 1.05 | ≤ 1.0: no |" in text
+    assert "| GPT-2 | TF32 | tinyxp captured | 2100.00 | 1.05 | ≤ 1.0: no |" in text
     assert "| characters | TF32 | tinyxp cupy | 2100.00 | 1.05 | ≤ 0.8: no |" in text
     assert "Part 'probe' failed: stopped after 3 s." in text
 

@@ -503,7 +503,7 @@ def test_a_recording_uses_its_memory_again():
 @pytest.mark.parametrize("accumulate", [1, 2])
 def test_a_trainers_graph_takes_its_steps(accumulate):
     found = []
-    for graph in (False, True):
+    for capture in (False, True):
         tx.manual_seed(0)
         model = mlp()
         optimizer = tx.optim.AdamW(model.parameters(), lr=0.05)
@@ -513,7 +513,7 @@ def test_a_trainers_graph_takes_its_steps(accumulate):
             optimizer,
             scheduler=StepLR(optimizer, 2, 0.5),
             grad_clip=1.0,
-            graph=graph,
+            capture=capture,
             accumulate=accumulate,
             log_every=1,
             callbacks=[lambda metrics, losses=losses: losses.append(metrics["loss"])],
@@ -529,7 +529,7 @@ def test_a_trainers_graph_takes_its_steps(accumulate):
         trainer.fit(batches, loss_of, 9)
 
 
-def trained_on_odd_batches(graph, accumulate, make):
+def trained_on_odd_batches(capture, accumulate, make):
     """Losses, state and replays of a run some of whose batches are smaller; so is its last step's
     share, if it takes two."""
     tx.manual_seed(0)
@@ -537,7 +537,7 @@ def trained_on_odd_batches(graph, accumulate, make):
     trainer = Trainer(
         model,
         getattr(tx.optim, make)(model.parameters(), lr=0.05),
-        graph=graph,
+        capture=capture,
         accumulate=accumulate,
         ema=0.9,
         log_every=1,
@@ -570,33 +570,35 @@ def test_a_batch_of_another_size_is_a_step_without_the_graph(accumulate, make):
     assert (none, replays - proven) == (0, {1: 6, 2: 1}[accumulate])
 
 
-def trained_in_parts(graph, dropout=0.0):
+def trained_in_parts(capture, dropout=0.0):
     tx.manual_seed(0)
     model = tx.nn.Sequential(tx.nn.Linear(4, 8), tx.nn.GELU(), tx.nn.Dropout(dropout), mlp()[3])
-    trainer = Trainer(model, tx.optim.AdamW(model.parameters(), lr=0.05), graph=graph, threads=2)
+    trainer = Trainer(
+        model, tx.optim.AdamW(model.parameters(), lr=0.05), capture=capture, threads=2
+    )
     loss_of = lambda batch: F.cross_entropy(model(batch[0]), batch[1])  # noqa: E731
     trainer.fit([batch("mlp", k) for k in range(6)], loss_of, 6)
     return bits(list(model.parameters())), repr(tx.random.default_generator())
 
 
 def test_parts_of_a_batch_are_replayed_side_by_side():
-    assert trained_in_parts(graph=True) == trained_in_parts(graph=False)
+    assert trained_in_parts(capture=True) == trained_in_parts(capture=False)
     with pytest.raises(ArgumentError, match="parts would draw others"):
-        trained_in_parts(graph=True, dropout=0.5)
+        trained_in_parts(capture=True, dropout=0.5)
 
 
-def trained_with_looks(graph, spoilt, **options):
+def trained_with_looks(capture, spoilt, **options):
     """Losses, skipped steps, state and average of a run some of whose batches hold NaN."""
     tx.manual_seed(0)
     model = mlp()
     optimizer, metrics = options.pop("make", tx.optim.AdamW)(model.parameters(), lr=0.05), []
     options |= {"scheduler": StepLR(optimizer, 2, 0.5), "log_every": 1, "grad_clip": 1.0}
-    trainer = Trainer(model, optimizer, graph=graph, callbacks=[metrics.append], **options)
+    trainer = Trainer(model, optimizer, capture=capture, callbacks=[metrics.append], **options)
     batches = [batch("mlp", k) for k in range(12)]
     for k in spoilt:
         batches[k] = (batches[k][0] * tx.nan, batches[k][1])
     captures = []
-    if graph:
+    if capture:
         record = graphs.recorded
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(graphs, "recorded", lambda *args: captures.append(1) or record(*args))
@@ -636,7 +638,7 @@ def test_a_trainers_graph_leaves_out_steps(options, spoilt):
 def test_a_trainers_graph_is_for_numpy_and_cupy():
     model = tx.nn.Linear(2, 2).to("strict")
     with pytest.raises(BackendError, match="got one on 'strict'"):
-        Trainer(model, tx.optim.AdamW(model.parameters()), graph=True)
+        Trainer(model, tx.optim.AdamW(model.parameters()), capture=True)
 
 
 def test_the_transformer_learns_the_same_by_replays(tmp_path):
@@ -645,8 +647,8 @@ def test_the_transformer_learns_the_same_by_replays(tmp_path):
     sizes = {"n_layer": 1, "n_head": 2, "n_embd": 8, "block_size": 8, "batch_size": 4}
     config = transformer.Config(text=str(text), steps=6, sample_tokens=1, eval_every=3, **sizes)
     results = [
-        transformer.train(replace(config, graph=graph), tmp_path / str(graph))
-        for graph in (False, True)
+        transformer.train(replace(config, capture=capture), tmp_path / str(capture))
+        for capture in (False, True)
     ]
     assert results[0].score == results[1].score
     assert results[0].control == results[1].control

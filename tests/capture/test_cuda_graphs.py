@@ -453,8 +453,8 @@ def test_there_is_room_for_so_many(recorder):
 
 def test_training_with_a_graph_ends_with_one_line_without_a_gpu(capsys, monkeypatch):
     monkeypatch.setenv("TINY_BACKEND", "")  # --backend sets it, for children
-    options = ["--graph", "--steps", "1", "--set", "n_layer=1", "--backend", "cupy"]
+    options = ["--capture", "--steps", "1", "--set", "n_layer=1", "--backend", "cupy"]
     assert main(["train", "transformer", *options]) == 2
     assert capsys.readouterr().err == f"tinyxp: {reason_missing('cupy')}\n"
-    assert main(["train", "mlp", "--graph"]) == 2
-    assert "--graph applies to transformer" in capsys.readouterr().err
+    assert main(["train", "mlp", "--capture"]) == 2
+    assert "--capture applies to transformer" in capsys.readouterr().err

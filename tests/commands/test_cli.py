@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -15,10 +16,10 @@ from tinyxp.commands.cli import build, main
 from tinyxp.data import BPETokenizer
 from tinyxp.errors import DataError
 from tinyxp.models import gpt2
+from tinyxp.models.settings import parsed
 from tinyxp.models.transformer import Config
 from tinyxp.nn.generation import generate
 from tinyxp.random import Generator
-from tinyxp.train.settings import parsed
 
 SMALL = ["--steps", "3", "--set", "n_layer=1", "--set", "n_embd=8", "--set", "block_size=8",
          "--set", "n_head=2", "--set", "sample_tokens=5", "--set", "eval_batches=1"]  # fmt: skip
@@ -72,7 +73,7 @@ def test_train_then_generate(here, capsys):
 
     assert main(command) == 2
     error = capsys.readouterr().err
-    assert "tinyxp: runs/a exists already; choose another name, or go on with that run: " in error
+    assert "tinyxp: runs/a exists already; choose another name, or continue that run: " in error
     assert error.endswith("tinyxp resume runs/a\n")
 
     for wrong in (["--temperature", "-1"], ["--prompt", ""], ["--top-p", "2"]):
@@ -92,12 +93,30 @@ def test_ctrl_c_after_the_training_says_how_to_go_on(here, capsys, monkeypatch):
         patch.setattr(transformer, "all_windows", stop)
         assert main(command) == 130
     said = capsys.readouterr().err.strip().splitlines()[-1]
-    assert said.startswith("tinyxp: stopped; go on with: ") and said.endswith("resume runs/a")
+    assert said.startswith("tinyxp: stopped; continue with: ") and said.endswith("resume runs/a")
     assert main(["resume", "runs/a"]) == 0
     with monkeypatch.context() as patch:
         patch.setattr(transformer, "load_corpus", stop)
         assert main(command) == 130  # before there is a run
     assert capsys.readouterr().err.endswith("\ntinyxp: stopped\n")
+
+
+def test_a_run_of_an_earlier_version_is_resumed(here, monkeypatch):
+    """It calls captured steps "graph"; the loss is that of a run without interruption."""
+    from tinyxp.models import transformer
+
+    options = ["--text", "text.txt", "--capture", "--no-control", *SMALL]
+    assert main(["train", "transformer", "--name", "whole", *options]) == 0
+    with monkeypatch.context() as patch:
+        patch.setattr(transformer, "all_windows", lambda *args: signal.raise_signal(signal.SIGINT))
+        assert main(["train", "transformer", "--name", "a", *options]) == 130
+    config = here / "runs" / "a" / "config.json"
+    config.write_text(config.read_text().replace('"capture": true', '"graph": true'))
+    assert main(["resume", "runs/a"]) == 0
+    whole = here / "runs" / "whole"
+    assert json.loads(config.read_text()) == json.loads((whole / "config.json").read_text())
+    weights = [(run / "model.safetensors").read_bytes() for run in (whole, here / "runs" / "a")]
+    assert weights[0] == weights[1]
 
 
 def test_a_mistake_found_late_leaves_no_folder(here, capsys, monkeypatch):

@@ -206,7 +206,7 @@ def test_a_damaged_checkpoint_gives_way_to_an_earlier_one(tmp_path):
         kept.save(step, step)
     kept.path(3).write_bytes(b"")
     kept.path(2).write_bytes(kept.path(2).read_bytes()[:-1])
-    with pytest.warns(UserWarning, match="an earlier checkpoint is taken"):
+    with pytest.warns(UserWarning, match="using an earlier checkpoint"):
         assert kept.latest() == (1, 1)
 
 

@@ -69,7 +69,7 @@ def refusal(module, how):
     if how.captures:
         return getattr(module, "REFUSED", None)
     options = dict(how.trainer or ())
-    if options.get("graph"):
+    if options.get("capture"):
         return getattr(module, "TRAINER_REFUSED", getattr(module, "REFUSED", None))
     return getattr(module, "PARTS_REFUSED", None) if options.get("threads") == 2 else None
 

@@ -70,16 +70,16 @@ ADAM = Adam(NET.parameters())
         (lambda: Trainer(ADAM, NET), "^model, the first of .* is a tx.nn.Module, got a Adam"),
         (
             lambda: Trainer(nn.Linear, ADAM),
-            "^model, .*got the class Linear itself, of which an obj",
+            "^model, .*got the class Linear; make an obj",
         ),
         (lambda: Trainer(NET.parameters(), ADAM), "^model, .*got a generator, such as model.param"),
         (lambda: Trainer(NET, "adam"), "^optimizer, the second .*Adam.model.*got 'adam'"),
         (lambda: Trainer(NET, None), "^optimizer, .*got None"),
-        (lambda: Trainer(NET, SGD), "^optimizer, .*got the class SGD itself"),
+        (lambda: Trainer(NET, SGD), "^optimizer, .*got the class SGD; make"),
         (lambda: Trainer(NET, NET.parameters()), "^optimizer, .*got a generator"),
         (lambda: Trainer(nn.Linear(3, 1), ADAM), "^the optimizer holds none of the model's param"),
         (lambda: Trainer(NET, ADAM, run="runs/x"), "^run expects a .*Run.create.*got 'runs/x'"),
-        (lambda: Trainer(NET, ADAM, scheduler=StepLR), "^scheduler .*got the class StepLR itself"),
+        (lambda: Trainer(NET, ADAM, scheduler=StepLR), "^scheduler .*got the class StepLR; make"),
         (lambda: Trainer(NET, ADAM, evaluate=3), "^evaluate expects a function .*got a int"),
         (lambda: Trainer(NET, ADAM, callbacks=3), "^callbacks expects functions .*got a int"),
         (lambda: Trainer(NET, ADAM, callbacks=["x"]), "^callbacks expects functions .*got a list"),
@@ -128,7 +128,7 @@ def test_epochs_are_checked_too():
     with pytest.raises(ArgumentError, match="expected steps or epochs, got both"):
         trainer.fit([X], loss_of, 3, epochs=3)
     for endless in (Epochs(DataLoader([X])), RandomWindows(np.arange(9), 2, 1, Generator(0))):
-        with pytest.raises(ArgumentError, match="has no end, so that its epochs cannot be counted"):
+        with pytest.raises(ArgumentError, match="has no end, so its epochs cannot be counted"):
             trainer.fit(endless, loss_of, epochs=3)
     assert trainer.fit([X], loss_of, epochs=np.int64(2)).steps == 2
 
@@ -184,7 +184,7 @@ def test_an_iterator_that_ends_too_early_is_an_error(accumulate, tmp_path):
     with pytest.raises(DataError, match="the batches ended within a step, after 1 of 2"):
         trainer.fit(iter([X] * 5), loss_of, 9)
     trainer, loss_of, _ = made()
-    with pytest.raises(DataError, match="of 3 epochs: an iterator can be run through once"):
+    with pytest.raises(DataError, match="of 3 epochs: an iterator can be used once only"):
         trainer.fit(iter([X] * 2), loss_of, epochs=3)
 
 
@@ -312,7 +312,7 @@ def test_schedules_that_cannot_be_stepped_are_refused_at_once():
     other = SGD(nn.Linear(1, 1).parameters(), lr=0.1)
     for schedule, options, message in (
         (ReduceLROnPlateau(optimizer), {}, "steps by the validation loss: pass evaluate="),
-        (ReduceLROnPlateau(optimizer, "max"), {"evaluate": lambda: 1.0}, "of which less is better"),
+        (ReduceLROnPlateau(optimizer, "max"), {"evaluate": lambda: 1.0}, "where lower is better"),
         (StepLR(other, 2), {}, "the scheduler is of another optimizer"),
         ([StepLR(optimizer, 2)], {}, "expects one schedule .*got a list; ChainedScheduler"),
     ):
@@ -410,6 +410,6 @@ def test_statistics_anew_keep_the_modes_too():
 def test_a_model_that_was_left_in_evaluation_mode_is_told():
     trainer, loss_of, _ = made()
     trainer.model.eval()
-    with pytest.warns(UserWarning, match="the model is in evaluation mode, and is trained so"):
+    with pytest.warns(UserWarning, match="the model is in evaluation mode and is trained in it"):
         trainer.fit([X], loss_of, 1)
     assert not trainer.model.training

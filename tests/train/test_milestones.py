@@ -15,9 +15,9 @@ from tinyxp import nn
 from tinyxp.commands.cli import MILESTONES, main
 from tinyxp.errors import MilestoneError
 from tinyxp.models import cnn, mlp, perceptron, transformer, xor
+from tinyxp.models.milestone import Contest, Milestone, accuracy, judged, learn, table
 from tinyxp.random import Generator
 from tinyxp.train import unmoved
-from tinyxp.train.milestone import Contest, Milestone, accuracy, judged, learn, table
 
 TEXT = "".join(["alpha ", "beta ", "gamma ", "delta "][i] for i in
                np.random.default_rng(0).integers(0, 4, 900))  # fmt: skip

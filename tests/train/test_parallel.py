@@ -125,7 +125,7 @@ OTHERS = {
     "time first": (Recurrent, of_steps, STEPS, "GRU 'cell' has time as its first axis"),
     "BatchNorm": (
         lambda: nn.Sequential(nn.Linear(3, 6), nn.BatchNorm1d(6), nn.Linear(6, 4)),
-        of_classes(), (X, Y), r"changes 1.running_mean.*looks at its batch as a whole",
+        of_classes(), (X, Y), r"changes 1.running_mean.*uses its batch as a whole",
     ),
     "BatchNorm without statistics": (
         lambda: nn.Sequential(nn.Linear(3, 6), nn.BatchNorm1d(6, track_running_stats=False)),

@@ -18,7 +18,7 @@ from tinyxp.errors import ArgumentError, DataError
 from tinyxp.files.locks import NAME
 from tinyxp.train import Trainer
 from tinyxp.train.interrupts import Interrupts, Stopped
-from tinyxp.train.run import Run, named
+from tinyxp.train.run import Run, run_folder
 
 WRITER = """
 import io, sys, tinyxp as tx
@@ -127,13 +127,13 @@ def test_names_that_lead_elsewhere_are_refused(name, tmp_path, monkeypatch, caps
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
     with pytest.raises(ArgumentError, match="the name of a run is that of a new folder inside"):
-        named(name)
+        run_folder(name)
     with pytest.raises(ArgumentError, match="the name of a run|the folder of a run has a name"):
         Run.create(None, {"model": name}) if name.strip(".") else Run.create("", {})
     assert main(["train", "mlp", "--steps", "1", "--name", name]) == 2
     assert "the name of a run is that of a new folder inside runs" in capsys.readouterr().err
     assert [p.name for p in tmp_path.rglob("*")] == ["here"]
-    assert named("a/b") == Path("runs/a/b")
+    assert run_folder("a/b") == Path("runs/a/b")
 
 
 def test_a_configuration_that_json_cannot_hold_is_refused(tmp_path):

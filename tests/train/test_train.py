@@ -25,6 +25,7 @@ from tinyxp.selftest.kill import fingerprint
 from tinyxp.train import Run, Trainer
 from tinyxp.train.callbacks import CSV, JSONLines
 from tinyxp.train.interrupts import Stopped
+from tinyxp.train.step import Step
 
 
 class Nowhere:
@@ -199,26 +200,24 @@ def test_nan_stops_and_names_the_operation():
 def test_weights_that_were_lost_are_named():
     _model, trainer, batches, loss_of = made()
     trainer.optimizer.param_groups[0]["lr"] = 3e38
-    with pytest.raises(
-        DataError, match="because weight, bias stopped being finite in the step bef"
-    ):
+    with pytest.raises(DataError, match="because weight, bias became NaN or Inf in the step bef"):
         trainer.fit(batches, loss_of, 9)
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
-@pytest.mark.parametrize("on_graph", [False, True])
+@pytest.mark.parametrize("capture", [False, True])
 @pytest.mark.parametrize(
     ("value", "place", "said"),
     [(math.nan, (2, 1), r"NaN \(array 1, row 2\)"), (math.inf, (0, 0), r"Inf \(array 1, row 0\)")],
 )
-def test_a_batch_that_holds_a_nan_is_named(value, place, said, on_graph):
+def test_a_batch_that_holds_a_nan_is_named(value, place, said, capture):
     model = tx.nn.Linear(2, 1)
     x = np.ones((4, 2), "float32")
     x[place] = value
-    trainer = Trainer(model, tx.optim.SGD(model.parameters()), graph=on_graph, stream=Nowhere())
+    trainer = Trainer(model, tx.optim.SGD(model.parameters()), capture=capture, stream=Nowhere())
     loss = lambda b: ((model(b[0]) - b[1]) ** 2).mean()  # noqa: E731
     good, bad = ((tx.asarray(a), tx.zeros((4, 1))) for a in (np.ones((4, 2), "float32"), x))
-    with pytest.raises(DataError, match=f"because the batch already holds {said}; mend the data"):
+    with pytest.raises(DataError, match=f"because the batch already holds {said}; fix the data"):
         trainer.fit([good] * 9 + [bad], loss, epochs=1)
 
 
@@ -248,7 +247,7 @@ def test_a_gradient_that_is_no_number_stops_and_names_the_operation():
     trap = spoilt(loss_of, {3, 4}, lambda loss: loss + tx.sqrt(loss - loss.detach()))
     with pytest.raises(
         DataError,
-        match=r"at step 3 a gradient is no number: the gradient of sqrt, called at .*test_train",
+        match=r"at step 3 a gradient is NaN or Inf: the gradient of sqrt, called at .*test_train",
     ):
         trainer.fit(batches, trap, 9)
     assert trainer.done == 2
@@ -268,7 +267,7 @@ def test_weights_that_are_no_numbers_are_not_saved(policy, tmp_path):
             trainer.optimizer.param_groups[0]["lr"] = math.inf
         return loss_of(batch)
 
-    with pytest.raises(DataError, match="weight, bias stopped being finite in step 5, which is no"):
+    with pytest.raises(DataError, match="weight, bias became NaN or Inf in step 5, which is no"):
         trainer.fit(batches, loss_and_leap, 9)
     assert run.checkpoints().latest()[0] == 4
 
@@ -357,13 +356,13 @@ def test_a_run_that_fell_ends_with_the_same_bits(step, backend, tmp_path, monkey
     ended(tmp_path / "whole", save_every=3)
 
     def fall(self):
-        if self.scheduler.last_epoch == step - 1:
+        if self.options.scheduler.last_epoch == step - 1:
             raise Fall
-        change(self)
+        update(self)
 
-    change = Trainer.change
+    update = Step.update
     with monkeypatch.context() as patch:
-        patch.setattr(Trainer, "change", fall)
+        patch.setattr(Step, "update", fall)
         with pytest.raises(Fall):
             ended(tmp_path / "fell", save_every=3)
     tx.randn(3)  # the state of the generators is another by now
@@ -375,7 +374,7 @@ def test_a_run_that_fell_ends_with_the_same_bits(step, backend, tmp_path, monkey
 
 def test_a_finished_run_is_only_read_again(tmp_path, monkeypatch):
     net = ended(tmp_path / "run")
-    monkeypatch.setattr(Trainer, "change", lambda self: pytest.fail("it trains again"))
+    monkeypatch.setattr(Step, "update", lambda self: pytest.fail("it trains again"))
     again = training.train(Run.create(Run(tmp_path / "run", resumed=True), {"model": "selftest"}))
     assert_equal(net, again)
 
@@ -400,7 +399,7 @@ def test_batches_without_a_state_are_passed_over(tmp_path):
 
 def test_a_run_with_another_configuration_is_refused(tmp_path):
     Run.create(tmp_path / "run", {"model": "x", "steps": 3})
-    with pytest.raises(DataError, match="was begun with another steps, text; bring it back"):
+    with pytest.raises(DataError, match="was begun with another steps, text; restore it"):
         Run.create(Run(tmp_path / "run", resumed=True), {"model": "x", "text": "a"})
 
 
@@ -445,7 +444,7 @@ def test_a_signal_stops_after_the_step(number, tmp_path):
             signal.raise_signal(number)
         return loss_of(batch)
 
-    again = rf"step 7, as asked; go on with the same .*run=Run\('{run.folder}', resumed=True\)"
+    again = rf"step 7, as asked; continue with the same .*run=Run\('{run.folder}', resumed=True\)"
     with pytest.raises(Stopped, match=again):
         trainer.fit(batches, loss_and_signal, 50)
     assert signal.getsignal(number) is before
@@ -492,7 +491,7 @@ def test_the_command_resumes(tmp_path):
     process.send_signal(signal.SIGINT)
     said = process.communicate(timeout=60)[1]
     assert process.returncode == 128 + signal.SIGINT
-    assert re.search(f"go on with: .*tinyxp.* resume {re.escape(os.path.join('runs', 'a'))}", said)
+    assert re.search(f"continue with: .* resume {re.escape(os.path.join('runs', 'a'))}", said)
     subprocess.run(
         [*command, "resume", "runs/a"],
         cwd=tmp_path,

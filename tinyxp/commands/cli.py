@@ -18,22 +18,21 @@ from tinyxp.errors import (
     MilestoneError,
     TinyError,
 )
-from tinyxp.train import invocation
+from tinyxp.models.settings import listed, parsed
 from tinyxp.train.interrupts import Stopped
-from tinyxp.train.machine import machine
-from tinyxp.train.run import Run, RunExists, named
-from tinyxp.train.settings import listed, parsed
+from tinyxp.train.run import Run, RunExists, run_folder
+from tinyxp.train.shell import command_line
 
 MILESTONES = ("perceptron", "xor", "mlp", "cnn", "transformer")
 STORIES = (*MILESTONES, "finetune")  # what can be trained
 SHAPES = (*MILESTONES, "gpt2")  # what a summary knows
 LANGUAGE_MODELS = ("transformer", "gpt2", "finetune")
-OPTIONS = ("steps", "seed", "text", "precision", "graph", "control", "start")  # of train
+OPTIONS = ("steps", "seed", "text", "precision", "capture", "control", "start")  # of train
 
 
 def train(args: argparse.Namespace) -> None:
     """Train one milestone; or all, with a table at the end."""
-    from tinyxp.train.milestone import table
+    from tinyxp.models.milestone import table
 
     chosen = MILESTONES if args.model == "all" else (args.model,)
     if args.set and args.model == "all":
@@ -45,7 +44,7 @@ def train(args: argparse.Namespace) -> None:
     for name, config in configs.items():
         folder = None
         if args.name is not None:
-            folder = named(args.name if len(chosen) == 1 else f"{args.name}-{name}")
+            folder = run_folder(args.name if len(chosen) == 1 else f"{args.name}-{name}")
         Run.begun = None
         try:
             results.append(story(name).train(config, folder))
@@ -95,6 +94,7 @@ def resume(args: argparse.Namespace) -> None:
             f"{args.run} is no run of one of {', '.join(STORIES)}, but of {name!r}; a program of "
             f"your own goes on with it: Trainer(…, run=Run({str(args.run)!r}, resumed=True))"
         )
+    run.rename_setting("graph", "capture")  # its name in earlier versions
     story(name).train(run.settings(story(name).Config), run)
 
 
@@ -201,6 +201,8 @@ def selftest(args: argparse.Namespace) -> int:
 
 
 def info(args: argparse.Namespace) -> None:
+    from tinyxp.train.machine import machine
+
     for line in machine():
         print(line)
 
@@ -246,7 +248,7 @@ def build() -> argparse.ArgumentParser:
         "--name", help="name of the run's folder under runs/ (default: MODEL-DATE-TIME)"
     )
     command.add_argument(
-        "--graph", action="store_true", default=None, help="replay captured steps (transformer)"
+        "--capture", action="store_true", default=None, help="replay captured steps (transformer)"
     )
     command.add_argument(
         "--no-control", dest="control", action="store_false", default=None,
@@ -382,11 +384,11 @@ def obey(argv: list[str] | None) -> int:
         print(f"tinyxp: {error}", file=sys.stderr)
         return 1
     except Stopped as error:
-        again = invocation.command("resume", error.folder)
-        print(f"\ntinyxp: {error.said}; go on with: {again}", file=sys.stderr)
+        again = command_line("resume", error.folder)
+        print(f"\ntinyxp: {error.said}; continue with: {again}", file=sys.stderr)
         return 128 + error.signal
     except RunExists as error:
-        again = invocation.command("resume", error.folder)
+        again = command_line("resume", error.folder)
         print(f"tinyxp: {error.said}: {again}", file=sys.stderr)
         return 2
     except TinyError as error:
@@ -395,6 +397,6 @@ def obey(argv: list[str] | None) -> int:
     except KeyboardInterrupt:  # also while a model that was trained is tested, and writes
         hint = ""
         if lasting and Run.begun is not None:
-            hint = f"; go on with: {invocation.command('resume', Run.begun.folder)}"
+            hint = f"; continue with: {command_line('resume', Run.begun.folder)}"
         print(f"\ntinyxp: stopped{hint}", file=sys.stderr)
         return 130

@@ -1,7 +1,6 @@
-"""The batches of training, pass after pass, and how many steps they give."""
+"""The batches of training: repeated passes over them, and the groups that steps take."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
@@ -14,10 +13,10 @@ END = object()
 
 
 class Passes:
-    """``batches`` once, and again until ``epochs`` passes are done, or without end; those count
-    that were done ``before``, over these batches or others, with their steps.
+    """``batches``, repeated until ``epochs`` passes are done, or without end. ``before`` holds the
+    passes and steps that were done earlier; they count.
 
-    An iterator can be run through once only: ``used_up`` says that it ended before its time.
+    An iterator allows one pass only: ``used_up`` says that it ended too early.
 
     >>> passes = Passes(["a", "b"], epochs=2)
     >>> list(passes), passes.done
@@ -29,10 +28,10 @@ class Passes:
     ) -> None:
         self.batches, self.epochs = batches, epochs
         self.before, self.steps_before = before
-        # a loader's place in a pass can be saved; it draws as in a loop by hand
+        # a DataLoader's place within a pass can be saved; it draws as in a loop by hand
         self.place = Epochs(batches, shared=True) if Epochs.suits(batches) else None
         self.taken = 0  # batches
-        self.ended = 0  # passes that were gone through to their end
+        self.ended = 0  # completed passes
         self.used_up = False
 
     def __iter__(self) -> Iterator[Any]:
@@ -53,40 +52,36 @@ class Passes:
                 self.used_up = self.left is None or self.ended < self.left
                 return
 
-    def size(self, accumulate: int) -> int | None:
-        """How many batches the next step takes; None if nobody knows."""
-        if self.left is None:
-            return accumulate
-        if not self.length:
-            return None
-        return max(0, min(accumulate, self.left * self.length - self.taken))
-
     def group(
-        self, source: Iterator[Any], accumulate: int, at_once: bool, look: Callable[[Any], None]
+        self, source: Iterator[Any], accumulate: int, at_once: bool, check: Callable[[Any], None]
     ) -> "Sequence[Any] | Group":
-        """The batches of the next step; none at the end. A graph takes all of them at once."""
-        size = self.size(accumulate)
+        """The batches of the next step, each after ``check(batch)``; none at the end. A captured
+        step needs all of them ``at_once``."""
+        size: int | None = accumulate  # of the group; None: unknown
+        if self.left is not None:
+            left = self.left * self.length - self.taken if self.length else None
+            size = None if left is None else max(0, min(accumulate, left))
         if size is not None and not at_once:
-            group = Group(source, size, look)
-            next(iter(group), None)  # which ends here, if there is none
+            group = Group(source, size, check)
+            next(iter(group), None)  # sets its size to 0 at the end
             return group
         batches = list(islice(source, accumulate))
         for batch in batches:
-            look(batch)
+            check(batch)
         return batches
 
     @property
     def left(self) -> int | None:
-        """The passes through these batches that are asked for."""
+        """How many passes over these batches were asked for."""
         return None if self.epochs is None else self.epochs - self.before
 
     def over(self) -> bool:
-        """Whether the passes that are asked for are done."""
+        """Whether all passes that were asked for are done."""
         return self.epochs is not None and self.done is not None and self.done >= self.epochs
 
     @property
     def length(self) -> int | None:
-        """The batches of a pass, if they can be counted."""
+        """The number of batches of a pass, if it is known."""
         try:
             return len(self.batches)  # type: ignore[arg-type]
         except TypeError:
@@ -94,25 +89,25 @@ class Passes:
 
     @property
     def done(self) -> int | None:
-        """The passes that were completed in all; None for batches without an end."""
+        """The completed passes, earlier ones included; None for endless batches."""
         if isinstance(self.batches, ENDLESS):
             return None
         ended = max(self.ended, self.taken // self.length) if self.length else self.ended
         return self.before + ended
 
     def steps(self, accumulate: int) -> int | None:
-        """The steps of all passes together, if that is known."""
+        """The steps of all passes together, earlier ones included, if that is known."""
         if self.left is None or not self.length:
             return None
         return self.steps_before - (-self.left * self.length // accumulate)
 
 
 class Group:
-    """The batches of one step, of which each is taken when it is asked for, after the step has
-    computed with those before: so their random numbers come in the order of a loop by hand."""
+    """The batches of one step. Each is taken after the step has used those before it, so random
+    numbers are drawn in the order of a loop written by hand."""
 
-    def __init__(self, source: Iterator[Any], size: int, look: Callable[[Any], None]) -> None:
-        self.source, self.size, self.look = source, size, look
+    def __init__(self, source: Iterator[Any], size: int, check: Callable[[Any], None]) -> None:
+        self.source, self.size, self.check = source, size, check
         self.taken: list[Any] = []
 
     def __len__(self) -> int:
@@ -130,35 +125,5 @@ class Group:
                     f"the batches ended within a step, after {len(self.taken)} of {self.size}"
                 )
             self.taken.append(batch)
-            self.look(batch)
+            self.check(batch)
             yield batch
-
-
-@dataclass(frozen=True)
-class Summary:
-    """What ``Trainer.fit`` did: all steps and passes so far, the last loss and validation loss
-    (None if there was none), the seconds that it took, and why it ended.
-
-    >>> print(Summary(14, 2, 0.25, None, 3.21, "2 epochs done"))
-    14 steps, 2 epochs in 3.2 s: loss 0.25; 2 epochs done
-    """
-
-    steps: int
-    epochs: int | None
-    loss: float | None
-    validation: float | None
-    seconds: float
-    ended: str
-
-    def __str__(self) -> str:
-        passes = "" if self.epochs is None else f", {many(self.epochs, 'epoch')}"
-        losses = [f"loss {self.loss:.4g}"] if self.loss is not None else []
-        if self.validation is not None:
-            losses.append(f"validation loss {self.validation:.4g}")
-        found = f": {', '.join(losses)}" if losses else ""
-        return f"{many(self.steps, 'step')}{passes} in {self.seconds:.1f} s{found}; {self.ended}"
-
-
-def many(n: int | None, what: str) -> str:
-    """``many(2, "step")`` is "2 steps"."""
-    return f"{n} {what}{'' if n == 1 else 's'}"

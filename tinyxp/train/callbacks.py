@@ -1,6 +1,6 @@
-"""Where a Trainer's metrics can go: functions of one dict, called after every logged step.
+"""Callbacks for a Trainer's metrics: functions of one dict, called after every logged step.
 
-Any function will do. For Weights & Biases, say: ``Trainer(…, callbacks=[wandb.init().log])``.
+Any function works; for Weights & Biases: ``Trainer(…, callbacks=[wandb.init().log])``.
 """
 
 import csv
@@ -16,7 +16,7 @@ from tinyxp.files.safetensors import write_atomically
 
 
 class JSONLines:
-    """A line of JSON for every step that is logged, as a run's own metrics.jsonl.
+    """Writes a line of JSON for every logged step, as a run does to its metrics.jsonl.
 
     >>> log = JSONLines(tmp / "a.jsonl")
     >>> log({"step": 1, "loss": 0.5})
@@ -36,7 +36,7 @@ class JSONLines:
 
 
 class CSV:
-    """A row for every step that is logged, a column for every metric, later ones at the right.
+    """Writes a row for every logged step, with a column for every metric; new columns come last.
 
     >>> log = CSV(tmp / "a.csv")
     >>> log({"step": 1, "loss": 0.5})
@@ -72,8 +72,8 @@ class CSV:
 
 
 class TensorBoard:
-    """Curves for TensorBoard, in the files of a folder; needs tensorboardX (the extra
-    ``tensorboard``). Raises BackendError without it."""
+    """Writes curves for TensorBoard into a folder. Raises BackendError without tensorboardX (the
+    extra ``tensorboard``)."""
 
     def __init__(self, folder: str | Path) -> None:
         try:

@@ -1,4 +1,4 @@
-"""The checkpoints of a run: the last few and the best, each whole or absent."""
+"""The checkpoints of a run: the last few and the best, each written atomically."""
 
 import re
 import warnings
@@ -13,7 +13,7 @@ NAME = "step-{:08d}.safetensors"
 
 
 class Checkpoints:
-    """Training states in a folder, by their steps; ``keep`` of them, beside the best.
+    """Training states in a folder, by step: the last ``keep`` and the best.
 
     >>> kept = Checkpoints(tmp / "kept", keep=1)
     >>> for step, score in ((10, 2.5), (20, 1.5), (30, 1.75)):
@@ -32,7 +32,7 @@ class Checkpoints:
         self._writes = False
 
     def steps(self) -> list[int]:
-        """The steps of the checkpoints that are here, in order."""
+        """The steps of the existing checkpoints, in order."""
         found = (re.fullmatch(r"step-(\d+)\.safetensors", p.name) for p in self.folder.glob("*"))
         return sorted(int(match[1]) for match in found if match)
 
@@ -40,16 +40,16 @@ class Checkpoints:
         return self.folder / NAME.format(step)
 
     def save(self, step: int, state: Any, score: float | None = None) -> None:
-        """Write a state; then remove those that are neither among the last ones nor the best.
+        """Write a state; then remove those that are neither among the last nor the best.
 
-        ``score``: lower is better. Raises DataError if the file cannot be written: the earlier
-        ones are there still.
+        A lower ``score`` is better. Raises DataError if the file cannot be written; earlier
+        checkpoints remain.
         """
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise DataError(f"cannot make {self.folder}: {error.strerror or error}") from error
-        if not self._writes:  # from the first save on: who only looks changes nothing
+        if not self._writes:  # only a writer may remove files
             remove_temporary(self.folder)
             self._writes = True
         best = self.best
@@ -63,13 +63,13 @@ class Checkpoints:
                 remove(self.path(n))
 
     def latest(self) -> tuple[int, Any] | None:
-        """The newest step and state that can be read, or None; warns of damaged ones."""
+        """The newest readable step and state, or None; warns of damaged ones."""
         for step in reversed(self.steps()):
             try:
                 found = load_state(self.path(step))
                 state, self.best = found["state"], found["best"]
             except (DataError, KeyError, TypeError) as error:
-                warnings.warn(f"{error}; an earlier checkpoint is taken", stacklevel=2)
+                warnings.warn(f"{error}; using an earlier checkpoint", stacklevel=2)
                 continue
             return step, state
         return None

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM as a wish that is granted after the step."""
+"""Ctrl-C and SIGTERM, which end training after the current step."""
 
 import signal
 import threading
@@ -8,25 +8,25 @@ from typing import Any, Self
 
 from tinyxp.errors import TinyError
 
-IGNORED = 5  # so often the same wish changes nothing any more; then it acts as it does elsewhere
+IGNORED = 5  # after so many signals the usual handlers are back
 
 
 class Stopped(TinyError):
-    """Training stopped because it was asked to; ``signal`` is the number, ``said`` what happened,
-    and the message adds how a program goes on with its run, whose ``folder`` it is."""
+    """Training was stopped by a signal. ``signal`` is its number, ``said`` what happened, and the
+    message adds how a program continues its run in ``folder``."""
 
     def __init__(self, said: str, number: int, folder: Any) -> None:
         super().__init__(
-            f"{said}; go on with the same program and Trainer(…, run=Run({str(folder)!r}, "
+            f"{said}; continue with the same program and Trainer(…, run=Run({str(folder)!r}, "
             "resumed=True))"
         )
         self.said, self.signal, self.folder = said, number, folder
 
 
 class Interrupts:
-    """In a ``with`` block, the first SIGINT or SIGTERM is kept in ``signal``; a second one raises
-    what ``at_once`` returns for it, and more are ignored while that is on its way, so that it is
-    not lost. In threads other than the main one, which get no signals, nothing changes.
+    """In a ``with`` block, the first SIGINT or SIGTERM is stored in ``signal``; a second one raises
+    the error that ``at_once`` returns for it; the next ones are ignored, so that this error is not
+    lost. Only the main thread gets signals; in others nothing changes.
 
     >>> with Interrupts(lambda number: Stopped("stopped", number, "runs/a")) as interrupts:
     ...     signal.raise_signal(signal.SIGINT)
@@ -35,7 +35,7 @@ class Interrupts:
     """
 
     def __init__(self, at_once: Callable[[int], BaseException] | None) -> None:
-        self.at_once = at_once  # None: nothing changes
+        self.at_once = at_once  # None: signals act as usual
         self.signal: int | None = None
         self.count = 0
         self.before: dict[int, Any] = {}

@@ -1,10 +1,10 @@
-"""A training step on several threads: each takes a part of the batch through the model and back.
+"""A training step on several threads: each runs forward and backward on a part of the batch.
 
-Threads inside a matrix product have to meet at the end of every product, and what lies between two
-products runs on one thread alone. So it is faster to give each thread a part of the batch and one
-thread of BLAS, and to add up the gradients at the end. They are those of the whole batch, to
-rounding, if the loss is a plain mean over samples that do not know of each other. So it happens
-only where it is asked for, and where a trial shows that they are (``tinyxp.train.splitting``).
+Threads inside a matrix product synchronize at its end, and everything between two products runs on
+one thread. It is faster to give each thread a part of the batch and one thread of BLAS, and to add
+up the gradients at the end. They equal those of the whole batch up to rounding if the loss is a
+plain mean over independent samples. So a batch is split only on request, and only where a trial
+shows that this holds (``tinyxp.train.split_check``).
 """
 
 import contextvars
@@ -28,21 +28,21 @@ from tinyxp.errors import ArgumentError
 from tinyxp.nn.functional.reduction import in_a_part
 from tinyxp.nn.module import Module
 from tinyxp.random import watched
-from tinyxp.train.splitting import Check, Part, expect_loss, kept, operands
+from tinyxp.train.split_check import Part, SplitCheck, expect_loss, operands, unchanged
 
-LARGE = 1_000_000  # numbers that operations read in one forward pass; below, one thread is faster
+LARGE = 1_000_000  # elements read in a forward pass; below, one thread is faster
 
 LossOf = Callable[[Any], Tensor]
 
 
 class Parallel:
-    """The backward passes of training, with ``threads`` threads; use it in a ``with`` block.
+    """Runs the backward passes of training with ``threads`` threads, in a ``with`` block.
 
-    ``threads=None`` computes as a loop without it does, to the bit. ``threads=1`` is one thread,
-    also in matrix products. More split each batch into as many parts along its first axis; call
-    ``prepare`` before each step, which raises ArgumentError if the parts would train something
-    else. "auto" chooses by the sizes of the first batch: one thread for small models, parts for
-    large ones on the numpy backend where they train the same, else the library's own threads.
+    ``threads=None`` gives the bits of a loop without it. ``threads=1`` is one thread, in matrix
+    products too. A larger number splits each batch into as many parts along its first axis; call
+    ``prepare`` before each step, which raises ArgumentError if the parts train differently. "auto"
+    chooses by the sizes of the first batch: one thread for small models, parts for large ones on
+    the numpy backend where they train the same, else the library's own threads.
     """
 
     def __init__(self, model: Module, threads: int | str | None = None) -> None:
@@ -52,9 +52,9 @@ class Parallel:
                 f"threads expects a whole number from 1 up, 'auto' or None, got {threads!r}"
             )
         self.threads = threads
-        self.chosen: int | None = None  # 0 is whole, on the library's own threads
-        self.check = Check(model)
-        self.known: set[Any] = set()  # what batches look like
+        self.chosen: int | None = None  # 0: whole batches on the library's own threads
+        self.check = SplitCheck(model)
+        self.known: set[Any] = set()  # kinds of batches that were checked
         self.batches = 0
         self.pool: ThreadPoolExecutor | None = None
         self.stack = ExitStack()
@@ -69,11 +69,11 @@ class Parallel:
         self.pool = self.chosen = None
 
     def choose(self, threads: int) -> None:
-        """Compute with so many threads from now on; 0: as without a Parallel."""
+        """Use this many threads from now on; 0: as without a Parallel."""
         self.stack.close()
         self.chosen, self.pool = threads, None
         if threads:
-            self.stack.enter_context(limited(1))  # two pools would wait for each other's turns
+            self.stack.enter_context(limited(1))  # two thread pools would slow each other down
         if threads > 1:
             self.pool = ThreadPoolExecutor(threads, thread_name_prefix="tinyxp")
             self.stack.enter_context(self.pool)
@@ -81,27 +81,27 @@ class Parallel:
     # -- before a step --------------------------------------------------------------------------
 
     def prepare(self, loss_of: LossOf, batch: Any) -> None:
-        """Choose, and see that the parts of a batch train what the whole would: of the first batch,
-        the second, the 4th, 8th …, and whenever a batch looks otherwise than those before."""
+        """Choose the threads, and check that the parts of a batch train the same as the whole: for
+        batches 1, 2, 4, 8 …, and for each batch of a new kind."""
         if self.threads == "auto" and self.chosen is None:
             self._choose(loss_of, batch)
         if self.pool is None or (_length(batch) or 0) < 2:
             return
         self.batches += 1
-        looks = tuple((place, _kind(x)) for place, x in leaves(batch))
-        if looks in self.known and self.batches & (self.batches - 1):
+        kinds = tuple((place, _kind(x)) for place, x in leaves(batch))
+        if kinds in self.known and self.batches & (self.batches - 1):
             return
-        self.known.add(looks)
+        self.known.add(kinds)
         if why := self.check(loss_of, batch, lambda: self._in_parts(loss_of, batch)):
             raise ArgumentError(
-                f"threads={self.chosen} would train something else than the whole batch: {why}; "
+                f"threads={self.chosen} would train differently than the whole batch: {why}; "
                 "leave threads out"
             )
 
     def _choose(self, loss_of: LossOf, batch: Any) -> None:
         available = get_num_threads()
         self.choose(1)
-        with kept(self.check.model):
+        with unchanged(self.check.model):
             loss = expect_loss(loss_of(batch))
         if loss.backend.name != "numpy":
             self.choose(0)
@@ -115,15 +115,12 @@ class Parallel:
     # -- a step -----------------------------------------------------------------------------------
 
     def backward(self, loss_of: LossOf, batch: Any) -> Tensor:
-        """Add the gradients of ``loss_of(batch)`` to the leaves it was computed from.
-
-        Returns the loss, from which no gradient flows any more.
-        """
+        """Add the gradients of ``loss_of(batch)`` to its leaves; return the detached loss."""
         if self.pool is None or (_length(batch) or 0) < 2:
             loss = expect_loss(loss_of(batch))
             loss.backward()
             return loss.detach()
-        with bound(in_a_part, tracing() is None):  # a recorded step looks at no targets
+        with bound(in_a_part, tracing() is None):  # a recording reads no targets
             parts = self._in_parts(loss_of, batch)
         grads = [found for *_, found in parts]
         losses = [loss * share for loss, share, _ in parts]
@@ -138,7 +135,7 @@ class Parallel:
         return sum(losses[1:], losses[0])
 
     def _in_parts(self, loss_of: LossOf, batch: Any) -> list[Part]:
-        """The loss and the gradients of each part, by its share of the samples."""
+        """The loss, the share of the samples and the gradients of each part."""
         assert self.pool is not None and self.chosen
         n = _length(batch) or 0
         size = -(-n // self.chosen)
@@ -150,8 +147,8 @@ class Parallel:
                 loss = expect_loss(loss_of(part))
             if drawn:
                 raise ArgumentError(
-                    "a part of a batch drew random numbers, and so would be another one than in "
-                    "the whole; leave threads out"
+                    "a part of a batch drew random numbers, so it would differ from that part of "
+                    "the whole batch; leave threads out"
                 )
             share = (last - first) / n
             grads = propagate([loss], [loss.detach() * 0 + share])
@@ -168,17 +165,17 @@ ARRAYS = (Tensor, np.ndarray)
 
 
 def _length(batch: Any) -> int | None:
-    """How many samples a batch has: the first axis of all its tensors; None if they differ."""
+    """The number of samples: the first axis of all tensors of a batch; None if they differ."""
     lengths = {x.shape[0] if x.ndim else None for _, x in leaves(batch) if isinstance(x, ARRAYS)}
     return lengths.pop() if len(lengths) == 1 else None
 
 
 def _kind(x: Any) -> Any:
-    """What a leaf of a batch looks like, but for its sizes."""
+    """A leaf of a batch without its sizes."""
     return (x.ndim, str(x.dtype)) if isinstance(x, ARRAYS) else type(x).__name__
 
 
 def work(loss: Tensor) -> int:
-    """How many numbers the recorded operations before a loss read: the largest operand of each."""
+    """The elements that the operations of a loss read: those of the largest operand of each."""
     sizes = ([math.prod(x.shape) for x in held] for held in operands(loss))
     return sum(max(some, default=0) for some in sizes)

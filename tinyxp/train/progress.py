@@ -1,4 +1,4 @@
-"""Progress on the screen: one line that is rewritten, or plain lines where nobody looks."""
+"""The progress line of training, and what a training did and cost in words."""
 
 import os
 import shutil
@@ -6,18 +6,18 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, TextIO, TypeVar
 
 T = TypeVar("T")
-BAR, LEAST = 24, 6  # characters of the bar at most, and below which there is none
-SILENT = 8.0  # seconds after which a plain line comes, whatever was done
-EARLY, LONG = 5.0, 900.0  # seconds: when the end is foreseen first, and from where it is long
+BAR, LEAST = 24, 6  # the most and the fewest characters of the bar
+SILENT = 8.0  # seconds between plain lines at most
+EARLY, LONG = 5.0, 900.0  # seconds: after EARLY, a training longer than LONG is announced
 
 
 class Progress:
-    """A bar that rewrites its line on a terminal or in a notebook; elsewhere a plain line now and
-    then; ``total`` is None where nobody knows it. A stream that can no longer be written to ends
-    the show, and nothing else.
+    """A bar that rewrites its line on a terminal or in a notebook, and plain lines elsewhere;
+    ``total`` is None if it is unknown. If the stream breaks, progress ends and training continues.
 
     >>> progress = Progress(20, sys.stdout)
     >>> for step in range(1, 5):
@@ -32,12 +32,12 @@ class Progress:
         self.total, self.begun, self.what = total, begun, what
         notebook = stream is None and in_notebook()
         self.stream = stream or (sys.stdout if notebook else sys.stderr)
-        self.gone = self.stream is None  # as under pythonw.exe
-        self.rewrites = notebook or (not self.gone and self.stream.isatty())
+        self.broken = self.stream is None  # as under pythonw.exe
+        self.rewrites = notebook or (not self.broken and self.stream.isatty())
         self.every = sys.maxsize if total is None else max(1, total // 10)
         self.start = time.monotonic()
         self.shown = 0.0 if self.rewrites else self.start
-        self.written = 0  # characters of the line that is to be rewritten
+        self.written = 0  # characters on the line to rewrite
         self.warned = False
 
     def update(self, done: int, note: str = "") -> None:
@@ -46,7 +46,7 @@ class Progress:
             due = now - self.shown > 0.1
         else:
             due = done % self.every == 0 or now - self.shown > SILENT
-        if self.gone or not (due or done == self.total):
+        if self.broken or not (due or done == self.total):
             return
         self.shown = now
         left = 0.0
@@ -60,16 +60,16 @@ class Progress:
                     self._line(
                         f"about {lasting(left)} to go: a smaller model or fewer steps end sooner"
                     )
-        except (OSError, ValueError):  # whoever was reading has gone
-            self.gone = True
+        except (OSError, ValueError):  # the reader has left
+            self.broken = True
 
     def end(self, text: str) -> None:
-        """A last line."""
+        """Print a last line."""
         try:
-            if not self.gone:
+            if not self.broken:
                 self._line(text)
         except (OSError, ValueError):
-            self.gone = True
+            self.broken = True
 
     def _show(self, done: int, note: str, left: str) -> None:
         what = "" if self.rewrites and self.what == "step" else f"{self.what} "
@@ -91,15 +91,15 @@ class Progress:
         self.written = 0 if last else len(text)
 
     def _line(self, text: str) -> None:
-        """A line of its own, in place of the one that is rewritten."""
+        """Print a whole line over the one being rewritten."""
         self.stream.write("\r" * bool(self.written) + text.ljust(self.written) + "\n")
         self.stream.flush()
         self.written = 0
 
 
 def counted(items: Sequence[T], what: str) -> Iterator[T]:
-    """The items, while their number is shown as progress; for work that may be over at once, of
-    which a plain stream hears nothing then.
+    """Yield the items and show their count as progress; work that is over at once prints nothing
+    to a plain stream.
 
     >>> list(counted([1, 2], "adding"))
     [1, 2]
@@ -114,7 +114,7 @@ def counted(items: Sequence[T], what: str) -> Iterator[T]:
 
 
 def width(stream: Any) -> int:
-    """The columns of a terminal, or of a line in a notebook."""
+    """The columns of a terminal or notebook."""
     try:
         return os.get_terminal_size(stream.fileno()).columns or 80
     except (AttributeError, OSError, ValueError):
@@ -122,14 +122,15 @@ def width(stream: Any) -> int:
 
 
 def in_notebook() -> bool:
-    """Whether the program is a notebook's, whose output has no terminal but rewrites lines."""
+    """Whether this is a notebook, whose output can rewrite lines without being a terminal."""
     module = sys.modules.get("IPython")
     shell = module.get_ipython() if module is not None else None
     return type(shell).__name__ == "ZMQInteractiveShell"
 
 
 def clock(seconds: float) -> str:
-    """
+    """A time as on a clock.
+
     >>> from tinyxp.train.progress import clock
     >>> clock(75), clock(3675)
     ('1:15', '1:01:15')
@@ -140,7 +141,7 @@ def clock(seconds: float) -> str:
 
 
 def lasting(seconds: float) -> str:
-    """A time in words.
+    """A duration in words.
 
     >>> from tinyxp.train.progress import lasting
     >>> lasting(12.4), lasting(200), lasting(9000)
@@ -155,7 +156,7 @@ def lasting(seconds: float) -> str:
 
 
 class Clock:
-    """Seconds of training since step ``begun``, evaluation not counted."""
+    """The seconds of training since step ``begun``, without evaluation."""
 
     def __init__(self, begun: int) -> None:
         self.begun, self.start = begun, time.monotonic()
@@ -170,3 +171,50 @@ class Clock:
             yield
         finally:
             self.start += time.monotonic() - before
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What ``Trainer.fit`` did: all steps and epochs so far, the last loss and validation loss
+    (None without one), the seconds it took, and why it ended.
+
+    >>> print(Summary(14, 2, 0.25, None, 3.21, "2 epochs done"))
+    14 steps, 2 epochs in 3.2 s: loss 0.25; 2 epochs done
+    """
+
+    steps: int
+    epochs: int | None
+    loss: float | None
+    validation: float | None
+    seconds: float
+    ended: str
+
+    def __str__(self) -> str:
+        epochs = "" if self.epochs is None else f", {plural(self.epochs, 'epoch')}"
+        losses = [f"loss {self.loss:.4g}"] if self.loss is not None else []
+        if self.validation is not None:
+            losses.append(f"validation loss {self.validation:.4g}")
+        found = f": {', '.join(losses)}" if losses else ""
+        steps = plural(self.steps, "step")
+        return f"{steps}{epochs} in {self.seconds:.1f} s{found}; {self.ended}"
+
+
+def plural(n: int | None, noun: str) -> str:
+    """``plural(2, "step")`` is "2 steps"."""
+    return f"{n} {noun}{'' if n == 1 else 's'}"
+
+
+def peak_memory() -> str:
+    """The most memory that this process has used, in words; empty where the system cannot tell.
+
+    >>> from tinyxp.train.progress import peak_memory
+    >>> peak_memory()  # doctest: +ELLIPSIS
+    ', at most ... MB of memory'
+    """
+    try:
+        import resource
+    except ImportError:  # Windows
+        return ""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    unit = 1 if sys.platform == "darwin" else 1024
+    return f", at most {peak * unit / 1e6:,.0f} MB of memory"

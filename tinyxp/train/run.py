@@ -1,4 +1,4 @@
-"""The folder that a training run leaves behind, and can go on from."""
+"""The folder of a training run: its configuration, metrics, checkpoints and model."""
 
 import json
 import os
@@ -19,20 +19,20 @@ from tinyxp.train.checkpoints import Checkpoints
 
 
 class RunExists(DataError):
-    """There is a ``folder`` of this name; ``said`` is the message without how a program goes on."""
+    """The ``folder`` exists; ``said`` is the message without how a program continues it."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.said = f"{folder} exists already; choose another name, or go on with that run"
+        self.said = f"{folder} exists already; choose another name, or continue that run"
         super().__init__(f"{self.said}: Run({str(folder)!r}, resumed=True)")
 
 
 class Run:
     """The folder of a training run: config.json, metrics.jsonl, checkpoints, model.safetensors,
-    loss.png. A Trainer with one that is ``resumed`` goes on from its checkpoints.
+    loss.png. A Trainer continues a ``resumed`` run from its checkpoints.
 
-    To look at a run changes nothing in its folder, also while it trains; one process at a time
-    writes to it.
+    Reading a run changes nothing in its folder, even while it trains; one process at a time writes
+    to it.
 
     >>> run = Run.create(tmp / "mine", {"width": 32})
     >>> run.log(step=1, loss=0.5)
@@ -40,20 +40,19 @@ class Run:
     ({'width': 32}, [{'step': 1, 'loss': 0.5}])
     """
 
-    begun: "ClassVar[Run | None]" = None  # the last one of this process: where it can go on
+    begun: "ClassVar[Run | None]" = None  # the last one of this process
 
     def __init__(self, folder: str | Path, *, resumed: bool = False) -> None:
         self.folder, self.resumed = Path(folder), resumed
-        self.configuration: dict[str, Any] = {}  # as create() got it
+        self.configuration: dict[str, Any] = {}  # what create() got
 
     @classmethod
     def create(cls, folder: "str | Path | Run | None", config: dict[str, Any]) -> "Run":
         """Make the folder (by default runs/MODEL-DATE) and write the configuration.
 
-        A Run that is given in place of a folder is gone on with, if it has this configuration.
-        Raises DataError if it has another, if another process writes to it, or if the folder exists
-        or cannot be made; ArgumentError for a configuration that is not made of names, numbers,
-        strings and lists of them.
+        Given a Run, continue it. Raises DataError if the Run has another configuration, if another
+        process writes to it, or if the folder exists or cannot be made; ArgumentError for a
+        configuration that is not made of names, numbers, strings and lists of them.
         """
         text = _json(config)
         if isinstance(folder, Run):
@@ -64,7 +63,7 @@ class Run:
             return folder
         if folder is None:
             now = time.strftime("%Y%m%d-%H%M%S")
-            folder = _made(named(f"{config.get('model', 'run')}-{now}"))
+            folder = _make_numbered(run_folder(f"{config.get('model', 'run')}-{now}"))
         else:
             if not os.fspath(folder):
                 raise ArgumentError("the folder of a run has a name, got ''")
@@ -76,7 +75,7 @@ class Run:
         return run
 
     def remove_unused(self) -> None:
-        """Remove the folder, if nothing but the configuration was written to it."""
+        """Remove the folder if it holds the configuration alone."""
         with suppress(OSError):
             if [path.name for path in self.folder.iterdir()] == ["config.json"]:
                 (self.folder / "config.json").unlink()
@@ -86,8 +85,8 @@ class Run:
         write_atomically(self.folder / "config.json", text.encode())
 
     def writing(self) -> AbstractContextManager[None]:
-        """A block in which this process alone writes to the folder. Raises DataError, which names
-        the other process, if one does already."""
+        """A ``with`` block in which this process alone writes to the folder. Raises DataError
+        naming the other process if one writes already."""
         if not self.folder.is_dir():
             raise DataError(f"{self.folder} is not the folder of a run: there is none")
         return only_writer(self.folder)
@@ -107,29 +106,36 @@ class Run:
             raise DataError(f"{self.folder / 'config.json'} is damaged: {error}") from error
 
     def settings(self, kind: Any) -> Any:
-        """The configuration as a dataclass ``kind``, of whose fields it may lack some."""
+        """The configuration as a dataclass ``kind``; missing fields have their defaults."""
         saved = self.config()
         return kind(**{f.name: saved[f.name] for f in fields(kind) if f.name in saved})
 
+    def rename_setting(self, old: str, new: str) -> None:
+        """Rename a setting in the configuration, if an earlier version wrote it as ``old``."""
+        if old in (config := self.config()):
+            renamed = {new if name == old else name: value for name, value in config.items()}
+            with self.writing():
+                self._write(_json(renamed))
+
     def _continue(self, text: str) -> None:
-        """Check the configuration, and drop from the metrics what will be written again."""
-        if not (self.folder / "config.json").exists():  # it was killed right after the folder
+        """Check the configuration, and drop the metrics that will be written again."""
+        if not (self.folder / "config.json").exists():  # killed right after making the folder
             self._write(text)
         saved, wanted = self.config(), json.loads(text)
         if differing := sorted(k for k in saved.keys() | wanted if saved.get(k) != wanted.get(k)):
             raise DataError(
                 f"{self.folder} was begun with another {', '.join(differing)}; "
-                "bring it back as it was, or start a new run"
+                "restore it, or start a new run"
             )
         remove_temporary(self.folder)
         self._keep(lambda line: any(key.endswith("loss") for key in line))
 
     def checkpoints(self, label: str = "", keep: int = 3) -> Checkpoints:
-        """The checkpoints of the training that has this label."""
+        """The checkpoints of the training with this label."""
         return Checkpoints(self.folder / "checkpoints" / label.strip(), keep)
 
     def rewind(self, loss: str, step: int) -> None:
-        """Drop from the metrics what was written of ``loss`` after ``step``."""
+        """Drop the metrics of ``loss`` that were written after ``step``."""
         self._keep(lambda line: loss not in line or line["step"] <= step)
 
     def _keep(self, wanted: Callable[[dict[str, Any]], bool]) -> None:
@@ -141,7 +147,7 @@ class Run:
         JSONLines(self.folder / "metrics.jsonl")(metrics)
 
     def metrics(self) -> list[dict[str, Any]]:
-        """Every line of metrics.jsonl, but for a last one that was cut off in the middle."""
+        """All complete lines of metrics.jsonl."""
         path = self.folder / "metrics.jsonl"
         try:
             lines = path.read_text(encoding="utf-8").split("\n") if path.exists() else [""]
@@ -157,7 +163,7 @@ class Run:
         save(model.state_dict(), self.folder / "model.safetensors")
 
     def draw(self) -> Path | None:
-        """Draw all losses into loss.png, or print them without matplotlib (the extra ``plot``)."""
+        """Draw all losses into loss.png; without matplotlib (the extra ``plot``), print them."""
         series: dict[str, list[tuple[float, float]]] = {}
         for line in self.metrics():
             for name in line:
@@ -166,12 +172,10 @@ class Run:
         return show(Curves(series, self.folder.name), self.folder / "loss.png")
 
 
-def named(name: str) -> Path:
-    """The folder of the run of this name: one inside ``runs``, where the program runs.
+def run_folder(name: str) -> Path:
+    """The folder ``runs/NAME``. Raises ArgumentError for a name that leads elsewhere.
 
-    Raises ArgumentError for a name that leads elsewhere.
-
-    >>> named("mine").as_posix()
+    >>> run_folder("mine").as_posix()
     'runs/mine'
     """
     path = Path(name)
@@ -182,8 +186,8 @@ def named(name: str) -> Path:
     return Path("runs") / path
 
 
-def _made(folder: Path) -> Path:
-    """A new folder of this name, or with a number behind it: two runs may begin in one second."""
+def _make_numbered(folder: Path) -> Path:
+    """Make a new folder, with a number if needed: two runs may begin in the same second."""
     number, path = 1, folder
     while path.exists():
         number += 1
@@ -191,7 +195,7 @@ def _made(folder: Path) -> Path:
     try:
         _make(path)
     except RunExists:  # another run was faster
-        return _made(folder)
+        return _make_numbered(folder)
     return path
 
 

@@ -1,94 +1,95 @@
-"""One step of the Trainer: tried out, and captured."""
+"""One training step: gradients, a check for NaN and Inf, the update; eager or captured."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import Any
 
 from tinyxp.capture.captured import Graph, graph_on
 from tinyxp.core.tensor import Tensor
-from tinyxp.errors import BackendError, InputsError
+from tinyxp.errors import InputsError
+from tinyxp.nn.utils.clip_grad import clip_grad_norm_
 from tinyxp.ops.creation import astype
 from tinyxp.optim.finite import all_finite
+from tinyxp.train.options import Options
 from tinyxp.train.parallel import Parallel
-from tinyxp.train.splitting import expect_loss
+from tinyxp.train.split_check import expect_loss
 
-if TYPE_CHECKING:
-    from tinyxp.train.trainer import Trainer
-
-# of batches and a loss scale: the loss, and whether the parameters were changed
-Attempt = Callable[[Any, Tensor | None], tuple[Tensor, bool]]
+LossOf = Callable[[Any], Tensor]
 
 
-def attempted(
-    trainer: "Trainer",
-    parallel: Parallel,
-    loss_of: Callable[[Any], Tensor],
-    batches: Any,
-    scale: Tensor | None,
-) -> tuple[Tensor, bool]:
-    """Change the parameters by the gradients of the mean loss of some batches, unless one is seen
-    to be no number."""
-    trainer.optimizer.zero_grad()
-    buffers = [(buffer, buffer.array) for buffer in trainer.model.buffers()]
+class Step:
+    """``step(batches, scale)`` changes the parameters by the gradients of the mean loss of some
+    batches; it returns the loss, and whether there was an update.
 
-    def scaled(batch: Any) -> Tensor:  # as one writes it by hand, so that the bits are the same
-        loss = expect_loss(loss_of(batch))
-        loss = loss if len(batches) == 1 else loss / len(batches)
-        return loss if scale is None else loss * scale
+    With ``capture`` it is recorded once and replayed. A skipped step must not be recorded, so steps
+    run uncaptured until one succeeds.
+    """
 
-    losses = [parallel.backward(scaled, batch) for batch in batches]
-    loss = sum(losses[1:], losses[0])
-    if scale is not None:
-        loss = loss / scale
-        for g in _gradients(trainer):
-            g.array = astype(g.detach() * (1 / scale), g.dtype, copy=False).array
-    looks = trainer.careful
-    if not trainer.graph:  # and elsewhere than on a GPU, where the look would wait for the step
-        looks |= loss.backend.name != "cupy" or (trainer.done + 1) % trainer.log_every == 0
-    if looks and not all_finite([loss, *_gradients(trainer)]):
-        for buffer, data in buffers:
-            buffer.array = data
-        return loss, False
-    trainer.change()
-    return loss, True
+    def __init__(self, options: Options, parallel: Parallel, loss_of: LossOf) -> None:
+        self.options, self.parallel, self.loss_of = options, parallel, loss_of
+        self.captured: Graph | None = None
+        self.ready = not options.careful  # whether the next step may be recorded
 
+    def __call__(self, batches: Any, scale: Tensor | None) -> tuple[Tensor, bool]:
+        if self.options.capture:
+            return self._replay(batches, scale)
+        return self._run(self.loss_of, batches, scale)
 
-def _gradients(trainer: "Trainer") -> list[Tensor]:
-    return [p.grad for p in trainer.model.parameters() if p.grad is not None]
+    def _run(self, loss_of: LossOf, batches: Any, scale: Tensor | None) -> tuple[Tensor, bool]:
+        options = self.options
+        options.optimizer.zero_grad()
+        buffers = [(buffer, buffer.array) for buffer in options.model.buffers()]
 
+        def scaled(batch: Any) -> Tensor:  # the bits of a loop written by hand
+            loss = expect_loss(loss_of(batch))
+            loss = loss if len(batches) == 1 else loss / len(batches)
+            return loss if scale is None else loss * scale
 
-def expect_capturable(trainer: "Trainer") -> None:
-    """Raise BackendError for a model on a backend where no step can be captured."""
-    where = {p.backend.name for p in trainer.model.parameters()}
-    if where not in ({"numpy"}, {"cupy"}):
-        raise BackendError(
-            f"graph=True needs a model on 'numpy' or on 'cupy', got one on "
-            f"{', '.join(map(repr, sorted(where)))}; move it: model.to('numpy')"
-        )
+        losses = [self.parallel.backward(scaled, batch) for batch in batches]
+        loss = sum(losses[1:], losses[0])
+        if scale is not None:
+            loss = loss / scale
+            for g in self._gradients():
+                g.array = astype(g.detach() * (1 / scale), g.dtype, copy=False).array
+        looks = options.careful
+        if not options.capture:  # on a GPU the check would wait for the step
+            looks |= self._logged() or not loss.device.startswith("cuda")
+        if looks and not all_finite([loss, *self._gradients()]):
+            for buffer, array in buffers:
+                buffer.array = array
+            return loss, False
+        self.update()
+        return loss, True
 
+    def update(self) -> None:
+        """Change the parameters by their gradients."""
+        if self.options.grad_clip:
+            clip_grad_norm_(self.options.model.parameters(), self.options.grad_clip)
+        self.options.optimizer.step()
 
-def captured(trainer: "Trainer", attempt: Attempt) -> Attempt:
-    """``attempted`` by ``tx.capture``; where a step is not looked at before it changes the
-    parameters, it is at those that are logged. A step that is left out is not the one to record, so
-    that one that is not comes first, without a graph."""
-    backend = next(trainer.model.parameters()).backend.name
-    graph: Graph | None = None
-    ready = not trainer.careful
-
-    def replayed(batches: list[Any], scale: Tensor | None) -> tuple[Tensor, bool]:
-        nonlocal graph, ready
-        if not ready:
-            loss, ready = attempt(batches, scale)
-            return loss, ready
-        first = graph is None
-        graph = graph or graph_on(backend, attempt)
+    def _replay(self, batches: list[Any], scale: Tensor | None) -> tuple[Tensor, bool]:
+        # capture compares what a step reaches by name: the loss function is an argument, because
+        # it does not look into objects of the library
+        run = partial(self._run, self.loss_of)
+        if not self.ready:
+            loss, self.ready = run(batches, scale)
+            return loss, self.ready
+        first = self.captured is None
+        if self.captured is None:
+            backend = next(self.options.model.parameters()).backend.name
+            self.captured = graph_on(backend, run)
         try:
-            loss, done = graph(batches, scale)
-        except InputsError:  # of other sizes than the first
-            loss, done = attempt(batches, scale)
+            loss, done = self.captured(batches, scale)
+        except InputsError:  # the sizes differ from those that were recorded
+            loss, done = run(batches, scale)
         if first and not done:
-            graph, ready = None, False
-        if not trainer.careful and (trainer.done + 1) % trainer.log_every == 0:
-            done = all_finite([loss, *_gradients(trainer)])
+            self.captured, self.ready = None, False
+        if not self.options.careful and self._logged():
+            done = all_finite([loss, *self._gradients()])
         return loss, done
 
-    return replayed
+    def _logged(self) -> bool:
+        return (self.options.done + 1) % self.options.log_every == 0
+
+    def _gradients(self) -> list[Tensor]:
+        return [p.grad for p in self.options.model.parameters() if p.grad is not None]

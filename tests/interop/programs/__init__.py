@@ -7,7 +7,7 @@ takes down after each step all that there is: losses, parameters, gradients, buf
 of optimizers. A file may say, in capitals, what is particular about it:
 
 - REFUSED: the message of the CaptureError that a captured step of it must end in
-- TRAINER_REFUSED: that of Trainer(graph=True), if it is another one
+- TRAINER_REFUSED: that of Trainer(capture=True), if it is another one
 - PARTS_REFUSED: why Trainer(threads=2) must refuse to part its batches
 - STILL: names of parameters that training leaves as they were
 - LEARNS = False: its loss need not fall
@@ -57,7 +57,7 @@ WAYS = {
     "trainer": Way(trainer=(("threads", 1),)),
     "trainer, any threads": Way(trainer=()),
     "trainer, two threads": Way(trainer=(("threads", 2),), tolerance=1e-5),
-    "trainer, graph": Way(trainer=(("graph", True),)),
+    "trainer, captured": Way(trainer=(("capture", True),)),
     "numpy's kernels": Way(kernels="numpy", tolerance=1e-5),
     "no kernels": Way(kernels="none", tolerance=1e-5),
     "no kernels, captured": Way(kernels="none", captures=True, like="no kernels"),

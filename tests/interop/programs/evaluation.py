@@ -4,7 +4,7 @@ import torch
 import torch.nn as nn
 import torch.nn.functional as F
 
-PARTS_REFUSED = "looks at its batch as a whole"
+PARTS_REFUSED = "uses its batch as a whole"
 
 
 def program(run):

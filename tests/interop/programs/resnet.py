@@ -3,7 +3,7 @@
 import torch
 import torch.nn as nn
 
-PARTS_REFUSED = "looks at its batch as a whole"
+PARTS_REFUSED = "uses its batch as a whole"
 
 
 class Block(nn.Module):

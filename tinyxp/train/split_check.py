@@ -1,4 +1,4 @@
-"""Whether the parts of a batch train what the whole batch would train: tried, never assumed."""
+"""A trial of whether the parts of a batch give the gradients of the whole batch."""
 
 import math
 import random
@@ -17,43 +17,43 @@ from tinyxp.nn.module import Module
 from tinyxp.random import watched
 
 LossOf = Callable[[Any], Tensor]
-Part = tuple[Tensor, float, dict[Any, Any]]  # its loss, its share of the samples, and its gradients
+Part = tuple[Tensor, float, dict[Any, Any]]  # its loss, its share of the samples, its gradients
 GENERAL = (
-    "the loss of a batch has to be a plain mean over its first axis. It is none with ignored "
+    "the loss of a batch has to be a plain mean over its first axis. It is not with ignored "
     "targets (ignore_index), class weights or another mean than that over samples, with "
     'reduction="sum", where time is the first axis, or where samples are compared with each other'
 )
 
 
 @dataclass
-class Check:
-    """Compares the loss and the gradients of a batch with those of its parts, which leaves the
-    model, its gradients and all random numbers as they were."""
+class SplitCheck:
+    """Compares the loss and the gradients of a batch with those of its parts. The model, its
+    gradients and all random generators are the same afterwards."""
 
     model: Module
-    norm: float = 0.0  # the largest gradients so far, and losses: what rounding is measured by
+    norm: float = 0.0  # the largest gradients and losses so far, which set the scale of rounding
     loss: float = 0.0
 
     def __call__(self, loss_of: LossOf, batch: Any, in_parts: Callable[[], list[Part]]) -> str:
-        """Why the parts would train something else; nothing if they would not."""
-        with kept(self.model) as changes, watched() as drawn:
+        """Why the parts train differently, or an empty text."""
+        with unchanged(self.model) as changes, watched() as drawn:
             loss = expect_loss(loss_of(batch))
             tolerance = 4 * _eps(loss) ** (2 / 3)
             whole = propagate([loss], [wrap(loss.detach().array * 0 + 1, loss.backend)])
             if drawn or changes.random():
-                return "it draws random numbers (dropout, say), and parts would draw others"
+                return "it draws random numbers (as dropout does), and parts would draw others"
             if changed := changes.buffers():
                 return (
-                    f"it changes {', '.join(changed)}, and so looks at its batch as a whole, as "
+                    f"it changes {', '.join(changed)}, so it uses its batch as a whole, as "
                     "BatchNorm does; GroupNorm and LayerNorm do not"
                 )
             try:
                 parts = in_parts()
             except TinyError as error:
                 return f"it does not take a part of its batch: {error}"
-            return self._compared(loss.item(), whole, parts, tolerance, lambda: loss_of(batch))
+            return self._compare(loss.item(), whole, parts, tolerance, lambda: loss_of(batch))
 
-    def _compared(
+    def _compare(
         self,
         loss: float,
         whole: dict[Any, Any],
@@ -64,9 +64,9 @@ class Check:
         losses = [(part.item(), share) for part, share, _ in parts]
         split = sum(value * share for value, share in losses)
         if not math.isfinite(loss):
-            return ""  # which is no matter of parts
-        # a leaf that the loss itself makes, as of an input whose gradient it takes, is another in
-        # each run of it
+            return ""  # splitting is not the cause
+        # a leaf made by the loss itself, such as an input whose gradient it takes, differs in each
+        # run
         shared = {x for *_, found in parts for x in found} & whole.keys()
         shared.update(self.model.parameters())
         grads = [
@@ -115,8 +115,8 @@ class _Changes:
 
 
 @contextmanager
-def kept(model: Module) -> Iterator[_Changes]:
-    """Buffers and random numbers are afterwards what they were."""
+def unchanged(model: Module) -> Iterator[_Changes]:
+    """Restore buffers and random generators after a ``with`` block."""
     changes = _Changes(model)
     with watched() as drawn:
         try:
@@ -137,7 +137,7 @@ def _norm(arrays: dict[Any, Any]) -> float:
 
 
 def operands(loss: Tensor) -> Iterator[list[Any]]:
-    """The arrays that each recorded operation before a loss holds."""
+    """The arrays that each recorded operation of a loss holds."""
     for node in ordered([edge_of(loss)]):
         held = node.context[0] if not isinstance(node, Tensor) and node.context else ()
         if isinstance(held, (list, tuple)):
@@ -145,14 +145,14 @@ def operands(loss: Tensor) -> Iterator[list[Any]]:
 
 
 def _eps(loss: Tensor) -> float:
-    """The rounding of the shortest floating-point numbers that a loss was computed from."""
+    """The rounding of the shortest floating-point dtype in the computation of a loss."""
     lengths = {"float64": 2.0**-52, "float32": 2.0**-23, "float16": 2.0**-10, "bfloat16": 2.0**-7}
     names = {str(x.dtype).rpartition(".")[2] for held in operands(loss) for x in held}
     return max((eps for name, eps in lengths.items() if name in names), default=2.0**-23)
 
 
 def _cause(model: Module, again: Callable[[], Any]) -> str:
-    """What makes the mean another one than that over samples; ``again`` computes the loss."""
+    """Why the loss is not a mean over samples; ``again`` computes it."""
     for name, module in model.named_modules():
         if getattr(module, "batch_first", True) is False:
             return (
@@ -165,7 +165,7 @@ def _cause(model: Module, again: Callable[[], Any]) -> str:
 
 
 class _Means(Observer):
-    """Sees which means of a cross-entropy are weighted."""
+    """Finds weighted means of a cross-entropy."""
 
     why = ""
 
@@ -180,12 +180,12 @@ class _Means(Observer):
 
 
 def expect_loss(loss: Any) -> Tensor:
-    """What a ``loss_of`` returned. Raises DTypeError if it is no Tensor."""
+    """Return what a ``loss_of`` computed. Raises DTypeError if it is not a Tensor."""
     if isinstance(loss, Tensor):
         return loss
-    why = "has no graph to go back" if isinstance(loss, (float, np.ndarray)) else "is no loss"
+    why = "has no graph for backward()" if isinstance(loss, (float, np.ndarray)) else "is no loss"
     raise DTypeError(
         f"loss_of expects to return the loss of a batch, a Tensor of one element, got "
         f"{'None' if loss is None else f'a {type(loss).__name__}'}, which {why}; return the Tensor "
-        "itself: no .item(), nothing beside it"
+        "itself, without .item() and without other values"
     )

@@ -43,7 +43,7 @@ def listed(kind: type[Any]) -> str:
     """The settings of a dataclass with their defaults, for a help text.
 
     >>> from tinyxp.models.xor import Config
-    >>> from tinyxp.train.settings import listed
+    >>> from tinyxp.models.settings import listed
     >>> listed(Config)
     'hidden=8, points=200, steps=400, learning_rate=0.05, seed=0'
     """
