@@ -15,7 +15,7 @@ WRONG = [
     ("lesson1", "def standardize(x):", "def standardize(x):\n    x = tx.asarray(x.numpy())",
      "GradientError: numpy() on a tensor that requires grad would cut the graph"),
     ("lesson1", "tx.std(x, axis=0)", "tx.asarray(x.array.std(axis=0))",
-     "line 5 cuts the tape by a detour through raw arrays"),
+     "line 5 cuts the tape by .array, a detour"),
     ("lesson1", "a[:, None] * b", "a * b", "element by element, without a new axis"),
     ("lesson1", "a[:, None] * b", "b[:, None] * a", "rows belong to a"),
     ("lesson1", "a[:, None] * b", "a[:, None] + b", "that is a sum, not a product"),

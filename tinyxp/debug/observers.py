@@ -157,6 +157,15 @@ def _array(slot: Any) -> Any:
     )
 
 
+def _data(prop: Any) -> Any:
+    def assign(self: Tensor, value: Any) -> None:
+        for observer in _observers.get() if isinstance(value, Tensor) else ():
+            observer.written(self, value, False)
+        prop.fset(self, value)
+
+    return property(prop.fget, assign)
+
+
 class _Recording:
     """The switch of ``no_grad``, observed."""
 
@@ -195,6 +204,7 @@ WRAPPED: tuple[tuple[Any, str, Callable[[Any], Any]], ...] = (
     (Composite, "pull", _pull),
     (Tensor, "detach", _detach),
     (Tensor, "array", _array),
+    (Tensor, "data", _data),
     (views, "_take", _take),
     *((Tensor, name, _leaving(way)) for name, way in WAYS.items()),
     *((home, "to_array", _entering) for home in (core, primitive, creation, parameter)),

@@ -21,6 +21,7 @@ from tinyxp.debug.sites import Site, site
 from tinyxp.debug.traced import origins, traced
 
 DETACH = "detach()"
+DATA = ".data"
 NO_GRAD = "no_grad()"
 DETOUR = "a detour through raw arrays"
 
@@ -134,17 +135,21 @@ class Watch(Observer, Block):
             else:
                 yield Link(thing_of(x), i, _why_no_gradient(op, i, y) if stops else "")
         else:
-            for source, left in origins(x):
-                yield Link(self.outside[source], i, DETOUR, left)
+            yield from self._detours(x, i)
+
+    def _detours(self, obj: Any, i: int) -> Iterator[Link]:
+        """The links of operand ``i``, a raw array, to the tensors that it was computed from."""
+        for source, way, exit in origins(obj):
+            yield Link(self.outside[source], i, f"{way}, {DETOUR}", exit)
 
     def detached(self, x: Tensor, y: Tensor) -> None:
         if edge_of(x) is None:
             return
         y.array = y.array[...]  # an array of its own, so that this line is known from others
         where = site(3)
-        why = f"{where.called}()" if where.called else DETACH
+        why = {"": DETACH, "data": DATA}.get(where.called, f"{where.called}()")
         record = self._add(y.array, "detach", where, [Link(thing_of(x), 0, why)], y.array)
-        record.on_purpose = bool(where.called)
+        record.on_purpose = why not in (DETACH, DATA)
 
     def written(self, x: Tensor, value: Tensor, recording: bool) -> None:
         record, before = self.records.get(id(value.array)), self.records.get(id(x.array))
@@ -158,11 +163,10 @@ class Watch(Observer, Block):
         where = site(3)
         self.outside[id(thing)] = thing
         self.exits.append(Exit(thing, way, where, next(self._time)))
-        return traced(value, frozenset([(id(thing), where)]))
+        return traced(value, frozenset([(id(thing), way, where)]))
 
     def entered(self, obj: Any, array: Array) -> None:
-        links = [Link(self.outside[source], 0, DETOUR, left) for source, left in origins(obj)]
-        record = self._add(array, "tensor", site(3), links, array)
+        record = self._add(array, "tensor", site(3), [*self._detours(obj, 0)], array)
         record.of_numbers = not hasattr(obj, "dtype")
 
     def switched(self, recording: bool) -> None:

@@ -181,6 +181,39 @@ def numpy_of_a_detached_tensor():
     return two(through)
 
 
+@broken("missing", FIRST, " by .array, ")
+def a_line_after_the_array():
+    def through(x):
+        a = np.exp(x.array)
+        return tx.tensor(a)  # CUT
+
+    return two(through)
+
+
+@broken("missing", FIRST, " by .data; ", "remove .data at ")
+def tensor_of_the_data():
+    return two(lambda h: tx.tensor(h.data))  # CUT
+
+
+@broken("missing", FIRST, " by .data; ")
+def numpy_of_the_data():
+    return two(lambda h: tx.tensor(np.tanh(h.data.numpy())))  # CUT
+
+
+@broken("missing", FIRST, " by .data; ")
+def functions_of_the_data():
+    def through(x):
+        shifted = x.data - x.data.mean()  # CUT
+        return tx.exp(shifted)
+
+    return two(through)
+
+
+@broken("incomplete", FIRST, "a part of the gradient is cut at ", " by .data; ")
+def a_norm_of_the_data():
+    return two(lambda h: h / tx.linalg.vector_norm(h.data, axis=-1, keepdims=True))  # CUT
+
+
 @broken("missing", FIRST, "np.asarray()", "as a new tensor")
 def asarray_of_a_detached_tensor():
     def through(x):

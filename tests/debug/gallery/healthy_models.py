@@ -58,6 +58,18 @@ def cnn_with_batch_norm():
 
 
 @healthy
+def weights_bounded_through_data():
+    model, x = nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 1)), points(20, 4)
+
+    def run():
+        for p in model.parameters():
+            p.data = p.data.clip(-0.9, 0.9)
+        return squares(model(x))
+
+    return trained(model, run)
+
+
+@healthy
 def lstm():
     class Reader(nn.Module):
         def __init__(self):

@@ -8,11 +8,12 @@ from tinyxp.backends import Array
 from tinyxp.core.tensor import Tensor
 from tinyxp.debug.doctor.report import Finding, group, names
 from tinyxp.debug.sites import Site
-from tinyxp.debug.watch import DETACH, DETOUR, NO_GRAD, Link, Record, Uses, Watch
+from tinyxp.debug.watch import DATA, DETACH, DETOUR, NO_GRAD, Link, Record, Uses, Watch
 
 NUMBERS = ("item()", "float()", "int()", "complex()", "tolist()")  # ways out that give no array
 REMEDIES = {
     DETACH: "remove detach() at {0}, or use what it gives only beside the loss.",
+    DATA: "remove .data at {0}, or use what it gives only beside the loss.",
     NO_GRAD: "take {0} out of tx.no_grad(): there, nothing is recorded.",
     DETOUR: "use functions of tinyxp (tx.exp, tx.sum, tx.take ...) in place of raw arrays, so that "
     "{0} makes no new tensor.",
@@ -62,7 +63,8 @@ def missing(
 
 def _by_mistake(record: Record, link: Link) -> bool:
     """Whether a part of a gradient that is cut here is missed: a comparison has none to miss."""
-    return link.why in (DETACH, NO_GRAD, DETOUR) and not record.on_purpose
+    by_user = link.why in (DETACH, DATA, NO_GRAD) or link.why.endswith(DETOUR)
+    return by_user and not record.on_purpose
 
 
 def _lines(record: Record, link: Link) -> tuple[Any, ...]:
@@ -78,9 +80,10 @@ def _cut(kind: str, parameters: list[str], sites: tuple[Any, ...]) -> Finding:
     where = " and ".join(dict.fromkeys(str(s[1]) for s in sites[:3]))
     began = "which began" if why == NO_GRAD else "the values left tinyxp"
     out = f" ({began} at {left[0]})" if left else ""
-    by = f" by {why}" if why.endswith(")") or why == DETOUR else f": {why}"  # a name, or a sentence
+    key = DETOUR if why.endswith(DETOUR) else why
+    by = f" by {why}" if key in REMEDIES or why.endswith(")") else f": {why}"  # name or sentence
     message = f"{part} is cut at {where}{by}{out}; no gradient comes past that line."
-    remedy = REMEDIES.get(why, "{0} needs a differentiable function in its place: " + why + ".")
+    remedy = REMEDIES.get(key, "{0} needs a differentiable function in its place: " + why + ".")
     return Finding(kind, parameters, site, message, remedy.format(where), [*dict.fromkeys(lines)])
 
 
