@@ -6,7 +6,7 @@ from tinyxp.core.operation import expect_tensors
 from tinyxp.core.tensor import Tensor
 from tinyxp.errors import ShapeError
 from tinyxp.nn import functional as F
-from tinyxp.nn.functional_module import FunctionalModule
+from tinyxp.nn.fields import FunctionalModule
 from tinyxp.nn.module import Module
 
 __all__ = [

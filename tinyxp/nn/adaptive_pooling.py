@@ -5,7 +5,7 @@ from dataclasses import KW_ONLY
 from tinyxp.core.tensor import Tensor
 from tinyxp.errors import ArgumentError
 from tinyxp.nn import functional as F
-from tinyxp.nn.functional_module import FunctionalModule
+from tinyxp.nn.fields import FunctionalModule
 from tinyxp.random import Generator
 
 __all__ = [

@@ -1,21 +1,21 @@
 """Multi-head attention, as torch.nn.MultiheadAttention: the same parameters, masks and results."""
 
+from dataclasses import KW_ONLY, InitVar
 from typing import Any
 
 from tinyxp.core.tensor import Tensor
 from tinyxp.errors import ArgumentError
 from tinyxp.nn import init
+from tinyxp.nn.fields import FieldModule
 from tinyxp.nn.functional.multihead_attention import attend_by_heads
 from tinyxp.nn.linear_layers import Linear
-from tinyxp.nn.module import Module
-from tinyxp.nn.parameter import Parameter
-from tinyxp.ops.creation import empty
+from tinyxp.nn.parameter import register_empty
 from tinyxp.random import Generator
 
 __all__ = ["MultiheadAttention"]
 
 
-class MultiheadAttention(Module):
+class MultiheadAttention(FieldModule):
     """concat(head₁ … headₕ) W_out, headᵢ = attention(Q Wᵢ, K Wᵢ, V Wᵢ).
 
     ``kdim`` and ``vdim`` are the widths of keys and values, if not ``embed_dim``: then there are
@@ -32,47 +32,40 @@ class MultiheadAttention(Module):
     ((5, 3, 4), (5, 3, 3))
     """
 
-    def __init__(
-        self,
-        embed_dim: int,
-        num_heads: int,
-        dropout: float = 0.0,
-        bias: bool = True,
-        add_bias_kv: bool = False,
-        add_zero_attn: bool = False,
-        kdim: int | None = None,
-        vdim: int | None = None,
-        batch_first: bool = False,
-        device: str | None = None,
-        dtype: Any = None,
-        *,
-        generator: Generator | None = None,
-    ) -> None:
-        super().__init__()
-        if num_heads < 1 or embed_dim < 1 or embed_dim % num_heads:
-            raise ArgumentError(f"embed_dim {embed_dim} is not a multiple of num_heads {num_heads}")
-        self.embed_dim, self.num_heads = embed_dim, num_heads
-        self.kdim = embed_dim if kdim is None else kdim
-        self.vdim = embed_dim if vdim is None else vdim
-        self.head_dim = embed_dim // num_heads
-        self.dropout, self.batch_first, self.generator = dropout, batch_first, generator
-        self.add_zero_attn = add_zero_attn
-        place: dict[str, Any] = {"device": device, "dtype": dtype}
-        packed = self.kdim == self.vdim == embed_dim
+    embed_dim: int
+    num_heads: int
+    dropout: float = 0.0
+    bias: InitVar[bool] = True
+    add_bias_kv: InitVar[bool] = False
+    add_zero_attn: bool = False
+    kdim: int | None = None
+    vdim: int | None = None
+    batch_first: bool = False
+    device: InitVar[str | None] = None
+    dtype: InitVar[Any] = None
+    _: KW_ONLY
+    generator: Generator | None = None
+
+    def __post_init__(self, bias: bool, add_bias_kv: bool, device: str | None, dtype: Any) -> None:
+        e, heads = self.embed_dim, self.num_heads
+        if heads < 1 or e < 1 or e % heads:
+            raise ArgumentError(f"embed_dim {e} is not a multiple of num_heads {heads}")
+        self.kdim = e if self.kdim is None else self.kdim
+        self.vdim = e if self.vdim is None else self.vdim
+        self.head_dim = e // heads
+        packed = self.kdim == self.vdim == e
         shapes = {
-            "in_proj_weight": (3 * embed_dim, embed_dim) if packed else None,
-            "q_proj_weight": None if packed else (embed_dim, embed_dim),
-            "k_proj_weight": None if packed else (embed_dim, self.kdim),
-            "v_proj_weight": None if packed else (embed_dim, self.vdim),
-            "in_proj_bias": (3 * embed_dim,) if bias else None,
-            "bias_k": (1, 1, embed_dim) if add_bias_kv else None,
-            "bias_v": (1, 1, embed_dim) if add_bias_kv else None,
+            "in_proj_weight": (3 * e, e) if packed else None,
+            "q_proj_weight": None if packed else (e, e),
+            "k_proj_weight": None if packed else (e, self.kdim),
+            "v_proj_weight": None if packed else (e, self.vdim),
+            "in_proj_bias": (3 * e,) if bias else None,
+            "bias_k": (1, 1, e) if add_bias_kv else None,
+            "bias_v": (1, 1, e) if add_bias_kv else None,
         }
-        for name, shape in shapes.items():
-            new = None if shape is None else Parameter(empty(shape, **place))
-            self.register_parameter(name, new)
-        self.out_proj = Linear(embed_dim, embed_dim, bias, **place, generator=generator)
-        self.reset_parameters(generator)
+        register_empty(self, shapes, device, dtype)
+        self.out_proj = Linear(e, e, bias, device, dtype, generator=self.generator)
+        self.reset_parameters(self.generator)
 
     def reset_parameters(self, generator: Generator | None = None) -> None:
         """Draw the first values anew, but for out_proj.weight."""

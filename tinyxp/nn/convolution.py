@@ -1,16 +1,16 @@
 """Convolutions and their transposes, with the sizes and first values of torch.nn."""
 
-from typing import Any
+from dataclasses import KW_ONLY, InitVar
+from typing import Any, ClassVar
 
 from tinyxp.core.tensor import Tensor
 from tinyxp.errors import ArgumentError
 from tinyxp.nn import functional as F
 from tinyxp.nn import init
+from tinyxp.nn.fields import FieldModule
 from tinyxp.nn.functional.checks import numbers
 from tinyxp.nn.functional.convolution import margins, transposed_size
-from tinyxp.nn.module import Module
-from tinyxp.nn.parameter import Parameter
-from tinyxp.ops.creation import empty
+from tinyxp.nn.parameter import register_empty
 from tinyxp.random import Generator
 
 __all__ = [
@@ -25,61 +25,42 @@ __all__ = [
 Sizes = int | tuple[int, ...]
 
 
-class _Convolution(Module):
-    """What convolutions over any number of axes share: sizes, parameters and how they are shown."""
+class _Convolution(FieldModule):
+    """What convolutions over any number of axes share: checks, parameters and repr."""
 
-    axes: int
-    transposed = False
+    transposed: ClassVar[bool] = False
+    in_channels: int
+    out_channels: int
+    kernel_size: Sizes
 
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        kernel_size: Sizes,
-        stride: Sizes,
-        padding: Sizes | str,
-        dilation: Sizes,
-        output_padding: Sizes,
-        groups: int,
-        bias: bool,
-        padding_mode: str,
-        device: str | None,
-        dtype: Any,
-        generator: Generator | None,
+    def _prepare(
+        self: Any, bias: bool, device: str | None, dtype: Any, generator: Generator | None
     ) -> None:
-        super().__init__()
-        name, n = type(self).__name__, self.axes
+        """Check the sizes, and make the parameters."""
+        name, n, groups = type(self).__name__, self.axes, self.groups
         numbers(name, "groups", groups, 1, 1)
-        if in_channels % groups or out_channels % groups:
+        channels = (self.in_channels, self.out_channels)
+        if channels[0] % groups or channels[1] % groups:
             raise ArgumentError(
                 f"{name}: groups must divide the channels, got {groups} for in_channels="
-                f"{in_channels} and out_channels={out_channels}"
+                f"{channels[0]} and out_channels={channels[1]}"
             )
-        self.in_channels, self.out_channels, self.groups = in_channels, out_channels, groups
-        self.kernel_size = numbers(name, "kernel_size", kernel_size, n, 1)
-        self.stride = numbers(name, "stride", stride, n, 1)
-        self.dilation = numbers(name, "dilation", dilation, n, 1)
-        self.output_padding = numbers(name, "output_padding", output_padding, n, 0)
-        self.padding: tuple[int, ...] | str
-        if isinstance(padding, str):
-            if padding not in ("same", "valid"):
-                raise ArgumentError(
-                    f"{name}: padding is 'same', 'valid' or numbers, got {padding!r}"
-                )
-            if padding == "same" and any(s != 1 for s in self.stride):
-                raise ArgumentError(f"{name}: padding='same' needs stride=1, got {self.stride}")
-            self.padding = padding
-        else:
-            self.padding = numbers(name, "padding", padding, n, 0)
-        self.padding_mode = padding_mode
-        shape = (in_channels, out_channels) if self.transposed else (out_channels, in_channels)
-        weight = empty(
-            (shape[0], shape[1] // groups, *self.kernel_size), device=device, dtype=dtype
-        )
-        self.weight = Parameter(weight)
-        self.register_parameter(
-            "bias", Parameter(empty(out_channels, device=device, dtype=dtype)) if bias else None
-        )
+        self.kernel_size = numbers(name, "kernel_size", self.kernel_size, n, 1)
+        self.stride = numbers(name, "stride", self.stride, n, 1)
+        self.dilation = numbers(name, "dilation", self.dilation, n, 1)
+        self.output_padding = numbers(name, "output_padding", self.output_padding, n, 0)
+        if not isinstance(self.padding, str):
+            self.padding = numbers(name, "padding", self.padding, n, 0)
+        elif self.padding not in ("same", "valid"):
+            raise ArgumentError(
+                f"{name}: padding is 'same', 'valid' or numbers, got {self.padding!r}"
+            )
+        elif self.padding == "same" and any(s != 1 for s in self.stride):
+            raise ArgumentError(f"{name}: padding='same' needs stride=1, got {self.stride}")
+        first, second = channels if self.transposed else channels[::-1]
+        weight = (first, second // groups, *self.kernel_size)
+        shapes = {"weight": weight, "bias": channels[1] if bias else None}
+        register_empty(self, shapes, device, dtype)
         self.reset_parameters(generator)
 
     def reset_parameters(self, generator: Generator | None = None) -> None:
@@ -99,42 +80,27 @@ class _Convolution(Module):
 
 
 class _Conv(_Convolution):
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        kernel_size: Sizes,
-        stride: Sizes = 1,
-        padding: Sizes | str = 0,
-        dilation: Sizes = 1,
-        groups: int = 1,
-        bias: bool = True,
-        padding_mode: str = "zeros",
-        device: str | None = None,
-        dtype: Any = None,
-        *,
-        generator: Generator | None = None,
+    stride: Sizes = 1
+    padding: Sizes | str = 0
+    dilation: Sizes = 1
+    groups: int = 1
+    bias: InitVar[bool] = True
+    padding_mode: str = "zeros"
+    device: InitVar[str | None] = None
+    dtype: InitVar[Any] = None
+    _: KW_ONLY
+    generator: InitVar[Generator | None] = None
+
+    def __post_init__(
+        self, bias: bool, device: str | None, dtype: Any, generator: Generator | None
     ) -> None:
-        if padding_mode not in ("zeros", "reflect", "replicate", "circular"):
+        if self.padding_mode not in ("zeros", "reflect", "replicate", "circular"):
             raise ArgumentError(
                 f"{type(self).__name__}: padding_mode is 'zeros', 'reflect', 'replicate' or "
-                f"'circular', got {padding_mode!r}"
+                f"'circular', got {self.padding_mode!r}"
             )
-        super().__init__(
-            in_channels,
-            out_channels,
-            kernel_size,
-            stride,
-            padding,
-            dilation,
-            0,
-            groups,
-            bias,
-            padding_mode,
-            device,
-            dtype,
-            generator,
-        )
+        self.output_padding = 0
+        self._prepare(bias, device, dtype, generator)
 
     def forward(self, input: Tensor) -> Any:
         conv = getattr(F, f"conv{self.axes}d")
@@ -149,90 +115,64 @@ class _Conv(_Convolution):
 
 class _ConvTranspose(_Convolution):
     transposed = True
+    stride: Sizes = 1
+    padding: Sizes = 0
+    output_padding: Sizes = 0
+    groups: int = 1
+    bias: InitVar[bool] = True
+    dilation: Sizes = 1
+    padding_mode: str = "zeros"
+    device: InitVar[str | None] = None
+    dtype: InitVar[Any] = None
+    _: KW_ONLY
+    generator: InitVar[Generator | None] = None
 
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        kernel_size: Sizes,
-        stride: Sizes = 1,
-        padding: Sizes = 0,
-        output_padding: Sizes = 0,
-        groups: int = 1,
-        bias: bool = True,
-        dilation: Sizes = 1,
-        padding_mode: str = "zeros",
-        device: str | None = None,
-        dtype: Any = None,
-        *,
-        generator: Generator | None = None,
+    def __post_init__(
+        self, bias: bool, device: str | None, dtype: Any, generator: Generator | None
     ) -> None:
-        if padding_mode != "zeros" or isinstance(padding, str):
+        if self.padding_mode != "zeros" or isinstance(self.padding, str):
             raise ArgumentError(
                 f"{type(self).__name__} knows padding_mode='zeros' and padding by numbers, "
-                f"got {padding_mode!r} and {padding!r}"
+                f"got {self.padding_mode!r} and {self.padding!r}"
             )
-        super().__init__(
-            in_channels,
-            out_channels,
-            kernel_size,
-            stride,
-            padding,
-            dilation,
-            output_padding,
-            groups,
-            bias,
-            padding_mode,
-            device,
-            dtype,
-            generator,
-        )
+        self._prepare(bias, device, dtype, generator)
 
     def forward(self, input: Tensor, output_size: Any = None) -> Any:
         extra = self.output_padding
         if output_size is not None:
             extra = self._for_size(input, tuple(output_size))
         conv = getattr(F, f"conv_transpose{self.axes}d")
-        return conv(
-            input,
-            self.weight,
-            self.bias,
-            self.stride,
-            self.padding,
-            extra,
-            self.groups,
-            self.dilation,
-        )
+        sizes = self.stride, self.padding, extra, self.groups, self.dilation
+        return conv(input, self.weight, self.bias, *sizes)
 
     def _for_size(self, input: Tensor, size: tuple[int, ...]) -> tuple[int, ...]:
         """The output_padding with which the output gets this size."""
-        n = self.axes
+        n: int = self.axes
+        stride: Any = self.stride
         if len(size) == input.ndim:
             size = size[-n:]
         none = (0,) * n
         least = transposed_size(
-            input.shape[-n:], self.kernel_size, self.stride, self.padding, none, self.dilation
+            input.shape[-n:], self.kernel_size, stride, self.padding, none, self.dilation
         )
         extra = tuple(m - usual for m, usual in zip(size, least, strict=False))
-        if len(size) != n or any(not 0 <= m < s for m, s in zip(extra, self.stride, strict=True)):
+        if len(size) != n or any(not 0 <= m < s for m, s in zip(extra, stride, strict=True)):
             raise ArgumentError(
                 f"{type(self).__name__}: output_size is {least} or up to stride - 1 more, for the "
-                f"stride {self.stride}, got {size}"
+                f"stride {stride}, got {size}"
             )
         return extra
 
 
-class Conv1d(_Conv):
+class Conv1d(_Conv, axes=1):
     """A convolution over one axis, (N, C, L) -> (N, O, L'); see ``Conv2d``.
 
     >>> tx.nn.Conv1d(2, 3, 3)(tx.ones((4, 2, 8))).shape
     (4, 3, 6)
     """
 
-    axes = 1
 
-
-class Conv2d(_Conv):
+class Conv2d(_Conv, axes=2):
     """A convolution over two axes, (N, C, H, W) -> (N, O, H', W'); see ``functional.conv2d``.
 
     ``weight`` (O, C / groups, K₁, K₂) and ``bias`` (O) start from U(-b, b) with
@@ -244,20 +184,16 @@ class Conv2d(_Conv):
     (4, 8, 28, 28)
     """
 
-    axes = 2
 
-
-class Conv3d(_Conv):
+class Conv3d(_Conv, axes=3):
     """A convolution over three axes, (N, C, D, H, W) -> (N, O, D', H', W'); see ``Conv2d``.
 
     >>> tx.nn.Conv3d(1, 2, 2, stride=2)(tx.ones((1, 4, 4, 4))).shape
     (2, 2, 2, 2)
     """
 
-    axes = 3
 
-
-class ConvTranspose1d(_ConvTranspose):
+class ConvTranspose1d(_ConvTranspose, axes=1):
     """The transpose of a convolution over one axis, (N, C, L) -> (N, O, L'); see
     ``ConvTranspose2d``.
 
@@ -265,10 +201,8 @@ class ConvTranspose1d(_ConvTranspose):
     (4, 3, 10)
     """
 
-    axes = 1
 
-
-class ConvTranspose2d(_ConvTranspose):
+class ConvTranspose2d(_ConvTranspose, axes=2):
     """The transpose of a convolution over two axes, (N, C, H, W) -> (N, O, H', W'); see
     ``functional.conv_transpose2d``.
 
@@ -281,15 +215,11 @@ class ConvTranspose2d(_ConvTranspose):
     (4, 1, 16, 16)
     """
 
-    axes = 2
 
-
-class ConvTranspose3d(_ConvTranspose):
+class ConvTranspose3d(_ConvTranspose, axes=3):
     """The transpose of a convolution over three axes, (N, C, D, H, W) -> (N, O, D', H', W'); see
     ``ConvTranspose2d``.
 
     >>> tx.nn.ConvTranspose3d(1, 2, 2, stride=2)(tx.ones((1, 2, 2, 2))).shape
     (2, 4, 4, 4)
     """
-
-    axes = 3

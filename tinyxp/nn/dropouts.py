@@ -3,8 +3,8 @@
 from dataclasses import KW_ONLY
 
 from tinyxp.nn import functional as F
+from tinyxp.nn.fields import FunctionalModule
 from tinyxp.nn.functional.dropouts import probability
-from tinyxp.nn.functional_module import FunctionalModule
 from tinyxp.random import Generator
 
 __all__ = [

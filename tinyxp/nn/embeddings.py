@@ -1,12 +1,13 @@
 """Embeddings: a learned vector for each index, or for each bag of indices."""
 
+from dataclasses import KW_ONLY, InitVar
 from typing import Any, Self
 
 from tinyxp.core.tensor import Tensor
 from tinyxp.errors import ArgumentError, ShapeError
 from tinyxp.nn import functional as F
 from tinyxp.nn import init
-from tinyxp.nn.module import Module
+from tinyxp.nn.fields import FieldModule
 from tinyxp.nn.parameter import Parameter
 from tinyxp.ops.creation import empty
 from tinyxp.random import Generator
@@ -14,34 +15,25 @@ from tinyxp.random import Generator
 __all__ = ["Embedding", "EmbeddingBag"]
 
 
-class _Table(Module):
-    """The weight of both embeddings, and their common options."""
+class _Table(FieldModule):
+    """The checks and the weight of both embeddings."""
 
-    def __init__(
-        self,
-        shape: tuple[int, int],
-        padding_idx: int | None,
-        max_norm: float | None,
-        norm_type: float,
-        scale_grad_by_freq: bool,
-        sparse: bool,
-        weight: Tensor | None,
-        device: str | None,
-        dtype: Any,
-        generator: Generator | None,
+    num_embeddings: int
+    embedding_dim: int
+
+    def _prepare(
+        self: Any, weight: Tensor | None, device: Any, dtype: Any, generator: Generator | None
     ) -> None:
-        super().__init__()
-        n = shape[0]
+        """Check the options, and make the weight."""
+        name, n = type(self).__name__, self.num_embeddings
+        shape, padding_idx = (n, self.embedding_dim), self.padding_idx
         if padding_idx is not None and not -n <= padding_idx < n:
             raise ArgumentError(f"padding_idx {padding_idx} is out of range for {n} embeddings")
-        if sparse:
-            raise ArgumentError(f"{type(self).__name__} has no sparse gradients; leave sparse out")
+        if self.sparse:
+            raise ArgumentError(f"{name} has no sparse gradients; leave sparse out")
         if weight is not None and weight.shape != shape:
-            raise ShapeError(f"{type(self).__name__} of {shape} got a weight of {weight.shape}")
-        self.num_embeddings, self.embedding_dim = shape
+            raise ShapeError(f"{name} of {shape} got a weight of {weight.shape}")
         self.padding_idx = None if padding_idx is None else padding_idx % n
-        self.max_norm, self.norm_type = max_norm, norm_type
-        self.scale_grad_by_freq, self.sparse = scale_grad_by_freq, sparse
         if weight is None:
             self.weight = Parameter(empty(shape, device=device, dtype=dtype))
             self.reset_parameters(generator)
@@ -87,34 +79,27 @@ class Embedding(_Table):
     (1, 2, 3)
     """
 
-    def __init__(
+    padding_idx: int | None = None
+    max_norm: float | None = None
+    norm_type: float = 2.0
+    scale_grad_by_freq: bool = False
+    sparse: bool = False
+    _weight: InitVar[Tensor | None] = None
+    _freeze: InitVar[bool] = False
+    device: InitVar[str | None] = None
+    dtype: InitVar[Any] = None
+    _: KW_ONLY
+    generator: InitVar[Generator | None] = None
+
+    def __post_init__(
         self,
-        num_embeddings: int,
-        embedding_dim: int,
-        padding_idx: int | None = None,
-        max_norm: float | None = None,
-        norm_type: float = 2.0,
-        scale_grad_by_freq: bool = False,
-        sparse: bool = False,
-        _weight: Tensor | None = None,
-        _freeze: bool = False,
-        device: str | None = None,
-        dtype: Any = None,
-        *,
-        generator: Generator | None = None,
+        _weight: Tensor | None,
+        _freeze: bool,
+        device: str | None,
+        dtype: Any,
+        generator: Generator | None,
     ) -> None:
-        super().__init__(
-            (num_embeddings, embedding_dim),
-            padding_idx,
-            max_norm,
-            norm_type,
-            scale_grad_by_freq,
-            sparse,
-            _weight,
-            device,
-            dtype,
-            generator,
-        )
+        self._prepare(_weight, device, dtype, generator)
         self.weight.requires_grad_(not _freeze)
 
     @classmethod
@@ -169,36 +154,23 @@ class EmbeddingBag(_Table):
     (2, 3)
     """
 
-    def __init__(
-        self,
-        num_embeddings: int,
-        embedding_dim: int,
-        max_norm: float | None = None,
-        norm_type: float = 2.0,
-        scale_grad_by_freq: bool = False,
-        mode: str = "mean",
-        sparse: bool = False,
-        _weight: Tensor | None = None,
-        include_last_offset: bool = False,
-        padding_idx: int | None = None,
-        device: str | None = None,
-        dtype: Any = None,
-        *,
-        generator: Generator | None = None,
+    max_norm: float | None = None
+    norm_type: float = 2.0
+    scale_grad_by_freq: bool = False
+    mode: str = "mean"
+    sparse: bool = False
+    _weight: InitVar[Tensor | None] = None
+    include_last_offset: bool = False
+    padding_idx: int | None = None
+    device: InitVar[str | None] = None
+    dtype: InitVar[Any] = None
+    _: KW_ONLY
+    generator: InitVar[Generator | None] = None
+
+    def __post_init__(
+        self, _weight: Tensor | None, device: Any, dtype: Any, generator: Generator | None
     ) -> None:
-        super().__init__(
-            (num_embeddings, embedding_dim),
-            padding_idx,
-            max_norm,
-            norm_type,
-            scale_grad_by_freq,
-            sparse,
-            _weight,
-            device,
-            dtype,
-            generator,
-        )
-        self.mode, self.include_last_offset = mode, include_last_offset
+        self._prepare(_weight, device, dtype, generator)
 
     @classmethod
     def from_pretrained(

@@ -1,7 +1,7 @@
 """Resampling as modules, which hold their options; see ``functional.interpolate``."""
 
 from tinyxp.nn import functional as F
-from tinyxp.nn.functional_module import FunctionalModule
+from tinyxp.nn.fields import FunctionalModule
 
 __all__ = ["Upsample", "UpsamplingBilinear2d", "UpsamplingNearest2d"]
 

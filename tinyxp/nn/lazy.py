@@ -53,6 +53,10 @@ class _Lazy(Module):
     least = 1  # axes of the weight that tell its length
     defaults: Mapping[str, Any] = {}  # where they are other than the eager class's
 
+    def __init_subclass__(cls, eager: type[Module] = Module, axis: int = 0, **options: Any) -> None:
+        cls.eager, cls.axis = eager, axis
+        super().__init_subclass__(**options)
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__()
         given = inspect.signature(self.eager).bind(0, *args, **kwargs)  # complains of a wrong one
@@ -94,7 +98,7 @@ class _Lazy(Module):
         return ", ".join(f"{name}={value}" for name, value in self._given.items())
 
 
-class LazyLinear(_Lazy):
+class LazyLinear(_Lazy, eager=linear_layers.Linear, axis=-1):
     """``Linear`` whose ``in_features`` is the length of the input's last axis.
 
     >>> layer = tx.nn.LazyLinear(3)
@@ -102,7 +106,7 @@ class LazyLinear(_Lazy):
     ((5, 3), (3, 2))
     """
 
-    eager, axis, least = linear_layers.Linear, -1, 2
+    least = 2
 
     def _inputs(self, shape: tuple[int, ...]) -> int:
         return shape[1]
@@ -115,13 +119,11 @@ class _LazyConv(_Lazy):
         return shape[1] * int(self._given.get("groups", 1))
 
 
-class LazyConv1d(_LazyConv):
+class LazyConv1d(_LazyConv, eager=convolution.Conv1d, axis=-2):
     """``Conv1d`` whose ``in_channels`` come with the first input."""
 
-    eager, axis = convolution.Conv1d, -2
 
-
-class LazyConv2d(_LazyConv):
+class LazyConv2d(_LazyConv, eager=convolution.Conv2d, axis=-3):
     """``Conv2d`` whose ``in_channels`` come with the first input.
 
     >>> layer = tx.nn.LazyConv2d(4, kernel_size=3)
@@ -129,71 +131,49 @@ class LazyConv2d(_LazyConv):
     ((1, 4, 3, 3), (4, 2, 3, 3))
     """
 
-    eager, axis = convolution.Conv2d, -3
 
-
-class LazyConv3d(_LazyConv):
+class LazyConv3d(_LazyConv, eager=convolution.Conv3d, axis=-4):
     """``Conv3d`` whose ``in_channels`` come with the first input."""
 
-    eager, axis = convolution.Conv3d, -4
 
-
-class LazyConvTranspose1d(_Lazy):
+class LazyConvTranspose1d(_Lazy, eager=convolution.ConvTranspose1d, axis=-2):
     """``ConvTranspose1d`` whose ``in_channels`` come with the first input."""
 
-    eager, axis = convolution.ConvTranspose1d, -2
 
-
-class LazyConvTranspose2d(_Lazy):
+class LazyConvTranspose2d(_Lazy, eager=convolution.ConvTranspose2d, axis=-3):
     """``ConvTranspose2d`` whose ``in_channels`` come with the first input."""
 
-    eager, axis = convolution.ConvTranspose2d, -3
 
-
-class LazyConvTranspose3d(_Lazy):
+class LazyConvTranspose3d(_Lazy, eager=convolution.ConvTranspose3d, axis=-4):
     """``ConvTranspose3d`` whose ``in_channels`` come with the first input."""
 
-    eager, axis = convolution.ConvTranspose3d, -4
 
-
-class LazyBatchNorm1d(_Lazy):
+class LazyBatchNorm1d(_Lazy, eager=normalization.BatchNorm1d, axis=1):
     """``BatchNorm1d`` whose ``num_features`` come with the first input."""
 
-    eager, axis = normalization.BatchNorm1d, 1
 
-
-class LazyBatchNorm2d(_Lazy):
+class LazyBatchNorm2d(_Lazy, eager=normalization.BatchNorm2d, axis=1):
     """``BatchNorm2d`` whose ``num_features`` come with the first input."""
 
-    eager, axis = normalization.BatchNorm2d, 1
 
-
-class LazyBatchNorm3d(_Lazy):
+class LazyBatchNorm3d(_Lazy, eager=normalization.BatchNorm3d, axis=1):
     """``BatchNorm3d`` whose ``num_features`` come with the first input."""
-
-    eager, axis = normalization.BatchNorm3d, 1
 
 
 class _LazyInstanceNorm(_Lazy):
     defaults = {"affine": True, "track_running_stats": True}
 
 
-class LazyInstanceNorm1d(_LazyInstanceNorm):
+class LazyInstanceNorm1d(_LazyInstanceNorm, eager=normalization.InstanceNorm1d, axis=-2):
     """``InstanceNorm1d`` whose ``num_features`` come with the first input.
 
     As in PyTorch it learns, and keeps running statistics, unless told otherwise.
     """
 
-    eager, axis = normalization.InstanceNorm1d, -2
 
-
-class LazyInstanceNorm2d(_LazyInstanceNorm):
+class LazyInstanceNorm2d(_LazyInstanceNorm, eager=normalization.InstanceNorm2d, axis=-3):
     """``InstanceNorm2d`` whose ``num_features`` come with the first input; see the 1d."""
 
-    eager, axis = normalization.InstanceNorm2d, -3
 
-
-class LazyInstanceNorm3d(_LazyInstanceNorm):
+class LazyInstanceNorm3d(_LazyInstanceNorm, eager=normalization.InstanceNorm3d, axis=-4):
     """``InstanceNorm3d`` whose ``num_features`` come with the first input; see the 1d."""
-
-    eager, axis = normalization.InstanceNorm3d, -4

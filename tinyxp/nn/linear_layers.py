@@ -1,6 +1,7 @@
 """Linear and bilinear layers, and the reshaping around them, with the first values of torch.nn."""
 
 import math
+from dataclasses import KW_ONLY, InitVar
 from typing import Any
 
 from tinyxp.core.operation import expect_tensors
@@ -8,10 +9,9 @@ from tinyxp.core.tensor import Tensor
 from tinyxp.errors import ArgumentError, DTypeError, ShapeError
 from tinyxp.nn import functional as F
 from tinyxp.nn import init
-from tinyxp.nn.functional_module import FunctionalModule
+from tinyxp.nn.fields import FieldModule
 from tinyxp.nn.module import Module
-from tinyxp.nn.parameter import Parameter
-from tinyxp.ops.creation import empty
+from tinyxp.nn.parameter import register_empty
 from tinyxp.ops.shaping import flatten, normalize_axis, reshape
 from tinyxp.random import Generator
 
@@ -32,7 +32,7 @@ class Identity(Module):
         return input
 
 
-class Linear(Module):
+class Linear(FieldModule):
     """y = x Wᵀ + b: (..., in_features) -> (..., out_features).
 
     ``weight`` (out_features, in_features) and ``bias`` (out_features) start from U(-b, b) with
@@ -42,23 +42,19 @@ class Linear(Module):
     (4, 3)
     """
 
-    def __init__(
-        self,
-        in_features: int,
-        out_features: int,
-        bias: bool = True,
-        device: str | None = None,
-        dtype: Any = None,
-        *,
-        generator: Generator | None = None,
+    in_features: int
+    out_features: int
+    bias: InitVar[bool] = True
+    device: InitVar[str | None] = None
+    dtype: InitVar[Any] = None
+    _: KW_ONLY
+    generator: InitVar[Generator | None] = None
+
+    def __post_init__(
+        self, bias: bool, device: str | None, dtype: Any, generator: Generator | None
     ) -> None:
-        super().__init__()
-        self.in_features, self.out_features = in_features, out_features
-        weight = empty((out_features, in_features), device=device, dtype=dtype)
-        self.weight = Parameter(weight)
-        self.register_parameter(
-            "bias", Parameter(empty(out_features, device=device, dtype=dtype)) if bias else None
-        )
+        m, n = self.in_features, self.out_features
+        register_empty(self, {"weight": (n, m), "bias": n if bias else None}, device, dtype)
         self.reset_parameters(generator)
 
     def reset_parameters(self, generator: Generator | None = None) -> None:
@@ -75,7 +71,7 @@ class Linear(Module):
         )
 
 
-class Bilinear(Module):
+class Bilinear(FieldModule):
     """yₖ = Σᵢⱼ x₁ᵢ Wₖᵢⱼ x₂ⱼ + bₖ: (..., in1_features), (..., in2_features) -> (..., out_features).
 
     ``weight`` (out_features, in1_features, in2_features) and ``bias`` (out_features) start from
@@ -85,27 +81,23 @@ class Bilinear(Module):
     (4, 5)
     """
 
-    def __init__(
-        self,
-        in1_features: int,
-        in2_features: int,
-        out_features: int,
-        bias: bool = True,
-        device: str | None = None,
-        dtype: Any = None,
-        *,
-        generator: Generator | None = None,
+    in1_features: int
+    in2_features: int
+    out_features: int
+    bias: InitVar[bool] = True
+    device: InitVar[str | None] = None
+    dtype: InitVar[Any] = None
+    _: KW_ONLY
+    generator: InitVar[Generator | None] = None
+
+    def __post_init__(
+        self, bias: bool, device: str | None, dtype: Any, generator: Generator | None
     ) -> None:
-        super().__init__()
-        if in1_features <= 0:
-            raise ArgumentError(f"Bilinear expects in1_features of 1 or more, got {in1_features}")
-        self.in1_features, self.in2_features = in1_features, in2_features
-        self.out_features = out_features
-        shape = (out_features, in1_features, in2_features)
-        self.weight = Parameter(empty(shape, device=device, dtype=dtype))
-        self.register_parameter(
-            "bias", Parameter(empty(out_features, device=device, dtype=dtype)) if bias else None
-        )
+        m, n = self.in1_features, self.out_features
+        if m <= 0:
+            raise ArgumentError(f"Bilinear expects in1_features of 1 or more, got {m}")
+        shapes = {"weight": (n, m, self.in2_features), "bias": n if bias else None}
+        register_empty(self, shapes, device, dtype)
         self.reset_parameters(generator)
 
     def reset_parameters(self, generator: Generator | None = None) -> None:
@@ -124,7 +116,7 @@ class Bilinear(Module):
         )
 
 
-class Flatten(FunctionalModule):
+class Flatten(FieldModule):
     """The axes from ``start_dim`` to ``end_dim`` as one: (N, d₁, d₂, …) -> (N, d₁ · d₂ · …).
 
     >>> tx.nn.Flatten()(tx.zeros((2, 3, 4))).shape
@@ -138,7 +130,7 @@ class Flatten(FunctionalModule):
         return flatten(input, self.start_dim, self.end_dim)
 
 
-class Unflatten(FunctionalModule):
+class Unflatten(FieldModule):
     """The axis ``dim`` as several: (N, d₁ · d₂ · …) -> (N, d₁, d₂, …). One of them may be -1.
 
     Raises ShapeError unless their product is the length of the axis.

@@ -4,8 +4,8 @@ from dataclasses import InitVar
 from typing import Any
 
 from tinyxp.core.tensor import Tensor
+from tinyxp.nn.fields import FunctionalModule
 from tinyxp.nn.functional.reduction import named
-from tinyxp.nn.functional_module import FunctionalModule
 
 
 class Criterion(FunctionalModule, shown=""):

@@ -1,5 +1,6 @@
 """Normalisation as modules, which hold the learned scale and shift, and running statistics."""
 
+from dataclasses import KW_ONLY, InitVar
 from typing import Any
 
 from tinyxp.core.dtypes import int64
@@ -8,9 +9,8 @@ from tinyxp.core.tensor import Tensor
 from tinyxp.errors import ShapeError
 from tinyxp.nn import functional as F
 from tinyxp.nn import init
+from tinyxp.nn.fields import FieldModule, FunctionalModule
 from tinyxp.nn.functional.normalization import shape_of
-from tinyxp.nn.functional_module import FunctionalModule
-from tinyxp.nn.module import Module
 from tinyxp.nn.parameter import Parameter
 from tinyxp.ops.creation import ones, zeros
 from tinyxp.ops.shaping import expand_dims, squeeze
@@ -29,11 +29,8 @@ __all__ = [
 ]
 
 
-class _Affine(Module):
-    """A scale ``weight`` of ones and a shift ``bias`` of zeros, or None for one that is not had."""
-
-    weight: Parameter | None
-    bias: Parameter | None
+class _Affine(FieldModule):
+    """A norm with a scale ``weight``, ones at first, and a shift ``bias``, zeros; or None."""
 
     def _learn(self, shape: Any, weight: bool, bias: bool, device: str | None, dtype: Any) -> None:
         one, zero = (make(shape, device=device, dtype=dtype) for make in (ones, zeros))
@@ -57,19 +54,16 @@ class LayerNorm(_Affine):
     tensor([[-1.2247356,  0.       ,  1.2247356]])
     """
 
-    def __init__(
-        self,
-        normalized_shape: int | tuple[int, ...],
-        eps: float = 1e-5,
-        elementwise_affine: bool = True,
-        bias: bool = True,
-        device: str | None = None,
-        dtype: Any = None,
-    ) -> None:
-        super().__init__()
-        self.normalized_shape, self.eps = shape_of("LayerNorm", normalized_shape), eps
-        self.elementwise_affine = elementwise_affine
-        self._learn(self.normalized_shape, elementwise_affine, bias, device, dtype)
+    normalized_shape: int | tuple[int, ...]
+    eps: float = 1e-5
+    elementwise_affine: bool = True
+    bias: InitVar[bool] = True
+    device: InitVar[str | None] = None
+    dtype: InitVar[Any] = None
+
+    def __post_init__(self, bias: bool, device: str | None, dtype: Any) -> None:
+        self.normalized_shape = shape_of("LayerNorm", self.normalized_shape)
+        self._learn(self.normalized_shape, self.elementwise_affine, bias, device, dtype)
 
     def forward(self, input: Tensor) -> Any:
         return F.layer_norm(input, self.normalized_shape, self.weight, self.bias, self.eps)
@@ -79,7 +73,7 @@ class LayerNorm(_Affine):
         return f"{self.normalized_shape}, eps={self.eps}, {affine}, bias={self.bias is not None}"
 
 
-class RMSNorm(Module):
+class RMSNorm(FieldModule):
     """y = x / √(mean of x² + eps) · weight over the trailing axes ``normalized_shape``.
 
     ``weight`` (*normalized_shape) starts as ones. Raises ShapeError; see ``functional.rms_norm``.
@@ -88,21 +82,16 @@ class RMSNorm(Module):
     tensor([[0.2, 1.4]])
     """
 
-    weight: Parameter | None
+    normalized_shape: int | tuple[int, ...]
+    eps: float | None = None
+    elementwise_affine: bool = True
+    device: InitVar[str | None] = None
+    dtype: InitVar[Any] = None
 
-    def __init__(
-        self,
-        normalized_shape: int | tuple[int, ...],
-        eps: float | None = None,
-        elementwise_affine: bool = True,
-        device: str | None = None,
-        dtype: Any = None,
-    ) -> None:
-        super().__init__()
-        self.normalized_shape, self.eps = shape_of("RMSNorm", normalized_shape), eps
-        self.elementwise_affine = elementwise_affine
+    def __post_init__(self, device: str | None, dtype: Any) -> None:
+        self.normalized_shape = shape_of("RMSNorm", self.normalized_shape)
         weight = Parameter(ones(self.normalized_shape, device=device, dtype=dtype))
-        self.register_parameter("weight", weight if elementwise_affine else None)
+        self.register_parameter("weight", weight if self.elementwise_affine else None)
 
     def reset_parameters(self) -> None:
         """Set the weight to ones."""
@@ -126,25 +115,22 @@ class GroupNorm(_Affine):
     tensor([[-0.999995,  0.999995,  0.      ,  0.      ]])
     """
 
-    def __init__(
-        self,
-        num_groups: int,
-        num_channels: int,
-        eps: float = 1e-5,
-        affine: bool = True,
-        device: str | None = None,
-        dtype: Any = None,
-        *,
-        bias: bool = True,
-    ) -> None:
-        super().__init__()
-        if num_groups < 1 or num_channels % num_groups:
+    num_groups: int
+    num_channels: int
+    eps: float = 1e-5
+    affine: bool = True
+    device: InitVar[str | None] = None
+    dtype: InitVar[Any] = None
+    _: KW_ONLY
+    bias: InitVar[bool] = True
+
+    def __post_init__(self, device: str | None, dtype: Any, bias: bool) -> None:
+        if self.num_groups < 1 or self.num_channels % self.num_groups:
             raise ShapeError(
-                f"GroupNorm expects channels in {num_groups} equal groups, got {num_channels}"
+                f"GroupNorm expects channels in {self.num_groups} equal groups, "
+                f"got {self.num_channels}"
             )
-        self.num_groups, self.num_channels, self.eps = num_groups, num_channels, eps
-        self.affine = affine
-        self._learn(num_channels, affine, bias, device, dtype)
+        self._learn(self.num_channels, self.affine, bias, device, dtype)
 
     def forward(self, input: Tensor) -> Any:
         return F.group_norm(input, self.num_groups, self.weight, self.bias, self.eps)
@@ -157,34 +143,31 @@ class GroupNorm(_Affine):
 
 
 class _Running(_Affine):
-    """A norm of channels that may track the mean and variance of what it has seen."""
+    """A norm of channels that may track the mean and variance of its inputs.
 
-    running_mean: Tensor | None
-    running_var: Tensor | None
-    num_batches_tracked: Tensor | None
-    axes: tuple[int, ...]  # how many an input may have
+    ``axes``: the numbers of axes that an input may have.
+    """
 
-    def __init__(
-        self,
-        num_features: int,
-        eps: float,
-        momentum: float | None,
-        affine: bool,
-        track_running_stats: bool,
-        device: str | None,
-        dtype: Any,
-        bias: bool,
-    ) -> None:
-        super().__init__()
-        self.num_features, self.eps, self.momentum = num_features, eps, momentum
-        self.affine, self.track_running_stats = affine, track_running_stats
-        self._learn(num_features, affine, bias, device, dtype)
-        tracked = track_running_stats
-        mean, var = (make(num_features, device=device, dtype=dtype) for make in (zeros, ones))
-        self.register_buffer("running_mean", mean if tracked else None)
-        self.register_buffer("running_var", var if tracked else None)
-        count = zeros((), device=device, dtype=int64)
-        self.register_buffer("num_batches_tracked", count if tracked else None)
+    num_features: int
+    eps: float = 1e-5
+    momentum: float | None = 0.1
+    affine: bool = True
+    track_running_stats: bool = True
+    device: InitVar[str | None] = None
+    dtype: InitVar[Any] = None
+    _: KW_ONLY
+    bias: InitVar[bool] = True
+
+    def __post_init__(self, device: str | None, dtype: Any, bias: bool) -> None:
+        n, place = self.num_features, {"device": device, "dtype": dtype}
+        self._learn(n, self.affine, bias, device, dtype)
+        running = {
+            "running_mean": zeros(n, **place),
+            "running_var": ones(n, **place),
+            "num_batches_tracked": zeros((), device=device, dtype=int64),
+        }
+        for name, value in running.items():
+            self.register_buffer(name, value if self.track_running_stats else None)
 
     def reset_running_stats(self) -> None:
         """Forget what was seen: mean 0, variance 1."""
@@ -214,22 +197,6 @@ class _Running(_Affine):
 
 
 class _BatchNorm(_Running):
-    def __init__(
-        self,
-        num_features: int,
-        eps: float = 1e-5,
-        momentum: float | None = 0.1,
-        affine: bool = True,
-        track_running_stats: bool = True,
-        device: str | None = None,
-        dtype: Any = None,
-        *,
-        bias: bool = True,
-    ) -> None:
-        super().__init__(
-            num_features, eps, momentum, affine, track_running_stats, device, dtype, bias
-        )
-
     def forward(self, input: Tensor) -> Any:
         self.expect(input)
         mean, var, count = self.running_mean, self.running_var, self.num_batches_tracked
@@ -244,7 +211,7 @@ class _BatchNorm(_Running):
         return F.batch_norm(input, mean, var, self.weight, self.bias, alone, momentum, self.eps)
 
 
-class BatchNorm1d(_BatchNorm):
+class BatchNorm1d(_BatchNorm, axes=(2, 3)):
     """Each channel normalised over the batch: (N, C) or (N, C, L) -> the same.
 
     ``weight`` and ``bias`` (C) are learned. In training ``running_mean`` and ``running_var`` move
@@ -256,45 +223,26 @@ class BatchNorm1d(_BatchNorm):
     (tensor([-0.999995,  0.999995]), tensor([0.2]))
     """
 
-    axes = (2, 3)
 
-
-class BatchNorm2d(_BatchNorm):
+class BatchNorm2d(_BatchNorm, axes=(4,)):
     """Each channel normalised over batch and places: (N, C, H, W); else as ``BatchNorm1d``.
 
     >>> tx.nn.BatchNorm2d(1)(tx.asarray([[[[1.0, 3.0]]]])).detach()
     tensor([[[[-0.999995,  0.999995]]]])
     """
 
-    axes = (4,)
 
-
-class BatchNorm3d(_BatchNorm):
+class BatchNorm3d(_BatchNorm, axes=(5,)):
     """Each channel normalised over batch and places: (N, C, D, H, W); else as ``BatchNorm1d``.
 
     >>> tx.nn.BatchNorm3d(1)(tx.asarray([[[[[1.0, 3.0]]]]])).flatten().detach()
     tensor([-0.999995,  0.999995])
     """
 
-    axes = (5,)
-
 
 class _InstanceNorm(_Running):
-    def __init__(
-        self,
-        num_features: int,
-        eps: float = 1e-5,
-        momentum: float | None = 0.1,
-        affine: bool = False,
-        track_running_stats: bool = False,
-        device: str | None = None,
-        dtype: Any = None,
-        *,
-        bias: bool = True,
-    ) -> None:
-        super().__init__(
-            num_features, eps, momentum, affine, track_running_stats, device, dtype, bias
-        )
+    affine: bool = False
+    track_running_stats: bool = False
 
     def forward(self, input: Tensor) -> Any:
         self.expect(input)
@@ -312,7 +260,7 @@ class _InstanceNorm(_Running):
         return squeeze(y, axis=0) if single else y
 
 
-class InstanceNorm1d(_InstanceNorm):
+class InstanceNorm1d(_InstanceNorm, axes=(2, 3)):
     """Each channel of each sample normalised: (N, C, L) or (C, L) -> the same.
 
     ``weight`` and ``bias`` (C) with ``affine``; running statistics, as of ``BatchNorm1d``, with
@@ -323,27 +271,21 @@ class InstanceNorm1d(_InstanceNorm):
             [ 0.      ,  0.      ]])
     """
 
-    axes = (2, 3)
 
-
-class InstanceNorm2d(_InstanceNorm):
+class InstanceNorm2d(_InstanceNorm, axes=(3, 4)):
     """Each channel of each sample normalised: (N, C, H, W) or (C, H, W); as ``InstanceNorm1d``.
 
     >>> tx.nn.InstanceNorm2d(1)(tx.asarray([[[1.0, 3.0]]]))
     tensor([[[-0.999995,  0.999995]]])
     """
 
-    axes = (3, 4)
 
-
-class InstanceNorm3d(_InstanceNorm):
+class InstanceNorm3d(_InstanceNorm, axes=(4, 5)):
     """Each channel of each sample normalised: (N, C, D, H, W) or (C, D, H, W).
 
     >>> tx.nn.InstanceNorm3d(1)(tx.asarray([[[[1.0, 3.0]]]])).flatten()
     tensor([-0.999995,  0.999995])
     """
-
-    axes = (4, 5)
 
 
 class LocalResponseNorm(

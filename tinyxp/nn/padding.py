@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 from tinyxp.core.tensor import Tensor
 from tinyxp.errors import ShapeError
 from tinyxp.nn import functional as F
-from tinyxp.nn.functional_module import FunctionalModule
+from tinyxp.nn.fields import FunctionalModule
 
 __all__ = [
     "CircularPad1d",

@@ -1,9 +1,11 @@
 """Parameter: a tensor that a module learns."""
 
+from collections.abc import Mapping
 from typing import Any, Self
 
 from tinyxp import backends
 from tinyxp.core.tensor import Tensor, to_array, wrap
+from tinyxp.ops.creation import empty
 from tinyxp.ops.creation import to as moved_to
 
 __all__ = ["Parameter"]
@@ -41,6 +43,14 @@ class Parameter(Tensor):
 
     def __reduce__(self) -> Any:
         return Parameter, (self.detach(), self._leaf)
+
+
+def register_empty(module: Any, shapes: Mapping[str, Any], device: str | None, dtype: Any) -> None:
+    """Register parameters of these shapes, by name, whose values are drawn next; or None, for a
+    shape that is None."""
+    for name, shape in shapes.items():
+        value = None if shape is None else Parameter(empty(shape, device=device, dtype=dtype))
+        module.register_parameter(name, value)
 
 
 def as_tensor(value: Any) -> Tensor:

@@ -5,7 +5,7 @@ from typing import Any
 
 from tinyxp.core.tensor import Tensor
 from tinyxp.nn import functional as F
-from tinyxp.nn.functional_module import FunctionalModule
+from tinyxp.nn.fields import FunctionalModule
 from tinyxp.nn.init import constant_
 from tinyxp.nn.module import Module
 from tinyxp.nn.parameter import Parameter

@@ -1,7 +1,8 @@
 """One step of an RNN, LSTM or GRU as a module; see ``functional`` for the formulas."""
 
 import math
-from typing import Any
+from dataclasses import KW_ONLY, InitVar
+from typing import Any, ClassVar
 
 from tinyxp import backends
 from tinyxp.core.operation import expect_tensors
@@ -9,9 +10,9 @@ from tinyxp.core.tensor import Tensor
 from tinyxp.errors import ArgumentError
 from tinyxp.nn import functional as F
 from tinyxp.nn import init
-from tinyxp.nn.module import Module
-from tinyxp.nn.parameter import Parameter
-from tinyxp.ops.creation import empty, zeros
+from tinyxp.nn.fields import FieldModule
+from tinyxp.nn.parameter import register_empty
+from tinyxp.ops.creation import zeros
 from tinyxp.random import Generator
 
 __all__ = ["GRUCell", "LSTMCell", "RNNCell", "RNNCellBase"]
@@ -29,41 +30,36 @@ def reset(module: Any, generator: Generator | None) -> None:
         init.uniform_(parameter, -bound, bound, generator)
 
 
-class RNNCellBase(Module):
+class RNNCellBase(FieldModule):
     """What the cells share: weight_ih, weight_hh, bias_ih, bias_hh, from U(-b, b), b = 1/√H."""
 
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        bias: bool,
-        num_chunks: int,
-        device: str | None = None,
-        dtype: Any = None,
-        *,
-        generator: Generator | None = None,
+    input_size: int
+    hidden_size: int
+    bias: bool
+    num_chunks: InitVar[int]
+    device: InitVar[str | None] = None
+    dtype: InitVar[Any] = None
+    _: KW_ONLY
+    generator: InitVar[Generator | None] = None
+
+    def __post_init__(
+        self, num_chunks: int, device: str | None, dtype: Any, generator: Generator | None
     ) -> None:
-        super().__init__()
-        self.input_size, self.hidden_size, self.bias = input_size, hidden_size, bias
-        n = num_chunks * hidden_size
-        shapes: dict[str, tuple[int, ...]]
-        shapes = {"weight_ih": (n, input_size), "weight_hh": (n, hidden_size)}
-        shapes |= {"bias_ih": (n,), "bias_hh": (n,)}
-        for name, shape in shapes.items():
-            there = bias or len(shape) == 2
-            value = Parameter(empty(shape, device=device, dtype=dtype)) if there else None
-            self.register_parameter(name, value)
+        n = num_chunks * self.hidden_size
+        bias = (n,) if self.bias else None
+        shapes = {"weight_ih": (n, self.input_size), "weight_hh": (n, self.hidden_size)}
+        register_empty(self, shapes | {"bias_ih": bias, "bias_hh": bias}, device, dtype)
         self.reset_parameters(generator)
 
     def reset_parameters(self, generator: Generator | None = None) -> None:
-        """Draw the first values anew."""
+        """Draw new initial values."""
         reset(self, generator)
 
     def _weights(self) -> tuple[Any, ...]:
         return self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh
 
     def _start(self, input: Tensor) -> Any:
-        """The hidden state for those who give none."""
+        """The hidden state where none is passed: zeros."""
         expect_tensors(type(self).__name__, input)
         return zeros_at((*input.shape[:-1], self.hidden_size), input)
 
@@ -103,7 +99,24 @@ class RNNCell(RNNCellBase):
         return super().extra_repr() + rest
 
 
-class LSTMCell(RNNCellBase):
+class _GatedCell(RNNCellBase):
+    gates: ClassVar[int]
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        bias: bool = True,
+        device: str | None = None,
+        dtype: Any = None,
+        *,
+        generator: Generator | None = None,
+    ) -> None:
+        sizes = input_size, hidden_size, bias, self.gates
+        super().__init__(*sizes, device, dtype, generator=generator)
+
+
+class LSTMCell(_GatedCell):
     """One step of an LSTM: see ``functional.lstm_cell``. Takes x and (h, c), returns (h', c').
 
     >>> h, c = tx.nn.LSTMCell(3, 4)(tx.zeros((5, 3)))
@@ -111,41 +124,21 @@ class LSTMCell(RNNCellBase):
     ((5, 4), (5, 4))
     """
 
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        bias: bool = True,
-        device: str | None = None,
-        dtype: Any = None,
-        *,
-        generator: Generator | None = None,
-    ) -> None:
-        super().__init__(input_size, hidden_size, bias, 4, device, dtype, generator=generator)
+    gates = 4
 
     def forward(self, input: Tensor, hx: tuple[Tensor, Tensor] | None = None) -> Any:
         start = (self._start(input),) * 2 if hx is None else hx
         return F.lstm_cell(input, start, *self._weights())
 
 
-class GRUCell(RNNCellBase):
+class GRUCell(_GatedCell):
     """One step of a GRU: see ``functional.gru_cell``.
 
     >>> tx.nn.GRUCell(3, 4)(tx.zeros((5, 3))).shape
     (5, 4)
     """
 
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        bias: bool = True,
-        device: str | None = None,
-        dtype: Any = None,
-        *,
-        generator: Generator | None = None,
-    ) -> None:
-        super().__init__(input_size, hidden_size, bias, 3, device, dtype, generator=generator)
+    gates = 3
 
     def forward(self, input: Tensor, hx: Tensor | None = None) -> Any:
         return F.gru_cell(input, self._start(input) if hx is None else hx, *self._weights())

@@ -1,7 +1,7 @@
 """Channels and pixels rearranged, as modules; see ``functional`` for the formulas."""
 
 from tinyxp.nn import functional as F
-from tinyxp.nn.functional_module import FunctionalModule
+from tinyxp.nn.fields import FunctionalModule
 
 __all__ = ["ChannelShuffle", "PixelShuffle", "PixelUnshuffle"]
 

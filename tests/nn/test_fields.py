@@ -1,4 +1,4 @@
-"""FunctionalModule: what follows from declared fields, and what a subclass may do."""
+"""Fields: what follows from them, and what a subclass may do."""
 
 import copy
 import inspect
@@ -13,7 +13,7 @@ import tinyxp as tx
 from tinyxp import nn
 from tinyxp.core.tensor import Tensor
 from tinyxp.errors import DTypeError
-from tinyxp.nn.functional_module import FunctionalModule
+from tinyxp.nn.fields import FunctionalModule
 
 
 def scaled(input, scale, offset=None, training=True, power=1):
