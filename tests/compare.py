@@ -5,6 +5,8 @@
 ``close``                asserts that results differ by no more than a tolerance
 ``same``                 asserts that results have the same bits
 ``value_and_gradients``  the results of a function and the gradients by its operands
+``use_kernels``          puts a table of kernels in place of a backend's own
+``as_one``               a kernel and those that are asked after it, as one
 ``formulas``             a backend without its kernels
 ``agree_with_formula``   asserts that kernels give what the formulas give
 ``agree_with_numpy``     asserts that the backend in use gives what NumPy's gives
@@ -19,6 +21,7 @@ import pytest
 
 import tinyxp as tx
 from tinyxp import backends
+from tinyxp.backends import Kernel
 
 # by the precision of a dtype, relative to the largest element
 TOLERANCES = {"float64": 1e-11, "complex128": 1e-11, "float32": 2e-4, "complex64": 2e-4}
@@ -133,11 +136,38 @@ def value_and_gradients(f, operands):
     return [numbers(x) for x in (*ys, *grads)]
 
 
+def use_kernels(patch, table, backend="numpy"):
+    """Put the kernels and functions of a table in place of the backend's own."""
+    own = backends.get(backend).__dict__
+    kernels = {name: x for name, x in table.items() if isinstance(x, Kernel)}
+    patch.setitem(own, "kernels", kernels)
+    patch.setitem(own, "functions", {name: table[name] for name in table.keys() - kernels.keys()})
+
+
+def as_one(kernel):
+    """A kernel and those after it as one, to be called by itself."""
+    if kernel.next is None:
+        return kernel
+
+    def forward(*arrays, **static):
+        result = kernel.accept(arrays, static)
+        if result is NotImplemented:
+            return NotImplemented
+        y, residuals, own = result
+        return y, (own, residuals)
+
+    def vjp(g, residuals, needs):
+        own, kept = residuals
+        return own.vjp(g, kept, needs)
+
+    return Kernel(forward, vjp)
+
+
 @contextlib.contextmanager
 def formulas(backend="numpy"):
     """The backend of that name in use, without its kernels: composites run as their formulas."""
     with tx.backend(backend), pytest.MonkeyPatch.context() as patch:
-        patch.setitem(backends.get(backend).__dict__, "kernels", {})
+        use_kernels(patch, {}, backend)
         yield
 
 

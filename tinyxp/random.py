@@ -216,7 +216,7 @@ class Generator:
 
 def _drawn(backend: Backend, seed: int, counter: Any, n: int, device: Any = None) -> Array:
     """n words of 32 bits, as int64."""
-    kernel: Any = backend.kernels.get("random_bits")
+    kernel: Any = backend.functions.get("random_bits")
     draw = partial(random_bits, backend.xp) if kernel is None else kernel
     return draw(seed, counter, n, device)
 

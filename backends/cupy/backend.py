@@ -7,7 +7,7 @@ from tinyxp.backends import HALVES, Array, Backend, Namespace, missing
 from tinyxp.backends.common.capture import capturing
 from tinyxp.backends.common.halves import bfloat16
 from tinyxp.backends.cupy.checks import Checks
-from tinyxp.backends.cupy.dense import Kernels
+from tinyxp.backends.cupy.kernels.dense import Kernels
 from tinyxp.backends.cupy.launch import Library, arguments, homes, source
 from tinyxp.backends.cupy.mends import from_host, mends
 from tinyxp.errors import BackendError
@@ -43,7 +43,7 @@ def launch(
     defines: tuple[tuple[str, int], ...] = (),
     shared: int = 0,
 ) -> None:
-    """Start a kernel (see ``cuda_source.Library``)."""
+    """Start a kernel (see ``Library``)."""
     kernel = compiled(name, dtype, defines, cupy.cuda.runtime.getDevice())
     if shared > SHARED:
         kernel.max_dynamic_shared_size_bytes = shared
@@ -196,6 +196,7 @@ def load() -> Backend:
         to_device=to_device,
         devices=devices,
         kernels=kernels.table(),
+        functions=kernels.functions(),
         empty_cache=cupy_device.empty_cache,
         about=cupy_device.about,
         check_later=checks.check_later,

@@ -9,9 +9,9 @@ from typing import Any
 from tinyxp.backends import Array, missing
 from tinyxp.backends.common import capture
 from tinyxp.backends.common.capture import DeviceCapture
-from tinyxp.backends.cupy.arrays import ManyArrays
 from tinyxp.backends.cupy.backend import LIBRARY, checks
 from tinyxp.backends.cupy.device import explaining, private_pools
+from tinyxp.backends.cupy.kernels.optimizer import ManyArrays
 from tinyxp.errors import CaptureError, TinyError
 
 try:

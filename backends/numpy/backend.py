@@ -1,189 +1,26 @@
 """NumPy: the backend that is always there."""
 
 import importlib.util
-import math
 import os
 from collections.abc import Callable
-from types import SimpleNamespace
 from typing import Any
 
 import array_api_compat.numpy as compat
 import numpy as np
 
-from tinyxp.backends import HALVES, Array, Backend, Namespace
-from tinyxp.backends.common import halves as numpy_halves
-from tinyxp.backends.common import special
-from tinyxp.backends.common.halves import half, multiplied, single, totalled
-from tinyxp.backends.numpy import threads as blas_threads
-from tinyxp.backends.numpy.kernels import attention as numpy_attention
-from tinyxp.backends.numpy.kernels import convolution as numpy_conv_kernels
-from tinyxp.backends.numpy.kernels import dense as numpy_kernels
-from tinyxp.backends.numpy.kernels import random as numpy_random
-from tinyxp.backends.numpy.kernels import softmax as numpy_softmax
+from tinyxp.backends import HALVES, Array, Backend, Kernel, Namespace, chain, first_of
+from tinyxp.backends.common.halves import bfloat16
+from tinyxp.backends.numpy import threads
+from tinyxp.backends.numpy.kernels import attention, convolution, dense, optimizer, random, softmax
 from tinyxp.backends.numpy.memory import pool
-from tinyxp.backends.numpy.replay.wrapped import constant, made, repeats, whole
+from tinyxp.backends.numpy.mends import MENDS
+from tinyxp.backends.numpy.replay.wrapped import constant
 from tinyxp.errors import BackendError
-
-
-@whole
-def index_add(x: Array, indices: Array, values: Array) -> Array:
-    """A copy of ``x`` with ``x[indices[i]] += values[i]``, repeated indices included.
-
-    np.add.at is slow on rows, so rows that share an index are brought together by a stable sort
-    and summed by reduceat.
-    """
-    if half(x.dtype):
-        return index_add(single(x), indices, single(values)).astype(x.dtype)
-    out = x.copy()
-    if values.ndim == 1 or indices.size == 0:
-        np.add.at(out, indices, values)
-        return out
-    order = np.argsort(indices, kind="stable")
-    rows = indices[order]
-    starts = np.flatnonzero(np.concatenate(([True], rows[1:] != rows[:-1])))
-    out[rows[starts]] += np.add.reduceat(values[order], starts, axis=0)
-    return out
-
-
-def matmul(a: Array, b: Array) -> Array:
-    """``a @ b``; a stack of matrices times one matrix is one product of two matrices in BLAS."""
-    if a.itemsize == 2:
-        return half_matmul(a, b)
-    if b.ndim == 2 and a.ndim > 2:
-        rows = math.prod(a.shape[:-1])  # not -1: it is ambiguous for an empty array
-        return np.matmul(a.reshape(rows, a.shape[-1]), b).reshape(*a.shape[:-1], b.shape[-1])
-    return np.matmul(a, b)
-
-
-half_matmul = multiplied(np.matmul)
-
-
-def integral(x1: Array, x2: Array) -> bool:
-    """Whether these are integers. Raises ZeroDivisionError if they are and x2 has a 0, where NumPy
-    gives 0 and a warning."""
-    if (x1 if hasattr(x1, "dtype") else x2).dtype.kind not in "iu":
-        return False
-    if not np.all(x2):
-        raise ZeroDivisionError("integers cannot be divided by zero")
-    return True
-
-
-@whole
-def remainder(x1: Array, x2: Array) -> Array:
-    """x1 - ⌊x1 / x2⌋ · x2, with a look at integers."""
-    integral(x1, x2)
-    return np.remainder(x1, x2)
-
-
-@whole
-def floor_divide(x1: Array, x2: Array) -> Array:
-    """⌊x1 / x2⌋. With an infinite operand NumPy follows Python's ``//`` (inf // 2 is nan, 1 // -inf
-    is -1); the standard asks for the floor of the quotient, inf and -0."""
-    if integral(x1, x2):
-        return np.floor_divide(x1, x2)
-    infinite = np.isinf(x1) | np.isinf(x2)
-    if not np.count_nonzero(infinite):  # the fastest way to ask
-        return np.floor_divide(x1, x2)
-    with np.errstate(invalid="ignore"):
-        return np.where(infinite, np.floor(np.divide(x1, x2)), np.floor_divide(x1, x2))
-
-
-@whole
-def expm1(x: Array) -> Array:
-    """eˣ - 1. NumPy's for complex numbers is nan where a part is not finite, though one part of the
-    result may be known, and -0 at -0 + 0j, where the standard asks for 0."""
-    if x.dtype.kind != "c":
-        return np.expm1(x)
-    with np.errstate(invalid="ignore"):
-        y = np.expm1(x)
-        special = ~np.isfinite(y) | (y == 0)
-        if special.any():
-            y = np.where(special, np.exp(np.where(special, x, 0)) - 1, y)
-    return y
-
-
-@whole
-def log1p(x: Array) -> Array:
-    """ln(1 + x). NumPy's for complex numbers loses the real part of small ones."""
-    y = np.log1p(x)
-    if y.dtype.kind == "c" and (known := np.isfinite(x)).any():
-        y = np.array(y)
-        y.real[known] = special.log_length(np, x.real[known], x.imag[known])
-    return y
-
-
-def tanh(x: Array) -> Array:
-    """tanh x. At an infinite real part NumPy gives the imaginary part, a zero, the sign of sin 2b,
-    as C does; the standard gives it that of b."""
-    y = np.tanh(x)
-    if y.dtype.kind == "c" and (infinite := np.isinf(x.real)).any():
-        y = np.array(y)
-        y.imag = np.where(infinite, np.copysign(0, x.imag), y.imag)
-    return y
 
 
 def to_numpy(array: Array) -> Array:
     """The array itself; a number as one without axes."""
     return array if isinstance(array, np.ndarray) else np.asarray(array)
-
-
-def reduction(ufunc: np.ufunc) -> Callable[..., Array]:
-    """np.sum, np.max …, without their wrappers, which take longer than a small array does."""
-    reduce = ufunc.reduce
-
-    def reduced(x: Array, /, *, axis: Any = None, **options: Any) -> Array:
-        return reduce(x, axis=axis, **options)
-
-    return reduced
-
-
-LONG = 4096
-
-
-def shortened(x: Array, axis: Any) -> Array:
-    """x, of whose axes that are to be summed up the long ones are so in parts. Numbers that do not
-    lie side by side NumPy adds one after the other, and a sum of a million has 2 digits left."""
-    for i in axis if isinstance(axis, tuple) else (axis,):
-        n, before = x.shape[i], (slice(None),) * (i % x.ndim)
-        if n >= LONG and x.strides[i] != x.itemsize:
-            k = math.isqrt(n)
-            whole = n - n % k
-            shape = (*x.shape[: len(before)], whole // k, k, *x.shape[len(before) + 1 :])
-            head = x[(*before, slice(whole))].reshape(shape)
-            parts = [np.add.reduce(head, axis=len(before) + 1)]
-            if whole < n:
-                rest = x[(*before, slice(whole, n))]
-                parts.append(np.add.reduce(rest, axis=len(before), keepdims=True))
-            x = np.concatenate(parts, axis=len(before)) if len(parts) > 1 else parts[0]
-    return x
-
-
-def total(ufunc: np.ufunc) -> Callable[..., Array]:
-    """As ``reduction``, of sums and products."""
-    reduce, adds = ufunc.reduce, ufunc is np.add
-    of_halves = totalled(reduce)
-
-    def reduced(x: Array, /, *, axis: Any = None, **options: Any) -> Array:
-        if x.itemsize == 2:
-            return of_halves(x, axis=axis, **options)
-        if adds and x.size >= LONG and axis is not None and x.dtype.kind in "fc":
-            x = x if options.get("dtype") else shortened(x, axis)
-        return reduce(x, axis=axis, **options)
-
-    return reduced
-
-
-def cumulated(f: Callable[..., Array]) -> Callable[..., Array]:
-    """``f``, a running sum or product of one number after the other, for float32 in float64."""
-    of_halves = totalled(f)
-
-    @whole
-    def running(x: Array, /, *, dtype: Any = None, **options: Any) -> Array:
-        if dtype is not None or x.dtype.char not in "fF":
-            return of_halves(x, dtype=dtype, **options)
-        return f(x, dtype={"f": "d", "F": "D"}[x.dtype.char], **options).astype(x.dtype)
-
-    return running
 
 
 def on_cpu(device: str | None) -> None:
@@ -207,27 +44,42 @@ def to_device(array: Array, device: str) -> Array:
 
 def about() -> str:
     """Which kernels are in use, and how many threads."""
-    threads = blas_threads.get_threads() or "an unknown number of"
-    if importlib.util.find_spec("numba") is None:
-        kernels = "NumPy's own; for faster ones: pip install numba"
-    elif os.environ.get("TINY_FAST") == "0":
-        kernels = "NumPy's own, as TINY_FAST=0 asks"
+    number = threads.get_threads() or "an unknown number of"
+    if uses_numba():
+        whose = "numba's (TINY_FAST=0 turns them off)"
+    elif importlib.util.find_spec("numba") is None:
+        whose = "NumPy's own; for faster ones: pip install numba"
     else:
-        kernels = "numba's (TINY_FAST=0 turns them off)"
-    return f"; NumPy {np.__version__}, BLAS with {threads} threads; kernels: {kernels}"
+        whose = "NumPy's own, as TINY_FAST=0 asks"
+    return f"; NumPy {np.__version__}, BLAS with {number} threads; kernels: {whose}"
 
 
-def fast_kernels() -> dict[str, Any]:
-    """numba's kernels where it is installed (the extra ``fast``) and TINY_FAST is not 0."""
-    kernels = numpy_kernels.KERNELS | numpy_softmax.KERNELS | numpy_random.KERNELS
-    kernels |= numpy_attention.KERNELS | numpy_conv_kernels.KERNELS
-    if os.environ.get("TINY_FAST") != "0" and importlib.util.find_spec("numba") is not None:
-        from tinyxp.backends.numpy.compiled import convolution as numba_conv_kernels
-        from tinyxp.backends.numpy.compiled import dense as numba_kernels
-        from tinyxp.backends.numpy.compiled import random as numba_random
+def uses_numba() -> bool:
+    """Whether numba is installed (the extra ``fast``) and TINY_FAST is not 0."""
+    return os.environ.get("TINY_FAST") != "0" and importlib.util.find_spec("numba") is not None
 
-        kernels |= numba_kernels.KERNELS | numba_random.KERNELS | numba_conv_kernels.KERNELS
-    return kernels
+
+def kernels(fast: bool) -> dict[str, Kernel]:
+    """NumPy's own kernels; where ``fast``, numba's are asked first."""
+    tables = [dense.KERNELS | softmax.KERNELS | random.KERNELS | convolution.KERNELS]
+    attentions = [attention.Attention]
+    if fast:
+        from tinyxp.backends.numpy import compiled
+
+        tables.insert(0, compiled.KERNELS)
+        attentions.insert(0, compiled.Attention)
+    table = chain(*tables)
+    return table | chain(*[kind(table["dropout"]).kernels() for kind in attentions])
+
+
+def functions(fast: bool) -> dict[str, Callable[..., Any]]:
+    """The functions of the same."""
+    own = optimizer.FUNCTIONS | random.FUNCTIONS
+    if fast:
+        from tinyxp.backends.numpy import compiled
+
+        return own | {name: first_of(f, own[name]) for name, f in compiled.FUNCTIONS.items()}
+    return own
 
 
 def recorder() -> Any:
@@ -238,62 +90,23 @@ def recorder() -> Any:
 
 
 def load() -> Backend:
-    # array_api_compat's wrappers cost a microsecond each; where NumPy itself is right, use it
-    own = (
-        "arange ceil empty_like eye floor full_like linspace matrix_transpose ones_like "
-        "permute_dims sign std tensordot trunc var zeros_like"
-    )
-    fast = {name: getattr(np, name) for name in own.split()}
-    fast |= {name: made(getattr(np, name)) for name in ("full", "ones", "zeros")}
-    fast["empty"] = made(np.empty, filled=False)
-    fast |= {name: constant(fast[name]) for name in ("arange", "eye", "linspace")}
-    fast |= {"repeat": repeats(compat.repeat), "take": whole(compat.take)}
-    # what array_api_compat does in Python is one call of a step that is recorded
-    in_python = "argsort asarray astype clip sort take_along_axis"
-    fast |= {name: whole(getattr(compat, name)) for name in in_python.split()}
-    linalg = {
-        name: whole(f) if callable(f) else f
-        for name, f in vars(compat.linalg).items()
-        if not name.startswith("_")
-    }
+    fast = uses_numba()
     return Backend(
         name="numpy",
-        xp=Namespace(
-            compat,
-            cumulative_prod=cumulated(np.cumulative_prod),
-            cumulative_sum=cumulated(np.cumulative_sum),
-            erf=numpy_kernels.erf,
-            erfc=numpy_kernels.erfc,
-            expm1=expm1,
-            fft=np.fft,
-            floor_divide=floor_divide,
-            index_add=index_add,
-            log1p=log1p,
-            matmul=matmul,
-            remainder=remainder,
-            tanh=tanh,
-            all=reduction(np.logical_and),
-            any=reduction(np.logical_or),
-            max=reduction(np.maximum),
-            min=reduction(np.minimum),
-            prod=total(np.multiply),
-            sum=total(np.add),
-            vecdot=multiplied(compat.vecdot),
-            linalg=SimpleNamespace(**linalg),
-            **fast,
-        ),
+        xp=Namespace(compat, **MENDS),
         array_types=(np.ndarray, np.generic),
         to_numpy=to_numpy,
         from_numpy=from_numpy,
         device_of=lambda array: "cpu",
         to_device=to_device,
         devices=lambda: ["cpu"],
-        kernels=fast_kernels(),
-        get_threads=blas_threads.get_threads,
-        set_threads=blas_threads.set_threads,
+        kernels=kernels(fast),
+        functions=functions(fast),
+        get_threads=threads.get_threads,
+        set_threads=threads.set_threads,
         empty_cache=lambda: pool.give_back(patience=0),
         about=about,
         recorder=recorder,
-        late={"bfloat16": numpy_halves.bfloat16},
+        late={"bfloat16": bfloat16},
         widened=HALVES,
     )

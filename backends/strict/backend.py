@@ -5,11 +5,10 @@ from typing import Any
 
 import numpy as np
 
+from tinyxp import backends
 from tinyxp.backends import Array, Backend, Namespace, missing
 from tinyxp.backends.common import philox
 from tinyxp.backends.common.special import erf, erfc
-from tinyxp.backends.numpy import backend as numpy_backend
-from tinyxp.backends.numpy import threads as blas_threads
 from tinyxp.errors import BackendError
 
 try:
@@ -19,27 +18,24 @@ except ImportError as error:
 
 # what tinyxp calls the library's devices, of which the second stands in for an accelerator
 DEVICES = {"cpu": library.Device("CPU_DEVICE"), "device1": library.Device("device1")}
+NUMPY = backends.get("numpy")
 SCALARS = (bool, int, float, complex)
 
 
 def index_add(x: Array, indices: Array, values: Array) -> Array:
-    """``x`` with ``x[indices[i]] += values[i]``: NumPy's, whose arrays the library wraps.
+    """``x`` with ``x[indices[i]] += values[i]``, by NumPy, whose arrays the library wraps.
 
     What the standard alone offers, a product with a one-hot matrix, takes memory of n times k.
     """
     if not x.device == indices.device == values.device:
         raise ValueError("index_add of arrays on different devices")
-    y = numpy_backend.index_add(to_numpy(x), to_numpy(indices), to_numpy(values))
+    y = NUMPY.xp.index_add(to_numpy(x), to_numpy(indices), to_numpy(values))
     return library.asarray(y, device=x.device)
 
 
 def random_bits(seed: int, counter: int, n: int, device: Any = None) -> Array:
-    """NumPy's: the library looks at each of some 150 operations, with every module that is made."""
-    words = philox.random_bits(np, seed, counter, n)
-    return library.asarray(words, device=device)
-
-
-KERNELS: dict[str, Any] = {"random_bits": random_bits}
+    """By NumPy: the library checks each of some 150 operations, whenever a module is made."""
+    return library.asarray(philox.random_bits(np, seed, counter, n), device=device)
 
 
 def sign(x: Array) -> Array:
@@ -49,18 +45,15 @@ def sign(x: Array) -> Array:
     return library.where(y == 0, library.zeros_like(y), y)
 
 
-MENDED = "expm1", "floor_divide", "log1p", "remainder", "tanh"
-
-
-def mended(name: str) -> Callable[..., Array]:
-    """The function ``name``, mended as for NumPy, whose arithmetic the library wraps."""
-    judge, mend = getattr(library, name), getattr(numpy_backend, name)
+def mend(name: str) -> Callable[..., Array]:
+    """The function ``name`` as it is mended for NumPy, whose arithmetic the library wraps."""
+    judge, by_numpy = getattr(library, name), getattr(NUMPY.xp, name)
 
     def function(*operands: Array) -> Array:
-        with np.errstate(all="ignore"):  # what deserves a warning, the mend warns of
+        with np.errstate(all="ignore"):  # the mend warns where that is right
             place = judge(*operands).device  # it refuses what the standard does not promise
         plain = (x if isinstance(x, SCALARS) else to_numpy(x) for x in operands)
-        return library.asarray(mend(*plain), device=place)
+        return library.asarray(by_numpy(*plain), device=place)
 
     return function
 
@@ -98,7 +91,9 @@ def load() -> Backend:
             linalg=library.linalg,
             fft=library.fft,
             sign=sign,
-            **{name: mended(name) for name in MENDED},
+            **{
+                name: mend(name) for name in ("expm1", "floor_divide", "log1p", "remainder", "tanh")
+            },
         ),
         array_types=(type(library.asarray(0)),),
         to_numpy=to_numpy,
@@ -106,7 +101,7 @@ def load() -> Backend:
         device_of=lambda array: next(n for n, d in DEVICES.items() if d == array.device),
         to_device=to_device,
         devices=lambda: list(DEVICES),
-        kernels=KERNELS,
-        get_threads=blas_threads.get_threads,
-        set_threads=blas_threads.set_threads,
+        functions={"random_bits": random_bits},
+        get_threads=NUMPY.get_threads,
+        set_threads=NUMPY.set_threads,
     )

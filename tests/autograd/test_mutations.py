@@ -5,10 +5,11 @@ passed over; but every vjp has at least one that does.
 """
 
 import numpy as np
-import pytest
 
 import tinyxp as tx
 from tests.autograd.test_gradients import test_kernel_equals_formula as kernel_equals_formula
+from tests.compare import as_one
+from tests.helpers import each
 from tests.registry import (
     call,
     complex_cases,
@@ -110,7 +111,7 @@ VJPS = [  # of a variadic operation's gradients, the first and the last
 ]
 
 
-@pytest.mark.parametrize(("name", "k"), VJPS)
+@each(("name", "k"), VJPS)
 def test_a_broken_vjp_is_caught_and_named(name, k, monkeypatch):
     op, which = OPS[name], max(k, 0)
     acting = 0
@@ -129,12 +130,12 @@ def test_a_broken_vjp_is_caught_and_named(name, k, monkeypatch):
 KERNELS = [(name, i) for name, i in differentiable() if name in backends.get("numpy").kernels]
 
 
-@pytest.mark.parametrize("name", sorted({name for name, _ in KERNELS}))
-@pytest.mark.parametrize("change", ["scaled", "negated", "zeroed", "shifted", "one dropped"])
+@each("name", sorted({name for name, _ in KERNELS}))
+@each("change", ["scaled", "negated", "zeroed", "shifted", "one dropped"])
 def test_a_broken_kernel_is_caught_and_named(name, change, monkeypatch):
     """The value, and each of the gradients."""
     kernels = backends.get("numpy").kernels
-    kernel = kernels[name]
+    kernel = as_one(kernels[name])
     width = max(len(example(n, i)[0]) for n, i in KERNELS if n == name)
 
     def forward(*arrays, **static):

@@ -1,33 +1,38 @@
 """The numpy backend's kernels, NumPy's own and numba's, against the formulas they stand for."""
 
 import itertools
+from contextlib import suppress
+from functools import partial
 
 import numpy as np
 import pytest
 
 import tinyxp as tx
-from tests.compare import agree_with_formula, formulas, value_and_gradients
+from tests.compare import (
+    agree_with_formula,
+    as_one,
+    formulas,
+    use_kernels,
+    value_and_gradients,
+)
 from tinyxp import backends
 from tinyxp.backends.common.philox import random_bits
-from tinyxp.backends.numpy.kernels import attention as numpy_attention
-from tinyxp.backends.numpy.kernels import convolution as numpy_conv_kernels
-from tinyxp.backends.numpy.kernels import dense as numpy_kernels
+from tinyxp.backends.numpy import backend as numpy_backend
 from tinyxp.backends.numpy.kernels import random as numpy_random
-from tinyxp.backends.numpy.kernels import softmax as numpy_softmax
 from tinyxp.errors import BackendError
 from tinyxp.nn import functional as F
 
-TABLES = {"numpy": numpy_kernels.KERNELS | numpy_attention.KERNELS | numpy_conv_kernels.KERNELS}
-TABLES["numpy"] |= numpy_random.KERNELS | numpy_softmax.KERNELS
-try:
-    from tinyxp.backends.numpy.compiled import convolution as numba_conv_kernels
-    from tinyxp.backends.numpy.compiled import dense as numba_kernels
-    from tinyxp.backends.numpy.compiled import random as numba_random
 
-    TABLES["numba"] = TABLES["numpy"] | numba_kernels.KERNELS | numba_conv_kernels.KERNELS
-    TABLES["numba"] |= numba_random.KERNELS
-except BackendError:
-    TABLES["numba"] = None
+def table(fast):
+    """The kernels and functions of the numpy backend, a kernel and those after it as one."""
+    kernels = {name: as_one(kernel) for name, kernel in numpy_backend.kernels(fast).items()}
+    return kernels | numpy_backend.functions(fast)
+
+
+TABLES = {"numpy": table(False), "numba": None}
+with suppress(BackendError):
+    TABLES["numba"] = table(True)
+    from tinyxp.backends.numpy.compiled import random as numba_random
 
 
 @pytest.fixture(params=TABLES)
@@ -37,8 +42,7 @@ def kernels(request, monkeypatch):
         pytest.skip("numba is not installed: pip install numba")
     if request.param == "numba":
         monkeypatch.setattr(numba_random, "FEW", 64)  # else few of these arrays were large enough
-    numpy = backends.get("numpy")
-    use = lambda table: monkeypatch.setitem(numpy.__dict__, "kernels", table)  # noqa: E731
+    use = partial(use_kernels, monkeypatch)
     use(TABLES[request.param])
     return use, TABLES[request.param]
 

@@ -6,6 +6,7 @@ What passes here computes the right numbers; test_cupy.py says on a GPU whether 
 import itertools
 import shutil
 import subprocess
+from functools import partial
 
 import numpy as np
 import pytest
@@ -15,13 +16,14 @@ from tests.autograd.test_gradients import test_kernel_equals_formula as kernel_e
 from tests.backends.cuda_on_cpu import COMPILER, expect_noticed, on_cpu
 from tests.backends.test_cpu_kernels import orders
 from tests.backends.test_halves import agree_with_float64
-from tests.compare import agree_with_formula, value_and_gradients
+from tests.compare import agree_with_formula, use_kernels, value_and_gradients
 from tests.registry import differentiable, example
 from tinyxp import backends
 from tinyxp.backends.common import philox
+from tinyxp.backends.common.adamw import AdamWStep
 from tinyxp.backends.cupy import launch as cuda_source
-from tinyxp.backends.cupy import tiles as attention_tiles
-from tinyxp.backends.cupy.dense import Kernels
+from tinyxp.backends.cupy.kernels import tiles as attention_tiles
+from tinyxp.backends.cupy.kernels.dense import Kernels
 from tinyxp.bench.tinyxp_models import build
 from tinyxp.bench.workloads import GPT, Workload
 from tinyxp.core.operation import OPS
@@ -39,9 +41,8 @@ def kernels(request, monkeypatch):
     """The table in place of the numpy backend's own, threads run in either order."""
     if request.param == "backwards" and "float64" in request.node.callspec.params.values():
         pytest.skip("float32 tells of a missing barrier just as well")
-    table = Kernels(on_cpu(request.param == "backwards")).table()
-    numpy = backends.get("numpy")
-    use = lambda table: monkeypatch.setitem(numpy.__dict__, "kernels", table)  # noqa: E731
+    own = Kernels(on_cpu(request.param == "backwards"))
+    table, use = own.table() | own.functions(), partial(use_kernels, monkeypatch)
     use(table)
     return use, table
 
@@ -63,7 +64,7 @@ def takes_all(table, name):
     table[name] = backends.Kernel(forward, own.vjp)
 
 
-NAMES = sorted(name for name, x in Kernels(on_cpu()).table().items() if hasattr(x, "vjp"))
+NAMES = sorted(Kernels(on_cpu()).table())
 EXAMPLES = [(name, i) for name, i in differentiable() if name in NAMES]
 
 
@@ -476,7 +477,7 @@ def test_training_steps_of_a_gpt(dtype, kernels, monkeypatch):
 @pytest.mark.parametrize("dtype", [tx.bfloat16, tx.float16], ids=repr)
 def test_sums_and_steps_in_16_bits(dtype):
     """3,000 ones added to a row; a step of AdamW, rounded once."""
-    table, kernels = Kernels(on_cpu()).table(), Kernels(on_cpu())
+    kernels = Kernels(on_cpu())
     ones, zero = tx.ones((3000, 2), dtype=dtype).array, tx.zeros((1, 2), dtype=dtype).array
     found = kernels.add_rows(zero, np.zeros(3000, int), ones)
     assert found.dtype == zero.dtype and (found == tx.asarray(3000.0, dtype=dtype).array).all()
@@ -484,8 +485,8 @@ def test_sums_and_steps_in_16_bits(dtype):
     rng = np.random.default_rng(12)
     p, g = (tx.asarray(rng.normal(size=(7, 5)), dtype=dtype).array for _ in range(2))
     m, v = np.zeros_like(p), np.zeros_like(p)
-    options = {"lr": 0.01, "beta1": 0.9, "beta2": 0.99, "eps": 1e-8, "weight_decay": 0.1, "step": 1}
-    (new,) = table["adamw"]([p], [g], [m], [v], **options)
+    step = AdamWStep(0.9, 0.99, 1e-8, lr=0.01, weight_decay=0.1, step=1)
+    (new,) = kernels.functions()["adamw"]([p], [g], [m], [v], step)
     exact, slope = p.astype("float64"), g.astype("float64")
     expected = exact * (1 - 0.01 * 0.1) - 0.01 * slope / (np.abs(slope) + 1e-8)
     half = tx.finfo(dtype).eps / 2

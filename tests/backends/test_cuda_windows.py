@@ -9,9 +9,9 @@ from tests.backends.test_cpu_kernels import CONVOLUTIONS, orders
 from tests.backends.test_cuda_kernels import PRECISIONS, takes_all
 from tests.compare import agree_with_formula, value_and_gradients
 from tinyxp import backends
-from tinyxp.backends.cupy import convolution as cupy_conv_kernels
 from tinyxp.backends.cupy import launch as cuda_source
-from tinyxp.backends.cupy.dense import Kernels
+from tinyxp.backends.cupy.kernels import convolution as cupy_conv_kernels
+from tinyxp.backends.cupy.kernels.dense import Kernels
 from tinyxp.nn import functional as F
 from tinyxp.random import Generator
 

@@ -28,8 +28,8 @@ POOL = {"g": (2, 3, 8), "x": (4, 3, 16), "y": (2, 3, 8), "left": (4,), "gx": (4,
 SHAPES = {
     "_layer_norm": NORM,
     "_layer_norm_vjp": NORM,
-    "_softmax_rows": {"x": (2, 4, 3)},
-    "_softmax_rows_vjp": {"g": (2, 4, 3), "y": (2, 4, 3)},
+    "softmax_rows": {"x": (2, 4, 3)},
+    "softmax_rows_vjp": {"g": (2, 4, 3), "y": (2, 4, 3)},
     "_max_pool_vjp": POOL,
 }
 OTHERS = {
@@ -43,18 +43,16 @@ OTHERS = {
     "numbers": np.ones(3),
     "places": np.array([(0, 2, 0, 2), (0, 2, 1, 2), (1, 2, 0, 2), (1, 2, 1, 2)]),
 }
-ANY = {("_fill", "out"), ("_softmax_rows", "x"), ("_max_pool_vjp", "left")}  # as long as it is
+ANY = {("_fill", "out"), ("softmax_rows", "x"), ("_max_pool_vjp", "left")}  # as long as it is
 
 
 def compiled():
     """The compiled functions of the numba kernels, by name."""
     if TABLES["numba"] is None:
         return {}
-    from tinyxp.backends.numpy.compiled import convolution as numba_conv_kernels
-    from tinyxp.backends.numpy.compiled import dense as numba_kernels
-    from tinyxp.backends.numpy.compiled import random as numba_random
+    from tinyxp.backends.numpy.compiled import convolution, dense, optimizer, random, softmax
 
-    modules = numba_conv_kernels, numba_kernels, numba_random
+    modules = convolution, dense, optimizer, random, softmax
     return {
         name: f
         for module in modules

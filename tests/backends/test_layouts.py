@@ -13,14 +13,14 @@ import tinyxp as tx
 from tests.backends.cuda_on_cpu import COMPILER, on_cpu
 from tests.backends.layouts import LAYOUTS, Given, arrays_in, replaced
 from tests.backends.test_cpu_kernels import TABLES
-from tests.compare import difference
+from tests.compare import difference, use_kernels
 from tests.conftest import reason_missing
 from tests.registry import example
 from tinyxp import backends
 from tinyxp.backends import Kernel
-from tinyxp.backends.cupy.dense import Kernels
-from tinyxp.backends.numpy.kernels import convolution as numpy_conv_kernels
-from tinyxp.backends.numpy.kernels import dense as numpy_kernels
+from tinyxp.backends.common.adamw import AdamWStep
+from tinyxp.backends.cupy.kernels.dense import Kernels
+from tinyxp.backends.numpy.kernels import convolution, dense, optimizer
 from tinyxp.core.exchange import imported
 from tinyxp.core.operation import OPS
 from tinyxp.core.tape import fit
@@ -28,7 +28,7 @@ from tinyxp.core.tensor import wrap
 
 NUMPY = backends.get("numpy")
 OTHER_NUMBERS = ("one_row", "one_column")
-CUDA = Kernels(on_cpu()).table()
+CUDA = Kernels(on_cpu()).table() | Kernels(on_cpu()).functions()
 PRECISIONS = {"float64": 1e-11, "float32": 5e-6}
 # NumPy sums in another order where the layout is another
 OF_OPERATIONS = {"float64": 1e-9, "complex128": 1e-9, "float32": 1e-5, "complex64": 1e-5}
@@ -180,9 +180,9 @@ class Complaints:
 def formulas(monkeypatch):
     """tinyxp without kernels, which are called by themselves; with blocks so small that small
     arrays have several."""
-    monkeypatch.setitem(NUMPY.__dict__, "kernels", {})
-    monkeypatch.setattr(numpy_kernels, "BLOCK", 16)
-    monkeypatch.setattr(numpy_conv_kernels, "CACHED", 64)
+    use_kernels(monkeypatch, {})
+    monkeypatch.setattr(dense, "BLOCK", 16)
+    monkeypatch.setattr(convolution, "CACHED", 64)
     if TABLES["numba"]:
         monkeypatch.setattr("tinyxp.backends.numpy.compiled.random.FEW", 8)
 
@@ -209,7 +209,7 @@ def test_a_cuda_kernel_equals_its_formula_in_every_layout(name, formulas):
     assert complaints.trials > 50, f"{complaints.trials} trials are few"
 
 
-OPTIONS = {"beta1": 0.9, "beta2": 0.99, "eps": 1e-8, "lr": 0.1, "weight_decay": 0.1, "step": 3}
+STEP = AdamWStep(0.9, 0.99, 1e-8, lr=0.1, weight_decay=0.1, step=3)
 
 
 @pytest.mark.parametrize("table", ["numpy", "numba", "cuda"])
@@ -222,13 +222,13 @@ def test_adamw_in_every_layout(table):
         rng = np.random.default_rng(5)
         plain = [np.asarray(rng.uniform(size=(5, 3, 4)), dtype) for _ in "pgmv"]
         right = [x.copy() for x in plain]
-        (new,) = numpy_kernels.adamw(*[[x] for x in right], **OPTIONS)
+        (new,) = optimizer.adamw(*[[x] for x in right], STEP)
         for layout, k in itertools.product(LAYOUTS.keys() - OTHER_NUMBERS, range(4)):
             given = Given(plain[k], layout)
             if given.array is None or (layout == "read_only" and k > 1):
                 continue
             xs = [given.array if i == k else x.copy() for i, x in enumerate(plain)]
-            (found,) = kernels["adamw"](*[[x] for x in xs], **OPTIONS)
+            (found,) = kernels["adamw"](*[[x] for x in xs], STEP)
             what = f"{table} adamw {dtype}, {'pgmv'[k]} {layout}"
             for a, b in zip([found.reshape(new.shape), *xs[2:]], [new, *right[2:]], strict=True):
                 assert not difference(a, b, tolerance), what

@@ -14,7 +14,7 @@ from tests.backends.test_cuda_kernels import ATTENTIONS, masks
 from tests.compare import formulas, value_and_gradients
 from tinyxp import backends
 from tinyxp.backends.cupy import launch as cuda_source
-from tinyxp.backends.cupy.dense import Kernels
+from tinyxp.backends.cupy.kernels.dense import Kernels
 from tinyxp.nn import functional as F
 from tinyxp.nn.functional.attention import attend
 from tinyxp.random import Generator

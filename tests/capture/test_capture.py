@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 import tinyxp as tx
 from tests.registry import example, is_floating
 from tinyxp import backends
-from tinyxp.backends.numpy.kernels import attention as numpy_attention
-from tinyxp.backends.numpy.kernels import random as numpy_random
+from tinyxp.backends.numpy import backend as numpy_backend
 from tinyxp.backends.numpy.replay.plan import planned
 from tinyxp.backends.numpy.replay.recording import _ready
 from tinyxp.backends.numpy.replay.trace import Program, plain
@@ -244,13 +243,13 @@ def test_replays_are_steps_bit_for_bit(model):
 @pytest.mark.parametrize("kernels", ["numpy", "numba"])
 def test_what_is_drawn_is_drawn_again(model, kernels, monkeypatch):
     """By NumPy's words and by numba's, which else are for more than a small model draws."""
-    table = backends.get("numpy").kernels | numpy_attention.KERNELS | numpy_random.KERNELS
-    if kernels == "numba":
+    fast = kernels == "numba"
+    if fast:
         numba_random = pytest.importorskip("tinyxp.backends.numpy.compiled.random")
-        numba_kernels = pytest.importorskip("tinyxp.backends.numpy.compiled.dense")
         monkeypatch.setattr(numba_random, "FEW", 1)
-        table |= numba_kernels.KERNELS | numba_random.KERNELS
-    monkeypatch.setitem(backends.get("numpy").__dict__, "kernels", table)
+    own = backends.get("numpy").__dict__
+    monkeypatch.setitem(own, "kernels", numpy_backend.kernels(fast))
+    monkeypatch.setitem(own, "functions", numpy_backend.functions(fast))
     same_steps(*pair(model), model)
 
 

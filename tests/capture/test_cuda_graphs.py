@@ -14,14 +14,14 @@ import pytest
 import tinyxp as tx
 from tests.backends.cuda_on_cpu import COMPILER
 from tests.backends.cuda_on_cpu.recording import Recorder
-from tests.compare import differences, same
+from tests.compare import differences, same, use_kernels
 from tests.conftest import reason_missing
 from tinyxp import backends
 from tinyxp.backends.common.capture import AT_ONCE, CAPACITY, Counter, capturing
 from tinyxp.backends.common.philox import random_bits
-from tinyxp.backends.cupy.dense import Kernels
+from tinyxp.backends.cupy.kernels.dense import Kernels
 from tinyxp.capture.captured import Graph
-from tinyxp.commands.cli import main
+from tinyxp.commands import main
 from tinyxp.core.tensor import wrap
 from tinyxp.errors import ArgumentError, BackendError, CaptureError, ShapeError
 from tinyxp.nn import functional as F
@@ -36,7 +36,8 @@ SHAPES = [(3,), (50, 83), (), (2, 5), (0, 3)]  # more than a block, and none at 
 def recorder(monkeypatch):
     """The kernels in place of the numpy backend's own, one launch for all parameters."""
     recorder, numpy = Recorder(), backends.get("numpy")
-    monkeypatch.setitem(numpy.__dict__, "kernels", Kernels(recorder.library).table())
+    own = Kernels(recorder.library)
+    use_kernels(monkeypatch, own.table() | own.functions())
     monkeypatch.setitem(numpy.__dict__, "run", 1 << 62)
     return recorder
 
@@ -386,7 +387,7 @@ def test_looks_that_no_replay_could_do_are_refused(recorder, monkeypatch):
 
 
 def test_what_the_host_does_is_refused(recorder, monkeypatch):
-    monkeypatch.delitem(backends.get("numpy").kernels, "random_bits")  # the host has it not
+    monkeypatch.delitem(backends.get("numpy").functions, "random_bits")  # the host has it not
     learner, generator = Learner(), Generator(3)
     cases = {
         "scheduler.step.. inside a captured step": learner.schedule.step,

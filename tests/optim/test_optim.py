@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import tinyxp as tx
+from tests.helpers import each
 from tinyxp import backends, optim
 from tinyxp.errors import (
     ArgumentError,
@@ -88,7 +89,7 @@ def assert_close(params, expected, tolerance=1e-6):
         np.testing.assert_allclose(p, q, rtol=tolerance, atol=tolerance)
 
 
-@pytest.mark.parametrize(("name", "options"), CASES, ids=IDS)
+@each(("name", "options"), CASES)
 def test_resumed_run_equals_one_run(name, options, backend):
     whole, first = leaves(tx.float32, name=name), leaves(tx.float32, name=name)
     one = getattr(optim, name)(whole, **options)
@@ -110,7 +111,7 @@ def test_resumed_run_equals_one_run(name, options, backend):
         assert p.tobytes() == q.tobytes()
 
 
-@pytest.mark.parametrize(("name", "options"), CASES, ids=IDS)
+@each(("name", "options"), CASES)
 def test_a_saved_graph_is_not_changed_by_a_step(name, options, backend):
     p = tx.asarray([[1.0, 2.0]], requires_grad=True)
     optimizer = getattr(optim, name)([p], **options)
@@ -130,7 +131,7 @@ def test_a_saved_graph_is_not_changed_by_a_step(name, options, backend):
 @pytest.mark.parametrize("name", ["Adam", "AdamW"])
 def test_kernel_equals_formula(name, backend, monkeypatch):
     current = backends.current()
-    if "adamw" not in current.kernels:
+    if "adamw" not in current.functions:
         pytest.skip(f"{backend} has no kernel for adamw")
     for dtype, tolerance in ((tx.float64, 1e-12), (tx.float32, 1e-5)):
         fused, plain = leaves(dtype), leaves(dtype)
@@ -138,7 +139,7 @@ def test_kernel_equals_formula(name, backend, monkeypatch):
             params[0].array = params[0].array.T
             with monkeypatch.context() as patch:
                 if params is plain:
-                    patch.setitem(current.__dict__, "kernels", {})
+                    patch.setitem(current.__dict__, "functions", {})
                 descend(params, getattr(optim, name)(params, lr=0.01), 20)
         assert_close(fused, plain, tolerance)
 
@@ -338,8 +339,8 @@ def with_gradients(make, scale, dtype):
     return params
 
 
-@pytest.mark.parametrize("norm_type", [1.0, 2.0, 3.0, float("inf")])
-@pytest.mark.parametrize("scale", [0.01, 10.0])
+@each("norm_type", [1.0, 2.0, 3.0, float("inf")])
+@each("scale", [0.01, 10.0])
 def test_clip_grad_norm_equals_torch(norm_type, scale, backend, torch):
     ours = with_gradients(tx.asarray, scale, "float64")[:3]
     theirs = with_gradients(torch.tensor, scale, "float64")[:3]
@@ -424,15 +425,15 @@ def meddle(optimizer, params, what):
 MEDDLING = "data, in place, state, loaded, copied, pickled, no gradient, other options, amsgrad"
 
 
-@pytest.mark.parametrize("what", MEDDLING.split(", "))
+@each("what", MEDDLING.split(", "))
 def test_small_parameters_move_together_whatever_comes_between(what, backend, monkeypatch):
     """Beside an optimizer that has no kernel, so that each parameter moves alone."""
     current = backends.current()
-    if "adamw" not in current.kernels:
+    if "adamw" not in current.functions:
         pytest.skip(f"{backend} has no kernel for adamw")
     found = []
-    for kernels in (dict(current.kernels), {}):
-        monkeypatch.setitem(current.__dict__, "kernels", kernels)
+    for functions in (dict(current.functions), {}):
+        monkeypatch.setitem(current.__dict__, "functions", functions)
         rng = np.random.default_rng(0)
         draw = lambda *shape: tx.asarray(rng.normal(size=shape))  # noqa: E731, B023
         params = [draw(*s).requires_grad_() for s in [(3,), (2, 4), (), (200, 100), (5, 1)]]

@@ -71,12 +71,12 @@ class Composite(Operation[P]):
         if not wanted or first is None or not half(first):
             return NotImplemented
         kernel = first.backend.kernels.get(self.name)
-        while kernel is not None and kernel.single is None:
+        while kernel is not None:
+            if kernel.single is not None:
+                alone = replace(kernel, forward=kernel.single, next=None)
+                return self.run(alone, first.backend, args, static)
             kernel = kernel.next
-        if kernel is None:
-            return NotImplemented
-        kernel = replace(kernel, forward=kernel.single, next=None)
-        return self.run(kernel, first.backend, args, static)
+        return NotImplemented
 
     def formula(self, args: tuple[Any, ...], static: dict[str, Any], backend: Backend) -> Any:
         if self.real:

@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 
 from tinyxp.backends import Array
+from tinyxp.backends.common.adamw import AdamWStep
 from tinyxp.backends.common.capture import capturing
 from tinyxp.core.tensor import Tensor, is_complex
 from tinyxp.optim.optimizer import Group, Optimizer, Parameters, State, average
@@ -56,9 +57,7 @@ class Adam(Optimizer):
 
     def capturable(self, group: Group) -> bool:
         decoupled = group["decoupled_weight_decay"] or not group["weight_decay"]
-        kernels = [p.backend.kernels for p in group["params"] if not is_complex(p)]
-        known = all("adamw" in table for table in kernels) and len(kernels) == len(group["params"])
-        known = known and all(map(self._of_its_dtype, group["params"]))
+        known = all(_has_kernel(p) and self._of_its_dtype(p) for p in group["params"])
         return decoupled and not group["amsgrad"] and known
 
     def _rewinding(self) -> Callable[[], None]:
@@ -76,26 +75,24 @@ class Adam(Optimizer):
             return super().update(params, group)
         plan = self._plans.get(id(group))
         if plan is None or not plan.fits(params, self.state):
-            plan = self._plans[id(group)] = self._planned(params, self.start(group))
+            plan = self._plans[id(group)] = self._plan(params, self.start(group))
         super().update(plan.others, group)
         capture = capturing()
         for packs in plan.runs:
-            numbers: dict[str, Any]
+            advance = None
             if capture is not None and capture.recording:
                 capture.require(partial(self._still, packs, group, _constants(group)))
                 advance = partial(_advance, packs, group)
-                numbers = {"advance": advance, "weight_decay": group["weight_decay"]}
+                step = _step(packs, group)
             else:
-                numbers = _advance(packs, group)
+                step = _advance(packs, group)
             backend: Any = packs[0].params[0].backend
-            new = backend.kernels["adamw"](
+            new = backend.functions["adamw"](
                 [pack.array for pack in packs],
                 [-pack.gradient() if group["maximize"] else pack.gradient() for pack in packs],
                 *[[pack.state[i] for pack in packs] for i in (0, 1)],
-                beta1=group["betas"][0],
-                beta2=group["betas"][1],
-                eps=group["eps"],
-                **numbers,
+                step,
+                advance,
             )
             for pack, data in zip(packs, new, strict=True):
                 if data is not pack.array:
@@ -114,12 +111,12 @@ class Adam(Optimizer):
         state = self.state.get(p) or {}
         return all(state[name].dtype == p.array.dtype for name in MEANS if name in state)
 
-    def _planned(self, params: list[Tensor], start: State) -> Plan:
+    def _plan(self, params: list[Tensor], start: State) -> Plan:
         others: list[Tensor] = []
         together: dict[Any, list[Tensor]] = {}  # what a kernel can take in one call
         for p in params:
-            if "adamw" in p.backend.kernels and not is_complex(p):
-                state = self.begun(p, start)
+            if _has_kernel(p):
+                state = self.state_of(p, start)
                 if self._of_its_dtype(p):
                     key = (p.backend, p.device, p.array.dtype, state["step"])
                     together.setdefault(key, []).append(p)
@@ -153,13 +150,22 @@ def _constants(group: Group) -> tuple[Any, ...]:
     return decays, decays and group["decoupled_weight_decay"], *options, tuple(group["betas"])
 
 
-def _advance(packs: list[Pack], group: Group) -> dict[str, Any]:
-    """Count a step of some packs: what a kernel has to know of it."""
+def _has_kernel(p: Tensor) -> bool:
+    return "adamw" in p.backend.functions and not is_complex(p)
+
+
+def _step(packs: list[Pack], group: Group) -> AdamWStep:
+    count = packs[0].states[0]["step"]
+    (beta1, beta2), decay = group["betas"], group["weight_decay"]
+    return AdamWStep(beta1, beta2, group["eps"], group["lr"], decay, count)
+
+
+def _advance(packs: list[Pack], group: Group) -> AdamWStep:
+    """Count a step of some packs."""
     for pack in packs:
         for state in pack.states:
             state["step"] += 1
-    step = packs[0].states[0]["step"]
-    return {"lr": group["lr"], "weight_decay": group["weight_decay"], "step": step}
+    return _step(packs, group)
 
 
 class AdamW(Adam):

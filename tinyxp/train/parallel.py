@@ -126,7 +126,7 @@ class Parallel:
         losses = [loss * share for loss, share, _ in parts]
         del parts
         for leaf in {leaf: None for found in grads for leaf in found}:
-            add = leaf.backend.kernels.get("add_gradients", operator.add)
+            add = leaf.backend.functions.get("add_gradients", operator.add)
             total = None if leaf.grad is None else leaf.grad.array
             for found in grads:
                 g = found.pop(leaf, None)

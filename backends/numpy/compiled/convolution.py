@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from tinyxp.backends import Kernel
+from tinyxp.backends import Gradients, Kernel, Needs
 from tinyxp.backends.numpy.compiled.functions import compiled, expect, f4, readable
-from tinyxp.backends.numpy.kernels import convolution as numpy_conv_kernels
-from tinyxp.backends.numpy.kernels.convolution import batch_first, by_rows
-from tinyxp.backends.numpy.kernels.dense import Array, Needs
+from tinyxp.backends.numpy.kernels import convolution
+from tinyxp.backends.numpy.kernels.convolution import batch_first, by_rows, slices
+from tinyxp.backends.numpy.kernels.dense import Array
 from tinyxp.backends.numpy.memory import empty
 
 
@@ -42,19 +42,23 @@ def _max_pool_vjp(g, x, y, places, left, gx):  # type: ignore[no-untyped-def]
                         left[k] = f4(0) if hit else rest
 
 
-def max_pool_vjp(g: Array, residuals: Any, needs: Needs) -> tuple[Array | None, ...]:
-    x, y, places, apart = residuals
-    simple = apart and g.dtype.char == "f" and x.ndim == 4 and len(places[0]) == 2
-    if not simple or len(x) < 4:  # short loops cost more than NumPy's long ones
-        return numpy_conv_kernels.max_pool_vjp(g, residuals, needs)
-    lines, best = by_rows(x), by_rows(y)
-    if not (lines.flags.c_contiguous and best.flags.c_contiguous):
-        return numpy_conv_kernels.max_pool_vjp(g, residuals, needs)
-    gx = empty(lines.shape, g.dtype)
-    flat = [a.reshape(*a.shape[:2], -1) for a in map(readable, (by_rows(g), lines, best))]
+def max_pool(x: Array, *, columns: Any) -> Any:
+    if x.dtype.char != "f" or x.ndim != 4 or len(columns) != 2 or not by_rows(x).flags.c_contiguous:
+        return NotImplemented
+    places = slices(columns, x.shape[2:])
+    if len(x) < 4 or places is None or not places[1]:  # NumPy is faster than short loops
+        return NotImplemented
+    return convolution.max_pool(x, columns=columns)
+
+
+def max_pool_vjp(g: Array, residuals: Any, needs: Needs) -> Gradients:
+    x, y, places, _ = residuals
+    g, x, y = (readable(by_rows(a)) for a in (g, x, y))
+    gx, left = empty(x.shape, g.dtype), empty(x.shape[-1:], g.dtype)
+    flat = [a.reshape(*a.shape[:2], -1) for a in (g, x, y)]
     starts = np.array([(a.start, a.step, b.start, b.step) for a, b in places])
-    _max_pool_vjp(*flat, starts, empty((len(x),), g.dtype), gx.reshape(flat[1].shape))
+    _max_pool_vjp(*flat, starts, left, gx.reshape(flat[1].shape))
     return (batch_first(gx),)
 
 
-KERNELS: dict[str, Any] = {"max_pool": Kernel(numpy_conv_kernels.max_pool, max_pool_vjp)}
+KERNELS = {"max_pool": Kernel(max_pool, max_pool_vjp)}

@@ -1,15 +1,15 @@
 """Random words and dropout that numba compiles: Philox (philox.py) for many blocks at a time, so
 that LLVM makes vector instructions of it, and each word used where it is drawn."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from tinyxp.backends import Array, Kernel
+from tinyxp.backends import Array, Gradients, Kernel, Needs
 from tinyxp.backends.common.philox import KEY_STEPS, MULTIPLIERS, ROUNDS, WORDS, blocks_for, keeping
 from tinyxp.backends.numpy.compiled.functions import compiled, expect, f4, fits, inlined, readable
-from tinyxp.backends.numpy.kernels import random as numpy_random
-from tinyxp.backends.numpy.kernels.dense import Needs
+from tinyxp.backends.numpy.kernels.random import at_counter
 from tinyxp.backends.numpy.memory import empty
 
 FEW = 1 << 14  # words; fewer NumPy makes in a moment, and nothing has to be compiled
@@ -78,31 +78,30 @@ def place(key: int, counter: int) -> Array:
     return np.asarray([key % HALF, counter % HALF, counter // HALF % HALF], u8)
 
 
-def drawn(seed: int, counter: Any, n: int, device: str | None = None) -> Array:
+def random_bits(seed: int, counter: Any, n: int, device: str | None = None) -> Any:
     if n < FEW:
-        return numpy_random.drawn(seed, counter, n)
-    found = empty((WORDS * blocks_for(n),), np.dtype(np.int64))
-    _fill(found, numpy_random.from_there(place, seed, counter))
-    return found[:n]
+        return NotImplemented
+    words = empty((WORDS * blocks_for(n),), np.dtype(np.int64))
+    _fill(words, at_counter(place, seed, counter))
+    return words[:n]
 
 
 def dropout(x: Array, *, seed: int, counter: Any, p: float) -> Any:
     threshold, scale = keeping(p)
     if not fits(x) or x.size < FEW or threshold == 0:
-        return numpy_random.dropout(x, seed=seed, counter=counter, p=p)
+        return NotImplemented
     y, kept = empty(x.shape, x.dtype), empty(x.shape, np.dtype(bool))
-    start = numpy_random.from_there(place, seed, counter)
+    start = at_counter(place, seed, counter)
     _dropout(*[array.reshape(-1) for array in (x, y, kept)], start, threshold - 1, scale)
     return y, (kept, scale)
 
 
-def dropout_vjp(g: Array, residuals: Any, needs: Needs) -> tuple[Array | None, ...]:
-    if g.dtype.char != "f":
-        return numpy_random.dropout_vjp(g, residuals, needs)
+def dropout_vjp(g: Array, residuals: Any, needs: Needs) -> Gradients:
     kept, scale = residuals
     gx = empty(g.shape, g.dtype)
     _zeroed(readable(g).reshape(-1), readable(kept).reshape(-1), gx.reshape(-1), scale)
     return (gx,)
 
 
-KERNELS: dict[str, Any] = {"dropout": Kernel(dropout, dropout_vjp), "random_bits": drawn}
+KERNELS = {"dropout": Kernel(dropout, dropout_vjp)}
+FUNCTIONS: dict[str, Callable[..., Any]] = {"random_bits": random_bits}

@@ -14,8 +14,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinyxp.backends import Kernel
-from tinyxp.backends.numpy.kernels.dense import Array, Needs, alike
+from tinyxp.backends import Gradients, Kernel, Needs
+from tinyxp.backends.common.operands import conv_fits
+from tinyxp.backends.numpy.kernels.dense import Array, alike
 from tinyxp.backends.numpy.memory import contiguous, empty, empty_like
 
 CACHED = 1 << 17  # elements: 512 KiB of float32, the gradients of a few rows of windows
@@ -103,15 +104,6 @@ def matrix(filters: Array, groups: int) -> Array:
     return filters.transpose(0, 2, 3, 1).reshape(groups, o // groups, kh * kw * c)
 
 
-def sees(x: Any, weight: Any, bias: Any, groups: int) -> bool:
-    """Whether weight (out, in / groups, *size) holds filters for images x (batch, in, *size), with
-    a bias for each; and none of all is empty."""
-    if x.ndim != weight.ndim or 0 in x.shape or 0 in weight.shape:
-        return False
-    parts: bool = weight.shape[0] % groups == 0 and weight.shape[1] * groups == x.shape[1]
-    return parts and (bias is None or bias.shape == weight.shape[:1])
-
-
 def conv(
     x: Array,
     weight: Array,
@@ -122,7 +114,7 @@ def conv(
     dilation: tuple[int, ...],
     groups: int,
 ) -> Any:
-    if not alike(x, weight, bias) or x.ndim not in (3, 4) or not sees(x, weight, bias, groups):
+    if not alike(x, weight, bias) or x.ndim not in (3, 4) or not conv_fits(x, weight, bias, groups):
         return NotImplemented
     image, filters = x, weight
     if x.ndim == 3:  # one row
@@ -144,7 +136,7 @@ def conv(
     return y[:, :, 0] if x.ndim == 3 else y, (image, filters, geometry, x.shape, weight.shape)
 
 
-def conv_vjp(g: Array, residuals: Any, needs: Needs) -> tuple[Array | None, ...]:
+def conv_vjp(g: Array, residuals: Any, needs: Needs) -> Gradients:
     image, filters, geometry, x_shape, weight_shape = residuals
     g = by_rows(g if g.ndim == 4 else g[:, :, None])
     g = contiguous(by_groups(contiguous(g), geometry.groups))
@@ -264,7 +256,7 @@ def max_pool(x: Array, *, columns: Any) -> Any:
     return y, (x, y, *found)
 
 
-def max_pool_vjp(g: Array, residuals: Any, needs: Needs) -> tuple[Array | None, ...]:
+def max_pool_vjp(g: Array, residuals: Any, needs: Needs) -> Gradients:
     x, y, places, apart = residuals
     gx = empty_like(x)
     if not apart:
@@ -289,7 +281,7 @@ def max_pool_vjp(g: Array, residuals: Any, needs: Needs) -> tuple[Array | None, 
     return (gx,)
 
 
-KERNELS: dict[str, Any] = {
+KERNELS = {
     "conv": Kernel(conv, conv_vjp),
     "max_pool": Kernel(max_pool, max_pool_vjp),
 }

@@ -6,21 +6,18 @@ products with a vector of ones, which BLAS does twice as fast.
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tinyxp.backends import Kernel
-from tinyxp.backends.common import special
-from tinyxp.backends.common.capture import capturing
+from tinyxp.backends import Gradients, Kernel, Needs
+from tinyxp.backends.common.operands import linear_fits
 from tinyxp.backends.numpy.memory import empty, empty_like
-from tinyxp.backends.numpy.replay.wrapped import whole
+from tinyxp.backends.numpy.mends import erfc
 
 Array = NDArray[Any]
-Needs = tuple[bool, ...]
-erf, erfc = whole(special.erf), whole(special.erfc)
 BLOCK = 1 << 16  # elements: 256 KiB of float32, so that a handful of temporaries stay in L2
 
 
@@ -64,14 +61,8 @@ def column_sums(x: Array) -> Array:
 # -- linear: y = x Wᵀ + b ---------------------------------------------------------------------
 
 
-def maps(x: Any, weight: Any, bias: Any) -> bool:
-    """Whether weight is a matrix for rows of x, and bias a number for each row of it."""
-    fits: bool = weight.ndim == 2 and x.shape[-1] == weight.shape[1]
-    return fits and (bias is None or bias.shape == weight.shape[:1])
-
-
 def linear(x: Array, weight: Array, bias: Array | None = None) -> Any:
-    if not alike(x, weight, bias) or x.ndim < 2 or not maps(x, weight, bias):
+    if not alike(x, weight, bias) or not linear_fits(x, weight, bias):
         return NotImplemented
     rows = x if x.ndim == 2 else x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
     y = np.matmul(rows, weight.T, out=empty((len(rows), len(weight)), x.dtype))
@@ -80,7 +71,7 @@ def linear(x: Array, weight: Array, bias: Array | None = None) -> Any:
     return y if rows is x else y.reshape(*x.shape[:-1], len(weight)), (rows, weight, x.shape)
 
 
-def linear_vjp(g: Array, residuals: Any, needs: Needs) -> tuple[Array | None, ...]:
+def linear_vjp(g: Array, residuals: Any, needs: Needs) -> Gradients:
     rows, weight, shape = residuals
     g = g if g.ndim == 2 else g.reshape(len(rows), len(weight))
     gx = np.matmul(g, weight, out=empty(rows.shape, g.dtype)) if needs[0] else None
@@ -125,7 +116,7 @@ def gelu(x: Array, approximate: str = "none") -> Any:
     return y, (x, curve)
 
 
-def gelu_vjp(g: Array, residuals: Any, needs: Needs) -> tuple[Array | None, ...]:
+def gelu_vjp(g: Array, residuals: Any, needs: Needs) -> Gradients:
     x, curve = residuals
     gx = empty(x.shape, x.dtype)
     for gb, xb, cb, out in blocks(g, x, x if curve is None else curve, gx):
@@ -182,7 +173,7 @@ def layer_norm(
     return y.reshape(x.shape), (rows, mean, scale, weight, x.shape)
 
 
-def layer_norm_vjp(g: Array, residuals: Any, needs: Needs) -> tuple[Array | None, ...]:
+def layer_norm_vjp(g: Array, residuals: Any, needs: Needs) -> Gradients:
     rows, mean, scale, weight, shape = residuals
     g, n = g.reshape(rows.shape), rows.shape[1]
     gx = empty(rows.shape, rows.dtype)
@@ -220,7 +211,7 @@ def relu(x: Array) -> Any:
     return y, y
 
 
-def relu_vjp(g: Array, y: Array, needs: Needs) -> tuple[Array | None, ...]:
+def relu_vjp(g: Array, y: Array, needs: Needs) -> Gradients:
     # the bits of g as integers, times 1 or 0: np.where takes twice as long, and ∞ · 0 is NaN
     gx = empty_like(y)
     bits = gx.view(f"i{g.dtype.itemsize}")
@@ -229,82 +220,9 @@ def relu_vjp(g: Array, y: Array, needs: Needs) -> tuple[Array | None, ...]:
     return (gx,)
 
 
-KERNELS: dict[str, Any] = {
+KERNELS = {
     "gelu": Kernel(gelu, gelu_vjp),
     "layer_norm": Kernel(layer_norm, layer_norm_vjp),
     "linear": Kernel(linear, linear_vjp),
     "relu": Kernel(relu, relu_vjp),
 }
-
-
-def adamw_numbers(
-    beta1: float, beta2: float, lr: float, weight_decay: float, step: int
-) -> list[float]:
-    """What changes from step to step: 1 / √(1 - β₂ᵗ), lr / (1 - β₁ᵗ), 1 - lr λ.
-
-    >>> adamw_numbers(0.5, 0.75, lr=1.0, weight_decay=0.5, step=1)
-    [2.0, 2.0, 0.5]
-    """
-    root = 1 / math.sqrt(1 - beta2**step)
-    return [float(root), float(lr / (1 - beta1**step)), float(1 - lr * weight_decay)]
-
-
-def adamw(
-    params: list[Array],
-    grads: list[Array],
-    m: list[Array],
-    v: list[Array],
-    *,
-    beta1: float,
-    beta2: float,
-    eps: float,
-    lr: float = 0.0,
-    weight_decay: float = 0.0,
-    step: int = 1,
-    advance: Callable[[], dict[str, Any]] | None = None,
-) -> list[Array]:
-    """One AdamW step (Loshchilov & Hutter 2019, algorithm 2): new parameters; m and v in place.
-
-    In a recorded step the parameters change in place, too, and ``advance()`` gives ``lr``,
-    ``weight_decay`` and ``step`` in each replay; whether there is any decay is part of the
-    recording.
-    """
-    capture: Any = capturing()
-    if advance is None:
-        root, size, shrink = adamw_numbers(beta1, beta2, lr, weight_decay, step)
-    else:
-        numbers = capture.numbers(3, lambda: adamw_numbers(beta1, beta2, **advance()))
-        root, size, shrink = numbers.astype(params[0].dtype)
-        m, v = capture.seen(m), capture.seen(v)
-    news = [empty(p.shape, p.dtype, lasting=True) for p in params]
-    changed = (2, 3) if advance is None else (0, 2, 3)  # m and v, and p
-    for arrays in zip(params, grads, m, v, news, strict=True):
-        flat = [x.reshape(-1) for x in arrays]
-        for pb, gb, mb, vb, out in blocks(*flat):
-            np.subtract(gb, mb, out=out)
-            out *= 1 - beta1
-            mb += out
-            np.multiply(gb, gb, out=out)
-            out *= 1 - beta2
-            vb *= beta2
-            vb += out
-            np.sqrt(vb, out=out)
-            out *= root
-            out += eps
-            np.divide(mb, out, out=out)
-            out *= size
-            new = out if advance is None else pb
-            np.subtract(pb * shrink if weight_decay else pb, out, out=new)
-        for i in changed:
-            if not arrays[i].flags.c_contiguous:  # a copy was changed
-                arrays[i][...] = flat[i].reshape(arrays[i].shape)
-    return news if advance is None else params
-
-
-def add_gradients(a: Array, b: Array) -> Array:
-    """a + b, of one shape and dtype, into memory that is used again."""
-    y: Array = np.add(a, b, out=empty_like(a))
-    return y
-
-
-KERNELS |= {"adamw": adamw, "add_gradients": add_gradients}

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tinyxp.backends import Array, Kernel
+from tinyxp.backends import Array, Gradients, Kernel, Needs
 from tinyxp.backends.common.philox import (
     KEY_STEPS,
     MASK,
@@ -17,7 +17,7 @@ from tinyxp.backends.common.philox import (
     halves,
     keeping,
 )
-from tinyxp.backends.numpy.kernels.dense import Needs, alike
+from tinyxp.backends.numpy.kernels.dense import alike
 from tinyxp.backends.numpy.memory import empty, pool
 from tinyxp.backends.numpy.replay.trace import tracing
 
@@ -57,7 +57,7 @@ def _fill(out: Array, places: Array, key: int, counter: int) -> None:
         np.bitwise_and(c, MASK, out=column)
 
 
-def from_there(f: Callable[[int, int], Array], seed: int, counter: Any) -> Array:
+def at_counter(f: Callable[[int, int], Array], seed: int, counter: Any) -> Array:
     """``f(seed, counter)``; of a recorded step, in each replay from where its generator then is."""
     program = tracing()
     if program is None or type(counter) is int:
@@ -65,9 +65,9 @@ def from_there(f: Callable[[int, int], Array], seed: int, counter: Any) -> Array
     return program.call(lambda: f(counter.seed, operator.index(counter)), (), {})
 
 
-def drawn(seed: int, counter: Any, n: int, device: str | None = None) -> Array:
+def random_bits(seed: int, counter: Any, n: int, device: str | None = None) -> Array:
     """Random words."""
-    return from_there(lambda key, at: words(key, at, n), seed, counter)
+    return at_counter(lambda key, at: words(key, at, n), seed, counter)
 
 
 def dropout(x: Array, *, seed: int, counter: Any, p: float) -> Any:
@@ -75,11 +75,11 @@ def dropout(x: Array, *, seed: int, counter: Any, p: float) -> Any:
         return NotImplemented
     threshold, scale = keeping(p)
     kept = empty(x.shape, np.dtype(bool))
-    np.less(drawn(seed, counter, x.size).reshape(x.shape), threshold, out=kept)
+    np.less(random_bits(seed, counter, x.size).reshape(x.shape), threshold, out=kept)
     return zeroed(x, kept, scale), (kept, scale)
 
 
-def dropout_vjp(g: Array, residuals: Any, needs: Needs) -> tuple[Array | None, ...]:
+def dropout_vjp(g: Array, residuals: Any, needs: Needs) -> Gradients:
     return (zeroed(g, *residuals),)
 
 
@@ -91,4 +91,5 @@ def zeroed(x: Array, kept: Array, scale: float) -> Array:
     return y
 
 
-KERNELS: dict[str, Any] = {"dropout": Kernel(dropout, dropout_vjp), "random_bits": drawn}
+KERNELS = {"dropout": Kernel(dropout, dropout_vjp)}
+FUNCTIONS: dict[str, Callable[..., Any]] = {"random_bits": random_bits}

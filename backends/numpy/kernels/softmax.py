@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from tinyxp.backends import Kernel
-from tinyxp.backends.numpy.kernels.dense import Array, Needs, alike, row_sums
+from tinyxp.backends import Gradients, Kernel, Needs
+from tinyxp.backends.common.operands import is_last_axis
+from tinyxp.backends.numpy.kernels.dense import Array, alike, row_sums
 from tinyxp.backends.numpy.memory import empty
 
 
@@ -21,14 +22,14 @@ def normalize(x: Array) -> None:
 
 
 def softmax(x: Array, dim: int) -> Any:
-    if not alike(x) or x.size == 0 or x.ndim == 0 or dim not in (-1, x.ndim - 1):
+    if not alike(x) or not is_last_axis(x, dim):
         return NotImplemented
     y = x.copy()
     normalize(y)
     return y, y
 
 
-def softmax_vjp(g: Array, y: Array, needs: Needs) -> tuple[Array | None, ...]:
+def softmax_vjp(g: Array, y: Array, needs: Needs) -> Gradients:
     # relative to the g of a y near 1, if there is one: rounding would lose 1 - y
     gx = g - row_sums(np.where(y > 0.5, g, g.dtype.type(0)))
     gx -= row_sums(gx * y)
@@ -37,7 +38,7 @@ def softmax_vjp(g: Array, y: Array, needs: Needs) -> tuple[Array | None, ...]:
 
 
 def log_softmax(x: Array, dim: int) -> Any:
-    if not alike(x) or x.size == 0 or x.ndim == 0 or dim not in (-1, x.ndim - 1):
+    if not alike(x) or not is_last_axis(x, dim):
         return NotImplemented
     y, p = empty(x.shape, x.dtype), empty(x.shape, x.dtype)
     np.subtract(x, x.max(axis=-1, keepdims=True), out=y)
@@ -45,7 +46,7 @@ def log_softmax(x: Array, dim: int) -> Any:
     return y, y
 
 
-def log_softmax_vjp(g: Array, y: Array, needs: Needs) -> tuple[Array | None, ...]:
+def log_softmax_vjp(g: Array, y: Array, needs: Needs) -> Gradients:
     gx, p = empty(y.shape, y.dtype), empty(y.shape, y.dtype)
     np.exp(y, out=p)
     np.multiply(p, row_sums(g), out=gx)
@@ -105,7 +106,7 @@ def cross_entropy(
     return y, (p, others, places, ignored if some else None, label_smoothing, divisor)
 
 
-def cross_entropy_vjp(g: Array, residuals: Any, needs: Needs) -> tuple[Array | None, ...]:
+def cross_entropy_vjp(g: Array, residuals: Any, needs: Needs) -> Gradients:
     p, others, places, ignored, smoothing, divisor = residuals
     scale = g / p.dtype.type(divisor or np.nan)  # of all rows, or one of each
     if ignored is not None:
@@ -117,7 +118,7 @@ def cross_entropy_vjp(g: Array, residuals: Any, needs: Needs) -> tuple[Array | N
     return (gx, None)[: len(needs)]
 
 
-KERNELS: dict[str, Any] = {
+KERNELS = {
     "cross_entropy": Kernel(cross_entropy, cross_entropy_vjp),
     "log_softmax": Kernel(log_softmax, log_softmax_vjp),
     "softmax": Kernel(softmax, softmax_vjp),

@@ -8,7 +8,7 @@ import numpy as np
 from tests.backends.cuda_on_cpu import on_cpu
 from tinyxp.backends.common import capture
 from tinyxp.backends.common.capture import DeviceCapture
-from tinyxp.backends.cupy.arrays import ManyArrays
+from tinyxp.backends.cupy.kernels.optimizer import ManyArrays
 
 
 class Recorder:

@@ -30,7 +30,7 @@ import numpy as np
 
 import tinyxp as tx
 from tinyxp import backends
-from tinyxp.backends.numpy.backend import fast_kernels
+from tinyxp.backends.numpy import backend as numpy_backend
 from tinyxp.errors import ArgumentError, CaptureError, TinyError
 from tinyxp.train import Trainer
 
@@ -109,11 +109,14 @@ def surroundings(way: Way) -> Iterator[None]:
         return
     table = backends.get("numpy").__dict__
     bits = "random_bits"  # no formula's: by it the random numbers of a recorded step go on
-    kernels = {"all": table["kernels"], "none": {bits: table["kernels"][bits]}}
-    with patch.dict("os.environ", {"TINY_FAST": "0"}):
-        kernels["numpy"] = fast_kernels()
+    both = {
+        "all": (table["kernels"], table["functions"]),
+        "numpy": (numpy_backend.kernels(False), numpy_backend.functions(False)),
+        "none": ({}, {bits: table["functions"][bits]}),
+    }
+    kernels, functions = both[way.kernels]
     tx.manual_seed(0)
-    with patch.dict(table, kernels=kernels[way.kernels]), tx.backend(way.backend):
+    with patch.dict(table, kernels=kernels, functions=functions), tx.backend(way.backend):
         yield
 
 

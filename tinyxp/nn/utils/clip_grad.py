@@ -82,7 +82,7 @@ def get_total_norm(
 
 def _together(tensors: list[Tensor]) -> Any:
     """The norm of all tensors by a kernel of their backend, or NotImplemented."""
-    kernel: Any = tensors[0].backend.kernels.get("total_norm")
+    kernel: Any = tensors[0].backend.functions.get("total_norm")
     return NotImplemented if kernel is None else kernel([x.array for x in tensors])
 
 
@@ -113,7 +113,7 @@ def clip_grads_with_norm_(
     norm = asarray(total_norm).detach()
     params = _with_grad(parameters)
     grads: list[Array] = [p.grad.array for p in params]  # type: ignore[union-attr]
-    kernel: Any = norm.backend.kernels.get("clipped")
+    kernel: Any = norm.backend.functions.get("clip_by_norm")
     if kernel is not None and all(p.backend is norm.backend for p in params):
         news = kernel(grads, norm.array, max_norm)
         if news is not NotImplemented:

@@ -8,19 +8,18 @@ a CPU (tests/backends/cuda_on_cpu). That proves their numbers, and nothing about
 """
 
 import math
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from tinyxp.backends import Array, Kernel
+from tinyxp.backends import Array, Gradients, Kernel, Needs
+from tinyxp.backends.common.operands import is_last_axis, linear_fits
 from tinyxp.backends.common.philox import dropping, given
-from tinyxp.backends.common.self_attention import of_itself
-from tinyxp.backends.cupy.arrays import ManyArrays
-from tinyxp.backends.cupy.attention import Attention
-from tinyxp.backends.cupy.convolution import Windows
+from tinyxp.backends.common.self_attention import self_attention
+from tinyxp.backends.cupy.kernels.attention import Attention
+from tinyxp.backends.cupy.kernels.convolution import Windows
+from tinyxp.backends.cupy.kernels.optimizer import ManyArrays
 from tinyxp.backends.cupy.launch import Library, alike, chunks, summed
-from tinyxp.backends.numpy.kernels.dense import maps
-
-Needs = tuple[bool, ...]
 
 
 class Kernels:
@@ -30,31 +29,30 @@ class Kernels:
         self.library = library
         self.xp, self.packed = library.xp, library.packed
 
-    def table(self) -> dict[str, Any]:
-        """By the names of the composites, and of what else the floors above ask for."""
-        attention, many = Attention(self.library), ManyArrays(self.library)
+    def table(self) -> dict[str, Kernel]:
+        """By the names of the composites."""
+        attention = Attention(self.library)
         attend = Kernel(attention.forward, attention.vjp)
+        norm, norm_vjp = self.layer_norm, self.layer_norm_vjp
+        loss, loss_vjp = self.cross_entropy, self.cross_entropy_vjp
+        softmax, softmax_vjp = self.softmax, self.softmax_vjp
         return Windows(self.library).table() | {
-            "adamw": many.adamw,
             "attention": attend,
-            "clipped": many.clipped,
-            "cross_entropy": Kernel(
-                self.cross_entropy,
-                self.cross_entropy_vjp,
-                single=partial(self.cross_entropy, single=True),
-            ),
+            "cross_entropy": Kernel(loss, loss_vjp, single=partial(loss, single=True)),
             "dropout": Kernel(self.dropout, self.dropout_vjp),
             "gelu": Kernel(self.gelu, self.gelu_vjp),
-            "layer_norm": Kernel(self.layer_norm, self.layer_norm_vjp),
+            "layer_norm": Kernel(norm, norm_vjp),
             "linear": Kernel(self.linear, self.linear_vjp),
-            "log_softmax": Kernel(self.log_softmax, self.log_softmax_vjp),
-            "random_bits": self.random_bits,
+            "log_softmax": Kernel(partial(softmax, logarithm=1), partial(softmax_vjp, logarithm=1)),
             "relu": Kernel(self.relu, self.relu_vjp),
-            "rms_norm": Kernel(self.rms_norm, self.layer_norm_vjp),
-            "self_attention": of_itself(attend, self.xp.empty),
-            "softmax": Kernel(self.softmax, self.softmax_vjp),
-            "total_norm": many.total_norm,
+            "rms_norm": Kernel(partial(norm, centred=0), norm_vjp),
+            "self_attention": self_attention(attend, self.xp.empty),
+            "softmax": Kernel(softmax, softmax_vjp),
         }
+
+    def functions(self) -> dict[str, Callable[..., Any]]:
+        """See ``Backend.functions``."""
+        return ManyArrays(self.library).functions() | {"random_bits": self.random_bits}
 
     def kind(self, *arrays: Any) -> str | None:
         return alike(self.library.usable, *arrays)
@@ -74,13 +72,13 @@ class Kernels:
     # -- linear: y = x Wᵀ + b -----------------------------------------------------------------
 
     def linear(self, x: Array, weight: Array, bias: Array | None = None) -> Any:
-        if not self.kind(x, weight, bias) or x.ndim < 2 or not maps(x, weight, bias):
+        if not self.kind(x, weight, bias) or not linear_fits(x, weight, bias):
             return NotImplemented
         rows = x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
         y = self.library.linear(rows, weight, None if bias is None else self.packed(bias))
         return y.reshape(*x.shape[:-1], len(weight)), (rows, weight, x.shape)
 
-    def linear_vjp(self, g: Array, residuals: Any, needs: Needs) -> tuple[Array | None, ...]:
+    def linear_vjp(self, g: Array, residuals: Any, needs: Needs) -> Gradients:
         rows, weight, shape = residuals
         g = g.reshape(len(rows), len(weight))
         matmul = self.library.matmul
@@ -102,7 +100,7 @@ class Kernels:
         self.library.elementwise("gelu", x.size, (x, y, x.size, by_tanh), kind)
         return y, (x, by_tanh)
 
-    def gelu_vjp(self, g: Array, residuals: Any, needs: Needs) -> tuple[Array | None, ...]:
+    def gelu_vjp(self, g: Array, residuals: Any, needs: Needs) -> Gradients:
         x, by_tanh = residuals
         gx = self.xp.empty(x.shape, dtype=x.dtype)
         args = (self.packed(g), x, gx, x.size, by_tanh)
@@ -118,7 +116,7 @@ class Kernels:
         self.library.elementwise("relu", x.size, (x, y, x.size), kind)
         return y, y
 
-    def relu_vjp(self, g: Array, y: Array, needs: Needs) -> tuple[Array | None, ...]:
+    def relu_vjp(self, g: Array, y: Array, needs: Needs) -> Gradients:
         gx = self.xp.empty(y.shape, dtype=y.dtype)
         self.library.elementwise("relu_vjp", y.size, (self.packed(g), y, gx, y.size), y.dtype.name)
         return (gx,)
@@ -129,7 +127,7 @@ class Kernels:
         options = dropping(seed, counter, p)
         return self._dropped(x, options), options
 
-    def dropout_vjp(self, g: Array, options: Any, needs: Needs) -> tuple[Array | None, ...]:
+    def dropout_vjp(self, g: Array, options: Any, needs: Needs) -> Gradients:
         return (self._dropped(g, options),)  # drawn again, which is cheaper than to keep it
 
     def _dropped(self, x: Array, options: tuple[Any, ...]) -> Array:
@@ -147,13 +145,9 @@ class Kernels:
         bias: Array | None = None,
         axes: int = 1,
         eps: float = 1e-5,
+        centred: int = 1,
     ) -> Any:
-        return self._normed(x, weight, bias, axes, eps, 1)
-
-    def rms_norm(self, x: Array, weight: Array | None = None, *, axes: int, eps: float) -> Any:
-        return self._normed(x, weight, None, axes, eps, 0)
-
-    def _normed(self, x: Array, weight: Any, bias: Any, axes: int, eps: float, centred: int) -> Any:
+        """``centred``: 0 for rms_norm."""
         kind = self.kind(x, weight, bias)
         if not kind or not 1 <= axes <= x.ndim or x.size == 0:
             return NotImplemented
@@ -170,7 +164,7 @@ class Kernels:
         self.library.by_rows("layer_norm", rows, n, args, kind)
         return y, (x, mean, scale, weight, shape, centred)
 
-    def layer_norm_vjp(self, g: Array, residuals: Any, needs: Needs) -> tuple[Array | None, ...]:
+    def layer_norm_vjp(self, g: Array, residuals: Any, needs: Needs) -> Gradients:
         x, mean, scale, weight, shape, centred = residuals
         g, rows, n = self.packed(g), len(mean), math.prod(shape)
         gx = None
@@ -187,28 +181,16 @@ class Kernels:
 
     # -- softmax and its logarithm over the last axis -------------------------------------------
 
-    def softmax(self, x: Array, dim: int) -> Any:
-        return self._softmax(x, dim, 0)
-
-    def log_softmax(self, x: Array, dim: int) -> Any:
-        return self._softmax(x, dim, 1)
-
-    def _softmax(self, x: Array, dim: int, logarithm: int) -> Any:
+    def softmax(self, x: Array, dim: int, logarithm: int = 0) -> Any:
         kind = self.kind(x)
-        if not kind or x.size == 0 or x.ndim == 0 or dim not in (-1, x.ndim - 1):
+        if not kind or not is_last_axis(x, dim):
             return NotImplemented
         x, n = self.packed(x), x.shape[-1]
         y = self.xp.empty(x.shape, dtype=x.dtype)
         self.library.by_rows("softmax", x.size // n, n, (x, y, n, logarithm), kind)
         return y, y
 
-    def softmax_vjp(self, g: Array, y: Array, needs: Needs) -> tuple[Array | None, ...]:
-        return self._softmax_vjp(g, y, 0)
-
-    def log_softmax_vjp(self, g: Array, y: Array, needs: Needs) -> tuple[Array | None, ...]:
-        return self._softmax_vjp(g, y, 1)
-
-    def _softmax_vjp(self, g: Array, y: Array, logarithm: int) -> tuple[Array | None, ...]:
+    def softmax_vjp(self, g: Array, y: Array, needs: Needs, logarithm: int = 0) -> Gradients:
         gx, n = self.xp.empty(y.shape, dtype=y.dtype), y.shape[-1]
         args = (self.packed(g), y, gx, n, logarithm)
         self.library.by_rows("softmax_vjp", y.size // n, n, args, y.dtype.name)
@@ -251,7 +233,7 @@ class Kernels:
         y = y if single else y.astype(logits.dtype, copy=False)
         return y, (logits, targets, known, inverse, options)
 
-    def cross_entropy_vjp(self, g: Array, residuals: Any, needs: Needs) -> tuple[Array | None, ...]:
+    def cross_entropy_vjp(self, g: Array, residuals: Any, needs: Needs) -> Gradients:
         logits, targets, known, inverse, options = residuals
         (rows, n), step = logits.shape, options[1]
         gx = self.xp.empty((rows, step), dtype=logits.dtype)[:, :n]

@@ -7,15 +7,14 @@ from typing import Any
 import numpy as np
 
 from tinyxp.backends import Array
+from tinyxp.backends.common.adamw import AdamWStep
 from tinyxp.backends.common.capture import capturing
 from tinyxp.backends.cupy.launch import Library, alike
-from tinyxp.backends.numpy.kernels.dense import adamw_numbers
 from tinyxp.errors import ShapeError
 
 CHUNK = 4096  # elements of a block of threads, as in arrays.cu
 THREADS = 256
 WHOLE = "float32", "float64"  # what squares of gradients may be summed in
-Options = dict[str, Any]
 
 
 class ManyArrays:
@@ -23,6 +22,10 @@ class ManyArrays:
 
     def __init__(self, library: Library) -> None:
         self.library, self.xp = library, library.xp
+
+    def functions(self) -> dict[str, Callable[..., Any]]:
+        """See ``Backend.functions``."""
+        return {f.__name__: f for f in (self.adamw, self.clip_by_norm, self.total_norm)}
 
     def table(self, *lists: list[Array]) -> tuple[Array, int]:
         """Where the arrays of each list lie, their sizes, their first blocks; and how many blocks
@@ -48,30 +51,22 @@ class ManyArrays:
         grads: list[Array],
         m: list[Array],
         v: list[Array],
-        *,
-        beta1: float,
-        beta2: float,
-        eps: float,
-        lr: float = 0.0,
-        weight_decay: float = 0.0,
-        step: int = 1,
-        advance: Callable[[], Options] | None = None,
+        step: AdamWStep,
+        advance: Callable[[], AdamWStep] | None = None,
     ) -> list[Array]:
-        """One AdamW step over all parameters: new ones; m and v in place. One launch.
-
-        In a captured step ``advance()`` gives ``lr``, ``weight_decay`` and ``step`` before each
-        replay.
-        """
+        """See ``AdamWStep``. One launch for all parameters."""
         with self.library.on(getattr(params[0], "device", None)):
             news = [self.xp.empty(p.shape, dtype=p.dtype) for p in params]
             lists = [self.packed(arrays) for arrays in (params, grads, m, v)]
             table, blocks = self.table(*lists, news)
-            known = adamw_numbers(beta1, beta2, lr, weight_decay, step)
-            numbers = None
-            if advance is not None and (capture := capturing()) is not None:
-                numbers = capture.numbers(3, lambda: adamw_numbers(beta1, beta2, **advance()))
-            args = (table, len(params), float(beta1), float(beta2), float(eps), *known, numbers)
+            factors, numbers = [0.0, 0.0, 0.0], None
+            if advance is None:
+                factors = step.factors()
+            elif (capture := capturing()) is not None:
+                numbers = capture.numbers(3, lambda: advance().factors())
+            options = (float(step.beta1), float(step.beta2), float(step.eps), *factors, numbers)
             if blocks:
+                args = (table, len(params), *options)
                 self.library.launch("adamw", (blocks,), (THREADS,), args, params[0].dtype.name)
             for own, used in zip([*m, *v], [*lists[2], *lists[3]], strict=True):
                 if used is not own:  # it was not contiguous
@@ -93,8 +88,8 @@ class ManyArrays:
             self.library.launch("norm_of_parts", (1,), (512,), (parts, blocks, norm), kind)
         return norm
 
-    def clipped(self, arrays: list[Array], norm: Array, most: float) -> Any:
-        """All arrays times min(1, most / (norm + 1e-6)): new ones. One launch."""
+    def clip_by_norm(self, arrays: list[Array], norm: Array, max_norm: float) -> Any:
+        """All arrays times min(1, max_norm / (norm + 1e-6)): new ones. One launch."""
         kind = alike(self.library.usable, norm, *arrays)
         if kind not in WHOLE:
             return NotImplemented
@@ -102,7 +97,7 @@ class ManyArrays:
         arrays = self.packed(arrays)
         table, blocks = self.table(arrays, news)
         if blocks:
-            args = (table, len(arrays), norm, float(most))
+            args = (table, len(arrays), norm, float(max_norm))
             self.library.launch("clipped", (blocks,), (THREADS,), args, kind)
         return news
 

@@ -12,11 +12,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinyxp.backends import Array, Kernel
+from tinyxp.backends import Array, Gradients, Kernel, Needs
+from tinyxp.backends.common.operands import conv_fits, conv_transpose_fits
 from tinyxp.backends.cupy.launch import Library, alike, summed
-from tinyxp.backends.numpy.kernels.convolution import sees
 
-Needs = tuple[bool, ...]
 Pair = tuple[int, int]
 MOST = 1 << 26  # numbers in columns at a time: 256 MiB of float32
 INDICES = 1 << 31  # that kernels count up to
@@ -90,15 +89,6 @@ def images(x: Array) -> Array:
     return x if x.ndim == 4 else x[:, :, None]
 
 
-def casts(x: Any, weight: Any, bias: Any, groups: int) -> bool:
-    """As ``sees``, of a transposed convolution: whether weight (in, out / groups, *size) holds
-    filters for images x, with a bias for each of what comes out."""
-    if x.ndim != weight.ndim or 0 in x.shape or 0 in weight.shape:
-        return False
-    parts: bool = weight.shape[0] % groups == 0 and weight.shape[0] == x.shape[1]
-    return parts and (bias is None or bias.shape == (weight.shape[1] * groups,))
-
-
 class Windows:
     """The kernels of convolutions and pooling of one array library."""
 
@@ -107,12 +97,12 @@ class Windows:
         self.xp, self.packed = library.xp, library.packed
         self.tables: dict[Any, list[Array]] = {}
 
-    def table(self) -> dict[str, Any]:
+    def table(self) -> dict[str, Kernel]:
         """By the names of the composites."""
         return {
             "avg_pool": Kernel(self.avg_pool, self.avg_pool_vjp),
             "conv": Kernel(self.conv, self.conv_vjp),
-            "conv_transpose": Kernel(self.conv_transpose, self.conv_transpose_vjp),
+            "conv_transpose": Kernel(self.conv_transpose, self.conv_vjp),
             "max_pool": Kernel(self.max_pool, self.max_pool_vjp),
         }
 
@@ -130,7 +120,7 @@ class Windows:
         groups: int,
     ) -> Any:
         kind = alike(self.library.usable, x, weight, bias)
-        if kind is None or not sees(x, weight, bias, groups):
+        if kind is None or not conv_fits(x, weight, bias, groups):
             return NotImplemented
         size = weight.shape[2:]
         axes = zip(x.shape[2:], size, stride, padding, dilation, strict=True)
@@ -142,16 +132,7 @@ class Windows:
             return NotImplemented
         image, rows = images(x), self._rows(weight, groups)
         y = self._down(image, rows, bias, geometry)
-        return y.reshape(*y.shape[:2], *out), (image, rows, geometry, x.shape, weight.shape)
-
-    def conv_vjp(self, g: Array, residuals: Any, needs: Needs) -> tuple[Array | None, ...]:
-        image, rows, geometry, x_shape, weight_shape = residuals
-        g, gx, gw = images(g), None, None
-        if needs[0]:
-            gx = self._up(g, rows, None, geometry).reshape(x_shape)
-        if needs[1]:
-            gw = self._across(g, image, geometry).reshape(weight_shape)
-        return self._with_bias(gx, gw, g, needs)
+        return y.reshape(*y.shape[:2], *out), (image, rows, geometry, x.shape, weight.shape, False)
 
     def conv_transpose(
         self,
@@ -166,7 +147,7 @@ class Windows:
         groups: int,
     ) -> Any:
         kind = alike(self.library.usable, x, weight, bias)
-        if kind is None or not casts(x, weight, bias, groups):
+        if kind is None or not conv_transpose_fits(x, weight, bias, groups):
             return NotImplemented
         size = weight.shape[2:]
         axes = zip(x.shape[2:], size, stride, padding, output_padding, dilation, strict=True)
@@ -177,29 +158,26 @@ class Windows:
             return NotImplemented
         image, rows = images(x), self._rows(weight, groups)
         y = self._up(image, rows, bias, geometry)
-        return y.reshape(*y.shape[:2], *out), (image, rows, geometry, x.shape, weight.shape)
+        return y.reshape(*y.shape[:2], *out), (image, rows, geometry, x.shape, weight.shape, True)
 
-    def conv_transpose_vjp(
-        self, g: Array, residuals: Any, needs: Needs
-    ) -> tuple[Array | None, ...]:
-        image, rows, geometry, x_shape, weight_shape = residuals
-        g, gx, gw = images(g), None, None
+    def conv_vjp(self, g: Array, residuals: Any, needs: Needs) -> Gradients:
+        """Of both: the gradient of each is the other, of g."""
+        image, rows, geometry, x_shape, weight_shape, transposed = residuals
+        g, gx, gw, gb = images(g), None, None, None
         if needs[0]:
-            gx = self._down(g, rows, None, geometry).reshape(x_shape)
+            back = self._down if transposed else self._up
+            gx = back(g, rows, None, geometry).reshape(x_shape)
         if needs[1]:
-            gw = self._across(image, g, geometry).reshape(weight_shape)
-        return self._with_bias(gx, gw, g, needs)
+            y, image = (image, g) if transposed else (g, image)
+            gw = self._across(y, image, geometry).reshape(weight_shape)
+        if len(needs) > 2 and needs[2]:
+            gb = self.xp.sum(g, axis=(0, 2, 3), dtype=summed(g.dtype)).astype(g.dtype, copy=False)
+        return (gx, gw, gb)[: len(needs)]
 
     def _rows(self, weight: Array, groups: int) -> Array:
         """(A, B, *size) -> (groups, A / groups, B · window)."""
         a = weight.shape[0]
         return self.packed(weight).reshape(groups, a // groups, weight.size // a)
-
-    def _with_bias(self, gx: Any, gw: Any, g: Array, needs: Needs) -> tuple[Array | None, ...]:
-        gb = None
-        if len(needs) > 2 and needs[2]:
-            gb = self.xp.sum(g, axis=(0, 2, 3), dtype=summed(g.dtype)).astype(g.dtype, copy=False)
-        return (gx, gw, gb)[: len(needs)]
 
     # With an image (batch, B, h, w), rows (groups, A / groups, B / groups · window), and y (batch,
     # A, out_h, out_w): y = rows · windows of the image, and the gradients of image and rows.
@@ -307,7 +285,7 @@ class Windows:
         self.library.elementwise("max_pool", y.size, args, kind)
         return y, (places, x.shape, (*image, *out, seen_rows, seen_across))
 
-    def max_pool_vjp(self, g: Array, residuals: Any, needs: Needs) -> tuple[Array | None, ...]:
+    def max_pool_vjp(self, g: Array, residuals: Any, needs: Needs) -> Gradients:
         places, shape, options = residuals
         gx = self.xp.empty(shape, dtype=g.dtype)
         args = (self.packed(g), places, gx, gx.size, *options)
@@ -332,7 +310,7 @@ class Windows:
         self.library.elementwise("avg_pool", y.size, (self.packed(x), y, y.size, *options), kind)
         return y, (shape, options)
 
-    def avg_pool_vjp(self, g: Array, residuals: Any, needs: Needs) -> tuple[Array | None, ...]:
+    def avg_pool_vjp(self, g: Array, residuals: Any, needs: Needs) -> Gradients:
         shape, options = residuals
         gx = self.xp.empty(shape, dtype=g.dtype)
         args = (self.packed(g), gx, gx.size, *options)

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from tinyxp.backends import HALVES, Array
+from tinyxp.backends import HALVES, Array, Gradients, Needs
 from tinyxp.backends.common.philox import dropping
 from tinyxp.backends.common.precision import get_float32_matmul_precision
+from tinyxp.backends.cupy.kernels.tiles import Tiles, tensor_tiles, tiles
 from tinyxp.backends.cupy.launch import Library, alike, summed
-from tinyxp.backends.cupy.tiles import Tiles, tensor_tiles, tiles
 
 
 class Attention:
@@ -58,9 +58,7 @@ class Attention:
         self._launch("", blocks, chosen, args, kind)
         return y.reshape(shape), (q, k, v, y, known, options, back, shape)
 
-    def vjp(
-        self, g: Array, residuals: Any, needs: tuple[bool, ...], out: Any = None
-    ) -> tuple[Array | None, ...]:
+    def vjp(self, g: Array, residuals: Any, needs: Needs, out: Any = None) -> Gradients:
         """``out``: where the gradients of queries, keys and values go, (batch, heads, time, width)
         each, if they have a place."""
         q, k, v, y, known, options, chosen, shape = residuals
