@@ -118,15 +118,18 @@ class Composite(Operation[P]):
         if self.static_defaults:
             static = self.static_defaults | static
         try:
-            result = kernel.accept(arrays, static)
+            result = kernel.forward(*arrays, **static)
+            while result is NotImplemented:
+                if kernel.next is None:
+                    return NotImplemented
+                kernel = kernel.next
+                result = kernel.forward(*arrays, **static)
         except PASSED_ON:
             raise
         except Exception as error:
             problem, cause = explain(self, arrays, static, backend, error)
             raise problem from cause
-        if result is NotImplemented:
-            return NotImplemented
-        y, residuals, kernel = result
+        y, residuals = result
         if not (tracked and is_recording()):
             return wrap(y, backend)
         context = arrays, residuals, static, kernel, backend, y.shape, y.dtype
