@@ -10,7 +10,7 @@ from tinyxp.core.tensor import Tensor
 from tinyxp.nn.module import Module
 
 
-def _declared(cls: type) -> dict[str, Parameter]:
+def declared_fields(cls: type) -> dict[str, Parameter]:
     """The fields that the body of a class declares. Their defaults leave the class: an attribute
     of the class would stand in the way of a buffer of this name."""
     kind: Any = Parameter.POSITIONAL_OR_KEYWORD
@@ -107,7 +107,7 @@ class FieldModule(Module):
         if shown is not None:
             cls._template = shown
         # in a user's subclass an annotation is not a field
-        fields = _declared(cls) if cls.__module__.startswith("tinyxp.") else {}
+        fields = declared_fields(cls) if cls.__module__.startswith("tinyxp.") else {}
         if fields and "__init__" not in vars(cls):
             every = cls._fields | fields
             cls._fields = dict(sorted(every.items(), key=lambda field: field[1].kind))
