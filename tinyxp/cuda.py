@@ -8,7 +8,7 @@ from collections import Counter
 from typing import Any
 
 from tinyxp import backends
-from tinyxp.backends.cupy.checks import later as checks_later
+from tinyxp.backends.common.later import checks_later
 from tinyxp.backends.cupy.memory import sized
 from tinyxp.core.tensor import Tensor
 from tinyxp.errors import BackendError

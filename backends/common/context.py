@@ -7,9 +7,10 @@ asynchronous generators: it holds while they run, and not while they wait.
 
 import functools
 import inspect
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import Executor, wait
 from contextlib import AbstractContextManager, contextmanager
-from contextvars import ContextVar, Token
+from contextvars import ContextVar, Token, copy_context
 from typing import Any
 
 from tinyxp.errors import DTypeError
@@ -128,6 +129,14 @@ def block(make: Callable[..., Iterator[Any]]) -> Callable[..., Block]:
 class _Made(Block):
     def __init__(self, open: Callable[[], AbstractContextManager[Any]]) -> None:
         self._open = open  # type: ignore[method-assign]
+
+
+def run_on_threads(pool: Executor, functions: Iterable[Callable[[], Any]]) -> list[Any]:
+    """The results of functions that run on the threads of a pool, inside the blocks of the
+    caller."""
+    futures = [pool.submit(copy_context().run, f) for f in functions]
+    wait(futures)
+    return [future.result() for future in futures]
 
 
 # -- decorators -----------------------------------------------------------------------------------

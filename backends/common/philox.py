@@ -7,7 +7,6 @@ Only int64 arithmetic is used, which the Array API and every library have.
 from typing import Any
 
 from tinyxp.backends import Array
-from tinyxp.backends.common.capture import Counter
 
 ROUNDS = 10
 MULTIPLIERS = 0xD2511F53, 0xCD9E8D57
@@ -25,40 +24,22 @@ def blocks_for(n: int) -> int:
     return -(-n // WORDS)
 
 
-def halves(number: int, bits: int) -> list[int]:
+def words_of(number: int, bits: int) -> list[int]:
     """A number in words of 32 bits, the lowest first.
 
-    >>> halves(2**32 + 5, 64)
+    >>> words_of(2**32 + 5, 64)
     [5, 1]
     """
     return [number >> shift & MASK for shift in range(0, bits, 32)]
 
 
-def given(seed: int, counter: Any) -> tuple[Any, ...]:
-    """The arguments PHILOX of a kernel: the words of a seed and of a counter; and, of a captured
-    step, where the counter lies that they are added to.
-
-    >>> given(7, 2**64)
-    (7, 0, 0, 0, 1, 0, None)
-    """
-    base = None
-    if isinstance(counter, Counter):
-        base, counter = counter.base, counter.offset
-    return (*halves(seed, 64), *halves(counter, 128), base)
-
-
-def keeping(p: float) -> tuple[int, float]:
+def dropout_threshold(p: float) -> tuple[int, float]:
     """What dropout keeps: numbers whose word is below the first, times the second.
 
-    >>> keeping(0.5)
+    >>> dropout_threshold(0.5)
     (2147483648, 2.0)
     """
     return round((1 - p) * 2**32), 1 / (1 - p) if p < 1 else 0.0
-
-
-def dropping(seed: int, counter: Any, p: float) -> tuple[Any, ...]:
-    """What a kernel leaves numbers out by: ``keeping``, and the arguments PHILOX."""
-    return (*keeping(p), *given(seed, counter))
 
 
 def random_bits(xp: Any, key: int, counter: int, n: int, device: Any = None) -> Array:

@@ -163,9 +163,9 @@ def devices() -> list[str]:
 
 def recorder() -> Any:
     """The recording of a captured step."""
-    from tinyxp.backends.cupy.recording import Recording
+    from tinyxp.backends.cupy.recording import GraphRecording
 
-    return Recording()
+    return GraphRecording()
 
 
 def load() -> Backend:

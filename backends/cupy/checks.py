@@ -1,25 +1,12 @@
-"""Indices that the device checks by itself, so that no training step waits to look at them.
-
-A look from the host waits for all that was launched before, and then nothing is queued. Inside of
-``later()`` a kernel looks instead, and what it found is raised when a value is next read.
-"""
+"""Indices that a kernel checks (``common/later.py``)."""
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager
-from contextvars import ContextVar
 from typing import Any
 
 from tinyxp.backends import Array
-from tinyxp.backends.common.context import bound
+from tinyxp.backends.common.later import are_checks_later
 from tinyxp.backends.cupy.launch import Library
 from tinyxp.errors import IndexingError
-
-_later: ContextVar[bool] = ContextVar("tinyxp_checks_later", default=False)
-
-
-def later() -> AbstractContextManager[None]:
-    """Check indices on the device inside a ``with`` block."""
-    return bound(_later, True)
 
 
 class Checks:
@@ -41,7 +28,7 @@ class Checks:
     ) -> bool:
         """Launch a check whose ``complaint()`` has a place {index}; False: it must be done now."""
         usable = self.library.usable(indices) and indices.dtype.name == "int64"
-        if not _later.get() or not usable:
+        if not are_checks_later() or not usable:
             return False
         if indices.size:
             device = self.library.place(indices)

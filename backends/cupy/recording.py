@@ -7,9 +7,8 @@ from contextlib import suppress
 from typing import Any
 
 from tinyxp.backends import Array, missing
-from tinyxp.backends.common import capture
-from tinyxp.backends.common.capture import DeviceCapture
 from tinyxp.backends.cupy.backend import LIBRARY, checks
+from tinyxp.backends.cupy.capture import DeviceCapture, DeviceRecording
 from tinyxp.backends.cupy.device import explaining, private_pools
 from tinyxp.backends.cupy.kernels.optimizer import ManyArrays
 from tinyxp.errors import CaptureError, TinyError
@@ -22,14 +21,12 @@ except ImportError as error:
 MANY = ManyArrays(LIBRARY)
 
 
-class Recording(capture.DeviceRecording):
+class GraphRecording(DeviceRecording):
     """What a function launches on the GPU in use.
 
     ``run`` and then ``record`` run it on a stream of their own, with memory of a pool of their
     own, which nothing else is ever given: a replay writes where the recording wrote.
     """
-
-    backend = "cupy"
 
     def __init__(self) -> None:
         self.pool = cupy.cuda.MemoryPool()
@@ -91,7 +88,7 @@ class Recording(capture.DeviceRecording):
             graph = self.stream.end_capture()
         except Exception as error:
             raise CaptureError(explained(error)) from error
-        self.parts += [self.capture.reckoned.refresh, graph.launch]
+        self.parts += [self.capture.scalars.refresh, graph.launch]
 
     def cut(self, call: Callable[[], None]) -> None:
         self._end()

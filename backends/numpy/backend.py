@@ -84,9 +84,9 @@ def functions(fast: bool) -> dict[str, Callable[..., Any]]:
 
 def recorder() -> Any:
     """The recording of a captured step."""
-    from tinyxp.backends.numpy.replay.recording import Recording
+    from tinyxp.backends.numpy.replay.recording import HostRecording
 
-    return Recording()
+    return HostRecording()
 
 
 def load() -> Backend:

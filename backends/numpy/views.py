@@ -33,11 +33,11 @@ def owner(array: Any) -> Any:
     return array
 
 
-def each(f: Callable[[Any], Any], x: Any) -> Any:
+def map_tree(f: Callable[[Any], Any], x: Any) -> Any:
     """``f`` of everything in nested tuples, lists and dicts, which are kept."""
     if type(x) in (tuple, list):
-        return type(x)([each(f, part) for part in x])
-    return {k: each(f, part) for k, part in x.items()} if type(x) is dict else f(x)
+        return type(x)([map_tree(f, part) for part in x])
+    return {k: map_tree(f, part) for k, part in x.items()} if type(x) is dict else f(x)
 
 
 def arrays_in(x: Any, kind: type = np.ndarray) -> Iterator[Any]:

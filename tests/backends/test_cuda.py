@@ -7,11 +7,12 @@ import tinyxp as tx
 from tests.backends.cuda_on_cpu import COMPILER, on_cpu
 from tests.conftest import reason_missing
 from tinyxp import backends
+from tinyxp.backends.common.later import checks_later
 from tinyxp.backends.cupy import memory as cuda_memory
 from tinyxp.backends.cupy import setup as cuda_setup
-from tinyxp.backends.cupy.checks import Checks, later
+from tinyxp.backends.cupy.checks import Checks
 from tinyxp.backends.cupy.setup import Setup, advice
-from tinyxp.commands.cli import main
+from tinyxp.commands import main
 from tinyxp.errors import BackendError, IndexingError, OutOfMemoryError, TinyError
 from tinyxp.nn import functional as F
 
@@ -131,12 +132,12 @@ def checks(monkeypatch):
 
 def test_a_wrong_index_is_told_with_the_next_value_that_is_read(checks):
     table = tx.ones((4, 2))
-    with later():
+    with checks_later():
         y = F.embedding(tx.asarray([0, 3, 1]), table).sum()
     assert y.item() == 6
     logits = tx.zeros((3, 4))
     for wrong in (4, -1):
-        with later():
+        with checks_later():
             loss = F.cross_entropy(logits, tx.asarray([0, wrong, -100]))
             other = tx.ones(3)
         expected = f"cross_entropy: index {wrong} is out of range for 4 classes; expected 0 to 3"
@@ -150,13 +151,13 @@ def test_outside_of_it_an_index_is_checked_at_once(checks):
     with pytest.raises(IndexingError, match="index 4 is out of range"):
         F.cross_entropy(tx.zeros((1, 4)), tx.asarray([4]))
     assert not checks.open
-    with later():
+    with checks_later():
         F.cross_entropy(tx.zeros((2, 4)), tx.asarray([1, 9]), ignore_index=9)
         assert checks.open
         assert not checks.check_later(np.ones(2, "int32"), 0, 1, None, str)  # not its dtype
     checks.look()
     assert len(checks.numbers) == 1
     for _ in range(3):  # what is remembered does not grow with the steps
-        with later():
+        with checks_later():
             F.cross_entropy(tx.zeros((2, 4)), tx.asarray([1, 9]), ignore_index=9)
     assert len(checks.numbers) == 1

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import tinyxp as tx
+from tests.helpers import each
 from tinyxp import nn
 from tinyxp.core.tree import leaves
 from tinyxp.errors import CaptureError, GradientError, InputsError
@@ -100,8 +101,8 @@ HOLDS = {
 }
 
 
-@pytest.mark.parametrize("hold", HOLDS)
-@pytest.mark.parametrize("optimizer", ["AdamW", "SGD"])
+@each("hold", HOLDS)
+@each("optimizer", ["AdamW", "SGD"])
 def test_what_is_held_stays_what_it_is(hold, optimizer):
     def program(capture):
         model, opt = learner(optimizer)

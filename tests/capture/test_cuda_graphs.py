@@ -17,10 +17,11 @@ from tests.backends.cuda_on_cpu.recording import Recorder
 from tests.compare import differences, same, use_kernels
 from tests.conftest import reason_missing
 from tinyxp import backends
-from tinyxp.backends.common.capture import AT_ONCE, CAPACITY, Counter, capturing
+from tinyxp.backends.common.capture import capturing
 from tinyxp.backends.common.philox import random_bits
+from tinyxp.backends.cupy.capture import AT_ONCE, CAPACITY, DeviceCounter
 from tinyxp.backends.cupy.kernels.dense import Kernels
-from tinyxp.capture.captured import Graph
+from tinyxp.capture.captured import CapturedStep
 from tinyxp.commands import main
 from tinyxp.core.tensor import wrap
 from tinyxp.errors import ArgumentError, BackendError, CaptureError, ShapeError
@@ -39,6 +40,7 @@ def recorder(monkeypatch):
     own = Kernels(recorder.library)
     use_kernels(monkeypatch, own.table() | own.functions())
     monkeypatch.setitem(numpy.__dict__, "run", 1 << 62)
+    monkeypatch.setitem(numpy.__dict__, "recorder", recorder.recording)
     return recorder
 
 
@@ -88,7 +90,7 @@ def gradients(seed, dtype="float32"):
 def test_replays_are_steps_bit_for_bit(dtype, steps, recorder):
     """With a rate that changes, two groups, dropout, clipping, and a step or two before."""
     plain, graphed = Learner(dtype), Learner(dtype)
-    graph = Graph(graphed.step, recorder.recording)
+    graph = CapturedStep(graphed.step, "numpy")
     for learner in (plain, graphed):
         learner.step(*gradients(99, dtype))
     norms = []
@@ -106,7 +108,7 @@ def test_replays_are_steps_bit_for_bit(dtype, steps, recorder):
 def test_recording_is_no_step(recorder):
     learner = Learner()
     before = learner.everything()
-    graph = Graph(learner.step, recorder.recording)
+    graph = CapturedStep(learner.step, "numpy")
     graph.capture(*gradients(0))
     after = learner.everything()
     same(before[:5], after[:5])  # values
@@ -128,7 +130,7 @@ def test_a_step_that_fails_leaves_all_as_it_was(recorder):
             if sys.runs == failing:
                 raise ValueError("a fault of the user's")
 
-        graph = Graph(step, recorder.recording)
+        graph = CapturedStep(step, "numpy")
         with pytest.raises(ValueError, match="a fault of the user's"):
             graph.capture(*gradients(0))
         same(before, learner.everything())
@@ -139,7 +141,7 @@ def test_a_step_that_fails_leaves_all_as_it_was(recorder):
 
 def test_snapshots_stay_and_loaded_values_count(recorder):
     plain, graphed = Learner(p=0.0), Learner(p=0.0)
-    graph = Graph(graphed.step, recorder.recording)
+    graph = CapturedStep(graphed.step, "numpy")
     early = [p.detach() for p in graphed.params]
     start = graphed.values()
     graph(*gradients(0)), plain.step(*gradients(0))
@@ -165,7 +167,7 @@ def test_snapshots_stay_and_loaded_values_count(recorder):
 def test_an_optimizers_state_loaded_later_counts(recorder):
     """A step by itself, and then a recording of its own."""
     plain, graphed = Learner(), Learner()
-    graph = Graph(graphed.step, recorder.recording)
+    graph = CapturedStep(graphed.step, "numpy")
     for k in range(6):
         if k == 2:
             for learner in (plain, graphed):
@@ -176,7 +178,7 @@ def test_an_optimizers_state_loaded_later_counts(recorder):
 
 def test_a_call_leaves_its_gradients(recorder):
     learner = Learner(p=0.0)
-    graph = Graph(learner.step, recorder.recording)
+    graph = CapturedStep(learner.step, "numpy")
     graph(*gradients(0))
     learner.optimizer.zero_grad()
     norm = graph(*gradients(1))["norm"]
@@ -197,7 +199,7 @@ def test_buffers_of_a_module_are_state_too(recorder):
             return F.relu(self.weight), x
 
     model = Model()
-    graph = Graph(model, recorder.recording)
+    graph = CapturedStep(model, "numpy")
     y, x = graph(tx.asarray([1.0]))
     assert y.numpy().tolist() == [1.0, 0.0, 3.0] and not y.requires_grad
     model.load_state_dict({"weight": np.asarray([5.0, 6.0, -7.0])})
@@ -223,7 +225,7 @@ def test_attention_leaves_out_others_in_each_replay(recorder):
             grads = kernel.vjp(g.array, kept, (True, True, True))
             return [wrap(part, q.backend) for part in (y, *grads[:3])]
 
-        take = Graph(step, recorder.recording) if graphed else step
+        take = CapturedStep(step, "numpy") if graphed else step
         found = [[part.numpy().copy() for part in take(x, x)] for _ in range(3)]
         assert not np.array_equal(found[0][0], found[1][0]) and generator.counter == 3 * 13
         ends.append([part for parts in found for part in parts])
@@ -261,7 +263,7 @@ def test_norm_and_clipping_are_the_formulas(dtype, tolerance, recorder, monkeypa
 
 def test_inputs_are_those_of_the_capture(recorder):
     learner = Learner()
-    graph = Graph(lambda grads, clip: learner.step(*grads), recorder.recording)
+    graph = CapturedStep(lambda grads, clip: learner.step(*grads), "numpy")
     graph(gradients(0), clip=True)
     before = learner.everything()
     with pytest.raises(ArgumentError, match="captured with True, got False"):
@@ -274,11 +276,11 @@ def test_inputs_are_those_of_the_capture(recorder):
         graph([tx.zeros(3, dtype=tx.float64), *gradients(0)[1:]], clip=True)
     same(before, learner.everything())
     with pytest.raises(ArgumentError, match="an input of a captured step gets no gradient"):
-        Graph(learner.step, recorder.recording)(learner.params[0])
+        CapturedStep(learner.step, "numpy")(learner.params[0])
     with tx.backend("strict"):
         elsewhere = tx.zeros(3)
     with pytest.raises(BackendError, match=r"lies on 'numpy', got one on 'strict'"):
-        Graph(learner.step, recorder.recording)(elsewhere)
+        CapturedStep(learner.step, "numpy")(elsewhere)
 
 
 HOST_STEPS = [
@@ -297,16 +299,16 @@ def test_an_optimizer_steps_between_two_graphs(make, options, recorder):
     plain, graphed = (Learner(make=make, **options) for _ in range(2))
     plain.step(*gradients(99)), graphed.step(*gradients(99))
     before = graphed.everything()
-    recording = recorder.recording()
 
     def step(*grads):
         found = graphed.step(*grads)
         return found | {"after": F.relu(graphed.params[1].detach())}  # which the second reads
 
-    graph = Graph(step, lambda: recording)
+    graph = CapturedStep(step, "numpy")
     graph.capture(*gradients(0))
     same(graphed.everything(), before)
-    kinds = [hasattr(call, "__closure__") and call.__name__ for call in recording.parts]
+    parts = graph._recorded.recording.parts
+    kinds = [hasattr(call, "__closure__") and call.__name__ for call in parts]
     assert kinds.count("call") == 1 and kinds.index("call") not in (0, len(kinds) - 1)
     for k in range(4):
         norm = plain.step(*gradients(k))["norm"]
@@ -354,7 +356,7 @@ def test_another_answer_has_the_step_run(first, recorder, monkeypatch):
 
         return step
 
-    one, graph = leaving_out(plain), Graph(leaving_out(graphed), recorder.recording)
+    one, graph = leaving_out(plain), CapturedStep(leaving_out(graphed), "numpy")
     ran = []
     by_itself = graph._by_the_step
     monkeypatch.setattr(graph, "_by_the_step", lambda *args: ran.append(k) or by_itself(*args))
@@ -378,11 +380,11 @@ def test_looks_that_no_replay_could_do_are_refused(recorder, monkeypatch):
     for each in (learner, Learner()):  # one that steps live, and one whose launch is recorded
         before = [*each.values(), each.generator.counter]
         with pytest.raises(CaptureError, match="after it has begun to change its parameters"):
-            Graph(late, recorder.recording)(each, tx.asarray(True), *gradients(0))
+            CapturedStep(late, "numpy")(each, tx.asarray(True), *gradients(0))
         same(before, [*each.values(), each.generator.counter])
     before = learner.everything()
     with pytest.raises(CaptureError, match=r"reads numbers out of a tensor \(float32 of shape"):
-        Graph(lambda x: x * x.item(), recorder.recording)(tx.ones(()))
+        CapturedStep(lambda x: x * x.item(), "numpy")(tx.ones(()))
     same(before, learner.everything())
 
 
@@ -397,7 +399,7 @@ def test_what_the_host_does_is_refused(recorder, monkeypatch):
     rates = [group["lr"] for group in learner.optimizer.param_groups]
     for words, act in cases.items():
         with pytest.raises(CaptureError, match=words):
-            Graph(lambda x, act=act: act(), recorder.recording)(tx.ones(1))
+            CapturedStep(lambda x, act=act: act(), "numpy")(tx.ones(1))
     assert [group["lr"] for group in learner.optimizer.param_groups] == rates
     assert generator.counter == 0
 
@@ -430,14 +432,14 @@ def test_words_of_the_host_reach_the_kernels(recorder):
     assert tape and drawn
     for start in (2**96 + 2**64 - 2, 2**128 - 3, 5):
         generator.counter, begin = start, start
-        capture.counters.refresh(), capture.reckoned.refresh()
+        capture.counters.refresh(), capture.scalars.refresh()
         assert there.view(np.float64).tolist() == numbers
         for call in tape:
             call()
         assert generator.counter == begin + 4 + 5  # blocks of four words, two words a number
     base = recorder.library.xp.zeros(2, dtype=np.int64)
     base[:] = -2, 5  # 2**64 - 2, and a carry within the words
-    found = Kernels(recorder.library).random_bits(7, Counter(base, 1), 9)
+    found = Kernels(recorder.library).random_bits(7, DeviceCounter(base, 1), 9)
     expected = random_bits(backends.get("numpy").xp, 7, 5 * 2**64 + 2**64 - 2 + 1, 9)
     assert np.array_equal(found, expected)
 

@@ -9,27 +9,25 @@ from typing import Any
 
 from tinyxp import backends
 from tinyxp.backends.common.capture import capturing
-from tinyxp.backends.cupy.checks import later
+from tinyxp.backends.common.later import checks_later
 from tinyxp.capture.reach import Reach
 from tinyxp.capture.recorded import AFTERWARDS, Moved, Recorded, surroundings, tensors_in
-from tinyxp.capture.recorder import Unready, recorded
+from tinyxp.capture.recorder import Unready, expect_recorder, record
 from tinyxp.core.operation import expect_callable
 from tinyxp.core.tensor import Tensor, wrap
 from tinyxp.core.tree import tree_map
-from tinyxp.errors import BackendError, CaptureError
+from tinyxp.errors import CaptureError
 
 PATIENCE = 8  # steps in a row that no recording can be made of
 
 
-class Graph:
-    """A step that replays what was recorded of it; made by :func:`capture`."""
+class CapturedStep:
+    """A step that replays its recording; made by :func:`capture`."""
 
-    def __init__(
-        self, step: Callable[..., Any], make: Callable[[], Any], backend: str = "numpy"
-    ) -> None:
+    def __init__(self, step: Callable[..., Any], backend: str) -> None:
         expect_callable("tx.capture", step)
         self.step = step
-        self._make, self._backend = make, backend
+        self._backend = backend
         self._recorded: Recorded | None = None
         self._lock = threading.RLock()
         functools.update_wrapper(self, step, updated=())
@@ -62,20 +60,20 @@ class Graph:
             return self
         own = vars(instance).setdefault("_captured", {})
         if self.step not in own:
-            own[self.step] = Graph(MethodType(self.step, instance), self._make, self._backend)
+            own[self.step] = CapturedStep(MethodType(self.step, instance), self._backend)
         return own[self.step]
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> "Graph":
-        return Graph(copy.deepcopy(self.step, memo), self._make, self._backend)
+    def __deepcopy__(self, memo: dict[int, Any]) -> "CapturedStep":
+        return CapturedStep(copy.deepcopy(self.step, memo), self._backend)
 
     def __reduce__(self) -> Any:
-        return Graph, (self.step, self._make, self._backend)
+        return CapturedStep, (self.step, self._backend)
 
     def capture(self, *args: Any, **options: Any) -> None:
         """Record the step for inputs like these; no step of training is done."""
         self._recorded = None
         try:
-            self._recorded = recorded(self.step, self._make, (args, options))
+            self._recorded = record(self.step, backends.get(self._backend), (args, options))
         except Unready as why:
             raise why.__cause__ or _unready() from None
 
@@ -90,7 +88,7 @@ class Graph:
                 return None
         self._recorded = None
         try:
-            self._recorded = recorded(self.step, self._make, (args, options))
+            self._recorded = record(self.step, backends.get(self._backend), (args, options))
         except Unready as why:
             self._unready += 1
             if self._unready > PATIENCE:
@@ -101,7 +99,7 @@ class Graph:
 
     def _by_the_step(self, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
         """The step itself, where no recording does what it would do."""
-        with later(), backends.using(backends.get(self._backend)):
+        with checks_later(), backends.using(backends.get(self._backend)):
             return tree_map(_cut, self.step(*args, **options))
 
 
@@ -120,15 +118,7 @@ def _cut(x: Any) -> Any:
     return y
 
 
-def _recording_on(backend: str) -> Callable[[], Any]:
-    """What makes a recording; raises BackendError where none is to be had."""
-    recorder = backends.get(backend).recorder
-    if recorder is None:
-        raise BackendError(f"the backend {backend!r} records no steps; call the step itself")
-    return recorder
-
-
-def capture(step: Callable[..., Any], *example_inputs: Any, **options: Any) -> Graph:
+def capture(step: Callable[..., Any], *example_inputs: Any, **options: Any) -> CapturedStep:
     """A step that is recorded once and replayed at each call, without its Python.
 
     ``step(*inputs)``, say forward, backward, clipping and ``optimizer.step()``, is recorded at the
@@ -175,17 +165,18 @@ def capture(step: Callable[..., Any], *example_inputs: Any, **options: Any) -> G
     >>> [round(fast(tx.ones(2)).item(), 2) for _ in range(3)]
     [5.0, 4.41, 3.86]
     """
-    return graph_on(backends.current().name, step, example_inputs, options)
+    return capture_on(backends.current().name, step, example_inputs, options)
 
 
-def graph_on(
+def capture_on(
     backend: str,
     step: Callable[..., Any],
     inputs: tuple[Any, ...] = (),
     options: Mapping[str, Any] = MappingProxyType({}),
-) -> Graph:
+) -> CapturedStep:
     """A step that is captured on a backend, at once if there are inputs."""
-    made = Graph(step, _recording_on(backend), backend)
+    captured = CapturedStep(step, backend)
+    expect_recorder(backends.get(backend))
     if inputs or options:
-        made.capture(*inputs, **options)
-    return made
+        captured.capture(*inputs, **options)
+    return captured

@@ -213,7 +213,7 @@ class Reach:
         elif isinstance(x, types.ModuleType):
             if of_user_module(x):
                 self._attributes(vars(x), x.__name__)
-        elif hasattr(x, "step") and of_package(type(x)) and type(x).__name__ == "Graph":
+        elif hasattr(x, "step") and of_package(type(x)) and type(x).__name__ == "CapturedStep":
             self._later(x.step, label)
         elif isinstance(x, Module) or not of_package(type(x)):
             self._object(x, label or "self")

@@ -21,7 +21,7 @@ from tinyxp.core.tape import is_grad_enabled
 from tinyxp.core.tensor import Tensor, wrap
 from tinyxp.core.tree import leaves_of, pairs, tree_map
 from tinyxp.core.views import refresh, shown_of
-from tinyxp.debug.observers import observed
+from tinyxp.debug.observers import observers
 from tinyxp.errors import ArgumentError, BackendError, InputsError, TinyError
 
 Moved = list[tuple[Tensor, Tensor]]  # places of inputs, and the tensors that belong there
@@ -86,8 +86,7 @@ class Recorded:
         self.places = [x.array for x in tensors_in(self.inputs)]
         self.tied = [(x, away(x.__class__)) for x in {**self.state, **self.gradients}]  # type: ignore[arg-type]
         self.leaf = {x: x._leaf for x in self.state}
-        drawn = self.recording.capture.drawn
-        if id(random.default_generator()) in drawn:
+        if id(random.default_generator()) in self.recording.capture.draws:
             self.generator = random.default_generator()
 
     # -- whether a replay is the step ----------------------------------------------------------
@@ -98,7 +97,7 @@ class Recorded:
         return (
             surroundings() == self.surroundings
             and (self.generator is None or random.default_generator() is self.generator)
-            and all(drawn.generator.seed == drawn.seed for drawn in capture.drawn.values())
+            and all(draws.generator.seed == draws.seed for draws in capture.draws.values())
             and all(condition() for condition in capture.conditions)
             and all(self._ready(x, place) for x, place in self.state.items())
             and self.reach.intact()
@@ -237,7 +236,7 @@ def surroundings() -> tuple[Any, ...]:
     """The modes that hold here, and change what operations do."""
     region = casting()
     modes = region and (region.dtype, region.casts is None)
-    return is_grad_enabled(), modes, observed(), *np.geterr().values()
+    return is_grad_enabled(), modes, observers(), *np.geterr().values()
 
 
 def tensors_in(tree: Any) -> list[Tensor]:

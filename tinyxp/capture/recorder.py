@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 
 from tinyxp import backends
-from tinyxp.backends import Array
-from tinyxp.backends.cupy.checks import later
+from tinyxp.backends import Array, Backend
+from tinyxp.backends.common.capture import Recording
+from tinyxp.backends.common.later import checks_later
 from tinyxp.capture.code import Code, located
 from tinyxp.capture.proof import prove
 from tinyxp.capture.reach import PLAIN, SIMPLE, Name, Reach
@@ -35,7 +36,7 @@ from tinyxp.core.tape import is_grad_enabled, set_grad_enabled
 from tinyxp.core.tensor import Tensor, wrap
 from tinyxp.core.touched import Touched
 from tinyxp.core.tree import leaves_of, tree_map
-from tinyxp.errors import CaptureError, InputsError
+from tinyxp.errors import BackendError, CaptureError, InputsError
 
 # inputs, the result, all tensors' data and gradients, and what names then stand for
 Trial = tuple[Any, Any, dict[Tensor, tuple[Array, Tensor | None]], list[Name]]
@@ -46,18 +47,25 @@ class Unready(Exception):
     it go another way the next time."""
 
 
-def recorded(step: Callable[..., Any], make: Callable[[], Any], given: Any) -> Recorded:
+def expect_recorder(backend: Backend) -> Callable[[], Recording]:
+    """``backend.recorder``. Raises BackendError if the backend records no steps."""
+    if backend.recorder is None:
+        raise BackendError(f"the backend {backend.name!r} records no steps; call the step itself")
+    return backend.recorder
+
+
+def record(step: Callable[..., Any], backend: Backend, given: Any) -> Recorded:
     """The step recorded for inputs like these; no step of training is done.
 
-    Raises CaptureError for what no recording holds.
+    Raises BackendError where the backend records no steps, CaptureError for a step that cannot be
+    recorded.
     """
-    return _Recorder(step, make(), given).recorded()
+    return _Recorder(step, backend, given).record()
 
 
 class _Recorder:
-    def __init__(self, step: Callable[..., Any], recording: Any, given: Any) -> None:
-        self.step, self.recording = step, recording
-        self.backend = backends.get(recording.backend)
+    def __init__(self, step: Callable[..., Any], backend: Backend, given: Any) -> None:
+        self.step, self.backend, self.recording = step, backend, expect_recorder(backend)()
         self.modes = surroundings()
         self.repeats = repeated(tensors_in(given))
         self.inputs = tree_map(self._fixed, given)
@@ -68,8 +76,8 @@ class _Recorder:
         self.readers: set[Tensor] = set()  # whose gradients the step reads before it forgets them
         self.forgotten: set[Tensor] = set()  # whose gradients it forgets
 
-    def recorded(self) -> Recorded:
-        with later(), backends.using(self.backend), _afresh():
+    def record(self) -> Recorded:
+        with checks_later(), backends.using(self.backend), _afresh():
             try:
                 trials = self._tried()
                 self._restore()
@@ -82,7 +90,6 @@ class _Recorder:
             finally:
                 self._restore()
                 self.recording.capture.undo.clear()
-        self.recording.keep([external.array for external in found.externals])
         self.backend.empty_cache()
         return found
 
@@ -280,13 +287,13 @@ class _Recorder:
         gradients = {
             x: x.grad for x in before if x.grad is not None and id(x.grad) in self.touched.made
         }
-        places = {x: recording.settled(g.array) for x, g in gradients.items()}
+        places = {x: recording.final(g.array) for x, g in gradients.items()}
         without = [x for x in self.forgotten if x not in gradients]
         for x in dict.fromkeys([*tensors_in((self.inputs, outputs))]):
-            x.array = recording.settled(x.array)
-        state = {x: recording.settled(place) for x, place in state.items()}
-        ends = [(name, recording.settled(x)) for name, x in zip(bound, names, strict=True)]
-        recording.close()
+            x.array = recording.final(x.array)
+        state = {x: recording.final(place) for x, place in state.items()}
+        ends = [(name, recording.final(x)) for name, x in zip(bound, names, strict=True)]
+        recording.close([external.array for external in externals])
         allowed = {id(x) for x in tensors_in(outputs)}
         del gradients
         self._restore()

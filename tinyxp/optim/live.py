@@ -15,12 +15,13 @@ def recorded(optimizer: Any, capture: Capture) -> bool:
     its calls can be recorded."""
     known = list(optimizer._params())
     capture.require(partial(_has, optimizer, known))
-    if all(map(optimizer.capturable, optimizer.param_groups)):
+    if all(map(optimizer.can_capture, optimizer.param_groups)):
         return False
     params = [p for p in known if p.grad is not None]
     own = [(p.array, p.grad) for p in params]
     step = partial(_stepped, optimizer, params, [p for p in known if p.grad is None])
-    capture.live([x for x, _ in own], [g.array for _, g in own], step, not _is_ours(optimizer))
+    data, gradients = [x for x, _ in own], [g.array for _, g in own]
+    capture.call_update(data, gradients, step, not _is_ours(optimizer))
     for p, (x, g) in zip(params, own, strict=True):
         p.array, p.grad = x, g
     return True

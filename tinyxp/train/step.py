@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from tinyxp.capture.captured import Graph, graph_on
+from tinyxp.capture.captured import CapturedStep, capture_on
 from tinyxp.core.tensor import Tensor
 from tinyxp.errors import InputsError
 from tinyxp.nn.utils.clip_grad import clip_grad_norm_
@@ -27,7 +27,7 @@ class Step:
 
     def __init__(self, options: Options, parallel: Parallel, loss_of: LossOf) -> None:
         self.options, self.parallel, self.loss_of = options, parallel, loss_of
-        self.captured: Graph | None = None
+        self.captured: CapturedStep | None = None
         self.ready = not options.careful  # whether the next step may be recorded
 
     def __call__(self, batches: Any, scale: Tensor | None) -> tuple[Tensor, bool]:
@@ -77,7 +77,7 @@ class Step:
         first = self.captured is None
         if self.captured is None:
             backend = next(self.options.model.parameters()).backend.name
-            self.captured = graph_on(backend, run)
+            self.captured = capture_on(backend, run)
         try:
             loss, done = self.captured(batches, scale)
         except InputsError:  # the sizes differ from those that were recorded

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from tinyxp.backends import HALVES, Array, Gradients, Needs
-from tinyxp.backends.common.philox import dropping
 from tinyxp.backends.common.precision import get_float32_matmul_precision
+from tinyxp.backends.cupy.capture import dropout_arguments
 from tinyxp.backends.cupy.kernels.tiles import Tiles, tensor_tiles, tiles
 from tinyxp.backends.cupy.launch import Library, alike, summed
 
@@ -52,7 +52,7 @@ class Attention:
         y = self._like(q)
         known = self.library.xp.empty((batch * heads, queries, 2), dtype=summed(q.dtype))
         sizes = (heads, queries, k.shape[2], width, float(scale), int(is_causal))
-        options = (*sizes, *masked, *dropping(seed, counter, dropout_p))
+        options = (*sizes, *masked, *dropout_arguments(seed, counter, dropout_p))
         args = (q, k, v, y, known, *strides(q, k, v, y), *options)
         blocks = batch * heads * -(-queries // chosen.queries)
         self._launch("", blocks, chosen, args, kind)

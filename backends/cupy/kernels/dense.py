@@ -14,8 +14,8 @@ from typing import Any
 
 from tinyxp.backends import Array, Gradients, Kernel, Needs
 from tinyxp.backends.common.operands import is_last_axis, linear_fits
-from tinyxp.backends.common.philox import dropping, given
 from tinyxp.backends.common.self_attention import self_attention
+from tinyxp.backends.cupy.capture import dropout_arguments, philox_arguments
 from tinyxp.backends.cupy.kernels.attention import Attention
 from tinyxp.backends.cupy.kernels.convolution import Windows
 from tinyxp.backends.cupy.kernels.optimizer import ManyArrays
@@ -124,7 +124,7 @@ class Kernels:
     def dropout(self, x: Array, *, seed: int, counter: Any, p: float) -> Any:
         if not self.kind(x):
             return NotImplemented
-        options = dropping(seed, counter, p)
+        options = dropout_arguments(seed, counter, p)
         return self._dropped(x, options), options
 
     def dropout_vjp(self, g: Array, options: Any, needs: Needs) -> Gradients:
@@ -281,6 +281,6 @@ class Kernels:
         """``philox.random_bits``, in one launch."""
         with self.library.on(device):
             words = self.xp.empty((n,), dtype=self.xp.int64)
-            args = (words, n, *given(key, counter))
+            args = (words, n, *philox_arguments(key, counter))
             self.library.elementwise("random_bits", n, args, "float32")
         return words

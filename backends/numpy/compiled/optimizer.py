@@ -39,7 +39,7 @@ def adamw(
         news = [empty(p.shape, p.dtype, lasting=True) for p in params]
     else:
         numbers = capture.numbers(3, lambda: advance().factors())
-        m, v, news = capture.seen(m), capture.seen(v), params
+        m, v, news = capture.state(m), capture.state(v), params
     for arrays in zip(params, grads, m, v, news, strict=True):
         flat = [x if x.ndim == 1 else x.reshape(-1) for x in arrays]
         _adamw(*flat, 1 - step.beta1, step.beta2, 1 - step.beta2, step.eps, numbers)

@@ -7,7 +7,14 @@ from typing import Any
 import numpy as np
 
 from tinyxp.backends import Array, Gradients, Kernel, Needs
-from tinyxp.backends.common.philox import KEY_STEPS, MULTIPLIERS, ROUNDS, WORDS, blocks_for, keeping
+from tinyxp.backends.common.philox import (
+    KEY_STEPS,
+    MULTIPLIERS,
+    ROUNDS,
+    WORDS,
+    blocks_for,
+    dropout_threshold,
+)
 from tinyxp.backends.numpy.compiled.functions import compiled, expect, f4, fits, inlined, readable
 from tinyxp.backends.numpy.kernels.random import at_counter
 from tinyxp.backends.numpy.memory import empty
@@ -87,7 +94,7 @@ def random_bits(seed: int, counter: Any, n: int, device: str | None = None) -> A
 
 
 def dropout(x: Array, *, seed: int, counter: Any, p: float) -> Any:
-    threshold, scale = keeping(p)
+    threshold, scale = dropout_threshold(p)
     if not fits(x) or x.size < FEW or threshold == 0:
         return NotImplemented
     y, kept = empty(x.shape, x.dtype), empty(x.shape, np.dtype(bool))

@@ -27,7 +27,7 @@ def adamw(
     else:
         numbers = capture.numbers(3, lambda: advance().factors())
         root, size, shrink = numbers.astype(params[0].dtype)
-        m, v = capture.seen(m), capture.seen(v)
+        m, v = capture.state(m), capture.state(v)
     news = [empty(p.shape, p.dtype, lasting=True) for p in params]
     changed = (2, 3) if advance is None else (0, 2, 3)  # m and v, and p
     for arrays in zip(params, grads, m, v, news, strict=True):

@@ -14,8 +14,8 @@ from tinyxp.backends.common.philox import (
     ROUNDS,
     WORDS,
     blocks_for,
-    halves,
-    keeping,
+    dropout_threshold,
+    words_of,
 )
 from tinyxp.backends.numpy.kernels.dense import alike
 from tinyxp.backends.numpy.memory import empty, pool
@@ -38,11 +38,11 @@ def words(key: int, counter: int, n: int) -> Array:
 def _fill(out: Array, places: Array, key: int, counter: int) -> None:
     c0, c1, c2, c3, a, b = places
     carry = np.arange(len(out), dtype=np.uint64)
-    for c, start in zip((c0, c1, c2, c3), halves(counter, 128), strict=True):
+    for c, start in zip((c0, c1, c2, c3), words_of(counter, 128), strict=True):
         carry += start
         np.bitwise_and(carry, MASK, out=c)
         carry >>= 32
-    k0, k1 = halves(key, 64)
+    k0, k1 = words_of(key, 64)
     for _ in range(ROUNDS):
         np.multiply(c0, MULTIPLIERS[0], out=a)
         np.multiply(c2, MULTIPLIERS[1], out=b)
@@ -73,7 +73,7 @@ def random_bits(seed: int, counter: Any, n: int, device: str | None = None) -> A
 def dropout(x: Array, *, seed: int, counter: Any, p: float) -> Any:
     if not alike(x):
         return NotImplemented
-    threshold, scale = keeping(p)
+    threshold, scale = dropout_threshold(p)
     kept = empty(x.shape, np.dtype(bool))
     np.less(random_bits(seed, counter, x.size).reshape(x.shape), threshold, out=kept)
     return zeroed(x, kept, scale), (kept, scale)

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from tinyxp.backends.numpy.replay.trace import Call, Together
-from tinyxp.backends.numpy.views import Piece, address, arrays_in, each
+from tinyxp.backends.numpy.replay.trace import Call, SideBySide
+from tinyxp.backends.numpy.views import Piece, address, arrays_in, map_tree
 
 ALIGNED = 64  # bytes, a line of the cache
 
@@ -64,7 +64,7 @@ def planned(
     calls, total = list(calls), 0
     own = {number: size for number, size in sizes.items() if number not in kept}
     for i, (f, args, options) in enumerate(calls):
-        if isinstance(f, Together):
+        if isinstance(f, SideBySide):
             users = Counter(number for part in _lists(calls) for number in numbers_in(part))
             parts = []
             for part in args:
@@ -116,7 +116,7 @@ def filled(x: Any, places: dict[int, Any]) -> Any:
         known = type(part) is Piece and part.number in places
         return part.array(places[part.number]) if known else part
 
-    return each(fill, x)
+    return map_tree(fill, x)
 
 
 def _once(x: Any, seen: dict[Any, Any]) -> Any:
@@ -128,7 +128,7 @@ def _once(x: Any, seen: dict[Any, Any]) -> Any:
             return part
         return seen.setdefault((address(part), part.shape, part.strides, part.dtype), part)
 
-    return each(first, x)
+    return map_tree(first, x)
 
 
 def _predecessor(call: Call, number: int, own: dict[int, int], ends: set[int]) -> int | None:
@@ -151,7 +151,7 @@ def _predecessor(call: Call, number: int, own: dict[int, int], ends: set[int]) -
 def _lists(calls: list[Call]) -> Iterator[Any]:
     """The arguments of each call, and of lists of calls that run side by side each list."""
     for f, args, options in calls:
-        yield from args if isinstance(f, Together) else ((args, options),)
+        yield from args if isinstance(f, SideBySide) else ((args, options),)
 
 
 def numbers_in(arguments: Any) -> list[int]:

@@ -9,31 +9,38 @@ from typing import Any
 import numpy as np
 
 from tinyxp.backends import Array
-from tinyxp.backends.common import capture
+from tinyxp.backends.common.capture import Capture, Draws, Recording, Update, no_capture
 from tinyxp.backends.numpy.memory import orders
 from tinyxp.backends.numpy.replay.plan import filled, numbers_in, planned
-from tinyxp.backends.numpy.replay.trace import Call, Program, Together, plain, tracing, untraced
+from tinyxp.backends.numpy.replay.trace import (
+    Call,
+    Program,
+    SideBySide,
+    no_tracing,
+    plain,
+    tracing,
+)
 from tinyxp.backends.numpy.views import address, owner
 
-BY_NAME = np.maximum, np.minimum  # where NumPy wants no more than operands by place
+BY_NAME = np.maximum, np.minimum  # they take ``out`` by name alone
 SMALL, FULL = 1 << 14, 1 << 16  # elements of a small place, and of memory for some of them
 
 
-class Counter:
+class HostCounter:
     """Where random words begin in a step: ``offset`` blocks after its first."""
 
-    def __init__(self, drawn: capture.Drawn, offset: int) -> None:
-        self.drawn, self.offset = drawn, offset
+    def __init__(self, draws: Draws, offset: int) -> None:
+        self.draws, self.offset = draws, offset
 
     def __index__(self) -> int:
-        return self.drawn.begin + self.offset
+        return self.draws.begin + self.offset
 
     @property
     def seed(self) -> int:
-        return int(self.drawn.generator.seed)
+        return int(self.draws.generator.seed)
 
 
-class HostCapture(capture.Capture):
+class HostCapture(Capture):
     """The capture of a step on NumPy: what changes from step to step is computed where it is
     needed, as a call among the others."""
 
@@ -41,42 +48,42 @@ class HostCapture(capture.Capture):
         program = tracing()
         return program.place(array) if self.recording and program is not None else array
 
-    def numbers(self, count: int, reckon: Callable[[], list[float]]) -> Array:
+    def numbers(self, count: int, compute: Callable[[], list[float]]) -> Array:
         program: Any = tracing()
-        numbers = program.new(np.asarray(reckon()))
-        program.append(partial(_write, reckon), (plain(numbers),), {}, [numbers])
+        numbers = program.new(np.asarray(compute()))
+        program.append(partial(_write, compute), (plain(numbers),), {}, [numbers])
         return numbers
 
-    def counter(self, generator: Any, start: int) -> Counter:
-        drawn = self.drawn.setdefault(id(generator), capture.Drawn(generator, start))
-        return Counter(drawn, start - drawn.begin)
+    def counter(self, generator: Any, start: int) -> HostCounter:
+        draws = self.draws.setdefault(id(generator), Draws(generator, start))
+        return HostCounter(draws, start - draws.begin)
 
-    def live(
-        self, places: list[Array], gradients: list[Array], step: capture.LiveStep, copied: bool
+    def call_update(
+        self, places: list[Array], gradients: list[Array], update: Update, copied: bool
     ) -> None:
         program: Any = tracing()
 
-        def call(places: list[Array], gradients: list[Array]) -> None:
-            new = step(capture.given(places, copied), capture.given(gradients, copied))
-            for place, x in zip(places, new, strict=True):
+        def call(*arrays: list[Array]) -> None:
+            given = [[x.copy() for x in xs] if copied else xs for xs in arrays]
+            for place, x in zip(arrays[0], update(*given), strict=True):
                 place[...] = x
 
         arguments = plain(places), plain(gradients)
-        with untraced(), capture.paused():
+        with no_tracing(), no_capture():
             call(*arguments)
         program.append(call, arguments, {}, places)
 
-    def seen(self, arrays: list[Array]) -> list[Array]:
-        """Arrays of a state that is not the step's own, which calls now change."""
+    def state(self, arrays: list[Array]) -> list[Array]:
+        """The arrays of an optimizer's state, which calls now change."""
         program: Any = tracing()
         program.changed = True
         return [program.place(array) for array in arrays]
 
 
-def _ready(f: Callable[..., Any], args: Any, options: Any) -> Callable[[], Any]:
-    """A call as NumPy takes it fastest: by place, an argument costs half a microsecond less."""
-    if isinstance(f, Together):
-        return partial(f, *[[_ready(*call) for call in part] for part in args])
+def fast_call(f: Callable[..., Any], args: Any, options: Any) -> Callable[[], Any]:
+    """A call as NumPy takes it fastest: an argument by place costs half a microsecond less."""
+    if isinstance(f, SideBySide):
+        return partial(f, *[[fast_call(*call) for call in part] for part in args])
     names, ufunc = options.keys(), getattr(f, "__self__", None)
     if isinstance(f, np.ufunc) and names == {"out"} and f.nout == 1 and f not in BY_NAME:
         return partial(f, *args, options["out"])
@@ -87,8 +94,8 @@ def _ready(f: Callable[..., Any], args: Any, options: Any) -> Callable[[], Any]:
     return partial(f, *args, **options)
 
 
-def _write(reckon: Callable[[], list[float]], numbers: Array) -> None:
-    numbers[:] = reckon()
+def _write(compute: Callable[[], list[float]], numbers: Array) -> None:
+    numbers[:] = compute()
 
 
 def room_for(array: Array) -> tuple[Array, int]:
@@ -100,14 +107,14 @@ def room_for(array: Array) -> tuple[Array, int]:
 
 
 class _Interface:
-    """What NumPy makes an array of whose owner is itself, and not that of ``array``."""
+    """An object of whose memory NumPy makes an array that has another owner than ``array``."""
 
     def __init__(self, array: Array) -> None:
         self.array, self.__array_interface__ = array, array.__array_interface__
 
 
 class Lent:
-    """An array from outside that calls read where it lies, or a copy with its strides where it does
+    """An array from outside that calls read where it lies, or a copy with its strides if it does
     not lie in one piece."""
 
     def __init__(self, array: Array) -> None:
@@ -126,16 +133,17 @@ class Lent:
         return np.ndarray(x.shape, x.dtype, self.memory, self.begin, x.strides)
 
     def refresh(self) -> None:
-        """Read once more what had to be copied."""
+        """Read again what had to be copied."""
         if self.copied:
             np.copyto(self.whole(), self.array)
 
 
 class Trial(Program):
-    """A step that is traced for its bits alone, which those of a recording shall be."""
+    """The program of a trial run: its results are compared with those of replays, and its calls
+    are not needed."""
 
     def append(self, *call: Any) -> None:
-        """Forget it."""
+        """Drop it."""
 
     def ask(self, question: Callable[[Any], Any], array: Any) -> Any:
         return question(array)
@@ -144,10 +152,9 @@ class Trial(Program):
         return [f() for f in functions]
 
 
-class Recording(capture.Recording):
-    """The calls of a step, as ``backends.cupy_graph.Recording`` is its launches."""
+class HostRecording(Recording):
+    """The calls of a step."""
 
-    backend = "numpy"
     exact = True
 
     def __init__(self) -> None:
@@ -157,13 +164,12 @@ class Recording(capture.Recording):
         self.room: dict[Any, Array] = {}  # for small places, by dtype
         self.calls: list[Callable[[], Any]] = []
         self.bytes = 0  # of memory between the calls
-        self.harmless = 0  # so many calls come before the first that changes what outlives a replay
+        self.harmless = 0  # calls before the first that changes what outlives a replay
         self.lent: dict[int, Lent] = {}  # what calls read from outside, by the number of its memory
         self.open: list[tuple[int, Call]] = []  # these calls, with a Piece for each such array
 
     def place(self, array: Array) -> Array:
-        """A copy that stays where it is, beside other small ones: an optimizer takes small
-        parameters as one array."""
+        # small ones lie one after another, because an optimizer takes them as one array
         array = plain(array)
         if not array.flags.c_contiguous:  # the order of sums follows the order in memory
             memory, begin = room_for(array)
@@ -191,13 +197,13 @@ class Recording(capture.Recording):
         self.lent[handle] = Lent(array)
         for i, call in self.open:
             if handle in numbers_in(call[1:]):
-                self.calls[i] = _ready(*self._closed(call))
+                self.calls[i] = self._closed(call)
 
-    def _closed(self, call: Call) -> Call:
+    def _closed(self, call: Call) -> Callable[[], Any]:
         """A call with arrays in place of the pieces of lent memory."""
         f, args, options = call
         places = {number: lent.memory for number, lent in self.lent.items()}
-        return f, filled(args, places), filled(options, places)
+        return fast_call(f, filled(args, places), filled(options, places))
 
     def first(self, f: Callable[[], Any]) -> Any:
         with self.capture.active():  # not traced
@@ -208,7 +214,6 @@ class Recording(capture.Recording):
             return f()
 
     def record(self, f: Callable[[], Any]) -> Any:
-        """What ``f()`` returns, its calls written down."""
         self.capture.recording = True
         try:
             with self.rewound(), self.program.active(), self.capture.active():
@@ -220,7 +225,7 @@ class Recording(capture.Recording):
 
     @contextmanager
     def rewound(self) -> Iterator[None]:
-        """Bring back what a step inside changes."""
+        """Restore what a step changes inside a ``with`` block."""
         before = [place.copy() for place in self.places]
         try:
             yield
@@ -233,24 +238,21 @@ class Recording(capture.Recording):
         lent = any(owner(array) is other.memory for other in self.lent.values())
         return array.copy() if lent else array
 
-    def settled(self, array: Array) -> Array:
+    def final(self, array: Array) -> Array:
         if not isinstance(array, np.ndarray):
             return array
         whole = owner(self.program.place(array))
         form, other = [(x.shape, x.strides, x.dtype, address(x)) for x in (whole, array)]
         return whole if form == other else plain(array)
 
-    def close(self) -> None:
+    def close(self, arrays: list[Array]) -> None:  # the calls hold what they read
         program = self.program
         sizes = dict(enumerate(program.sizes))
         calls, self.bytes = planned(program.calls, sizes, program.kept, self.lent.keys())
         self.harmless = len(calls) if program.harmless is None else program.harmless
         self.open = [(i, call) for i, call in enumerate(calls) if numbers_in(call[1:])]
-        self.calls = [_ready(*self._closed(call)) for call in calls]
+        self.calls = [self._closed(call) for call in calls]
         program.calls.clear()
-
-    def keep(self, arrays: list[Array]) -> None:
-        """The calls hold what they read."""
 
     def copy(self, to: list[Array], values: list[Array]) -> None:
         for array, value in zip(to, values, strict=True):
@@ -259,10 +261,8 @@ class Recording(capture.Recording):
                 np.copyto(array, value)
 
     def replay(self) -> bool:
-        """Do what was recorded once more; False, and nothing done, where the step would now go
-        another way."""
-        for drawn in self.capture.drawn.values():
-            drawn.advance()
+        for draws in self.capture.draws.values():
+            draws.advance()
         for lent in self.lent.values():
             lent.refresh()
         calls = iter(self.calls)
@@ -270,7 +270,7 @@ class Recording(capture.Recording):
             try:
                 for call in islice(calls, self.harmless):
                     call()
-            except Exception:  # which the step raises itself, or Diverged
+            except Exception:  # Diverged, or an error that the step itself will raise
                 self.capture.turn_back()
                 return False
             for call in calls:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tinyxp.backends.common.capture import looked
+from tinyxp.backends.common.capture import reads_numbers
 from tinyxp.backends.numpy.replay.trace import Traced, has_traced, tracing
 
 
@@ -36,7 +36,7 @@ def constant(f: Callable[..., Any]) -> Any:
         array, program = f(*args, **options), tracing()
         if program is None or type(array) is Traced:
             return array
-        return program.copied(array)
+        return program.copy_of(array)
 
     return traced
 
@@ -47,7 +47,7 @@ def repeats(f: Callable[..., Any]) -> Any:
     @functools.wraps(f)
     def call(x: Any, /, repeats: Any, **options: Any) -> Any:
         if tracing() is not None and has_traced([repeats]):
-            raise looked("repeat, whose length depends on them")
+            raise reads_numbers("repeat, whose length depends on them")
         return f(x, repeats, **options)
 
     return call

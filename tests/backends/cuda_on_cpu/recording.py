@@ -6,8 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from tests.backends.cuda_on_cpu import on_cpu
-from tinyxp.backends.common import capture
-from tinyxp.backends.common.capture import DeviceCapture
+from tinyxp.backends.cupy.capture import DeviceCapture, DeviceRecording
 from tinyxp.backends.cupy.kernels.optimizer import ManyArrays
 
 
@@ -33,10 +32,8 @@ class Recorder:
         return Recording(self)
 
 
-class Recording(capture.DeviceRecording):
-    """What ``tx.capture`` asks of ``backends.cupy_graph.Recording``."""
-
-    backend = "numpy"
+class Recording(DeviceRecording):
+    """What ``tx.capture`` asks of ``GraphRecording``."""
 
     def __init__(self, recorder):
         self.recorder = recorder
@@ -59,7 +56,7 @@ class Recording(capture.DeviceRecording):
         return value
 
     def end(self):
-        self.parts += [self.capture.reckoned.refresh, *self.recorder.tape]
+        self.parts += [self.capture.scalars.refresh, *self.recorder.tape]
         self.recorder.tape = []
 
     def cut(self, call):
