@@ -1,4 +1,4 @@
-"""What makes a milestone: everything moved, and the control was beaten."""
+"""Milestones: a result that every parameter contributed to, and that beats its control."""
 
 import copy
 from collections.abc import Iterable
@@ -10,7 +10,7 @@ from tinyxp.core.tensor import Tensor
 from tinyxp.data import DataLoader, Epochs, TensorDataset
 from tinyxp.errors import MilestoneError
 from tinyxp.nn.functional import cross_entropy
-from tinyxp.nn.model_summary import aligned
+from tinyxp.nn.model_summary import align_columns
 from tinyxp.nn.module import Module
 from tinyxp.ops.creation import astype
 from tinyxp.optim import AdamW
@@ -24,8 +24,8 @@ M = TypeVar("M", bound=Module)
 
 @dataclass(frozen=True)
 class Milestone:
-    """A result beside its control. ``required`` is the score that it takes; ``ceiling``, what the
-    control may reach at most, where history says so.
+    """A result and that of its control. ``required`` is the score it needs; ``ceiling`` is the
+    highest score that the control may have, where theory gives one.
 
     A measure that ends with "loss" is better when lower; others are fractions, better when higher.
     """
@@ -35,7 +35,7 @@ class Milestone:
     measure: str
     score: float
     required: float
-    control: float | None  # None: it was left out, and nothing is proven
+    control: float | None  # None: there was none, and nothing is shown
     control_is: str
     seconds: float
     ceiling: float | None = None
@@ -46,12 +46,13 @@ class Milestone:
 
     @property
     def margin(self) -> float | None:
-        """By how much the control is beaten."""
+        """How much better the score is than the control's."""
         if self.control is None:
             return None
         return self.control - self.score if self.lower else self.score - self.control
 
     def number(self, x: float | None) -> str:
+        """A score in words."""
         if x is None:
             return "-"
         return f"{x:.2f}" if self.lower else f"{100 * x:.1f}%"
@@ -60,7 +61,7 @@ class Milestone:
         return f"{self.measure} {self.number(self.score)}"
 
     def faults(self, frozen: Iterable[str] = ()) -> list[str]:
-        """What keeps this from being a milestone; ``frozen``: parameters that did not move."""
+        """Why this is no milestone; ``frozen`` holds parameters that did not move."""
         found, still = [], list(frozen)
         if still:
             found.append(f"{len(still)} parameters did not move: {', '.join(still)}")
@@ -73,14 +74,14 @@ class Milestone:
             found.append(f"the control ({self.control_is}) is as good with {as_good}")
         if self.ceiling is not None and self.control > self.ceiling:
             found.append(
-                f"the control ({self.control_is}) has {self.number(self.control)}, and more than "
-                f"{self.number(self.ceiling)} cannot be"
+                f"the control ({self.control_is}) has {self.number(self.control)}, but more than "
+                f"{self.number(self.ceiling)} is impossible"
             )
         return found
 
 
 class Contest(Generic[M]):
-    """A model and its control: a copy with the same first weights, a part of which is ``frozen``.
+    """A model and its control, a copy of it whose modules ``frozen`` are not trained.
 
     >>> model = tx.nn.Sequential(tx.nn.Linear(2, 3), tx.nn.Linear(3, 1))
     >>> contest = Contest(model, [model[0]])
@@ -98,29 +99,25 @@ class Contest(Generic[M]):
     def race(
         self, data: TensorDataset, test: TensorDataset, config: Any, run: Run
     ) -> tuple[float, float | None]:
-        """Teach both the classes in ``data`` by :func:`learn`; their accuracies on ``test``.
-
-        Without the control, and None, if ``config.control`` is false.
-        """
+        """Train both on ``data`` by :func:`learn`; return their accuracies on ``test``. Without
+        ``config.control`` the second is None."""
         learn(self.model, data, config, run)
         if not config.control:
             return accuracy(self.model, test), None
         learn(self.control, data, config, run, "control")
         return accuracy(self.model, test), accuracy(self.control, test)
 
-    def judged(self, milestone: Milestone) -> Milestone:
-        """The milestone, if it is one; else MilestoneError says why not.
-
-        A control must have been trained as well: one that stays where it began is no rival.
-        """
+    def judge(self, milestone: Milestone) -> Milestone:
+        """Print and return the milestone. Raises MilestoneError if it is none, or if its control
+        was not trained."""
         idle = unmoved(self.before, self.control)
         if milestone.control is not None and len(idle) == len(trainable(self.control)):
             raise MilestoneError(f"{milestone.name} {milestone.year} failed: its control is idle")
-        return judged(milestone, unmoved(self.before, self.model))
+        return judge(milestone, unmoved(self.before, self.model))
 
 
-def judged(milestone: Milestone, frozen: Iterable[str] = ()) -> Milestone:
-    """The milestone, printed; raises MilestoneError if it is none."""
+def judge(milestone: Milestone, frozen: Iterable[str] = ()) -> Milestone:
+    """Print and return the milestone. Raises MilestoneError if it is none."""
     if milestone.control is not None:
         print(f"control, {milestone.control_is}: {milestone.number(milestone.control)}")
     print(milestone)
@@ -131,18 +128,17 @@ def judged(milestone: Milestone, frozen: Iterable[str] = ()) -> Milestone:
 
 
 def trainable(model: Module) -> list[Tensor]:
-    """The parameters that are to be trained."""
+    """The parameters that require gradients."""
     return [p for p in model.parameters() if p.requires_grad]
 
 
 def learn(
     model: Module, data: TensorDataset, config: Any, run: Run | None = None, label: str = ""
 ) -> None:
-    """Teach a model classes: AdamW on the cross-entropy of shuffled batches, its rate falling along
-    a cosine to 0. ``config`` has steps, batch_size, learning_rate, weight_decay and seed."""
-    optimizer = AdamW(
-        trainable(model), lr=config.learning_rate, weight_decay=config.weight_decay
-    )  # fmt: skip
+    """Train a classifier: AdamW on the cross-entropy of shuffled batches, with a learning rate that
+    falls along a cosine to 0. ``config`` has steps, batch_size, learning_rate, weight_decay, seed.
+    """
+    optimizer = AdamW(trainable(model), config.learning_rate, weight_decay=config.weight_decay)
     loader = DataLoader(data, config.batch_size, shuffle=True, generator=Generator(config.seed))
     schedule = CosineAnnealingLR(optimizer, config.steps)
     trainer = Trainer(model, optimizer, scheduler=schedule, run=run, label=label, threads="auto")
@@ -164,7 +160,7 @@ def accuracy(model: Module, data: TensorDataset) -> float:
 
 
 def table(results: Iterable[Milestone | str]) -> str:
-    """Milestones side by side, and for those that failed the reason."""
+    """A table of milestones, followed by the reasons of those that failed."""
     rows = [["milestone", "year", "measure", "score", "control", "margin", "seconds"]]
     reasons = []
     for result in results:
@@ -174,4 +170,4 @@ def table(results: Iterable[Milestone | str]) -> str:
         m = result
         numbers = [m.number(x) for x in (m.score, m.control, m.margin)]
         rows.append([m.name, str(m.year), m.measure, *numbers, f"{m.seconds:.1f}"])
-    return "\n".join([*aligned(rows, right=range(3, 7)), *reasons])
+    return "\n".join([*align_columns(rows, right=range(3, 7)), *reasons])

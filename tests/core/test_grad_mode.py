@@ -44,7 +44,7 @@ BLOCKS = {  # how to make one, a question, its answer inside
         lambda: backends.current().name,
         "strict",
     ),
-    "skipped": (init.skipped, init._skipping.get, True),
+    "skip_draws": (init.skip_draws, init._skipping.get, True),
     "drawing_from": (
         lambda: random.drawing_from(OTHER),
         lambda: random.default_generator() is OTHER,

@@ -11,7 +11,7 @@ from tinyxp import nn
 from tinyxp.data import DataLoader, Epochs, IterableDataset, RandomWindows
 from tinyxp.errors import ArgumentError, DataError, DTypeError
 from tinyxp.nn.generation import generate
-from tinyxp.nn.modes import evaluation, modes_kept
+from tinyxp.nn.modes import evaluation, keep_modes
 from tinyxp.optim import SGD, Adam, swa_utils
 from tinyxp.optim.lr_scheduler import ReduceLROnPlateau, StepLR
 from tinyxp.random import Generator
@@ -402,7 +402,7 @@ def test_statistics_anew_keep_the_modes_too():
         swa_utils.update_bn((1 / 0 for _ in range(1)), model)
     assert [module.training for module in model.modules()] == [True, True, False, True]
     assert model[1].momentum == 0.1
-    with modes_kept(model):
+    with keep_modes(model):
         model.eval()
     assert model.training
 

@@ -178,9 +178,9 @@ class ModuleList(_Numbered):
     def __add__(self, other: Iterable[Module]) -> "ModuleList":
         return ModuleList([*self, *other])
 
-    def _shown(self) -> Iterable[tuple[str, str]]:
+    def _children_repr(self) -> Iterable[tuple[str, str]]:
         """Equal neighbours once: ``(0-11): 12 x Linear(…)``."""
-        for text, run in itertools.groupby(super()._shown(), key=lambda shown: shown[1]):
+        for text, run in itertools.groupby(super()._children_repr(), key=lambda shown: shown[1]):
             names = [name for name, _ in run]
             if len(names) == 1:
                 yield names[0], text

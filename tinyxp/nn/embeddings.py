@@ -58,7 +58,7 @@ class _Table(FieldModule):
         module.weight.requires_grad_(not freeze)
         return module
 
-    def _described(self, after: str = "") -> str:
+    def _description(self, after: str = "") -> str:
         """Sizes and options as ``extra_repr`` shows them."""
         padding = "" if self.padding_idx is None else f", padding_idx={self.padding_idx}"
         options = "" if self.max_norm is None else f", max_norm={self.max_norm}"
@@ -140,7 +140,7 @@ class Embedding(_Table):
         )
 
     def extra_repr(self) -> str:
-        return self._described()
+        return self._description()
 
 
 class EmbeddingBag(_Table):
@@ -223,4 +223,4 @@ class EmbeddingBag(_Table):
         )
 
     def extra_repr(self) -> str:
-        return self._described(after=f", mode={self.mode!r}")
+        return self._description(after=f", mode={self.mode!r}")

@@ -139,7 +139,7 @@ def _expect_options(temperature: Any, top_k: Any, top_p: Any) -> None:
 def generate(model: Any, ids: Iterable[int], count: int, **options: Any) -> list[int]:
     """``ids`` continued by up to ``count`` symbols, all at once; the options are those of
     :func:`stream`."""
-    ids = _whole(ids)
+    ids = _as_integers(ids)
     return [*ids, *stream(model, ids, count, **options)]
 
 
@@ -163,17 +163,19 @@ def stream(
     the same result; past ``block_size`` the oldest are forgotten, all positions shift, and it reads
     the whole window again. See ``choose`` for the other options. Raises ArgumentError.
     """
-    ids = _whole(ids)
+    ids = _as_integers(ids)
     if not ids:
         raise ArgumentError("generate expects some symbols to begin with, got none")
     (count,) = numbers("generate", "count", count, 1, 0)
     _expect_options(temperature, top_k, top_p)
     if cache is not None and cache.length:
         raise ArgumentError(f"generate expects an empty cache, got one of {cache.length} positions")
-    return _drawn(model, ids, count, (temperature, top_k, top_p, source(generator)), stop, cache)
+    return _generate_symbols(
+        model, ids, count, (temperature, top_k, top_p, source(generator)), stop, cache
+    )
 
 
-def _drawn(
+def _generate_symbols(
     model: Any,
     ids: list[int],
     count: int,
@@ -236,7 +238,7 @@ def write(
     out.write(str(tokenizer.decode(ids))[len(said) :] + "\n")
 
 
-def _whole(ids: Iterable[int]) -> list[int]:
+def _as_integers(ids: Iterable[int]) -> list[int]:
     """Symbols as Python's integers. Raises DTypeError for anything else."""
     given = list(ids)
     try:

@@ -179,7 +179,7 @@ class _Watch:
 
     def at_outputs(self, grads: tuple[Any, ...]) -> tuple[Any, ...]:
         for hook, _ in self.before:
-            grads = self.replaced(hook(self.module, grads), grads, self.results)
+            grads = self.replacement(hook(self.module, grads), grads, self.results)
         self.grad_output = grads
         if not self.has_inputs:
             for hook, _ in self.after:
@@ -188,10 +188,10 @@ class _Watch:
 
     def at_inputs(self, grads: tuple[Any, ...]) -> tuple[Any, ...]:
         for hook, _ in self.after:
-            grads = self.replaced(hook(self.module, grads, self.grad_output), grads, self.args)
+            grads = self.replacement(hook(self.module, grads, self.grad_output), grads, self.args)
         return grads
 
-    def replaced(
+    def replacement(
         self, new: Any, grads: tuple[Any, ...], specs: Sequence["Spec | None"]
     ) -> tuple[Any, ...]:
         """What a hook returned, if it fits in the place of ``grads``, or these.

@@ -32,11 +32,11 @@ def _set(tensor: Tensor, value: Tensor) -> Tensor:
 _skipping: ContextVar[bool] = ContextVar("tinyxp_skipping", default=False)
 
 
-def skipped() -> Block:
+def skip_draws() -> Block:
     """Draw nothing inside a ``with`` block: what would be drawn is 0, for values that are loaded
     next. Drawing the 124 million of GPT-2 takes longer than reading them.
 
-    >>> with tx.nn.init.skipped():
+    >>> with tx.nn.init.skip_draws():
     ...     layer = tx.nn.Linear(2, 2)
     >>> layer.load_state_dict({"weight": tx.ones((2, 2)), "bias": tx.zeros(2)})
     IncompatibleKeys(missing_keys=[], unexpected_keys=[])

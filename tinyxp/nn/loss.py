@@ -5,7 +5,7 @@ from typing import Any
 
 from tinyxp.core.tensor import Tensor
 from tinyxp.nn.fields import FunctionalModule
-from tinyxp.nn.functional.reduction import named
+from tinyxp.nn.functional.reduction import resolve_reduction
 
 
 class Criterion(FunctionalModule, shown=""):
@@ -16,7 +16,7 @@ class Criterion(FunctionalModule, shown=""):
 
     def __post_init__(self, size_average: Any = None, reduce: Any = None) -> None:
         if size_average is not None or reduce is not None:
-            self.reduction = named("mean", size_average, reduce)
+            self.reduction = resolve_reduction("mean", size_average, reduce)
 
 
 class Loss(Criterion):

@@ -41,7 +41,7 @@ def summary(model: Module, *args: Any, **kwargs: Any) -> str:
     held = sum(x.size * x.dtype.itemsize for x in (*parameters, *model.buffers()))
     total = sum(p.size for p in parameters)
     last = f"{total:,} parameters, of which {trained:,} are trained; {held:,} bytes with buffers"
-    return Table("\n".join([*aligned(rows), last]))
+    return Table("\n".join([*align_columns(rows), last]))
 
 
 class Table(str):
@@ -77,7 +77,7 @@ def _shapes(model: Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dic
     return shapes
 
 
-def aligned(rows: list[list[str]], right: Sequence[int] = (-1,)) -> list[str]:
+def align_columns(rows: list[list[str]], right: Sequence[int] = (-1,)) -> list[str]:
     """Rows of cells as lines; the columns ``right``, of numbers, are flush right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     flush = {i % len(widths) for i in right}

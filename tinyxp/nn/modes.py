@@ -8,12 +8,12 @@ from tinyxp.core.tape import no_grad
 
 
 @block
-def modes_kept(model: Any) -> Iterator[None]:
+def keep_modes(model: Any) -> Iterator[None]:
     """Whatever happens inside the block, each module of a model is afterwards in the mode that it
     was in: a part that is frozen in evaluation mode stays so.
 
     >>> model = tx.nn.Sequential(tx.nn.Linear(1, 1), tx.nn.BatchNorm1d(1).eval())
-    >>> with modes_kept(model):
+    >>> with keep_modes(model):
     ...     _ = model.train()
     >>> [module.training for module in model.modules()]
     [True, True, False]
@@ -35,6 +35,6 @@ def evaluation(model: Any) -> Iterator[None]:
     ...     print(model(tx.ones(3)))
     tensor([1., 1., 1.])
     """
-    with modes_kept(model), no_grad():
+    with keep_modes(model), no_grad():
         model.eval()
         yield

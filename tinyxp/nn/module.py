@@ -385,7 +385,7 @@ class Module(Hooked):
         total = sum(p.size for p in self.parameters())
         shapes = f"{', '.join(own)}: " if own else ""
         note = f"  # {shapes}{total:,} parameters" if total else ""
-        children = [f"({name}): {text}" for name, text in self._shown()]
+        children = [f"({name}): {text}" for name, text in self._children_repr()]
         extra = self.extra_repr()
         if not children:
             return f"{type(self).__name__}({extra}){note}"
@@ -393,6 +393,6 @@ class Module(Hooked):
         body = "\n".join(lines).replace("\n", "\n  ")
         return f"{type(self).__name__}(\n  {body}\n){note}"
 
-    def _shown(self) -> Iterable[tuple[str, str]]:
+    def _children_repr(self) -> Iterable[tuple[str, str]]:
         """The submodules as ``repr`` shows them, by name."""
         return ((name, repr(child)) for name, child in self._modules.items())

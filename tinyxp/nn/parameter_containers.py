@@ -14,7 +14,7 @@ from tinyxp.nn.parameter import Parameter
 __all__ = ["ParameterDict", "ParameterList"]
 
 
-def _learned(value: Any) -> Any:
+def _as_parameter(value: Any) -> Any:
     """A Tensor as a Parameter, anything else as it is."""
     plain = isinstance(value, Tensor) and not isinstance(value, Parameter)
     return Parameter(value) if plain else value
@@ -50,14 +50,14 @@ class ParameterList(Module):
         return getattr(self, str(place(index, self._size, "parameters")))
 
     def __setitem__(self, index: int, param: Any) -> None:
-        setattr(self, str(place(index, self._size, "parameters")), _learned(param))
+        setattr(self, str(place(index, self._size, "parameters")), _as_parameter(param))
 
     def __iadd__(self, parameters: Iterable[Any]) -> Self:
         return self.extend(parameters)
 
     def append(self, value: Any) -> Self:
         """Add a value at the end."""
-        setattr(self, str(self._size), _learned(value))
+        setattr(self, str(self._size), _as_parameter(value))
         self._size += 1
         return self
 
@@ -104,7 +104,7 @@ class ParameterDict(Module):
             raise DTypeError(f"a ParameterDict has strings as names, got {type(key).__name__}")
         if key not in self._keys and hasattr(self, key):
             raise ArgumentError(f"a ParameterDict cannot hold the name {key!r}, which it uses")
-        setattr(self, key, _learned(value))
+        setattr(self, key, _as_parameter(value))
         self._keys[key] = None
 
     def __delitem__(self, key: str) -> None:

@@ -129,12 +129,12 @@ class RNNBase(Module):
             y, hx = self._layers(input.data, hx, sizes)
             if input.unsorted_indices is not None:
                 hx = [take(h, input.unsorted_indices, axis=1) for h in hx]
-            return PackedSequence(y, *input[1:]), self._given(hx)
+            return PackedSequence(y, *input[1:]), self._as_hidden(hx)
         expect_tensors(type(self).__name__, input)
         if input.ndim == 2:
             batched = self._expect(input, hx, None)
             y, hx = self._layers(expand_dims(input, axis=1), batched, None)
-            return squeeze(y, axis=1), self._given([squeeze(h, axis=1) for h in hx])
+            return squeeze(y, axis=1), self._as_hidden([squeeze(h, axis=1) for h in hx])
         if input.ndim != 3:
             raise ShapeError(
                 f"{type(self).__name__} expects an input of 2 axes (time, input_size) or 3, with "
@@ -142,9 +142,9 @@ class RNNBase(Module):
             )
         x = permute_dims(input, (1, 0, 2)) if self.batch_first else input
         y, hx = self._layers(x, self._expect(x, hx, x.shape[1]), None)
-        return (permute_dims(y, (1, 0, 2)) if self.batch_first else y), self._given(hx)
+        return (permute_dims(y, (1, 0, 2)) if self.batch_first else y), self._as_hidden(hx)
 
-    def _given(self, states: list[Any]) -> Any:
+    def _as_hidden(self, states: list[Any]) -> Any:
         """Hidden states as users give and get them."""
         return tuple(states) if self.mode == "LSTM" else states[0]
 

@@ -11,7 +11,7 @@ from tinyxp.core.operation import typed
 from tinyxp.core.tape import no_grad
 from tinyxp.core.tensor import Tensor
 from tinyxp.errors import ArgumentError, DTypeError, ShapeError
-from tinyxp.nn.modes import modes_kept
+from tinyxp.nn.modes import keep_modes
 from tinyxp.nn.module import Module
 from tinyxp.nn.normalization import _BatchNorm
 from tinyxp.ops.creation import asarray, astype, move
@@ -223,7 +223,7 @@ def update_bn(loader: Iterable[Any], model: Module, device: str | None = None) -
         return
     momenta = [norm.momentum for norm in norms]
     try:
-        with modes_kept(model), no_grad():
+        with keep_modes(model), no_grad():
             model.train()
             for norm in norms:
                 norm.reset_running_stats()

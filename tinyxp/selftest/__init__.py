@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import TextIO
 
 from tinyxp.errors import ArgumentError
-from tinyxp.nn.model_summary import aligned
+from tinyxp.nn.model_summary import align_columns
 from tinyxp.selftest.outcome import Outcome, Unavailable
 from tinyxp.train.progress import Progress
 
@@ -61,4 +61,4 @@ def table(outcomes: Iterable[Outcome]) -> str:
         failed = str(len(o.failures)) if o.tries else "-"
         rows.append([o.name, str(o.tries), failed, f"{o.seconds:.1f}", o.seen])
         failures += [f"{o.name}: {failure}" for failure in o.failures[:5]]
-    return "\n".join([*aligned(rows, right=range(1, 4)), *failures])
+    return "\n".join([*align_columns(rows, right=range(1, 4)), *failures])

@@ -18,7 +18,6 @@ from tinyxp.nn.functional.margin_losses import *
 from tinyxp.nn.functional.max_pooling import *
 from tinyxp.nn.functional.multihead_attention import *
 from tinyxp.nn.functional.normalization import *
-from tinyxp.nn.functional.overwriting import *
 from tinyxp.nn.functional.padding import *
 from tinyxp.nn.functional.piecewise_activations import *
 from tinyxp.nn.functional.probability_losses import *

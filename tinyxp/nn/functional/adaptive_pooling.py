@@ -6,10 +6,11 @@ import math
 
 from tinyxp import backends
 from tinyxp.core.composite import composite
-from tinyxp.core.operation import expect_tensors, typed
+from tinyxp.core.operation import expect_tensors
 from tinyxp.core.primitive import primitive
 from tinyxp.errors import ArgumentError, ShapeError
 from tinyxp.nn.functional.average_pooling import expect_floating
+from tinyxp.nn.functional.axes import over_axes
 from tinyxp.nn.functional.checks import numbers
 from tinyxp.nn.functional.max_pooling import _max_places, at_places, first_max, spatial_of
 from tinyxp.ops.creation import clone
@@ -83,14 +84,14 @@ def _target(name, n, input, output_size):
     return spatial, size
 
 
-def _adaptive_mean(name, n, input, output_size):
+def _adaptive_avg_pool_nd(name, n, input, output_size):
     """The means over n axes, after all checks."""
     _, size = _target(name, n, input, output_size)
     expect_floating(name, input)
     return _adaptive_avg_pool(input, size=size)
 
 
-def _adaptive_max(name, n, input, output_size, return_indices):
+def _adaptive_max_pool_nd(name, n, input, output_size, return_indices=False):
     """The maxima over n axes, after all checks."""
     spatial, size = _target(name, n, input, output_size)
     places = _max_places(input, columns=tuple(map(_columns, spatial, size)))
@@ -98,16 +99,17 @@ def _adaptive_max(name, n, input, output_size, return_indices):
     return (y, places) if return_indices else y
 
 
-def adaptive_avg_pool1d(input, output_size):
+@over_axes(_adaptive_avg_pool_nd, 1)
+def adaptive_avg_pool1d():
     """The means of ``output_size`` windows, (N, C, L) -> (N, C, L'); see ``adaptive_avg_pool2d``.
 
     >>> tx.nn.functional.adaptive_avg_pool1d(tx.asarray([[1.0, 2.0, 6.0]]), 2)
     tensor([[1.5, 4. ]])
     """
-    return _adaptive_mean("adaptive_avg_pool1d", 1, input, output_size)
 
 
-def adaptive_avg_pool2d(input, output_size):
+@over_axes(_adaptive_avg_pool_nd, 2)
+def adaptive_avg_pool2d():
     """The means of as many windows as ``output_size`` asks for, whatever the size of the input.
 
     Along an axis of length n, window i of m reaches from ⌊i · n / m⌋ to ⌈(i + 1) · n / m⌉.
@@ -119,31 +121,29 @@ def adaptive_avg_pool2d(input, output_size):
     >>> tx.nn.functional.adaptive_avg_pool2d(tx.reshape(tx.arange(8.0), (1, 2, 4)), 1)
     tensor([[[3.5]]])
     """
-    return _adaptive_mean("adaptive_avg_pool2d", 2, input, output_size)
 
 
-def adaptive_avg_pool3d(input, output_size):
+@over_axes(_adaptive_avg_pool_nd, 3)
+def adaptive_avg_pool3d():
     """The means of as many windows as ``output_size`` asks for, (N, C, D, H, W) ->
     (N, C, *output_size); see ``adaptive_avg_pool2d``.
 
     >>> tx.nn.functional.adaptive_avg_pool3d(tx.reshape(tx.arange(8.0), (1, 2, 2, 2)), 1)
     tensor([[[[3.5]]]])
     """
-    return _adaptive_mean("adaptive_avg_pool3d", 3, input, output_size)
 
 
-@typed
-def adaptive_max_pool1d(input, output_size, return_indices=False):
+@over_axes(_adaptive_max_pool_nd, 1)
+def adaptive_max_pool1d():
     """The maxima of ``output_size`` windows, (N, C, L) -> (N, C, L'); see ``adaptive_max_pool2d``.
 
     >>> tx.nn.functional.adaptive_max_pool1d(tx.asarray([[1.0, 2.0, 6.0]]), 2)
     tensor([[2., 6.]])
     """
-    return _adaptive_max("adaptive_max_pool1d", 1, input, output_size, return_indices)
 
 
-@typed
-def adaptive_max_pool2d(input, output_size, return_indices=False):
+@over_axes(_adaptive_max_pool_nd, 2)
+def adaptive_max_pool2d():
     """The maxima of as many windows as ``output_size`` asks for, which are those of
     ``adaptive_avg_pool2d``; ``return_indices`` and equal numbers as in ``max_pool2d``.
 
@@ -154,18 +154,16 @@ def adaptive_max_pool2d(input, output_size, return_indices=False):
     >>> tx.nn.functional.adaptive_max_pool2d(x, (1, None))
     tensor([[[4., 5., 6., 7.]]])
     """
-    return _adaptive_max("adaptive_max_pool2d", 2, input, output_size, return_indices)
 
 
-@typed
-def adaptive_max_pool3d(input, output_size, return_indices=False):
+@over_axes(_adaptive_max_pool_nd, 3)
+def adaptive_max_pool3d():
     """The maxima of as many windows as ``output_size`` asks for, (N, C, D, H, W) ->
     (N, C, *output_size); see ``adaptive_max_pool2d``.
 
     >>> tx.nn.functional.adaptive_max_pool3d(tx.reshape(tx.arange(8.0), (1, 2, 2, 2)), 1)
     tensor([[[[7.]]]])
     """
-    return _adaptive_max("adaptive_max_pool3d", 3, input, output_size, return_indices)
 
 
 # -- windows at random places -----------------------------------------------------------------
@@ -198,8 +196,17 @@ def _fractional_places(xp, x, samples, /, size, out):
     return xp.reshape(first_max(xp, parts)[1], (*lead, *out))
 
 
-def _fractional_max(
-    name, n, input, kernel_size, output_size, output_ratio, return_indices, samples, generator
+def _fractional_max_pool_nd(
+    name,
+    n,
+    input,
+    kernel_size,
+    output_size=None,
+    output_ratio=None,
+    return_indices=False,
+    _random_samples=None,
+    *,
+    generator=None,
 ):
     """The maxima of windows at random places over n axes, after all checks."""
     spatial = spatial_of(name, input, n)
@@ -220,6 +227,7 @@ def _fractional_max(
             f"got {out}, {size} and {spatial}"
         )
     x = input if input.ndim == n + 2 else expand_dims(input, axis=0)
+    samples = _random_samples
     if samples is None:
         draw = source(generator).uniform
         with backends.using(input.backend):
@@ -236,16 +244,8 @@ def _fractional_max(
     return (y, places) if return_indices else y
 
 
-def fractional_max_pool2d(
-    input,
-    kernel_size,
-    output_size=None,
-    output_ratio=None,
-    return_indices=False,
-    _random_samples=None,
-    *,
-    generator=None,
-):
+@over_axes(_fractional_max_pool_nd, 2)
+def fractional_max_pool2d():
     """The maxima of windows that begin at random places, ``output_size`` of them.
 
     The places lie l / m apart in the mean, for m windows on an axis of length l, and are other ones
@@ -261,23 +261,10 @@ def fractional_max_pool2d(
     tensor([[[4., 5.],
              [7., 8.]]])
     """
-    return _fractional_max(
-        "fractional_max_pool2d",
-        *(2, input, kernel_size, output_size, output_ratio, return_indices, _random_samples),
-        generator,
-    )
 
 
-def fractional_max_pool3d(
-    input,
-    kernel_size,
-    output_size=None,
-    output_ratio=None,
-    return_indices=False,
-    _random_samples=None,
-    *,
-    generator=None,
-):
+@over_axes(_fractional_max_pool_nd, 3)
+def fractional_max_pool3d():
     """The maxima of windows that begin at random places of three axes, (N, C, D, H, W) ->
     (N, C, *output_size); see ``fractional_max_pool2d``. ``_random_samples`` (N, C, 3): D, H, W.
 
@@ -285,8 +272,3 @@ def fractional_max_pool3d(
     >>> tx.nn.functional.fractional_max_pool3d(x, 2, output_size=1)
     tensor([[[[7.]]]])
     """
-    return _fractional_max(
-        "fractional_max_pool3d",
-        *(3, input, kernel_size, output_size, output_ratio, return_indices, _random_samples),
-        generator,
-    )

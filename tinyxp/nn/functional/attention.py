@@ -172,14 +172,14 @@ def scaled_dot_product_attention(
     if enable_gqa:
         key, value = _for_each_head(query, key, value)
     _check(query, key, value)
-    mask = prepared(attn_mask, query, key)
+    mask = check_mask(attn_mask, query, key)
     return attend(query, key, value, mask, dropout_p, is_causal, scale, generator)
 
 
 def attend_to_itself(qkv, mask, dropout_p, is_causal, generator=None):
     """As ``attend``, of what ``_self_attention`` takes."""
     batch, time, _, heads, width = qkv.shape
-    dropped = _dropped(*[(batch, heads, time, width)] * 2, dropout_p, generator)
+    dropped = _dropout_options(*[(batch, heads, time, width)] * 2, dropout_p, generator)
     scale = 1 / math.sqrt(width)
     return _self_attention(qkv, mask, is_causal=is_causal, scale=scale, **dropped)
 
@@ -187,11 +187,11 @@ def attend_to_itself(qkv, mask, dropout_p, is_causal, generator=None):
 def attend(query, key, value, mask, dropout_p, is_causal, scale=None, generator=None):
     """Attention of checked operands, where ``mask`` and ``is_causal`` may come together."""
     scale = 1 / math.sqrt(query.shape[-1] or 1) if scale is None else scale
-    dropped = _dropped(query.shape, key.shape, dropout_p, generator)
+    dropped = _dropout_options(query.shape, key.shape, dropout_p, generator)
     return _attention(query, key, value, mask, is_causal=is_causal, scale=scale, **dropped)
 
 
-def _dropped(query_shape, key_shape, dropout_p, generator):
+def _dropout_options(query_shape, key_shape, dropout_p, generator):
     """The options that leave out weights, if any are to be: one draw for each pair."""
     if dropout_p == 0:
         return {}
@@ -231,7 +231,7 @@ def _check(query, key, value):
         )
 
 
-def prepared(mask, query, key):
+def check_mask(mask, query, key):
     """An attention mask checked against (..., L, S), floating ones in the dtype of the query."""
     if mask is None:
         return None

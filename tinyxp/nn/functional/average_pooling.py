@@ -8,8 +8,9 @@ import numpy as np
 from tinyxp.core.composite import composite
 from tinyxp.core.operation import expect_tensors, typed
 from tinyxp.errors import ArgumentError, DTypeError
+from tinyxp.nn.functional.axes import over_axes
 from tinyxp.nn.functional.checks import expect_numbers, numbers
-from tinyxp.nn.functional.max_pooling import geometry_of, max_pooled, spatial_of
+from tinyxp.nn.functional.max_pooling import geometry_of, max_pool_nd, spatial_of
 from tinyxp.ops.arithmetic import where
 from tinyxp.ops.creation import asarray
 from tinyxp.ops.padding import pad
@@ -60,15 +61,15 @@ def expect_floating(name, input):
         )
 
 
-def _avg_pooled(
+def _avg_pool_nd(
     name,
     n,
     input,
     kernel_size,
-    stride,
-    padding,
-    ceil_mode,
-    count_include_pad,
+    stride=None,
+    padding=0,
+    ceil_mode=False,
+    count_include_pad=True,
     divisor_override=None,
 ):
     """The means of windows over n axes, after all checks."""
@@ -98,21 +99,13 @@ def avg_pool1d(input, kernel_size, stride=None, padding=0, ceil_mode=False, coun
     >>> tx.nn.functional.avg_pool1d(tx.asarray([[1.0, 3.0, 2.0, 0.0]]), 2)
     tensor([[2., 1.]])
     """
-    return _avg_pooled(
+    return _avg_pool_nd(
         "avg_pool1d", 1, input, kernel_size, stride, padding, ceil_mode, count_include_pad
     )
 
 
-@typed
-def avg_pool2d(
-    input,
-    kernel_size,
-    stride=None,
-    padding=0,
-    ceil_mode=False,
-    count_include_pad=True,
-    divisor_override=None,
-):
+@over_axes(_avg_pool_nd, 2)
+def avg_pool2d():
     """y[n, c, i] = the mean over the window's places k of x[n, c, stride · i + k - padding].
 
     Windows move by ``stride`` (``kernel_size`` if None). The sum is divided by the number of places
@@ -127,35 +120,19 @@ def avg_pool2d(
     >>> tx.nn.functional.avg_pool2d(tx.reshape(tx.arange(8.0), (1, 2, 4)), 2)
     tensor([[[2.5, 4.5]]])
     """
-    return _avg_pooled(
-        "avg_pool2d",
-        *(2, input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override),
-    )
 
 
-@typed
-def avg_pool3d(
-    input,
-    kernel_size,
-    stride=None,
-    padding=0,
-    ceil_mode=False,
-    count_include_pad=True,
-    divisor_override=None,
-):
+@over_axes(_avg_pool_nd, 3)
+def avg_pool3d():
     """The means of windows over three axes, (N, C, D, H, W) -> (N, C, D', H', W'); see
     ``avg_pool2d``.
 
     >>> tx.nn.functional.avg_pool3d(tx.reshape(tx.arange(8.0), (1, 2, 2, 2)), 2)
     tensor([[[[3.5]]]])
     """
-    return _avg_pooled(
-        "avg_pool3d",
-        *(3, input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override),
-    )
 
 
-def _lp_pooled(name, n, input, norm_type, kernel_size, stride, ceil_mode):
+def _lp_pool_nd(name, n, input, norm_type, kernel_size, stride=None, ceil_mode=False):
     """The norms of windows over n axes."""
     expect_tensors(name, input)
     expect_numbers(name, norm_type=norm_type)
@@ -163,26 +140,25 @@ def _lp_pooled(name, n, input, norm_type, kernel_size, stride, ceil_mode):
         raise ArgumentError(f"{name}: norm_type must not be 0")
     if math.isinf(norm_type):
         side = 1.0 if norm_type > 0 else -1.0
-        return side * max_pooled(name, n, side * abs(input), kernel_size, stride, 0, 1, ceil_mode)
+        return side * max_pool_nd(name, n, side * abs(input), kernel_size, stride, 0, 1, ceil_mode)
     powers = input**norm_type
-    y = _avg_pooled(name, n, powers, kernel_size, stride, 0, ceil_mode, True)
+    y = _avg_pool_nd(name, n, powers, kernel_size, stride, 0, ceil_mode, True)
     places = math.prod(numbers(name, "kernel_size", kernel_size, n, 1))
     zero = y == 0  # a window of zeros has the gradient 0, and not NaN
     return where(zero, 0.0, (places * where(zero, 1.0, y)) ** (1.0 / norm_type))
 
 
-@typed
-def lp_pool1d(input, norm_type, kernel_size, stride=None, ceil_mode=False):
+@over_axes(_lp_pool_nd, 1)
+def lp_pool1d():
     """The p-norms of windows over one axis, (N, C, L) -> (N, C, L'); see ``lp_pool2d``.
 
     >>> tx.nn.functional.lp_pool1d(tx.asarray([[3.0, 4.0, 0.0, 2.0]]), 2, 2)
     tensor([[5., 2.]])
     """
-    return _lp_pooled("lp_pool1d", 1, input, norm_type, kernel_size, stride, ceil_mode)
 
 
-@typed
-def lp_pool2d(input, norm_type, kernel_size, stride=None, ceil_mode=False):
+@over_axes(_lp_pool_nd, 2)
+def lp_pool2d():
     """y[n, c, i] = (Σ x[n, c, stride · i + k]ᵖ)^(1/p) over places k in the window, p the norm_type.
 
     p = ∞ gives the maximum of |x|. There is no absolute value otherwise, as in PyTorch: an odd p
@@ -193,15 +169,13 @@ def lp_pool2d(input, norm_type, kernel_size, stride=None, ceil_mode=False):
     >>> tx.nn.functional.lp_pool2d(tx.asarray([[[3.0, 0.0], [0.0, 4.0]]]), 2, 2)
     tensor([[[5.]]])
     """
-    return _lp_pooled("lp_pool2d", 2, input, norm_type, kernel_size, stride, ceil_mode)
 
 
-@typed
-def lp_pool3d(input, norm_type, kernel_size, stride=None, ceil_mode=False):
+@over_axes(_lp_pool_nd, 3)
+def lp_pool3d():
     """The p-norms of windows over three axes, (N, C, D, H, W) -> (N, C, D', H', W'); see
     ``lp_pool2d``.
 
     >>> tx.nn.functional.lp_pool3d(tx.ones((1, 1, 2, 2)), 2, (1, 2, 2))
     tensor([[[[2.]]]])
     """
-    return _lp_pooled("lp_pool3d", 3, input, norm_type, kernel_size, stride, ceil_mode)

@@ -12,7 +12,7 @@ from tinyxp.core.operation import expect_tensors
 from tinyxp.errors import ArgumentError, DTypeError, ShapeError
 from tinyxp.nn.functional.activations import log_softmax
 from tinyxp.nn.functional.checks import expect_indices, expect_numbers
-from tinyxp.nn.functional.reduction import expect_plain, named, reduced
+from tinyxp.nn.functional.reduction import expect_plain_mean, reduce_losses, resolve_reduction
 from tinyxp.ops.arithmetic import where
 from tinyxp.ops.creation import astype
 from tinyxp.ops.gathering import take, take_along_axis
@@ -23,7 +23,7 @@ from tinyxp.ops.shaping import expand_dims, moveaxis, reshape, squeeze
 __all__ = ["cross_entropy", "linear_cross_entropy", "nll_loss"]
 
 
-def _picked(x, targets, valid):
+def _pick(x, targets, valid):
     """x[i, targets[i]], and of rows that are not valid any: (N, C), (N) -> (N)."""
     places = expand_dims(where(valid, targets, 0), axis=1)
     return squeeze(take_along_axis(x, places, axis=1), axis=1)
@@ -40,7 +40,7 @@ def _cross_entropy(
 ):
     valid = targets != ignore_index
     log_p = log_softmax(logits, dim=1)
-    losses = -_picked(log_p, targets, valid)
+    losses = -_pick(log_p, targets, valid)
     if weight is not None:
         losses = _weights(weight, targets, valid) * losses
     if label_smoothing:
@@ -140,8 +140,8 @@ def cross_entropy(
         )
     rows, places = _rows("cross_entropy", input, target, weight, ignore_index)
     operands = (rows, places) if weight is None else (rows, places, weight)
-    reduction = named(reduction, size_average, reduce)
-    expect_plain(reduction, weight, places, ignore_index)
+    reduction = resolve_reduction(reduction, size_average, reduce)
+    expect_plain_mean(reduction, weight, places, ignore_index)
     options = {"ignore_index": ignore_index, "label_smoothing": label_smoothing}
     loss = _cross_entropy(*operands, **options, reduction=reduction)
     return reshape(loss, target.shape) if reduction == "none" else loss
@@ -161,13 +161,13 @@ def _of_probabilities(input, target, weight, ignore_index, label_smoothing, redu
     rows, goals = (_as_rows(x, axis) for x in (input, target))
     operands = (rows, goals) if weight is None else (rows, goals, weight)
     losses = _soft_cross_entropy(*operands, label_smoothing=label_smoothing)
-    return reduced(reshape(losses, input.shape[:axis] + input.shape[axis + 1 :]), *reduction)
+    return reduce_losses(reshape(losses, input.shape[:axis] + input.shape[axis + 1 :]), *reduction)
 
 
 @composite(real=True, floating=("log_p", "weight"), autocast="float32")
 def _nll_loss(log_p, targets, weight=None, /, *, ignore_index):
     valid = targets != ignore_index
-    losses = -_picked(log_p, targets, valid)
+    losses = -_pick(log_p, targets, valid)
     if weight is not None:
         losses = _weights(weight, targets, valid) * losses
     return where(valid, losses, 0.0)
@@ -206,8 +206,8 @@ def nll_loss(
     operands = (rows, places) if weight is None else (rows, places, weight)
     losses = _nll_loss(*operands, ignore_index=ignore_index)
     valid = places != ignore_index
-    reduction = named(reduction, size_average, reduce)
-    expect_plain(reduction, weight, places, ignore_index)
+    reduction = resolve_reduction(reduction, size_average, reduce)
+    expect_plain_mean(reduction, weight, places, ignore_index)
     loss = _reduce_classes(losses, places, valid, weight, reduction)
     return reshape(loss, target.shape) if reduction == "none" else loss
 
@@ -252,7 +252,7 @@ def _rows(name, input, target, weight, ignore_index):
 
 def _reduce_classes(losses, places, valid, weight, reduction):
     if reduction != "mean":
-        return reduced(losses, reduction)
+        return reduce_losses(losses, reduction)
     counts = astype(valid, losses.dtype) if weight is None else _weights(weight, places, valid)
     total = sum(counts)
     return sum(losses) / where(total == 0, math.nan, total)  # no target at all: NaN, in silence

@@ -10,6 +10,7 @@ from tinyxp.core import hints as advice
 from tinyxp.core.composite import composite
 from tinyxp.core.operation import expect_tensors
 from tinyxp.errors import ArgumentError, DTypeError, ShapeError
+from tinyxp.nn.functional.axes import over_axes
 from tinyxp.nn.functional.checks import numbers
 from tinyxp.ops.linear import matmul
 from tinyxp.ops.padding import pad
@@ -112,7 +113,7 @@ def _(rng):
     return x, weight, None, static | {"groups": 2}
 
 
-def _convolved(name, n, input, weight, bias, stride, padding, dilation, groups):
+def _conv_nd(name, n, input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
     """The convolution over n axes, after all checks."""
     channels = _check(name, n, input, weight, bias, groups, transposed=False)
     if weight.shape[1] * groups != channels:
@@ -137,7 +138,9 @@ def _convolved(name, n, input, weight, bias, stride, padding, dilation, groups):
     return squeeze(_conv(expand_dims(input, axis=0), weight, bias, **static), axis=0)
 
 
-def _transposed(name, n, input, weight, bias, stride, padding, output_padding, groups, dilation):
+def _conv_transpose_nd(
+    name, n, input, weight, bias=None, stride=1, padding=0, output_padding=0, groups=1, dilation=1
+):
     """The transposed convolution over n axes, after all checks."""
     channels = _check(name, n, input, weight, bias, groups, transposed=True)
     if weight.shape[0] != channels:
@@ -214,7 +217,8 @@ def margins(name, padding, size, stride, dilation):
     return tuple((p, p) for p in numbers(name, "padding", padding, len(size), 0))
 
 
-def conv1d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
+@over_axes(_conv_nd, 1)
+def conv1d():
     """A convolution over one axis; see ``conv2d``.
 
     Shapes: input (N, C, L) or (C, L), weight (O, C / groups, K), bias (O) -> (N, O, L').
@@ -223,10 +227,10 @@ def conv1d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
     >>> tx.nn.functional.conv1d(x, w)
     tensor([[1., 2., 4.]])
     """
-    return _convolved("conv1d", 1, input, weight, bias, stride, padding, dilation, groups)
 
 
-def conv2d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
+@over_axes(_conv_nd, 2)
+def conv2d():
     """y[n, o, i] = b[o] + Σ W[o, c, k] · x[n, c, stride · i + dilation · k - padding].
 
     The sum is over the channels c of o's group and the places k = (k₁, k₂) of the kernel; outside
@@ -244,10 +248,10 @@ def conv2d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
     tensor([[[ 8., 12.],
              [20., 24.]]])
     """
-    return _convolved("conv2d", 2, input, weight, bias, stride, padding, dilation, groups)
 
 
-def conv3d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
+@over_axes(_conv_nd, 3)
+def conv3d():
     """A convolution over three axes; see ``conv2d``.
 
     Shapes: input (N, C, D, H, W) or (C, D, H, W), weight (O, C / groups, K₁, K₂, K₃), bias (O) ->
@@ -256,12 +260,10 @@ def conv3d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
     >>> tx.nn.functional.conv3d(tx.ones((1, 2, 2, 2)), tx.ones((1, 1, 2, 2, 2)))
     tensor([[[[8.]]]])
     """
-    return _convolved("conv3d", 3, input, weight, bias, stride, padding, dilation, groups)
 
 
-def conv_transpose1d(
-    input, weight, bias=None, stride=1, padding=0, output_padding=0, groups=1, dilation=1
-):
+@over_axes(_conv_transpose_nd, 1)
+def conv_transpose1d():
     """The transpose of a convolution over one axis; see ``conv_transpose2d``.
 
     Shapes: input (N, C, L) or (C, L), weight (C, O / groups, K), bias (O) -> (N, O, L').
@@ -270,15 +272,10 @@ def conv_transpose1d(
     >>> tx.nn.functional.conv_transpose1d(x, w)
     tensor([[ 1., 12., 20.]])
     """
-    return _transposed(
-        "conv_transpose1d",
-        *(1, input, weight, bias, stride, padding, output_padding, groups, dilation),
-    )
 
 
-def conv_transpose2d(
-    input, weight, bias=None, stride=1, padding=0, output_padding=0, groups=1, dilation=1
-):
+@over_axes(_conv_transpose_nd, 2)
+def conv_transpose2d():
     """The gradient of ``conv2d`` with respect to its input, as a function: y = b + Wᵀ x.
 
     Each x[n, c, i] adds W[c, o, k] · x[n, c, i] to y[n, o, stride · i + dilation · k - padding],
@@ -296,15 +293,10 @@ def conv_transpose2d(
     tensor([[[1., 3., 2.],
              [1., 3., 2.]]])
     """
-    return _transposed(
-        "conv_transpose2d",
-        *(2, input, weight, bias, stride, padding, output_padding, groups, dilation),
-    )
 
 
-def conv_transpose3d(
-    input, weight, bias=None, stride=1, padding=0, output_padding=0, groups=1, dilation=1
-):
+@over_axes(_conv_transpose_nd, 3)
+def conv_transpose3d():
     """The transpose of a convolution over three axes; see ``conv_transpose2d``.
 
     Shapes: input (N, C, D, H, W) or (C, D, H, W), weight (C, O / groups, K₁, K₂, K₃), bias (O) ->
@@ -313,7 +305,3 @@ def conv_transpose3d(
     >>> tx.nn.functional.conv_transpose3d(tx.ones((1, 1, 1, 1)), tx.ones((1, 1, 1, 1, 2)))
     tensor([[[[1., 1.]]]])
     """
-    return _transposed(
-        "conv_transpose3d",
-        *(3, input, weight, bias, stride, padding, output_padding, groups, dilation),
-    )

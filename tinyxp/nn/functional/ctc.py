@@ -12,7 +12,7 @@ from tinyxp.core.tensor import Tensor
 from tinyxp.errors import ArgumentError, DTypeError, ShapeError
 from tinyxp.nn.functional.activations import log_softmax
 from tinyxp.nn.functional.checks import expect_indices
-from tinyxp.nn.functional.reduction import named, reduced
+from tinyxp.nn.functional.reduction import reduce_losses, resolve_reduction
 from tinyxp.ops.arithmetic import logaddexp, where
 from tinyxp.ops.creation import arange, asarray, astype, full_like
 from tinyxp.ops.gathering import take, take_along_axis
@@ -95,7 +95,7 @@ def ctc_loss(
     tensor(0.2876821)
     """
     name = "ctc_loss"
-    reduction = named(reduction)
+    reduction = resolve_reduction(reduction)
     expect_tensors(name, log_probs, targets)
     if log_probs.ndim not in (2, 3):
         raise ShapeError(f"{name} expects log_probs (T, N, C) or (T, C), got {log_probs.shape}")
@@ -110,7 +110,7 @@ def ctc_loss(
         frames, counts = (
             asarray(x, dtype=dtypes.int64, device=log_probs.device) for x in (frames, sizes)
         )
-        targets = _padded(targets, sizes, n)
+        targets = _pad_targets(targets, sizes, n)
         inside = arange(targets.shape[1], device=targets.device) < expand_dims(counts, axis=1)
     targets = where(inside, targets, blank)  # what stands in the margin is not looked at
     expect_indices(name, targets, classes, "classes")
@@ -123,7 +123,7 @@ def ctc_loss(
         losses = where(losses == math.inf, 0.0, losses)
     if reduction == "mean":
         return mean(losses / astype(where(counts > 0, counts, 1), losses.dtype))
-    return reduced(losses if batched else squeeze(losses, axis=0), reduction)
+    return reduce_losses(losses if batched else squeeze(losses, axis=0), reduction)
 
 
 def _lengths(what, value, n, most):
@@ -140,7 +140,7 @@ def _lengths(what, value, n, most):
     return lengths.reshape(n).astype(np.int64)
 
 
-def _padded(targets, sizes, n):
+def _pad_targets(targets, sizes, n):
     """Targets as (N, S), from such or from all in a row."""
     if not dtypes.isdtype(targets.dtype, "integral"):
         raise DTypeError(f"ctc_loss expects targets of an integer dtype, got {targets.dtype!r}")

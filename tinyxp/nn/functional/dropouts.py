@@ -56,7 +56,7 @@ def _draw(name, input, axes, p, generator):
     return source(generator).bernoulli(like, 1 - p)
 
 
-def _zeroed(name, input, axes, p, training, inplace, generator):
+def _drop(name, input, axes, p, training, inplace, generator):
     """x / (1 - p), or 0 with probability p."""
     p = probability(p)
     expect_tensors(name, input)
@@ -80,7 +80,7 @@ def dropout(input, p=0.5, training=True, inplace=False, *, generator=None):
     >>> tx.nn.functional.dropout(tx.ones(4), 0.5, generator=tx.random.Generator(0))
     tensor([2., 0., 0., 0.])
     """
-    return _zeroed("dropout", input, None, p, training, inplace, generator)
+    return _drop("dropout", input, None, p, training, inplace, generator)
 
 
 @typed
@@ -94,7 +94,7 @@ def dropout1d(input, p=0.5, training=True, inplace=False, *, generator=None):
     expect_tensors("dropout1d", input)
     if input.ndim not in (2, 3):
         raise ShapeError(f"dropout1d expects (N, C, L) or (C, L), got {input.shape}")
-    return _zeroed("dropout1d", input, input.ndim - 1, p, training, inplace, generator)
+    return _drop("dropout1d", input, input.ndim - 1, p, training, inplace, generator)
 
 
 @typed
@@ -108,7 +108,7 @@ def dropout2d(input, p=0.5, training=True, inplace=False, *, generator=None):
     >>> tx.nn.functional.dropout2d(x, generator=tx.random.Generator(0)).flatten()
     tensor([2., 2., 0., 0.])
     """
-    return _zeroed("dropout2d", input, 2, p, training, inplace, generator)
+    return _drop("dropout2d", input, 2, p, training, inplace, generator)
 
 
 @typed
@@ -123,13 +123,13 @@ def dropout3d(input, p=0.5, training=True, inplace=False, *, generator=None):
     """
     expect_tensors("dropout3d", input)
     axes = 2 if input.ndim == 5 else 1
-    return _zeroed("dropout3d", input, axes, p, training, inplace, generator)
+    return _drop("dropout3d", input, axes, p, training, inplace, generator)
 
 
 FLOOR = -1.7580993408473766  # -λ α of selu: what it comes to far below 0
 
 
-def _floored(name, input, axes, p, training, inplace, generator):
+def _alpha_drop(name, input, axes, p, training, inplace, generator):
     """a x + b, or a ``FLOOR`` + b with probability p; a and b keep mean 0 and variance 1."""
     p = probability(p)
     expect_tensors(name, input)
@@ -152,7 +152,7 @@ def alpha_dropout(input, p=0.5, training=False, inplace=False, *, generator=None
     >>> tx.nn.functional.alpha_dropout(tx.ones(2), 0.5, True, generator=tx.random.Generator(0))
     tensor([ 1.6655989, -0.7791938])
     """
-    return _floored("alpha_dropout", input, None, p, training, inplace, generator)
+    return _alpha_drop("alpha_dropout", input, None, p, training, inplace, generator)
 
 
 @typed
@@ -164,4 +164,4 @@ def feature_alpha_dropout(input, p=0.5, training=False, inplace=False, *, genera
     >>> tx.nn.functional.feature_alpha_dropout(x, 0.5, True, generator=g).flatten()
     tensor([ 1.6655989,  1.6655989, -0.7791938, -0.7791938])
     """
-    return _floored("feature_alpha_dropout", input, 2, p, training, inplace, generator)
+    return _alpha_drop("feature_alpha_dropout", input, 2, p, training, inplace, generator)

@@ -76,7 +76,7 @@ def affine_grid(theta, size, align_corners=None):
 # -- reading ----------------------------------------------------------------------------------
 
 
-def _reflected(x, low, high):
+def _reflect(x, low, high):
     """x folded at ``low`` and ``high`` until it lies between them."""
     span = high - low
     if span == 0:
@@ -91,7 +91,7 @@ def _inside(x, n, padding_mode, align_corners):
         return x
     if padding_mode == "reflection":
         edge = 0.0 if align_corners else 0.5
-        x = _reflected(x, -edge, n - 1 + edge)
+        x = _reflect(x, -edge, n - 1 + edge)
     ends = clip(x.detach(), 0.0, n - 1.0)
     ends = where(ends == ends, ends, 0.0)  # nowhere is at the first pixel, as in PyTorch
     # at an end, as beyond it, the gradient is 0

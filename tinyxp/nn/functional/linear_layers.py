@@ -41,7 +41,7 @@ def linear(input, weight, bias=None):
     >>> F.linear(tx.asarray([1.0, 2.0]), tx.asarray([[1.0, 1.0]]), tx.asarray([0.5]))
     tensor([3.5])
     """
-    expect_tensors("linear", input, weight, *_given(bias))
+    expect_tensors("linear", input, weight, *_present(bias))
     x, w = input.shape, weight.shape
     if len(w) not in (1, 2) or (bias is not None and bias.shape != w[:-1]):
         got = f"{w} and {None if bias is None else bias.shape}"
@@ -56,7 +56,7 @@ def linear(input, weight, bias=None):
     if len(w) == 1:
         row = expand_dims(weight, axis=0)
         return squeeze(
-            _linear(input, row, *(expand_dims(b, axis=0) for b in _given(bias))), axis=-1
+            _linear(input, row, *(expand_dims(b, axis=0) for b in _present(bias))), axis=-1
         )
     return _linear(input, weight, bias)
 
@@ -88,7 +88,7 @@ def bilinear(input1, input2, weight, bias=None):
     >>> tx.nn.functional.bilinear(x1, x2, weight)
     tensor([9.])
     """
-    expect_tensors("bilinear", input1, input2, weight, *_given(bias))
+    expect_tensors("bilinear", input1, input2, weight, *_present(bias))
     if weight.ndim != 3 or (bias is not None and bias.shape != weight.shape[:1]):
         got = f"{weight.shape} and {None if bias is None else bias.shape}"
         raise ShapeError(f"bilinear expects weight (out, in1, in2) and bias (out), got {got}")
@@ -105,5 +105,5 @@ def bilinear(input1, input2, weight, bias=None):
     return _bilinear(input1, input2, weight, bias)
 
 
-def _given(bias):
+def _present(bias):
     return () if bias is None else (bias,)

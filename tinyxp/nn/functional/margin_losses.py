@@ -10,7 +10,7 @@ from tinyxp.errors import ArgumentError, DTypeError, ShapeError
 from tinyxp.nn.functional.activations import logsigmoid
 from tinyxp.nn.functional.checks import expect_indices, expect_numbers
 from tinyxp.nn.functional.distances import pairwise_distance
-from tinyxp.nn.functional.reduction import expect_alike, named, reduced
+from tinyxp.nn.functional.reduction import expect_alike, reduce_losses, resolve_reduction
 from tinyxp.ops.arithmetic import where
 from tinyxp.ops.bounds import minimum
 from tinyxp.ops.creation import arange, astype
@@ -64,7 +64,7 @@ def hinge_embedding_loss(
     """
     expect_alike("hinge_embedding_loss", input, target)
     losses = _hinge_embedding_loss(input, target, margin=margin)
-    return reduced(losses, reduction, size_average, reduce)
+    return reduce_losses(losses, reduction, size_average, reduce)
 
 
 @composite(real=True, floating=("input1", "input2", "target"), autocast="float32")
@@ -92,7 +92,7 @@ def margin_ranking_loss(
     names = "input1, input2 and target"
     expect_alike("margin_ranking_loss", input1, input2, target, names=names)
     losses = _margin_ranking_loss(input1, input2, target, margin=margin)
-    return reduced(losses, reduction, size_average, reduce)
+    return reduce_losses(losses, reduction, size_average, reduce)
 
 
 @composite(real=True, floating=("input", "target"), autocast="float32")
@@ -114,7 +114,7 @@ def soft_margin_loss(input, target, size_average=None, reduce=None, reduction="m
     tensor(0.3465736)
     """
     expect_alike("soft_margin_loss", input, target)
-    return reduced(_soft_margin_loss(input, target), reduction, size_average, reduce)
+    return reduce_losses(_soft_margin_loss(input, target), reduction, size_average, reduce)
 
 
 def cosine_embedding_loss(
@@ -144,7 +144,7 @@ def cosine_embedding_loss(
     epsilon = 9.999999960041972e-13  # the float32 next to 1e-12, as in PyTorch
     cosine = product / sqrt((squares[0] + epsilon) * (squares[1] + epsilon))
     losses = where(target == 1, 1 - cosine, 0.0) + where(target == -1, _hinge(cosine - margin), 0.0)
-    return reduced(losses, reduction, size_average, reduce)
+    return reduce_losses(losses, reduction, size_average, reduce)
 
 
 # -- triplets ---------------------------------------------------------------------------------
@@ -179,7 +179,7 @@ def triplet_margin_loss(
         distance_function=lambda x1, x2: pairwise_distance(x1, x2, p, eps),
         margin=margin,
         swap=swap,
-        reduction=named(reduction, size_average, reduce),
+        reduction=resolve_reduction(reduction, size_average, reduce),
     )
 
 
@@ -207,7 +207,7 @@ def triplet_margin_with_distance_loss(
     expect_numbers("triplet_margin_loss", margin=margin)
     if not margin > 0:
         raise ArgumentError(f"triplet_margin_loss expects a margin above 0, got {margin}")
-    reduction = named(reduction)
+    reduction = resolve_reduction(reduction)
     distance = pairwise_distance if distance_function is None else distance_function
     expect_callable("triplet_margin_loss", distance)
     if not isinstance(swap, (bool, int)):
@@ -215,7 +215,7 @@ def triplet_margin_with_distance_loss(
     near, far = distance(anchor, positive), distance(anchor, negative)
     if swap:
         far = minimum(far, distance(positive, negative))
-    return reduced(_hinge(margin + near - far), reduction)
+    return reduce_losses(_hinge(margin + near - far), reduction)
 
 
 # -- classes ----------------------------------------------------------------------------------
@@ -280,7 +280,7 @@ def multi_margin_loss(
             raise ShapeError(f"{name} expects a weight {rows.shape[1:]}, got {weight.shape}")
         operands += (weight,)
     losses = _multi_margin_loss(*operands, p=p, margin=margin)
-    return reduced(reshape(losses, shape), reduction, size_average, reduce)
+    return reduce_losses(reshape(losses, shape), reduction, size_average, reduce)
 
 
 @composite(real=True, floating=("input",), autocast="float32")
@@ -316,7 +316,7 @@ def multilabel_margin_loss(input, target, size_average=None, reduce=None, reduct
     expect_alike(name, input, target)
     expect_indices(name, target, rows.shape[1], "classes", -1)
     losses = _multilabel_margin_loss(rows, reshape(targets, rows.shape))
-    return reduced(reshape(losses, shape), reduction, size_average, reduce)
+    return reduce_losses(reshape(losses, shape), reduction, size_average, reduce)
 
 
 def _classes(name, input, target):

@@ -11,9 +11,10 @@ import numpy as np
 
 from tinyxp.core import dtypes
 from tinyxp.core.composite import composite
-from tinyxp.core.operation import expect_tensors, typed
+from tinyxp.core.operation import expect_tensors
 from tinyxp.core.primitive import primitive
 from tinyxp.errors import ArgumentError, ShapeError
+from tinyxp.nn.functional.axes import over_axes
 from tinyxp.nn.functional.checks import expect_indices, numbers
 from tinyxp.ops.creation import astype
 from tinyxp.ops.gathering import _take_along
@@ -110,15 +111,15 @@ def _columns(length, size, out, stride, padding, dilation):
     return columns if all(0 <= i < length for column in columns for i in column) else None
 
 
-def max_pooled(
+def max_pool_nd(
     name,
     n,
     input,
     kernel_size,
-    stride,
-    padding,
-    dilation,
-    ceil_mode,
+    stride=None,
+    padding=0,
+    dilation=1,
+    ceil_mode=False,
     return_indices=False,
 ):
     """The maxima of windows over n axes, after all checks."""
@@ -181,37 +182,17 @@ def geometry_of(name, spatial, kernel_size, stride, padding, dilation, ceil_mode
     return size, tuple(out), stride, padding
 
 
-@typed
-def max_pool1d(
-    input,
-    kernel_size,
-    stride=None,
-    padding=0,
-    dilation=1,
-    ceil_mode=False,
-    return_indices=False,
-):
+@over_axes(max_pool_nd, 1)
+def max_pool1d():
     """The maxima of windows over one axis, (N, C, L) -> (N, C, L'); see ``max_pool2d``.
 
     >>> tx.nn.functional.max_pool1d(tx.asarray([[1.0, 3.0, 2.0, 0.0]]), 2)
     tensor([[3., 2.]])
     """
-    return max_pooled(
-        "max_pool1d",
-        *(1, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices),
-    )
 
 
-@typed
-def max_pool2d(
-    input,
-    kernel_size,
-    stride=None,
-    padding=0,
-    dilation=1,
-    ceil_mode=False,
-    return_indices=False,
-):
+@over_axes(max_pool_nd, 2)
+def max_pool2d():
     """y[n, c, i] = max over the window's places k of x[n, c, stride · i + dilation · k - padding].
 
     Windows move by ``stride`` (``kernel_size`` if None); numbers of the margin never count. With
@@ -227,32 +208,16 @@ def max_pool2d(
     >>> tx.nn.functional.max_pool2d(x, 2, return_indices=True)
     (tensor([[[5., 7.]]]), tensor([[[5, 7]]]))
     """
-    return max_pooled(
-        "max_pool2d",
-        *(2, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices),
-    )
 
 
-@typed
-def max_pool3d(
-    input,
-    kernel_size,
-    stride=None,
-    padding=0,
-    dilation=1,
-    ceil_mode=False,
-    return_indices=False,
-):
+@over_axes(max_pool_nd, 3)
+def max_pool3d():
     """The maxima of windows over three axes, (N, C, D, H, W) -> (N, C, D', H', W'); see
     ``max_pool2d``.
 
     >>> tx.nn.functional.max_pool3d(tx.reshape(tx.arange(8.0), (1, 2, 2, 2)), 2)
     tensor([[[[7.]]]])
     """
-    return max_pooled(
-        "max_pool3d",
-        *(3, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices),
-    )
 
 
 # -- the partial inverse ----------------------------------------------------------------------
@@ -284,7 +249,7 @@ def _(rng):
     return rng.normal(size=(2, 3)), places, {"n": 6}
 
 
-def _max_unpooled(name, n, input, indices, kernel_size, stride, padding, output_size):
+def _max_unpool_nd(name, n, input, indices, kernel_size, stride=None, padding=0, output_size=None):
     """The maxima put back over n axes, after all checks."""
     spatial = spatial_of(name, input, n)
     size = numbers(name, "kernel_size", kernel_size, n, 1)
@@ -311,19 +276,18 @@ def _max_unpooled(name, n, input, indices, kernel_size, stride, padding, output_
     return reshape(_max_unpool(rows, places, n=math.prod(out)), (*lead, *out))
 
 
-def max_unpool1d(input, indices, kernel_size, stride=None, padding=0, output_size=None):
+@over_axes(_max_unpool_nd, 1)
+def max_unpool1d():
     """Maxima put back where they were on one axis; see ``max_unpool2d``.
 
     >>> F = tx.nn.functional
     >>> F.max_unpool1d(*F.max_pool1d(tx.asarray([[1.0, 3.0, 2.0, 0.0]]), 2, return_indices=True), 2)
     tensor([[0., 3., 2., 0.]])
     """
-    return _max_unpooled(
-        "max_unpool1d", 1, input, indices, kernel_size, stride, padding, output_size
-    )
 
 
-def max_unpool2d(input, indices, kernel_size, stride=None, padding=0, output_size=None):
+@over_axes(_max_unpool_nd, 2)
+def max_unpool2d():
     """y[n, c, indices[n, c, i]] = x[n, c, i], and 0 elsewhere: a partial inverse of ``max_pool2d``.
 
     ``indices`` are those of ``max_pool2d``; where one comes several times, the last number stays
@@ -336,18 +300,13 @@ def max_unpool2d(input, indices, kernel_size, stride=None, padding=0, output_siz
     tensor([[[0., 0., 7., 0.],
              [0., 5., 0., 0.]]])
     """
-    return _max_unpooled(
-        "max_unpool2d", 2, input, indices, kernel_size, stride, padding, output_size
-    )
 
 
-def max_unpool3d(input, indices, kernel_size, stride=None, padding=0, output_size=None):
+@over_axes(_max_unpool_nd, 3)
+def max_unpool3d():
     """Maxima put back where they were on three axes; see ``max_unpool2d``.
 
     >>> x, places = tx.asarray([[[[7.0]]]]), tx.asarray([[[[1]]]])
     >>> tx.nn.functional.max_unpool3d(x, places, (1, 1, 2))
     tensor([[[[0., 7.]]]])
     """
-    return _max_unpooled(
-        "max_unpool3d", 3, input, indices, kernel_size, stride, padding, output_size
-    )

@@ -133,7 +133,7 @@ def attend_by_heads(
     ``weight``: that of the three projections, or one of each.
     """
     expect_tensors("multi_head_attention_forward", query, key, value)
-    weights = _checked_weights(weight, embed_dim, num_heads)
+    weights = _check_weights(weight, embed_dim, num_heads)
     _check_inputs(query, key, value, weights, embed_dim)
     batched = query.ndim == 3
 
@@ -150,7 +150,7 @@ def attend_by_heads(
     found = None
     bare = bias_k is bias_v is static_k is static_v is None and not add_zero_attn
     if same[0] and len(weights) == 1 and bare and not need_weights:
-        qkv = _projected(inputs[0], *weights, bias, 3, num_heads)
+        qkv = _project(inputs[0], *weights, bias, 3, num_heads)
         mask, is_causal = _mask(*masks, qkv, num_heads, *[qkv.shape[1]] * 2)
         y = attend_to_itself(qkv, mask, dropout_p, is_causal, generator)
     else:
@@ -180,7 +180,7 @@ def attend_by_heads(
 # -- what is given ----------------------------------------------------------------------------
 
 
-def _checked_weights(weight, embed_dim, num_heads):
+def _check_weights(weight, embed_dim, num_heads):
     """The weights of the projections: one for all three, or three."""
     if not isinstance(num_heads, int):
         raise DTypeError(f"attention expects num_heads as an integer, got {num_heads!r}")
@@ -267,14 +267,14 @@ def _parts(inputs, weight, bias, counts):
         first += count
 
 
-def _projected(x, weight, bias, count, num_heads):
+def _project(x, weight, bias, count, num_heads):
     """Several projections of x in one product: (N, T, ·) -> (N, T, count, H, D)."""
     y = linear(x, weight, bias)
     return reshape(y, (*y.shape[:2], count, num_heads, weight.shape[0] // (count * num_heads)))
 
 
 def _split(x, weight, bias, count, num_heads):
-    parts = _unstack(_projected(x, weight, bias, count, num_heads), axis=2)
+    parts = _unstack(_project(x, weight, bias, count, num_heads), axis=2)
     return [permute_dims(part, (0, 2, 1, 3)) for part in parts]
 
 

@@ -187,7 +187,7 @@ def _by_statistics(name, input, axes, running_mean, running_var, weight, bias, m
     return _batch_norm(centred, variance, weight, bias, eps=eps)
 
 
-def _rounded_once(norm):
+def _round_once(norm):
     """16 bits in, 16 bits out, though statistics and weights are float32, in which it computes."""
 
     @functools.wraps(norm)
@@ -201,7 +201,7 @@ def _rounded_once(norm):
 
 
 @typed
-@_rounded_once
+@_round_once
 def batch_norm(
     input,
     running_mean,
@@ -258,7 +258,7 @@ def batch_norm(
 
 
 @typed
-@_rounded_once
+@_round_once
 def instance_norm(
     input,
     running_mean=None,

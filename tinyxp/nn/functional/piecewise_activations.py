@@ -1,8 +1,10 @@
-"""Activations made of pieces, elementwise, (...) -> (...); each says its slope where pieces meet.
+"""Piecewise activations, elementwise, (...) -> (...); each docstring gives the slope at the joints.
 
-``inplace=True`` makes ``input`` itself the result; GradientError on a leaf that requires grad.
+With ``inplace=True``, and in functions such as ``relu_``, ``input`` itself becomes the result,
+differentiably as in ``x += y``; GradientError on a leaf that requires grad.
 """
 
+import inspect
 import math
 
 from tinyxp import backends
@@ -18,19 +20,27 @@ from tinyxp.random import source
 
 __all__ = [
     "celu",
+    "celu_",
     "elu",
+    "elu_",
     "hardshrink",
     "hardsigmoid",
     "hardswish",
     "hardtanh",
+    "hardtanh_",
     "leaky_relu",
+    "leaky_relu_",
     "prelu",
     "relu",
     "relu6",
+    "relu_",
     "rrelu",
+    "rrelu_",
     "selu",
+    "selu_",
     "softshrink",
     "threshold",
+    "threshold_",
 ]
 
 
@@ -322,3 +332,30 @@ def threshold(input, threshold, value, inplace=False):
     """
     y = _threshold(input, threshold=threshold, value=value)
     return y if inplace is False else in_place(input, y, inplace)
+
+
+# -- in place ---------------------------------------------------------------------------------
+
+
+def _with_inplace(function, options=""):
+    """``function`` with ``inplace=True``, as a function whose name ends with an underscore."""
+    name, signature = f"{function.__name__}_", inspect.signature(function)
+    parameters = [p for p in signature.parameters.values() if p.name != "inplace"]
+
+    def call(*args, **kwargs):
+        return function(*args, **kwargs, inplace=True)
+
+    call.__name__ = call.__qualname__ = name
+    call.__signature__ = signature.replace(parameters=parameters)
+    call.__doc__ = f"""``{function.__name__}`` with ``inplace=True``: the input becomes the result.
+
+    >>> x = tx.asarray([-8.0, 2.0])
+    >>> tx.nn.functional.{name}(x{options}) is x
+    True
+    """
+    return call
+
+
+celu_, elu_, selu_ = map(_with_inplace, (celu, elu, selu))
+relu_, leaky_relu_, rrelu_ = map(_with_inplace, (relu, leaky_relu, rrelu))
+hardtanh_, threshold_ = _with_inplace(hardtanh), _with_inplace(threshold, ", 1.0, 20.0")

@@ -10,7 +10,7 @@ from tinyxp.core.operation import floats, typed
 from tinyxp.core.primitive import primitive
 from tinyxp.errors import ArgumentError
 from tinyxp.nn.functional.activations import logsigmoid
-from tinyxp.nn.functional.reduction import expect_alike, reduced, weighted
+from tinyxp.nn.functional.reduction import expect_alike, reduce_losses, weigh
 from tinyxp.ops.arithmetic import where
 from tinyxp.ops.exponential import exp, log
 from tinyxp.ops.reductions import mean, sum
@@ -78,8 +78,8 @@ def binary_cross_entropy(
             "binary_cross_entropy expects probabilities in [0, 1]; "
             "for logits use binary_cross_entropy_with_logits"
         )
-    losses = weighted(_binary_cross_entropy(input, target), weight, "binary_cross_entropy")
-    return reduced(losses, reduction, size_average, reduce)
+    losses = weigh(_binary_cross_entropy(input, target), weight, "binary_cross_entropy")
+    return reduce_losses(losses, reduction, size_average, reduce)
 
 
 @composite(real=True, floating=("input", "target", "pos_weight"), autocast="float32")
@@ -124,7 +124,7 @@ def binary_cross_entropy_with_logits(
     operands = (input, target) if pos_weight is None else (input, target, pos_weight)
     losses = _binary_cross_entropy_with_logits(*operands)
     expect_alike(name, input, losses, names="the input, and its product with pos_weight,")
-    return reduced(weighted(losses, weight, name), reduction, size_average, reduce)
+    return reduce_losses(weigh(losses, weight, name), reduction, size_average, reduce)
 
 
 def multilabel_soft_margin_loss(
@@ -141,8 +141,8 @@ def multilabel_soft_margin_loss(
     """
     name = "multilabel_soft_margin_loss"
     expect_alike(name, input, target)
-    losses = weighted(_binary_cross_entropy_with_logits(input, target), weight, name)
-    return reduced(mean(losses, axis=-1), reduction, size_average, reduce)
+    losses = weigh(_binary_cross_entropy_with_logits(input, target), weight, name)
+    return reduce_losses(mean(losses, axis=-1), reduction, size_average, reduce)
 
 
 @composite(real=True, floating=("input", "target"), autocast="float32")
@@ -179,4 +179,4 @@ def kl_div(input, target, size_average=None, reduce=None, reduction="mean", log_
     losses = _kl_div(input, target, log_target=log_target)
     if reduction == "batchmean" and size_average is None and reduce is None:
         return sum(losses) / input.shape[0] if input.ndim else losses
-    return reduced(losses, reduction, size_average, reduce)
+    return reduce_losses(losses, reduction, size_average, reduce)

@@ -11,7 +11,7 @@ REDUCTIONS = ("mean", "sum", "none")
 in_a_part: ContextVar[bool] = ContextVar("tinyxp_in_a_part", default=False)
 
 
-def expect_plain(reduction, weight, targets, ignore_index):
+def expect_plain_mean(reduction, weight, targets, ignore_index):
     """In a part of a batch, raise ArgumentError for a mean that is not one over its samples."""
     if reduction != "mean" or not in_a_part.get():
         return
@@ -23,7 +23,7 @@ def expect_plain(reduction, weight, targets, ignore_index):
         )
 
 
-def named(reduction, size_average=None, reduce=None):
+def resolve_reduction(reduction, size_average=None, reduce=None):
     """The reduction meant by PyTorch's three arguments, of which the last two are its old ones.
 
     Raises ArgumentError.
@@ -37,13 +37,13 @@ def named(reduction, size_average=None, reduce=None):
     return reduction
 
 
-def reduced(losses, reduction, size_average=None, reduce=None):
+def reduce_losses(losses, reduction, size_average=None, reduce=None):
     """The mean or the sum of all losses, or the losses as they are."""
-    reduction = named(reduction, size_average, reduce)
+    reduction = resolve_reduction(reduction, size_average, reduce)
     return {"mean": mean, "sum": sum, "none": lambda y: y}[reduction](losses)
 
 
-def weighted(losses, weight, name):
+def weigh(losses, weight, name):
     """losses · weight, the weight broadcast to the losses. Raises ShapeError."""
     if weight is None:
         return losses

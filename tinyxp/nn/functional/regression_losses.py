@@ -10,7 +10,7 @@ from tinyxp.core.composite import composite
 from tinyxp.core.operation import expect_tensors
 from tinyxp.errors import ArgumentError, ShapeError
 from tinyxp.nn.functional.checks import expect_numbers
-from tinyxp.nn.functional.reduction import expect_alike, named, reduced
+from tinyxp.nn.functional.reduction import expect_alike, reduce_losses, resolve_reduction
 from tinyxp.ops.arithmetic import where
 from tinyxp.ops.bounds import minimum
 from tinyxp.ops.creation import full_like
@@ -81,7 +81,7 @@ def mse_loss(input, target, size_average=None, reduce=None, reduction="mean", we
     tensor(2.)
     """
     expect_alike("mse_loss", input, target)
-    reduction = named(reduction, size_average, reduce)
+    reduction = resolve_reduction(reduction, size_average, reduce)
     return _mean_by_weight("mse_loss", _mse_loss(input, target), weight, reduction)
 
 
@@ -94,16 +94,16 @@ def l1_loss(input, target, size_average=None, reduce=None, reduction="mean", wei
     tensor(1.)
     """
     expect_alike("l1_loss", input, target)
-    reduction = named(reduction, size_average, reduce)
+    reduction = resolve_reduction(reduction, size_average, reduce)
     return _mean_by_weight("l1_loss", _l1_loss(input, target), weight, reduction)
 
 
 def _mean_by_weight(name, losses, weight, reduction):
     if weight is None:
-        return reduced(losses, reduction)
+        return reduce_losses(losses, reduction)
     expect_alike(name, losses, weight, names="weight and input")
     losses = losses * weight
-    return sum(losses) / sum(weight) if reduction == "mean" else reduced(losses, reduction)
+    return sum(losses) / sum(weight) if reduction == "mean" else reduce_losses(losses, reduction)
 
 
 def smooth_l1_loss(input, target, size_average=None, reduce=None, reduction="mean", beta=1.0):
@@ -120,7 +120,7 @@ def smooth_l1_loss(input, target, size_average=None, reduce=None, reduction="mea
     if not beta >= 0:
         raise ArgumentError(f"smooth_l1_loss expects beta of 0 or more, got {beta}")
     losses = _smooth_l1_loss(input, target, beta=beta) if beta else _l1_loss(input, target)
-    return reduced(losses, reduction, size_average, reduce)
+    return reduce_losses(losses, reduction, size_average, reduce)
 
 
 def huber_loss(input, target, reduction="mean", delta=1.0, weight=None):
@@ -140,7 +140,7 @@ def huber_loss(input, target, reduction="mean", delta=1.0, weight=None):
     if weight is not None:
         expect_alike("huber_loss", losses, weight, names="weight and input")
         losses = losses * weight
-    return reduced(losses, reduction)
+    return reduce_losses(losses, reduction)
 
 
 # -- parameters of distributions --------------------------------------------------------------
@@ -188,7 +188,7 @@ def poisson_nll_loss(
     """
     expect_alike("poisson_nll_loss", input, target)
     losses = _poisson_nll_loss(input, target, log_input=log_input, full=full, eps=eps)
-    return reduced(losses, reduction, size_average, reduce)
+    return reduce_losses(losses, reduction, size_average, reduce)
 
 
 @composite(real=True, floating=("input", "target", "var"), autocast="float32")
@@ -242,7 +242,7 @@ def gaussian_nll_loss(input, target, var, full=False, eps=1e-6, reduction="mean"
         )
     if bool(any(var.detach() < 0)):
         raise ArgumentError(f"{name} expects variances of 0 or more, got a negative one")
-    return reduced(_gaussian_nll_loss(input, target, var, full=full, eps=eps), reduction)
+    return reduce_losses(_gaussian_nll_loss(input, target, var, full=full, eps=eps), reduction)
 
 
 def _spreads(shape, whole):
