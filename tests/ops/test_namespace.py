@@ -1,13 +1,17 @@
 """tinyxp as a namespace of the Array API: names, signatures, inspection, interchange, sets."""
 
+import importlib
 import inspect
+import operator
+import pkgutil
 
 import numpy as np
 import pytest
 
 import tinyxp as tx
-from tests.helpers import leaf
+from tests.helpers import each, leaf
 from tinyxp import backends
+from tinyxp.core.operation import OPS
 from tinyxp.errors import (
     ArgumentError,
     AxisError,
@@ -17,6 +21,7 @@ from tinyxp.errors import (
     IndexingError,
     ShapeError,
 )
+from tinyxp.ops.methods import add_methods
 
 NAMES = [
     "__array_namespace_info__", "abs", "acos", "acosh", "add", "all", "any", "arange", "argmax",
@@ -39,6 +44,18 @@ NAMES = [
     "tile", "tril", "triu", "trunc", "uint16", "uint32", "uint64", "uint8", "unique_all",
     "unique_counts", "unique_inverse", "unique_values", "unstack", "var", "vecdot", "where",
     "zeros", "zeros_like",
+]  # fmt: skip
+OURS = [  # what the standard does not have
+    "DType", "Tensor", "amax", "amin", "amp", "autocast", "autograd", "backend", "backends",
+    "bfloat16", "bmm", "capture", "cat", "chunk", "clamp", "clone", "cuda", "cumprod", "cumsum",
+    "data", "debug", "detect_anomaly", "doctor", "einsum", "enable_grad", "erf", "errors",
+    "fft", "flatten", "float16", "get_float32_matmul_precision", "get_num_threads", "grad",
+    "gradcheck", "graph", "hessian", "hvp", "index_add", "inference_mode", "is_grad_enabled",
+    "jacobian", "jvp", "keep_memory", "linalg", "load", "logsumexp", "manual_seed",
+    "masked_fill", "mm", "nn", "no_grad", "optim", "outer", "pad", "plots", "promote", "rand",
+    "randint", "randn", "random", "randperm", "relu", "save", "set_float32_matmul_precision",
+    "set_grad_enabled", "set_num_threads", "setitem", "sigmoid", "softmax", "split", "tensor",
+    "topk", "transpose", "unsqueeze", "use_backend", "value_and_grad", "vjp",
 ]  # fmt: skip
 FFT = [
     "fft", "fftfreq", "fftn", "fftshift", "hfft", "ifft", "ifftn", "ifftshift", "ihfft", "irfft",
@@ -65,6 +82,67 @@ def plain(signature):
     """A signature without annotations."""
     parameters = [p.replace(annotation=p.empty) for p in signature.parameters.values()]
     return str(inspect.Signature(parameters))
+
+
+HOMES = {"tinyxp.ops": "", "tinyxp.linalg": "linalg.", "tinyxp.fft": "fft."}
+HOMES |= {"tinyxp.nn": "nn.functional.", "tinyxp.interop": ""}
+
+
+def home(module):
+    """The namespace that the names of a module belong to, "" for tinyxp itself, or None."""
+    return HOMES.get(".".join(module.split(".")[:2]))
+
+
+def reach(path):
+    """What ``path`` names in tinyxp, or None."""
+    return operator.attrgetter(path)(tx) if path else None
+
+
+def modules_of(*packages):
+    for package in packages:
+        for info in pkgutil.iter_modules(importlib.import_module(package).__path__):
+            yield importlib.import_module(f"{package}.{info.name}")
+
+
+def test_no_operation_is_forgotten():
+    """Every operation without an underscore is in its namespace, and is the one found there."""
+    forgotten = []
+    for op in OPS.values():
+        name, prefix = op.fn.__name__, home(op.fn.__module__)
+        if prefix is not None and not name.startswith("_"):
+            found = getattr(reach(prefix[:-1]) or tx, name, None)
+            if getattr(found, "op", None) is not op:
+                forgotten.append(prefix + name)
+    assert forgotten == []
+
+
+def test_every_exported_name_is_reachable():
+    for module in modules_of("tinyxp.ops", "tinyxp.linalg", "tinyxp.fft", "tinyxp.interop"):
+        namespace = reach(home(module.__name__)[:-1]) or tx
+        for name in getattr(module, "__all__", ()):
+            assert getattr(namespace, name) is getattr(module, name), name
+            assert name in namespace.__all__, name
+
+
+def test_no_name_depends_on_the_order_of_imports():
+    names = [
+        name
+        for module in (*modules_of("tinyxp.ops", "tinyxp.interop"), tx.core.dtypes)
+        for name in getattr(module, "__all__", ())
+    ]
+    assert len(names) == len(set(names))
+    assert len(tx.__all__) == len(set(tx.__all__))
+    with pytest.raises(ArgumentError, match="Tensor has 'squeeze' already"):
+        add_methods({"squeeze": tx.squeeze})
+
+
+def test_public_names_stay():
+    """``from tinyxp import *`` gives these; to take one away is a break."""
+    assert set(tx.__all__) - {"checkpoint", "recompute"} == {*NAMES, *OURS}
+    # these would hide builtins, or are other names of a dtype
+    assert [getattr(tx, name).name for name in ("int", "float", "half", "double", "long")] == [
+        "int32", "float32", "float16", "float64", "int64",
+    ]  # fmt: skip
 
 
 def test_every_name_of_the_standard():
@@ -178,9 +256,7 @@ def test_torch_shares_memory_both_ways():
     assert torch.from_dlpack(tx.from_dlpack(a)).data_ptr() == a.__array_interface__["data"][0]
 
 
-@pytest.mark.parametrize(
-    "dtype", [d for d in tx.__array_namespace_info__().dtypes() if d != "bool"]
-)
+@each("dtype", [d for d in tx.__array_namespace_info__().dtypes() if d != "bool"])
 def test_every_dtype_travels(dtype, backend):
     x = tx.asarray([0, 1, 1], dtype=dtype)
     y = tx.from_dlpack(x)

@@ -7,6 +7,12 @@ import numpy as np
 
 from tinyxp.errors import ArgumentError, DTypeError
 
+__all__ = [
+    "DType", "bfloat16", "bool", "can_cast", "complex64", "complex128", "finfo", "float16",
+    "float32", "float64", "iinfo", "int8", "int16", "int32", "int64", "isdtype", "promote",
+    "result_type", "uint8", "uint16", "uint32", "uint64",
+]  # fmt: skip
+
 
 @dataclass(frozen=True, eq=False)
 class DType:

@@ -1,35 +1,5 @@
-"""The Fourier transforms of the Array API, as ``tx.fft``; see tinyxp/fft/fourier.py."""
+"""The Fourier transforms of the Array API: the functions in ``fourier``, their primitives in
+``dft``."""
 
-from tinyxp.fft.fourier import (
-    fft,
-    fftfreq,
-    fftn,
-    fftshift,
-    hfft,
-    ifft,
-    ifftn,
-    ifftshift,
-    ihfft,
-    irfft,
-    irfftn,
-    rfft,
-    rfftfreq,
-    rfftn,
-)
-
-__all__ = [
-    "fft",
-    "fftfreq",
-    "fftn",
-    "fftshift",
-    "hfft",
-    "ifft",
-    "ifftn",
-    "ifftshift",
-    "ihfft",
-    "irfft",
-    "irfftn",
-    "rfft",
-    "rfftfreq",
-    "rfftn",
-]
+from tinyxp.fft.fourier import *
+from tinyxp.fft.fourier import __all__ as __all__

@@ -9,7 +9,7 @@ from tinyxp.core.primitive import primitive
 
 
 @primitive
-def dft(xp, x, /, axes, norm="backward", inverse=False):
+def _dft(xp, x, /, axes, norm="backward", inverse=False):
     """The transform of a complex x over ``axes``."""
     if 0 in x.shape:  # a batch of none, which not every library takes
         return xp.zeros_like(x)
@@ -18,25 +18,25 @@ def dft(xp, x, /, axes, norm="backward", inverse=False):
     return (xp.fft.ifftn if inverse else xp.fft.fftn)(x, axes=axes, norm=norm)
 
 
-@dft.vjp
+@_dft.vjp
 def _(xp, g, axes, norm, inverse):
-    return dft.on(xp, g, axes=axes, norm=norm, inverse=inverse)
+    return _dft.on(xp, g, axes=axes, norm=norm, inverse=inverse)
 
 
-@dft.example
+@_dft.example
 def _(rng):
     x = rng.normal(size=(3, 4)) + 1j * rng.normal(size=(3, 4))
     return x, {"axes": (0, 1), "norm": "ortho", "inverse": True}
 
 
-@dft.example
+@_dft.example
 def _(rng):
     x = rng.normal(size=(2, 3)) + 1j * rng.normal(size=(2, 3))
     return x, {"axes": (1,), "norm": "forward"}
 
 
 @primitive(real=True)
-def half_dft(xp, x, /, axis, norm="backward", inverse=False):
+def _half_dft(xp, x, /, axis, norm="backward", inverse=False):
     """The first half of the spectrum of a real x: (n) -> (n // 2 + 1)."""
     if 0 in x.shape:
         shape = (*x.shape[:axis], x.shape[axis] // 2 + 1, *x.shape[axis + 1 :])
@@ -45,24 +45,24 @@ def half_dft(xp, x, /, axis, norm="backward", inverse=False):
     return (xp.fft.ihfft if inverse else xp.fft.rfft)(x, axis=axis, norm=norm)
 
 
-@half_dft.vjp
+@_half_dft.vjp
 def _(xp, g, x_shape, axis, norm, inverse):
     g = g / _multiplicity(xp, g, x_shape[axis], axis)
-    return whole_dft.on(xp, g, n=x_shape[axis], axis=axis, norm=norm, inverse=inverse)
+    return _whole_dft.on(xp, g, n=x_shape[axis], axis=axis, norm=norm, inverse=inverse)
 
 
-@half_dft.example
+@_half_dft.example
 def _(rng):
     return rng.normal(size=(2, 5)), {"axis": 1, "norm": "ortho"}
 
 
-@half_dft.example
+@_half_dft.example
 def _(rng):
     return rng.normal(size=(4, 2)), {"axis": 0, "inverse": True}
 
 
 @primitive
-def whole_dft(xp, x, /, n, axis, norm="backward", inverse=False):
+def _whole_dft(xp, x, /, n, axis, norm="backward", inverse=False):
     """The n real numbers that a half spectrum x transforms to: (n // 2 + 1) -> (n)."""
     if 0 in x.shape:
         dtype = xp.float32 if x.dtype == xp.complex64 else xp.float64
@@ -71,19 +71,19 @@ def whole_dft(xp, x, /, n, axis, norm="backward", inverse=False):
     return (xp.fft.irfft if inverse else xp.fft.hfft)(x, n=n, axis=axis, norm=norm)
 
 
-@whole_dft.vjp
+@_whole_dft.vjp
 def _(xp, g, n, axis, norm, inverse):
-    gx = half_dft.on(xp, g, axis=axis, norm=norm, inverse=inverse)
+    gx = _half_dft.on(xp, g, axis=axis, norm=norm, inverse=inverse)
     return gx * _multiplicity(xp, gx, n, axis)
 
 
-@whole_dft.example
+@_whole_dft.example
 def _(rng):
     x = rng.normal(size=(2, 3)) + 1j * rng.normal(size=(2, 3))
     return x, {"n": 5, "axis": 1, "inverse": True}
 
 
-@whole_dft.example
+@_whole_dft.example
 def _(rng):
     x = rng.normal(size=(3, 2)) + 1j * rng.normal(size=(3, 2))
     return x, {"n": 4, "axis": 0, "norm": "forward"}

@@ -24,11 +24,16 @@ from tinyxp.core import dtypes
 from tinyxp.core.composite import composite
 from tinyxp.core.operation import explained
 from tinyxp.errors import ArgumentError, DTypeError, ShapeError
-from tinyxp.fft.dft import dft, half_dft, whole_dft
+from tinyxp.fft.dft import _dft, _half_dft, _whole_dft
 from tinyxp.ops.creation import asarray, astype
 from tinyxp.ops.orders import roll
 from tinyxp.ops.padding import pad
 from tinyxp.ops.shaping import normalize_axes
+
+__all__ = [
+    "fft", "fftfreq", "fftn", "fftshift", "hfft", "ifft", "ifftn", "ifftshift", "ihfft", "irfft",
+    "irfftn", "rfft", "rfftfreq", "rfftn",
+]  # fmt: skip
 
 NORMS = ("backward", "ortho", "forward")
 
@@ -80,7 +85,7 @@ def _resized(x, lengths, axes):
 def _complex_transform(x, s, axes, norm, inverse):
     axes, lengths = _plan(x, s, axes, norm)
     x = _resized(_to_complex(x), lengths, axes)
-    return dft(x, axes=axes, norm=norm, inverse=inverse) if axes else x
+    return _dft(x, axes=axes, norm=norm, inverse=inverse) if axes else x
 
 
 def _real_transform(x, s, axes, norm, inverse):
@@ -88,8 +93,8 @@ def _real_transform(x, s, axes, norm, inverse):
     axes, lengths, last, n = _last(x, s, axes, norm)
     x = x if x.dtype.kind == "real floating" else astype(x, dtypes.DEFAULT_FLOAT)
     x = _resized(x, (*lengths, n), (*axes, last))
-    y = half_dft(x, axis=last, norm=norm, inverse=inverse)
-    return dft(y, axes=axes, norm=norm, inverse=inverse) if axes else y
+    y = _half_dft(x, axis=last, norm=norm, inverse=inverse)
+    return _dft(y, axes=axes, norm=norm, inverse=inverse) if axes else y
 
 
 def _transform_to_real(x, s, axes, norm, inverse):
@@ -99,8 +104,8 @@ def _transform_to_real(x, s, axes, norm, inverse):
     if n == 0:
         raise ArgumentError(f"a spectrum of one element needs n=1, got shape {x.shape} without n")
     x = _resized(_to_complex(x), (*lengths, n // 2 + 1), (*axes, last))
-    x = dft(x, axes=axes, norm=norm, inverse=inverse) if axes else x
-    return whole_dft(x, n=n, axis=last, norm=norm, inverse=inverse)
+    x = _dft(x, axes=axes, norm=norm, inverse=inverse) if axes else x
+    return _whole_dft(x, n=n, axis=last, norm=norm, inverse=inverse)
 
 
 def _one(n):

@@ -11,6 +11,7 @@ from tinyxp.backends.common.capture import refuse_recording
 from tinyxp.core.exchange import scipy_hint
 from tinyxp.core.tensor import Tensor, namespace
 from tinyxp.errors import DTypeError, ExportError
+from tinyxp.ops.methods import add_methods
 
 # NumPy's names, where ours are others
 NAMES = {
@@ -93,10 +94,6 @@ def _refusal(theirs: str, ours: str | None) -> DTypeError:
     return DTypeError(f"numpy.{theirs} takes NumPy's arrays, got a Tensor; {instead}{scipy_hint()}")
 
 
-Tensor.__array_ufunc__ = array_ufunc
-Tensor.__array_function__ = array_function
-
-
 # -- DLPack: arrays shared between libraries -----------------------------------------------------
 
 
@@ -136,8 +133,14 @@ def _whole(array: Any) -> Any:
     return np.asarray(array) if isinstance(array, np.generic) else array
 
 
-Tensor.__dlpack__ = dlpack  # type: ignore[attr-defined]
-Tensor.__dlpack_device__ = dlpack_device  # type: ignore[attr-defined]
+add_methods(
+    {
+        "__array_function__": array_function,
+        "__array_ufunc__": array_ufunc,
+        "__dlpack__": dlpack,
+        "__dlpack_device__": dlpack_device,
+    }
+)
 
 
 # -- einops: finds the library of an array among the subclasses of its AbstractBackend ---------

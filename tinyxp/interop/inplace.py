@@ -1,4 +1,4 @@
-"""PyTorch's methods in place: ``x.name_(…)`` makes x and its views what ``name`` gives."""
+"""PyTorch's methods in place: ``x.name_(…)`` gives x and its views the values of ``name``."""
 
 from tinyxp import backends
 from tinyxp.core.tensor import Tensor
@@ -10,6 +10,7 @@ from tinyxp.ops.arithmetic import where
 from tinyxp.ops.bounds import clip
 from tinyxp.ops.creation import astype, move
 from tinyxp.ops.indexing import setitem
+from tinyxp.ops.methods import add_methods
 from tinyxp.ops.shaping import broadcast_to
 from tinyxp.random import source
 
@@ -36,7 +37,7 @@ def _addcmul(x, tensor1, tensor2, *, value=1):
     return x + arithmetic.multiply(arithmetic.multiply(tensor1, value), tensor2)
 
 
-def _drawn(x, draw, a, b):
+def _random(x, draw, a, b):
     with backends.using(x.backend):
         return setitem(x, ..., draw(x.shape, a, b, dtype=x.dtype, device=x.device))
 
@@ -68,14 +69,14 @@ OPERATIONS = {
     "masked_fill": lambda x, mask, value: where(mask, value, x),
     "mul": arithmetic.multiply,
     "neg": rounding.negative,
-    "normal": lambda x, mean=0.0, std=1.0, *, generator=None: _drawn(
+    "normal": lambda x, mean=0.0, std=1.0, *, generator=None: _random(
         x, source(generator).normal, mean, std
     ),
     "relu": relu,
     "rsqrt": lambda x: exponential.reciprocal(exponential.sqrt(x)),
     "sigmoid": sigmoid,
     "sub": lambda x, other, *, alpha=1: x - (other if alpha == 1 else alpha * other),
-    "uniform": lambda x, low=0.0, high=1.0, *, generator=None: _drawn(
+    "uniform": lambda x, low=0.0, high=1.0, *, generator=None: _random(
         x, source(generator).uniform, low, high
     ),
     "zero": lambda x: setitem(x, ..., 0),
@@ -87,9 +88,8 @@ def _method(name, operation):
         return rebind(self, operation(self, *args, **options), name)
 
     in_place.__name__ = name
-    in_place.__doc__ = f"PyTorch's {name}: x becomes what the operation gives of it."
+    in_place.__doc__ = f"PyTorch's {name}: the result of the operation replaces x."
     return in_place
 
 
-for _name, _operation in OPERATIONS.items():
-    setattr(Tensor, f"{_name}_", _method(f"{_name}_", _operation))
+add_methods({f"{name}_": _method(f"{name}_", f) for name, f in OPERATIONS.items()})

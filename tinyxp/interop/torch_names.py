@@ -1,42 +1,27 @@
-"""PyTorch's spellings of what Tensors do, so that a model's ``forward`` runs as it was written.
+"""Functions and methods that only PyTorch has, made of the Array API's functions.
 
-The Array API's names come first everywhere in tinyxp, and where the two mean different things by
-one name (``x.size``, ``max``, ``std``) its meaning holds. What PyTorch calls otherwise is here:
-methods of the Tensor, and the same as functions.
+With them a model's ``forward`` runs as it was written for PyTorch. Where both libraries use one
+name for two things, see ``overloads``; for methods that change a tensor in place, ``inplace``.
 """
 
 from tinyxp.core import dtypes
 from tinyxp.core.operation import expect_tensors, respelled, typed
-from tinyxp.core.tensor import Tensor
 from tinyxp.core.views import is_contiguous
 from tinyxp.errors import ArgumentError, DTypeError, ShapeError
+from tinyxp.interop import overloads
 from tinyxp.nn.functional import relu, sigmoid, softmax
-from tinyxp.ops import methods as _methods  # noqa: F401, which the methods here override
-from tinyxp.ops import reductions
-from tinyxp.ops.arithmetic import pow, where
-from tinyxp.ops.bounds import clip
+from tinyxp.ops import arithmetic, bounds, linear, orders, reductions, scans, shaping
 from tinyxp.ops.creation import astype, clone
-from tinyxp.ops.linear import matmul
-from tinyxp.ops.orders import flip
+from tinyxp.ops.methods import add_methods
 from tinyxp.ops.parts import split_at
-from tinyxp.ops.scans import cumulative_prod, cumulative_sum
 from tinyxp.ops.searching import argsort
-from tinyxp.ops.shaping import (
-    broadcast_to,
-    concat,
-    expand_dims,
-    flatten,
-    matrix_transpose,
-    moveaxis,
-    normalize_axis,
-    permute_dims,
-    reshape,
-    squeeze,
-)
+from tinyxp.ops.shaping import normalize_axis
 from tinyxp.ops.sorting import topk
 
-__all__ = ["amax", "amin", "bmm", "cat", "chunk", "clamp", "cumprod", "cumsum", "flatten"]
-__all__ += ["masked_fill", "mm", "relu", "sigmoid", "softmax", "split", "transpose", "unsqueeze"]
+__all__ = [
+    "amax", "amin", "bmm", "cat", "chunk", "clamp", "cumprod", "cumsum", "masked_fill", "mm",
+    "relu", "sigmoid", "softmax", "split", "transpose", "unsqueeze",
+]  # fmt: skip
 
 
 @respelled
@@ -46,7 +31,7 @@ def cat(tensors, dim=0):
     >>> tx.cat([tx.asarray([[1]]), tx.asarray([[2]])], dim=1)
     tensor([[1, 2]])
     """
-    return concat(tensors, axis=dim)
+    return shaping.concat(tensors, axis=dim)
 
 
 @respelled
@@ -56,7 +41,7 @@ def cumsum(input, dim, dtype=None):
     >>> tx.cumsum(tx.asarray([1, 2, 3]), dim=0)
     tensor([1, 3, 6])
     """
-    return cumulative_sum(input, axis=dim, dtype=dtype)
+    return scans.cumulative_sum(input, axis=dim, dtype=dtype)
 
 
 @respelled
@@ -66,13 +51,13 @@ def cumprod(input, dim, dtype=None):
     >>> tx.cumprod(tx.asarray([1, 2, 3]), dim=0)
     tensor([1, 2, 6])
     """
-    return cumulative_prod(input, axis=dim, dtype=dtype)
+    return scans.cumulative_prod(input, axis=dim, dtype=dtype)
 
 
 @respelled
 @typed
 def amax(input, dim=None, keepdim=False):
-    """The largest along an axis, several or all, without its place: the standard's ``tx.max``.
+    """The largest along one axis, several or all, without its index: the Array API's ``max``.
 
     >>> tx.amax(tx.asarray([[1, 3], [2, 0]]), dim=1)
     tensor([3, 2])
@@ -83,7 +68,7 @@ def amax(input, dim=None, keepdim=False):
 @respelled
 @typed
 def amin(input, dim=None, keepdim=False):
-    """The smallest along an axis, several or all, without its place: the standard's ``tx.min``.
+    """The smallest along one axis, several or all, without its index: the Array API's ``min``.
 
     >>> tx.amin(tx.asarray([[1, 3], [2, 0]]), dim=1)
     tensor([1, 0])
@@ -92,12 +77,12 @@ def amin(input, dim=None, keepdim=False):
 
 
 def clamp(input, min=None, max=None):
-    """x held between two bounds: ``tx.clip``.
+    """x limited to [min, max]: ``tx.clip``.
 
     >>> tx.clamp(tx.asarray([-1.0, 0.5, 2.0]), 0, 1)
     tensor([0. , 0.5, 1. ])
     """
-    return clip(input, min, max)
+    return bounds.clip(input, min, max)
 
 
 @respelled
@@ -107,7 +92,7 @@ def unsqueeze(input, dim):
     >>> tx.zeros(3).unsqueeze(-1).shape
     (3, 1)
     """
-    return expand_dims(input, axis=dim)
+    return shaping.expand_dims(input, axis=dim)
 
 
 def transpose(input, dim0, dim1):
@@ -120,12 +105,14 @@ def transpose(input, dim0, dim1):
     a, b = (normalize_axis("transpose", dim, input.ndim) for dim in (dim0, dim1))
     order = list(range(input.ndim))
     order[a], order[b] = b, a
-    return permute_dims(input, tuple(order))
+    return shaping.permute_dims(input, tuple(order))
 
 
 @respelled
 def split(tensor, split_size_or_sections, dim=0):
-    """Pieces along an axis: all of one length (the last may be shorter), or of the lengths given.
+    """Pieces along an axis, of one length (the last may be shorter) or of a list of lengths.
+
+    Raises ArgumentError for a length below 1, ShapeError unless a list adds up to the axis.
 
     >>> tx.split(tx.arange(5), 2)
     (tensor([0, 1]), tensor([2, 3]), tensor([4]))
@@ -154,18 +141,18 @@ def chunk(input, chunks, dim=0):
     expect_tensors("chunk", input)
     axis = normalize_axis("chunk", dim, input.ndim)
     if not isinstance(chunks, int) or chunks < 1:
-        raise ArgumentError(f"chunk expects a number of pieces from 1 up, got {chunks!r}")
+        raise ArgumentError(f"chunk expects a number of pieces of 1 or more, got {chunks!r}")
     return split(input, max(1, -(-input.shape[axis] // chunks)), axis)
 
 
 @typed
 def masked_fill(input, mask, value):
-    """x with ``value`` where the mask is True.
+    """x with ``value`` where the mask is True. Raises DTypeError if that changes the dtype.
 
     >>> tx.asarray([1.0, 2.0]).masked_fill(tx.asarray([True, False]), 0.0)
     tensor([0., 2.])
     """
-    y = where(mask, value, input)
+    y = arithmetic.where(mask, value, input)
     if y.dtype is not input.dtype:
         raise DTypeError(
             f"masked_fill keeps the dtype, {input.dtype!r}, which does not hold {value!r}; cast x "
@@ -176,79 +163,95 @@ def masked_fill(input, mask, value):
 
 def mm(input, mat2):
     """The product of two matrices: (m, k), (k, n) -> (m, n). Raises ShapeError for other ranks."""
-    return _matrices("mm", input, mat2, 2)
+    return _matmul("mm", input, mat2, 2)
 
 
 def bmm(input, mat2):
     """Products of two stacks of matrices: (b, m, k), (b, k, n) -> (b, m, n).
 
-    Raises ShapeError for other ranks, or stacks of two lengths.
+    Raises ShapeError for other ranks, or for stacks of different lengths.
     """
     expect_tensors("bmm", input, mat2)
     if input.shape[:1] != mat2.shape[:1]:
         raise ShapeError(f"bmm expects stacks of one length, got {input.shape} and {mat2.shape}")
-    return _matrices("bmm", input, mat2, 3)
+    return _matmul("bmm", input, mat2, 3)
 
 
-def _matrices(name, a, b, ndim):
+def _matmul(name, a, b, ndim):
+    """The product of two tensors that must have ``ndim`` axes each."""
     expect_tensors(name, a, b)
     if (a.ndim, b.ndim) != (ndim, ndim):
         raise ShapeError(
             f"{name} expects two tensors of {ndim} axes, got {a.shape} and {b.shape}; use matmul"
         )
-    return matmul(a, b)
+    return linear.matmul(a, b)
 
 
-def _spread(sizes):
-    """``view(2, 3)`` as ``view((2, 3))``."""
+def _as_tuple(sizes):
+    """The sizes of ``view(2, 3)`` or ``view((2, 3))``."""
     return tuple(sizes[0]) if len(sizes) == 1 and isinstance(sizes[0], (tuple, list)) else sizes
 
 
 def _view_as(self, other):
     expect_tensors("view_as", other)
-    return reshape(self, other.shape)
+    return shaping.reshape(self, other.shape)
 
 
 @typed
 def _expand(self, *sizes):
-    sizes = _spread(sizes)
+    sizes = _as_tuple(sizes)
     if len(sizes) < self.ndim:
         raise ShapeError(f"expand needs {self.ndim} lengths or more for {self.shape}, got {sizes}")
     own = (1,) * (len(sizes) - self.ndim) + self.shape
-    return broadcast_to(self, tuple(n if m == -1 else m for m, n in zip(sizes, own, strict=True)))
+    lengths = tuple(n if m == -1 else m for m, n in zip(sizes, own, strict=True))
+    return shaping.broadcast_to(self, lengths)
 
 
+@respelled
 def _squeeze(self, dim=None):
     ones = tuple(i for i, n in enumerate(self.shape) if n == 1)
-    return squeeze(self, axis=ones if dim is None else dim)
+    return shaping.squeeze(self, axis=ones if dim is None else dim)
 
 
-METHODS = {
-    "flip": lambda self, *dims: flip(self, axis=_spread(dims)),
-    "squeeze": respelled(_squeeze),
-    "view": lambda self, *shape: reshape(self, _spread(shape)),
-    "view_as": _view_as,
-    "permute": lambda self, *dims: permute_dims(self, _spread(dims)),
-    "movedim": moveaxis,
-    "t": lambda self: matrix_transpose(self) if self.ndim > 1 else self,
-    "expand": _expand,
-    "contiguous": lambda self: self if is_contiguous(self) else clone(self),
-    "is_contiguous": is_contiguous,
-    "dim": lambda self: self.ndim,
-    "numel": lambda self: self.size,
-    "matmul": matmul,
-    "pow": pow,
-    "half": lambda self: astype(self, dtypes.float16, copy=False),
-    "bfloat16": lambda self: astype(self, dtypes.bfloat16, copy=False),
-    "float": lambda self: astype(self, dtypes.float32, copy=False),
-    "double": lambda self: astype(self, dtypes.float64, copy=False),
-    "long": lambda self: astype(self, dtypes.int64, copy=False),
-    "int": lambda self: astype(self, dtypes.int32, copy=False),
-    "bool": lambda self: astype(self, dtypes.bool, copy=False),
-}
-for _function in (amax, amin, argsort, clamp, cumprod, cumsum, topk):
-    METHODS[_function.__name__] = _function
-for _function in (bmm, chunk, masked_fill, mm, relu, sigmoid, softmax, split, transpose, unsqueeze):
-    METHODS[_function.__name__] = _function
-for _name, _method in METHODS.items():
-    setattr(Tensor, _name, _method)
+def _nonzero(self, /, *, as_tuple=False):
+    """The indices of the elements that are not zero, as the rows of a matrix."""
+    return overloads.nonzero(self, as_tuple=as_tuple)
+
+
+def _cast(dtype):
+    return lambda self: astype(self, dtype, copy=False)
+
+
+add_methods(
+    {
+        "bool": _cast(dtypes.bool),
+        "int": _cast(dtypes.int32),
+        "long": _cast(dtypes.int64),
+        "half": _cast(dtypes.float16),
+        "bfloat16": _cast(dtypes.bfloat16),
+        "float": _cast(dtypes.float32),
+        "double": _cast(dtypes.float64),
+        "contiguous": lambda self: self if is_contiguous(self) else clone(self),
+        "dim": lambda self: self.ndim,
+        "expand": _expand,
+        "flip": lambda self, *dims: orders.flip(self, axis=_as_tuple(dims)),
+        "is_contiguous": is_contiguous,
+        "matmul": linear.matmul,
+        "max": overloads.max,
+        "min": overloads.min,
+        "movedim": shaping.moveaxis,
+        "nonzero": _nonzero,
+        "numel": lambda self: self.size,
+        "permute": lambda self, *dims: shaping.permute_dims(self, _as_tuple(dims)),
+        "pow": arithmetic.pow,
+        "sort": overloads.pytorch_sort,
+        "squeeze": _squeeze,
+        "std": overloads.std_method,
+        "t": lambda self: shaping.matrix_transpose(self) if self.ndim > 1 else self,
+        "var": overloads.var_method,
+        "view": lambda self, *shape: shaping.reshape(self, _as_tuple(shape)),
+        "view_as": _view_as,
+    }
+    | {f.__name__: f for f in (amax, amin, argsort, bmm, chunk, clamp, cumprod, cumsum, mm, topk)}
+    | {f.__name__: f for f in (masked_fill, relu, sigmoid, softmax, split, transpose, unsqueeze)}
+)

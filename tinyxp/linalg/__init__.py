@@ -1,20 +1,21 @@
 """Linear algebra: the linalg extension of the Array API, of matrices and of stacks of them.
 
-A stack (..., m, n) is taken matrix by matrix. Integers become float32 first where the result is not
-one. A gradient that does not exist is an error that says why, where it can be seen.
+A stack (..., m, n) is taken matrix by matrix. Integers become float32 unless the result is made of
+integers. A gradient that does not exist raises GradientError with the reason, where that can be
+seen. ``common`` holds what the decompositions share; every other file is a theme.
 """
 
-from tinyxp.linalg.determinants import det, slogdet
-from tinyxp.linalg.factors import cholesky, qr
-from tinyxp.linalg.norms import matrix_norm, vector_norm
-from tinyxp.linalg.products import cross, diagonal, trace
-from tinyxp.linalg.solving import inv, matrix_power, matrix_rank, pinv, solve
-from tinyxp.linalg.spectra import eig, eigh, eigvals, eigvalsh, svd, svdvals
+import inspect as _inspect
+import typing as _typing
+
+from tinyxp.linalg.determinants import *
+from tinyxp.linalg.factors import *
+from tinyxp.linalg.norms import *
+from tinyxp.linalg.products import *
+from tinyxp.linalg.solving import *
+from tinyxp.linalg.spectra import *
 from tinyxp.ops.linear import matmul, outer, tensordot, vecdot
 from tinyxp.ops.shaping import matrix_transpose
 
-__all__ = [
-    "cholesky", "cross", "det", "diagonal", "eig", "eigh", "eigvals", "eigvalsh", "inv", "matmul",
-    "matrix_norm", "matrix_power", "matrix_rank", "matrix_transpose", "outer", "pinv", "qr",
-    "slogdet", "solve", "svd", "svdvals", "tensordot", "trace", "vecdot", "vector_norm",
-]  # fmt: skip
+if not _typing.TYPE_CHECKING:  # type checkers read no computed list; star imports suffice for them
+    __all__ = [name for name, x in vars().items() if name[0] != "_" and not _inspect.ismodule(x)]

@@ -15,6 +15,8 @@ from tinyxp.linalg.common import (
 from tinyxp.ops.complexes import adjoint, conj, imag
 from tinyxp.ops.reductions import products_before
 
+__all__ = ["det", "slogdet"]
+
 
 class Slogdet(NamedTuple):
     sign: Tensor

@@ -28,6 +28,8 @@ from tinyxp.ops.linear import matmul
 from tinyxp.ops.shaping import concat
 from tinyxp.ops.shaping import matrix_transpose as transposed
 
+__all__ = ["cholesky", "qr"]
+
 
 class QR(NamedTuple):
     Q: Tensor

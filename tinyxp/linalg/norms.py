@@ -17,6 +17,8 @@ from tinyxp.ops.reductions import sum
 from tinyxp.ops.rounding import abs
 from tinyxp.ops.shaping import expand_dims, expect_axes, normalize_axes
 
+__all__ = ["matrix_norm", "vector_norm"]
+
 
 @primitive
 def _length(xp, x, /, axis=None, keepdims=False):

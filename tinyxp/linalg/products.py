@@ -12,6 +12,8 @@ from tinyxp.ops.parts import _replace, _unslice
 from tinyxp.ops.reductions import sum
 from tinyxp.ops.shaping import reshape
 
+__all__ = ["cross", "diagonal", "trace"]
+
 
 @composite
 def cross(x1, x2, /, *, axis=-1):

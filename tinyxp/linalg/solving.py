@@ -20,6 +20,8 @@ from tinyxp.ops.creation import zeros
 from tinyxp.ops.linear import matmul
 from tinyxp.ops.regular import eye
 
+__all__ = ["inv", "matrix_power", "matrix_rank", "pinv", "solve"]
+
 
 @primitive(floating=True)
 def inv(xp, x, /):

@@ -37,6 +37,8 @@ from tinyxp.linalg.factors import complete
 from tinyxp.ops.complexes import adjoint, conj, real
 from tinyxp.ops.shaping import matrix_transpose as transposed
 
+__all__ = ["eig", "eigh", "eigvals", "eigvalsh", "svd", "svdvals"]
+
 
 class Eigh(NamedTuple):
     eigenvalues: Tensor

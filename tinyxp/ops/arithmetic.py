@@ -4,6 +4,11 @@ from tinyxp.core.primitive import primitive
 from tinyxp.core.tensor import is_complex
 from tinyxp.ops.exponential import _sigmoid
 
+__all__ = [
+    "add", "atan2", "copysign", "divide", "floor_divide", "hypot", "logaddexp", "multiply", "pow",
+    "remainder", "subtract", "where",
+]  # fmt: skip
+
 
 @primitive
 def add(xp, x1, x2, /):

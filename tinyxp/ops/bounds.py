@@ -6,6 +6,8 @@ Broadcasting: (...), (...) -> (...). A NaN in an operand is a NaN in the result.
 from tinyxp.core.composite import composite
 from tinyxp.core.primitive import primitive
 
+__all__ = ["clip", "maximum", "minimum"]
+
 
 @primitive(real=True)
 def maximum(xp, x1, x2, /):

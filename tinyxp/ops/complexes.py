@@ -8,6 +8,8 @@ from tinyxp.core.primitive import primitive
 from tinyxp.core.tensor import is_complex
 from tinyxp.errors import ArgumentError
 
+__all__ = ["conj", "imag", "real"]
+
 
 @primitive(view=True)
 def real(xp, x, /):

@@ -15,6 +15,11 @@ from tinyxp.core.tensor import SCALARS, Tensor, holds_tensors, raw, to_array, wr
 from tinyxp.errors import ArgumentError, DTypeError
 from tinyxp.ops.shaping import stack
 
+__all__ = [
+    "arange", "asarray", "astype", "clone", "empty", "empty_like", "from_dlpack", "full",
+    "full_like", "ones", "ones_like", "tensor", "zeros", "zeros_like",
+]  # fmt: skip
+
 
 def asarray(obj, /, *, dtype=None, device=None, copy=None, requires_grad=False):
     """A Tensor from numbers, nested lists, arrays, buffers, or a Tensor (kept as it is if it fits).

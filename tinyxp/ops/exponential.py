@@ -8,6 +8,8 @@ import math
 
 from tinyxp.core.primitive import primitive
 
+__all__ = ["erf", "exp", "expm1", "log", "log10", "log1p", "log2", "reciprocal", "sqrt", "square"]
+
 
 def _unless_idle(xp, g, d):
     """``d``, but 1 where it cannot divide and ``g`` is 0: a gradient that nobody asked for."""

@@ -13,6 +13,8 @@ from tinyxp.ops.arithmetic import where
 from tinyxp.ops.creation import astype
 from tinyxp.ops.shaping import broadcast_shapes, broadcast_to, normalize_axis, reshape
 
+__all__ = ["index_add", "take", "take_along_axis"]
+
 
 @primitive(promote=None)
 def _take(xp, x, indices, /, dim):

@@ -30,6 +30,8 @@ from tinyxp.ops.shaping import (
     reshape,
 )
 
+__all__ = ["setitem"]
+
 
 def _like_index(index, x):
     return move(index, x.backend, x.device)

@@ -13,6 +13,8 @@ from tinyxp.core.dtypes import (
 )
 from tinyxp.errors import BackendError
 
+__all__ = ["__array_namespace_info__"]
+
 
 class Devices(list[str]):
     """Devices, for programs of every version of the standard: until 2024.12 they are a list, to

@@ -17,6 +17,8 @@ from tinyxp.ops.shaping import (
     reshape,
 )
 
+__all__ = ["einsum", "matmul", "outer", "tensordot", "vecdot"]
+
 
 @primitive(autocast="lower")
 def matmul(xp, x1, x2, /):

@@ -5,6 +5,13 @@ Their results are truth values and integers, which have no derivative.
 
 from tinyxp.core.primitive import primitive
 
+__all__ = [
+    "bitwise_and", "bitwise_invert", "bitwise_left_shift", "bitwise_or", "bitwise_right_shift",
+    "bitwise_xor", "equal", "greater", "greater_equal", "isfinite", "isinf", "isnan", "less",
+    "less_equal", "logical_and", "logical_not", "logical_or", "logical_xor", "nextafter",
+    "not_equal", "signbit",
+]  # fmt: skip
+
 _STEP = "its result is a truth value, constant wherever it does not jump"
 _BITS = "it works on the bits of integers"
 

@@ -1,4 +1,4 @@
-"""What makes a Tensor an object of the Array API: each operator and method is one op."""
+"""The Tensor's operators and its methods of the Array API; PyTorch's are in ``interop``."""
 
 import functools
 
@@ -25,7 +25,6 @@ from tinyxp.ops import (
     shaping,
     trigonometric,
 )
-from tinyxp.ops import overloads as meanings
 
 OPERATORS = {
     "add": arithmetic.add,
@@ -56,20 +55,20 @@ API_VERSIONS = ("2021.12", "2022.12", "2023.12", "2024.12", "2025.12")
 
 
 def _operator(name, function):
-    """An operation as an operator: what it does not know may know what to do with a Tensor."""
+    """An operation as an operator; NotImplemented leaves the decision to the other operand."""
     op = function.op
 
     def general(args, static):
-        return NotImplemented if _foreign(name, *args) else op.call(args, static)
+        return NotImplemented if _is_foreign(name, *args) else op.call(args, static)
 
     short = lane(op, general) if isinstance(op, Primitive) else None
     operator = short or (lambda self, other: general((self, other), {}))
     return functools.update_wrapper(operator, function)
 
 
-def _foreign(name, x, other):
-    """Whether ``other`` is left to Python: a type with the operator's counterpart, or what is never
-    equal to a tensor. A list is repeated by a tensor without axes, as by an integer."""
+def _is_foreign(name, x, other):
+    """Whether Python asks ``other`` instead: its type has the operator's counterpart, or it can
+    never equal a tensor. A list is repeated by a tensor without axes, as by an integer."""
     if isinstance(other, (Tensor, np.generic, *SCALARS)) or backends.of(other) is not None:
         return False
     if isinstance(other, (list, tuple, str, bytes)):
@@ -80,39 +79,23 @@ def _foreign(name, x, other):
         return True
     theirs = getattr(type(other), COUNTERPARTS[name], None)
     own = theirs is not getattr(object, COUNTERPARTS[name], None)
-    return own and type(other).__module__ != "builtins"  # which know no Tensor
+    return own and type(other).__module__ != "builtins"  # the builtin types know no Tensor
 
 
 def _reflected(name, op):
     def operator(self, other):
-        if type(other) in SCALARS or not _foreign(name, self, other):
+        if type(other) in SCALARS or not _is_foreign(name, self, other):
             return op(other, self)
         return NotImplemented
 
     return operator
 
 
-def _divmod(self, other):
-    return self // other, self % other
-
-
-def _rdivmod(self, other):
-    return other // self, other % self
-
-
 def _in_place(op):
     return lambda self, other: rebind(self, op(self, other), "an in-place operator")
 
 
-for _name, _op in OPERATORS.items():
-    setattr(Tensor, f"__{_name}__", _operator(_name, _op))
-    setattr(Tensor, f"__r{_name}__", _reflected(_name, _op))
-    setattr(Tensor, f"__i{_name}__", _in_place(_op))
-for _name, _op in COMPARISONS.items():
-    setattr(Tensor, f"__{_name}__", _operator(_name, _op))
-
-
-def _permute(self, *axes):
+def _permute_dims(self, *axes):
     return shaping.permute_dims(self, axes[0] if len(axes) == 1 else axes)
 
 
@@ -122,14 +105,14 @@ def _reshape(self, *shape):
 
 
 def _transpose(self):
-    """The matrix transposed: (m, n) -> (n, m)."""
+    """The matrix transposed: (m, n) -> (n, m). Raises ShapeError unless x has two axes."""
     if self.ndim != 2:
         raise ShapeError(f"T expects two axes, got shape {self.shape}; use x.mT or permute_dims")
     return shaping.matrix_transpose(self)
 
 
 def _array_namespace(self, /, *, api_version=None):
-    """The namespace of the Array API that x belongs to: tinyxp."""
+    """The Array API namespace of x, tinyxp. Raises ArgumentError for an unknown version."""
     if api_version not in (None, *API_VERSIONS):
         raise ArgumentError(
             f"unknown version of the Array API {api_version!r}; choose one of {API_VERSIONS}"
@@ -138,48 +121,54 @@ def _array_namespace(self, /, *, api_version=None):
 
 
 def _to_device(self, device, /, *, stream=None):
-    """x on another device of its backend."""
+    """x on another device of its backend. Raises ArgumentError for a stream."""
     if stream is not None:
         raise ArgumentError(f"to_device takes no stream, got {stream!r}; leave it out")
     return creation.to(self, device)
 
 
-METHODS = {
-    "__divmod__": _divmod,
-    "__rdivmod__": _rdivmod,
-    "__neg__": rounding.negative,
-    "__pos__": rounding.positive,
-    "__abs__": rounding.abs,
-    "__invert__": logic.bitwise_invert,
-    "__getitem__": indexing.getitem,
-    "__setitem__": indexing.assign,
-    "__array_namespace__": _array_namespace,
-    "T": property(_transpose),
-    "real": property(complexes.real),
-    "imag": property(complexes.imag),
-    "conj": complexes.conj,
-    "mT": property(shaping.matrix_transpose),
-    "to": creation.to,
-    "to_device": _to_device,
-    "astype": creation.astype,
-    "clone": creation.clone,
-    "reshape": _reshape,
-    "permute_dims": _permute,
-    "clip": bounds.clip,
-    "flatten": shaping.flatten,
-}
+def add_methods(methods):
+    """Add methods to Tensor. A second method of one name is an error, because it would depend on
+    the order of imports which of them stays."""
+    for name, method in methods.items():
+        if name in vars(Tensor):
+            raise ArgumentError(f"Tensor has {name!r} already; define each method in one table")
+        setattr(Tensor, name, method)
+
+
+for _name, _op in (OPERATORS | COMPARISONS).items():
+    add_methods({f"__{_name}__": _operator(_name, _op)})
+for _name, _op in OPERATORS.items():
+    add_methods({f"__r{_name}__": _reflected(_name, _op), f"__i{_name}__": _in_place(_op)})
+add_methods(
+    {
+        "__divmod__": lambda self, other: (self // other, self % other),
+        "__rdivmod__": lambda self, other: (other // self, other % self),
+        "__neg__": rounding.negative,
+        "__pos__": rounding.positive,
+        "__abs__": rounding.abs,
+        "__invert__": logic.bitwise_invert,
+        "__getitem__": indexing.getitem,
+        "__setitem__": indexing.assign,
+        "__array_namespace__": _array_namespace,
+        "T": property(_transpose),
+        "mT": property(shaping.matrix_transpose),
+        "real": property(complexes.real),
+        "imag": property(complexes.imag),
+        "reshape": _reshape,
+        "permute_dims": _permute_dims,
+        "to_device": _to_device,
+    }
+)
 for _module, _names in (
-    (
-        reductions,
-        ("all", "any", "argmax", "argmin", "mean", "prod", "sum"),
-    ),
-    (exponential, ("exp", "log", "sqrt", "square")),
-    (trigonometric, ("cos", "sin", "tanh")),
-    (rounding, ("abs", "round", "sign")),
-    (scans, ("cumulative_sum", "cumulative_prod")),
-    (shaping, ("expand_dims", "squeeze")),
+    (bounds, "clip"),
+    (complexes, "conj"),
+    (creation, "astype clone to"),
+    (exponential, "exp log sqrt square"),
+    (reductions, "all any argmax argmin mean prod sum"),
+    (rounding, "abs round sign"),
+    (scans, "cumulative_prod cumulative_sum"),
+    (shaping, "expand_dims flatten"),
+    (trigonometric, "cos sin tanh"),
 ):
-    METHODS |= {_name: getattr(_module, _name) for _name in _names}
-METHODS |= meanings.METHODS
-for _name, _method in METHODS.items():
-    setattr(Tensor, _name, _method)
+    add_methods({name: getattr(_module, name) for name in _names.split()})

@@ -4,6 +4,8 @@ from tinyxp.core.primitive import primitive
 from tinyxp.errors import DTypeError
 from tinyxp.ops.shaping import expect_axes
 
+__all__ = ["flip", "roll"]
+
 
 @primitive(promote=None)
 def flip(xp, x, /, axis=None):

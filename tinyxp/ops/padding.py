@@ -3,6 +3,8 @@
 from tinyxp.core.primitive import primitive
 from tinyxp.errors import ArgumentError, ShapeError
 
+__all__ = ["pad", "tril", "triu"]
+
 
 @primitive(promote=None)
 def pad(xp, x, /, pad_width, mode="constant", *, constant_values=0):

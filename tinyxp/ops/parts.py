@@ -10,6 +10,8 @@ from tinyxp.core.views import Lens, linked
 from tinyxp.ops.orders import flip
 from tinyxp.ops.shaping import expand_dims, normalize_axes, squeeze
 
+__all__ = ["unstack"]
+
 
 @primitive(promote=None)
 def _slice(xp, x, /, key):

@@ -16,6 +16,8 @@ from tinyxp.ops.exponential import exp, log, sqrt
 from tinyxp.ops.logic import isfinite
 from tinyxp.ops.shaping import expect_axes, normalize_axes, reshape
 
+__all__ = ["all", "any", "argmax", "argmin", "count_nonzero", "logsumexp", "mean", "prod", "sum"]
+
 _INDEX = "its result counts or points, and jumps instead of changing"
 
 

@@ -7,6 +7,8 @@ from tinyxp.core.dtypes import expect_held
 from tinyxp.core.operation import explained
 from tinyxp.ops.creation import _default_for, _new, _plain, asarray
 
+__all__ = ["eye", "linspace"]
+
 
 def linspace(start, stop, /, num, *, dtype=None, device=None, endpoint=True):
     """``num`` numbers at equal distances from start to stop.

@@ -15,6 +15,8 @@ from tinyxp.ops.shaping import (
     reshape,
 )
 
+__all__ = ["repeat", "tile"]
+
 
 @composite
 def tile(x, repetitions, /):

@@ -4,6 +4,8 @@ from tinyxp.core.primitive import primitive
 from tinyxp.core.tensor import is_complex
 from tinyxp.ops.complexes import conj
 
+__all__ = ["abs", "ceil", "floor", "negative", "positive", "round", "sign", "trunc"]
+
 
 @primitive
 def abs(xp, x, /):

@@ -6,6 +6,8 @@ from tinyxp.errors import ArgumentError, ShapeError
 from tinyxp.ops.reductions import products_before
 from tinyxp.ops.shaping import concat, normalize_axes, normalize_axis
 
+__all__ = ["cumulative_prod", "cumulative_sum", "diff"]
+
 
 def _one_axis(axis, ndim):
     if axis is None and ndim != 1:

@@ -3,6 +3,8 @@
 from tinyxp.core.primitive import primitive
 from tinyxp.ops.shaping import expect_axes
 
+__all__ = ["argsort", "searchsorted"]
+
 _INDEX = "its result is indices, constant wherever the order is"
 
 

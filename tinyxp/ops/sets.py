@@ -12,6 +12,8 @@ from tinyxp.core.tensor import Tensor, is_complex
 from tinyxp.ops.gathering import take
 from tinyxp.ops.shaping import reshape
 
+__all__ = ["isin", "unique_all", "unique_counts", "unique_inverse", "unique_values"]
+
 _JUMPS = "its result counts or points, and jumps instead of changing"
 
 

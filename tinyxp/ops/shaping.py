@@ -9,6 +9,11 @@ from tinyxp.core.tensor import Tensor
 from tinyxp.core.views import linked
 from tinyxp.errors import ArgumentError, AxisError, DTypeError, ShapeError
 
+__all__ = [
+    "broadcast_arrays", "broadcast_shapes", "broadcast_to", "concat", "expand_dims", "flatten",
+    "matrix_transpose", "moveaxis", "permute_dims", "reshape", "squeeze", "stack",
+]  # fmt: skip
+
 
 def normalize_axes(axis, ndim):
     """Axes as a tuple of numbers from 0: ``axis`` may be one, several or None for all.

@@ -10,6 +10,8 @@ from tinyxp.ops.gathering import take_along_axis
 from tinyxp.ops.searching import argsort
 from tinyxp.ops.shaping import expect_axes, normalize_axis
 
+__all__ = ["topk"]
+
 
 @primitive(real=True)
 def sort(xp, x, /, *, axis=-1, descending=False, stable=True):
@@ -33,8 +35,8 @@ def _(rng):
     return rng.permutation(12).reshape(3, 4) * 1.0, {"axis": 0, "descending": True}
 
 
-class Pair(NamedTuple):
-    """What PyTorch gives for an axis: the values, and the places where they were."""
+class ValuesAndIndices(NamedTuple):
+    """What PyTorch returns for an axis: the values, and their indices along it."""
 
     values: Tensor
     indices: Tensor
@@ -55,4 +57,4 @@ def topk(x, /, k, axis=-1, largest=True, sorted=True):
     if not (isinstance(largest, bool) and isinstance(sorted, bool)):
         raise DTypeError(f"topk: largest and sorted are True or False, got {largest!r}, {sorted!r}")
     order = argsort(x, axis=axis, descending=largest)[(slice(None),) * axis + (slice(k),)]
-    return Pair(take_along_axis(x, order, axis=axis), order)
+    return ValuesAndIndices(take_along_axis(x, order, axis=axis), order)

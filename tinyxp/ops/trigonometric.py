@@ -7,6 +7,10 @@ the domain, where 1 - x² would cancel.
 from tinyxp.core.primitive import primitive
 from tinyxp.core.tensor import is_complex
 
+__all__ = [
+    "acos", "acosh", "asin", "asinh", "atan", "atanh", "cos", "cosh", "sin", "sinh", "tan", "tanh",
+]  # fmt: skip
+
 
 @primitive(floating=True)
 def sin(xp, x, /):
