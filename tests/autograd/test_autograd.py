@@ -15,6 +15,7 @@ from tinyxp.errors import (
     GradientError,
     ShapeError,
 )
+from tinyxp.nn import functional as F
 
 # -- gradients as functions -----------------------------------------------------------------------
 
@@ -244,6 +245,56 @@ def test_a_kernel_may_leave_a_case_to_the_formula(kernel, pulls):
     np.testing.assert_allclose(x.grad.numpy(), e / e.sum(axis=0), rtol=1e-13)
     assert kernel == []
     assert "exp" in pulls
+
+
+def relu_for(accepts, calls):
+    """A kernel of relu for arrays of one shape, whose residuals no other kernel knows."""
+
+    def forward(x):
+        if x.shape != accepts:
+            return NotImplemented
+        return np.maximum(x, 0), (accepts, x > 0)
+
+    def vjp(g, residuals, needs):
+        shape, positive = residuals
+        assert shape == accepts
+        calls.append(shape)
+        return (g * positive,)
+
+    return Kernel(forward, vjp)
+
+
+def test_the_first_kernel_that_accepts_has_the_gradient(monkeypatch):
+    calls = []
+    tables = [{"relu": relu_for(shape, calls)} for shape in [(2,), (3,)]]
+    monkeypatch.setitem(backends.get("numpy").__dict__, "kernels", backends.chain(*tables))
+    for shape, times in ((2,), 1), ((3,), 1), ((4,), 0):
+        x = tx.asarray(np.linspace(-1, 1, *shape), requires_grad=True)
+        F.relu(x).sum().backward()
+        np.testing.assert_array_equal(x.grad.numpy(), x.detach().numpy() > 0)
+        assert calls == [shape] * times
+        calls.clear()
+    kernel = backends.chain(*tables)["relu"]
+    assert kernel.accept([np.ones(4)], {}) is NotImplemented
+    assert kernel.accept([np.ones(3)], {})[2] is kernel.next
+
+
+def test_autocast_asks_the_first_kernel_that_reads_16_bits(monkeypatch):
+    def single(logits, targets, **static):
+        return np.asarray(5.0, "float32"), logits
+
+    def no_case(*arrays, **static):
+        return NotImplemented
+
+    vjp = lambda g, logits, needs: (np.ones_like(logits), None)  # noqa: E731
+    tables = [{"cross_entropy": Kernel(no_case, vjp, one)} for one in (None, single)]
+    monkeypatch.setitem(backends.get("numpy").__dict__, "kernels", backends.chain(*tables))
+    logits = tx.zeros((2, 3), dtype=tx.float16).requires_grad_()
+    with tx.amp.autocast(dtype=tx.float16):
+        loss = F.cross_entropy(logits, tx.asarray([0, 1]))
+    assert loss.item() == 5.0 and loss.dtype is tx.float32
+    loss.backward()
+    assert (logits.grad == 1).all()
 
 
 def test_a_kernels_own_error_is_explained(monkeypatch):
