@@ -14,7 +14,7 @@ from tinyxp.optim.finite import all_finite
 State = dict[str, Any]
 
 
-def rescaled(
+def next_scale(
     scale: float,
     good: int,
     finite: bool,
@@ -24,7 +24,7 @@ def rescaled(
 ) -> tuple[float, int]:
     """A loss scale, and the good steps since it last changed, after one more step.
 
-    >>> rescaled(8.0, 1999, finite=True), rescaled(8.0, 1999, finite=False)
+    >>> next_scale(8.0, 1999, finite=True), next_scale(8.0, 1999, finite=False)
     ((16.0, 0), (4.0, 0))
     """
     if not finite:
@@ -88,9 +88,9 @@ class GradScaler:
         """A loss times the scale, or each of a tuple, list or dict of losses; in float32."""
         if not self._enabled:
             return outputs
-        return tree_map(self._scaled, outputs)
+        return tree_map(self._times_scale, outputs)
 
-    def _scaled(self, x: Any) -> Any:
+    def _times_scale(self, x: Any) -> Any:
         if not isinstance(x, Tensor):
             raise DTypeError(f"scale expects Tensors, got {type(x).__name__}")
         return (astype(x, dtypes.float32) if half(x) else x) * self._scale
@@ -158,7 +158,7 @@ class GradScaler:
         else:
             finite = all(seen["finite"] for seen in self._seen.values())
             how = self._growth_factor, self._backoff_factor, self._growth_interval
-            self._scale, self._good = rescaled(self._scale, self._good, finite, *how)
+            self._scale, self._good = next_scale(self._scale, self._good, finite, *how)
         self._seen = {}
 
     def state_dict(self) -> State:

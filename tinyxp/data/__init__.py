@@ -1,7 +1,7 @@
 """Data: datasets and their batches, and text for language models."""
 
 from tinyxp.data.bpe import BPETokenizer
-from tinyxp.data.collating import collate
+from tinyxp.data.collation import collate
 from tinyxp.data.corpus import Corpus, load_corpus
 from tinyxp.data.datasets import (
     ConcatDataset,

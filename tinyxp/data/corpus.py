@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from tinyxp.data.download import cache_folder, checked, download
+from tinyxp.data.download import cache_folder, download, verify
 from tinyxp.errors import DataError
 from tinyxp.files.safetensors import expect_path, write_atomically
 
@@ -74,7 +74,7 @@ def _tinyshakespeare(offline: bool) -> Corpus:
     cached = cache_folder() / "tinyshakespeare.txt"
     damage = ""
     try:
-        text = checked(cached.read_bytes(), SIZE, SHA256).decode()
+        text = verify(cached.read_bytes(), SIZE, SHA256).decode()
         return Corpus("tinyshakespeare", text, f"tinyshakespeare, from {cached}")
     except OSError:
         pass  # not there yet, or not for us to read

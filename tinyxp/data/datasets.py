@@ -10,7 +10,7 @@ import numpy as np
 from tinyxp.backends import Array
 from tinyxp.core.operation import typed
 from tinyxp.core.tensor import Tensor, wrap
-from tinyxp.data.collating import collate
+from tinyxp.data.collation import collate
 from tinyxp.errors import ArgumentError, DTypeError, IndexingError, ShapeError
 from tinyxp.ops.creation import asarray
 from tinyxp.ops.gathering import take

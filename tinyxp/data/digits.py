@@ -26,7 +26,7 @@ def load_digits() -> tuple[TensorDataset, TensorDataset]:
     >>> images.shape, labels[:5]
     ((360, 1, 8, 8), tensor([9, 6, 1, 1, 5]))
     """
-    images, labels = map(_shipped, ("digits-images.idx3-ubyte.gz", "digits-labels.idx1-ubyte.gz"))
+    images, labels = map(_read, ("digits-images.idx3-ubyte.gz", "digits-labels.idx1-ubyte.gz"))
     order = Generator(0).permutation(len(labels))
     train, test = (
         dataset(images[part], labels[part], 16.0, "digits")
@@ -35,6 +35,6 @@ def load_digits() -> tuple[TensorDataset, TensorDataset]:
     return train, test
 
 
-def _shipped(name: str) -> Any:
+def _read(name: str) -> Any:
     with as_file(files("tinyxp.data") / name) as path:
         return read_idx(path)

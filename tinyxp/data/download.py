@@ -27,7 +27,7 @@ def cache_folder() -> Path:
     return Path(os.environ.get(variable) or home / usual) / "tinyxp"
 
 
-def checked(data: bytes, size: int, sha256: str) -> bytes:
+def verify(data: bytes, size: int, sha256: str) -> bytes:
     if len(data) != size:
         got = "more" if len(data) > size else f"{len(data):,}"
         raise DataError(f"expected {size:,} bytes, got {got}")
@@ -80,5 +80,5 @@ def download(
             why = str(chunk.reason if type(chunk) is urllib.error.URLError else chunk)
             raise DataError(why) from chunk
         if not chunk:
-            return checked(bytes(data), size, sha256)
+            return verify(bytes(data), size, sha256)
         data += chunk

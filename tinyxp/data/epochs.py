@@ -147,7 +147,7 @@ class Epochs:
         return (
             isinstance(batches, DataLoader)
             and type(batches).__iter__ is DataLoader.__iter__
-            and all(map(_known, batches._given))
+            and all(map(_draws_from_ours, batches._given))
             and not batches._streams()
         )
 
@@ -158,8 +158,8 @@ class Epochs:
             return None
 
 
-def _known(sampler: Any) -> bool:
+def _draws_from_ours(sampler: Any) -> bool:
     """Whether a sampler draws from nothing but one of our generators."""
     if type(sampler) is BatchSampler:
-        return _known(sampler.sampler)
+        return _draws_from_ours(sampler.sampler)
     return sampler is None or type(sampler) in (*SAMPLERS, list, tuple, range)

@@ -152,12 +152,12 @@ def _part(name: str, i: int, folder: Path | None) -> Any:
     """One of the four arrays of a data set: from ``folder``, the cache or the network."""
     names = _spellings(PARTS[i])
     if folder is not None:
-        found = _found(folder, names)
+        found = _first_file(folder, names)
         if found is None:
             raise DataError(f"{folder} has no {names[0]}, nor {' nor '.join(names[1:])}")
         return read_idx(found)
     kept, damage = cache_folder() / name, ""
-    if found := _found(kept, names):
+    if found := _first_file(kept, names):
         try:
             return read_idx(found)
         except DataError as error:  # damaged: downloaded again
@@ -186,5 +186,5 @@ def _spellings(part: str) -> list[str]:
     return [stem + ending for stem in stems for ending in (".gz", "")]
 
 
-def _found(folder: Path, names: Sequence[str]) -> Path | None:
+def _first_file(folder: Path, names: Sequence[str]) -> Path | None:
     return next((folder / name for name in names if (folder / name).is_file()), None)

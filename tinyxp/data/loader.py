@@ -12,7 +12,7 @@ import numpy as np
 
 from tinyxp import backends
 from tinyxp.data.datasets import IterableDataset, draws
-from tinyxp.data.fetching import Exhausted, Keyed, Load, Seeds, Streamed, seeded
+from tinyxp.data.fetch import Exhausted, Keyed, Load, Seeds, Streamed, temporary_seed
 from tinyxp.data.samplers import BatchSampler, RandomSampler, SequentialSampler, expect_count
 from tinyxp.data.workers import Batches, Workers
 from tinyxp.errors import ArgumentError, DTypeError
@@ -224,7 +224,7 @@ class DataLoader:
         if self.num_workers == 0:
             batches = _Here(jobs, load, seeds if random else None)
         else:
-            workers, kept = self._staffed(load, seeds)
+            workers, kept = self._get_workers(load, seeds)
             ahead = self.prefetch_factor or 2
             batches = Batches(workers, jobs, seeds, ahead, self.timeout, kept)
         for _ in islice(batches, left):
@@ -237,7 +237,7 @@ class DataLoader:
         with drawing_from(generator):
             if seeds is None or self._given == (None, None):
                 return iter(sampler if batches is None else batches)
-        with seeded(seeds.of(-1 % 2**32)), drawing_from(generator):
+        with temporary_seed(seeds.of(-1 % 2**32)), drawing_from(generator):
             return iter(list(sampler if batches is None else batches))
 
     def _load(self) -> Load:
@@ -246,7 +246,7 @@ class DataLoader:
         batched = self.batch_size is not None or self._given[1] is not None
         return Keyed(self.dataset, self.collate_fn, batched)
 
-    def _staffed(self, load: Load, seeds: Seeds) -> tuple[Workers, Any]:
+    def _get_workers(self, load: Load, seeds: Seeds) -> tuple[Workers, Any]:
         """Workers for a pass, and who keeps them."""
         start = (int(self.num_workers), load, self.worker_init_fn, seeds.base, self._context())
         if not self.persistent_workers:
@@ -291,7 +291,7 @@ class _Here:
         try:
             if self.seeds is None:
                 return self.load(keys)
-            with seeded(self.seeds.of(number)):
+            with temporary_seed(self.seeds.of(number)):
                 return self.load(keys)
         except Exhausted:
             self.jobs = iter(())

@@ -18,8 +18,8 @@ from typing import Any
 from weakref import WeakSet, finalize
 
 from tinyxp import backends
-from tinyxp.data.failures import Failure
-from tinyxp.data.fetching import Exhausted, Load, Seeds, reseed
+from tinyxp.data.fetch import Exhausted, Load, Seeds, reseed
+from tinyxp.data.worker_errors import Failure
 from tinyxp.errors import ArgumentError, WorkerError
 from tinyxp.random import manual_seed
 
@@ -88,7 +88,7 @@ class Workers:
             self.close(grace=0)
             if not isinstance(error, Exception):
                 raise
-            raise _why_not_started(error) from error
+            raise _start_error(error) from error
 
     def serve(self, load: Load, n: int) -> bool:
         """Whether they all live, are n, and hold copies of these very objects."""
@@ -168,7 +168,7 @@ def _cause(code: int | None) -> str:
     )
 
 
-def _why_not_started(error: Exception) -> Exception:
+def _start_error(error: Exception) -> Exception:
     if getattr(processes.current_process(), "_inheriting", False):
         return WorkerError(
             "a worker process cannot start others while it imports the script that started it: put "
@@ -292,7 +292,7 @@ def _serve(
     unheard = threading.Event()
     threading.Thread(target=_send, args=(pipe, done, unheard), daemon=True).start()
     _seed(info.seed)
-    broken = None if init is None else _tried(init, info.id)[0]
+    broken = None if init is None else _attempt(init, info.id)[0]
     now = 0
     while not unheard.is_set():
         try:
@@ -303,7 +303,7 @@ def _serve(
             load.restart()
             now = turn
         _seed(seed)
-        failure, batch = (broken, None) if broken is not None else _tried(load, keys)
+        failure, batch = (broken, None) if broken is not None else _attempt(load, keys)
         try:
             answer = pickle.dumps((turn, failure, batch), pickle.HIGHEST_PROTOCOL)
         except Exception as error:
@@ -324,7 +324,7 @@ def _seed(seed: int) -> None:
     reseed(seed)
 
 
-def _tried(f: Callable[[Any], Any], x: Any) -> tuple[Any, Any]:
+def _attempt(f: Callable[[Any], Any], x: Any) -> tuple[Any, Any]:
     """(None, f(x)); or what went wrong, and None."""
     try:
         return None, f(x)

@@ -39,11 +39,11 @@ class detect_anomaly(Block, bare=True):
         self._finder = _Finder(check_inf)
 
     def _open(self) -> Block:
-        return _found_by(self._finder)
+        return _observe(self._finder)
 
 
 @block
-def _found_by(finder: "_Finder") -> Iterator[None]:
+def _observe(finder: "_Finder") -> Iterator[None]:
     with observing(finder), np.errstate(all="ignore"):  # the error says more
         yield
 
@@ -53,33 +53,33 @@ class _Finder(Observer):
         self.check_inf = check_inf
         self.sites: WeakKeyDictionary[Node, Site] = WeakKeyDictionary()  # of the forward pass
         # nodes whose operands hold a NaN, or an Inf
-        self.spoilt: WeakKeyDictionary[Node, tuple[bool, bool]] = WeakKeyDictionary()
+        self.tainted: WeakKeyDictionary[Node, tuple[bool, bool]] = WeakKeyDictionary()
 
-    def called(self, op: Any, args: tuple[Any, ...], static: dict[str, Any], y: Any) -> None:
+    def on_call(self, op: Any, args: tuple[Any, ...], static: dict[str, Any], y: Any) -> None:
         results = [x for x in (y if isinstance(y, (tuple, list)) else (y,)) if type(x) is Tensor]
         sources = [*args, *static.values()]
-        had = _held(sources)
+        had = _nonfinite(sources)
         for result in results:
             if result._node is not None and result._node not in self.sites:
                 self.sites[result._node] = site(4)
                 if any(had):
-                    self.spoilt[result._node] = had
+                    self.tainted[result._node] = had
                 for parent in result._node.parents:  # of one result among several
                     if isinstance(parent, Node) and parent not in self.sites:
                         self.sites[parent] = self.sites[result._node]
                         if any(had):
-                            self.spoilt[parent] = had
-        made = self._made(results, had)
+                            self.tainted[parent] = had
+        made = self._new_nonfinite(results, had)
         if made:
             raise AnomalyError(
                 f"{op.name} made {made} at {site(4)} from {_shapes(args)}: keep its operands "
                 "inside its domain, say by tx.clip or an eps"
             )
 
-    def pulled(self, node: Node, g: Any, parts: Sequence[Any]) -> None:
-        came = _held(g if isinstance(g, (tuple, list)) else [g])
-        had = self.spoilt.get(node, (False, False))
-        made = self._made(parts, (came[0] or had[0], came[1] or had[1]))
+    def on_pull(self, node: Node, g: Any, parts: Sequence[Any]) -> None:
+        came = _nonfinite(g if isinstance(g, (tuple, list)) else [g])
+        had = self.tainted.get(node, (False, False))
+        made = self._new_nonfinite(parts, (came[0] or had[0], came[1] or had[1]))
         if made:
             where = self.sites.get(node)
             at = f", called at {where}," if where else ""
@@ -88,17 +88,17 @@ class _Finder(Observer):
                 "not finite there, say at a border of its domain"
             )
 
-    def _made(self, results: Sequence[Any], had: tuple[bool, bool]) -> str | None:
+    def _new_nonfinite(self, results: Sequence[Any], had: tuple[bool, bool]) -> str | None:
         """What was made here: "NaN" if there is one in the results and what went in had none, "Inf"
         likewise, or None."""
-        nan, inf = _held(results)
+        nan, inf = _nonfinite(results)
         had_nan, had_inf = had
         if nan and not had_nan:
             return "NaN"
         return "Inf" if self.check_inf and inf and not (had_inf or had_nan) else None
 
 
-def _held(values: Sequence[Any]) -> tuple[bool, bool]:
+def _nonfinite(values: Sequence[Any]) -> tuple[bool, bool]:
     """Whether any of the values holds a NaN, and whether an Inf."""
     states = [state(x) for x in values if x is not None]
     return any(nan for nan, *_ in states), any(inf for _, inf, _ in states)

@@ -15,8 +15,7 @@ from typing import Any
 
 from tinyxp.backends import Array
 from tinyxp.backends.common.context import block, bound
-from tinyxp.core import primitive, tape, views
-from tinyxp.core import shortcuts as lanes
+from tinyxp.core import primitive, shortcuts, tape, views
 from tinyxp.core import tensor as core
 from tinyxp.core.composite import Composite
 from tinyxp.core.primitive import Primitive
@@ -31,34 +30,34 @@ from tinyxp.ops import creation
 class Observer:
     """What can be observed; a subclass overrides what it wants to know."""
 
-    def called(self, op: Any, args: tuple[Any, ...], static: dict[str, Any], y: Any) -> None:
+    def on_call(self, op: Any, args: tuple[Any, ...], static: dict[str, Any], y: Any) -> None:
         """An operation gave ``y``."""
 
-    def pulled(self, node: Node, g: Any, parts: Sequence[Any]) -> None:
+    def on_pull(self, node: Node, g: Any, parts: Sequence[Any]) -> None:
         """The gradient ``g`` of a node became those of its parents."""
 
-    def detached(self, x: Tensor, y: Tensor) -> None:
+    def on_detach(self, x: Tensor, y: Tensor) -> None:
         """``y`` is ``x.detach()``."""
 
-    def written(self, x: Tensor, value: Tensor, recording: bool) -> None:
+    def on_write(self, x: Tensor, value: Tensor, recording: bool) -> None:
         """``x`` takes the numbers of ``value`` by a write in place."""
 
-    def switched(self, recording: bool) -> None:
+    def on_switch(self, recording: bool) -> None:
         """Recording begins, or ends, for a block."""
 
-    def switched_back(self, recording: bool) -> None:
+    def on_switch_back(self, recording: bool) -> None:
         """That block is over."""
 
-    def left(self, x: Tensor, way: str, value: Any) -> Any:
+    def on_exit(self, x: Tensor, way: str, value: Any) -> Any:
         """``value`` leaves for the user by ``way``; what is returned goes instead of it."""
         return value
 
-    def entered(self, obj: Any, array: Array) -> None:
+    def on_enter(self, obj: Any, array: Array) -> None:
         """The user's ``obj`` became the new tensor data ``array``."""
 
 
 _observers: ContextVar[tuple[Observer, ...]] = ContextVar("tinyxp_observers", default=())
-observed = _observers.get  # by whom what happens here is observed
+observers = _observers.get  # by whom what happens here is observed
 _lock = threading.Lock()
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=lambda: globals().update(_lock=threading.Lock()))
@@ -69,15 +68,15 @@ _active = 0
 @block
 def observing(observer: Observer) -> Iterator[Observer]:
     """Tell ``observer`` of all that happens in this context."""
-    _put_on()
+    _install()
     try:
         with bound(_observers, (*_observers.get(), observer)):
             yield observer
     finally:
-        _take_off()
+        _uninstall()
 
 
-def _put_on() -> None:
+def _install() -> None:
     global _active
     with _lock:
         _active += 1
@@ -87,7 +86,7 @@ def _put_on() -> None:
                 setattr(owner, name, wrap(owner.__dict__[name]))
 
 
-def _take_off() -> None:
+def _uninstall() -> None:
     global _active
     with _lock:
         _active -= 1
@@ -102,7 +101,7 @@ def _call(original: Any) -> Any:
     def call(self: Any, args: tuple[Any, ...], static: dict[str, Any]) -> Any:
         y = original(self, tuple([bare(x) for x in args]), static)
         for observer in _observers.get():
-            observer.called(self, args, static, y)
+            observer.on_call(self, args, static, y)
         return y
 
     return call
@@ -112,7 +111,7 @@ def _pull(original: Any) -> Any:
     def pull(self: Any, node: Node, g: Any, recording: bool) -> Sequence[Any]:
         parts: Sequence[Any] = original(self, node, g, recording)
         for observer in _observers.get():
-            observer.pulled(node, g, parts)
+            observer.on_pull(node, g, parts)
         return parts
 
     return pull
@@ -122,7 +121,7 @@ def _detach(original: Any) -> Any:
     def detach(self: Tensor) -> Tensor:
         y: Tensor = original(self)
         for observer in _observers.get():
-            observer.detached(self, y)
+            observer.on_detach(self, y)
         return y
 
     return detach
@@ -131,7 +130,7 @@ def _detach(original: Any) -> Any:
 def _take(original: Any) -> Any:
     def take(x: Tensor, value: Tensor, recording: bool) -> None:
         for observer in _observers.get():
-            observer.written(x, value, recording)
+            observer.on_write(x, value, recording)
         original(x, value, recording)
 
     return take
@@ -143,7 +142,7 @@ def _leaving(way: str) -> Callable[[Any], Any]:
             value = original(self, *args, **options)
             if not of_library(sys._getframe(1).f_code.co_filename):
                 for observer in _observers.get():
-                    value = observer.left(self, way, value)
+                    value = observer.on_exit(self, way, value)
             return value
 
         return leave
@@ -160,7 +159,7 @@ def _array(slot: Any) -> Any:
 def _data(prop: Any) -> Any:
     def assign(self: Tensor, value: Any) -> None:
         for observer in _observers.get() if isinstance(value, Tensor) else ():
-            observer.written(self, value, False)
+            observer.on_write(self, value, False)
         prop.fset(self, value)
 
     return property(prop.fget, assign)
@@ -174,21 +173,21 @@ class _Recording:
 
     def set(self, recording: bool) -> Any:
         for observer in _observers.get():
-            observer.switched(recording)
+            observer.on_switch(recording)
         return self.switch.set(recording)
 
     def reset(self, token: Any) -> None:
         recording = self.switch.get()
         self.switch.reset(token)
         for observer in _observers.get():
-            observer.switched_back(recording)
+            observer.on_switch_back(recording)
 
 
 def _entering(original: Any) -> Any:
     def to_array(obj: Any, *args: Any, **options: Any) -> Any:
         array, backend = original(bare(obj), *args, **options)
         for observer in _observers.get():
-            observer.entered(obj, array)
+            observer.on_enter(obj, array)
         return array, backend
 
     return to_array
@@ -209,5 +208,5 @@ WRAPPED: tuple[tuple[Any, str, Callable[[Any], Any]], ...] = (
     *((Tensor, name, _leaving(way)) for name, way in WAYS.items()),
     *((home, "to_array", _entering) for home in (core, primitive, creation, parameter)),
     (tape, "_recording", _Recording),
-    (lanes, "Plain", lambda _: type(None)),  # so that every call is a general one
+    (shortcuts, "Plain", lambda _: type(None)),  # so that every call is a general one
 )

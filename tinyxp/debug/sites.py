@@ -44,7 +44,7 @@ class Site:
         return linecache.getline(self.file, self.line).strip()
 
     def __str__(self) -> str:
-        return f"{shown(self.file)}:{self.line}"
+        return f"{display_path(self.file)}:{self.line}"
 
     def __repr__(self) -> str:
         return f"Site({str(self)!r})"
@@ -57,7 +57,7 @@ def of_library(file: str) -> bool:
     return path.startswith((ROOT, NUMPY, BLOCKS)) and not path.startswith(MODELS)
 
 
-def shown(file: str) -> str:
+def display_path(file: str) -> str:
     """A file relative to the folder in use, if it lies below; of a notebook, the cell: In[3]."""
     return cell(file) or _relative(file)
 

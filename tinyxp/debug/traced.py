@@ -30,14 +30,14 @@ class Traced(np.ndarray[Any, Any]):
             if isinstance(out, Traced):
                 out.origins |= origins((inputs, options))
                 return out
-        return traced(result, origins((inputs, options)))
+        return with_origins(result, origins((inputs, options)))
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
         result = function(*bare(args), **bare(kwargs))
-        return traced(result, origins((args, kwargs)))
+        return with_origins(result, origins((args, kwargs)))
 
     def __getitem__(self, key: Any) -> Any:
-        return traced(np.ndarray.__getitem__(bare(self), bare(key)), self.origins)
+        return with_origins(np.ndarray.__getitem__(bare(self), bare(key)), self.origins)
 
     def __setitem__(self, key: Any, value: Any) -> None:
         np.ndarray.__setitem__(self, key, bare(value))
@@ -61,10 +61,10 @@ def origins(value: Any) -> frozenset[Any]:
     return NONE.union(*found)
 
 
-def traced(value: Any, known: frozenset[Any]) -> Any:
+def with_origins(value: Any, known: frozenset[Any]) -> Any:
     """``value`` with origins, where it is floating: arrays, NumPy's numbers, and tuples of them."""
     if type(value) in (tuple, list):
-        return type(value)(traced(x, known) for x in value)
+        return type(value)(with_origins(x, known) for x in value)
     if not known or not isinstance(value, (np.ndarray, np.generic)) or value.dtype.kind not in "fc":
         return value
     array = np.asarray(value).view(Traced)

@@ -18,7 +18,7 @@ from tinyxp.core.tape import Node, edge_of, is_grad_enabled
 from tinyxp.core.tensor import Tensor
 from tinyxp.debug.observers import Observer, observing
 from tinyxp.debug.sites import Site, site
-from tinyxp.debug.traced import origins, traced
+from tinyxp.debug.traced import origins, with_origins
 
 DETACH = "detach()"
 DATA = ".data"
@@ -115,7 +115,7 @@ class Watch(Observer, Block):
 
     # -- what it is told ------------------------------------------------------------------------
 
-    def called(self, op: Any, args: tuple[Any, ...], static: dict[str, Any], y: Any) -> None:
+    def on_call(self, op: Any, args: tuple[Any, ...], static: dict[str, Any], y: Any) -> None:
         where = None
         for result in y if isinstance(y, (tuple, list)) else (y,):
             if not isinstance(result, Tensor) or id(thing_of(result)) in self.records:
@@ -142,7 +142,7 @@ class Watch(Observer, Block):
         for source, way, exit in origins(obj):
             yield Link(self.outside[source], i, f"{way}, {DETOUR}", exit)
 
-    def detached(self, x: Tensor, y: Tensor) -> None:
+    def on_detach(self, x: Tensor, y: Tensor) -> None:
         if edge_of(x) is None:
             return
         y.array = y.array[...]  # an array of its own, so that this line is known from others
@@ -151,28 +151,28 @@ class Watch(Observer, Block):
         record = self._add(y.array, "detach", where, [Link(thing_of(x), 0, why)], y.array)
         record.on_purpose = why not in (DETACH, DATA)
 
-    def written(self, x: Tensor, value: Tensor, recording: bool) -> None:
+    def on_write(self, x: Tensor, value: Tensor, recording: bool) -> None:
         record, before = self.records.get(id(value.array)), self.records.get(id(x.array))
         if record is not None and not recording and x._node is None:
             record.kept |= x._leaf or before is None or before.kept
 
-    def left(self, x: Tensor, way: str, value: Any) -> Any:
+    def on_exit(self, x: Tensor, way: str, value: Any) -> Any:
         thing = thing_of(x)
         if edge_of(x) is None and id(thing) not in self.records:
             return value
         where = site(3)
         self.outside[id(thing)] = thing
         self.exits.append(Exit(thing, way, where, next(self._time)))
-        return traced(value, frozenset([(id(thing), way, where)]))
+        return with_origins(value, frozenset([(id(thing), way, where)]))
 
-    def entered(self, obj: Any, array: Array) -> None:
+    def on_enter(self, obj: Any, array: Array) -> None:
         record = self._add(array, "tensor", site(3), [*self._detours(obj, 0)], array)
         record.of_numbers = not hasattr(obj, "dtype")
 
-    def switched(self, recording: bool) -> None:
+    def on_switch(self, recording: bool) -> None:
         self.silences += [] if recording else [site(4)]
 
-    def switched_back(self, recording: bool) -> None:
+    def on_switch_back(self, recording: bool) -> None:
         if not recording and self.silences:
             self.silences.pop()
 

@@ -37,7 +37,7 @@ def only_writer(folder: Path) -> Iterator[None]:
     place = Path(folder).resolve()
     with _guard:
         if place not in _held:
-            _held[place] = [_taken(place / NAME), 0]
+            _held[place] = [_acquire(place / NAME), 0]
         _held[place][1] += 1
     try:
         yield
@@ -49,7 +49,7 @@ def only_writer(folder: Path) -> Iterator[None]:
                     _release(place / NAME, _held.pop(place)[0])
 
 
-def _forked() -> None:
+def _after_fork() -> None:
     """The child of a fork is not the writer, and must not keep the lock when the writer ends."""
     global _guard
     _guard = threading.Lock()  # another thread may have held the old one
@@ -59,10 +59,10 @@ def _forked() -> None:
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forked)
+    os.register_at_fork(after_in_child=_after_fork)
 
 
-def _taken(path: Path) -> int:
+def _acquire(path: Path) -> int:
     """The descriptor of a file that is locked and there."""
     while True:
         try:

@@ -263,10 +263,10 @@ def _tensor(array: Any, dtype: str) -> Tensor:
     elif dtype == "BOOL":  # any byte but 0 is true
         array = array.view(np.uint8) != 0
     x, half = Tensor(array), HALVES.get(dtype)
-    return astype(x, half) if half is not None and _known(half) else x
+    return astype(x, half) if half is not None and _has_dtype(half) else x
 
 
-def _known(dtype: dtypes.DType) -> bool:
+def _has_dtype(dtype: dtypes.DType) -> bool:
     """Whether the backend in use has a dtype."""
     try:
         return backends.current().dtype(dtype.name) is not None

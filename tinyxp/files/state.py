@@ -39,13 +39,13 @@ def save(obj: Any, path: str | os.PathLike[str], metadata: Mapping[str, str] | N
     >>> found["epoch"]
     1
     """
-    if isinstance(obj, Mapping) and all(_named(name, x) for name, x in obj.items()):
+    if isinstance(obj, Mapping) and all(_is_named_tensor(name, x) for name, x in obj.items()):
         files.save(obj, path, metadata)
     else:
         save_state(obj, path, metadata)
 
 
-def _named(name: Any, x: Any) -> bool:
+def _is_named_tensor(name: Any, x: Any) -> bool:
     return isinstance(name, str) and name != METADATA and isinstance(x, Tensor)
 
 
@@ -78,7 +78,7 @@ def save_state(
         raise ArgumentError(f"metadata map strings to strings, got {metadata!r}")
     tensors: dict[str, Tensor] = {}
     try:
-        words = json.dumps(_written(tree, "", tensors))
+        words = json.dumps(_to_json(tree, "", tensors))
     except RecursionError as error:
         raise ArgumentError("cannot save what is nested so deep, or holds itself") from error
     except ValueError as error:  # an integer of more digits than Python writes
@@ -103,12 +103,12 @@ def _tree(
     try:
         if DIGEST not in metadata:
             raise ValueError("it has no SHA-256")
-        return _read(json.loads(metadata[KEY]), tensors)
+        return _from_json(json.loads(metadata[KEY]), tensors)
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise DataError(f"{path} is damaged: {type(error).__name__}: {error}") from error
 
 
-def _written(x: Any, place: str, tensors: dict[str, Tensor]) -> Any:
+def _to_json(x: Any, place: str, tensors: dict[str, Tensor]) -> Any:
     """x as JSON has it; what JSON lacks is a dict with one key, its kind."""
     if isinstance(x, np.generic):
         x = x.item()
@@ -121,12 +121,12 @@ def _written(x: Any, place: str, tensors: dict[str, Tensor]) -> Any:
         tensors[name] = asarray(x)
         return {"tensor": name}
     if isinstance(x, (list, tuple)):
-        parts = [_written(part, f"{place}/{i}", tensors) for i, part in enumerate(x)]
+        parts = [_to_json(part, f"{place}/{i}", tensors) for i, part in enumerate(x)]
         return parts if isinstance(x, list) else {"tuple": parts}
     if isinstance(x, Mapping):
         if wrong := [key for key in x if type(key) not in (str, int)]:
             raise ArgumentError(f"keys are strings or integers, got {wrong[0]!r} at {place or '/'}")
-        return {"dict": [[k, _written(v, f"{place}/{k}", tensors)] for k, v in x.items()]}
+        return {"dict": [[k, _to_json(v, f"{place}/{k}", tensors)] for k, v in x.items()]}
     has_state = callable(getattr(x, "state_dict", None))
     raise ArgumentError(
         f"cannot save a {type(x).__name__} at {place or '/'}; expected dicts, lists, tuples, "
@@ -134,16 +134,16 @@ def _written(x: Any, place: str, tensors: dict[str, Tensor]) -> Any:
     )
 
 
-def _read(x: Any, tensors: dict[str, Tensor]) -> Any:
+def _from_json(x: Any, tensors: dict[str, Tensor]) -> Any:
     if isinstance(x, list):
-        return [_read(part, tensors) for part in x]
+        return [_from_json(part, tensors) for part in x]
     if not isinstance(x, dict):
         return x
     ((kind, content),) = x.items()
     if kind == "tensor":
         return tensors[content]
     if kind == "tuple":
-        return tuple([_read(part, tensors) for part in content])
+        return tuple([_from_json(part, tensors) for part in content])
     if kind == "dict":
-        return {key: _read(value, tensors) for key, value in content}
+        return {key: _from_json(value, tensors) for key, value in content}
     raise ValueError(f"unknown kind {kind!r}")

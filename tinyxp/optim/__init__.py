@@ -8,13 +8,13 @@ from tinyxp.nn.utils.clip_grad import (
     get_total_norm,
 )
 from tinyxp.optim import lr_scheduler, swa_utils
+from tinyxp.optim.adagrad import Adadelta, Adagrad, RMSprop
 from tinyxp.optim.adam import Adam, AdamW
 from tinyxp.optim.adam_variants import Adamax, NAdam, RAdam
-from tinyxp.optim.adaptive import Adadelta, Adagrad, RMSprop
 from tinyxp.optim.muon import Muon
 from tinyxp.optim.optimizer import Optimizer
 from tinyxp.optim.sgd import ASGD, SGD
-from tinyxp.optim.signs import Lion, Rprop
+from tinyxp.optim.sign_based import Lion, Rprop
 
 __all__ = [
     "ASGD",

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import KW_ONLY
 from functools import partial
 from typing import Any
 
@@ -9,8 +10,7 @@ from tinyxp.backends import Array
 from tinyxp.backends.common.adamw import AdamWStep
 from tinyxp.backends.common.capture import capturing
 from tinyxp.core.tensor import Tensor, is_complex
-from tinyxp.optim.optimizer import Group, Optimizer, Parameters, State, average
-from tinyxp.optim.options import arguments
+from tinyxp.optim.optimizer import Group, Optimizer, State, average
 from tinyxp.optim.packs import Pack, Plan, packed, runs
 
 MEANS = ("exp_avg", "exp_avg_sq")
@@ -32,30 +32,27 @@ class Adam(Optimizer):
     tensor([0.5, 1.5], requires_grad=True)
     """
 
-    def __init__(
-        self,
-        params: Parameters,
-        lr: float = 1e-3,
-        betas: tuple[float, float] = (0.9, 0.999),
-        eps: float = 1e-8,
-        weight_decay: float = 0.0,
-        amsgrad: bool = False,
-        *,
-        foreach: bool | None = None,
-        maximize: bool = False,
-        capturable: bool = False,
-        differentiable: bool = False,
-        fused: bool | None = None,
-        decoupled_weight_decay: bool = False,
-    ) -> None:
-        super().__init__(params, arguments(locals()))
+    lr: float = 1e-3
+    betas: tuple[float, float] = (0.9, 0.999)
+    eps: float = 1e-8
+    weight_decay: float = 0.0
+    amsgrad: bool = False
+    _: KW_ONLY
+    foreach: bool | None = None
+    maximize: bool = False
+    capturable: bool = False
+    differentiable: bool = False
+    fused: bool | None = None
+    decoupled_weight_decay: bool = False
+
+    def __post_init__(self) -> None:
         self._plans: dict[int, Plan] = {}  # by the id of a group
 
     def start(self, group: Group) -> dict[str, Any]:
         names = ["exp_avg", "exp_avg_sq", *["max_exp_avg_sq"] * group["amsgrad"]]
         return {"step": 0} | dict.fromkeys(names, 0.0)
 
-    def capturable(self, group: Group) -> bool:
+    def can_capture(self, group: Group) -> bool:
         decoupled = group["decoupled_weight_decay"] or not group["weight_decay"]
         known = all(_has_kernel(p) and self._of_its_dtype(p) for p in group["params"])
         return decoupled and not group["amsgrad"] and known
@@ -178,20 +175,16 @@ class AdamW(Adam):
     0.01
     """
 
-    def __init__(
-        self,
-        params: Parameters,
-        lr: float = 1e-3,
-        betas: tuple[float, float] = (0.9, 0.999),
-        eps: float = 1e-8,
-        weight_decay: float = 1e-2,
-        amsgrad: bool = False,
-        *,
-        maximize: bool = False,
-        foreach: bool | None = None,
-        capturable: bool = False,
-        differentiable: bool = False,
-        fused: bool | None = None,
-    ) -> None:
-        options = arguments(locals())
-        super().__init__(params, **options, decoupled_weight_decay=True)
+    fixed = {"decoupled_weight_decay": True}
+
+    lr: float = 1e-3
+    betas: tuple[float, float] = (0.9, 0.999)
+    eps: float = 1e-8
+    weight_decay: float = 1e-2
+    amsgrad: bool = False
+    _: KW_ONLY
+    maximize: bool = False
+    foreach: bool | None = None
+    capturable: bool = False
+    differentiable: bool = False
+    fused: bool | None = None

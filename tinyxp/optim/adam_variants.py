@@ -1,11 +1,11 @@
 """Optimizers that change one thing about Adam: NAdam, RAdam, Adamax."""
 
 import math
+from dataclasses import KW_ONLY
 from typing import Any
 
 from tinyxp.backends import Array
-from tinyxp.optim.optimizer import Group, Optimizer, Parameters, State, average
-from tinyxp.optim.options import arguments
+from tinyxp.optim.optimizer import Group, Optimizer, State, average
 
 
 class NAdam(Optimizer):
@@ -25,22 +25,17 @@ class NAdam(Optimizer):
 
     numbers = ("step", "mu_product")
 
-    def __init__(
-        self,
-        params: Parameters,
-        lr: float = 2e-3,
-        betas: tuple[float, float] = (0.9, 0.999),
-        eps: float = 1e-8,
-        weight_decay: float = 0.0,
-        momentum_decay: float = 4e-3,
-        decoupled_weight_decay: bool = False,
-        *,
-        foreach: bool | None = None,
-        maximize: bool = False,
-        capturable: bool = False,
-        differentiable: bool = False,
-    ) -> None:
-        super().__init__(params, arguments(locals()))
+    lr: float = 2e-3
+    betas: tuple[float, float] = (0.9, 0.999)
+    eps: float = 1e-8
+    weight_decay: float = 0.0
+    momentum_decay: float = 4e-3
+    decoupled_weight_decay: bool = False
+    _: KW_ONLY
+    foreach: bool | None = None
+    maximize: bool = False
+    capturable: bool = False
+    differentiable: bool = False
 
     def start(self, group: Group) -> dict[str, Any]:
         return {"step": 0, "mu_product": 1.0, "exp_avg": 0.0, "exp_avg_sq": 0.0}
@@ -73,21 +68,16 @@ class RAdam(Optimizer):
     tensor([0.25], requires_grad=True)
     """
 
-    def __init__(
-        self,
-        params: Parameters,
-        lr: float = 1e-3,
-        betas: tuple[float, float] = (0.9, 0.999),
-        eps: float = 1e-8,
-        weight_decay: float = 0.0,
-        decoupled_weight_decay: bool = False,
-        *,
-        foreach: bool | None = None,
-        maximize: bool = False,
-        capturable: bool = False,
-        differentiable: bool = False,
-    ) -> None:
-        super().__init__(params, arguments(locals()))
+    lr: float = 1e-3
+    betas: tuple[float, float] = (0.9, 0.999)
+    eps: float = 1e-8
+    weight_decay: float = 0.0
+    decoupled_weight_decay: bool = False
+    _: KW_ONLY
+    foreach: bool | None = None
+    maximize: bool = False
+    capturable: bool = False
+    differentiable: bool = False
 
     def start(self, group: Group) -> dict[str, Any]:
         return {"step": 0, "exp_avg": 0.0, "exp_avg_sq": 0.0}
@@ -119,20 +109,15 @@ class Adamax(Optimizer):
     tensor([0.75], requires_grad=True)
     """
 
-    def __init__(
-        self,
-        params: Parameters,
-        lr: float = 2e-3,
-        betas: tuple[float, float] = (0.9, 0.999),
-        eps: float = 1e-8,
-        weight_decay: float = 0.0,
-        foreach: bool | None = None,
-        *,
-        maximize: bool = False,
-        differentiable: bool = False,
-        capturable: bool = False,
-    ) -> None:
-        super().__init__(params, arguments(locals()))
+    lr: float = 2e-3
+    betas: tuple[float, float] = (0.9, 0.999)
+    eps: float = 1e-8
+    weight_decay: float = 0.0
+    foreach: bool | None = None
+    _: KW_ONLY
+    maximize: bool = False
+    differentiable: bool = False
+    capturable: bool = False
 
     def start(self, group: Group) -> dict[str, Any]:
         return {"step": 0, "exp_avg": 0.0, "exp_inf": 0.0}

@@ -6,15 +6,14 @@ from typing import Any
 from tinyxp.backends import Array
 from tinyxp.core.tensor import is_complex
 from tinyxp.errors import ArgumentError, DTypeError, ShapeError
-from tinyxp.optim.optimizer import Group, Optimizer, Parameters, State, average
-from tinyxp.optim.options import arguments
+from tinyxp.optim.optimizer import Group, Optimizer, State, average
 
 
 class Muon(Optimizer):
     """b ← μ b + (1 - μ) g; p ← (1 - lr λ) p - lr' O, where O is nearly the orthogonal matrix
     nearest to b (to (1 - μ) g + μ b if ``nesterov``).
 
-    O comes from :func:`orthogonalized`. For p of shape (m, n), lr' is lr √max(1, m / n)
+    O comes from :func:`orthogonalize`. For p of shape (m, n), lr' is lr √max(1, m / n)
     (``adjust_lr_fn`` None or "original"), or 0.2 lr √max(m, n) ("match_rms_adamw"), whose steps are
     as long as AdamW's. Biases, embeddings and the last layer are for another optimizer. Raises
     ShapeError for a parameter that is no matrix, DTypeError for a complex one.
@@ -33,18 +32,18 @@ class Muon(Optimizer):
 
     decoupled = True
 
-    def __init__(
-        self,
-        params: Parameters,
-        lr: float = 1e-3,
-        weight_decay: float = 0.1,
-        momentum: float = 0.95,
-        nesterov: bool = True,
-        ns_coefficients: tuple[float, float, float] = (3.4445, -4.775, 2.0315),
-        eps: float = 1e-7,
-        ns_steps: int = 5,
-        adjust_lr_fn: str | None = None,
-    ) -> None:
+    lr: float = 1e-3
+    weight_decay: float = 0.1
+    momentum: float = 0.95
+    nesterov: bool = True
+    ns_coefficients: tuple[float, float, float] = (3.4445, -4.775, 2.0315)
+    eps: float = 1e-7
+    ns_steps: int = 5
+    adjust_lr_fn: str | None = None
+
+    def __post_init__(self) -> None:
+        adjust_lr_fn, ns_steps = self.defaults["adjust_lr_fn"], self.defaults["ns_steps"]
+        ns_coefficients = self.defaults["ns_coefficients"]
         if adjust_lr_fn not in (None, "original", "match_rms_adamw"):
             raise ArgumentError(
                 f"adjust_lr_fn expects 'original' or 'match_rms_adamw', got {adjust_lr_fn!r}"
@@ -54,7 +53,6 @@ class Muon(Optimizer):
                 "expected ns_steps in [0, 100) and three ns_coefficients, got "
                 f"{ns_steps} and {ns_coefficients}"
             )
-        super().__init__(params, arguments(locals()))
 
     def add_param_group(self, param_group: Group) -> None:
         super().add_param_group(param_group)
@@ -74,7 +72,7 @@ class Muon(Optimizer):
         b, momentum = state["momentum_buffer"], group["momentum"]
         average(b, g, momentum)
         u = (1 - momentum) * g + momentum * b if group["nesterov"] else b
-        o = orthogonalized(xp, u, group["ns_coefficients"], group["ns_steps"], group["eps"])
+        o = orthogonalize(xp, u, group["ns_coefficients"], group["ns_steps"], group["eps"])
         m, n = p.shape
         if group["adjust_lr_fn"] == "match_rms_adamw":
             ratio = 0.2 * math.sqrt(max(m, n))
@@ -83,7 +81,7 @@ class Muon(Optimizer):
         return p - group["lr"] * ratio * o
 
 
-def orthogonalized(
+def orthogonalize(
     xp: Any, x: Array, coefficients: tuple[float, float, float], steps: int, eps: float
 ) -> Array:
     """x with all singular values brought to around 1: X ← X / ‖X‖, then in each step

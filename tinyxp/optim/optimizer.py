@@ -6,7 +6,8 @@ arrays belong to the optimizer alone, so they are updated in place.
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable
-from typing import Any
+from dataclasses import InitVar
+from typing import Any, ClassVar, dataclass_transform
 
 from tinyxp import backends
 from tinyxp.backends import Array
@@ -21,16 +22,18 @@ from tinyxp.errors import (
     GradientError,
     ShapeError,
 )
+from tinyxp.nn.fields import declared_fields
 from tinyxp.ops.creation import asarray, move, zeros_like
 from tinyxp.optim.live import recorded
-from tinyxp.optim.loading import expect_state
-from tinyxp.optim.options import checked
+from tinyxp.optim.options import check_options, constructor, option_names
+from tinyxp.optim.state_dict import OPTIONS, expect_state
 
 Group = dict[str, Any]
 State = dict[str, Any]
 Parameters = Iterable[Tensor] | Iterable[tuple[str, Tensor]] | Iterable[Group]
 
 
+@dataclass_transform(eq_default=False)
 class Optimizer:
     """The base of all optimizers: ``formula`` is what one has to add, and ``start`` its state.
 
@@ -53,12 +56,18 @@ class Optimizer:
     tensor([0., 0.], requires_grad=True)
     """
 
-    decoupled = False  # whether weight decay acts on p itself, and not through g
-    lazily: tuple[str, ...] = ()  # state that begins with the first gradient
-    numbers: tuple[str, ...] = ("step",)  # the state that is a number; all else are arrays like p
+    params: InitVar[Parameters]
+    fixed: ClassVar[dict[str, Any]] = {}  # options that the constructor does not take
+    decoupled: ClassVar[bool] = False  # whether weight decay shrinks p itself, not through g
+    lazily: ClassVar[tuple[str, ...]] = ()  # state that starts with the first gradient
+    numbers: ClassVar[tuple[str, ...]] = ("step",)  # state that is a number, not an array like p
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
+        fields = declared_fields(cls) if cls.__module__.startswith("tinyxp.") else {}
+        if fields:
+            cls.__init__ = constructor(cls, fields, Optimizer.__init__)  # type: ignore[method-assign]
+        OPTIONS.update(option_names(cls))
         typed_init(cls)
 
     @typed
@@ -70,7 +79,7 @@ class Optimizer:
                 "differentiable=True is refused: a step records no graph; write the update as a "
                 "function and use tx.grad"
             )
-        self.defaults = checked(defaults)
+        self.defaults = check_options(defaults)
         self.state: dict[Tensor, State] = defaultdict(dict)
         self.param_groups: list[Group] = []
         if not isinstance(params, Iterable):
@@ -85,6 +94,9 @@ class Optimizer:
             groups = [{"params": groups}]
         for group in groups:
             self.add_param_group(group)
+
+    def __post_init__(self) -> None:
+        """Check the options together. Raises ArgumentError."""
 
     def __repr__(self) -> str:
         options = [
@@ -127,7 +139,7 @@ class Optimizer:
             if p in known:
                 raise ArgumentError(f"a parameter of shape {p.shape} comes twice; pass it once")
             known.add(p)
-        self.param_groups.append(checked({**self.defaults, **param_group, "params": tensors}))
+        self.param_groups.append(check_options({**self.defaults, **param_group, "params": tensors}))
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget the gradients of all parameters, or set them to zeros."""
@@ -173,23 +185,23 @@ class Optimizer:
         """Bind new data to ``params``, all of which have a gradient, by the group's options."""
         start = self.start(group)
         for p in params:
-            state, g = self.begun(p, start), p.grad.array  # type: ignore[union-attr]
+            state, g = self.state_of(p, start), p.grad.array  # type: ignore[union-attr]
             if "step" in state:
                 state["step"] += 1
             xp = p.backend.xp
             if not is_complex(p):
-                new = self.changed(xp, p.array, g, state, group)
+                new = self.new_value(xp, p.array, g, state, group)
                 # NumPy's bfloat16 times a number is float32
                 p.array = new if new.dtype == p.array.dtype else xp.astype(new, p.array.dtype)
                 continue
-            arrays = {k: _pairs(xp, v) for k, v in state.items() if k not in self.numbers}
+            arrays = {k: _real_pairs(xp, v) for k, v in state.items() if k not in self.numbers}
             real = state | arrays
-            new = self.changed(xp, _pairs(xp, p.array), _pairs(xp, g), real, group)
+            new = self.new_value(xp, _real_pairs(xp, p.array), _real_pairs(xp, g), real, group)
             for name, value in real.items():
-                state[name] = value if name in self.numbers else _joined(xp, value, p.array.dtype)
-            p.array = _joined(xp, new, p.array.dtype)
+                state[name] = value if name in self.numbers else _complex(xp, value, p.array.dtype)
+            p.array = _complex(xp, new, p.array.dtype)
 
-    def begun(self, p: Tensor, start: State) -> State:
+    def state_of(self, p: Tensor, start: State) -> State:
         """The state of p: where it has none yet, that before its first step.
 
         Raises ShapeError or BackendError if p has changed its shape or its place since then:
@@ -199,14 +211,14 @@ class Optimizer:
         if not start.keys() <= state.keys():
             for name, value in start.items():
                 if name not in state:
-                    state[name] = value if name in self.numbers else filled(p, value)
+                    state[name] = value if name in self.numbers else full_array(p, value)
         shape, kind = p.array.shape, type(p.array)
         for name, value in state.items():
             if hasattr(value, "shape") and (value.shape != shape or type(value) is not kind):
                 _expect_like(p, name, value)
         return state
 
-    def changed(self, xp: Any, p: Array, g: Array, state: State, group: Group) -> Array:
+    def new_value(self, xp: Any, p: Array, g: Array, state: State, group: Group) -> Array:
         """The new value of a parameter: what ``maximize`` and weight decay do, then the formula."""
         if group.get("maximize"):
             g = -g
@@ -225,7 +237,7 @@ class Optimizer:
         """The new value of p, of gradient g; ``state`` is changed in place."""
         raise NotImplementedError
 
-    def capturable(self, group: Group) -> bool:
+    def can_capture(self, group: Group) -> bool:
         """Whether the steps of a group can be recorded: whether no number that changes from step to
         step is Python's."""
         return False
@@ -238,9 +250,9 @@ class Optimizer:
             start = self.start(group)
             for p in group["params"]:
                 if p.grad is not None:
-                    state = self.begun(p, start)
+                    state = self.state_of(p, start)
                     copies = {
-                        k: owned(p, v) if hasattr(v, "shape") else v for k, v in state.items()
+                        k: copy_like(p, v) if hasattr(v, "shape") else v for k, v in state.items()
                     }
                     now.append((state, copies))
 
@@ -267,7 +279,7 @@ class Optimizer:
         number = {p: i for i, p in enumerate(self._params())}
         state = {
             number[p]: {
-                name: wrap(owned(p, value), p.backend) if hasattr(value, "shape") else value
+                name: wrap(copy_like(p, value), p.backend) if hasattr(value, "shape") else value
                 for name, value in values.items()
             }
             for p, values in self.state.items()
@@ -289,25 +301,28 @@ class Optimizer:
         for p, i in zip(self._params(), numbers, strict=True):
             saved = state_dict["state"].get(i, {})
             if saved:
-                state[p] = {k: self._loaded(p, k, value) for k, value in saved.items()}
+                state[p] = {k: self._load_value(p, k, value) for k, value in saved.items()}
         self.param_groups = [
-            ours | self._off(saved) | checked(dict(saved)) | {"params": ours["params"]}
+            ours
+            | self._defaults_of_older_state(saved)
+            | check_options(dict(saved))
+            | {"params": ours["params"]}
             for ours, saved in zip(self.param_groups, groups, strict=True)
         ]
         self.state = state
 
-    def _off(self, saved: Group) -> Group:
+    def _defaults_of_older_state(self, saved: Group) -> Group:
         """What an earlier release of PyTorch, whose groups lack it, did not do."""
         return {"maximize": False} if {"maximize"} & self.defaults.keys() - saved.keys() else {}
 
-    def names(self, group: Group) -> tuple[set[str], set[str]] | None:
+    def state_names(self, group: Group) -> tuple[set[str], set[str]] | None:
         """The state that each parameter of a group has, and what it may have besides; None if that
         is not told."""
         if type(self).start is Optimizer.start and not self.lazily:
             return None
         return {*self.start(group)}, {*self.lazily}
 
-    def _loaded(self, p: Tensor, name: str, value: Any) -> Any:
+    def _load_value(self, p: Tensor, name: str, value: Any) -> Any:
         """A saved value as the state of p."""
         if value is None:
             return None
@@ -316,7 +331,7 @@ class Optimizer:
         x = asarray(value, dtype=p.dtype)
         if x.shape != p.shape:
             raise ShapeError(f"the state {name!r} of a parameter of shape {p.shape} has {x.shape}")
-        return owned(p, move(x, p.backend, p.device).array)
+        return copy_like(p, move(x, p.backend, p.device).array)
 
     def _params(self) -> list[Tensor]:
         return [p for group in self.param_groups for p in group["params"]]
@@ -325,19 +340,19 @@ class Optimizer:
 # -- state ------------------------------------------------------------------------------------
 
 
-def filled(p: Tensor, value: float) -> Array:
+def full_array(p: Tensor, value: float) -> Array:
     """A new array in the shape, dtype and place of p, full of ``value`` (in both parts)."""
     fill = complex(value, value) if is_complex(p) else value
     return p.backend.xp.full(p.shape, fill, dtype=p.array.dtype, device=p.array.device)
 
 
-def owned(p: Tensor, value: Array) -> Array:
+def copy_like(p: Tensor, value: Array) -> Array:
     """A copy of ``value`` in the shape, dtype and place of p.
 
     Not by copy(): that keeps the order of a transposed array, and a kernel that flattens such an
     array would write into a copy of it.
     """
-    array = filled(p, 0.0)
+    array = full_array(p, 0.0)
     array[...] = value
     return array
 
@@ -363,11 +378,11 @@ def average(mean: Array, x: Array, beta: float) -> None:
     mean += (1 - beta) * x
 
 
-def _pairs(xp: Any, z: Array) -> Array:
+def _real_pairs(xp: Any, z: Array) -> Array:
     """A complex array as a real one with an axis more."""
     return xp.stack([xp.real(z), xp.imag(z)], axis=-1)
 
 
-def _joined(xp: Any, x: Array, dtype: Any) -> Array:
+def _complex(xp: Any, x: Array, dtype: Any) -> Array:
     """The complex array of such pairs."""
     return xp.astype(x[..., 0], dtype) + 1j * xp.astype(x[..., 1], dtype)

@@ -1,45 +1,72 @@
-"""Options of optimizers: how they are collected, and which values they may have."""
+"""Options of optimizers: how a class declares them, and which values they may have."""
 
+import inspect
 import math
+from collections.abc import Callable
+from inspect import Parameter, Signature
 from typing import Any
 
 from tinyxp.core.tensor import Tensor
 from tinyxp.errors import ArgumentError, DTypeError
 from tinyxp.ops.creation import asarray
 
+Options = dict[str, Any]
 # options that are numbers in [0, limit)
 LIMITS = dict.fromkeys(
     ("lr", "eps", "weight_decay", "momentum", "alpha", "lr_decay", "momentum_decay"), math.inf
 ) | {"betas": 1.0, "initial_accumulator_value": math.inf}
 
 
-def arguments(scope: dict[str, Any]) -> dict[str, Any]:
-    """The options of an optimizer, from the ``locals()`` of its ``__init__``."""
-    return {k: v for k, v in scope.items() if k not in ("self", "params", "__class__")}
+def constructor(
+    cls: Any, fields: dict[str, Parameter], init: Callable[..., None]
+) -> Callable[..., None]:
+    """The ``__init__`` of an optimizer with these fields, where ``init`` is that of Optimizer."""
+    kind: Any = Parameter.POSITIONAL_OR_KEYWORD
+    first = [Parameter("self", kind), Parameter("params", kind)]
+    signature = Signature([*first, *fields.values()], return_annotation=None)
+
+    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
+        bound = signature.bind(self, *args, **kwargs)
+        bound.apply_defaults()
+        options = {name: bound.arguments[name] for name in fields} | cls.fixed
+        init(self, bound.arguments["params"], options)
+        self.__post_init__()
+
+    __init__.__qualname__ = f"{cls.__qualname__}.__init__"
+    __init__.__module__ = cls.__module__
+    __init__.__signature__ = signature  # type: ignore[attr-defined]
+    return __init__
 
 
-def checked(options: dict[str, Any]) -> dict[str, Any]:
-    """The options, ``lr`` as a number. Raises ArgumentError or DTypeError for a wrong one."""
-    options = with_number(options)
+def option_names(cls: Any) -> set[str]:
+    """The names of the options that the constructor of an optimizer takes."""
+    return {*inspect.signature(cls.__init__).parameters} - {
+        "self",
+        "params",
+        "defaults",
+        "args",
+        "kwargs",
+    }
+
+
+def check_options(options: Options) -> Options:
+    """The options, with ``lr`` as a number. Raises ArgumentError or DTypeError for a wrong one."""
+    lr = options.get("lr")
+    if hasattr(lr, "shape"):
+        options = options | {"lr": asarray(lr).item()}
     for name in options.keys() & LIMITS.keys():
         value = options[name]
         if isinstance(value, (tuple, list)):
             for i, part in enumerate(value):
-                check(f"{name}[{i}]", part, LIMITS[name])
+                _check(f"{name}[{i}]", part, LIMITS[name])
         else:
-            check(name, value, LIMITS[name])
+            _check(name, value, LIMITS[name])
     return options
 
 
-def with_number(options: dict[str, Any]) -> dict[str, Any]:
-    """The options, ``lr`` not being an array."""
-    lr = options.get("lr")
-    return options | {"lr": asarray(lr).item()} if hasattr(lr, "shape") else options
-
-
-def check(name: str, value: Any, below: float = math.inf) -> None:
-    """Raise ArgumentError unless the option ``name`` is a number in [0, below)."""
+def _check(name: str, value: Any, limit: float) -> None:
+    """Raise ArgumentError unless the option ``name`` is a number in [0, limit)."""
     if isinstance(value, Tensor):
         raise DTypeError(f"{name} expects a number, got a Tensor; use x.item()")
-    if not 0.0 <= value < below:
-        raise ArgumentError(f"{name} expects a number in [0, {below}), got {value}")
+    if not 0.0 <= value < limit:
+        raise ArgumentError(f"{name} expects a number in [0, {limit}), got {value}")

@@ -1,11 +1,11 @@
 """Stochastic gradient descent: with momentum, and with an average of the parameters."""
 
+from dataclasses import KW_ONLY
 from typing import Any
 
 from tinyxp.backends import Array
 from tinyxp.errors import ArgumentError
-from tinyxp.optim.optimizer import Group, Optimizer, Parameters, State
-from tinyxp.optim.options import arguments
+from tinyxp.optim.optimizer import Group, Optimizer, State
 
 
 class SGD(Optimizer):
@@ -25,26 +25,24 @@ class SGD(Optimizer):
 
     lazily = ("momentum_buffer",)
 
-    def __init__(
-        self,
-        params: Parameters,
-        lr: float = 1e-3,
-        momentum: float = 0.0,
-        dampening: float = 0.0,
-        weight_decay: float = 0.0,
-        nesterov: bool = False,
-        *,
-        maximize: bool = False,
-        foreach: bool | None = None,
-        differentiable: bool = False,
-        fused: bool | None = None,
-    ) -> None:
-        if nesterov and (momentum <= 0 or dampening != 0):
+    lr: float = 1e-3
+    momentum: float = 0.0
+    dampening: float = 0.0
+    weight_decay: float = 0.0
+    nesterov: bool = False
+    _: KW_ONLY
+    maximize: bool = False
+    foreach: bool | None = None
+    differentiable: bool = False
+    fused: bool | None = None
+
+    def __post_init__(self) -> None:
+        momentum, dampening = self.defaults["momentum"], self.defaults["dampening"]
+        if self.defaults["nesterov"] and (momentum <= 0 or dampening != 0):
             raise ArgumentError(
                 "nesterov expects a momentum above 0 and no dampening, "
                 f"got momentum={momentum}, dampening={dampening}"
             )
-        super().__init__(params, arguments(locals()))
 
     def formula(self, xp: Any, p: Array, g: Array, state: State, group: Group) -> Array:
         if momentum := group["momentum"]:
@@ -75,20 +73,15 @@ class ASGD(Optimizer):
 
     numbers = ("step", "eta", "mu")
 
-    def __init__(
-        self,
-        params: Parameters,
-        lr: float = 1e-2,
-        lambd: float = 1e-4,
-        alpha: float = 0.75,
-        t0: float = 1e6,
-        weight_decay: float = 0.0,
-        foreach: bool | None = None,
-        maximize: bool = False,
-        differentiable: bool = False,
-        capturable: bool = False,
-    ) -> None:
-        super().__init__(params, arguments(locals()))
+    lr: float = 1e-2
+    lambd: float = 1e-4
+    alpha: float = 0.75
+    t0: float = 1e6
+    weight_decay: float = 0.0
+    foreach: bool | None = None
+    maximize: bool = False
+    differentiable: bool = False
+    capturable: bool = False
 
     def start(self, group: Group) -> dict[str, Any]:
         return {"step": 0, "eta": group["lr"], "mu": 1.0, "ax": 0.0}

@@ -86,7 +86,7 @@ def _multiples(low: float, high: float, step: float) -> int:
     return math.floor(high / step + 1e-9) - math.ceil(low / step - 1e-9) + 1
 
 
-def framed(cells: list[list[str]], across: Axis, up: Axis) -> list[str]:
+def frame(cells: list[list[str]], across: Axis, up: Axis) -> list[str]:
     """Lines of a plot: rows of characters, topmost first, between axes with numbers."""
     left = {up.cells - 1 - place: label for place, label in up.ticks(3).items()}
     margin = max(map(len, left.values()), default=0)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from tinyxp.errors import ArgumentError, ShapeError
-from tinyxp.plots.axes import Axis, framed
+from tinyxp.plots.axes import Axis, frame
 from tinyxp.plots.picture import COLOURS, Picture, figure, key, page, plain
 
 Array = np.ndarray[Any, Any]
@@ -91,7 +91,7 @@ class Boundary(Picture):
         for (a, b), label in zip(x.tolist(), y.tolist(), strict=True):
             lines[rows - 1 - up.place(b)][across.place(a)] = "#" if label else "o"
         legend = f"o: class 0   #: class 1   dotted: called 1   {self._verdict()}"
-        return page([plain(self.title), *framed(lines, across, up), legend])
+        return page([plain(self.title), *frame(lines, across, up), legend])
 
     def figure(self) -> Any:
         made, axes = figure(5, 4.8)

@@ -6,7 +6,7 @@ from string import ascii_letters
 from textwrap import wrap
 from typing import Any
 
-from tinyxp.plots.axes import Axis, framed
+from tinyxp.plots.axes import Axis, frame
 from tinyxp.plots.picture import COLOURS, WIDTH, Picture, figure, key, page, plain
 
 Points = list[tuple[float, float]]
@@ -78,7 +78,7 @@ class Curves(Picture):
             legend.append("*: several")
         if not any(series.values()):
             return page([plain(self.title), "(no points)", *legend])
-        lines = framed(rows, across, up)
+        lines = frame(rows, across, up)
         scale = plain(self.ylabel) + (", log scale" if self.log else "")
         right = plain(self.xlabel).rjust(len(lines[-2]))  # under the end of the axis
         return page([plain(self.title), scale, *lines, right, *wrap("   ".join(legend), WIDTH)])

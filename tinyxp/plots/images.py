@@ -64,7 +64,7 @@ class Images(Picture):
         lines = [plain(self.title)]
         if not len(values):
             return page([*lines, "(no images)"])
-        drawn = [_shaded(image) for image in values]
+        drawn = [_shade(image) for image in values]
         captions = [plain(caption) for caption in self.captions]
         wide = max(len(drawn[0][0]), min(LONG, max(map(len, captions))))
         columns = max(1, min(self.columns, (WIDTH + 2) // (wide + 2)))
@@ -110,7 +110,7 @@ class Images(Picture):
         return made
 
 
-def _shaded(image: Array) -> list[str]:
+def _shade(image: Array) -> list[str]:
     """An image in letters, which are twice as high as wide."""
     h, w = image.shape
     if 2 * w <= WIDTH // 2:

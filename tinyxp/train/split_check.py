@@ -36,17 +36,12 @@ class SplitCheck:
 
     def __call__(self, loss_of: LossOf, batch: Any, in_parts: Callable[[], list[Part]]) -> str:
         """Why the parts train differently, or an empty text."""
-        with unchanged(self.model) as changes, watched() as drawn:
+        with unchanged(self.model) as changes:
             loss = expect_loss(loss_of(batch))
             tolerance = 4 * _eps(loss) ** (2 / 3)
             whole = propagate([loss], [wrap(loss.detach().array * 0 + 1, loss.backend)])
-            if drawn or changes.random():
-                return "it draws random numbers (as dropout does), and parts would draw others"
-            if changed := changes.buffers():
-                return (
-                    f"it changes {', '.join(changed)}, so it uses its batch as a whole, as "
-                    "BatchNorm does; GroupNorm and LayerNorm do not"
-                )
+            if why := changes():
+                return why
             try:
                 parts = in_parts()
             except TinyError as error:
@@ -91,38 +86,32 @@ class SplitCheck:
         )
 
 
-class _Changes:
-    def __init__(self, model: Module) -> None:
-        self.before = [(name, buffer, buffer.array) for name, buffer in model.named_buffers()]
-        self.states = random.getstate(), np.random.get_state()
-
-    def buffers(self) -> list[str]:
-        return [name for name, buffer, data in self.before if buffer.array is not data][:3]
-
-    def random(self) -> bool:
-        python, numpy = random.getstate(), np.random.get_state()
-        before = self.states[1]
-        return python != self.states[0] or any(
-            not np.array_equal(a, b) for a, b in zip(numpy, before, strict=True)
-        )
-
-    def undo(self) -> None:
-        for _, buffer, data in self.before:
-            buffer.array = data
-        if self.random():
-            random.setstate(self.states[0])
-            np.random.set_state(self.states[1])
-
-
 @contextmanager
-def unchanged(model: Module) -> Iterator[_Changes]:
-    """Restore buffers and random generators after a ``with`` block."""
-    changes = _Changes(model)
+def unchanged(model: Module) -> Iterator[Callable[[], str]]:
+    """Restore buffers and random generators after a ``with`` block; the function that it gives
+    tells how the block so far has changed them."""
+    buffers = [(name, buffer, buffer.array) for name, buffer in model.named_buffers()]
+    python, numpy = random.getstate(), np.random.get_state()
+
+    def changes() -> str:
+        now = zip(np.random.get_state(), numpy, strict=True)
+        if drawn or random.getstate() != python or any(not np.array_equal(a, b) for a, b in now):
+            return "it draws random numbers (as dropout does), and parts would draw others"
+        if names := [name for name, buffer, array in buffers if buffer.array is not array]:
+            return (
+                f"it changes {', '.join(names[:3])}, so it uses its batch as a whole, as "
+                "BatchNorm does; GroupNorm and LayerNorm do not"
+            )
+        return ""
+
     with watched() as drawn:
         try:
             yield changes
         finally:
-            changes.undo()
+            for _, buffer, array in buffers:
+                buffer.array = array
+            random.setstate(python)
+            np.random.set_state(numpy)
             for generator, state in drawn.items():
                 generator.load_state_dict(state)
 
@@ -169,7 +158,7 @@ class _Means(Observer):
 
     why = ""
 
-    def called(self, op: Any, args: tuple[Any, ...], static: dict[str, Any], y: Any) -> None:
+    def on_call(self, op: Any, args: tuple[Any, ...], static: dict[str, Any], y: Any) -> None:
         if not op.name.lstrip("_").startswith(("cross_entropy", "nll_loss")):
             return
         number = static.get("ignore_index")

@@ -71,7 +71,7 @@ class Scene:
         )
 
 
-def died(scene: Scene, flow: Flow, leaf: Tensor) -> tuple[str, Site | None, str]:
+def why_zero(scene: Scene, flow: Flow, leaf: Tensor) -> tuple[str, Site | None, str]:
     """Why the gradient of ``leaf`` is zero everywhere: a sentence, the line, how to mend it."""
     found = next(flow.lost_at(leaf), None)
     if found is None:
@@ -103,7 +103,7 @@ def died(scene: Scene, flow: Flow, leaf: Tensor) -> tuple[str, Site | None, str]
     )
 
 
-def changed(scene: Scene, flow: Flow, worst: Tensor, sign: int) -> tuple[str, Site | None, str]:
+def why_scaled(scene: Scene, flow: Flow, worst: Tensor, sign: int) -> tuple[str, Site | None, str]:
     """What shrinks (sign -1) or grows (+1) the gradient of ``worst`` most on its way."""
     found = flow.changed_by(worst, sign)
     if found is None:
@@ -117,7 +117,7 @@ def changed(scene: Scene, flow: Flow, worst: Tensor, sign: int) -> tuple[str, Si
     return f"{what} makes it shrink{often}{slope}.", site, LIVELIER if times > 2 else SMALLER
 
 
-def saturated(scene: Scene, loss: Tensor) -> Iterator[tuple[Node, str, Site]]:
+def saturations(scene: Scene, loss: Tensor) -> Iterator[tuple[Node, str, Site]]:
     """The sigmoids and tanhs before the loss of which nearly every output is at its limit."""
     records = scene.watch.records if scene.watch else {}
     for node in ordered([edge_of(loss)]):
@@ -132,7 +132,7 @@ def saturated(scene: Scene, loss: Tensor) -> Iterator[tuple[Node, str, Site]]:
                 yield node, text, record.site
 
 
-def spoilt(scene: Scene, flow: Flow | None) -> tuple[str, Site | None, str]:
+def why_nonfinite(scene: Scene, flow: Flow | None) -> tuple[str, Site | None, str]:
     """Where the first NaN or Inf came from: of the forward pass, else of the backward pass."""
     remedy = (
         "keep the operands inside its domain there: tx.clip before log and sqrt, an eps under a "
@@ -151,7 +151,7 @@ def spoilt(scene: Scene, flow: Flow | None) -> tuple[str, Site | None, str]:
             else:
                 message = f"{record.name} at {record.site} made a NaN or Inf of finite numbers."
             return message, record.site, remedy
-    node = flow.spoilt_at() if flow else None
+    node = flow.nonfinite_at() if flow else None
     if node is None:
         return "the loss or a gradient is not a number.", None, remedy
     what, site = scene.describe(node)

@@ -101,7 +101,7 @@ def _apart(
             "branch.",
             f"call the layer of {names(unused)} in forward(), or delete it.",
         )
-    pairs = [(name, _gone(watch, towards, used, p)) for name, p in apart if name not in unused]
+    pairs = [(name, _exit_of(watch, towards, used, p)) for name, p in apart if name not in unused]
     for some, (way, out, returns) in group(pairs):
         if not way:
             message = f"what is computed from it at {out} does not go into the loss."
@@ -116,7 +116,7 @@ def _apart(
         yield Finding("missing", some, sites[0], message, remedy, sites)
 
 
-def _gone(
+def _exit_of(
     watch: Watch, towards: Uses, used: Uses, leaf: Tensor
 ) -> tuple[str, Site, tuple[Site, ...]]:
     """How what was computed from ``leaf`` got lost: the way out, its line, and the lines where it

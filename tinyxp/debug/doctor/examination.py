@@ -157,7 +157,14 @@ class Examination:
             Row(name, p.shape, self.weights[name], self.norms.get(name), self._ratio(name), state)
             for (name, p), state in zip(self.params.items(), self.states.values(), strict=True)
         ]
-        parts = (self.frozen, self.unregistered, self.missing, self.spoilt, self.lost, self.steps)
+        parts = (
+            self.find_frozen,
+            self.find_unregistered,
+            self.find_missing,
+            self.find_nonfinite,
+            self.find_scale,
+            self.find_steps,
+        )
         found = [finding for part in parts for finding in part()]
         for message, site, remedy in losses.probabilities(self.scene, self.loss):
             sites = [site] if site else []
@@ -168,7 +175,7 @@ class Examination:
         moved, weight = self.updates.get(name), self.weights[name]
         return None if moved is None or weight == 0 else moved / weight
 
-    def frozen(self) -> Iterator[Finding]:
+    def find_frozen(self) -> Iterator[Finding]:
         if self.params and not self.trained:
             yield Finding(
                 "frozen",
@@ -182,9 +189,9 @@ class Examination:
             remedy = "assign nn.Parameter or layers to attributes, lists of them as nn.ModuleList."
             yield Finding("unregistered", [], None, message, remedy)
 
-    def unregistered(self) -> Iterator[Finding]:
+    def find_unregistered(self) -> Iterator[Finding]:
         ours = {id(p) for p in self.params.values()}
-        homes = dict(_hidden(self.model))
+        homes = dict(_hidden_tensors(self.model))
         leaves = [x for x in ordered([edge_of(self.loss)]) if isinstance(x, Tensor)]
         strange = [leaf for leaf in leaves if id(leaf) not in ours]
         held = {homes[id(leaf)]: leaf for leaf in strange if id(leaf) in homes}
@@ -210,7 +217,7 @@ class Examination:
     def _first_seen(self, leaf: Tensor) -> Site | None:
         return self.watch.first_seen(leaf) if self.watch else None
 
-    def missing(self) -> Iterator[Finding]:
+    def find_missing(self) -> Iterator[Finding]:
         absent = [name for name in self.trained if name not in self.gradients]
         if self.watch is not None:
             yield from cuts.missing(self.watch, self.loss, self.trained, self.gradients)
@@ -225,13 +232,13 @@ class Examination:
                 "line that cuts it is named.",
             )
 
-    def spoilt(self) -> Iterator[Finding]:
+    def find_nonfinite(self) -> Iterator[Finding]:
         bad = self._in("nan")
         if bad or not math.isfinite(norm(self.loss.array)):
-            message, site, remedy = causes.spoilt(self.scene, self.flow)
+            message, site, remedy = causes.why_nonfinite(self.scene, self.flow)
             yield Finding("nan", bad, site, message, remedy, [site] if site else [])
 
-    def lost(self) -> Iterator[Finding]:
+    def find_scale(self) -> Iterator[Finding]:
         for kind in ("zero", "vanishing", "exploding"):
             some = sorted(self._in(kind), key=self._rms, reverse=kind == "exploding")
             for parameters, (why, site, remedy) in self._causes(kind, some):
@@ -239,7 +246,7 @@ class Examination:
                 message = f"the gradient is {kind} (norm {largest:.1e}): {why}"
                 yield Finding(kind, parameters, site, message, remedy, [site] if site else [])
         well = set(self._in("fine"))
-        for node, message, site in causes.saturated(self.scene, self.loss):
+        for node, message, site in causes.saturations(self.scene, self.loss):
             below = {id(leaf) for leaf in ordered([node])}
             some = [name for name, p in self.params.items() if id(p) in below and name in well]
             if some:
@@ -254,13 +261,13 @@ class Examination:
             yield some, ("the graph was used up.", None, remedy)
         elif kind == "zero":
             flow = self.flow
-            found = [(name, causes.died(self.scene, flow, self.params[name])) for name in some]
+            found = [(name, causes.why_zero(self.scene, flow, self.params[name])) for name in some]
             yield from group(found)
         else:
             sign = -1 if kind == "vanishing" else 1
-            yield some, causes.changed(self.scene, self.flow, self.params[some[0]], sign)
+            yield some, causes.why_scaled(self.scene, self.flow, self.params[some[0]], sign)
 
-    def steps(self) -> Iterator[Finding]:
+    def find_steps(self) -> Iterator[Finding]:
         if self.optimizer is None:
             return
         groups = self.optimizer.param_groups
@@ -306,7 +313,7 @@ class Examination:
             yield Finding("lr", far, None, message, "lower the learning rate; 1e-3 is usual.")
 
 
-def _hidden(model: Module) -> Iterator[tuple[int, str]]:
+def _hidden_tensors(model: Module) -> Iterator[tuple[int, str]]:
     """Tensors and modules that a model holds in plain attributes, lists and dicts, by id."""
     for path, module in model.named_modules():
         start = f"{path}." if path else ""

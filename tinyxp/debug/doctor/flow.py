@@ -35,11 +35,11 @@ class Flow(Observer):
         with observing(self):
             self.gradients = propagate([loss], [None], retain=True)
 
-    def pulled(self, node: Node, g: Any, parts: Sequence[Any]) -> None:
+    def on_pull(self, node: Node, g: Any, parts: Sequence[Any]) -> None:
         passed = [None if part is None else size(part) for part in parts]
         self.steps[id(node)] = Step(node, size(g), passed)
 
-    def spoilt_at(self) -> Node | None:
+    def nonfinite_at(self) -> Node | None:
         """The first node that made a NaN or Inf of a finite gradient."""
         for step in self.steps.values():
             if math.isfinite(step.came) and not all(math.isfinite(x or 0.0) for x in step.passed):

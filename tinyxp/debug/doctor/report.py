@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tinyxp.debug.sites import Site
-from tinyxp.nn.model_summary import aligned
+from tinyxp.nn.model_summary import align_columns
 
 SCREEN = 12  # rows of the table, above which those of blocks alike become one
 NUMBER = re.compile(r"(.*?(?:^|\.))(\d+)(\..*)")  # the outermost number in a name
@@ -107,8 +107,8 @@ class Report:
 
     def __str__(self) -> str:
         head = ["parameter", "shape", "|weight|", "|gradient|", "update/weight", "state"]
-        rows = self.rows if len(self.rows) <= SCREEN else list(folded(self.rows))
-        lines = aligned([head, *(row.cells() for row in rows)], right=range(2, 5))
+        rows = self.rows if len(self.rows) <= SCREEN else list(fold_rows(self.rows))
+        lines = align_columns([head, *(row.cells() for row in rows)], right=range(2, 5))
         for i, finding in enumerate(self.findings, 1):
             first, *rest = str(finding).splitlines()
             lines += ["", f"{i}. {first}", *(f" {line}" for line in rest)]
@@ -120,7 +120,7 @@ class Report:
     __repr__ = __str__
 
 
-def folded(rows: list[Row]) -> Iterator[Row | Rows]:
+def fold_rows(rows: list[Row]) -> Iterator[Row | Rows]:
     """Rows, those of one place in blocks alike as one: of names that differ in the outermost number
     alone, with one shape and one state."""
     alike: dict[Any, list[Row]] = {}

@@ -83,28 +83,28 @@ def names_of(model: Module | None, depth: int) -> dict[int, str]:
 
 def draw(loss: Tensor, names: dict[int, str], watch: Watch | None) -> Drawing:
     """Everything on the tape behind ``loss``, and what was cut from it, if a watch knows."""
-    root = _shown(edge_of(loss))
+    root = _visible(edge_of(loss))
     things = ordered([root])
     behind = {id(thing) for thing in things}
     cuts = [cut for cut in (watch.cut_edges() if watch else ()) if id(cut.target) in behind]
-    severed = [thing for thing in ordered(_shown(cut.source) for cut in cuts)
+    severed = [thing for thing in ordered(_visible(cut.source) for cut in cuts)
                if id(thing) not in behind]  # fmt: skip
     shapes = _shapes([*things, *severed], watch)
     shapes[id(root)] = loss.shape
     boxes: dict[str, Box] = {}
     for thing in (*things, *severed):
         kind = "severed" if id(thing) not in behind else "loss" if thing is root else "op"
-        if isinstance(thing, Node) and thing is _shown(thing):
+        if isinstance(thing, Node) and thing is _visible(thing):
             own = [(names.get(id(p), "leaf"), p.shape) for p in _leaves(thing)]
             boxes[_key(thing)] = Box(
                 _key(thing), thing.op.name, shapes.get(id(thing)), own, kind, thing.born
             )
-    reached = {_key(_shown(cut.target)) for cut in cuts}
+    reached = {_key(_visible(cut.target)) for cut in cuts}
     arrows: dict[Arrow, None] = {}
     for thing in (*things, *severed):
         if _key(thing) not in boxes:
             continue
-        parents = [_shown(parent) for parent in thing.parents]  # type: ignore[union-attr]
+        parents = [_visible(parent) for parent in thing.parents]  # type: ignore[union-attr]
         above = [_key(parent) for parent in parents if isinstance(parent, Node)]
         arrows |= dict.fromkeys(Arrow(key, _key(thing)) for key in above)
         data = _data_shape(thing)  # type: ignore[arg-type]
@@ -114,10 +114,10 @@ def draw(loss: Tensor, names: dict[int, str], watch: Watch | None) -> Drawing:
             boxes[box.key] = box
             arrows[Arrow(box.key, _key(thing))] = None
     arrows |= dict.fromkeys(_cut_arrows(cuts, boxes, names))
-    return _numbered(boxes, arrows)
+    return _number_boxes(boxes, arrows)
 
 
-def _numbered(boxes: dict[str, Box], arrows: Iterable[Arrow]) -> Drawing:
+def _number_boxes(boxes: dict[str, Box], arrows: Iterable[Arrow]) -> Drawing:
     """The drawing with keys n0, n1 … in the order of computation, the same in every run."""
     order = sorted(boxes.values(), key=lambda box: box.born)
     new = {box.key: f"n{i}" for i, box in enumerate(order)}
@@ -132,7 +132,7 @@ def _cut_arrows(
     cuts: Iterable[CutEdge], boxes: dict[str, Box], names: dict[int, str]
 ) -> Iterable[Arrow]:
     for cut in cuts:
-        source, target = _shown(cut.source), _shown(cut.target)
+        source, target = _visible(cut.source), _visible(cut.target)
         if isinstance(source, Tensor):  # a parameter that leads nowhere else
             name = names.get(id(source), "leaf")
             boxes.setdefault(_key(source), Box(_key(source), name, source.shape, kind="severed"))
@@ -144,7 +144,7 @@ def _key(thing: Any) -> str:
     return f"n{thing.born}" if isinstance(thing, Node) else f"p{id(thing)}"
 
 
-def _shown(thing: Any) -> Any:
+def _visible(thing: Any) -> Any:
     """The operation itself, in place of a node that only hands its value on."""
     while isinstance(thing, Node) and not isinstance(thing.op, Operation):
         parents = [parent for parent in thing.parents if parent is not None]
@@ -155,7 +155,7 @@ def _shown(thing: Any) -> Any:
 
 
 def _leaves(node: Node) -> list[Tensor]:
-    parents = [_shown(parent) for parent in node.parents]
+    parents = [_visible(parent) for parent in node.parents]
     return [parent for parent in parents if isinstance(parent, Tensor)]
 
 
@@ -179,7 +179,7 @@ def _shapes(things: Iterable[Any], watch: Watch | None) -> dict[int, Shape]:
             found[id(thing)] = tuple(record.array.shape)
         for parent, shape in zip(thing.parents, _operand_shapes(thing), strict=False):
             if parent is not None and shape is not None:
-                found.setdefault(id(_shown(parent)), shape)
+                found.setdefault(id(_visible(parent)), shape)
     return found
 
 

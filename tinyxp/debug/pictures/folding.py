@@ -18,7 +18,7 @@ def fold(drawing: Drawing) -> Drawing:
     before it. Where a gradient is cut nothing is folded, so that one sees in which block.
     """
     for blocks in _runs(drawing):
-        drawing = _folded(drawing, *blocks)
+        drawing = _fold_run(drawing, *blocks)
     return drawing
 
 
@@ -91,7 +91,7 @@ def _signature(
     )
 
 
-def _folded(drawing: Drawing, prefix: str, run: list[tuple[int, list[Box]]]) -> Drawing:
+def _fold_run(drawing: Drawing, prefix: str, run: list[tuple[int, list[Box]]]) -> Drawing:
     first = [box.key for box in run[0][1]]
     inside = {box.key: i for i, (_, boxes) in enumerate(run) for box in boxes}
     stands_for = {

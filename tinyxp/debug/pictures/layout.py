@@ -51,7 +51,7 @@ def lay_out(drawing: Drawing, sizes: dict[str, tuple[float, float]]) -> Layout:
             row.sort(key=lambda key: _mean([position[n] for n in near.get(key, [key])]))
             position.update((key, i) for i, key in enumerate(row))
     places = _coordinates(rows, sizes, above, below)
-    _part_frames(drawing, ranks, rows, places)
+    _clear_frames(drawing, ranks, rows, places)
     left = min(p.x - p.width / 2 for p in places.values())
     for place in places.values():
         place.x += 24 - left
@@ -131,7 +131,7 @@ def _coordinates(
         near = above if sweep % 2 == 0 else below
         for row in rows if sweep % 2 == 0 else rows[::-1]:
             wish = {key: _mean([places[n].x for n in near.get(key, [key])]) for key in row}
-            _settle(row, places, wish)
+            _move_row(row, places, wish)
     return places
 
 
@@ -139,7 +139,7 @@ def _mean(numbers: Sequence[float]) -> float:
     return sum(numbers) / len(numbers)
 
 
-def _settle(row: list[str], places: dict[str, Place], wish: dict[str, float]) -> None:
+def _move_row(row: list[str], places: dict[str, Place], wish: dict[str, float]) -> None:
     """Move a row's boxes to where they wish to be, as far as they do not overlap: first pushed to
     the right, then all back by the mean of how far that was too far."""
     edge = float("-inf")
@@ -152,7 +152,7 @@ def _settle(row: list[str], places: dict[str, Place], wish: dict[str, float]) ->
         places[key].x -= too_far
 
 
-def _part_frames(
+def _clear_frames(
     drawing: Drawing, ranks: dict[str, int], rows: list[list[str]], places: dict[str, Place]
 ) -> None:
     """Move what is not of a frame out of it, to the right."""

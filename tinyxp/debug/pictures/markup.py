@@ -9,16 +9,16 @@ def mermaid(drawing: Drawing) -> str:
     framed = {key: frame for frame in drawing.frames for key in frame.keys}
 
     def node(box: Box) -> str:
-        text = "<br/>".join(map(_quoted, box.lines()))
+        text = "<br/>".join(map(_quote, box.lines()))
         kind = "" if box.kind == "op" else f":::{box.kind}"
         return f'{box.key}["{text}"]{kind}'
 
     for i, frame in enumerate(drawing.frames):
         inside = [f"    {node(drawing.boxes[key])}" for key in frame.keys]
-        lines += [f'  subgraph f{i}["{_quoted(frame.title)}"]', *inside, "  end"]
+        lines += [f'  subgraph f{i}["{_quote(frame.title)}"]', *inside, "  end"]
     lines += [f"  {node(box)}" for key, box in drawing.boxes.items() if key not in framed]
     for arrow in drawing.arrows:
-        label = _quoted(arrow.cut)
+        label = _quote(arrow.cut)
         line = f'-. "{label}" .->' if arrow.cut else "-->"
         lines.append(f"  {arrow.source} {line} {arrow.target}")
     cuts = [str(i) for i, arrow in enumerate(drawing.arrows) if arrow.cut]
@@ -39,23 +39,23 @@ def dot(drawing: Drawing) -> str:
     framed = {key: frame for frame in drawing.frames for key in frame.keys}
 
     def node(box: Box) -> str:
-        text = "".join(f"{_escaped(line)}\\l" for line in box.lines())
+        text = "".join(f"{_escape(line)}\\l" for line in box.lines())
         return f'{box.key} [label="{text}", fillcolor="{fills[box.kind]}"];'
 
     for i, frame in enumerate(drawing.frames):
         inside = [f"    {node(drawing.boxes[key])}" for key in frame.keys]
-        lines += [f"  subgraph cluster_{i} {{", f'    label="{_escaped(frame.title)}";', *inside]
+        lines += [f"  subgraph cluster_{i} {{", f'    label="{_escape(frame.title)}";', *inside]
         lines.append("  }")
     lines += [f"  {node(box)}" for key, box in drawing.boxes.items() if key not in framed]
     for arrow in drawing.arrows:
-        style = f' [color="#c62828", style=dashed, label="{_escaped(arrow.cut)}"]'
+        style = f' [color="#c62828", style=dashed, label="{_escape(arrow.cut)}"]'
         lines.append(f"  {arrow.source} -> {arrow.target}{style if arrow.cut else ''};")
     return "\n".join([*lines, "}"]) + "\n"
 
 
-def _quoted(text: str) -> str:
+def _quote(text: str) -> str:
     return text.replace('"', "#quot;")
 
 
-def _escaped(text: str) -> str:
+def _escape(text: str) -> str:
     return text.replace("\\", "\\\\").replace('"', '\\"')

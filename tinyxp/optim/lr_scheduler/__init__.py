@@ -17,8 +17,8 @@ from tinyxp.optim.lr_scheduler.factors import (
     StepLR,
 )
 from tinyxp.optim.lr_scheduler.functions import LambdaLR, MultiplicativeLR, cosine_with_warmup
-from tinyxp.optim.lr_scheduler.joined import ChainedScheduler, SequentialLR
 from tinyxp.optim.lr_scheduler.plateau import ReduceLROnPlateau
+from tinyxp.optim.lr_scheduler.sequential import ChainedScheduler, SequentialLR
 
 __all__ = [
     "ChainedScheduler",

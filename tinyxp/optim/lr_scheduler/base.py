@@ -7,8 +7,8 @@ from typing import Any
 from tinyxp.backends.common.capture import capturing
 from tinyxp.core.operation import typed, typed_init
 from tinyxp.errors import ArgumentError, CaptureError, DTypeError
-from tinyxp.optim.loading import difference
 from tinyxp.optim.optimizer import Optimizer
+from tinyxp.optim.state_dict import difference
 
 # what says nothing about the rates to come, and differs between releases of PyTorch
 BOOKKEEPING = frozenset(

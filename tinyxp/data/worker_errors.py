@@ -12,12 +12,12 @@ class Failure:
 
     def __init__(self, error: BaseException) -> None:
         self.text = "".join(traceback.format_exception(error))
-        self.packed = _packed(error)
+        self.packed = _pack(error)
 
     def error(self) -> Exception:
         """The error as it was, its cause the traceback in the worker. One that cannot be sent, or
         would end the loop or the program, is a DataError instead."""
-        found = None if self.packed is None else _unpacked(self.packed)
+        found = None if self.packed is None else _unpack(self.packed)
         if found is None:
             return DataError(f"in a worker process of the DataLoader:\n{self.text}")
         found.__cause__ = WorkerTraceback(self.text)
@@ -31,7 +31,7 @@ class WorkerTraceback(Exception):
         return f"\n\n{self.args[0]}"
 
 
-def _packed(error: BaseException) -> bytes | None:
+def _pack(error: BaseException) -> bytes | None:
     if not isinstance(error, Exception) or isinstance(error, StopIteration):
         return None
     attempts: list[Any] = [error, (type(error), error.args, vars(error)), (type(error), error.args)]
@@ -39,14 +39,14 @@ def _packed(error: BaseException) -> bytes | None:
     for attempt in attempts:
         try:
             data = pickle.dumps(attempt)
-            if type(_unpacked(data)) is type(error):
+            if type(_unpack(data)) is type(error):
                 return data
         except Exception:
             continue
     return None
 
 
-def _unpacked(data: bytes) -> Exception | None:
+def _unpack(data: bytes) -> Exception | None:
     try:
         found = pickle.loads(data)
         if isinstance(found, tuple):  # its constructor wants other arguments than it keeps

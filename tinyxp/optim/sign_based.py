@@ -1,11 +1,11 @@
 """Optimizers that step by the sign of a gradient: Lion and Rprop."""
 
+from dataclasses import KW_ONLY
 from typing import Any
 
 from tinyxp.backends import Array
 from tinyxp.errors import ArgumentError
-from tinyxp.optim.optimizer import Group, Optimizer, Parameters, State, average
-from tinyxp.optim.options import arguments
+from tinyxp.optim.optimizer import Group, Optimizer, State, average
 
 
 class Lion(Optimizer):
@@ -24,17 +24,11 @@ class Lion(Optimizer):
 
     decoupled = True
 
-    def __init__(
-        self,
-        params: Parameters,
-        lr: float = 1e-4,
-        betas: tuple[float, float] = (0.9, 0.99),
-        weight_decay: float = 0.0,
-        *,
-        maximize: bool = False,
-    ) -> None:
-        defaults = {"lr": lr, "betas": betas, "weight_decay": weight_decay, "maximize": maximize}
-        super().__init__(params, defaults)
+    lr: float = 1e-4
+    betas: tuple[float, float] = (0.9, 0.99)
+    weight_decay: float = 0.0
+    _: KW_ONLY
+    maximize: bool = False
 
     def start(self, group: Group) -> dict[str, Any]:
         return {"exp_avg": 0.0}
@@ -63,21 +57,19 @@ class Rprop(Optimizer):
     tensor([0.25], requires_grad=True)
     """
 
-    def __init__(
-        self,
-        params: Parameters,
-        lr: float = 1e-2,
-        etas: tuple[float, float] = (0.5, 1.2),
-        step_sizes: tuple[float, float] = (1e-6, 50),
-        *,
-        capturable: bool = False,
-        foreach: bool | None = None,
-        maximize: bool = False,
-        differentiable: bool = False,
-    ) -> None:
+    lr: float = 1e-2
+    etas: tuple[float, float] = (0.5, 1.2)
+    step_sizes: tuple[float, float] = (1e-6, 50)
+    _: KW_ONLY
+    capturable: bool = False
+    foreach: bool | None = None
+    maximize: bool = False
+    differentiable: bool = False
+
+    def __post_init__(self) -> None:
+        etas = self.defaults["etas"]
         if not 0 < etas[0] < 1 < etas[1]:
             raise ArgumentError(f"etas expects one number in (0, 1) and one above 1, got {etas}")
-        super().__init__(params, arguments(locals()))
 
     def start(self, group: Group) -> dict[str, Any]:
         return {"step": 0, "prev": 0.0, "step_size": group["lr"]}

@@ -15,7 +15,7 @@ from tinyxp.optim.lr_scheduler.plateau import ReduceLROnPlateau
 from tinyxp.optim.optimizer import Optimizer
 
 
-class Joined(LRScheduler):
+class CompositeScheduler(LRScheduler):
     """The state of a schedule that is made of others."""
 
     schedulers: list[LRScheduler]
@@ -55,7 +55,7 @@ class Joined(LRScheduler):
             scheduler.load_state_dict(state)
 
 
-class SequentialLR(Joined):
+class SequentialLR(CompositeScheduler):
     """One schedule after the other: the i-th from ``milestones[i - 1]`` on, counting from there.
 
     >>> optimizer = tx.optim.SGD([tx.asarray([1.0])], lr=1.0)
@@ -112,7 +112,7 @@ class SequentialLR(Joined):
         return self.schedulers[i].lr_at(epoch - start, base_lr, group)
 
 
-class ChainedScheduler(Joined):
+class ChainedScheduler(CompositeScheduler):
     """All schedules at every step, each going on from the rate that the one before has left.
 
     >>> optimizer = tx.optim.SGD([tx.asarray([1.0])], lr=1.0)

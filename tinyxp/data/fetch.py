@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.random.mtrand import get_bit_generator, set_bit_generator
 
-from tinyxp.data.collating import collate, convert
+from tinyxp.data.collation import collate, convert
 from tinyxp.data.datasets import batch_of, samples_of
 from tinyxp.errors import DataError
 from tinyxp.random import Generator, drawing_from
@@ -107,7 +107,7 @@ if hasattr(os, "register_at_fork"):
 
 
 @contextmanager
-def seeded(seed: int) -> Iterator[None]:
+def temporary_seed(seed: int) -> Iterator[None]:
     """Within a block Python's, NumPy's and tinyxp's random numbers follow from ``seed``; after it
     they go on as if nothing had been drawn. One thread at a time."""
     with _turn:

@@ -1,11 +1,11 @@
 """Optimizers with a rate for each element, from the squares of its gradients so far."""
 
+from dataclasses import KW_ONLY
 from typing import Any
 
 from tinyxp.backends import Array
 from tinyxp.errors import ArgumentError
-from tinyxp.optim.optimizer import Group, Optimizer, Parameters, State, average
-from tinyxp.optim.options import arguments
+from tinyxp.optim.optimizer import Group, Optimizer, State, average
 
 
 class Adagrad(Optimizer):
@@ -22,21 +22,16 @@ class Adagrad(Optimizer):
     tensor([0.14644659, 1.8535534 ], requires_grad=True)
     """
 
-    def __init__(
-        self,
-        params: Parameters,
-        lr: float = 1e-2,
-        lr_decay: float = 0.0,
-        weight_decay: float = 0.0,
-        initial_accumulator_value: float = 0.0,
-        eps: float = 1e-10,
-        foreach: bool | None = None,
-        *,
-        maximize: bool = False,
-        differentiable: bool = False,
-        fused: bool | None = None,
-    ) -> None:
-        super().__init__(params, arguments(locals()))
+    lr: float = 1e-2
+    lr_decay: float = 0.0
+    weight_decay: float = 0.0
+    initial_accumulator_value: float = 0.0
+    eps: float = 1e-10
+    foreach: bool | None = None
+    _: KW_ONLY
+    maximize: bool = False
+    differentiable: bool = False
+    fused: bool | None = None
 
     def start(self, group: Group) -> dict[str, Any]:
         return {"step": 0, "sum": group["initial_accumulator_value"]}
@@ -63,21 +58,16 @@ class RMSprop(Optimizer):
     tensor([0.], requires_grad=True)
     """
 
-    def __init__(
-        self,
-        params: Parameters,
-        lr: float = 1e-2,
-        alpha: float = 0.99,
-        eps: float = 1e-8,
-        weight_decay: float = 0.0,
-        momentum: float = 0.0,
-        centered: bool = False,
-        capturable: bool = False,
-        foreach: bool | None = None,
-        maximize: bool = False,
-        differentiable: bool = False,
-    ) -> None:
-        super().__init__(params, arguments(locals()))
+    lr: float = 1e-2
+    alpha: float = 0.99
+    eps: float = 1e-8
+    weight_decay: float = 0.0
+    momentum: float = 0.0
+    centered: bool = False
+    capturable: bool = False
+    foreach: bool | None = None
+    maximize: bool = False
+    differentiable: bool = False
 
     def start(self, group: Group) -> dict[str, Any]:
         names = ["square_avg", *["momentum_buffer"] * (group["momentum"] > 0)]
@@ -112,22 +102,19 @@ class Adadelta(Optimizer):
     tensor([-1.1764288], requires_grad=True)
     """
 
-    def __init__(
-        self,
-        params: Parameters,
-        lr: float = 1.0,
-        rho: float = 0.9,
-        eps: float = 1e-6,
-        weight_decay: float = 0.0,
-        foreach: bool | None = None,
-        *,
-        capturable: bool = False,
-        maximize: bool = False,
-        differentiable: bool = False,
-    ) -> None:
-        if not 0 <= rho <= 1:
-            raise ArgumentError(f"rho expects a number in [0, 1], got {rho}")
-        super().__init__(params, arguments(locals()))
+    lr: float = 1.0
+    rho: float = 0.9
+    eps: float = 1e-6
+    weight_decay: float = 0.0
+    foreach: bool | None = None
+    _: KW_ONLY
+    capturable: bool = False
+    maximize: bool = False
+    differentiable: bool = False
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.defaults["rho"] <= 1:
+            raise ArgumentError(f"rho expects a number in [0, 1], got {self.defaults['rho']}")
 
     def start(self, group: Group) -> dict[str, Any]:
         return {"step": 0, "square_avg": 0.0, "acc_delta": 0.0}

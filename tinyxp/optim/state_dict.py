@@ -9,12 +9,8 @@ from tinyxp.errors import ArgumentError
 LATER = frozenset(
     ("foreach", "maximize", "capturable", "differentiable", "fused", "decoupled_weight_decay")
 )
-# those of some optimizer; other entries of a group are schedules' and users', and stay
-OPTIONS = LATER | {
-    *("lr", "betas", "eps", "weight_decay", "amsgrad", "momentum", "dampening", "nesterov"),
-    *("alpha", "centered", "rho", "lambd", "t0", "etas", "step_sizes", "lr_decay"),
-    *("initial_accumulator_value", "momentum_decay", "adjust_lr_fn", "ns_coefficients", "ns_steps"),
-}
+# the options of all optimizers; other entries of a group belong to schedules and users, and stay
+OPTIONS = set(LATER)
 
 
 def expect_state(optimizer: Any, state_dict: Any) -> None:
@@ -41,7 +37,7 @@ def expect_state(optimizer: Any, state_dict: Any) -> None:
     if odd := state_dict["state"].keys() - known.keys():
         raise ArgumentError(f"the state has entries for parameters {sorted(odd)}, in no group")
     for i, values in state_dict["state"].items():
-        names = optimizer.names({**own[known[i]], **groups[known[i]]})
+        names = optimizer.state_names({**own[known[i]], **groups[known[i]]})
         kept = [name for name, value in values.items() if value is not None]
         if names is not None and kept:
             _expect(kind, f"values for parameter {i}", names[0], names[0] | names[1], kept)
