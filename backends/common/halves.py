@@ -1,7 +1,7 @@
-"""NumPy's floating numbers of 16 bits: float16 is its own, bfloat16 comes from ml_dtypes.
+"""NumPy's 16-bit floating-point numbers, whose dtypes CuPy shares; bfloat16 is from ml_dtypes.
 
-Both add up in 16 bits, so that a sum of ones stops growing at 2,048, or at 256. Here sums and
-products are made in float32 and rounded once. CuPy's arrays have the same dtypes.
+NumPy adds them in 16 bits, so that a sum of ones stops growing at 2,048 (float16) or 256. Here
+sums and products are computed in float32 and rounded once.
 """
 
 from collections.abc import Callable
@@ -27,12 +27,12 @@ def half(dtype: Any) -> bool:
 
 
 def single(x: Array) -> Array:
-    """x as float32, if it is of 16 bits; anything else as it is."""
+    """x as float32 if it has 16 bits, else x itself."""
     return x.astype(np.float32) if half(x.dtype) else x
 
 
-def totalled(f: Callable[..., Array]) -> Callable[..., Array]:
-    """``f``, a function of one array with NumPy's ``dtype``, which adds up 16 bits in float32."""
+def totals_in_float32(f: Callable[..., Array]) -> Callable[..., Array]:
+    """``f(x, dtype=...)``, a sum or product of numbers, which adds 16 bits in float32."""
 
     def total(x: Array, /, *, dtype: Any = None, **options: Any) -> Array:
         kind = x.dtype if dtype is None else np.dtype(dtype)
@@ -43,8 +43,8 @@ def totalled(f: Callable[..., Array]) -> Callable[..., Array]:
     return total
 
 
-def multiplied(f: Callable[..., Array]) -> Callable[..., Array]:
-    """``f``, a product of two arrays, of which 16 bits are multiplied in float32."""
+def products_in_float32(f: Callable[..., Array]) -> Callable[..., Array]:
+    """``f(a, b)``, a product of arrays, which multiplies 16 bits in float32."""
 
     def product(a: Array, b: Array, /, **options: Any) -> Array:
         if a.itemsize != 2 or a.dtype != b.dtype or not half(a.dtype):

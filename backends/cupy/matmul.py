@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tinyxp.backends import Array, missing
-from tinyxp.backends.common.halves import multiplied
+from tinyxp.backends.common.halves import products_in_float32
 from tinyxp.backends.common.precision import get_float32_matmul_precision
 from tinyxp.backends.cupy import cublas_bias
 from tinyxp.backends.cupy.cublas import call, handle
@@ -52,7 +52,7 @@ def _matmul(a: Array, b: Array) -> Array:
             x, w = cupy.ascontiguousarray(x), cupy.ascontiguousarray(w)
             found = plan(x.shape, elements(x), w.shape, elements(w))
         if found is None:
-            return multiplied(cupy.matmul)(a, b)
+            return products_in_float32(cupy.matmul)(a, b)
         y = cupy.empty(shape, dtype=dtype)
         multiply(found, x, w, y)
     if a.ndim == 1:

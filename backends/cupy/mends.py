@@ -15,7 +15,7 @@ import numpy as np
 
 from tinyxp.backends import Array
 from tinyxp.backends.common import special
-from tinyxp.backends.common.halves import totalled
+from tinyxp.backends.common.halves import totals_in_float32
 
 TOTALS = "sum", "prod", "cumulative_sum", "cumulative_prod"
 KEEPING = "round", "tril", "triu"  # the dtype, which for bfloat16 would be float32
@@ -36,7 +36,7 @@ def mends(compat: Any, xp: Any, told: Callable[[], AbstractContextManager[Any]])
         "linalg": SimpleNamespace(**linalg),
         "sign": xp.sign,  # the cover's has a boolean mask, so that it waits, as its clip does
         **{name: keeping(getattr(compat, name)) for name in KEEPING},
-        **{name: totalled(getattr(compat, name)) for name in TOTALS},
+        **{name: totals_in_float32(getattr(compat, name)) for name in TOTALS},
     }
 
 

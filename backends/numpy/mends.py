@@ -1,4 +1,4 @@
-"""Where NumPy deviates from the Array API, is slow, or adds up 16 bits: the mends."""
+"""Functions of NumPy, mended where they deviate from the Array API, lose digits or are slow."""
 
 import math
 from collections.abc import Callable
@@ -10,7 +10,7 @@ import numpy as np
 
 from tinyxp.backends import Array
 from tinyxp.backends.common import special
-from tinyxp.backends.common.halves import half, multiplied, single, totalled
+from tinyxp.backends.common.halves import half, products_in_float32, single, totals_in_float32
 from tinyxp.backends.numpy.replay.wrapped import constant, made, repeats, whole
 
 erf, erfc = whole(special.erf), whole(special.erfc)
@@ -18,17 +18,14 @@ erf, erfc = whole(special.erf), whole(special.erfc)
 
 @whole
 def index_add(x: Array, indices: Array, values: Array) -> Array:
-    """A copy of ``x`` with ``x[indices[i]] += values[i]``, repeated indices included.
-
-    np.add.at is slow on rows, so rows that share an index are brought together by a stable sort
-    and summed by reduceat.
-    """
+    """A copy of ``x`` with ``x[indices[i]] += values[i]``, repeated indices included."""
     if half(x.dtype):
         return index_add(single(x), indices, single(values)).astype(x.dtype)
     out = x.copy()
     if values.ndim == 1 or indices.size == 0:
         np.add.at(out, indices, values)
         return out
+    # np.add.at is slow on rows: a stable sort groups equal indices, and reduceat sums each group
     order = np.argsort(indices, kind="stable")
     rows = indices[order]
     starts = np.flatnonzero(np.concatenate(([True], rows[1:] != rows[:-1])))
@@ -37,21 +34,21 @@ def index_add(x: Array, indices: Array, values: Array) -> Array:
 
 
 def matmul(a: Array, b: Array) -> Array:
-    """``a @ b``; a stack of matrices times one matrix is one product of two matrices in BLAS."""
+    """``a @ b``; BLAS gets a stack of matrices times one matrix as one product."""
     if a.itemsize == 2:
         return half_matmul(a, b)
     if b.ndim == 2 and a.ndim > 2:
-        rows = math.prod(a.shape[:-1])  # not -1: it is ambiguous for an empty array
+        rows = math.prod(a.shape[:-1])  # -1 would be ambiguous for an empty array
         return np.matmul(a.reshape(rows, a.shape[-1]), b).reshape(*a.shape[:-1], b.shape[-1])
     return np.matmul(a, b)
 
 
-half_matmul = multiplied(np.matmul)
+half_matmul = products_in_float32(np.matmul)
 
 
 def integral(x1: Array, x2: Array) -> bool:
-    """Whether these are integers. Raises ZeroDivisionError if they are and x2 has a 0, where NumPy
-    gives 0 and a warning."""
+    """Whether these are integers. Raises ZeroDivisionError if they are and x2 contains 0, for which
+    NumPy returns 0 with a warning."""
     if (x1 if hasattr(x1, "dtype") else x2).dtype.kind not in "iu":
         return False
     if not np.all(x2):
@@ -61,19 +58,19 @@ def integral(x1: Array, x2: Array) -> bool:
 
 @whole
 def remainder(x1: Array, x2: Array) -> Array:
-    """x1 - ⌊x1 / x2⌋ · x2, with a look at integers."""
+    """x1 - ⌊x1 / x2⌋ · x2."""
     integral(x1, x2)
     return np.remainder(x1, x2)
 
 
 @whole
 def floor_divide(x1: Array, x2: Array) -> Array:
-    """⌊x1 / x2⌋. With an infinite operand NumPy follows Python's ``//`` (inf // 2 is nan, 1 // -inf
-    is -1); the standard asks for the floor of the quotient, inf and -0."""
+    """⌊x1 / x2⌋. NumPy follows Python for infinite operands (inf // 2 is NaN, 1 // -inf is -1); the
+    standard asks for the floor of the quotient (inf and -0)."""
     if integral(x1, x2):
         return np.floor_divide(x1, x2)
     infinite = np.isinf(x1) | np.isinf(x2)
-    if not np.count_nonzero(infinite):  # the fastest way to ask
+    if not np.count_nonzero(infinite):  # faster than any()
         return np.floor_divide(x1, x2)
     with np.errstate(invalid="ignore"):
         return np.where(infinite, np.floor(np.divide(x1, x2)), np.floor_divide(x1, x2))
@@ -81,21 +78,21 @@ def floor_divide(x1: Array, x2: Array) -> Array:
 
 @whole
 def expm1(x: Array) -> Array:
-    """eˣ - 1. NumPy's for complex numbers is nan where a part is not finite, though one part of the
-    result may be known, and -0 at -0 + 0j, where the standard asks for 0."""
+    """eˣ - 1. NumPy's complex result is NaN where a part of x is infinite or NaN, even if a part of
+    the result is known, and -0 at -0 + 0j, where the standard asks for 0."""
     if x.dtype.kind != "c":
         return np.expm1(x)
     with np.errstate(invalid="ignore"):
         y = np.expm1(x)
-        special = ~np.isfinite(y) | (y == 0)
-        if special.any():
-            y = np.where(special, np.exp(np.where(special, x, 0)) - 1, y)
+        wrong = ~np.isfinite(y) | (y == 0)
+        if wrong.any():
+            y = np.where(wrong, np.exp(np.where(wrong, x, 0)) - 1, y)
     return y
 
 
 @whole
 def log1p(x: Array) -> Array:
-    """ln(1 + x). NumPy's for complex numbers loses the real part of small ones."""
+    """ln(1 + x). NumPy's complex result loses the real part where x is small."""
     y = np.log1p(x)
     if y.dtype.kind == "c" and (known := np.isfinite(x)).any():
         y = np.array(y)
@@ -104,8 +101,8 @@ def log1p(x: Array) -> Array:
 
 
 def tanh(x: Array) -> Array:
-    """tanh x. At an infinite real part NumPy gives the imaginary part, a zero, the sign of sin 2b,
-    as C does; the standard gives it that of b."""
+    """tanh x. Where x = a + ib with infinite a, NumPy gives the imaginary part, a zero, the sign of
+    sin 2b, as C does; the standard asks for the sign of b."""
     y = np.tanh(x)
     if y.dtype.kind == "c" and (infinite := np.isinf(x.real)).any():
         y = np.array(y)
@@ -114,7 +111,7 @@ def tanh(x: Array) -> Array:
 
 
 def reduction(ufunc: np.ufunc) -> Callable[..., Array]:
-    """np.sum, np.max …, without their wrappers, which take longer than a small array does."""
+    """The reduction of a ufunc without NumPy's wrapper, which takes longer than a small array."""
     reduce = ufunc.reduce
 
     def reduced(x: Array, /, *, axis: Any = None, **options: Any) -> Array:
@@ -126,9 +123,9 @@ def reduction(ufunc: np.ufunc) -> Callable[..., Array]:
 LONG = 4096
 
 
-def shortened(x: Array, axis: Any) -> Array:
-    """x, of whose axes that are to be summed up the long ones are so in parts. Numbers that do not
-    lie side by side NumPy adds one after the other, and a sum of a million has 2 digits left."""
+def sum_in_parts(x: Array, axis: Any) -> Array:
+    """x, whose long axes among those to be summed are summed in parts. NumPy adds numbers that are
+    not adjacent in memory one after another, which leaves a float32 sum of a million 2 digits."""
     for i in axis if isinstance(axis, tuple) else (axis,):
         n, before = x.shape[i], (slice(None),) * (i % x.ndim)
         if n >= LONG and x.strides[i] != x.itemsize:
@@ -145,23 +142,23 @@ def shortened(x: Array, axis: Any) -> Array:
 
 
 def total(ufunc: np.ufunc) -> Callable[..., Array]:
-    """As ``reduction``, of sums and products."""
+    """The reduction of np.add or np.multiply, with sums of 16 bits in float32."""
     reduce, adds = ufunc.reduce, ufunc is np.add
-    of_halves = totalled(reduce)
+    of_halves = totals_in_float32(reduce)
 
     def reduced(x: Array, /, *, axis: Any = None, **options: Any) -> Array:
         if x.itemsize == 2:
             return of_halves(x, axis=axis, **options)
         if adds and x.size >= LONG and axis is not None and x.dtype.kind in "fc":
-            x = x if options.get("dtype") else shortened(x, axis)
+            x = x if options.get("dtype") else sum_in_parts(x, axis)
         return reduce(x, axis=axis, **options)
 
     return reduced
 
 
-def cumulated(f: Callable[..., Array]) -> Callable[..., Array]:
-    """``f``, a running sum or product of one number after the other, for float32 in float64."""
-    of_halves = totalled(f)
+def cumulative(f: Callable[..., Array]) -> Callable[..., Array]:
+    """``f``, a cumulative sum or product, computed in float64 for float32."""
+    of_halves = totals_in_float32(f)
 
     @whole
     def running(x: Array, /, *, dtype: Any = None, **options: Any) -> Array:
@@ -194,8 +191,8 @@ MENDS: dict[str, Any] = {
     },
     "all": reduction(np.logical_and),
     "any": reduction(np.logical_or),
-    "cumulative_prod": cumulated(np.cumulative_prod),
-    "cumulative_sum": cumulated(np.cumulative_sum),
+    "cumulative_prod": cumulative(np.cumulative_prod),
+    "cumulative_sum": cumulative(np.cumulative_sum),
     "empty": made(np.empty, filled=False),
     "linalg": SimpleNamespace(
         **{
@@ -209,5 +206,5 @@ MENDS: dict[str, Any] = {
     "prod": total(np.multiply),
     "repeat": repeats(compat.repeat),
     "sum": total(np.add),
-    "vecdot": multiplied(compat.vecdot),
+    "vecdot": products_in_float32(compat.vecdot),
 }
