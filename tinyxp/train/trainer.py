@@ -13,7 +13,7 @@ import numpy as np
 
 from tinyxp import backends
 from tinyxp.amp import autocast
-from tinyxp.amp.grad_scaler import rescaled
+from tinyxp.amp.grad_scaler import next_scale
 from tinyxp.core.dtypes import float32, float64
 from tinyxp.core.tensor import Tensor
 from tinyxp.cuda import checks_later
@@ -236,7 +236,7 @@ class Trainer(Options):
             before = " or before" if self.capture else ""
             raise DataError(f"at step {self.done + 1}{before} {problem}")
         if self.loss_scale is not None:
-            self.loss_scale, self.good = rescaled(self.loss_scale, self.good, finite=done)
+            self.loss_scale, self.good = next_scale(self.loss_scale, self.good, finite=done)
         self.skipped = 0 if done else self.skipped + 1
         if done:
             if self.scheduler is not None and not isinstance(self.scheduler, ReduceLROnPlateau):
