@@ -27,13 +27,13 @@ from tinyxp import ops as _ops
 from tinyxp.amp import autocast
 from tinyxp.autograd.functions import grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
 from tinyxp.autograd.gradcheck import gradcheck
-from tinyxp.autograd.recompute import checkpoint
+from tinyxp.autograd.recompute import recompute
 from tinyxp.backends import backend, use_backend
+from tinyxp.backends.common.memory import keep_memory
 from tinyxp.backends.common.precision import (
     get_float32_matmul_precision,
     set_float32_matmul_precision,
 )
-from tinyxp.backends.numpy.memory import keep_memory
 from tinyxp.backends.threads import get_num_threads, set_num_threads
 from tinyxp.capture.captured import capture
 from tinyxp.core import dtypes as _dtypes
@@ -56,12 +56,12 @@ e, pi, inf, nan, newaxis = _math.e, _math.pi, _math.inf, _math.nan, None
 
 __all__ = [
     "Tensor", "__array_namespace_info__", "amp", "autocast", "autograd", "backend", "backends",
-    "capture", "checkpoint", "cuda", "data", "debug", "detect_anomaly", "doctor", "e",
+    "capture", "cuda", "data", "debug", "detect_anomaly", "doctor", "e",
     "enable_grad", "errors", "fft", "get_float32_matmul_precision", "get_num_threads", "grad",
     "gradcheck", "graph", "hessian", "hvp", "inf", "inference_mode", "is_grad_enabled",
     "jacobian", "jvp", "keep_memory", "linalg", "load", "manual_seed", "nan", "newaxis", "nn",
-    "no_grad", "optim", "pi", "plots", "rand", "randint", "randn", "random", "randperm", "save",
-    "set_float32_matmul_precision", "set_grad_enabled", "set_num_threads", "use_backend",
-    "value_and_grad", "vjp",
+    "no_grad", "optim", "pi", "plots", "rand", "randint", "randn", "random", "randperm",
+    "recompute", "save", "set_float32_matmul_precision", "set_grad_enabled", "set_num_threads",
+    "use_backend", "value_and_grad", "vjp",
 ]  # fmt: skip
 __all__ += [*_dtypes.__all__, *_interop.__all__, *_ops.__all__]

@@ -1,33 +1,20 @@
-"""What a GPU's memory is used for, in words."""
+"""What an error says when a GPU has no memory left."""
 
-GIB = 1 << 30
-
-
-def sized(count: float) -> str:
-    """A number of bytes.
-
-    >>> sized(512), sized(3 << 20), sized(5 << 29)
-    ('512 B', '3.0 MiB', '2.5 GiB')
-    """
-    for unit, name in ((GIB, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")):
-        if count >= unit:
-            return f"{count / unit:.1f} {name}"
-    return f"{int(count)} B"
+from tinyxp.backends.common.memory import Memory, in_words
 
 
-def shortage(device: str, wanted: int, used: int, reserved: int, free: int, total: int) -> str:
-    """Why ``wanted`` bytes could not be had, and what to try.
+def shortage(device: str, wanted: int, memory: Memory) -> str:
+    """Why ``wanted`` bytes cannot be allocated, and what to try.
 
-    ``used`` bytes are held by arrays, ``reserved`` - ``used`` kept for later ones; of the device's
-    ``total``, ``free`` belong to nobody.
-
-    >>> shortage("cuda:0", 2 << 30, 70 << 30, 71 << 30, 1 << 30, 80 << 30).partition(", ")[0]
+    >>> memory = Memory(70 << 30, 71 << 30, 71 << 30, 1 << 30, 80 << 30)
+    >>> shortage("cuda:0", 2 << 30, memory).partition(", ")[0]
     'out of memory on cuda:0: asked for 2.0 GiB; of 80.0 GiB'
     """
+    used, reserved, _, free, total = memory
     kept, others = reserved - used, total - free - reserved
     tries = [
         "a smaller batch",
-        "tx.checkpoint for the blocks of the model",
+        "tx.recompute for the blocks of the model",
         "tx.no_grad() where no gradient is needed",
         "del of losses and results that are done with, as each holds its whole graph",
     ]
@@ -36,8 +23,8 @@ def shortage(device: str, wanted: int, used: int, reserved: int, free: int, tota
     if 2 * others > total:
         tries.insert(0, "to end the other programs on this GPU (nvidia-smi names them)")
     return (
-        f"out of memory on {device}: asked for {sized(wanted)}; of {sized(total)}, arrays hold "
-        f"{sized(used)}, {sized(kept)} are kept for later ones, {sized(others)} are held by "
-        f"others, {sized(free)} are free. Try {'; '.join(tries)}. tx.cuda.memory_summary() lists "
+        f"out of memory on {device}: asked for {in_words(wanted)}; of {in_words(total)}, arrays hold "
+        f"{in_words(used)}, {in_words(kept)} are kept for later ones, {in_words(others)} are held by "
+        f"others, {in_words(free)} are free. Try {'; '.join(tries)}. tx.cuda.memory_summary() lists "
         "the tensors"
     )

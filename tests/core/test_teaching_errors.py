@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import tinyxp as tx
+from tests.helpers import each
 from tinyxp import nn
 from tinyxp.errors import ShapeError, TinyError
 from tinyxp.nn import functional as F
@@ -123,7 +124,7 @@ MISTAKES = {  # a call, and what its message says
 }
 
 
-@pytest.mark.parametrize("name", MISTAKES)
+@each("name", MISTAKES)
 def test_a_mistake_is_explained(name, backend):
     call, message = MISTAKES[name]
     with pytest.raises(TinyError, match=message) as caught:
@@ -221,7 +222,7 @@ def test_the_path_in_other_calls():
     with pytest.raises(ShapeError, match=r"\(in 0, a Linear"):
         nn.Sequential(layer)(zeros(1, 4))
     with pytest.raises(ShapeError, match=PATH):
-        tx.checkpoint(Model(), zeros(2, 5, 9))
+        tx.recompute(Model(), zeros(2, 5, 9))
 
 
 def test_errors_of_other_libraries_pass_as_they_are():
@@ -258,7 +259,7 @@ def test_an_error_travels_between_processes():
 
 
 def test_on_the_command_line_it_is_one_line(tmp_path, monkeypatch, capsys):
-    from tinyxp.commands.cli import main
+    from tinyxp.commands import main
 
     monkeypatch.chdir(tmp_path)
     (tmp_path / "net.py").write_text(

@@ -233,7 +233,7 @@ def test_a_cast_is_not_used_for_other_values():
 
 
 def test_what_is_run_again_chooses_again(backend):
-    """tx.checkpoint, whose second run comes after the block; second derivatives."""
+    """tx.recompute, whose second run comes after the block; second derivatives."""
     found = []
     for wrapped in (False, True):
         tx.manual_seed(0)
@@ -243,7 +243,7 @@ def test_what_is_run_again_chooses_again(backend):
             # a weight cast before the checkpoint, which must not share it, and one cast in it
             first = layer(x)
             f = nn.Sequential(*layer, last)
-            y = tx.checkpoint(f, x) if wrapped else f(x)
+            y = tx.recompute(f, x) if wrapped else f(x)
             loss = (y * first).sum()
         (g,) = tx.autograd.grad(loss, [x], create_graph=True)
         assert g.dtype is F32

@@ -1,4 +1,5 @@
-"""Checkpoints in a graph: what lies between is computed again in the backward pass, not kept."""
+"""Activation recomputation: a function runs again in the backward pass, so that no arrays that it
+saved need to be kept."""
 
 import itertools
 from collections.abc import Callable, Iterable, Sequence
@@ -26,7 +27,7 @@ from tinyxp.random import States, default_generator, rewound, watched
 
 
 class _Call:
-    """A call of ``f`` that can be done again: its arguments, and where chance stood."""
+    """A call of ``f`` that can be repeated: its arguments, its context and its random draws."""
 
     def __init__(self, f: Callable[..., Any], args: Any, kwargs: Any) -> None:
         self.f = f
@@ -37,17 +38,17 @@ class _Call:
         self.drawn: States = {}
 
     def first(self) -> tuple[Any, list[Tensor], list[Edge]]:
-        """What f returns."""
+        """Run f and note which generators it draws from."""
         with watched() as self.drawn:
             return self._run()
 
     def again(self) -> tuple[Any, list[Tensor], list[Edge]]:
-        """The same, recorded."""
+        """Run f once more, with the same random numbers, and record it."""
         with backends.using(self.backend), rewound(self.drawn, self.default), enable_grad():
             return self._run()
 
     def _run(self) -> tuple[Any, list[Tensor], list[Edge]]:
-        """What f returns, its results that require grad, and the edges that led into f."""
+        """The result of f, the tensors in it that require grad, and the edges that lead into f."""
         start = next(births)
         args, kwargs = tree_map(lambda x: x.fresh() if isinstance(x, _Value) else x, self.args)
         with within(self.casting and self.casting.afresh()):
@@ -57,7 +58,7 @@ class _Call:
 
 
 class _Value:
-    """An argument as it was: a Tensor is mutable by rebinding (``x += y``), so f gets new ones."""
+    """The value of a Tensor argument. ``x += y`` rebinds x, so each run of f gets new Tensors."""
 
     def __init__(self, x: Tensor) -> None:
         self.array, self.backend, edge = x.array, x.backend, edge_of(x)
@@ -68,7 +69,7 @@ class _Value:
 
 
 def _entrances(edges: Iterable[Edge], start: int) -> list[Edge]:
-    """Where gradients leave what was recorded since ``start``: at leaves and at older nodes."""
+    """The leaves and older nodes at which gradients leave the graph recorded since ``start``."""
     found: list[Edge] = []
     seen: set[Edge] = {None}
     stack = list(edges)
@@ -84,26 +85,25 @@ def _entrances(edges: Iterable[Edge], start: int) -> list[Edge]:
     return found
 
 
-class _Checkpoint:
-    """The operation of a checkpoint's node."""
+class _Recompute:
+    """The operation of the node that stands for f."""
 
-    name = "checkpoint"
+    name = "recompute"
 
     def pull(self, node: Node, g: Any, recording: bool) -> Sequence[Any]:
-        """Run f again, and go back through what that recorded."""
+        """Run f again and propagate through the graph that this records."""
         call, specs, values = node.context
         for edge, value in zip(node.parents, values, strict=True):
             if isinstance(edge, Tensor) and edge.array is not value:
                 raise GradientError(
-                    f"a tensor of shape {edge.shape} that the checkpointed function uses has "
-                    "changed since; call backward() before an optimizer's step"
+                    f"a tensor of shape {edge.shape} that the recomputed function uses has changed "
+                    "since; call backward() before an optimizer's step"
                 )
         _, results, entrances = call.again()
         if {*entrances} != {*node.parents} or [_spec(y) for y in results] != specs:
             raise GradientError(
-                "the checkpointed function did something else when it was run again; it must "
-                "depend on its arguments alone, and neither make leaves nor keep tensors between "
-                "its calls"
+                "the recomputed function behaved differently in its second run; it must depend on "
+                "its arguments alone, create no leaves and keep no tensors between its calls"
             )
         wanted = [(y, part) for y, part in zip(results, g, strict=True) if part is not None]
         grads = propagate(
@@ -116,28 +116,28 @@ class _Checkpoint:
         return [grads.get(edge) for edge in node.parents]
 
 
-_checkpoint = _Checkpoint()
+_recompute = _Recompute()
 
 
 def _spec(y: Tensor) -> tuple[Backend, tuple[int, ...], Any]:
     return y.backend, y.shape, y.dtype
 
 
-def checkpoint(f: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    """``f(*args, **kwargs)``, of which nothing is kept for the backward pass but the arguments:
-    there f is run again. Memory for time.
+def recompute(f: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """Compute ``f(*args, **kwargs)`` and keep only the arguments; the backward pass runs f again.
 
-    ``f`` may be a Module; arguments and results may be tuples, lists and dicts of Tensors. The
-    gradients reach the arguments and all that f closes over. Generators give f the same numbers
-    both times. Raises GradientError, in the backward pass, if f then does something else.
+    This trades time for memory. ``f`` may be a Module; arguments and results may be tuples, lists
+    and dicts of Tensors. Gradients reach the arguments and everything that f closes over.
+    Generators give f the same random numbers in both runs. The backward pass raises GradientError
+    if the second run behaves differently.
     Source: Chen et al. 2016, "Training deep nets with sublinear memory cost".
 
     >>> x = tx.asarray([1.0, 2.0], requires_grad=True)
-    >>> tx.checkpoint(lambda x: tx.exp(tx.sin(x)), x).sum().backward()
+    >>> tx.recompute(lambda x: tx.exp(tx.sin(x)), x).sum().backward()
     >>> x.grad
     tensor([ 1.2533808, -1.0331168])
     """
-    expect_callable("checkpoint", f)
+    expect_callable("recompute", f)
     if not is_grad_enabled():
         return f(*args, **kwargs)
     call = _Call(f, args, kwargs)
@@ -146,13 +146,13 @@ def checkpoint(f: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         edge.array if isinstance(edge, Tensor) else None for edge in entrances
     ]
     specs = [_spec(y) for y in results]
-    node = Node(_checkpoint, entrances, (call, specs, values))
+    node = Node(_recompute, entrances, (call, specs, values))
     count = itertools.count()
 
     def outside(y: Any) -> Any:
         if not isinstance(y, Tensor) or not y.requires_grad:
             return y
-        projection = Projection("checkpoint", next(count), len(specs))
+        projection = Projection("recompute", next(count), len(specs))
         return wrap(y.array, y.backend, Node(projection, (node,), ()))
 
     return tree_map(outside, result)

@@ -232,11 +232,11 @@ def tied_weights():
 
 
 @healthy
-def checkpointed():
+def recomputed():
     model, x = nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 2)), points(10, 4)
 
     def run():
-        hidden = tx.checkpoint(lambda z: model[1](model[0](z)), x)
+        hidden = tx.recompute(lambda z: model[1](model[0](z)), x)
         return squares(model[2](hidden))
 
     return trained(model, run)

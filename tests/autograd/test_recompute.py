@@ -1,4 +1,4 @@
-"""tx.checkpoint: the same numbers as without, and nothing kept between forward and backward."""
+"""tx.recompute: the values and gradients that a plain call gives, and no arrays kept in between."""
 
 import gc
 import weakref
@@ -35,11 +35,11 @@ def test_arguments_get_the_same_bits_as_without(backend):
         return (out["y"] * out["z"][0] ** 2).sum() + out["y"].sum()
 
     plain = gradients(lambda: loss(f((a * 2, b), {"s": b})), a, b)
-    out = tx.checkpoint(f, (a * 2, b), scale={"s": b})
+    out = tx.recompute(f, (a * 2, b), scale={"s": b})
     assert out["z"][1] == 5
     same(gradients(lambda: loss(out), a, b), plain)
     only_one = gradients(lambda: f((a, b), {"s": b})["y"].sum(), a, b)  # the other output unused
-    same(gradients(lambda: tx.checkpoint(f, (a, b), {"s": b})["y"].sum(), a, b), only_one)
+    same(gradients(lambda: tx.recompute(f, (a, b), {"s": b})["y"].sum(), a, b), only_one)
 
 
 def test_a_modules_parameters_and_dropout(backend):
@@ -55,7 +55,7 @@ def test_a_modules_parameters_and_dropout(backend):
 
     plain = twice(net)
     assert any((g != 0).any() for g in plain[1:])
-    same(twice(lambda h: tx.checkpoint(net, h)), plain)
+    same(twice(lambda h: tx.recompute(net, h)), plain)
 
 
 def test_generators_of_its_own_are_rewound(backend):
@@ -75,8 +75,8 @@ def test_generators_of_its_own_are_rewound(backend):
         return [*found, g.uniform(2).numpy(), tx.rand(2).numpy()]
 
     plain = run(f)
-    same(run(lambda x: tx.checkpoint(f, x)), plain)
-    same(run(lambda x: tx.checkpoint(lambda h: tx.checkpoint(f, h), x)), plain)
+    same(run(lambda x: tx.recompute(f, x)), plain)
+    same(run(lambda x: tx.recompute(lambda h: tx.recompute(f, h), x)), plain)
 
 
 def test_closed_over_intermediate_results(backend):
@@ -89,7 +89,7 @@ def test_closed_over_intermediate_results(backend):
         return (call(lambda y: y * h + k * tx.cos(k) + h, h * 2) * h).sum()
 
     plain = gradients(lambda: run(lambda f, y: f(y)), x)
-    found = gradients(lambda: run(tx.checkpoint), x)
+    found = gradients(lambda: run(tx.recompute), x)
     np.testing.assert_allclose(found[0], plain[0], rtol=1e-14)
     e = np.exp(normal(4))  # h and k by hand
     x0, eps = normal(4), 1e-6
@@ -110,7 +110,7 @@ def test_closed_over_intermediate_results(backend):
 def test_an_output_that_is_an_input():
     x, w = leaf([2.0]), leaf([3.0])
     h = w * 1
-    a, b, c = tx.checkpoint(lambda x: (x, w, h), x)
+    a, b, c = tx.recompute(lambda x: (x, w, h), x)
     (a * 5 + b * 7 + c * 11).sum().backward()
     assert (x.grad.item(), w.grad.item()) == (5, 18)
 
@@ -124,9 +124,9 @@ def test_rebinding_an_argument_inside_does_not_change_the_second_run():
         return h * h
 
     plain = gradients(lambda: f(x * 1).sum(), x)
-    same(gradients(lambda: tx.checkpoint(f, x * 1).sum(), x), plain)
+    same(gradients(lambda: tx.recompute(f, x * 1).sum(), x), plain)
     h = x * 1
-    y = tx.checkpoint(f, h)
+    y = tx.recompute(f, h)
     h *= 100  # nor does rebinding it outside
     same(gradients(lambda: y.sum(), x), plain)
 
@@ -144,10 +144,10 @@ def test_nothing_inside_is_kept():
     x = leaf(normal(100))
     gc.disable()
     try:
-        y = tx.checkpoint(f, x)
+        y = tx.recompute(f, x)
         assert [r() for r in nodes] == [None] and [r() for r in values] == [None, None]
         inner = [n for n in ordered([edge_of(y)]) if isinstance(n, Node)]
-        assert {n.op.name for n in inner} == {"identity", "checkpoint"}
+        assert {n.op.name for n in inner} == {"identity", "recompute"}
         y.sum().backward()
         assert len(nodes) == 2
         assert [r() for r in (*nodes, *values)] == [None] * 6
@@ -167,10 +167,10 @@ def test_it_runs_once_more_for_each_backward_pass_and_not_without_grad():
 
     x = leaf(2.0)
     with tx.no_grad():
-        assert not tx.checkpoint(f, x).requires_grad
-    assert tx.checkpoint(f, x.detach()).item() == 8
+        assert not tx.recompute(f, x).requires_grad
+    assert tx.recompute(f, x.detach()).item() == 8
     assert len(runs) == 2
-    y = tx.checkpoint(f, x)
+    y = tx.recompute(f, x)
     y.backward(retain_graph=True)
     y.backward()
     assert x.grad.item() == 24 and len(runs) == 5
@@ -182,7 +182,7 @@ def test_derivatives_to_order_3(backend):
     w = leaf(1.5)
 
     def f(x):
-        return tx.checkpoint(lambda x: tx.checkpoint(tx.sin, w * x) * x, x)
+        return tx.recompute(lambda x: tx.recompute(tx.sin, w * x) * x, x)
 
     x = tx.asarray(0.7, dtype=tx.float64)
     for order in (1, 2, 3):
@@ -208,29 +208,29 @@ def test_complex(backend):
         return tx.real((pair[0] * (2 - 1j)).sum()) + pair[1].sum()
 
     plain = gradients(lambda: loss(f(z)), z)
-    same(gradients(lambda: loss(tx.checkpoint(f, z)), z), plain)
+    same(gradients(lambda: loss(tx.recompute(f, z)), z), plain)
 
 
 def test_constants_are_made_where_they_were():
     pytest.importorskip("array_api_strict")
     with tx.backend("strict"):
         x = leaf([2.0, 3.0])
-        y = tx.checkpoint(lambda x: x**2 * tx.full(2, 5.0, dtype=tx.float64), x)
+        y = tx.recompute(lambda x: x**2 * tx.full(2, 5.0, dtype=tx.float64), x)
     y.sum().backward()
     assert x.grad.tolist() == [20, 30]
 
 
 def test_errors_instead_of_wrong_numbers():
     x, w = leaf([1.0, 2.0]), leaf([3.0, 4.0])
-    y = tx.checkpoint(lambda x: x * w, x)
+    y = tx.recompute(lambda x: x * w, x)
     w.array = (w * 2).array
     with pytest.raises(GradientError, match=r"tensor of shape \(2,\) .* has changed since"):
         y.sum().backward()
 
     h = w * 2
-    y = tx.checkpoint(lambda x: x * h, x)
+    y = tx.recompute(lambda x: x * h, x)
     h += 1
-    with pytest.raises(GradientError, match="did something else when it was run again"):
+    with pytest.raises(GradientError, match="behaved differently in its second run"):
         y.sum().backward()
 
     kept = []
@@ -239,11 +239,11 @@ def test_errors_instead_of_wrong_numbers():
         kept[:] = kept or [tx.exp(x)]
         return kept[0] * x
 
-    y = tx.checkpoint(remembers, x)
-    with pytest.raises(GradientError, match="did something else when it was run again"):
+    y = tx.recompute(remembers, x)
+    with pytest.raises(GradientError, match="behaved differently in its second run"):
         y.sum().backward()
 
     sizes = iter((1, 2))
-    y = tx.checkpoint(lambda x: x[: next(sizes)], x)
-    with pytest.raises(GradientError, match="did something else when it was run again"):
+    y = tx.recompute(lambda x: x[: next(sizes)], x)
+    with pytest.raises(GradientError, match="behaved differently in its second run"):
         y.sum().backward()
