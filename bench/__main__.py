@@ -1,8 +1,8 @@
-"""``python -m bench``: see ``tinyxp bench --help``."""
+"""``python -m bench`` in a checkout: the same as ``tinyxp bench``."""
 
 import sys
 
-from tinyxp.commands.cli import main
+from tinyxp.bench.cli import main
 
 if __name__ == "__main__":
-    sys.exit(main(["bench", *sys.argv[1:]]))
+    sys.exit(main())

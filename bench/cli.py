@@ -3,6 +3,7 @@
 import argparse
 import importlib.util
 import json
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from tinyxp import backends
 from tinyxp.bench import machine, ops, report, scaling
 from tinyxp.bench.contest import contest, peer, table
 from tinyxp.bench.workloads import WORKLOADS
-from tinyxp.errors import ArgumentError
+from tinyxp.errors import ArgumentError, TinyError
 
 # name on the command line -> name in a report, library, module, options
 PEERS: dict[str, tuple[str, str, str, dict[str, Any]]] = {
@@ -140,6 +141,17 @@ def run(args: argparse.Namespace) -> int:
         "\n".join(["", "slower than before:", *lines]) if lines else "", end="\n" if lines else ""
     )
     return 1 if lines else 0
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the benchmark without the other commands: ``python -m bench``."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__.splitlines()[0])
+    add_arguments(parser)
+    try:
+        return run(parser.parse_args(argv))
+    except TinyError as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return 2
 
 
 def write(args: argparse.Namespace, found: dict[str, Any]) -> None:

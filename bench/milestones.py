@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from tinyxp.commands.cli import MILESTONES
+from tinyxp.models import MILESTONES
 
 
 def measure(name: str, seeds: int, text: str | None) -> list[Any]:

@@ -2,12 +2,11 @@
 
 Yann LeCun, Leon Bottou, Yoshua Bengio and Patrick Haffner ("Gradient-based learning applied to
 document recognition", Proceedings of the IEEE 86, 1998) read bank cheques with LeNet-5. Its layers
-slide small filters over the image: an edge is an edge wherever it stands, so a few hundred weights
-do what a fully connected layer needs thousands for. Pooling then forgets where exactly. The filters
-are not designed, they are learned, and that is what the control is for: it has the same network and
-training, but its filters stay as they were drawn.
+slide small filters over the image. An edge looks the same everywhere, so a few hundred weights
+replace the thousands of a fully connected layer; pooling then discards exact positions. The filters
+are learned. The control shows that this matters: its filters stay random.
 
-Half of the features are left out at random in training (Srivastava et al. 2014, "Dropout").
+Dropout removes half of the features at random in training (Srivastava et al. 2014, "Dropout").
 """
 
 import time
@@ -17,7 +16,7 @@ from pathlib import Path
 import tinyxp as tx
 from tinyxp import Tensor, nn
 from tinyxp.models.milestone import Contest, Milestone
-from tinyxp.models.mlp import load, misread, side
+from tinyxp.models.mlp import load, mistakes, side
 from tinyxp.models.settings import expect_sensible
 from tinyxp.nn import functional as F
 from tinyxp.plots import Images, show
@@ -72,20 +71,11 @@ def train(config: Config, folder: str | Path | Run | None = None) -> Milestone:
     filters = model.conv1.weight.detach().numpy()[:, 0]
     captions = [f"filter {i}" for i in range(len(filters))]
     show(Images(filters, captions, "filters of the first layer"), run.folder / "filters.png")
-    show(misread(model, test), run.folder / "misread.png")
+    show(mistakes(model, test), run.folder / "misread.png")
     run.draw()
-    return contest.judged(
-        Milestone(
-            name="cnn",
-            year=1998,
-            measure="test accuracy",
-            score=score,
-            required=0.98 if config.data == "digits" else 0.85,
-            control=control,
-            control_is="frozen random filters",
-            seconds=seconds,
-        )
-    )
+    required = 0.98 if config.data == "digits" else 0.85
+    result = ("cnn", 1998, "test accuracy", score, required)
+    return contest.judge(Milestone(*result, control, "frozen random filters", seconds))
 
 
 def example(config: Config) -> tuple[CNN, Tensor]:

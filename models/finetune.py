@@ -1,10 +1,10 @@
-"""2018, fine-tuning: a model that has read much goes on with a text of yours.
+"""2018, fine-tuning: a pretrained model continues to train on your text.
 
 Radford et al. 2018 ("Improving language understanding by generative pre-training") and Howard &
 Ruder 2018 ("Universal language model fine-tuning for text classification", ACL) train a language
-model once, on all that can be had, and then a little more on the text that matters, at a small
-rate, so that what it knows is not overwritten. The start is a folder with a GPT-2 checkpoint (see
-gpt2.py), and so is the result: ``model`` in the run's folder. The control is the model as it came.
+model once on a large corpus, and then a little more on the text that matters, at a learning rate so
+small that it keeps what it knows. It starts from a folder with a GPT-2 checkpoint (see gpt2.py) and
+writes another one, ``model`` in the run's folder. The control is the pretrained model.
 """
 
 import math
@@ -18,7 +18,7 @@ import tinyxp as tx
 from tinyxp.data import BPETokenizer, RandomWindows, all_windows, load_corpus, split
 from tinyxp.errors import ArgumentError, DataError
 from tinyxp.models import gpt2
-from tinyxp.models.milestone import Milestone, judged, trainable
+from tinyxp.models.milestone import Milestone, judge, trainable
 from tinyxp.models.settings import expect_sensible
 from tinyxp.nn import functional as F
 from tinyxp.nn.generation import write
@@ -35,10 +35,10 @@ class Config:
     """What can be set on the command line: ``--set batch_size=2``."""
 
     start: str | None = None  # the folder of the checkpoint: --from
-    text: str | None = None  # a file to learn; Shakespeare, if none is given
+    text: str | None = None  # a file to train on; None: Shakespeare
     steps: int = 200
     batch_size: int = 4
-    block_size: int = 128  # symbols that the model sees at once
+    block_size: int = 128  # symbols of context
     learning_rate: float = 5e-5
     warmup_steps: int = 10
     weight_decay: float = 0.01
@@ -60,21 +60,21 @@ def loss(model: gpt2.GPT2, batch: Any) -> tx.Tensor:
     return F.cross_entropy(model(ids).flatten(0, 1), targets.flatten())
 
 
-def validated(model: gpt2.GPT2, batches: list[Any], what: str) -> float:
-    """The mean loss over batches of one size, nothing being recorded."""
+def validate(model: gpt2.GPT2, batches: list[Any]) -> float:
+    """The mean loss over batches of equal size, without gradients."""
     with evaluation(model):
-        losses = [loss(model, batch).item() for batch in counted(batches, what)]
+        losses = [loss(model, batch).item() for batch in counted(batches, "validating")]
     return math.fsum(losses) / len(losses)
 
 
 def train(config: Config, folder: str | Path | Run | None = None) -> Milestone:
-    """Fine-tune a checkpoint on a text and write the run's folder."""
+    """Fine-tune a checkpoint on a text; write the run's folder."""
     started = time.monotonic()
     if config.start is None:
-        raise ArgumentError("fine-tuning goes on from a checkpoint; name its folder by --from")
+        raise ArgumentError("fine-tuning starts from a checkpoint; name its folder by --from")
     tokenizer, model = BPETokenizer.load(config.start), gpt2.GPT2.from_pretrained(config.start)
     corpus = load_corpus(config.text)
-    if not isinstance(folder, Run):  # found again from anywhere
+    if not isinstance(folder, Run):  # valid from any folder
         text = None if config.text is None else str(Path(config.text).absolute())
         config = replace(config, text=text, start=str(Path(config.start).absolute()))
     print(f"text: {corpus.origin}, {len(corpus.text):,} characters")
@@ -87,20 +87,20 @@ def train(config: Config, folder: str | Path | Run | None = None) -> Milestone:
     run = Run.create(folder, {"model": "finetune"} | asdict(config))
     some = list(islice(RandomWindows(held_out, *size, Generator(1)), config.eval_batches))
     whole = [batch for batch in all_windows(held_out, *size) if len(batch[0]) == size[1]] or some
-    before = validated(model, whole, "validating")
+    before = validate(model, whole)
     print(f"validation loss before: {before:.2f}")
     adamw = AdamW(decay_groups(trainable(model), config.weight_decay), config.learning_rate)
     warmup = min(config.warmup_steps, config.steps)
     trainer = Trainer(
         model, adamw, scheduler=cosine_with_warmup(adamw, warmup, config.steps, 0.0), run=run,
         grad_clip=config.grad_clip, precision=config.precision, capture=config.capture,
-        evaluate=lambda: validated(model, some, "validating"), eval_every=config.eval_every,
+        evaluate=lambda: validate(model, some), eval_every=config.eval_every,
         tokens_per_step=math.prod(size),
     )  # fmt: skip
     batches = RandomWindows(ids, *size, Generator(config.seed))
     model.train()
     trainer.fit(batches, lambda batch: loss(model, batch), config.steps)
-    after = validated(model, whole, "validating")
+    after = validate(model, whole)
     model.save_pretrained(run.folder / "model", tokenizer)
     run.log(step=config.steps, final=after)
     seconds = time.monotonic() - started
@@ -110,7 +110,7 @@ def train(config: Config, folder: str | Path | Run | None = None) -> Milestone:
     print(f"run: {run.folder}, {lasting(seconds)}{peak_memory()}; to continue a text:")
     print(command_line("generate", run.folder, "--prompt", "It was"))
     story = ("finetune", 2018, "validation loss", after, math.inf, before)
-    return judged(Milestone(*story, "the model as it came", seconds))
+    return judge(Milestone(*story, "the pretrained model", seconds))
 
 
 def load(folder: str | Path) -> tuple[gpt2.GPT2, BPETokenizer]:

@@ -1,9 +1,9 @@
-"""GPT-2 (Radford et al. 2019), able to read and write the checkpoints that the world has of it.
+"""GPT-2 (Radford et al. 2019), which reads and writes Hugging Face's checkpoints.
 
-The network is the transformer's decoder with normalisation first (see transformer.py). What is
-told here is how weights move: the parameters bear Hugging Face's names, and its ``Conv1D`` keeps a
-weight as (in, out), so that a ``model.safetensors`` from there loads as it is, and what is saved
-here loads there. And how a text is continued without reading it anew for every symbol.
+The network is the transformer's decoder with normalisation first (see transformer.py). Parameters
+have Hugging Face's names, and ``Conv1D`` stores a weight as (in, out) as there, so a
+``model.safetensors`` loads in both directions. A cache of keys and values lets generation read each
+symbol once.
 """
 
 import dataclasses
@@ -26,7 +26,7 @@ from tinyxp.random import Generator
 
 @dataclass(frozen=True)
 class Config:
-    """What this model knows of Hugging Face's ``config.json``; the defaults: 124M parameters."""
+    """The fields of Hugging Face's ``config.json`` in use; the defaults have 124M parameters."""
 
     vocab_size: int = 50257
     n_positions: int = 1024
@@ -62,10 +62,10 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Any]] = {
     "relu": F.relu,
     "silu": F.silu,
 }
-# the files of a tokenizer, in the forms that BPETokenizer reads
+# the files of a tokenizer that BPETokenizer reads
 TOKENIZER = ("tokenizer.json", "vocab.json", "merges.txt", "tokenizer_config.json",
              "special_tokens_map.json", "added_tokens.json")  # fmt: skip
-# variants of the architecture that a config.json may ask for, with the only value known here
+# options of a config.json of which only one value is supported
 FIXED = {
     "model_type": "gpt2",
     "scale_attn_weights": True,
@@ -77,7 +77,7 @@ FIXED = {
 
 
 class Conv1D(nn.Module):
-    """y = x W + b with W (in, out): a linear layer whose weight lies the other way round."""
+    """y = x W + b with W (in, out): a linear layer with a transposed weight."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
@@ -89,7 +89,7 @@ class Conv1D(nn.Module):
 
 
 class Attention(nn.Module):
-    """Causal self-attention, whose keys and values a cache may keep."""
+    """Causal self-attention with an optional cache of keys and values."""
 
     def __init__(self, config: Config) -> None:
         super().__init__()
@@ -173,15 +173,13 @@ class Transformer(nn.Module):
 
 
 class GPT2(nn.Module):
-    """ids (B, T) -> logits (B, T, vocab_size) of each next symbol; the head is the embedding, tied.
-
-    With a cache (see ``new_cache``) T counts the new positions only.
-    """
+    """ids (B, T) -> logits (B, T, vocab_size) of each next symbol; the head is tied to the
+    embedding. With a cache (see ``new_cache``) T counts the new positions only."""
 
     def __init__(self, config: Config, generator: Generator | None = None) -> None:
         super().__init__()
         self.config, self.block_size = config, config.n_positions
-        self.tokenizer_files: dict[str, bytes] = {}  # that came with it, and go with it
+        self.tokenizer_files: dict[str, bytes] = {}  # of the checkpoint it was read from
         self.transformer = Transformer(config)
         self.lm_head = nn.Linear(config.n_embd, config.vocab_size, bias=False)
         self.lm_head.weight = self.transformer.wte.weight
@@ -195,35 +193,34 @@ class GPT2(nn.Module):
         return self.lm_head(self.transformer(ids, cache))
 
     def new_cache(self) -> KVCache:
-        """An empty cache for one sequence, or for a batch of equal length."""
+        """An empty cache for one sequence, or a batch of sequences of equal length."""
         return KVCache(self.config.n_layer, self.config.n_positions)
 
     def generate(self, ids: list[int], count: int, **options: Any) -> list[int]:
         """``ids`` continued, with a cache; ``tinyxp.nn.generation.generate`` has the options."""
         return generate(self, ids, count, **{"cache": self.new_cache()} | options)
 
-    # -- weights both ways --------------------------------------------------------------------
+    # -- checkpoints --------------------------------------------------------------------------
 
     @classmethod
     def from_pretrained(cls, folder: str | Path) -> "GPT2":
-        """The model of a folder with ``config.json`` and ``model.safetensors`` (or its parts, named
-        in ``model.safetensors.index.json``), on this backend. Weights of half precision become
-        float32, in which the model is.
+        """Load a folder with ``config.json`` and ``model.safetensors`` (or its shards, named in
+        ``model.safetensors.index.json``) to the current backend. 16-bit weights become float32.
 
-        Raises DataError for files that are missing or damaged, ArgumentError for a configuration
-        that this architecture does not have, or weights that do not fit it (naming all of them).
+        Raises DataError for missing or damaged files, ArgumentError for an unsupported
+        configuration, or for weights that do not fit it (naming all of them).
         """
         folder = Path(folder)
-        with nn.init.skipped():
+        with nn.init.skip_draws():
             model = cls(read_config(folder))
-        model.load_state_dict(translated(read_weights(folder)))
+        model.load_state_dict(rename_weights(read_weights(folder)))
         found = (folder / name for name in TOKENIZER if (folder / name).is_file())
         model.tokenizer_files = {path.name: path.read_bytes() for path in found}
         return model.eval()
 
     def save_pretrained(self, folder: str | Path, tokenizer: BPETokenizer | None = None) -> None:
         """Write ``config.json`` and ``model.safetensors`` as Hugging Face's transformers does, and
-        a ``tokenizer.json`` of ``tokenizer``, or the files that the model was read with."""
+        the ``tokenizer.json`` of ``tokenizer``, or the tokenizer files of the loaded checkpoint."""
         folder = Path(folder)
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -242,7 +239,7 @@ class GPT2(nn.Module):
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object from a file. Raises DataError."""
+    """Read a JSON object from a file. Raises DataError."""
     try:
         fields = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -255,7 +252,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def read_config(folder: Path) -> Config:
-    """The configuration of a folder."""
+    """Read the configuration of a folder."""
     fields = read_json(folder / "config.json")
     for name, known in FIXED.items():
         if fields.get(name, known) != known:
@@ -265,7 +262,7 @@ def read_config(folder: Path) -> Config:
 
 
 def read_weights(folder: Path) -> dict[str, Tensor]:
-    """All weights of a folder, in one file or in several."""
+    """Read all weights of a folder, from one file or several."""
     index = folder / "model.safetensors.index.json"
     parts = ["model.safetensors"]
     if index.exists():
@@ -273,12 +270,9 @@ def read_weights(folder: Path) -> dict[str, Tensor]:
     return {name: tensor for part in parts for name, tensor in tx.load(folder / part).items()}
 
 
-def translated(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """A checkpoint's weights under this model's names.
-
-    The first checkpoints lack the prefix, and keep each layer's causal mask as a buffer. Raises
-    ArgumentError for a head that is not the embedding: here they are one.
-    """
+def rename_weights(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Give a checkpoint's weights this model's names: the first checkpoints lack the prefix, and
+    store causal masks. Raises ArgumentError for a head that differs from the embedding."""
     found = {}
     for name, tensor in state.items():
         if name.endswith((".attn.bias", ".attn.masked_bias")):
@@ -294,12 +288,12 @@ def translated(state: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def example(config: Config) -> tuple[GPT2, Tensor]:
-    """A model without values, and a sequence of its full length."""
-    with nn.init.skipped():
+    """A model without initial values, and a sequence of its full length."""
+    with nn.init.skip_draws():
         model = GPT2(config)
     return model, tx.zeros((1, config.n_positions), dtype=tx.int64)
 
 
 def load(folder: str | Path) -> tuple[GPT2, BPETokenizer]:
-    """The model of a folder and its tokenizer."""
+    """Load the model of a folder and its tokenizer."""
     return GPT2.from_pretrained(folder), BPETokenizer.load(folder)

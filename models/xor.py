@@ -1,13 +1,12 @@
 """1969 and 1986, XOR: what one layer cannot do, and what a hidden one can.
 
-Act one. Marvin Minsky and Seymour Papert ("Perceptrons", 1969) proved what a perceptron cannot
-compute; exclusive or is the smallest case. (0, 0) and (1, 1) lie on one side, (0, 1) and (1, 0) on
-the other: of the four corners a line can get three right, 75%, and never the fourth. Money and
-people left the field.
+Marvin Minsky and Seymour Papert ("Perceptrons", 1969) proved limits of the perceptron; exclusive or
+is the smallest example. (0, 0) and (1, 1) form one class, (0, 1) and (1, 0) the other: a line gets
+at most three of the four corners right, 75%. Money and people left the field.
 
-Act two. David Rumelhart, Geoffrey Hinton and Ronald Williams ("Learning representations by
-back-propagating errors", Nature 323, 1986) trained layers behind layers by the chain rule. A hidden
-layer bends the plane until a line parts it; what was impossible takes a second.
+David Rumelhart, Geoffrey Hinton and Ronald Williams ("Learning representations by back-propagating
+errors", Nature 323, 1986) trained several layers by the chain rule. A hidden layer bends the plane
+until a line separates the classes, which takes a second.
 """
 
 import time
@@ -18,8 +17,8 @@ import tinyxp as tx
 from tinyxp import Tensor, nn
 from tinyxp.data import TensorDataset, xor_points
 from tinyxp.models import perceptron
-from tinyxp.models.milestone import Milestone, judged
-from tinyxp.models.perceptron import Perceptron, boundary, right
+from tinyxp.models.milestone import Milestone, judge
+from tinyxp.models.perceptron import Perceptron, accuracy, boundary
 from tinyxp.models.settings import expect_sensible
 from tinyxp.nn import functional as F
 from tinyxp.optim import Adam
@@ -34,7 +33,7 @@ class Config:
 
     hidden: int = 8
     points: int = 200
-    steps: int = 400  # each with all points
+    steps: int = 400  # of all points each
     learning_rate: float = 0.05
     seed: int = 0
 
@@ -43,7 +42,7 @@ class Config:
 
 
 class HiddenLayer(nn.Module):
-    """Two layers with a bend between them: points (n, 2) -> scores (n,)."""
+    """Two linear layers with a tanh between them: points (n, 2) -> scores (n,)."""
 
     def __init__(self, hidden: int) -> None:
         super().__init__()
@@ -55,7 +54,7 @@ class HiddenLayer(nn.Module):
 
 
 def train(config: Config, folder: str | Path | Run | None = None) -> Milestone:
-    """The perceptron on XOR, trained by its own rule as in 1957, then the hidden layer."""
+    """Train a perceptron on XOR by the rule of 1957, then the hidden layer."""
     started = time.monotonic()
     tx.manual_seed(config.seed)
     draw = Generator(config.seed)
@@ -76,25 +75,15 @@ def train(config: Config, folder: str | Path | Run | None = None) -> Milestone:
         config.steps,
     )
 
-    score, control = right(model, fresh), right(crisis, fresh)
+    score, control = accuracy(model, fresh), accuracy(crisis, fresh)
     seconds = time.monotonic() - started
     show(boundary(crisis, seen, "1969: one layer"), run.folder / "crisis.png")
     show(boundary(model, seen, "1986: a hidden layer"), run.folder / "boundary.png")
     run.draw()
-    return judged(
-        Milestone(
-            name="xor",
-            year=1986,
-            measure="test accuracy",
-            score=score,
-            required=1.0,
-            control=control,
-            control_is="a perceptron, without a hidden layer",
-            ceiling=0.75,
-            seconds=seconds,
-        ),
-        unmoved(before, model),
-    )
+    result = ("xor", 1986, "test accuracy", score, 1.0)
+    control_is = "a perceptron, without a hidden layer"
+    milestone = Milestone(*result, control, control_is, seconds, ceiling=0.75)
+    return judge(milestone, unmoved(before, model))
 
 
 def example(config: Config) -> tuple[HiddenLayer, Tensor]:

@@ -2,7 +2,7 @@
 
 import sys
 
-from tinyxp.commands.cli import main
+from tinyxp.commands import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -15,7 +15,7 @@ from tinyxp.bench import machine, ops, report, scaling
 from tinyxp.bench.contest import Result, contest, peer, table
 from tinyxp.bench.tinyxp_models import build
 from tinyxp.bench.workloads import CNN, GPT, MLP, WORKLOADS, Workload
-from tinyxp.commands import cli
+from tinyxp.commands import main
 from tinyxp.nn import functional as F
 
 SMALL = {
@@ -242,11 +242,11 @@ def test_the_command_writes_a_report_and_compares(tmp_path, capsys, monkeypatch)
     monkeypatch.setattr(machine, "limits", lambda threads: {"gflops": 1.0, "gb_per_s": 1.0})
     arguments = ["bench", "--workload", "W3", "--peers", "none", "--rounds", "1", "--threads", "1"]
     file = tmp_path / "reports" / "x.md"
-    assert cli.main([*arguments, "--report", str(file)]) == 0
+    assert main([*arguments, "--report", str(file)]) == 0
     found = json.loads(file.with_suffix(".json").read_text(encoding="utf-8"))
     assert found["workloads"][0]["results"][0]["name"] == "tinyxp numpy"
     assert "W3: MLP" in capsys.readouterr().out and "# Benchmark of" in file.read_text("utf-8")
-    assert cli.main(["bench", "--summary", str(file.with_suffix(".json"))]) == 0
+    assert main(["bench", "--summary", str(file.with_suffix(".json"))]) == 0
     assert "| tinyxp numpy |" in capsys.readouterr().out
 
 
@@ -263,7 +263,7 @@ def test_the_command_writes_a_report_and_compares(tmp_path, capsys, monkeypatch)
     ],
 )
 def test_bad_arguments_are_one_line_and_exit_code_2(arguments, problem, capsys):
-    assert cli.main(["bench", *arguments]) == 2
+    assert main(["bench", *arguments]) == 2
     error = capsys.readouterr().err
     assert problem in error and error.count("\n") == 1
 

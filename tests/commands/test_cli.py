@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 
 import tinyxp as tx
-from tinyxp.commands.cli import build, main
+from tinyxp.commands import commands, main, parser
 from tinyxp.data import BPETokenizer
 from tinyxp.errors import DataError
 from tinyxp.models import gpt2
-from tinyxp.models.settings import parsed
+from tinyxp.models.settings import parse
 from tinyxp.models.transformer import Config
 from tinyxp.nn.generation import generate
 from tinyxp.random import Generator
@@ -283,8 +283,8 @@ def test_generate_from_a_checkpoint_of_gpt2(here, capsys):
 
 
 def test_settings_are_typed():
-    assert parsed(gpt2.Config, ["n_inner=7"]) == {"n_inner": 7}
-    found = parsed(Config, ["n_layer=6", "dropout=0.1", "bias=true"])
+    assert parse(gpt2.Config, ["n_inner=7"]) == {"n_inner": 7}
+    found = parse(Config, ["n_layer=6", "dropout=0.1", "bias=true"])
     assert found == {"n_layer": 6, "dropout": 0.1, "bias": True}
 
 
@@ -327,7 +327,7 @@ def test_a_summary_of_a_file(here, capsys, monkeypatch, target):
     ("more", "target", "message"),
     [
         ("class Other(Net): pass", "mine.py", "say which: mine.py:Net, mine.py:Other"),
-        ("", "mine.py:Block", "mine.py:Block needs width; give what is missing a default"),
+        ("", "mine.py:Block", "mine.py:Block needs width; give them defaults"),
         ("", "mine.py:block", "mine.py has no 'block'; it has Block, Net"),
         ("1 / 0", "mine.py", "mine.py:18: ZeroDivisionError: division by zero (1 / 0)"),
         ("raise SystemExit", "mine.py", "put what does so under if __name__ == '__main__'"),
@@ -354,7 +354,8 @@ def test_a_help_has_defaults_settings_and_examples(capsys):
     assert max(map(len, out.splitlines())) <= 79
 
 
-COMMANDS = next(a for a in build()._actions if isinstance(a, argparse._SubParsersAction)).choices
+SUBPARSERS = (a for a in parser(commands())._actions if isinstance(a, argparse._SubParsersAction))
+COMMANDS = next(SUBPARSERS).choices
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -391,7 +392,7 @@ def test_what_the_end_of_a_training_advises_works_as_it_stands(here, capsys):
     )  # fmt: skip
     assert found.returncode == 0, found.stderr
     assert found.stdout.startswith("to be") and len(found.stdout) == 11
-    assert found.stderr == "runs/my run goes on from 'to be', 5 symbols:\n"
+    assert found.stderr == "runs/my run continues 'to be' with 5 symbols:\n"
 
 
 # -- readers that leave -------------------------------------------------------------------------
@@ -430,7 +431,7 @@ def test_a_training_survives_its_reader(here):
     command = "train xor --name a"
     found = piped(command, "| true", cwd=here)
     assert "Traceback" not in found.stderr
-    assert "the output is lost (Broken pipe); training goes on" in found.stderr
+    assert "the output is lost (Broken pipe); training continues" in found.stderr
     assert found.stderr.endswith("codes 0 0\n")
     assert (here / "runs" / "a" / "config.json").is_file()
     found = piped(command.replace("--name a", "--name b"), "2>&1 | true", cwd=here)

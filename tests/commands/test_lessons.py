@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.lessons.wrong import WRONG
-from tinyxp.commands.cli import main
+from tinyxp.commands import main
 from tinyxp.lessons.checking import LESSONS, check, lesson_of
 from tinyxp.lessons.student import examine, titles
 

@@ -7,7 +7,7 @@ import pytest
 
 import tinyxp as tx
 from tinyxp import selftest
-from tinyxp.commands import cli
+from tinyxp.commands import main
 from tinyxp.errors import ArgumentError
 from tinyxp.files import safetensors as files
 from tinyxp.selftest import child, disk, download, fuzz, kill, memory, threads
@@ -28,7 +28,7 @@ def test_a_check_holds(name):
 
 
 def test_the_command_prints_a_table(capsys):
-    assert cli.main(["selftest", "threads", "download", "--tries", "1"]) == 0
+    assert main(["selftest", "threads", "download", "--tries", "1"]) == 0
     said = capsys.readouterr()
     assert said.out.splitlines()[0].split() == [
         "check",
@@ -43,7 +43,7 @@ def test_the_command_prints_a_table(capsys):
         ["threads", "1", "0"],
         ["download", "11", "0"],
     ]
-    assert cli.main(["selftest", "virtue"]) == 2
+    assert main(["selftest", "virtue"]) == 2
     assert "unknown check 'virtue'; choose among kill, fuzz" in capsys.readouterr().err
 
 

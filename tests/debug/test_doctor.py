@@ -11,7 +11,7 @@ import pytest
 import tinyxp as tx
 from tests.helpers import here
 from tinyxp import nn
-from tinyxp.commands.cli import main
+from tinyxp.commands import main
 from tinyxp.errors import DTypeError, GradientError
 from tinyxp.nn import functional as F
 

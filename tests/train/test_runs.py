@@ -13,7 +13,7 @@ import pytest
 
 import tinyxp as tx
 from tinyxp import nn
-from tinyxp.commands.cli import main
+from tinyxp.commands import main
 from tinyxp.errors import ArgumentError, DataError
 from tinyxp.files.locks import NAME
 from tinyxp.train import Trainer

@@ -1,36 +1,35 @@
-"""What is printed: help with examples; and standard output that a reader may leave, quietly for
-most commands, survived by a training."""
+"""The output of commands: help with examples, and a standard output whose reader may leave."""
 
 import argparse
 import contextlib
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
-BROKEN = 128 + getattr(signal, "SIGPIPE", 13)  # what a shell sees of a program that SIGPIPE ended
+BROKEN = 128 + getattr(signal, "SIGPIPE", 13)  # the exit code after SIGPIPE, as shells show it
 
 
 class Help(argparse.ArgumentParser):
-    """A parser whose help ends with examples, made when somebody asks for them."""
+    """A parser whose help ends with the examples of a command's module."""
 
-    examples: Callable[[], str] | None = None
+    module: Any = None
 
     def format_help(self) -> str:
         text = super().format_help()
-        return f"{text}\n{self.examples()}\n" if self.examples is not None else text
+        if self.module is None:
+            return text
+        details = self.module.details() if hasattr(self.module, "details") else []
+        examples = [f"  {line}" for line in self.module.EXAMPLES]
+        return "\n".join([text, *details, "examples:", *examples]) + "\n"
 
     def print_help(self, file: Any = None) -> None:
-        print(self.format_help(), end="", file=file)  # argparse's own hides that nobody reads it
-
-
-def told(*lines: str) -> Callable[[], str]:
-    return lambda: "\n".join(["examples:", *(f"  {line}" for line in lines)])
+        print(self.format_help(), end="", file=file)  # argparse's own hides a lost reader
 
 
 class Surviving:
-    """A stream whose first failure to write is told once; what comes later is dropped."""
+    """A stream that reports its first failed write and drops all later ones."""
 
     def __init__(self, stream: Any) -> None:
         self.stream, self.lost = stream, False
@@ -52,7 +51,7 @@ class Surviving:
             silence(self.stream)
             with contextlib.suppress(OSError):
                 why = error.strerror or error
-                print(f"tinyxp: the output is lost ({why}); training goes on", file=sys.stderr)
+                print(f"tinyxp: the output is lost ({why}); training continues", file=sys.stderr)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.stream, name)
@@ -60,7 +59,7 @@ class Surviving:
 
 @contextlib.contextmanager
 def surviving() -> Iterator[None]:
-    """A ``with`` block in which standard output may break without ending the work."""
+    """A ``with`` block in which standard output may break and the work continues."""
     before = sys.stdout
     sys.stdout = Surviving(before)
     try:
@@ -71,7 +70,7 @@ def surviving() -> Iterator[None]:
 
 
 def silence(stream: Any) -> None:
-    """Let what is still to be written to a broken stream, at the latest at exit, go nowhere."""
+    """Discard everything that is still written to a broken stream, also at exit."""
     with contextlib.suppress(OSError, ValueError, AttributeError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, stream.fileno())
@@ -79,7 +78,7 @@ def silence(stream: Any) -> None:
 
 
 def prepare() -> None:
-    """Streams that show '?' for a letter that a console lacks, and each line when it is there."""
+    """Have streams print '?' for letters that the console lacks, and each line at once."""
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace", line_buffering=True)

@@ -7,7 +7,6 @@ plain mean over independent samples. So a batch is split only on request, and on
 shows that this holds (``tinyxp.train.split_check``).
 """
 
-import contextvars
 import math
 import operator
 from collections.abc import Callable
@@ -18,8 +17,8 @@ from typing import Any, Self
 
 import numpy as np
 
-from tinyxp.backends.common.context import bound
-from tinyxp.backends.numpy.replay.trace import tracing
+from tinyxp.backends.common.capture import is_recording
+from tinyxp.backends.common.context import bound, run_on_threads
 from tinyxp.backends.threads import get_num_threads, limited
 from tinyxp.core.tape import propagate
 from tinyxp.core.tensor import Tensor, wrap
@@ -103,7 +102,7 @@ class Parallel:
         self.choose(1)
         with unchanged(self.check.model):
             loss = expect_loss(loss_of(batch))
-        if loss.backend.name != "numpy":
+        if loss.backend.run_parts is None:
             self.choose(0)
         elif work(loss) >= LARGE:
             del loss
@@ -120,7 +119,7 @@ class Parallel:
             loss = expect_loss(loss_of(batch))
             loss.backward()
             return loss.detach()
-        with bound(in_a_part, tracing() is None):  # a recording reads no targets
+        with bound(in_a_part, not is_recording()):  # a recording reads no targets
             parts = self._in_parts(loss_of, batch)
         grads = [found for *_, found in parts]
         losses = [loss * share for loss, share, _ in parts]
@@ -155,10 +154,8 @@ class Parallel:
             return loss.detach(), share, {x: g for x, g in grads.items() if isinstance(x, Tensor)}
 
         calls = [partial(one, first) for first in range(0, n, size)]
-        if (program := tracing()) is not None:
-            return program.side_by_side(self.pool, calls)
-        futures = [self.pool.submit(contextvars.copy_context().run, call) for call in calls]
-        return [future.result() for future in futures]
+        backend = next(self.check.model.parameters()).backend
+        return (backend.run_parts or run_on_threads)(self.pool, calls)
 
 
 ARRAYS = (Tensor, np.ndarray)
