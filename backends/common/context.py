@@ -1,12 +1,13 @@
-"""Blocks: what holds inside a ``with`` block, and in a function that a block decorates.
+"""Context managers that are also decorators: every ``with`` block of the library is a Block.
 
-Every block of the library is a :class:`Block`. So each can be entered again, inside itself, and in
-several threads and tasks at once, and each decorates functions, methods, generators, coroutines and
-asynchronous generators: it holds while they run, and not while they wait.
+A Block can be entered again, inside itself, and in several threads and tasks at once. It decorates
+functions, methods, generators, coroutines and asynchronous generators, and is active while these
+run, not while they wait.
 """
 
 import functools
 import inspect
+import types
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Executor, wait
 from contextlib import AbstractContextManager, contextmanager
@@ -23,7 +24,7 @@ class Block(AbstractContextManager[Any]):
     """A ``with`` block and decorator; ``_open()`` makes the context manager of one entry."""
 
     def __init_subclass__(cls, bare: bool = False) -> None:
-        """``bare``: it needs no argument, so that ``@block`` decorates as ``@block()`` does."""
+        """``bare``: no argument is needed, and ``@block`` decorates as ``@block()`` does."""
         super().__init_subclass__()
         if bare:
             cls.__signature__ = inspect.signature(cls)  # type: ignore[attr-defined]
@@ -33,8 +34,7 @@ class Block(AbstractContextManager[Any]):
         raise NotImplementedError
 
     def _caller(self) -> Call:
-        """``call(f, *args)`` calls f inside the block: a function once, a generator at each
-        step."""
+        """``call(f, *args)``, which calls f inside the block; a generator calls it at each step."""
         manager = self._open()
         if isinstance(manager, Block):
             return manager._caller()
@@ -74,7 +74,7 @@ def _bare(cls: Any, *args: Any, **options: Any) -> Any:
 
 
 def put_back(variable: Any, token: Token[Any]) -> bool:
-    """Give a variable the value it had; not if the token is of another thread or task."""
+    """Reset a variable; returns False if the token is from another thread or task."""
     try:
         variable.reset(token)
     except ValueError:
@@ -83,7 +83,7 @@ def put_back(variable: Any, token: Token[Any]) -> bool:
 
 
 class bound(Block):
-    """A variable with another value inside the block, and afterwards what it had before."""
+    """Give a variable a value inside the block, and its old value afterwards."""
 
     def __init__(self, variable: ContextVar[Any], value: Any) -> None:
         self._variable, self._value = variable, value
@@ -99,7 +99,7 @@ class bound(Block):
             with own:
                 try:
                     return f(*args, **options)
-                finally:  # a generator goes on with what it had when it stopped
+                finally:  # a generator continues with the value that it had when it stopped
                     own._value = own._variable.get()
 
         return call
@@ -116,7 +116,7 @@ class bound(Block):
 
 
 def block(make: Callable[..., Iterator[Any]]) -> Callable[..., Block]:
-    """As ``contextlib.contextmanager``, for a block with all that blocks can do."""
+    """As ``contextlib.contextmanager``, but makes a Block."""
     manager = contextmanager(make)
 
     @functools.wraps(make)
@@ -147,7 +147,7 @@ def _takes(f: Any) -> bool:
 
 
 def _decorated(block: Block, f: Any) -> Any:
-    """``f``, which runs inside the block whenever it is called."""
+    """``f``, which runs inside the block."""
     if isinstance(f, (classmethod, staticmethod)):
         return type(f)(_decorated(block, f.__func__))
     if isinstance(f, type):
@@ -173,7 +173,7 @@ def _decorated(block: Block, f: Any) -> Any:
 
 
 def _steps(inside: Call, steps: Any) -> Generator[Any, Any, Any]:
-    """A generator or coroutine that is taken on ``inside`` the block, step by step."""
+    """Run a generator or coroutine whose every step is ``inside`` the block."""
     step, given = steps.send, None
     try:
         while True:
@@ -189,12 +189,7 @@ def _steps(inside: Call, steps: Any) -> Generator[Any, Any, Any]:
         return end.value
 
 
-class _Awaited:
-    def __init__(self, inside: Call, steps: Any) -> None:
-        self.inside, self.steps = inside, steps
-
-    def __await__(self) -> Generator[Any, Any, Any]:
-        return _steps(self.inside, self.steps)
+_awaited = types.coroutine(_steps)
 
 
 def _generator(block: Block, f: Any) -> Any:
@@ -208,7 +203,7 @@ def _generator(block: Block, f: Any) -> Any:
 def _coroutine(block: Block, f: Any) -> Any:
     @functools.wraps(f)
     async def call(*args: Any, **options: Any) -> Any:
-        return await _Awaited(block._caller(), f(*args, **options))
+        return await _awaited(block._caller(), f(*args, **options))
 
     return call
 
@@ -220,11 +215,11 @@ def _async_generator(block: Block, f: Any) -> Any:
         step, given = steps.asend, None
         try:
             while True:
-                out = await _Awaited(inside, step(given))
+                out = await _awaited(inside, step(given))
                 try:
                     step, given = steps.asend, (yield out)
                 except GeneratorExit:
-                    await _Awaited(inside, steps.aclose())
+                    await _awaited(inside, steps.aclose())
                     raise
                 except BaseException as error:
                     step, given = steps.athrow, error
