@@ -9,6 +9,7 @@ import functools
 import importlib
 import os
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Executor
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
@@ -20,8 +21,10 @@ if __name__ != "tinyxp.backends":
         "and write `import tinyxp`"
     )
 
+from tinyxp.backends.common.capture import Recording
 from tinyxp.backends.common.context import Block, bound
 from tinyxp.backends.common.extras import advice
+from tinyxp.backends.common.memory import Memory
 from tinyxp.errors import BackendError, TinyError
 
 Array = Any  # an array of whichever library runs underneath
@@ -37,8 +40,8 @@ class Namespace(SimpleNamespace):
         super().__init__(**(names | overlay))
 
 
-def _named(to_device: Callable[[Array, Any], Array]) -> Callable[[Array, Any], Array]:
-    """``to_device``, for which what is no name of a device is unknown, too."""
+def _typed(to_device: Callable[[Array, Any], Array]) -> Callable[[Array, Any], Array]:
+    """``to_device``, which raises BackendError for what is no name of a device."""
 
     @functools.wraps(to_device)
     def call(array: Array, device: Any) -> Array:
@@ -56,23 +59,46 @@ def _named(to_device: Callable[[Array, Any], Array]) -> Callable[[Array, Any], A
 class Backend:
     """One array library, as the floors above see it.
 
-    ``xp`` holds the Array API functions, with ``erf(x)`` and ``index_add(x, indices, values)``
-    (rows of ``values`` added to rows of ``x``, indices may repeat; returns a new array) beside
-    them. ``kernels["name"]`` may hold a :class:`Kernel` that computes the composite ``name``, and
-    ``functions`` plain functions that are faster than what the floors above do without them; each
-    may return NotImplemented. They are ``adamw`` (``common/adamw.py``), ``random_bits(seed,
-    counter, n, device=None)``, ``total_norm(arrays)``, ``clip_by_norm(arrays, norm, max_norm)``
-    and ``add_gradients(a, b)``.
-    ``fallback(fn, arrays, static)`` is asked when the primitive ``fn`` failed on the library: it
-    may compute it in another way, for dtypes that the library has no kernels for.
-    ``get_threads()`` and ``set_threads(n)`` are about the CPU; None and False: it cannot be told.
-    ``empty_cache()`` gives memory back that is kept for later arrays. ``about()`` is more for
-    ``tinyxp info``. ``check_later(indices, low, high, ignored, complaint)``: whether a device will
-    find indices outside of [low, high) by itself, and say so with the next value that is read.
-    ``run``: how many elements one call of an optimizer's kernel should change. ``recorder()`` makes
-    the recording of a captured step ; None: there is none. ``late``: dtypes
-    that another library brings, which is imported when one is first asked for. ``widened``: names
-    of dtypes of 16 bits whose operations, but for the commonest, are computed in float32.
+    The fields without a default are what the Array API leaves open:
+
+    - ``xp`` holds the Array API functions, with ``erf(x)``, ``erfc(x)`` and ``index_add(x, indices,
+      values)`` (a new array: rows of ``values`` added to rows of ``x``, indices may repeat).
+    - ``array_types`` are the classes of the library's arrays: a tensor's backend is known by them.
+    - ``to_numpy(array)`` and ``from_numpy(array, device)``; device None is the usual one.
+    - ``device_of(array)``, ``to_device(array, device)`` and ``devices()`` name devices by strings.
+
+    Faster computations:
+
+    - ``kernels["name"]`` is a :class:`Kernel` that computes the composite ``name``.
+    - ``functions`` are plain functions; each may return NotImplemented. They are ``adamw``
+      (``common/adamw.py``), ``random_bits(seed, counter, n, device=None)``, ``total_norm(arrays)``,
+      ``clip_by_norm(arrays, norm, max_norm)``, ``add_gradients(a, b)`` and ``flat_view(arrays)``,
+      one flat array of the memory in which arrays lie one after another, or None.
+    - ``elements_per_update``: how many elements one call of ``adamw`` should change; None: all.
+    - ``recorder()`` makes the :class:`Recording` of a captured step; None: ``tx.capture`` raises.
+    - ``run_parts(pool, functions)`` returns the results of functions that run on the threads of a
+      pool, each for a part of a batch; a captured step replays them so, too. None: a Trainer splits
+      batches only if it is told to.
+    - ``get_threads()`` and ``set_threads(n)``: of the CPU; None and False if they are unknown.
+
+    Dtypes:
+
+    - ``fallback(fn, arrays, static)`` is asked when the primitive ``fn`` failed on the library: it
+      may compute it in another way, for dtypes that the library has no functions for.
+    - ``late``: dtypes that another library brings, which is imported when one is first used.
+    - ``widened``: names of 16-bit dtypes; most operations on them are computed in float32.
+
+    The device:
+
+    - ``about()`` continues the line of a backend in ``tinyxp info``, and ``advice()`` returns lines
+      about faults of its set-up. A backend that cannot be loaded adds such lines as notes to its
+      BackendError.
+    - ``memory()`` is the :class:`Memory` of the device in use, None if unknown; ``empty_cache()``
+      frees memory that is kept for later arrays. ``device_name(number)`` is the name of a device.
+    - ``synchronize()`` waits until the device has done everything.
+    - ``check_later(indices, low, high, ignored, complaint)`` returns whether the device will find
+      indices outside [low, high) by itself, and report them with the next value that is read.
+    - ``fork_safe``: whether a process may fork after the backend is loaded.
     """
 
     name: str
@@ -90,9 +116,15 @@ class Backend:
     set_threads: Callable[[int], bool] = lambda n: False
     empty_cache: Callable[[], None] = lambda: None
     about: Callable[[], str] = lambda: ""
+    advice: Callable[[], list[str]] = list
+    memory: Callable[[], Memory | None] = lambda: None
+    device_name: Callable[[int], str] = str
+    synchronize: Callable[[], None] = lambda: None
+    fork_safe: bool = True
     check_later: Callable[..., bool] = lambda *args: False
-    run: int = 1 << 20
-    recorder: Callable[[], Any] | None = None
+    elements_per_update: int | None = 1 << 20
+    recorder: Callable[[], Recording] | None = None
+    run_parts: Callable[[Executor, list[Callable[[], Any]]], list[Any]] | None = None
     late: Mapping[str, Callable[[], Any]] = field(default_factory=dict)
     widened: tuple[str, ...] = ()
     dtypes: dict[str, Any] = field(init=False)  # dtype name -> the library's dtype
@@ -103,7 +135,7 @@ class Backend:
     complex_floating: frozenset[Any] = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "to_device", _named(self.to_device))
+        object.__setattr__(self, "to_device", _typed(self.to_device))
         # asked of an array, because NumPy's np.float32 is a class and not the dtype of any array
         known = [name for name in (*DTYPE_NAMES, *HALVES) if hasattr(self.xp, name)]
         self._know({name: self.xp.empty(0, dtype=getattr(self.xp, name)).dtype for name in known})

@@ -8,8 +8,9 @@ from collections import Counter
 from typing import Any
 
 from tinyxp import backends
+from tinyxp.backends import Backend
 from tinyxp.backends.common.later import checks_later
-from tinyxp.backends.cupy.memory import sized
+from tinyxp.backends.common.memory import Memory, in_words
 from tinyxp.core.tensor import Tensor
 from tinyxp.errors import BackendError
 
@@ -44,41 +45,44 @@ def device_count() -> int:
         return 0
 
 
-def _device() -> Any:
-    backends.get("cupy")  # raises BackendError, which says what is missing
-    from tinyxp.backends.cupy import device as cupy_device
+def _cupy() -> Backend:
+    return backends.get("cupy")  # raises BackendError, which says what is missing
 
-    return cupy_device
+
+def _memory() -> Memory:
+    memory = _cupy().memory()
+    assert memory is not None
+    return memory
 
 
 def get_device_name(device: int = 0) -> str:
     """The name of a GPU. Raises BackendError without one."""
-    return str(_device().name(device))
+    return _cupy().device_name(device)
 
 
 def synchronize() -> None:
     """Wait until the GPU in use has done everything. Raises BackendError without one."""
-    _device().synchronize()
+    _cupy().synchronize()
 
 
 def empty_cache() -> None:
     """Give memory that is kept for later arrays back. Raises BackendError without a GPU."""
-    _device().empty_cache()
+    _cupy().empty_cache()
 
 
 def memory_allocated() -> int:
     """Bytes that arrays hold on the GPU in use. Raises BackendError without one."""
-    return int(_device().memory().used)
+    return _memory().used
 
 
 def memory_reserved() -> int:
     """Bytes that this process holds on the GPU in use. Raises BackendError without one."""
-    return int(_device().memory().reserved)
+    return _memory().reserved
 
 
 def max_memory_reserved() -> int:
     """The most bytes that this process has held. Raises BackendError without a GPU."""
-    return int(_device().most_reserved())
+    return _memory().most_reserved
 
 
 def memory_summary(rows: int = 10) -> str:
@@ -87,18 +91,19 @@ def memory_summary(rows: int = 10) -> str:
     What a graph has saved for its backward pass is in arrays, and in no tensor. Raises
     BackendError without a GPU.
     """
-    used, reserved, free, total = _device().memory()
+    used, reserved, _, free, total = _memory()
     kinds, bytes_of = _tensors("cupy")
     largest = sorted(kinds, key=lambda kind: -kinds[kind] * bytes_of[kind])[:rows]
     in_tensors = sum(kinds[kind] * bytes_of[kind] for kind in kinds)
     lines = [
-        f"{sized(total)} in all: {sized(used)} in arrays, {sized(reserved - used)} kept for later "
-        f"ones, {sized(max(0, total - free - reserved))} held by others, {sized(free)} free",
-        f"{sized(in_tensors)} of it in tensors:" if largest else "no tensors are alive",
+        f"{in_words(total)} in all: {in_words(used)} in arrays, {in_words(reserved - used)} kept "
+        f"for later ones, {in_words(max(0, total - free - reserved))} held by others, "
+        f"{in_words(free)} free",
+        f"{in_words(in_tensors)} of it in tensors:" if largest else "no tensors are alive",
     ]
     for kind in largest:
-        shape, dtype = kind
-        lines.append(f"{sized(kinds[kind] * bytes_of[kind]):>10}  {kinds[kind]} x {shape} {dtype}")
+        (shape, dtype), size = kind, in_words(kinds[kind] * bytes_of[kind])
+        lines.append(f"{size:>10}  {kinds[kind]} x {shape} {dtype}")
     return "\n".join(lines)
 
 

@@ -10,12 +10,13 @@ from tinyxp.backends.cupy.checks import Checks
 from tinyxp.backends.cupy.kernels.dense import Kernels
 from tinyxp.backends.cupy.launch import Library, arguments, homes, source
 from tinyxp.backends.cupy.mends import from_host, mends
+from tinyxp.backends.cupy.setup import advice, look, with_advice
 from tinyxp.errors import BackendError
 
 try:
     import cupy
 except ImportError as error:
-    raise missing("CuPy", "cuda12", "cuda13") from error
+    raise with_advice(missing("CuPy", "cuda12", "cuda13")) from error
 
 import array_api_compat.cupy as compat
 import cupyx
@@ -165,16 +166,17 @@ def recorder() -> Any:
     """The recording of a captured step."""
     from tinyxp.backends.cupy.recording import GraphRecording
 
-    return GraphRecording()
+    return GraphRecording(LIBRARY, checks)
 
 
 def load() -> Backend:
     try:
         count = cupy.cuda.runtime.getDeviceCount()
     except cupy.cuda.runtime.CUDARuntimeError as error:
-        raise BackendError(f"CuPy is installed but finds no NVIDIA driver: {error}") from error
+        why = BackendError(f"CuPy is installed but finds no NVIDIA driver: {error}")
+        raise with_advice(why) from error
     if count == 0:
-        raise BackendError("CuPy is installed but this machine has no CUDA device")
+        raise with_advice(BackendError("CuPy is installed but this machine has no CUDA device"))
     cupy_device.explain_shortages()
     return Backend(
         name="cupy",
@@ -199,8 +201,13 @@ def load() -> Backend:
         functions=kernels.functions(),
         empty_cache=cupy_device.empty_cache,
         about=cupy_device.about,
+        advice=lambda: [f"CUDA: {line}" for line in advice(look())],
+        memory=cupy_device.memory,
+        device_name=cupy_device.name,
+        synchronize=cupy_device.synchronize,
+        fork_safe=False,
         check_later=checks.check_later,
-        run=1 << 62,  # one launch for all
+        elements_per_update=None,  # one launch for all
         recorder=recorder,
         late={"bfloat16": bfloat16},
         widened=HALVES,

@@ -1,9 +1,10 @@
 """What CuPy is asked about a GPU: its memory, its name, and to wait for it."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 from tinyxp.backends import missing
+from tinyxp.backends.common.memory import GIB, Memory
 from tinyxp.backends.cupy.memory import shortage
 from tinyxp.errors import OutOfMemoryError
 
@@ -12,25 +13,18 @@ try:
 except ImportError as error:
     raise missing("CuPy", "cuda12", "cuda13") from error
 
-
-class Memory(NamedTuple):
-    """Bytes of the device in use: held by arrays, reserved by this process, free, in all."""
-
-    used: int
-    reserved: int
-    free: int
-    total: int
-
-
 private_pools: dict[int, Any] = {}  # of CUDA graphs and cuBLAS, by the id of who holds them
 peaks: dict[int, int] = {}  # the most bytes that were reserved, by device
 
 
 def memory() -> Memory:
+    """The memory of the device in use."""
     pools = [cupy.get_default_memory_pool(), *private_pools.values()]
     used = sum(int(pool.used_bytes()) for pool in pools)
     reserved = sum(int(pool.total_bytes()) for pool in pools)
-    return Memory(used, reserved, *cupy.cuda.runtime.memGetInfo())
+    device = cupy.cuda.runtime.getDevice()
+    peaks[device] = max(peaks.get(device, 0), reserved)
+    return Memory(used, reserved, peaks[device], *cupy.cuda.runtime.memGetInfo())
 
 
 def explain_shortages() -> None:
@@ -49,22 +43,15 @@ def explaining(
         try:
             return allocate(size)
         except cupy.cuda.memory.OutOfMemoryError as error:
-            raise OutOfMemoryError(shortage("the GPU in use", size, *memory())) from error
+            raise OutOfMemoryError(shortage("the GPU in use", size, memory())) from error
 
     malloc.explains = True  # type: ignore[attr-defined]
     return malloc
 
 
-def most_reserved() -> int:
-    """The most bytes that this process has reserved: pools give back in ``empty_cache`` alone."""
-    device = cupy.cuda.runtime.getDevice()
-    peaks[device] = max(peaks.get(device, 0), memory().reserved)
-    return peaks[device]
-
-
 def empty_cache() -> None:
     """Give memory that is kept for later arrays back, the device's and the host's."""
-    most_reserved()
+    memory()  # notes the most that was reserved, which only this gives back
     cupy.get_default_memory_pool().free_all_blocks()
     cupy.get_default_pinned_memory_pool().free_all_blocks()
 
@@ -75,6 +62,7 @@ def synchronize() -> None:
 
 
 def name(device: int = 0) -> str:
+    """The name of a device."""
     return str(cupy.cuda.runtime.getDeviceProperties(device)["name"].decode())
 
 
@@ -88,5 +76,5 @@ def about() -> str:
     shown = ", ".join(f"{k} for CUDA {v // 1000}.{v % 1000 // 10}" for k, v in versions.items())
     return (
         f"; CuPy {cupy.__version__}, {shown}; {name()}, compute capability "
-        f"{properties['major']}.{properties['minor']}, {memory().total / (1 << 30):.0f} GiB"
+        f"{properties['major']}.{properties['minor']}, {memory().total / GIB:.0f} GiB"
     )

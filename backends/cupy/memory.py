@@ -23,8 +23,8 @@ def shortage(device: str, wanted: int, memory: Memory) -> str:
     if 2 * others > total:
         tries.insert(0, "to end the other programs on this GPU (nvidia-smi names them)")
     return (
-        f"out of memory on {device}: asked for {in_words(wanted)}; of {in_words(total)}, arrays hold "
-        f"{in_words(used)}, {in_words(kept)} are kept for later ones, {in_words(others)} are held by "
-        f"others, {in_words(free)} are free. Try {'; '.join(tries)}. tx.cuda.memory_summary() lists "
-        "the tensors"
+        f"out of memory on {device}: asked for {in_words(wanted)}; of {in_words(total)}, arrays "
+        f"hold {in_words(used)}, {in_words(kept)} are kept for later ones, {in_words(others)} are "
+        f"held by others, {in_words(free)} are free. Try {'; '.join(tries)}. "
+        "tx.cuda.memory_summary() lists the tensors"
     )

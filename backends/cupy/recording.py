@@ -7,10 +7,11 @@ from contextlib import suppress
 from typing import Any
 
 from tinyxp.backends import Array, missing
-from tinyxp.backends.cupy.backend import LIBRARY, checks
 from tinyxp.backends.cupy.capture import DeviceCapture, DeviceRecording
+from tinyxp.backends.cupy.checks import Checks
 from tinyxp.backends.cupy.device import explaining, private_pools
 from tinyxp.backends.cupy.kernels.optimizer import ManyArrays
+from tinyxp.backends.cupy.launch import Library
 from tinyxp.errors import CaptureError, TinyError
 
 try:
@@ -18,24 +19,23 @@ try:
 except ImportError as error:
     raise missing("CuPy", "cuda12", "cuda13") from error
 
-MANY = ManyArrays(LIBRARY)
-
 
 class GraphRecording(DeviceRecording):
     """What a function launches on the GPU in use.
 
-    ``run`` and then ``record`` run it on a stream of their own, with memory of a pool of their
-    own, which nothing else is ever given: a replay writes where the recording wrote.
+    ``run`` and ``record`` run it on a stream of their own, in memory of a pool that serves nothing
+    else: a replay writes where the recording wrote.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, library: Library, checks: Checks) -> None:
+        self.checks, self.many = checks, ManyArrays(library)
         self.pool = cupy.cuda.MemoryPool()
         private_pools[id(self)] = self.pool
         weakref.finalize(self, private_pools.pop, id(self), None)
         self.stream = cupy.cuda.Stream(non_blocking=True)
         shared = cupy.cuda.get_allocator()
-        self.capture = DeviceCapture(self, LIBRARY, lambda: cupy.cuda.using_allocator(shared))
-        self.parts = []  # graphs, and what the host does in between
+        self.capture = DeviceCapture(self, library, lambda: cupy.cuda.using_allocator(shared))
+        self.parts = []  # CUDA graphs, and calls of the host in between
         self.device: Any = None  # whose indices the graph checks
 
     def place(self, array: Array) -> Array:
@@ -44,7 +44,7 @@ class GraphRecording(DeviceRecording):
         return place
 
     def run(self, f: Callable[[], Any]) -> Any:
-        """``f()`` on the stream and in the memory of the recording, and wait for both sides."""
+        """``f()`` on the stream and in the memory of the recording; waits for both streams."""
         cupy.cuda.get_current_stream().synchronize()
         allocator = explaining(self.pool.malloc)
         with self.stream, cupy.cuda.using_allocator(allocator), self.capture.active():
@@ -54,18 +54,16 @@ class GraphRecording(DeviceRecording):
                 self.stream.synchronize()
 
     def record(self, f: Callable[[], Any]) -> Any:
-        """What ``f()`` returns, its launches recorded and not done.
-
-        Raises CaptureError for what no graph can hold; the stream is usable afterwards.
-        """
-        gc.collect()  # what is freed in between might wait for the device
-        open_before, checks.open = checks.open, set()
+        """What ``f()`` returns; its launches are recorded and not done. The stream is usable after
+        a CaptureError."""
+        gc.collect()  # freeing memory in between might wait for the device
+        open_before, self.checks.open = self.checks.open, set()
         self.capture.recording = True
         try:
             value = self.run(lambda: self._recorded(f))
         finally:
             self.capture.recording = False
-            found, checks.open = checks.open, open_before
+            found, self.checks.open = self.checks.open, open_before
         self.device = next(iter(found), None)
         self.capture.finish()
         return value
@@ -75,7 +73,7 @@ class GraphRecording(DeviceRecording):
         try:
             value = f()
         except BaseException as error:
-            with suppress(Exception):  # which tells again what went wrong
+            with suppress(Exception):  # the same error again
                 self.stream.end_capture()
             if not isinstance(error, Exception) or isinstance(error, CaptureError):
                 raise
@@ -96,14 +94,14 @@ class GraphRecording(DeviceRecording):
         self.stream.begin_capture()
 
     def copy(self, to: list[Array], values: list[Array]) -> None:
-        for array, value in MANY.copy(to, values):
+        for array, value in self.many.copy(to, values):
             cupy.copyto(array, value)
 
     def replay(self) -> bool:
         """On the stream in use."""
         done = super().replay()
         if done and self.device is not None:
-            checks.open.add(self.device)
+            self.checks.open.add(self.device)
         return done
 
 

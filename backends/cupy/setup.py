@@ -8,6 +8,7 @@ from importlib.metadata import distributions
 from pathlib import Path
 
 from tinyxp.backends.common.extras import install
+from tinyxp.errors import BackendError
 
 CUPY = re.compile(r"cupy(-cuda(\d+)x|-rocm.*)?")
 HEADERS = {13: ("nvidia-cuda-runtime",), 12: ("nvidia-cuda-runtime-cu12",)}
@@ -88,3 +89,10 @@ def advice(setup: Setup) -> list[str]:
         fitting = install(f"cuda{major}") if major in HEADERS else "pip install 'cupy[ctk]'"
         found.append(f"CUDA's headers are missing, so kernels cannot compile: {fitting}")
     return found
+
+
+def with_advice(error: BackendError) -> BackendError:
+    """The error of a backend that cannot be loaded, with notes that say what to do."""
+    for line in advice(look()):
+        error.add_note(f"CUDA: {line}")
+    return error

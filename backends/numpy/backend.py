@@ -12,8 +12,9 @@ from tinyxp.backends import HALVES, Array, Backend, Kernel, Namespace, chain, fi
 from tinyxp.backends.common.halves import bfloat16
 from tinyxp.backends.numpy import threads
 from tinyxp.backends.numpy.kernels import attention, convolution, dense, optimizer, random, softmax
-from tinyxp.backends.numpy.memory import pool
+from tinyxp.backends.numpy.memory import flat_view, pool
 from tinyxp.backends.numpy.mends import MENDS
+from tinyxp.backends.numpy.replay.trace import run_parts
 from tinyxp.backends.numpy.replay.wrapped import constant
 from tinyxp.errors import BackendError
 
@@ -74,7 +75,7 @@ def kernels(fast: bool) -> dict[str, Kernel]:
 
 def functions(fast: bool) -> dict[str, Callable[..., Any]]:
     """The functions of the same."""
-    own = optimizer.FUNCTIONS | random.FUNCTIONS
+    own = optimizer.FUNCTIONS | random.FUNCTIONS | {"flat_view": flat_view}
     if fast:
         from tinyxp.backends.numpy import compiled
 
@@ -107,6 +108,7 @@ def load() -> Backend:
         empty_cache=lambda: pool.give_back(patience=0),
         about=about,
         recorder=recorder,
+        run_parts=run_parts,
         late={"bfloat16": bfloat16},
         widened=HALVES,
     )

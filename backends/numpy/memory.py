@@ -5,7 +5,6 @@ that filling a new array of 4 MB takes three times as long as filling an old one
 asks for the same sizes again and again.
 """
 
-import ctypes
 import functools
 import math
 import os
@@ -17,7 +16,6 @@ import numpy as np
 
 from tinyxp.backends.numpy.replay.trace import tracing
 from tinyxp.backends.numpy.views import address, owner
-from tinyxp.errors import BackendError
 
 LEAST = 1 << 16  # bytes; NumPy and malloc are good at smaller ones
 PATIENCE = 4096  # requests after which an idle buffer goes back to the system
@@ -115,8 +113,8 @@ def contiguous(x: Any) -> Any:
     return x if x.flags.c_contiguous else x.copy()
 
 
-def together(arrays: list[Any]) -> Any:
-    """A view of arrays that lie one after another in one memory, as one flat array; else None."""
+def flat_view(arrays: list[Any]) -> Any:
+    """One flat array of the memory in which arrays lie one after another; None if they do not."""
     first = arrays[0]
     if not isinstance(first, np.ndarray) or not all(x.flags.c_contiguous for x in arrays):
         return None
@@ -134,27 +132,3 @@ def orders(strides: tuple[int, ...]) -> tuple[list[int], list[int]]:
     """The axes as they lie in memory, and the inverse of that permutation."""
     order = sorted(range(len(strides)), key=strides.__getitem__, reverse=True)
     return order, sorted(range(len(strides)), key=order.__getitem__)
-
-
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
-
-
-def keep_memory() -> None:
-    """Let this process keep memory that it frees, for its next arrays: on Linux, with glibc.
-
-    What tinyxp's kernels allocate is used again anyway; this is for all else, NumPy's own temporary
-    arrays and other libraries. Steps of small models get up to a third faster
-    (bench/results), and the process does not shrink after its largest step. Raises
-    BackendError where there is no glibc.
-
-    >>> tx.keep_memory()  # doctest: +SKIP
-    """
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except (AttributeError, OSError, TypeError) as error:
-        raise BackendError(
-            "keep_memory sets glibc's malloc, which this system does not have; leave it out"
-        ) from error
-    largest = 1 << 30
-    mallopt(M_MMAP_THRESHOLD, largest)
-    mallopt(M_TRIM_THRESHOLD, largest)

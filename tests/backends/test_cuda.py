@@ -89,7 +89,9 @@ def test_tensors_are_counted_by_shape_and_arrays_once():
 
 def test_what_to_try_depends_on_who_holds_the_memory():
     gib = 1 << 30
-    ours = cuda_memory.shortage("cuda:0", 2 * gib, Memory(76 * gib, 77 * gib, 77 * gib, gib, 80 * gib))
+    ours = cuda_memory.shortage(
+        "cuda:0", 2 * gib, Memory(76 * gib, 77 * gib, 77 * gib, gib, 80 * gib)
+    )
     assert "asked for 2.0 GiB; of 80.0 GiB, arrays hold 76.0 GiB, 1.0 GiB are kept" in ours
     assert "in too small pieces" in ours and "nvidia-smi" not in ours
     theirs = cuda_memory.shortage("cuda:0", 2 * gib, Memory(gib, gib, gib, gib, 80 * gib))

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import tinyxp as tx
+from tinyxp.backends.common import memory as common_memory
 from tinyxp.backends.numpy import memory as numpy_memory
 from tinyxp.backends.numpy.memory import LEAST, Pool, empty_like
 from tinyxp.errors import BackendError
@@ -132,6 +133,6 @@ def test_what_a_user_holds_never_changes():
 def test_keep_memory_says_where_it_cannot(monkeypatch):
     if sys.platform == "linux":
         tx.keep_memory()
-    monkeypatch.setattr(numpy_memory.ctypes, "CDLL", lambda name: object())
+    monkeypatch.setattr(common_memory.ctypes, "CDLL", lambda name: object())
     with pytest.raises(BackendError, match="glibc"):
         tx.keep_memory()

@@ -16,14 +16,14 @@ def arguments(command: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    from tinyxp.backends.cupy import setup
-
+    advice: list[str] = []
     print(f"tinyxp {__version__}, Python {platform.python_version()}, {platform.platform()}")
     for name in backends.names():
         try:
             backend = backends.get(name)
             print(f"{name}: devices {', '.join(backend.devices())}{backend.about()}")
+            advice += backend.advice()
         except BackendError as error:
             print(f"{name}: {error}")
-    for line in setup.advice(setup.look()):
-        print(f"CUDA: {line}")
+            advice += getattr(error, "__notes__", [])
+    print(*advice, sep="\n", end="\n" if advice else "")

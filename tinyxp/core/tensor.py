@@ -346,7 +346,7 @@ def to_array(
     backend = backends.of(obj)
     if backend is None and hasattr(obj, "__dlpack__"):
         obj, backend = imported(obj, np.from_dlpack), backends.get("numpy")
-    if backend is not None and backend.name != "numpy":
+    if backend is not None and not isinstance(obj, (np.ndarray, np.generic)):
         raw_dtype = obj.dtype if wanted is None else raw(wanted, backend)
         if obj.dtype not in backend.dtype_names and backend.dtype(str(obj.dtype)) is None:
             raise DTypeError(

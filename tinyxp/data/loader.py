@@ -273,8 +273,8 @@ def _usual_start() -> str:
     default, chosen = get_all_start_methods()[0], get_start_method(allow_none=True)
     if chosen is not None and chosen != default:
         return chosen
-    on_gpu = any(backend.name == "cupy" for backend in backends.loaded())
-    return "spawn" if default == "spawn" or on_gpu else "fork"
+    forks = default != "spawn" and all(backend.fork_safe for backend in backends.loaded())
+    return "fork" if forks else "spawn"
 
 
 class _Here:

@@ -5,12 +5,10 @@ from operator import is_
 from typing import Any
 
 from tinyxp.backends import Array
-from tinyxp.backends.numpy.memory import together
 from tinyxp.core.tensor import Tensor
 
 SMALL = 1 << 14  # elements of a parameter that is packed with others
 FULL = 1 << 16  # elements of a pack of several
-ALL = 1 << 62  # ``Backend.run`` of a kernel that takes any number of arrays at once: no packs there
 
 State = dict[str, Any]
 
@@ -35,7 +33,7 @@ class Pack:
             start += p.size
         # what lies together already stays where it is: a captured step knows it there
         self.parts = [p.array for p in params]
-        flat = _together(self.parts)
+        flat = self._flat_view(self.parts)
         if flat is None:
             self.change(self._joined(self.parts))
         else:
@@ -68,15 +66,22 @@ class Pack:
     def _brought(self, name: str) -> Array:
         """One array of the state of all parameters, joined."""
         arrays = [state[name] for state in self.states]
-        flat = _together(arrays)
+        flat = self._flat_view(arrays)
         if flat is None:
             flat = self._joined(arrays)
             for state, part in zip(self.states, self._parts(flat), strict=True):
                 state[name] = part
         return flat
 
+    def _flat_view(self, arrays: list[Array]) -> Array | None:
+        """The one array, or that whose slices all of them are, one after another; else None."""
+        if len(arrays) == 1:
+            return arrays[0]
+        flat_view = self.params[0].backend.functions.get("flat_view")
+        return None if flat_view is None else flat_view(arrays)
+
     def _joined(self, arrays: list[Array]) -> Array:
-        flat = _together(arrays)
+        flat = self._flat_view(arrays)
         if flat is None:
             flat = self.params[0].backend.xp.concat([x.reshape(-1) for x in arrays])
         return flat
@@ -85,11 +90,6 @@ class Pack:
         if len(self.params) == 1:
             return [flat]
         return [flat[place].reshape(shape) for place, shape in self.places]
-
-
-def _together(arrays: list[Array]) -> Array | None:
-    """The one array, or that whose slices all of them are, one after another; else None."""
-    return arrays[0] if len(arrays) == 1 else together(arrays)
 
 
 class Plan:
@@ -113,7 +113,7 @@ def packed(params: Iterable[Tensor]) -> Iterator[list[Tensor]]:
     small: list[Tensor] = []
     size = 0
     for p in params:
-        if p.size > SMALL or p.backend.run >= ALL:
+        if p.size > SMALL or p.backend.elements_per_update is None:
             yield [p]
             continue
         if size + p.size > FULL:
@@ -133,7 +133,8 @@ def runs(packs: Iterable[Pack]) -> Iterator[list[Pack]]:
     for pack in packs:
         run.append(pack)
         size += pack.size
-        if size >= pack.params[0].backend.run:
+        most = pack.params[0].backend.elements_per_update
+        if most is not None and size >= most:
             yield run
             run, size = [], 0
     if run:
