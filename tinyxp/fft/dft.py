@@ -6,6 +6,7 @@ each other, where the elements that stand for two count half or twice.
 """
 
 from tinyxp.core.primitive import primitive
+from tinyxp.ops.examples import complex_normal, normal
 
 
 @primitive
@@ -23,16 +24,8 @@ def _(xp, g, axes, norm, inverse):
     return _dft.on(xp, g, axes=axes, norm=norm, inverse=inverse)
 
 
-@_dft.example
-def _(rng):
-    x = rng.normal(size=(3, 4)) + 1j * rng.normal(size=(3, 4))
-    return x, {"axes": (0, 1), "norm": "ortho", "inverse": True}
-
-
-@_dft.example
-def _(rng):
-    x = rng.normal(size=(2, 3)) + 1j * rng.normal(size=(2, 3))
-    return x, {"axes": (1,), "norm": "forward"}
+_dft.example(complex_normal((3, 4), axes=(0, 1), norm="ortho", inverse=True))
+_dft.example(complex_normal((2, 3), axes=(1,), norm="forward"))
 
 
 @primitive(real=True)
@@ -51,14 +44,8 @@ def _(xp, g, x_shape, axis, norm, inverse):
     return _whole_dft.on(xp, g, n=x_shape[axis], axis=axis, norm=norm, inverse=inverse)
 
 
-@_half_dft.example
-def _(rng):
-    return rng.normal(size=(2, 5)), {"axis": 1, "norm": "ortho"}
-
-
-@_half_dft.example
-def _(rng):
-    return rng.normal(size=(4, 2)), {"axis": 0, "inverse": True}
+_half_dft.example(normal((2, 5), axis=1, norm="ortho"))
+_half_dft.example(normal((4, 2), axis=0, inverse=True))
 
 
 @primitive
@@ -77,16 +64,8 @@ def _(xp, g, n, axis, norm, inverse):
     return gx * _multiplicity(xp, gx, n, axis)
 
 
-@_whole_dft.example
-def _(rng):
-    x = rng.normal(size=(2, 3)) + 1j * rng.normal(size=(2, 3))
-    return x, {"n": 5, "axis": 1, "inverse": True}
-
-
-@_whole_dft.example
-def _(rng):
-    x = rng.normal(size=(3, 2)) + 1j * rng.normal(size=(3, 2))
-    return x, {"n": 4, "axis": 0, "norm": "forward"}
+_whole_dft.example(complex_normal((2, 3), n=5, axis=1, inverse=True))
+_whole_dft.example(complex_normal((3, 2), n=4, axis=0, norm="forward"))
 
 
 def _multiplicity(xp, half, n, axis):

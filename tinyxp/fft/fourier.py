@@ -26,6 +26,7 @@ from tinyxp.core.operation import explained
 from tinyxp.errors import ArgumentError, DTypeError, ShapeError
 from tinyxp.fft.dft import _dft, _half_dft, _whole_dft
 from tinyxp.ops.creation import asarray, astype
+from tinyxp.ops.examples import complex_normal, normal
 from tinyxp.ops.orders import roll
 from tinyxp.ops.padding import pad
 from tinyxp.ops.shaping import normalize_axes
@@ -222,53 +223,17 @@ def ihfft(x, /, *, n=None, axis=-1, norm="backward"):
     return _real_transform(x, _one(n), (axis,), norm, True)
 
 
-@fft.example
-@ifft.example
-@rfft.example
-@ihfft.example
-def _(rng):
-    return (rng.normal(size=(2, 5)),)
-
-
-@fft.example
-@ifft.example
-@hfft.example
-@irfft.example
-def _(rng):
-    x = rng.normal(size=(4, 2)) + 1j * rng.normal(size=(4, 2))
-    return x, {"n": 3, "axis": 0, "norm": "ortho"}  # cut
-
-
-@fft.example
-@ifft.example
-@rfft.example
-@hfft.example
-@ihfft.example
-@irfft.example
-def _(rng):
-    return rng.normal(size=(2, 3)), {"n": 6, "norm": "forward"}  # filled up
-
-
-@hfft.example
-@irfft.example
-def _(rng):
-    return (rng.normal(size=(2, 3)) + 1j * rng.normal(size=(2, 3)),)
-
-
-@fftn.example
-@ifftn.example
-@rfftn.example
-@irfftn.example
-def _(rng):
-    return rng.normal(size=(2, 3)), {}
-
-
-@fftn.example
-@ifftn.example
-@rfftn.example
-@irfftn.example
-def _(rng):
-    return rng.normal(size=(3, 2, 3)), {"s": (5, 2), "axes": (-1, 0), "norm": "ortho"}
+for _op in (fft, ifft, rfft, ihfft):
+    _op.example(normal((2, 5)))
+for _op in (fft, ifft, hfft, irfft):  # cut to n
+    _op.example(complex_normal((4, 2), n=3, axis=0, norm="ortho"))
+for _op in (fft, ifft, rfft, hfft, ihfft, irfft):  # padded to n
+    _op.example(normal((2, 3), n=6, norm="forward"))
+for _op in (hfft, irfft):
+    _op.example(complex_normal((2, 3)))
+for _op in (fftn, ifftn, rfftn, irfftn):
+    _op.example(normal((2, 3)))
+    _op.example(normal((3, 2, 3), s=(5, 2), axes=(-1, 0), norm="ortho"))
 
 
 @composite
@@ -293,16 +258,9 @@ def ifftshift(x, /, *, axes=None):
     return roll(x, tuple(-(x.shape[i] // 2) for i in axes), axis=axes)
 
 
-@fftshift.example
-@ifftshift.example
-def _(rng):
-    return rng.normal(size=(3, 5)), {"axes": 1}
-
-
-@fftshift.example
-@ifftshift.example
-def _(rng):
-    return (rng.normal(size=(3, 4)),)
+for _op in (fftshift, ifftshift):
+    _op.example(normal((3, 5), axes=1))
+    _op.example(normal((3, 4)))
 
 
 def _frequencies(name, k, n, d, dtype, device):

@@ -113,16 +113,9 @@ def _(xp, g, x):
     return _minors.on(xp, x, g)
 
 
-@det.example
-@_cofactors.example
-def _(rng):
-    return (invertible(rng, 3, 3),)
-
-
-@det.example
-@_cofactors.example
-def _(rng):
-    return (invertible(rng, 2, 2, 2),)
+for _op in (det, _cofactors):
+    _op.example(lambda rng: (invertible(rng, 3, 3),))
+    _op.example(lambda rng: (invertible(rng, 2, 2, 2),))
 
 
 @det.example
@@ -139,14 +132,8 @@ def _(rng):
     return (x,)
 
 
-@_minors.example
-def _(rng):
-    return invertible(rng, 3, 3), rng.normal(size=(3, 3))
-
-
-@_minors.example
-def _(rng):
-    return invertible(rng, 2, 2, 2), rng.normal(size=(2, 2, 2))
+_minors.example(lambda rng: (invertible(rng, 3, 3), rng.normal(size=(3, 3))))
+_minors.example(lambda rng: (invertible(rng, 2, 2, 2), rng.normal(size=(2, 2, 2))))
 
 
 @primitive(floating=True)
@@ -168,14 +155,8 @@ def _(xp, g, x, y):
     return _outside(xp, c) * transpose(xp, b)
 
 
-@_slogdet.example
-def _(rng):
-    return (invertible(rng, 3, 3),)
-
-
-@_slogdet.example
-def _(rng):
-    return (-invertible(rng, 2, 3, 3),)
+_slogdet.example(lambda rng: (invertible(rng, 3, 3),))
+_slogdet.example(lambda rng: (-invertible(rng, 2, 3, 3),))
 
 
 def slogdet(x, /):

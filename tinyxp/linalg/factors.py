@@ -24,6 +24,7 @@ from tinyxp.linalg.common import (
 )
 from tinyxp.ops.complexes import adjoint, conj, imag
 from tinyxp.ops.creation import zeros
+from tinyxp.ops.examples import normal
 from tinyxp.ops.linear import matmul
 from tinyxp.ops.shaping import concat
 from tinyxp.ops.shaping import matrix_transpose as transposed
@@ -65,14 +66,8 @@ def _(xp, g, y, upper):
     return hermitian(xp, transpose(xp, xp.linalg.solve(adjoint(xp, lower), transpose(xp, k))))
 
 
-@cholesky.example
-def _(rng):
-    return (positive_definite(rng, 3, 3),)
-
-
-@cholesky.example
-def _(rng):
-    return positive_definite(rng, 2, 2, 2), {"upper": True}
+cholesky.example(lambda rng: (positive_definite(rng, 3, 3),))
+cholesky.example(lambda rng: (positive_definite(rng, 2, 2, 2), {"upper": True}))
 
 
 @primitive(floating=True)
@@ -109,14 +104,8 @@ def _(xp, g, y):
     return transpose(xp, xp.linalg.solve(r, transpose(xp, a)))
 
 
-@_qr.example
-def _(rng):
-    return (rng.normal(size=(4, 3)),)
-
-
-@_qr.example
-def _(rng):
-    return (rng.normal(size=(2, 2, 2)),)
+_qr.example(normal((4, 3)))
+_qr.example(normal((2, 2, 2)))
 
 
 @primitive(floating=True)
@@ -152,14 +141,8 @@ def _expect_no_turn(xp, g, y):
         )
 
 
-@_complement.example
-def _(rng):
-    return (rng.normal(size=(4, 3)),)
-
-
-@_complement.example
-def _(rng):
-    return (rng.normal(size=(2, 2, 1)),)
+_complement.example(normal((4, 3)))
+_complement.example(normal((2, 2, 1)))
 
 
 def complete(q):

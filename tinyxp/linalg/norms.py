@@ -9,6 +9,7 @@ from tinyxp.linalg.common import expect_matrices, to_floating
 from tinyxp.linalg.spectra import svdvals
 from tinyxp.ops.arithmetic import where
 from tinyxp.ops.complexes import conj
+from tinyxp.ops.examples import normal
 from tinyxp.ops.logic import isnan
 from tinyxp.ops.reductions import any as any_of
 from tinyxp.ops.reductions import max as largest
@@ -38,19 +39,9 @@ def _(xp, g, x, y, axis, keepdims):
     return conj.on(xp, x) * (g / xp.where(zero, 1.0, y))
 
 
-@_length.example
-def _(rng):
-    return (rng.normal(size=(2, 3)),)
-
-
-@_length.example
-def _(rng):
-    return rng.normal(size=(3, 2, 2)), {"axis": (0, -1), "keepdims": True}
-
-
-@_length.example
-def _(rng):
-    return rng.normal(size=(3, 2)), {"axis": 1}
+_length.example(normal((2, 3)))
+_length.example(normal((3, 2, 2), axis=(0, -1), keepdims=True))
+_length.example(normal((3, 2), axis=1))
 
 
 @composite(autocast="float32")
@@ -87,45 +78,14 @@ def vector_norm(x, /, *, axis=None, keepdims=False, ord=2):
     return where(gone, 0.0, where(gone, 1.0, total) ** (1 / ord))
 
 
-@vector_norm.example
-def _(rng):
-    return (rng.normal(size=(2, 3)),)
-
-
-@vector_norm.example
-def _(rng):
-    x = rng.normal(size=(3, 2, 2))
-    return x, {"axis": (0, -1), "keepdims": True, "ord": 3}
-
-
-@vector_norm.example
-def _(rng):
-    return rng.normal(size=(3, 4)), {"axis": 1, "ord": 1}
-
-
-@vector_norm.example
-def _(rng):
-    return rng.normal(size=(3, 4)), {"axis": 0, "ord": -1.5}
-
-
-@vector_norm.example
-def _(rng):
-    return rng.normal(size=(3, 4)), {"axis": 0, "ord": 0.5}
-
-
-@vector_norm.example
-def _(rng):
-    return rng.normal(size=(3, 4)), {"ord": 0, "axis": 1}
-
-
-@vector_norm.example
-def _(rng):
-    return rng.normal(size=(3, 4)), {"ord": math.inf, "axis": 1}
-
-
-@vector_norm.example
-def _(rng):
-    return rng.normal(size=(3, 4)), {"ord": -math.inf}
+vector_norm.example(normal((2, 3)))
+vector_norm.example(normal((3, 2, 2), axis=(0, -1), keepdims=True, ord=3))
+vector_norm.example(normal((3, 4), axis=1, ord=1))
+vector_norm.example(normal((3, 4), axis=0, ord=-1.5))
+vector_norm.example(normal((3, 4), axis=0, ord=0.5))
+vector_norm.example(normal((3, 4), ord=0, axis=1))
+vector_norm.example(normal((3, 4), ord=math.inf, axis=1))
+vector_norm.example(normal((3, 4), ord=-math.inf))
 
 
 @composite(autocast="float32")
@@ -160,13 +120,8 @@ def matrix_norm(x, /, *, keepdims=False, ord="fro"):
     return expand_dims(expand_dims(y, axis=-1), axis=-1) if keepdims else y
 
 
-@matrix_norm.example
-def _(rng):
-    return (rng.normal(size=(2, 3, 2)),)
+matrix_norm.example(normal((2, 3, 2)))
 
 
 for _ord in ("nuc", 1, -1, 2, -2, math.inf, -math.inf):
-
-    @matrix_norm.example
-    def _(rng, ord=_ord):
-        return rng.normal(size=(2, 2, 3)), {"ord": ord, "keepdims": ord == 2}
+    matrix_norm.example(normal((2, 2, 3), ord=_ord, keepdims=_ord == 2))

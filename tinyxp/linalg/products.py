@@ -6,6 +6,7 @@ from tinyxp.core.composite import composite
 from tinyxp.core.primitive import primitive
 from tinyxp.errors import ShapeError
 from tinyxp.linalg.common import expect_matrices
+from tinyxp.ops.examples import normal
 from tinyxp.ops.linear import expect_common_axis
 from tinyxp.ops.orders import roll
 from tinyxp.ops.parts import _replace, _unslice
@@ -34,14 +35,8 @@ def cross(x1, x2, /, *, axis=-1):
     return left - roll(x1, -2, axis=axis) * roll(x2, -1, axis=axis)
 
 
-@cross.example
-def _(rng):
-    return rng.normal(size=(2, 3)), rng.normal(size=(3,))
-
-
-@cross.example
-def _(rng):
-    return rng.normal(size=(3, 2)), rng.normal(size=(2, 3, 1)), {"axis": -2}
+cross.example(normal((2, 3), (3,)))
+cross.example(normal((3, 2), (2, 3, 1), axis=-2))
 
 
 def _places(shape, offset):
@@ -81,14 +76,8 @@ def _(x, v, offset=0):
 diagonal.op.lens.layout = lambda a, key: np.diagonal(a, key.get("offset", 0), -2, -1)
 
 
-@diagonal.example
-def _(rng):
-    return rng.normal(size=(2, 3, 4)), {"offset": 1}
-
-
-@diagonal.example
-def _(rng):
-    return rng.normal(size=(3, 3)), {"offset": -1}
+diagonal.example(normal((2, 3, 4), offset=1))
+diagonal.example(normal((3, 3), offset=-1))
 
 
 @composite
@@ -102,11 +91,5 @@ def trace(x, /, *, offset=0, dtype=None):
     return sum(diagonal(x, offset=offset), axis=-1, dtype=dtype)
 
 
-@trace.example
-def _(rng):
-    return rng.normal(size=(2, 3, 3)), {}
-
-
-@trace.example
-def _(rng):
-    return rng.normal(size=(3, 4)), {"offset": 2}
+trace.example(normal((2, 3, 3)))
+trace.example(normal((3, 4), offset=2))

@@ -17,6 +17,7 @@ from tinyxp.linalg.common import (
 from tinyxp.ops.arithmetic import where
 from tinyxp.ops.complexes import adjoint, conj
 from tinyxp.ops.creation import zeros
+from tinyxp.ops.examples import normal
 from tinyxp.ops.linear import matmul
 from tinyxp.ops.regular import eye
 
@@ -44,14 +45,8 @@ def _(xp, g, y):
     return -xp.matmul(xp.matmul(b, g), b)
 
 
-@inv.example
-def _(rng):
-    return (invertible(rng, 3, 3),)
-
-
-@inv.example
-def _(rng):
-    return (invertible(rng, 2, 2, 2),)
+inv.example(lambda rng: (invertible(rng, 3, 3),))
+inv.example(lambda rng: (invertible(rng, 2, 2, 2),))
 
 
 @primitive(floating=True)
@@ -98,29 +93,11 @@ def _(xp, g, x1, x2_shape):
     return xp.linalg.solve(transpose(xp, x1), g)
 
 
-@solve.example
-def _(rng):
-    return invertible(rng, 3, 3), rng.normal(size=(3, 2))
-
-
-@solve.example
-def _(rng):
-    return invertible(rng, 3, 3), rng.normal(size=(3,))
-
-
-@solve.example
-def _(rng):
-    return invertible(rng, 2, 2, 2), rng.normal(size=(2,))
-
-
-@solve.example
-def _(rng):
-    return invertible(rng, 2, 1, 2, 2), rng.normal(size=(3, 2, 1))
-
-
-@solve.example
-def _(rng):
-    return invertible(rng, 2, 2, 2), rng.normal(size=(2, 2))
+solve.example(lambda rng: (invertible(rng, 3, 3), rng.normal(size=(3, 2))))
+solve.example(lambda rng: (invertible(rng, 3, 3), rng.normal(size=(3,))))
+solve.example(lambda rng: (invertible(rng, 2, 2, 2), rng.normal(size=(2,))))
+solve.example(lambda rng: (invertible(rng, 2, 1, 2, 2), rng.normal(size=(3, 2, 1))))
+solve.example(lambda rng: (invertible(rng, 2, 2, 2), rng.normal(size=(2, 2))))
 
 
 def _cutoff(xp, s, rtol, shape):
@@ -169,14 +146,8 @@ def _(xp, g, x, y):
     return conj.on(xp, m + n) - xp.matmul(xp.matmul(b, g), b)
 
 
-@_pinv.example
-def _(rng):
-    return rng.normal(size=(4, 2)), {}
-
-
-@_pinv.example
-def _(rng):
-    return rng.normal(size=(2, 2, 3)), {"rtol": 1e-9}
+_pinv.example(normal((4, 2)))
+_pinv.example(normal((2, 2, 3), rtol=1e-09))
 
 
 def pinv(x, /, *, rtol=None):
@@ -234,19 +205,9 @@ def _matrix_power(x, /, n):
     return power
 
 
-@_matrix_power.example
-def _(rng):
-    return rng.normal(size=(2, 2, 2)), {"n": 5}
-
-
-@_matrix_power.example
-def _(rng):
-    return invertible(rng, 3, 3), {"n": -2}
-
-
-@_matrix_power.example
-def _(rng):
-    return rng.normal(size=(2, 2)), {"n": 0}
+_matrix_power.example(normal((2, 2, 2), n=5))
+_matrix_power.example(lambda rng: (invertible(rng, 3, 3), {"n": -2}))
+_matrix_power.example(normal((2, 2), n=0))
 
 
 @typed

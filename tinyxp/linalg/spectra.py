@@ -35,6 +35,7 @@ from tinyxp.linalg.common import (
 )
 from tinyxp.linalg.factors import complete
 from tinyxp.ops.complexes import adjoint, conj, real
+from tinyxp.ops.examples import normal
 from tinyxp.ops.shaping import matrix_transpose as transposed
 
 __all__ = ["eig", "eigh", "eigvals", "eigvalsh", "svd", "svdvals"]
@@ -61,12 +62,6 @@ def _sandwich(xp, u, inner, vh):
     return xp.matmul(xp.matmul(conj.on(xp, u), inner), conj.on(xp, vh))
 
 
-def _symmetric(rng, *gaps):
-    """A symmetric matrix with given gaps between its eigenvalues."""
-    q, _ = np.linalg.qr(rng.normal(size=(len(gaps), len(gaps))))
-    return q * np.cumsum(gaps) @ q.T
-
-
 @primitive(floating=True)
 def _eigh(xp, x, /):
     expect_square("eigh", x)
@@ -82,17 +77,6 @@ def _(xp, g, y):
     p = xp.matmul(transpose(xp, v), without_phase(xp, g[1], v))
     inner = diagonal_matrix(xp, g[0]) + over_gaps(xp, skew(xp, p), w, p)
     return _sandwich(xp, v, inner, adjoint(xp, v))
-
-
-@_eigh.example
-def _(rng):
-    return (_symmetric(rng, 1, 0.5, 0.7),)
-
-
-@_eigh.example
-def _(rng):
-    x = rng.normal(size=(2, 2, 2))
-    return (x + x.swapaxes(-1, -2),)
 
 
 def eigh(x, /):
@@ -129,11 +113,14 @@ def _(xp, g, x):
     return xp.matmul(conj.on(xp, v) * xp.expand_dims(g, axis=-2), transpose(xp, v))
 
 
+@_eigh.example
 @eigvalsh.example
 def _(rng):
-    return (_symmetric(rng, 1, 0.5, 0.7),)
+    q, _ = np.linalg.qr(rng.normal(size=(3, 3)))
+    return (q * np.asarray([1, 1.5, 2.2]) @ q.T,)  # eigenvalues far apart
 
 
+@_eigh.example
 @eigvalsh.example
 def _(rng):
     x = rng.normal(size=(2, 2, 2))
@@ -160,14 +147,8 @@ def _(xp, g, y):
     return xp.linalg.solve(vt, xp.matmul(inner, vt))
 
 
-@_eig.example
-def _(rng):
-    return (rng.normal(size=(3, 3)),)
-
-
-@_eig.example
-def _(rng):
-    return (rng.normal(size=(2, 2, 2)),)
+_eig.example(normal((3, 3)))
+_eig.example(normal((2, 2, 2)))
 
 
 def eig(x, /):
@@ -231,19 +212,9 @@ def _(xp, g, y):
     return gx + xp.matmul(conj.on(xp, u), adjoint(xp, rest))
 
 
-@_svd.example
-def _(rng):
-    return (rng.normal(size=(3, 3)),)
-
-
-@_svd.example
-def _(rng):
-    return (rng.normal(size=(3, 2)),)
-
-
-@_svd.example
-def _(rng):
-    return (rng.normal(size=(2, 2, 3)),)
+_svd.example(normal((3, 3)))
+_svd.example(normal((3, 2)))
+_svd.example(normal((2, 2, 3)))
 
 
 @typed
@@ -290,11 +261,5 @@ def _(xp, g, x):
     return xp.matmul(conj.on(xp, u) * xp.expand_dims(g, axis=-2), conj.on(xp, vh))
 
 
-@svdvals.example
-def _(rng):
-    return (rng.normal(size=(3, 3)),)
-
-
-@svdvals.example
-def _(rng):
-    return (rng.normal(size=(2, 3, 2)),)
+svdvals.example(normal((3, 3)))
+svdvals.example(normal((2, 3, 2)))

@@ -2,6 +2,7 @@
 
 from tinyxp.core.primitive import primitive
 from tinyxp.core.tensor import is_complex
+from tinyxp.ops.examples import normal
 from tinyxp.ops.exponential import _sigmoid
 
 __all__ = [
@@ -30,9 +31,7 @@ def _(xp, g):
     return g
 
 
-@add.example
-def _(rng):
-    return rng.normal(size=(3, 4)), rng.normal(size=(4,))
+add.example(normal((3, 4), (4,)))
 
 
 @primitive
@@ -55,9 +54,7 @@ def _(xp, g):
     return -g
 
 
-@subtract.example
-def _(rng):
-    return rng.normal(size=(4,)), rng.normal(size=(3, 4))
+subtract.example(normal((4,), (3, 4)))
 
 
 @primitive
@@ -80,9 +77,7 @@ def _(xp, g, x1):
     return g * x1
 
 
-@multiply.example
-def _(rng):
-    return rng.normal(size=(3, 1)), rng.normal(size=(2, 1, 4))
+multiply.example(normal((3, 1), (2, 1, 4)))
 
 
 @primitive(floating=True)
@@ -105,9 +100,7 @@ def _(xp, g, x2, y):
     return -g * y / x2
 
 
-@divide.example
-def _(rng):
-    return rng.normal(size=(3, 4)), rng.uniform(0.5, 2, size=(3, 1))
+divide.example(lambda rng: (rng.normal(size=(3, 4)), rng.uniform(0.5, 2, size=(3, 1))))
 
 
 @primitive(real=True)
@@ -130,11 +123,6 @@ def _(xp, g):
     return xp.zeros_like(g)
 
 
-@floor_divide.example
-def _(rng):
-    return rng.integers(-4, 4, size=(3, 4)) + 0.3, rng.integers(1, 4, size=(4,)) + 0.05
-
-
 @primitive(real=True)
 def remainder(xp, x1, x2, /):
     """y = x₁ - ⌊x₁ / x₂⌋ · x₂, with the sign of x₂.
@@ -155,9 +143,10 @@ def _(xp, g, x1, x2):
     return -g * xp.floor_divide(x1, x2)  # the floor of the exact quotient, as in the value
 
 
-@remainder.example
-def _(rng):
-    return rng.integers(-4, 4, size=(3, 4)) + 0.3, rng.integers(1, 4, size=(4,)) + 0.05
+for _op in (floor_divide, remainder):
+    _op.example(
+        lambda rng: (rng.integers(-4, 4, size=(3, 4)) + 0.3, rng.integers(1, 4, size=(4,)) + 0.05)
+    )
 
 
 @primitive(autocast="float32")
@@ -188,19 +177,9 @@ def _(xp, g, x1, x2, y):
     return xp.where(still, 0.0, g * y * xp.log(xp.where(still, 1.0, base)))
 
 
-@pow.example
-def _(rng):
-    return rng.uniform(0.5, 2, size=(3, 4)), rng.normal(size=(4,))
-
-
-@pow.example
-def _(rng):
-    return rng.normal(size=(3, 4)), 3
-
-
-@pow.example
-def _(rng):
-    return 2.5, rng.normal(size=(3, 4))
+pow.example(lambda rng: (rng.uniform(0.5, 2, size=(3, 4)), rng.normal(size=(4,))))
+pow.example(lambda rng: (rng.normal(size=(3, 4)), 3))
+pow.example(lambda rng: (2.5, rng.normal(size=(3, 4))))
 
 
 @primitive(floating=True, real=True)
@@ -230,9 +209,7 @@ def _over_square(xp, x, other):
     return x / length / length
 
 
-@atan2.example
-def _(rng):
-    return rng.normal(size=(3, 4)), rng.uniform(0.5, 2, size=(4,))
+atan2.example(lambda rng: (rng.normal(size=(3, 4)), rng.uniform(0.5, 2, size=(4,))))
 
 
 @primitive(floating=True, real=True)
@@ -255,9 +232,7 @@ def _(xp, g, x2, y):
     return g * x2 / xp.where(y == 0, 1.0, y)
 
 
-@hypot.example
-def _(rng):
-    return rng.normal(size=(3, 4)), rng.uniform(0.5, 2, size=(4,))
+hypot.example(lambda rng: (rng.normal(size=(3, 4)), rng.uniform(0.5, 2, size=(4,))))
 
 
 @primitive(floating=True, real=True)
@@ -290,9 +265,7 @@ def _gap(xp, x1, x2):
     return xp.where(alike, 0.0, x1) - xp.where(alike, 0.0, x2)
 
 
-@logaddexp.example
-def _(rng):
-    return rng.normal(size=(3, 4)), rng.normal(size=(4,))
+logaddexp.example(normal((3, 4), (4,)))
 
 
 @primitive(floating=True, real=True)
@@ -315,9 +288,7 @@ def _(xp, g):
     return xp.zeros_like(g)
 
 
-@copysign.example
-def _(rng):
-    return rng.uniform(0.5, 2, size=(3, 4)), rng.choice([-1.0, 1.0], size=(4,))
+copysign.example(lambda rng: (rng.uniform(0.5, 2, size=(3, 4)), rng.choice([-1.0, 1.0], size=(4,))))
 
 
 @primitive(promote=1)
@@ -340,6 +311,10 @@ def _(xp, g, condition):
     return xp.where(condition, 0.0, g)
 
 
-@where.example
-def _(rng):
-    return rng.integers(0, 2, size=(3, 4)) == 1, rng.normal(size=(3, 4)), rng.normal(size=(4,))
+where.example(
+    lambda rng: (
+        rng.integers(0, 2, size=(3, 4)) == 1,
+        rng.normal(size=(3, 4)),
+        rng.normal(size=(4,)),
+    )
+)

@@ -29,11 +29,6 @@ def _(xp, g, x1, x2):
     return xp.where(x1 == x2, g / 2, xp.where(x2 < x1, 0.0, g))
 
 
-@maximum.example
-def _(rng):
-    return rng.permutation(12).reshape(3, 4) * 1.0, rng.permutation(4) + 3.5
-
-
 @primitive(real=True)
 def minimum(xp, x1, x2, /):
     """y = the smaller of x₁ and x₂; where they are equal, each gets half of the gradient.
@@ -52,11 +47,6 @@ def _(xp, g, x1, x2):
 @minimum.vjp(1)
 def _(xp, g, x1, x2):
     return xp.where(x1 == x2, g / 2, xp.where(x2 > x1, 0.0, g))
-
-
-@minimum.example
-def _(rng):
-    return rng.permutation(12).reshape(3, 4) * 1.0, rng.permutation(4) + 3.5
 
 
 @primitive(real=True)
@@ -89,10 +79,8 @@ def _(xp, g, x, bound):
     return xp.where(x > bound, g, 0.0)
 
 
-@_at_least.example
-@_at_most.example
-def _(rng):
-    return rng.permutation(12).reshape(3, 4) * 1.0, rng.permutation(4) + 3.5
+for _op in (maximum, minimum, _at_least, _at_most):
+    _op.example(lambda rng: (rng.permutation(12).reshape(3, 4) * 1.0, rng.permutation(4) + 3.5))
 
 
 @composite(real=True)
@@ -108,6 +96,4 @@ def clip(x, /, min=None, max=None):
     return y if max is None else _at_most(y, max)
 
 
-@clip.example
-def _(rng):
-    return rng.permutation(12).reshape(3, 4) * 1.0, {"min": 2.5, "max": 7.5}
+clip.example(lambda rng: (rng.permutation(12).reshape(3, 4) * 1.0, {"min": 2.5, "max": 7.5}))

@@ -7,6 +7,7 @@ dy = Re dx, Im dx and the conjugate of dx. Every other vjp is written as for rea
 from tinyxp.core.primitive import primitive
 from tinyxp.core.tensor import is_complex
 from tinyxp.errors import ArgumentError
+from tinyxp.ops.examples import complex_normal, normal
 
 __all__ = ["conj", "imag", "real"]
 
@@ -76,11 +77,8 @@ def _(x, v):
 conj.op.lens.layout = lambda a, key: a
 
 
-@real.example
-@imag.example
-@conj.example
-def _(rng):
-    return (rng.normal(size=(3, 4)) + 1j * rng.normal(size=(3, 4)),)
+for _op in (real, imag, conj):
+    _op.example(complex_normal((3, 4)))
 
 
 @primitive(real=True)
@@ -101,9 +99,7 @@ def _(xp, g):
     return -xp.imag(g)
 
 
-@_joined.example
-def _(rng):
-    return rng.normal(size=(3, 4)), rng.normal(size=(3, 4))
+_joined.example(normal((3, 4), (3, 4)))
 
 
 def adjoint(xp, x):

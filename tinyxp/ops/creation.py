@@ -13,6 +13,7 @@ from tinyxp.core.primitive import primitive
 from tinyxp.core.tape import Node, edge_of, is_grad_enabled
 from tinyxp.core.tensor import SCALARS, Tensor, holds_tensors, raw, to_array, wrap
 from tinyxp.errors import ArgumentError, DTypeError
+from tinyxp.ops.examples import normal
 from tinyxp.ops.shaping import stack
 
 __all__ = [
@@ -93,7 +94,7 @@ def _unbuffered(obj):
 def _shares_memory(obj, x):
     """Whether x is a view of the array ``obj``. What is no array has no memory to share."""
     owner = backends.of(obj)
-    if owner is x.backend and owner.name != "numpy":
+    if owner is x.backend and not isinstance(obj, (np.ndarray, np.generic)):
         return owner.dtype_names[obj.dtype] == x.dtype.name and owner.device_of(obj) == x.device
     if isinstance(obj, np.generic) or (owner is None and not hasattr(obj, "__dlpack__")):
         return True
@@ -130,9 +131,7 @@ def _(xp, g):
     return g  # the engine brings a gradient to its operand's dtype
 
 
-@_astype.example
-def _(rng):
-    return rng.normal(size=(3, 4)), {"dtype": dtypes.float64}
+_astype.example(normal((3, 4), dtype=dtypes.float64))
 
 
 def astype(x, dtype, /, *, copy=True, device=None):
@@ -177,9 +176,7 @@ def _(xp, g):
     return g
 
 
-@clone.example
-def _(rng):
-    return (rng.normal(size=(3, 4)),)
+clone.example(normal((3, 4)))
 
 
 class _Move:

@@ -7,6 +7,7 @@ is 0 and not NaN.
 import math
 
 from tinyxp.core.primitive import primitive
+from tinyxp.ops.examples import normal, uniform
 
 __all__ = ["erf", "exp", "expm1", "log", "log10", "log1p", "log2", "reciprocal", "sqrt", "square"]
 
@@ -31,9 +32,7 @@ def _(xp, g, y):
     return g * y
 
 
-@exp.example
-def _(rng):
-    return (rng.uniform(-2, 2, size=(3, 4)),)
+exp.example(uniform(-2, 2, (3, 4)))
 
 
 @primitive(floating=True, autocast="float32")
@@ -51,9 +50,7 @@ def _(xp, g, x):
     return g * xp.exp(x)  # not y + 1, which cancels where y is near -1
 
 
-@expm1.example
-def _(rng):
-    return (rng.uniform(-2, 2, size=(3, 4)),)
+expm1.example(uniform(-2, 2, (3, 4)))
 
 
 @primitive(floating=True, autocast="float32")
@@ -71,9 +68,7 @@ def _(xp, g, x):
     return g / _unless_idle(xp, g, x)
 
 
-@log.example
-def _(rng):
-    return (rng.uniform(0.2, 3, size=(3, 4)),)
+log.example(uniform(0.2, 3, (3, 4)))
 
 
 @primitive(floating=True, autocast="float32")
@@ -91,9 +86,7 @@ def _(xp, g, x):
     return g / (_unless_idle(xp, g, x) * math.log(10))
 
 
-@log10.example
-def _(rng):
-    return (rng.uniform(0.2, 3, size=(3, 4)),)
+log10.example(uniform(0.2, 3, (3, 4)))
 
 
 @primitive(floating=True, autocast="float32")
@@ -111,9 +104,7 @@ def _(xp, g, x):
     return g / _unless_idle(xp, g, 1 + x)
 
 
-@log1p.example
-def _(rng):
-    return (rng.uniform(-0.8, 2, size=(3, 4)),)
+log1p.example(uniform(-0.8, 2, (3, 4)))
 
 
 @primitive(floating=True, autocast="float32")
@@ -131,9 +122,7 @@ def _(xp, g, x):
     return g / (_unless_idle(xp, g, x) * math.log(2))
 
 
-@log2.example
-def _(rng):
-    return (rng.uniform(0.2, 3, size=(3, 4)),)
+log2.example(uniform(0.2, 3, (3, 4)))
 
 
 @primitive(floating=True)
@@ -151,9 +140,7 @@ def _(xp, g, y):
     return g / (2 * _unless_idle(xp, g, y))
 
 
-@sqrt.example
-def _(rng):
-    return (rng.uniform(0.2, 3, size=(3, 4)),)
+sqrt.example(uniform(0.2, 3, (3, 4)))
 
 
 @primitive
@@ -171,9 +158,7 @@ def _(xp, g, x):
     return 2 * g * x
 
 
-@square.example
-def _(rng):
-    return (rng.normal(size=(3, 4)),)
+square.example(normal((3, 4)))
 
 
 @primitive(floating=True, autocast="float32")
@@ -191,9 +176,7 @@ def _(xp, g, y):
     return -g * y * y
 
 
-@reciprocal.example
-def _(rng):
-    return (rng.uniform(0.5, 2, size=(3, 4)),)
+reciprocal.example(uniform(0.5, 2, (3, 4)))
 
 
 @primitive(floating=True, real=True)
@@ -207,14 +190,8 @@ def _(xp, g, x, y):
     return g * y * _sigmoid.on(xp, -x)  # y (1 - y), exact where y is near 1
 
 
-@_sigmoid.example
-def _(rng):
-    return (rng.normal(size=(3, 4)),)
-
-
-@_sigmoid.example
-def _(rng):
-    return (rng.integers(-1, 2, size=(6,)) * 1.0,)  # at 0 too
+_sigmoid.example(normal((3, 4)))
+_sigmoid.example(lambda rng: (rng.integers(-1, 2, size=(6,)) * 1.0,))  # at 0 too
 
 
 @primitive(floating=True, real=True)
@@ -244,7 +221,5 @@ def _(xp, g, x):
     return g * xp.exp(-x * x) * (-2 / math.sqrt(math.pi))
 
 
-@erf.example
-@_erfc.example
-def _(rng):
-    return (rng.uniform(-2, 2, size=(3, 4)),)
+for _op in (erf, _erfc):
+    _op.example(uniform(-2, 2, (3, 4)))

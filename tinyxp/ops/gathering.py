@@ -30,14 +30,8 @@ def _(xp, g, indices, x_shape, dim):
     return xp.moveaxis(y, 0, dim) if dim else y
 
 
-@_take.example
-def _(rng):
-    return rng.normal(size=(3, 2)), rng.integers(-3, 3, size=(5,)), {"dim": 0}
-
-
-@_take.example
-def _(rng):
-    return rng.normal(size=(2, 3, 2)), rng.integers(-3, 3, size=(5,)), {"dim": 1}
+_take.example(lambda rng: (rng.normal(size=(3, 2)), rng.integers(-3, 3, size=(5,)), {"dim": 0}))
+_take.example(lambda rng: (rng.normal(size=(2, 3, 2)), rng.integers(-3, 3, size=(5,)), {"dim": 1}))
 
 
 @primitive(promote=None)
@@ -57,9 +51,9 @@ def _(xp, g, indices, x_shape, dim):
     return xp.moveaxis(xp.reshape(y, (*moved.shape[:-1], n)), -1, dim)
 
 
-@_take_along.example
-def _(rng):
-    return rng.normal(size=(2, 3, 2)), rng.integers(-3, 3, size=(2, 5, 2)), {"dim": 1}
+_take_along.example(
+    lambda rng: (rng.normal(size=(2, 3, 2)), rng.integers(-3, 3, size=(2, 5, 2)), {"dim": 1})
+)
 
 
 def _from_zero(xp, indices, n):
@@ -82,9 +76,9 @@ def _(xp, g, indices):
     return xp.take(g, indices, axis=0)
 
 
-@_index_add.example
-def _(rng):
-    return rng.normal(size=(3, 2)), rng.integers(0, 3, size=(5,)), rng.normal(size=(5, 2))
+_index_add.example(
+    lambda rng: (rng.normal(size=(3, 2)), rng.integers(0, 3, size=(5,)), rng.normal(size=(5, 2)))
+)
 
 
 def checked(indices, length, axis):

@@ -8,6 +8,7 @@ from tinyxp.core.operation import expect_tensors
 from tinyxp.core.primitive import primitive
 from tinyxp.errors import ArgumentError, AxisError, DTypeError, ShapeError
 from tinyxp.ops.complexes import conj
+from tinyxp.ops.examples import normal
 from tinyxp.ops.reductions import sum
 from tinyxp.ops.shaping import (
     broadcast_shapes,
@@ -68,34 +69,12 @@ def _(xp, g, x1, x2_shape):
     return b[..., 0] if column else b
 
 
-@matmul.example
-def _(rng):
-    return rng.normal(size=(3, 4)), rng.normal(size=(4, 2))
-
-
-@matmul.example
-def _(rng):
-    return rng.normal(size=(4,)), rng.normal(size=(4,))
-
-
-@matmul.example
-def _(rng):
-    return rng.normal(size=(2, 3, 4)), rng.normal(size=(4,))
-
-
-@matmul.example
-def _(rng):
-    return rng.normal(size=(3,)), rng.normal(size=(2, 3, 2))
-
-
-@matmul.example
-def _(rng):
-    return rng.normal(size=(2, 3, 4)), rng.normal(size=(4, 2))
-
-
-@matmul.example
-def _(rng):
-    return rng.normal(size=(2, 1, 2, 3)), rng.normal(size=(3, 3, 2))
+matmul.example(normal((3, 4), (4, 2)))
+matmul.example(normal((4,), (4,)))
+matmul.example(normal((2, 3, 4), (4,)))
+matmul.example(normal((3,), (2, 3, 2)))
+matmul.example(normal((2, 3, 4), (4, 2)))
+matmul.example(normal((2, 1, 2, 3), (3, 3, 2)))
 
 
 def expect_common_axis(name, x1, x2, axis):
@@ -136,14 +115,8 @@ def _(xp, g, x1, axis):
     return xp.expand_dims(g, axis=axis) * conj.on(xp, x1)
 
 
-@vecdot.example
-def _(rng):
-    return rng.normal(size=(3, 4)), rng.normal(size=(4,))
-
-
-@vecdot.example
-def _(rng):
-    return rng.normal(size=(3, 4)), rng.normal(size=(2, 3, 1)), {"axis": -2}
+vecdot.example(normal((3, 4), (4,)))
+vecdot.example(normal((3, 4), (2, 3, 1), axis=-2))
 
 
 @primitive
@@ -174,9 +147,7 @@ def _(xp, g, x1):
     return xp.matmul(x1, g)
 
 
-@outer.example
-def _(rng):
-    return rng.normal(size=(3,)), rng.normal(size=(4,))
+outer.example(normal((3,), (4,)))
 
 
 @composite(narrow=True, autocast="lower")
@@ -201,9 +172,7 @@ def tensordot(x1, x2, /, *, axes=2):
     return reshape(matmul(a, b), (*(x1.shape[i] for i in rest1), *(x2.shape[i] for i in rest2)))
 
 
-@tensordot.example
-def _(rng):
-    return rng.normal(size=(2, 3, 4)), rng.normal(size=(4, 5, 3)), {"axes": ((2, 1), (0, 2))}
+tensordot.example(normal((2, 3, 4), (4, 5, 3), axes=((2, 1), (0, 2))))
 
 
 def einsum(subscripts, /, *operands):

@@ -2,6 +2,7 @@
 
 from tinyxp.core.primitive import primitive
 from tinyxp.errors import DTypeError
+from tinyxp.ops.examples import normal
 from tinyxp.ops.shaping import expect_axes
 
 __all__ = ["flip", "roll"]
@@ -23,9 +24,7 @@ def _(xp, g, axis):
     return xp.flip(g, axis=axis)
 
 
-@flip.example
-def _(rng):
-    return rng.normal(size=(2, 3, 4)), {"axis": (0, 2)}
+flip.example(normal((2, 3, 4), axis=(0, 2)))
 
 
 @primitive(promote=None)
@@ -49,6 +48,4 @@ def _(xp, g, shift, axis):
     return xp.roll(g, back, axis=axis)
 
 
-@roll.example
-def _(rng):
-    return rng.normal(size=(3, 4)), {"shift": (1, -2), "axis": (0, 1)}
+roll.example(normal((3, 4), shift=(1, -2), axis=(0, 1)))

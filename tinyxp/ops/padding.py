@@ -2,6 +2,7 @@
 
 from tinyxp.core.primitive import primitive
 from tinyxp.errors import ArgumentError, ShapeError
+from tinyxp.ops.examples import normal
 
 __all__ = ["pad", "tril", "triu"]
 
@@ -48,9 +49,7 @@ def _inside(margins, shape):
     return tuple(slice(b, b + n) for (b, _), n in zip(margins, shape, strict=True))
 
 
-@pad.example
-def _(rng):
-    return rng.normal(size=(2, 3)), {"pad_width": ((1, 0), (2, 1)), "constant_values": 1.5}
+pad.example(normal((2, 3), pad_width=((1, 0), (2, 1)), constant_values=1.5))
 
 
 @primitive(promote=None)
@@ -85,7 +84,5 @@ def _(xp, g, k):
     return xp.triu(g, k=k)
 
 
-@tril.example
-@triu.example
-def _(rng):
-    return rng.normal(size=(2, 3, 4)), {"k": 1}
+for _op in (tril, triu):
+    _op.example(normal((2, 3, 4), k=1))

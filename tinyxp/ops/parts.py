@@ -7,6 +7,7 @@ import numpy as np
 from tinyxp.core.primitive import primitive
 from tinyxp.core.tensor import Tensor
 from tinyxp.core.views import Lens, linked
+from tinyxp.ops.examples import normal
 from tinyxp.ops.orders import flip
 from tinyxp.ops.shaping import expand_dims, normalize_axes, squeeze
 
@@ -35,14 +36,8 @@ def _(xp, g, key):
     return _slice.on(xp, g, key=key)
 
 
-@_slice.example
-def _(rng):
-    return rng.normal(size=(3, 4)), {"key": (slice(1, 3), slice(0, 4, 2))}
-
-
-@_unslice.example
-def _(rng):
-    return rng.normal(size=(2, 2)), {"shape": (3, 4), "key": (slice(1, 3), slice(0, 4, 2))}
+_slice.example(normal((3, 4), key=(slice(1, 3), slice(0, 4, 2))))
+_unslice.example(normal((2, 2), shape=(3, 4), key=(slice(1, 3), slice(0, 4, 2))))
 
 
 @primitive
@@ -62,9 +57,7 @@ def _(xp, g, key):
     return g[key]
 
 
-@_replace.example
-def _(rng):
-    return rng.normal(size=(3, 4)), rng.normal(size=(2, 4)), {"key": (slice(1, 3), slice(None))}
+_replace.example(normal((3, 4), (2, 4), key=(slice(1, 3), slice(None))))
 
 
 # -- parts as views: a key is (integers and forward slices or None, new axes, axes to flip) --------
@@ -142,9 +135,7 @@ def _(xp, g, axis):
     return xp.stack(g, axis=axis)
 
 
-@_unstack.example
-def _(rng):
-    return rng.normal(size=(2, 3)), {"axis": 1}
+_unstack.example(normal((2, 3), axis=1))
 
 
 def unstack(x, /, *, axis=0):
@@ -168,14 +159,8 @@ def _(xp, g, axis):
     return xp.concat(g, axis=axis)  # at once: one by one, each would need zeros in the rest
 
 
-@_split.example
-def _(rng):
-    return rng.normal(size=(4, 2)), {"sizes": (1, 3)}
-
-
-@_split.example
-def _(rng):
-    return rng.normal(size=(2, 4)), {"sizes": (1, 0, 3), "axis": 1}
+_split.example(normal((4, 2), sizes=(1, 3)))
+_split.example(normal((2, 4), sizes=(1, 0, 3), axis=1))
 
 
 def split_at(x, sizes, axis=0):

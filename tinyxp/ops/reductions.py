@@ -12,6 +12,7 @@ from tinyxp.core.primitive import primitive
 from tinyxp.ops.arithmetic import where
 from tinyxp.ops.complexes import conj, real
 from tinyxp.ops.creation import astype
+from tinyxp.ops.examples import normal, uniform
 from tinyxp.ops.exponential import exp, log, sqrt
 from tinyxp.ops.logic import isfinite
 from tinyxp.ops.shaping import expect_axes, normalize_axes, reshape
@@ -43,14 +44,8 @@ def _(xp, g, x_shape, axis):
     return xp.broadcast_to(_keep(xp, g, x_shape, axis), x_shape)
 
 
-@sum.example
-def _(rng):
-    return rng.normal(size=(3, 4)), {}
-
-
-@sum.example
-def _(rng):
-    return rng.normal(size=(2, 3, 4)), {"axis": (0, -1), "keepdims": True}
+sum.example(normal((3, 4)))
+sum.example(normal((2, 3, 4), axis=(0, -1), keepdims=True))
 
 
 @primitive(autocast="float32")
@@ -95,9 +90,7 @@ def _(rng):
     return x, {"axis": 1}
 
 
-@prod.example
-def _(rng):
-    return rng.uniform(0.5, 1.5, size=(2, 3, 2)), {"axis": (0, 2), "keepdims": True}
+prod.example(uniform(0.5, 1.5, (2, 3, 2), axis=(0, 2), keepdims=True))
 
 
 @primitive(real=True)
@@ -130,16 +123,11 @@ def _(xp, g, x, y, x_shape, axis):
     return _keep(xp, g, x_shape, axis) * chosen / _keep(xp, ties, x_shape, axis)
 
 
-@max.example
-@min.example
-def _(rng):
-    return rng.permutation(24).reshape(2, 3, 4) * 1.0, {"axis": (0, 2)}
-
-
-@max.example
-@min.example
-def _(rng):
-    return rng.permutation(12).reshape(3, 4) * 1.0, {"axis": -1, "keepdims": True}
+for _op in (max, min):
+    _op.example(lambda rng: (rng.permutation(24).reshape(2, 3, 4) * 1.0, {"axis": (0, 2)}))
+    _op.example(
+        lambda rng: (rng.permutation(12).reshape(3, 4) * 1.0, {"axis": -1, "keepdims": True})
+    )
 
 
 @primitive(no_gradient=_INDEX)
@@ -216,9 +204,7 @@ def mean(x, /, axis=None, keepdims=False):
     return sum(x, axis=axis, keepdims=keepdims) / _count(x, axis)
 
 
-@mean.example
-def _(rng):
-    return rng.normal(size=(2, 3, 4)), {"axis": (0, 2)}
+mean.example(normal((2, 3, 4), axis=(0, 2)))
 
 
 @composite
@@ -235,9 +221,7 @@ def var(x, /, axis=None, *, correction=0.0, keepdims=False):
     return sum(squares, axis=axis, keepdims=keepdims) / freedom
 
 
-@var.example
-def _(rng):
-    return rng.normal(size=(2, 3, 4)), {"axis": (0, 2), "correction": 1, "keepdims": True}
+var.example(normal((2, 3, 4), axis=(0, 2), correction=1, keepdims=True))
 
 
 @composite
@@ -252,9 +236,7 @@ def std(x, /, axis=None, *, correction=0.0, keepdims=False):
     return where(flat, 0.0, sqrt(where(flat, 1.0, v)))
 
 
-@std.example
-def _(rng):
-    return rng.normal(size=(3, 4)), {"axis": 1}
+std.example(normal((3, 4), axis=1))
 
 
 @composite(real=True, autocast="float32")
@@ -273,6 +255,4 @@ def logsumexp(x, /, axis=None, keepdims=False):
     return reshape(y, tuple(n for i, n in enumerate(x.shape) if i not in axes))
 
 
-@logsumexp.example
-def _(rng):
-    return rng.normal(size=(2, 3, 4)), {"axis": (0, 2)}
+logsumexp.example(normal((2, 3, 4), axis=(0, 2)))

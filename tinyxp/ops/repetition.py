@@ -7,6 +7,7 @@ import numpy as np
 from tinyxp.core.composite import composite
 from tinyxp.core.primitive import primitive
 from tinyxp.errors import ArgumentError, DTypeError, ShapeError
+from tinyxp.ops.examples import normal
 from tinyxp.ops.shaping import (
     _broadcast_arrays,
     broadcast_to,
@@ -35,9 +36,7 @@ def tile(x, repetitions, /):
     return reshape(broadcast_to(apart, tuple(pairs)), whole)
 
 
-@tile.example
-def _(rng):
-    return rng.normal(size=(2, 3)), (2, 1, 2)
+tile.example(lambda rng: (rng.normal(size=(2, 3)), (2, 1, 2)))
 
 
 @primitive(promote=None)
@@ -72,19 +71,9 @@ def _(xp, g, repeats, x_shape, axis):
     return xp.reshape(gx, x_shape)
 
 
-@repeat.example
-def _(rng):
-    return rng.normal(size=(2, 3)), 2, {"axis": 0}
-
-
-@repeat.example
-def _(rng):
-    return rng.normal(size=(2, 2)), np.asarray([2, 0, 1, 3])
-
-
-@repeat.example
-def _(rng):
-    return rng.normal(size=(2, 3, 2)), np.asarray([2, 0, 1]), {"axis": 1}
+repeat.example(lambda rng: (rng.normal(size=(2, 3)), 2, {"axis": 0}))
+repeat.example(lambda rng: (rng.normal(size=(2, 2)), np.asarray([2, 0, 1, 3])))
+repeat.example(lambda rng: (rng.normal(size=(2, 3, 2)), np.asarray([2, 0, 1]), {"axis": 1}))
 
 
 @composite
@@ -110,11 +99,5 @@ def meshgrid(*arrays, indexing="xy"):
     return _broadcast_arrays(*spread) if spread else ()
 
 
-@meshgrid.example
-def _(rng):
-    return rng.normal(size=2), rng.normal(size=3), rng.normal(size=1), {"indexing": "xy"}
-
-
-@meshgrid.example
-def _(rng):
-    return rng.normal(size=2), rng.normal(size=3), {"indexing": "ij"}
+meshgrid.example(normal(2, 3, 1, indexing="xy"))
+meshgrid.example(normal(2, 3, indexing="ij"))

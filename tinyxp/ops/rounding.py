@@ -3,6 +3,7 @@
 from tinyxp.core.primitive import primitive
 from tinyxp.core.tensor import is_complex
 from tinyxp.ops.complexes import conj
+from tinyxp.ops.examples import normal
 
 __all__ = ["abs", "ceil", "floor", "negative", "positive", "round", "sign", "trunc"]
 
@@ -22,9 +23,7 @@ def _(xp, g, x):
     return g * conj.on(xp, xp.sign(x))
 
 
-@abs.example
-def _(rng):
-    return (rng.choice([-1.0, 1.0], size=(3, 4)) * rng.uniform(0.5, 2, size=(3, 4)),)
+abs.example(lambda rng: (rng.choice([-1.0, 1.0], size=(3, 4)) * rng.uniform(0.5, 2, size=(3, 4)),))
 
 
 @primitive
@@ -42,9 +41,7 @@ def _(xp, g):
     return -g
 
 
-@negative.example
-def _(rng):
-    return (rng.normal(size=(3, 4)),)
+negative.example(normal((3, 4)))
 
 
 @primitive
@@ -62,9 +59,7 @@ def _(xp, g):
     return g
 
 
-@positive.example
-def _(rng):
-    return (rng.normal(size=(3, 4)),)
+positive.example(normal((3, 4)))
 
 
 @primitive
@@ -86,11 +81,6 @@ def _(xp, g, x, y):
     return xp.where(y == 0, 0.0, turn)
 
 
-@sign.example
-def _(rng):
-    return (rng.integers(-3, 3, size=(3, 4)) + 0.3,)
-
-
 @primitive(real=True)
 def ceil(xp, x, /):
     """y = ⌈x⌉. Its derivative is 0 wherever it has one.
@@ -104,11 +94,6 @@ def ceil(xp, x, /):
 @ceil.vjp
 def _(xp, g):
     return xp.zeros_like(g)
-
-
-@ceil.example
-def _(rng):
-    return (rng.integers(-3, 3, size=(3, 4)) + 0.3,)
 
 
 @primitive(real=True)
@@ -126,11 +111,6 @@ def _(xp, g):
     return xp.zeros_like(g)
 
 
-@floor.example
-def _(rng):
-    return (rng.integers(-3, 3, size=(3, 4)) + 0.3,)
-
-
 @primitive
 def round(xp, x, /):
     """y = the nearest whole number, halves to even. Its derivative is 0 wherever it has one.
@@ -144,11 +124,6 @@ def round(xp, x, /):
 @round.vjp
 def _(xp, g):
     return xp.zeros_like(g)
-
-
-@round.example
-def _(rng):
-    return (rng.integers(-3, 3, size=(3, 4)) + 0.3,)
 
 
 @primitive(real=True)
@@ -166,6 +141,5 @@ def _(xp, g):
     return xp.zeros_like(g)
 
 
-@trunc.example
-def _(rng):
-    return (rng.integers(-3, 3, size=(3, 4)) + 0.3,)
+for _op in (ceil, floor, round, sign, trunc):
+    _op.example(lambda rng: (rng.integers(-3, 3, size=(3, 4)) + 0.3,))

@@ -3,6 +3,7 @@
 from tinyxp.core.operation import expect_tensors, respelled, typed
 from tinyxp.core.primitive import primitive
 from tinyxp.errors import ArgumentError, ShapeError
+from tinyxp.ops.examples import normal, uniform
 from tinyxp.ops.reductions import products_before
 from tinyxp.ops.shaping import concat, normalize_axes, normalize_axis
 
@@ -34,14 +35,8 @@ def _(xp, g, x_shape, axis, include_initial):
     return xp.flip(xp.cumulative_sum(xp.flip(g, axis=axis), axis=axis), axis=axis)
 
 
-@cumulative_sum.example
-def _(rng):
-    return rng.normal(size=(3, 4)), {"axis": 0, "include_initial": True}
-
-
-@cumulative_sum.example
-def _(rng):
-    return rng.normal(size=(5,)), {}
+cumulative_sum.example(normal((3, 4), axis=0, include_initial=True))
+cumulative_sum.example(normal((5,)))
 
 
 @primitive(autocast="float32")
@@ -82,9 +77,7 @@ def _(rng):
     return x, {"axis": 1}
 
 
-@cumulative_prod.example
-def _(rng):
-    return rng.uniform(0.5, 1.5, size=(4, 2)), {"axis": 0, "include_initial": True}
+cumulative_prod.example(uniform(0.5, 1.5, (4, 2), axis=0, include_initial=True))
 
 
 @primitive(promote=None)
@@ -102,14 +95,8 @@ def _(xp, g, x_shape, axis, n):
     return -gx if n % 2 else gx
 
 
-@_diff.example
-def _(rng):
-    return rng.normal(size=(3, 5)), {"axis": 1, "n": 2}
-
-
-@_diff.example
-def _(rng):
-    return rng.normal(size=(2, 3)), {"axis": 0, "n": 3}
+_diff.example(normal((3, 5), axis=1, n=2))
+_diff.example(normal((2, 3), axis=0, n=3))
 
 
 @respelled

@@ -8,6 +8,7 @@ from tinyxp.core.primitive import primitive
 from tinyxp.core.tensor import Tensor
 from tinyxp.core.views import linked
 from tinyxp.errors import ArgumentError, AxisError, DTypeError, ShapeError
+from tinyxp.ops.examples import normal
 
 __all__ = [
     "broadcast_arrays", "broadcast_shapes", "broadcast_to", "concat", "expand_dims", "flatten",
@@ -73,9 +74,7 @@ reshape.op.lens.may_copy = True
 reshape.op.lens.layout = lambda a, key: a.reshape(key["shape"], copy=False)
 
 
-@reshape.example
-def _(rng):
-    return rng.normal(size=(3, 4)), {"shape": (2, -1)}
+reshape.example(normal((3, 4), shape=(2, -1)))
 
 
 def flatten(input, start_dim=0, end_dim=-1):
@@ -117,9 +116,7 @@ def _(x, v, axes):
     return permute_dims(v, tuple(axes.index(i) for i in range(len(axes))))
 
 
-@permute_dims.example
-def _(rng):
-    return rng.normal(size=(2, 3, 4)), {"axes": (-1, 0, 1)}
+permute_dims.example(normal((2, 3, 4), axes=(-1, 0, 1)))
 
 
 @primitive(promote=None, view=True)
@@ -145,9 +142,7 @@ def _(x, v):
     return matrix_transpose(v)
 
 
-@matrix_transpose.example
-def _(rng):
-    return (rng.normal(size=(2, 3, 4)),)
+matrix_transpose.example(normal((2, 3, 4)))
 
 
 @primitive(promote=None, view=True)
@@ -176,9 +171,7 @@ def _(x, v, shape):
     return v
 
 
-@broadcast_to.example
-def _(rng):
-    return rng.normal(size=(3, 1)), {"shape": (2, 3, 4)}
+broadcast_to.example(normal((3, 1), shape=(2, 3, 4)))
 
 
 @typed
@@ -213,9 +206,7 @@ def _(xp, g):
 _broadcast_arrays.op.broadcasts = True  # an error says which axis does not fit
 
 
-@_broadcast_arrays.example
-def _(rng):
-    return rng.normal(size=(3, 1)), rng.normal(size=(2, 1, 4)), rng.normal(size=(4,))
+_broadcast_arrays.example(normal((3, 1), (2, 1, 4), (4,)))
 
 
 def broadcast_arrays(*arrays):
@@ -244,9 +235,7 @@ def expand_dims(xp, x, /, axis=0):
     return xp.reshape(x, tuple(1 if i in new else next(lengths) for i in range(ndim)))
 
 
-@expand_dims.example
-def _(rng):
-    return rng.normal(size=(3, 4)), {"axis": (0, -1)}
+expand_dims.example(normal((3, 4), axis=(0, -1)))
 
 
 @primitive(promote=None, view=True)
@@ -277,9 +266,7 @@ for _function in (reshape, expand_dims, squeeze):  # what lies row by row, still
     _function.op.lens.dense = lambda key: True
 
 
-@squeeze.example
-def _(rng):
-    return rng.normal(size=(3, 1, 4, 1)), {"axis": (1, -1)}
+squeeze.example(normal((3, 1, 4, 1), axis=(1, -1)))
 
 
 @primitive(promote=None, view=True)
@@ -305,9 +292,7 @@ def _(x, v, source, destination):
     return moveaxis(v, destination, source)
 
 
-@moveaxis.example
-def _(rng):
-    return rng.normal(size=(2, 3, 4)), {"source": (0, 2), "destination": (-1, 0)}
+moveaxis.example(normal((2, 3, 4), source=(0, 2), destination=(-1, 0)))
 
 
 @primitive
@@ -325,9 +310,7 @@ def _(xp, g, shapes, axis):
     return parts
 
 
-@_concat.example
-def _(rng):
-    return rng.normal(size=(2, 3)), rng.normal(size=(2, 1)), {"axis": -1}
+_concat.example(normal((2, 3), (2, 1), axis=-1))
 
 
 @respelled
@@ -357,9 +340,7 @@ def _(xp, g, axis):
     return xp.unstack(g, axis=axis)
 
 
-@_stack.example
-def _(rng):
-    return rng.normal(size=(2, 3)), rng.normal(size=(2, 3)), {"axis": -1}
+_stack.example(normal((2, 3), (2, 3), axis=-1))
 
 
 @respelled

@@ -30,9 +30,7 @@ def _(xp, g, x, axis, descending):
     return xp.take_along_axis(g, xp.argsort(order, axis=axis), axis=axis)
 
 
-@sort.example
-def _(rng):
-    return rng.permutation(12).reshape(3, 4) * 1.0, {"axis": 0, "descending": True}
+sort.example(lambda rng: (rng.permutation(12).reshape(3, 4) * 1.0, {"axis": 0, "descending": True}))
 
 
 class ValuesAndIndices(NamedTuple):

@@ -6,6 +6,7 @@ the domain, where 1 - x² would cancel.
 
 from tinyxp.core.primitive import primitive
 from tinyxp.core.tensor import is_complex
+from tinyxp.ops.examples import uniform
 
 __all__ = [
     "acos", "acosh", "asin", "asinh", "atan", "atanh", "cos", "cosh", "sin", "sinh", "tan", "tanh",
@@ -27,9 +28,7 @@ def _(xp, g, x):
     return g * xp.cos(x)
 
 
-@sin.example
-def _(rng):
-    return (rng.uniform(-3, 3, size=(3, 4)),)
+sin.example(uniform(-3, 3, (3, 4)))
 
 
 @primitive(floating=True)
@@ -47,9 +46,7 @@ def _(xp, g, x):
     return -g * xp.sin(x)
 
 
-@cos.example
-def _(rng):
-    return (rng.uniform(-3, 3, size=(3, 4)),)
+cos.example(uniform(-3, 3, (3, 4)))
 
 
 @primitive(floating=True, autocast="float32")
@@ -69,9 +66,7 @@ def _(xp, g, x, y):
     return g * (1 + y * y)
 
 
-@tan.example
-def _(rng):
-    return (rng.uniform(-1, 1, size=(3, 4)),)
+tan.example(uniform(-1, 1, (3, 4)))
 
 
 @primitive(floating=True, autocast="float32")
@@ -89,9 +84,7 @@ def _(xp, g, x):
     return g / (xp.sqrt(1 - x) * xp.sqrt(1 + x))
 
 
-@asin.example
-def _(rng):
-    return (rng.uniform(-0.9, 0.9, size=(3, 4)),)
+asin.example(uniform(-0.9, 0.9, (3, 4)))
 
 
 @primitive(floating=True, autocast="float32")
@@ -109,9 +102,7 @@ def _(xp, g, x):
     return -g / (xp.sqrt(1 - x) * xp.sqrt(1 + x))
 
 
-@acos.example
-def _(rng):
-    return (rng.uniform(-0.9, 0.9, size=(3, 4)),)
+acos.example(uniform(-0.9, 0.9, (3, 4)))
 
 
 @primitive(floating=True)
@@ -131,9 +122,7 @@ def _(xp, g, x):
     return g / (1 + x * x)
 
 
-@atan.example
-def _(rng):
-    return (rng.uniform(-2, 2, size=(3, 4)),)
+atan.example(uniform(-2, 2, (3, 4)))
 
 
 @primitive(floating=True, autocast="float32")
@@ -151,9 +140,7 @@ def _(xp, g, x):
     return g * xp.cosh(x)
 
 
-@sinh.example
-def _(rng):
-    return (rng.uniform(-2, 2, size=(3, 4)),)
+sinh.example(uniform(-2, 2, (3, 4)))
 
 
 @primitive(floating=True, autocast="float32")
@@ -171,9 +158,7 @@ def _(xp, g, x):
     return g * xp.sinh(x)
 
 
-@cosh.example
-def _(rng):
-    return (rng.uniform(-2, 2, size=(3, 4)),)
+cosh.example(uniform(-2, 2, (3, 4)))
 
 
 @primitive(floating=True)
@@ -191,9 +176,7 @@ def _(xp, g, x):
     return g * _sech2.on(xp, x)
 
 
-@tanh.example
-def _(rng):
-    return (rng.uniform(-2, 2, size=(3, 4)),)
+tanh.example(uniform(-2, 2, (3, 4)))
 
 
 @primitive(floating=True)
@@ -212,9 +195,7 @@ def _(xp, g, x, y):
     return -2 * g * y * xp.tanh(x)
 
 
-@_sech2.example
-def _(rng):
-    return (rng.uniform(-2, 2, size=(3, 4)),)
+_sech2.example(uniform(-2, 2, (3, 4)))
 
 
 @primitive(floating=True)
@@ -234,9 +215,7 @@ def _(xp, g, x):
     return g / xp.hypot(x, 1.0)
 
 
-@asinh.example
-def _(rng):
-    return (rng.uniform(-2, 2, size=(3, 4)),)
+asinh.example(uniform(-2, 2, (3, 4)))
 
 
 @primitive(floating=True)
@@ -254,9 +233,7 @@ def _(xp, g, x):
     return g / (xp.sqrt(x - 1) * xp.sqrt(x + 1))  # not √(x² - 1): another branch left of 0
 
 
-@acosh.example
-def _(rng):
-    return (rng.uniform(1.2, 3, size=(3, 4)),)
+acosh.example(uniform(1.2, 3, (3, 4)))
 
 
 @primitive(floating=True)
@@ -274,6 +251,4 @@ def _(xp, g, x):
     return g / ((1 - x) * (1 + x))
 
 
-@atanh.example
-def _(rng):
-    return (rng.uniform(-0.9, 0.9, size=(3, 4)),)
+atanh.example(uniform(-0.9, 0.9, (3, 4)))

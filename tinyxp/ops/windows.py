@@ -7,6 +7,7 @@ stand on them, have derivatives of every order.
 import itertools
 
 from tinyxp.core.primitive import primitive
+from tinyxp.ops.examples import normal
 
 
 @primitive(promote=None)
@@ -56,22 +57,7 @@ def _places(size, stride, dilation, out):
         yield place, tuple(slice(k * d, k * d + (n - 1) * s + 1, s) for k, s, d, n in axes)
 
 
-@_windows.example
-def _(rng):
-    return rng.normal(size=(2, 7)), {"size": (3,), "stride": (2,), "dilation": (1,)}
-
-
-@_windows.example
-def _(rng):
-    return rng.normal(size=(2, 4, 5)), {"size": (2, 2), "stride": (1, 3), "dilation": (2, 1)}
-
-
-@_overlap_add.example
-def _(rng):
-    return rng.normal(size=(3, 2, 3)), {"spatial": (8,), "stride": (2,), "dilation": (1,)}
-
-
-@_overlap_add.example
-def _(rng):
-    static = {"spatial": (4, 5), "stride": (1, 3), "dilation": (2, 1)}
-    return rng.normal(size=(2, 2, 1, 2, 2)), static
+_windows.example(normal((2, 7), size=(3,), stride=(2,), dilation=(1,)))
+_windows.example(normal((2, 4, 5), size=(2, 2), stride=(1, 3), dilation=(2, 1)))
+_overlap_add.example(normal((3, 2, 3), spatial=(8,), stride=(2,), dilation=(1,)))
+_overlap_add.example(normal((2, 2, 1, 2, 2), spatial=(4, 5), stride=(1, 3), dilation=(2, 1)))
