@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -366,6 +367,31 @@ def test_every_help_has_examples_and_the_defaults_of_its_options(name):
         takes_a_value = action.option_strings and action.nargs != 0
         if takes_a_value and (action.default or action.type in (int, float)):
             assert "default" in action.help, action.option_strings
+
+
+def test_the_help_imports_neither_models_nor_benchmarks():
+    program = (
+        "import sys\nfrom tinyxp.commands import main\ntry:\n    main(['--help'])\nfinally:\n"
+        "    print([m for m in sys.modules if m.startswith(('tinyxp.bench', 'tinyxp.models'))])"
+    )
+    found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert found.stdout.splitlines()[-1] == "[]", found.stderr
+
+
+def test_a_command_is_one_file(tmp_path, monkeypatch, capsys):
+    (tmp_path / "hello.py").write_text(
+        "HELP = 'greet somebody'\nEXAMPLES = ('tinyxp hello Ada',)\n"
+        "def arguments(command):\n    command.add_argument('name')\n"
+        "def run(args):\n    print('hello', args.name)\n"
+    )
+    package = sys.modules["tinyxp.commands"]
+    monkeypatch.setattr(package, "__path__", [*package.__path__, str(tmp_path)])
+    assert main(["hello", "Ada"]) == 0
+    assert capsys.readouterr().out == "hello Ada\n"
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    assert re.search(r"info  .*\n +hello  +greet somebody\n", capsys.readouterr().out)
+    del sys.modules["tinyxp.commands.hello"]
 
 
 def test_a_model_alone(here, capsys):
