@@ -55,7 +55,8 @@ OURS = [  # what the standard does not have
     "masked_fill", "mm", "nn", "no_grad", "optim", "outer", "pad", "plots", "promote", "rand",
     "randint", "randn", "random", "randperm", "recompute", "relu", "save",
     "set_float32_matmul_precision", "set_grad_enabled", "set_num_threads", "setitem", "sigmoid",
-    "softmax", "split", "tensor", "topk", "transpose", "unsqueeze", "use_backend", "value_and_grad", "vjp",
+    "softmax", "split", "tensor", "topk", "transpose", "unsqueeze",
+    "use_backend", "value_and_grad", "vjp",
 ]  # fmt: skip
 FFT = [
     "fft", "fftfreq", "fftn", "fftshift", "hfft", "ifft", "ifftn", "ifftshift", "ihfft", "irfft",
