@@ -1,8 +1,5 @@
-"""Max-pooling's gradient in one pass that numba compiles, for float32; see ``numba_kernels``.
-
-Images lie as in ``numpy_conv_kernels``: (height, channels, width, batch). What else there is to
-convolution and pooling is in products of BLAS, and in NumPy's maxima, whose loops are longer.
-"""
+"""The gradient of max-pooling in one pass, compiled by numba, for images (height, channels, width,
+batch). All else in convolution and pooling is products by BLAS and NumPy's maxima."""
 
 from typing import Any
 
@@ -18,8 +15,8 @@ from tinyxp.backends.numpy.memory import empty
 
 @compiled
 def _max_pool_vjp(g, x, y, places, left, gx):  # type: ignore[no-untyped-def]
-    """gx, of x's shape (height, channels, width · n), where ``places`` part it: g where the first
-    of the largest numbers of a window lies, else 0."""
+    """Fill gx, (height, channels, width · n) as x: g where the first maximum of a window lies, else
+    0. Each number is at one of the ``places`` (row, step down, column, step right) of a window."""
     n, (lines, channels, length) = left.size, y.shape
     expect(n > 0 and g.shape == y.shape and x.shape == gx.shape and x.shape[1] == channels)
     for row, down, column, right in places:

@@ -1,11 +1,10 @@
-"""NumPy kernels for convolution and pooling, over one or two axes.
+"""NumPy kernels for convolution and max-pooling, over one or two axes.
 
-Inside, images lie in memory as (height, channels, width, batch). The batch last makes long rows of
-what would else be a handful of numbers; and the channels of neighbouring rows lie one after
-another, so that what windows see is a matrix of which only the steps to the right are copied: the
-steps down are a view. Results are handed on as views in the usual order, (batch, channels, height,
-width); NumPy keeps the order in memory through elementwise operations, so that the next layer finds
-it as it was.
+In memory, images are (height, channels, width, batch). With the batch last, rows are long; and with
+height first, the contents of windows are a matrix of which only the horizontal steps are copies:
+vertical steps are a view. Results are returned as views in the usual order, (batch, channels,
+height, width). NumPy keeps the memory order through elementwise operations, so that the next layer
+gets images in this order, too.
 """
 
 import functools
@@ -23,7 +22,7 @@ CACHED = 1 << 17  # elements: 512 KiB of float32, the gradients of a few rows of
 
 
 class Geometry(NamedTuple):
-    """Lengths along the height and the width."""
+    """Lengths along height and width."""
 
     size: tuple[int, int]  # of the window
     stride: tuple[int, int]
@@ -34,17 +33,17 @@ class Geometry(NamedTuple):
 
 
 @functools.lru_cache(maxsize=256)
-def across(geometry: Geometry, width: int) -> list[tuple[slice, slice]]:
-    """For each step of the window to the right: which outputs find it inside an input of that
-    width, and where."""
-    found = []
+def column_slices(geometry: Geometry, width: int) -> list[tuple[slice, slice]]:
+    """For each horizontal step within a window: the outputs for which it lies inside an input of
+    that width, and the columns of the input where it lies."""
+    pairs = []
     for j in range(geometry.size[1]):
         start, step = j * geometry.dilation[1] - geometry.padding[1][0], geometry.stride[1]
         first = max(0, -(start // step))
         last = max(first, min(geometry.out[1], (width - 1 - start) // step + 1))
         begin = start + first * step
-        found.append((slice(first, last), slice(begin, begin + (last - first) * step, step)))
-    return found
+        pairs.append((slice(first, last), slice(begin, begin + (last - first) * step, step)))
+    return pairs
 
 
 def by_rows(x: Array) -> Array:
@@ -60,35 +59,36 @@ def batch_first(x: Array) -> Array:
 # -- convolution: y = b + W · (windows of x), a product of matrices for each row of y -----------
 
 
-def by_groups(x: Array, groups: int) -> Array:
+def split_groups(x: Array, groups: int) -> Array:
     """(height, channels, width, batch) -> (groups, height, channels / groups, width, batch)."""
     h, c, w, n = x.shape
     return x.reshape(h, groups, c // groups, w, n).transpose(1, 0, 2, 3, 4)
 
 
-def joined(x: Array) -> Array:
-    """The inverse of by_groups."""
+def join_groups(x: Array) -> Array:
+    """The inverse of split_groups."""
     groups, h, c, w, n = x.shape
     return x.transpose(1, 0, 2, 3, 4).reshape(h, groups * c, w, n)
 
 
-def spread(x: Array, geometry: Geometry) -> Array:
-    """x, by groups, padded, and once for each step of the window to the right:
+def unfold_width(x: Array, geometry: Geometry) -> Array:
+    """x, split into groups and padded, copied once for each horizontal step within a window:
     (groups, padded height, steps, channels, out width, batch)."""
     (_, kw), _, ((top, bottom), _), _, _, (_, width) = geometry
     groups, h, c, w, n = x.shape
     y = empty((groups, top + h + bottom, kw, c, width, n), x.dtype)
     y[:, :top], y[:, top + h :] = 0, 0
-    for j, (to, places) in enumerate(across(geometry, w)):
+    for j, (to, places) in enumerate(column_slices(geometry, w)):
         part = y[:, top : top + h, j]
         part[..., : to.start, :], part[..., to.stop :, :] = 0, 0
         part[..., to, :] = x[..., places, :]
     return y
 
 
-def windows(source: Array, geometry: Geometry) -> Array:
-    """What windows see, from what ``spread`` gives: (groups, out height, places · channels, out
-    width · batch), a view unless the rows of a window lie apart."""
+def windows(x: Array, geometry: Geometry) -> Array:
+    """The contents of windows on x, split into groups: (groups, out height, places · channels, out
+    width · batch); a view of ``unfold_width`` unless the rows of a window are not adjacent."""
+    source = unfold_width(x, geometry)
     (kh, _), (sh, _), _, (dh, _), _, (height, _) = geometry
     groups, _, kw, c, width, n = source.shape
     group, row, _, channel, _, one = source.strides
@@ -99,7 +99,7 @@ def windows(source: Array, geometry: Geometry) -> Array:
 
 
 def matrix(filters: Array, groups: int) -> Array:
-    """(out, in, *size) -> (groups, out / groups, places · in), the order of the windows."""
+    """(out, in, *size) -> (groups, out / groups, places · in), in the order of the windows."""
     o, c, kh, kw = filters.shape
     return filters.transpose(0, 2, 3, 1).reshape(groups, o // groups, kh * kw * c)
 
@@ -127,37 +127,39 @@ def conv(
     lengths: tuple[Any, Any, Any, Any] = filters.shape[2:], stride, padding, dilation
     geometry = Geometry(*lengths, groups, (out[0], out[1]))
     rows, n = matrix(filters, groups), len(x)
-    seen = windows(spread(by_groups(by_rows(image), groups), geometry), geometry)
+    seen = windows(split_groups(by_rows(image), groups), geometry)
     y = empty((groups, out[0], rows.shape[1], out[1] * n), x.dtype)
     np.matmul(rows[:, None], seen, out=y)
     if bias is not None:
         y += bias.reshape(groups, 1, -1, 1)
-    y = batch_first(joined(y.reshape(*y.shape[:3], out[1], n)))
+    y = batch_first(join_groups(y.reshape(*y.shape[:3], out[1], n)))
     return y[:, :, 0] if x.ndim == 3 else y, (image, filters, geometry, x.shape, weight.shape)
 
 
 def conv_vjp(g: Array, residuals: Any, needs: Needs) -> Gradients:
     image, filters, geometry, x_shape, weight_shape = residuals
     g = by_rows(g if g.ndim == 4 else g[:, :, None])
-    g = contiguous(by_groups(contiguous(g), geometry.groups))
+    g = contiguous(split_groups(contiguous(g), geometry.groups))
     flat = g.reshape(*g.shape[:3], -1)
     gx = gw = gb = None
-    # windows on g are as many as g has channels, those on the image as many as the image has
+    # the cost of windows on g grows with g's channels, that of windows on the image with its own
     fewer = filters.shape[0] <= 2 * image.shape[1]
-    if needs[0] and fewer and (back := backwards(geometry, image.shape)):
+    if needs[0] and fewer and (back := gradient_geometry(geometry, image.shape)):
         gx, gw = _by_mirrored_filters(g, image, filters, back, needs[1])
     else:
         if needs[0]:
             gx = _by_places(flat, filters, image.shape, geometry)
         if needs[1]:
-            seen = windows(spread(by_groups(by_rows(image), geometry.groups), geometry), geometry)
-            gw = np.matmul(flat, seen.transpose(0, 1, 3, 2)).sum(axis=1)  # of each row of y
+            seen = windows(
+                unfold_width(split_groups(by_rows(image), geometry.groups), geometry), geometry
+            )
+            gw = np.matmul(flat, seen.transpose(0, 1, 3, 2)).sum(axis=1)  # over the rows of y
             o, c, kh, kw = filters.shape
             gw = gw.reshape(o, kh, kw, c).transpose(0, 3, 1, 2)
     if len(needs) > 2 and needs[2]:
         gb = np.matmul(flat, np.ones(flat.shape[-1], g.dtype)).sum(axis=1).reshape(-1)
     grads = (
-        None if gx is None else batch_first(joined(gx)).reshape(x_shape),
+        None if gx is None else batch_first(join_groups(gx)).reshape(x_shape),
         None if gw is None else gw.reshape(weight_shape),
         gb,
     )
@@ -165,9 +167,9 @@ def conv_vjp(g: Array, residuals: Any, needs: Needs) -> Gradients:
 
 
 @functools.lru_cache(maxsize=256)
-def backwards(geometry: Geometry, shape: tuple[int, ...]) -> Geometry | None:
-    """How the gradient of an image is a convolution itself, of that of y, padded to the full; None
-    where windows lie further apart than a step, or outside of the image."""
+def gradient_geometry(geometry: Geometry, shape: tuple[int, ...]) -> Geometry | None:
+    """The geometry of the convolution of y's gradient, fully padded, that is the gradient of the
+    image; None for other strides than 1, and where windows lie outside of the image."""
     whole = [d * (k - 1) for d, k in zip(geometry.dilation, geometry.size, strict=True)]
     (top, bottom), (left, right) = geometry.padding
     padding = (whole[0] - top, whole[0] - bottom), (whole[1] - left, whole[1] - right)
@@ -179,23 +181,24 @@ def backwards(geometry: Geometry, shape: tuple[int, ...]) -> Geometry | None:
 def _by_mirrored_filters(
     g: Array, image: Array, filters: Array, back: Geometry, both: bool
 ) -> tuple[Array, Array | None]:
-    """The gradients of the image, by groups, and of the filters, from the windows on g."""
+    """The gradients of the image, split into groups, and of the filters, from windows on g."""
     (o, c, kh, kw), groups, (h, w), n = filters.shape, back.groups, back.out, len(image)
-    seen = windows(spread(g, back), back)
+    seen = windows(g, back)
     mirrored = filters.reshape(groups, o // groups, c, kh, kw)[..., ::-1, ::-1]
     rows = mirrored.transpose(0, 2, 3, 4, 1).reshape(groups, 1, c, -1)
     gx = np.matmul(rows, seen, out=empty((groups, h, c, w * n), g.dtype))
     gw = None
     if both:
-        x = by_groups(by_rows(image), groups).reshape(groups, h, c, w * n)
+        x = split_groups(by_rows(image), groups).reshape(groups, h, c, w * n)
         gw = np.matmul(x, seen.transpose(0, 1, 3, 2)).sum(axis=1)
         gw = gw.reshape(groups, c, kh, kw, o // groups)[:, :, ::-1, ::-1].transpose(0, 4, 1, 2, 3)
     return gx.reshape(groups, h, c, w, n), gw
 
 
 def _by_places(g: Array, filters: Array, shape: tuple[int, ...], geometry: Geometry) -> Array:
-    """The gradient of the image, by groups, for any stride: that of what windows see, for as many
-    rows of y at a time as stay in the cache, added up where the windows lie."""
+    """The gradient of the image, split into groups, for any stride: the gradient of the windows'
+    contents is added where the windows lie, for as many rows of y at a time as fit into the
+    cache."""
     (kh, kw), (sh, _), ((top, bottom), _), (dh, _), groups, (height, width) = geometry
     (n, _, h, w), c_in = shape, filters.shape[1]
     columns = matrix(filters, groups).transpose(0, 2, 1)[:, None]  # (groups, 1, places, out)
@@ -212,18 +215,18 @@ def _by_places(g: Array, filters: Array, shape: tuple[int, ...], geometry: Geome
             source[:, down : down + some.shape[1] * sh : sh] += steps[:, :, i]
     gx = empty((groups, h, c_in, w, n), g.dtype)
     gx[...] = 0
-    for j, (to, places) in enumerate(across(geometry, w)):
+    for j, (to, places) in enumerate(column_slices(geometry, w)):
         gx[..., places, :] += source[:, top : top + h, j, :, to]
     return gx
 
 
-# -- max_pool: the largest in each window; the first of equal numbers has the gradient ----------
+# -- max_pool: the largest number of each window; the first of equal ones has the gradient -------
 
 
 @functools.lru_cache(maxsize=256)
 def slices(columns: Any, lengths: tuple[int, ...]) -> tuple[list[tuple[slice, ...]], bool] | None:
-    """What windows see at each of their places, as slices, from the columns along each axis; and
-    whether each number is in exactly one window. None where the places are uneven, or outside."""
+    """The numbers that windows see at each of their places, as slices, from the columns along each
+    axis; and whether each number is in exactly one window. None if places are uneven or outside."""
     axes = []
     for places in columns:
         along = []
@@ -252,7 +255,7 @@ def max_pool(x: Array, *, columns: Any) -> Any:
     for part in parts[1:-1]:
         np.maximum(y, part, out=y)
     if np.isnan(np.maximum.reduce(y, axis=None)):
-        return NotImplemented  # NaN equals nothing, so that its place would not be found below
+        return NotImplemented  # NaN equals nothing, so the vjp would not find its place
     return y, (x, y, *found)
 
 
@@ -261,7 +264,7 @@ def max_pool_vjp(g: Array, residuals: Any, needs: Needs) -> Gradients:
     gx = empty_like(x)
     if not apart:
         gx[...] = 0
-    # the bits of g as integers, times 1 where a place holds the maximum: the first takes them
+    # g's bits as integers, times 1 where a place holds the maximum: the first place takes them
     bits = np.dtype(f"i{g.dtype.itemsize}")
     left, out = empty_like(y), gx.view(bits)
     left[...] = g
@@ -269,7 +272,7 @@ def max_pool_vjp(g: Array, residuals: Any, needs: Needs) -> Gradients:
     for k, place in enumerate(places):
         at = (..., *place)
         if k == len(places) - 1:
-            here = left  # if it was at no place before
+            here = left  # no place before held the maximum
         else:
             here = (x[at] == y).astype(bits)
             here *= left

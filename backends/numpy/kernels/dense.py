@@ -1,8 +1,8 @@
-"""Fused NumPy kernels: each computes one composite and its vjp, faster than the formula does.
+"""NumPy kernels of linear, gelu, layer_norm and relu, and what all NumPy kernels share.
 
-Where the time goes on a CPU: temporaries that leave the cache, and reductions. So elementwise
-chains work in place on blocks of rows that stay in the L2 cache, and sums over the last axis are
-products with a vector of ones, which BLAS does twice as fast.
+On a CPU the time goes into temporary arrays that leave the cache, and into reductions. So
+elementwise chains work in place on blocks of rows that stay in the L2 cache, and sums over the last
+axis are products with a vector of ones, which BLAS computes twice as fast.
 """
 
 import math
@@ -18,11 +18,11 @@ from tinyxp.backends.numpy.memory import empty, empty_like
 from tinyxp.backends.numpy.mends import erfc
 
 Array = NDArray[Any]
-BLOCK = 1 << 16  # elements: 256 KiB of float32, so that a handful of temporaries stay in L2
+BLOCK = 1 << 16  # elements: 256 KiB of float32, so that a few temporaries fit into L2
 
 
 def alike(*arrays: Any) -> bool:
-    """Whether all arrays (None aside) are float32, or all float64, and none is a lone number."""
+    """Whether all arrays (None aside) are float32, or all float64, and none is a NumPy scalar."""
     dtype = arrays[0].dtype
     for x in arrays:
         if x is not None and (x.dtype is not dtype or not isinstance(x, np.ndarray)):
@@ -31,7 +31,7 @@ def alike(*arrays: Any) -> bool:
 
 
 def blocks(*arrays: Array) -> Iterator[Sequence[Array]]:
-    """Views of the same rows of all arrays, a cache-sized block at a time."""
+    """Views of the same rows of all arrays, one block that fits into the cache after another."""
     n, width = len(arrays[0]), max(1, math.prod(arrays[0].shape[1:]))
     rows = max(1, BLOCK // width)
     if n <= rows:
@@ -42,7 +42,7 @@ def blocks(*arrays: Array) -> Iterator[Sequence[Array]]:
 
 
 def in_order(x: Array) -> Any:
-    """The numbers of x as they lie in memory, a view; None if there are gaps between them."""
+    """A flat view of x in the order of its memory; None if there are gaps."""
     if not x.flags.c_contiguous:
         x = x.transpose(sorted(range(x.ndim), key=lambda axis: -x.strides[axis]))
     return x.reshape(-1) if x.flags.c_contiguous else None
@@ -89,8 +89,8 @@ _C = math.sqrt(2 / math.pi)
 
 
 def _over_phi(x: Array, out: Array) -> None:
-    """out ← 1 / Φ = 1 + exp(-2u), u = √(2/π) (x + 0.044715 x³), where Φ = (1 + tanh u) / 2. As a
-    sum with tanh it would lose its digits below 0."""
+    """out ← 1 / Φ = 1 + exp(-2u), u = √(2/π) (x + 0.044715 x³), where Φ = (1 + tanh u) / 2; for
+    x < 0 the sum 1 + tanh u would lose digits."""
     np.multiply(x, x, out=out)
     out *= -2 * 0.044715 * _C
     out -= 2 * _C
@@ -100,11 +100,11 @@ def _over_phi(x: Array, out: Array) -> None:
     out += 1
 
 
-def gelu(x: Array, approximate: str = "none") -> Any:
+def gelu(x: Array, approximate: str) -> Any:
     if not alike(x) or x.ndim == 0:
         return NotImplemented
     y = empty(x.shape, x.dtype)
-    if approximate == "tanh":  # computed again in the vjp, which is cheaper than to keep it
+    if approximate == "tanh":  # the vjp computes 1 / Φ again, which is cheaper than keeping it
         for xb, yb in blocks(x, y):
             _over_phi(xb, yb)
             np.divide(xb, yb, out=yb)
@@ -143,13 +143,7 @@ def gelu_vjp(g: Array, residuals: Any, needs: Needs) -> Gradients:
 # -- layer_norm: y = (x - mean) / √(var + eps) · w + b, over the last axis --------------------
 
 
-def layer_norm(
-    x: Array,
-    weight: Array | None = None,
-    bias: Array | None = None,
-    axes: int = 1,
-    eps: float = 1e-5,
-) -> Any:
+def layer_norm(x: Array, weight: Any = None, bias: Any = None, *, axes: int, eps: float) -> Any:
     if axes != 1 or not alike(x, weight, bias) or x.ndim == 0 or x.size == 0:
         return NotImplemented
     if not all(part is None or part.shape == x.shape[-1:] for part in (weight, bias)):
@@ -205,14 +199,14 @@ def relu(x: Array) -> Any:
     width = 1 if numbers is None else math.gcd(numbers.size, 1 << 13)
     if width < 64:
         np.maximum(x, 0, out=y)
-    else:  # in rows: beside a single number NumPy takes four times as long
+    else:  # against a row of zeros: a single zero would take four times as long
         zeros = np.zeros(width, x.dtype)
         np.maximum(numbers.reshape(-1, width), zeros, out=in_order(y).reshape(-1, width))
     return y, y
 
 
 def relu_vjp(g: Array, y: Array, needs: Needs) -> Gradients:
-    # the bits of g as integers, times 1 or 0: np.where takes twice as long, and ∞ · 0 is NaN
+    # g's bits as integers, times 1 or 0: np.where takes twice as long, and ∞ · 0 is NaN
     gx = empty_like(y)
     bits = gx.view(f"i{g.dtype.itemsize}")
     bits[...] = y != 0

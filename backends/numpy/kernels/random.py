@@ -21,12 +21,11 @@ from tinyxp.backends.numpy.kernels.dense import alike
 from tinyxp.backends.numpy.memory import empty, pool
 from tinyxp.backends.numpy.replay.trace import tracing
 
-BLOCKS = 1 << 15  # at a time: six counters and products of each, 1.5 MiB
+BLOCKS = 1 << 15  # at a time; with six counters and products for each, 1.5 MiB
 
 
 def words(key: int, counter: int, n: int) -> Array:
-    """``philox.random_bits``, in place: in memory that is used again, a part at a time that stays
-    in the cache."""
+    """``philox.random_bits`` in memory of the pool, in parts that fit into the cache."""
     out = pool.empty((blocks_for(n), WORDS), np.dtype(np.int64))
     places = pool.empty((6, min(len(out), BLOCKS)), np.dtype(np.uint64))
     for first in range(0, len(out), BLOCKS):
@@ -50,7 +49,7 @@ def _fill(out: Array, places: Array, key: int, counter: int) -> None:
             np.right_shift(product, 32, out=c)
             c ^= other
             c ^= k
-            c &= MASK  # above, c1 and c3 keep what is left of their products
+            c &= MASK  # c1 and c3 keep the high bits of their products for one round
         c1, c3, a, b = b, a, c1, c3
         k0, k1 = (k0 + KEY_STEPS[0]) & MASK, (k1 + KEY_STEPS[1]) & MASK
     for column, c in zip(out.T, (c0, c1, c2, c3), strict=True):
@@ -58,7 +57,7 @@ def _fill(out: Array, places: Array, key: int, counter: int) -> None:
 
 
 def at_counter(f: Callable[[int, int], Array], seed: int, counter: Any) -> Array:
-    """``f(seed, counter)``; of a recorded step, in each replay from where its generator then is."""
+    """``f(seed, counter)``; each replay of a recorded step uses the counter of its generator."""
     program = tracing()
     if program is None or type(counter) is int:
         return f(seed, operator.index(counter))
@@ -76,15 +75,15 @@ def dropout(x: Array, *, seed: int, counter: Any, p: float) -> Any:
     threshold, scale = dropout_threshold(p)
     kept = empty(x.shape, np.dtype(bool))
     np.less(random_bits(seed, counter, x.size).reshape(x.shape), threshold, out=kept)
-    return zeroed(x, kept, scale), (kept, scale)
+    return drop(x, kept, scale), (kept, scale)
 
 
 def dropout_vjp(g: Array, residuals: Any, needs: Needs) -> Gradients:
-    return (zeroed(g, *residuals),)
+    return (drop(g, *residuals),)
 
 
-def zeroed(x: Array, kept: Array, scale: float) -> Array:
-    """scale · x where it is kept. Elsewhere bits are multiplied with 0, as ∞ · 0 is NaN."""
+def drop(x: Array, kept: Array, scale: float) -> Array:
+    """scale · x where ``kept``, else 0: the bits are multiplied by 0, as ∞ · 0 is NaN."""
     y = np.multiply(x, scale, out=empty(x.shape, x.dtype))
     bits = y.view(f"i{x.itemsize}")
     bits *= kept

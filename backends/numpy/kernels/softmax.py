@@ -1,7 +1,7 @@
-"""NumPy kernels of softmax and its logarithm over the last axis, and of cross entropy.
+"""NumPy kernels of softmax and log_softmax over the last axis, and of cross_entropy.
 
-Where one probability is near 1, rounding has lost what it lacks; gradients take that from all the
-others.
+A probability p near 1 has lost the digits of 1 - p to rounding; gradients get 1 - p from the sum of
+the other probabilities.
 """
 
 from typing import Any
@@ -30,7 +30,7 @@ def softmax(x: Array, dim: int) -> Any:
 
 
 def softmax_vjp(g: Array, y: Array, needs: Needs) -> Gradients:
-    # relative to the g of a y near 1, if there is one: rounding would lose 1 - y
+    # relative to the g of a y near 1, if there is one, as rounding loses 1 - y
     gx = g - row_sums(np.where(y > 0.5, g, g.dtype.type(0)))
     gx -= row_sums(gx * y)
     gx *= y
@@ -51,7 +51,7 @@ def log_softmax_vjp(g: Array, y: Array, needs: Needs) -> Gradients:
     np.exp(y, out=p)
     np.multiply(p, row_sums(g), out=gx)
     np.subtract(g, gx, out=gx)
-    gx -= np.where(p > 0.5, row_sums(gx), g.dtype.type(0))  # they add up to 0: see softmax_vjp
+    gx -= np.where(p > 0.5, row_sums(gx), g.dtype.type(0))  # their sum is 0: see softmax_vjp
     return (gx,)
 
 
@@ -84,7 +84,7 @@ def cross_entropy(
     np.exp(p, out=p)
     own = flat[places]
     flat[places] = 0
-    others = row_sums(p)[:, 0]  # what is left of 1 where the target's probability is near 1
+    others = row_sums(p)[:, 0]  # 1 - p of the target, once divided
     total = others + own
     flat[places] = own
     p /= total[:, None]
@@ -108,12 +108,12 @@ def cross_entropy(
 
 def cross_entropy_vjp(g: Array, residuals: Any, needs: Needs) -> Gradients:
     p, others, places, ignored, smoothing, divisor = residuals
-    scale = g / p.dtype.type(divisor or np.nan)  # of all rows, or one of each
+    scale = g / p.dtype.type(divisor or np.nan)  # one number, or one for each row
     if ignored is not None:
         scale = np.where(ignored, p.dtype.type(0), scale)
     share = smoothing / p.shape[1]
     p = p - p.dtype.type(share) if smoothing else p
-    gx = np.multiply(p, scale[..., None], order="C")  # in any other, reshape would copy
+    gx = np.multiply(p, scale[..., None], order="C")  # else reshape would copy
     gx.reshape(-1)[places] = scale * (p.dtype.type(smoothing - share) - others)
     return (gx, None)[: len(needs)]
 
