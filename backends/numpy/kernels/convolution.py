@@ -150,9 +150,7 @@ def conv_vjp(g: Array, residuals: Any, needs: Needs) -> Gradients:
         if needs[0]:
             gx = _by_places(flat, filters, image.shape, geometry)
         if needs[1]:
-            seen = windows(
-                unfold_width(split_groups(by_rows(image), geometry.groups), geometry), geometry
-            )
+            seen = windows(split_groups(by_rows(image), geometry.groups), geometry)
             gw = np.matmul(flat, seen.transpose(0, 1, 3, 2)).sum(axis=1)  # over the rows of y
             o, c, kh, kw = filters.shape
             gw = gw.reshape(o, kh, kw, c).transpose(0, 3, 1, 2)
