@@ -17,6 +17,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from tinyxp import backends
 from tinyxp.backends.common.capture import is_recording
 from tinyxp.backends.common.context import bound, run_on_threads
 from tinyxp.backends.threads import get_num_threads, limited
@@ -154,8 +155,7 @@ class Parallel:
             return loss.detach(), share, {x: g for x, g in grads.items() if isinstance(x, Tensor)}
 
         calls = [partial(one, first) for first in range(0, n, size)]
-        backend = next(self.check.model.parameters()).backend
-        return (backend.run_parts or run_on_threads)(self.pool, calls)
+        return (backends.current().run_parts or run_on_threads)(self.pool, calls)
 
 
 ARRAYS = (Tensor, np.ndarray)
