@@ -119,7 +119,7 @@ MISTAKES = {  # a call, and what its message says
     ),
     "a model for its parameters": (
         lambda: tx.optim.SGD(nn.Linear(2, 3), lr=0.1),
-        r"expects an iterable of Tensors, got Linear; of a model pass model\.parameters\(\)",
+        r"expects an iterable of Tensors, got Linear; pass model\.parameters\(\)",
     ),
 }
 

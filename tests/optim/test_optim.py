@@ -193,9 +193,9 @@ def test_errors():
         optim.SGD([1.0])
     with pytest.raises(GradientError, match="changes leaves only, got the result of multiply"):
         optim.SGD([p * 2])
-    with pytest.raises(ArgumentError, match=r"shape \(1,\) comes twice"):
+    with pytest.raises(ArgumentError, match=r"shape \(1,\) occurs twice"):
         optim.SGD([p, p])
-    with pytest.raises(ArgumentError, match="comes twice"):
+    with pytest.raises(ArgumentError, match="occurs twice"):
         optim.SGD([{"params": [p]}, {"params": p}])
     with pytest.raises(DTypeError, match="a dict with 'params', got Tensor"):
         optim.SGD([p]).add_param_group(p)
@@ -449,3 +449,14 @@ def test_small_parameters_move_together_whatever_comes_between(what, backend, mo
         steps = [optimizer.state[p]["step"] - extra for p in params]
         assert steps == [6, 6 - extra, 6, 6, 6]
     assert_close(*found, 1e-12)
+
+
+def test_every_optimizer_and_schedule_is_exported():
+    def below(kind):
+        return {kind}.union(*map(below, kind.__subclasses__()))
+
+    for base, home in ((optim.Optimizer, optim), (lr_scheduler.LRScheduler, lr_scheduler)):
+        classes = {k for k in below(base) if k.__module__.startswith(f"{home.__name__}.")}
+        names = {k.__name__ for k in classes}
+        assert len(names) > 12
+        assert names - vars(home).keys() <= {"FactorLR", "MomentumLR", "CompositeScheduler"}

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import tinyxp as tx
+from tests.helpers import each
 from tinyxp import optim
 from tinyxp.errors import ArgumentError, DTypeError
 from tinyxp.files.state import load_state, save_state
@@ -169,8 +170,8 @@ def assert_same(a, b):
     np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-14)
 
 
-@pytest.mark.parametrize("kind", ["SGD", "AdamW"])
-@pytest.mark.parametrize("name", SCHEDULES)
+@each("kind", ["SGD", "AdamW"])
+@each("name", SCHEDULES)
 def test_rates(name, kind):
     found = []
     for m in (Both(True), Both(False)):
@@ -180,7 +181,7 @@ def test_rates(name, kind):
     assert_same(*found)
 
 
-@pytest.mark.parametrize("name", [n for n in SCHEDULES if "One" not in n and "Cyclic" not in n])
+@each("name", [n for n in SCHEDULES if "One" not in n and "Cyclic" not in n])
 def test_rates_that_the_user_changes(name):
     """PyTorch's chainable schedules go on from the rate that they find."""
     found = []
@@ -214,9 +215,9 @@ def test_schedules_stepped_in_turn():
     assert_same(*found)
 
 
-@pytest.mark.parametrize("name", SCHEDULES)
-@pytest.mark.parametrize("at", [1, 8, 33, 60])
-@pytest.mark.parametrize("way", ["ours to ours", "ours to PyTorch", "PyTorch to ours"])
+@each("name", SCHEDULES)
+@each("at", [1, 8, 33, 60])
+@each("way", ["ours to ours", "ours to PyTorch", "PyTorch to ours"])
 def test_resumed(name, at, way):
     if way != "ours to ours" and "Callable" in name:
         pytest.skip("functions are not saved")
@@ -263,9 +264,9 @@ OTHERS = {
 }
 
 
-@pytest.mark.parametrize("name", OTHERS)
-@pytest.mark.parametrize("at", [0, 1, 8])
-@pytest.mark.parametrize("way", ["ours to ours", "ours to PyTorch", "PyTorch to ours"])
+@each("name", OTHERS)
+@each("at", [0, 1, 8])
+@each("way", ["ours to ours", "ours to PyTorch", "PyTorch to ours"])
 def test_a_state_is_loaded_whole(name, at, way):
     """The options with it."""
     source, heir = (Both(side == "ours") for side in way.split(" to "))
@@ -315,7 +316,7 @@ def test_the_state_of_another_schedule_is_refused():
     with pytest.raises(ArgumentError, match="base_lrs expects one value for each of 1 groups"):
         fewer.load_state_dict(states["StepLR"])
     adam = ours.OneCycleLR(ours.optimizer("AdamW"), 1.0, 9)
-    with pytest.raises(ArgumentError, match="moves momentum, which the optimizer lacks"):
+    with pytest.raises(ArgumentError, match="moves momentum, but the optimizer has none"):
         adam.load_state_dict(states["OneCycleLR"])
     position = {key: states["StepLR"][key] for key in ("base_lrs", "last_epoch", "_last_lr")}
     with pytest.raises(ArgumentError, match="lacks gamma, step_size"):
@@ -427,8 +428,8 @@ METRICS = {
 }
 
 
-@pytest.mark.parametrize("metrics", METRICS)
-@pytest.mark.parametrize(
+@each("metrics", METRICS)
+@each(
     "options",
     [
         {},
@@ -438,7 +439,6 @@ METRICS = {
         {"threshold": 0.1, "threshold_mode": "abs", "patience": 1, "eps": 1e-3},
         {"threshold": 0.2, "threshold_mode": "abs", "mode": "max", "patience": 1, "min_lr": 0.02},
     ],
-    ids=str,
 )
 def test_reduce_on_plateau(metrics, options):
     found = []
@@ -480,7 +480,7 @@ def test_errors():
         (lambda: lr_scheduler.PolynomialLR(o, 0), "total_iters expects an integer from 1 up"),
         (lambda: lr_scheduler.CosineAnnealingWarmRestarts(o, 0), "T_0 expects an integer"),
         (lambda: lr_scheduler.CosineAnnealingWarmRestarts(o, 2, 0.5), "T_mult expects an integer"),
-        (lambda: lr_scheduler.CosineAnnealingWarmRestarts(o, 2).step(-1), "from 0 up, got -1"),
+        (lambda: lr_scheduler.CosineAnnealingWarmRestarts(o, 2).step(-1), ">= 0, got -1"),
         (lambda: lr_scheduler.CyclicLR(o, 0.1, 1.0, mode="square"), "mode expects one of"),
         (lambda: lr_scheduler.CyclicLR(o, 0.1, 1.0, 0), "step_size_up expects an integer"),
         (lambda: lr_scheduler.CyclicLR(o, [0.1, 1.0], 1.0), "base_lr expects one value for each"),

@@ -1,4 +1,4 @@
-"""Blocks in which operations choose their precision."""
+"""autocast: blocks in which operations choose their precision."""
 
 from typing import Any
 
@@ -13,16 +13,17 @@ DEFAULTS = {"cpu": dtypes.bfloat16, "cuda": dtypes.float16}
 class autocast(Block, bare=True):
     """Within a ``with`` block or a decorated function, products are computed in 16 bits.
 
-    ``dtype``: bfloat16 or float16. ``device_type`` is PyTorch's first argument and chooses the
-    default, float16 for "cuda" and else bfloat16; a block is about every backend. ``enabled=False``
+    ``dtype`` is bfloat16 or float16. ``device_type``, PyTorch's first argument, chooses the
+    default: float16 for "cuda", else bfloat16. A block applies to every backend. ``enabled=False``
     turns autocast off in an inner block.
 
-    Products (matmul, linear, convolutions, recurrent steps, attention) take their operands in
-    ``dtype``, and add up in float32. What loses too much in 16 bits (exp, log, pow, softmax, norms,
-    sums, losses) takes them in float32. Everything else takes what comes, of two dtypes the wider.
-    Weights stay in float32, and their gradients come in float32: a cast is an operation like any
-    other. A parameter is cast once in a block. Leave the block before ``backward()``; float16
-    needs a ``GradScaler``. Raises DTypeError for another dtype. Source: Micikevicius et al. 2018.
+    Products (matmul, linear, convolutions, recurrent steps, attention) cast their operands to
+    ``dtype`` and accumulate in float32. Operations that lose too much in 16 bits (exp, log, pow,
+    softmax, norms, sums, losses) cast theirs to float32. Others keep the dtypes of their operands,
+    the wider one if two differ. Weights and their gradients stay in float32, because a cast is an
+    operation like any other. A block casts a parameter only once. Leave the block before
+    ``backward()``; float16 needs a ``GradScaler``. Raises DTypeError for another dtype. Source:
+    Micikevicius et al. 2018.
 
     >>> model, x = tx.nn.Linear(3, 2), tx.ones((4, 3))
     >>> with tx.autocast(dtype=tx.bfloat16):
@@ -54,7 +55,7 @@ class autocast(Block, bare=True):
 
 
 def is_autocast_enabled() -> bool:
-    """Whether operations choose their precision here.
+    """Whether this code runs under autocast.
 
     >>> tx.amp.is_autocast_enabled()
     False

@@ -1,4 +1,4 @@
-"""Loss scaling: small gradients of float16, which would become 0, made larger on their way."""
+"""Loss scaling keeps small float16 gradients from becoming 0."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ def next_scale(
     backoff: float = 0.5,
     interval: int = 2000,
 ) -> tuple[float, int]:
-    """A loss scale, and the good steps since it last changed, after one more step.
+    """The loss scale and the number of good steps since its last change, after one more step.
 
     >>> next_scale(8.0, 1999, finite=True), next_scale(8.0, 1999, finite=False)
     ((16.0, 0), (4.0, 0))
@@ -33,13 +33,13 @@ def next_scale(
 
 
 class GradScaler:
-    """Multiplies a loss by a scale, and divides the gradients by it before the optimizer's step.
+    """Multiply a loss by a scale, and divide the gradients by it before the optimizer's step.
 
-    A step whose gradients are infinite or NaN is left out, and the scale is multiplied by
-    ``backoff_factor``; after ``growth_interval`` good ones in a row, by ``growth_factor``. Call
-    ``scale(loss).backward()``, ``step(optimizer)``, ``update()``; to clip gradients, ``unscale_``
-    them before. ``enabled=False`` makes all of it do nothing. ``device`` is PyTorch's first
-    argument and changes nothing. Raises ArgumentError for options that make no scale.
+    A step with NaN or Inf in its gradients is skipped, and the scale is multiplied by
+    ``backoff_factor``; after ``growth_interval`` good steps in a row, by ``growth_factor``. Call
+    ``scale(loss).backward()``, ``step(optimizer)``, ``update()``; to clip gradients, call
+    ``unscale_`` first. With ``enabled=False`` all methods do nothing. ``device`` is accepted for
+    PyTorch's sake and ignored. Raises ArgumentError for options out of range.
 
     >>> w = tx.asarray([1.0], requires_grad=True)
     >>> optimizer, scaler = tx.optim.SGD([w], lr=0.5), tx.amp.GradScaler(init_scale=4.0)
@@ -48,7 +48,7 @@ class GradScaler:
     ...     scaler.scale((factor * w).sum()).backward()
     ...     scaler.step(optimizer)
     ...     scaler.update()
-    >>> w.item(), scaler.get_scale()  # the second step was left out
+    >>> w.item(), scaler.get_scale()  # the second step was skipped
     (0.5, 2.0)
     """
 
@@ -72,20 +72,19 @@ class GradScaler:
         self._scale, self._good = float(init_scale), 0
         self._growth_factor, self._backoff_factor = growth_factor, backoff_factor
         self._growth_interval = growth_interval
-        # of each optimizer since the last update: whether its gradients were finite, and whether
-        # its step is done
+        # by optimizer, since the last update: are its gradients finite, and was step() called?
         self._seen: dict[Any, dict[str, bool]] = {}
 
     def is_enabled(self) -> bool:
-        """Whether it does anything."""
+        """Whether the scaler is enabled."""
         return self._enabled
 
     def get_scale(self) -> float:
-        """The scale now; 1 if it is disabled."""
+        """The present scale; 1 if the scaler is disabled."""
         return self._scale if self._enabled else 1.0
 
     def scale(self, outputs: Any) -> Any:
-        """A loss times the scale, or each of a tuple, list or dict of losses; in float32."""
+        """A loss, or each of a tuple, list or dict of losses, times the scale in float32."""
         if not self._enabled:
             return outputs
         return tree_map(self._times_scale, outputs)
@@ -98,8 +97,8 @@ class GradScaler:
     def unscale_(self, optimizer: Any) -> None:
         """Divide the gradients of an optimizer by the scale, once between two updates.
 
-        Raises GradientError if that was done already, DTypeError for gradients in float16, which
-        lost what the scale was to save.
+        Raises GradientError if that was done already, DTypeError for float16 gradients, which have
+        already lost their small values.
         """
         if not self._enabled:
             return
@@ -115,22 +114,22 @@ class GradScaler:
             if p.grad.dtype is dtypes.float16:
                 raise DTypeError(
                     "gradients in float16 cannot be unscaled; keep the model in float32 and "
-                    "compute in autocast"
+                    "compute under autocast"
                 )
             p.grad = p.grad.detach() * (1 / self._scale)
             grads.append(p.grad)
         self._seen[optimizer] = {"finite": not grads or all_finite(grads), "stepped": False}
 
     def step(self, optimizer: Any, *args: Any, **kwargs: Any) -> Any:
-        """``optimizer.step(*args, **kwargs)`` on unscaled gradients, unless one is infinite or NaN.
+        """``optimizer.step(*args, **kwargs)`` with unscaled gradients, unless one has NaN or Inf.
 
-        Raises GradientError if it was called already since the last update, ArgumentError for a
+        Raises GradientError if it was already called since the last update, ArgumentError for a
         closure.
         """
         if not self._enabled:
             return optimizer.step(*args, **kwargs)
         if args or kwargs.get("closure") is not None:
-            raise ArgumentError("a step with a scale takes no closure; call backward() before")
+            raise ArgumentError("GradScaler.step takes no closure; call backward() first")
         if optimizer in self._seen and self._seen[optimizer]["stepped"]:
             raise GradientError("step() has already been called on this optimizer since update()")
         if optimizer not in self._seen:
@@ -140,21 +139,21 @@ class GradScaler:
         return optimizer.step(**kwargs) if seen["finite"] else None
 
     def update(self, new_scale: float | Tensor | None = None) -> None:
-        """Change the scale by how the steps since the last update went, or to ``new_scale``.
+        """Adapt the scale to the steps since the last update, or set it to ``new_scale``.
 
-        Raises GradientError if there was none, CaptureError in a step that is captured.
+        Raises GradientError if there was no step, CaptureError inside a captured step.
         """
         if not self._enabled:
             return
         if capturing() is not None:
             raise CaptureError(
-                "scaler.update() inside a captured step would run once and never again; capture "
-                "the forward and backward pass alone"
+                "scaler.update() inside a captured step would run only once; capture only the "
+                "forward and backward pass"
             )
         if new_scale is not None:
             self._scale = float(new_scale)
         elif not self._seen:
-            raise GradientError("update() expects scaler.step(optimizer) before")
+            raise GradientError("update() expects scaler.step(optimizer) before it")
         else:
             finite = all(seen["finite"] for seen in self._seen.values())
             how = self._growth_factor, self._backoff_factor, self._growth_interval
@@ -162,7 +161,7 @@ class GradScaler:
         self._seen = {}
 
     def state_dict(self) -> State:
-        """The scale and how it changes, under PyTorch's names; {} if it is disabled."""
+        """The scale and its options, under PyTorch's names; {} if the scaler is disabled."""
         if not self._enabled:
             return {}
         return {
@@ -174,8 +173,8 @@ class GradScaler:
         }
 
     def load_state_dict(self, state_dict: State) -> None:
-        """Go on from a state, ours or PyTorch's; a disabled one, as in PyTorch, from none. Raises
-        ArgumentError if it lacks something, or holds what is no part of it."""
+        """Continue from a state, ours or PyTorch's; a disabled scaler ignores it, as in PyTorch.
+        Raises ArgumentError for missing or unknown entries."""
         if not self._enabled:
             return
         own = self.state_dict().keys()

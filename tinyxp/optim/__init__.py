@@ -1,5 +1,5 @@
-"""Optimizers, learning-rate schedules, averages of weights and clipping of gradients, with
-PyTorch's names and formulas."""
+"""Optimizers, learning-rate schedules, weight averaging and gradient clipping, with PyTorch's names
+and formulas."""
 
 from tinyxp.nn.utils.clip_grad import (
     clip_grad_norm_,
@@ -8,33 +8,10 @@ from tinyxp.nn.utils.clip_grad import (
     get_total_norm,
 )
 from tinyxp.optim import lr_scheduler, swa_utils
-from tinyxp.optim.adagrad import Adadelta, Adagrad, RMSprop
-from tinyxp.optim.adam import Adam, AdamW
-from tinyxp.optim.adam_variants import Adamax, NAdam, RAdam
-from tinyxp.optim.muon import Muon
-from tinyxp.optim.optimizer import Optimizer
-from tinyxp.optim.sgd import ASGD, SGD
-from tinyxp.optim.sign_based import Lion, Rprop
-
-__all__ = [
-    "ASGD",
-    "SGD",
-    "Adadelta",
-    "Adagrad",
-    "Adam",
-    "AdamW",
-    "Adamax",
-    "Lion",
-    "Muon",
-    "NAdam",
-    "Optimizer",
-    "RAdam",
-    "RMSprop",
-    "Rprop",
-    "clip_grad_norm_",
-    "clip_grad_value_",
-    "clip_grads_with_norm_",
-    "get_total_norm",
-    "lr_scheduler",
-    "swa_utils",
-]
+from tinyxp.optim.adagrad import *
+from tinyxp.optim.adam import *
+from tinyxp.optim.adam_variants import *
+from tinyxp.optim.muon import *
+from tinyxp.optim.optimizer import *
+from tinyxp.optim.sgd import *
+from tinyxp.optim.sign_based import *

@@ -1,4 +1,4 @@
-"""Optimizers with a rate for each element, from the squares of its gradients so far."""
+"""Adagrad and its descendants: a learning rate per element, from its squared gradients so far."""
 
 from dataclasses import KW_ONLY
 from typing import Any
@@ -7,11 +7,13 @@ from tinyxp.backends import Array
 from tinyxp.errors import ArgumentError
 from tinyxp.optim.optimizer import Group, Optimizer, State, average
 
+__all__ = ["Adadelta", "Adagrad", "RMSprop"]
+
 
 class Adagrad(Optimizer):
     """s ← s + g²; p ← p - η g / (√s + ε), with η = lr / (1 + (t - 1) lr_decay) at step t.
 
-    s starts as ``initial_accumulator_value``. Source: Duchi et al. 2011, figure 1 with a diagonal.
+    s starts at ``initial_accumulator_value``. Source: Duchi et al. 2011, figure 1, diagonal form.
 
     >>> p = tx.asarray([1.0, 1.0], requires_grad=True)
     >>> optimizer = tx.optim.Adagrad([p], lr=0.5)
@@ -46,8 +48,8 @@ class Adagrad(Optimizer):
 class RMSprop(Optimizer):
     """v ← α v + (1 - α) g²; p ← p - lr g / (√v + ε).
 
-    ``centered`` takes v - ḡ² for v, ḡ being a running mean of g; with ``momentum`` μ the step is
-    lr b, where b ← μ b + g / (√v + ε). Source: Hinton 2012, lecture 6e; centered: Graves 2013,
+    ``centered`` replaces v by v - ḡ², where ḡ is a running mean of g; with ``momentum`` μ the step
+    is lr b, where b ← μ b + g / (√v + ε). Source: Hinton 2012, lecture 6e; centered: Graves 2013,
     eqs. 38 to 40.
 
     >>> p = tx.asarray([1.0], requires_grad=True)
@@ -91,7 +93,7 @@ class RMSprop(Optimizer):
 class Adadelta(Optimizer):
     """v ← ρ v + (1 - ρ) g²; d = √(u + ε) / √(v + ε) g; u ← ρ u + (1 - ρ) d²; p ← p - lr d.
 
-    The step d has p's units: its size comes from the steps so far. Source: Zeiler 2012,
+    The step d has the units of p, because it is scaled by the steps so far. Source: Zeiler 2012,
     algorithm 1 (lr is an addition).
 
     >>> p = tx.asarray([1.0], requires_grad=True)

@@ -13,21 +13,23 @@ from tinyxp.core.tensor import Tensor, is_complex
 from tinyxp.optim.optimizer import Group, Optimizer, State, average
 from tinyxp.optim.packs import Pack, Plan, packed, runs
 
+__all__ = ["Adam", "AdamW"]
+
 MEANS = ("exp_avg", "exp_avg_sq")
 
 
 class Adam(Optimizer):
     """m ← β₁ m + (1 - β₁) g; v ← β₂ v + (1 - β₂) g²; p ← p - lr m̂ / (√v̂ + ε).
 
-    m̂ = m / (1 - β₁ᵗ) and v̂ = v / (1 - β₂ᵗ) undo the start from zeros, t counting steps.
+    m̂ = m / (1 - β₁ᵗ) and v̂ = v / (1 - β₂ᵗ) correct the bias of the zero start after t steps.
     ``weight_decay`` λ adds λ p to g, or shrinks p as AdamW does if ``decoupled_weight_decay``;
-    ``amsgrad`` takes the largest v so far for v. Source: Kingma and Ba 2015, algorithm 1; Reddi et
+    ``amsgrad`` uses the largest v so far. Source: Kingma and Ba 2015, algorithm 1; Reddi et
     al. 2018.
 
     >>> p = tx.asarray([1.0, 1.0], requires_grad=True)
     >>> optimizer = tx.optim.Adam([p], lr=0.5)
     >>> (p * tx.asarray([3.0, -4.0])).sum().backward()
-    >>> optimizer.step()  # whatever the size of the gradient, a first step is as long as lr
+    >>> optimizer.step()  # the first step has length lr, whatever the size of the gradient
     >>> p
     tensor([0.5, 1.5], requires_grad=True)
     """
@@ -61,7 +63,7 @@ class Adam(Optimizer):
         back = super()._rewinding()
 
         def forget() -> None:
-            self._plans.clear()  # which hold the parameters of the last step
+            self._plans.clear()  # they hold the parameters of the last step
             back()
 
         return forget
@@ -97,20 +99,20 @@ class Adam(Optimizer):
         return None
 
     def _still(self, packs: list[Pack], group: Group, constants: tuple[Any, ...]) -> bool:
-        """Whether a recorded step of ``packs`` would change what a step changes now."""
-        # a step of another loss may have left one of them out, whose count then lags behind
+        """Whether a recorded step of ``packs`` still does what a step would do now."""
+        # a step of another loss may have skipped one of them, so that its count is lower
         counts = {state["step"] for pack in packs for state in pack.states}
         known = len(counts) == 1 and all(pack.known(self.state) for pack in packs)
         return known and _constants(group) == constants
 
     def _of_its_dtype(self, p: Tensor) -> bool:
-        """Whether the state of p, if there is one, has the dtype of p: a kernel takes no other."""
+        """Whether the state of p, if there is one, has the dtype of p, as a kernel needs it."""
         state = self.state.get(p) or {}
         return all(state[name].dtype == p.array.dtype for name in MEANS if name in state)
 
     def _plan(self, params: list[Tensor], start: State) -> Plan:
         others: list[Tensor] = []
-        together: dict[Any, list[Tensor]] = {}  # what a kernel can take in one call
+        together: dict[Any, list[Tensor]] = {}  # by what a kernel needs alike in one call
         for p in params:
             if _has_kernel(p):
                 state = self.state_of(p, start)
@@ -125,7 +127,7 @@ class Adam(Optimizer):
         return Plan(params, others, [run for each in packs for run in runs(each)])
 
     def __getstate__(self) -> dict[str, Any]:
-        # copies of arrays are no slices of each other's
+        # copied arrays no longer share one buffer
         return self.__dict__ | {"_plans": {}}
 
     def formula(self, xp: Any, p: Array, g: Array, state: State, group: Group) -> Array:
@@ -134,14 +136,14 @@ class Adam(Optimizer):
         average(m, g, beta1)
         average(v, g * g, beta2)
         if group["amsgrad"]:
-            # NumPy makes a number of an array without axes
+            # for 0-d arrays NumPy returns a scalar
             v = state["max_exp_avg_sq"] = xp.asarray(xp.maximum(state["max_exp_avg_sq"], v))
         root = xp.sqrt(v) / math.sqrt(1 - beta2**t)
         return p - group["lr"] / (1 - beta1**t) * (m / (root + group["eps"]))
 
 
 def _constants(group: Group) -> tuple[Any, ...]:
-    """The options that are part of a recording; others are read in each replay."""
+    """The options that a recording fixes; a replay reads the others."""
     decays = bool(group["weight_decay"])
     options = (group[name] for name in ("amsgrad", "maximize", "eps"))
     return decays, decays and group["decoupled_weight_decay"], *options, tuple(group["betas"])
@@ -158,7 +160,7 @@ def _step(packs: list[Pack], group: Group) -> AdamWStep:
 
 
 def _advance(packs: list[Pack], group: Group) -> AdamWStep:
-    """Count a step of some packs."""
+    """Count a step of the packs."""
     for pack in packs:
         for state in pack.states:
             state["step"] += 1
@@ -166,7 +168,7 @@ def _advance(packs: list[Pack], group: Group) -> AdamWStep:
 
 
 class AdamW(Adam):
-    """Adam with p ← (1 - lr λ) p for weight decay, beside the step and not through the gradient.
+    """Adam with weight decay p ← (1 - lr λ) p that is decoupled from the gradient.
 
     Source: Loshchilov and Hutter 2019, algorithm 2.
 

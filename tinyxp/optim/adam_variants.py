@@ -1,4 +1,4 @@
-"""Optimizers that change one thing about Adam: NAdam, RAdam, Adamax."""
+"""Variants of Adam: NAdam, RAdam and Adamax."""
 
 import math
 from dataclasses import KW_ONLY
@@ -7,13 +7,14 @@ from typing import Any
 from tinyxp.backends import Array
 from tinyxp.optim.optimizer import Group, Optimizer, State, average
 
+__all__ = ["Adamax", "NAdam", "RAdam"]
+
 
 class NAdam(Optimizer):
     """Adam with Nesterov's momentum: p ← p - lr (c₁ g + c₂ m) / (√v̂ + ε).
 
-    With μₜ = β₁ (1 - 0.96^(tψ) / 2), ψ being ``momentum_decay``, and Πₜ = μ₁ ⋯ μₜ:
-    c₁ = (1 - μₜ) / (1 - Πₜ) and c₂ = μₜ₊₁ / (1 - Πₜ₊₁). Source: Dozat 2016, algorithm 2, as
-    PyTorch has it.
+    c₁ = (1 - μₜ) / (1 - Πₜ) and c₂ = μₜ₊₁ / (1 - Πₜ₊₁), where μₜ = β₁ (1 - 0.96^(tψ) / 2),
+    ψ is ``momentum_decay`` and Πₜ = μ₁ ⋯ μₜ. Source: Dozat 2016, algorithm 2, in PyTorch's form.
 
     >>> p = tx.asarray([1.0], requires_grad=True)
     >>> optimizer = tx.optim.NAdam([p])
@@ -54,16 +55,16 @@ class NAdam(Optimizer):
 
 
 class RAdam(Optimizer):
-    """Adam whose √v̂ counts only when enough steps have shaped it, and then rectified by r.
+    """Adam that divides by √v̂, rectified by r, only once v̂ has a small enough variance.
 
     With ρ∞ = 2 / (1 - β₂) - 1 and ρ = ρ∞ - 2 t β₂ᵗ / (1 - β₂ᵗ): p ← p - lr r m̂ / √v̂ if ρ > 5, where
     r² = (ρ - 4) (ρ - 2) ρ∞ / ((ρ∞ - 4) (ρ∞ - 2) ρ), and p ← p - lr m̂ until then. ε is added to √v.
-    Source: Liu et al. 2020, algorithm 2, as PyTorch has it (the paper has ρ > 4).
+    Source: Liu et al. 2020, algorithm 2, in PyTorch's form (the paper has ρ > 4).
 
     >>> p = tx.asarray([1.0], requires_grad=True)
     >>> optimizer = tx.optim.RAdam([p], lr=0.25)
     >>> p.grad = tx.asarray([3.0])
-    >>> optimizer.step()  # a first step is along the gradient
+    >>> optimizer.step()  # the first step follows the gradient
     >>> p
     tensor([0.25], requires_grad=True)
     """
@@ -97,9 +98,9 @@ class RAdam(Optimizer):
 
 
 class Adamax(Optimizer):
-    """Adam by the largest gradient: u ← max(β₂ u, |g| + ε); p ← p - lr m̂ / u.
+    """Adam with the infinity norm: u ← max(β₂ u, |g| + ε); p ← p - lr m̂ / u.
 
-    Source: Kingma and Ba 2015, algorithm 2, as PyTorch has it (ε is an addition).
+    Source: Kingma and Ba 2015, algorithm 2, in PyTorch's form (ε is an addition).
 
     >>> p = tx.asarray([1.0], requires_grad=True)
     >>> optimizer = tx.optim.Adamax([p], lr=0.25)

@@ -1,4 +1,4 @@
-"""Muon: momentum made orthogonal, for the matrices of hidden layers."""
+"""Muon: orthogonalized momentum for the matrices of hidden layers."""
 
 import math
 from typing import Any
@@ -8,24 +8,26 @@ from tinyxp.core.tensor import is_complex
 from tinyxp.errors import ArgumentError, DTypeError, ShapeError
 from tinyxp.optim.optimizer import Group, Optimizer, State, average
 
+__all__ = ["Muon"]
+
 
 class Muon(Optimizer):
-    """b ← μ b + (1 - μ) g; p ← (1 - lr λ) p - lr' O, where O is nearly the orthogonal matrix
+    """b ← μ b + (1 - μ) g; p ← (1 - lr λ) p - lr' O, where O approximates the orthogonal matrix
     nearest to b (to (1 - μ) g + μ b if ``nesterov``).
 
     O comes from :func:`orthogonalize`. For p of shape (m, n), lr' is lr √max(1, m / n)
     (``adjust_lr_fn`` None or "original"), or 0.2 lr √max(m, n) ("match_rms_adamw"), whose steps are
-    as long as AdamW's. Biases, embeddings and the last layer are for another optimizer. Raises
-    ShapeError for a parameter that is no matrix, DTypeError for a complex one.
+    as long as AdamW's. Give biases, embeddings and the last layer to another optimizer. Raises
+    ShapeError for a parameter that is not a matrix, DTypeError for a complex one.
 
-    The iteration runs in p's dtype. PyTorch's runs in bfloat16 whatever p is, so that its steps
-    differ from these by 1 to 2%, and by more where b is nearly singular. Source: Jordan et al. 2024
+    The iteration runs in the dtype of p. PyTorch's always runs in bfloat16, so its steps differ by
+    1 to 2%, and by more where b is nearly singular. Source: Jordan et al. 2024
     (kellerjordan.github.io/posts/muon); Liu et al. 2025, eq. 4.
 
     >>> p = tx.asarray([[0.0, 0.0], [0.0, 0.0]], requires_grad=True)
     >>> optimizer = tx.optim.Muon([p], lr=1.0)
     >>> p.grad = tx.asarray([[0.0, 2.0], [0.0, 0.0]])
-    >>> optimizer.step()  # all singular values but 0 go to somewhere around 1
+    >>> optimizer.step()  # all singular values but 0 become about 1
     >>> round(p.detach()[0, 1].item(), 1)
     -0.7
     """
@@ -59,8 +61,7 @@ class Muon(Optimizer):
         for p in self.param_groups[-1]["params"]:
             if p.ndim != 2:
                 raise ShapeError(
-                    f"Muon is for matrices, got a parameter of shape {p.shape}; "
-                    "give the others to AdamW"
+                    f"Muon expects matrices, got a parameter of shape {p.shape}; give it to AdamW"
                 )
             if is_complex(p):
                 raise DTypeError(f"Muon expects real parameters, got {p.dtype!r}")
@@ -84,7 +85,7 @@ class Muon(Optimizer):
 def orthogonalize(
     xp: Any, x: Array, coefficients: tuple[float, float, float], steps: int, eps: float
 ) -> Array:
-    """x with all singular values brought to around 1: X ← X / ‖X‖, then in each step
+    """x with all nonzero singular values near 1: X ← X / ‖X‖, then in each step
     X ← a X + (b A + c A²) X with A = X Xᵀ, an odd polynomial of the singular values.
 
     Source: Jordan et al. 2024, "Newton-Schulz iteration"; Björck and Bowie 1971.

@@ -1,7 +1,7 @@
 """The Optimizer: groups of parameters with their options, and the state of each parameter.
 
-A step computes a new array and binds it to ``p.array``: the old one may be saved in a graph. State
-arrays belong to the optimizer alone, so they are updated in place.
+A step computes a new array and binds it to ``p.array``, because a graph may have saved the old one.
+Only the optimizer holds the state arrays, so they are updated in place.
 """
 
 from collections import defaultdict
@@ -28,6 +28,8 @@ from tinyxp.optim.live import recorded
 from tinyxp.optim.options import check_options, constructor, option_names
 from tinyxp.optim.state_dict import OPTIONS, expect_state
 
+__all__ = ["Optimizer"]
+
 Group = dict[str, Any]
 State = dict[str, Any]
 Parameters = Iterable[Tensor] | Iterable[tuple[str, Tensor]] | Iterable[Group]
@@ -35,18 +37,17 @@ Parameters = Iterable[Tensor] | Iterable[tuple[str, Tensor]] | Iterable[Group]
 
 @dataclass_transform(eq_default=False)
 class Optimizer:
-    """The base of all optimizers: ``formula`` is what one has to add, and ``start`` its state.
+    """The base of all optimizers. A subclass declares its options as fields, returns its first
+    state from ``start`` and computes a step in ``formula``.
 
-    ``params`` is an iterable of Tensors, of pairs (name, Tensor) as ``named_parameters()`` gives
-    them, or of groups ``{"params": tensors, **options}`` whose options go before ``defaults``.
-    Raises ArgumentError if there are none, one comes twice, some have names and others none, or an
-    option is outside its range; DTypeError for what is no Tensor, GradientError for what is no
-    leaf.
+    ``params`` is an iterable of Tensors, of pairs (name, Tensor) as ``named_parameters()`` yields
+    them, or of groups ``{"params": tensors, **options}`` whose options override ``defaults``.
+    Raises ArgumentError if there are no parameters, one occurs twice, only some have names, or an
+    option is out of range; DTypeError if one is not a Tensor, GradientError if one is not a leaf.
 
-    Options of PyTorch that choose among implementations (``foreach``, ``fused``, ``capturable``)
-    are taken and change nothing, there being one; ``differentiable=True`` is refused. ``lr`` may
-    be a Tensor of one element: its value counts. A complex parameter is treated as the pairs of
-    its real and imaginary parts.
+    PyTorch's options that choose an implementation (``foreach``, ``fused``, ``capturable``) are
+    accepted and ignored; ``differentiable=True`` is refused. ``lr`` may be a Tensor of one element,
+    whose value is used. A complex parameter is treated as its real and imaginary parts.
 
     >>> p = tx.asarray([1.0, 2.0], requires_grad=True)
     >>> optimizer = tx.optim.SGD([p], lr=0.5)
@@ -84,8 +85,8 @@ class Optimizer:
         self.param_groups: list[Group] = []
         if not isinstance(params, Iterable):
             raise DTypeError(
-                f"an optimizer expects an iterable of Tensors, got {type(params).__name__}; of a "
-                "model pass model.parameters()"
+                f"an optimizer expects an iterable of Tensors, got {type(params).__name__}; pass "
+                "model.parameters()"
             )
         groups: list[Any] = list(params)
         if not groups:
@@ -106,12 +107,12 @@ class Optimizer:
         return f"{type(self).__name__}({'; '.join(options)})"
 
     def add_param_group(self, param_group: Group) -> None:
-        """Add a group ``{"params": tensors, **options}``, say of layers that thaw later."""
+        """Add a group ``{"params": tensors, **options}``, such as layers to unfreeze."""
         if not isinstance(param_group, dict) or "params" not in param_group:
             raise DTypeError(f"a group is a dict with 'params', got {type(param_group).__name__}")
         params = param_group["params"]
         if isinstance(params, (set, frozenset)):
-            raise DTypeError("the parameters of a group have an order; pass a list, not a set")
+            raise DTypeError("a group expects its parameters in an order, got a set; pass a list")
         pairs = [
             p if isinstance(p, tuple) else (None, p)
             for p in ([params] if isinstance(params, Tensor) else params)
@@ -137,12 +138,12 @@ class Optimizer:
                     "the model once first"
                 )
             if p in known:
-                raise ArgumentError(f"a parameter of shape {p.shape} comes twice; pass it once")
+                raise ArgumentError(f"a parameter of shape {p.shape} occurs twice; pass it once")
             known.add(p)
         self.param_groups.append(check_options({**self.defaults, **param_group, "params": tensors}))
 
     def zero_grad(self, set_to_none: bool = True) -> None:
-        """Forget the gradients of all parameters, or set them to zeros."""
+        """Set the gradients of all parameters to None, or to zeros."""
         for p in self._params():
             if p.grad is not None:
                 p.grad = None if set_to_none else zeros_like(p.grad.detach())
@@ -150,9 +151,9 @@ class Optimizer:
     # -- a step ---------------------------------------------------------------------------------
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """Change every parameter that has a gradient.
+        """Update every parameter that has a gradient.
 
-        ``closure`` computes the loss and its gradients anew; its result is returned.
+        ``closure`` recomputes the loss and its gradients; its result is returned.
         """
         loss = None
         if closure is not None:
@@ -182,7 +183,7 @@ class Optimizer:
             self.update(params, group)
 
     def update(self, params: list[Tensor], group: Group) -> None:
-        """Bind new data to ``params``, all of which have a gradient, by the group's options."""
+        """Update ``params``, all of which have a gradient, with the options of their group."""
         start = self.start(group)
         for p in params:
             state, g = self.state_of(p, start), p.grad.array  # type: ignore[union-attr]
@@ -202,10 +203,10 @@ class Optimizer:
             p.array = _complex(xp, new, p.array.dtype)
 
     def state_of(self, p: Tensor, start: State) -> State:
-        """The state of p: where it has none yet, that before its first step.
+        """The state of p; before its first step, ``start`` as arrays.
 
-        Raises ShapeError or BackendError if p has changed its shape or its place since then:
-        kernels trust what they get.
+        Raises ShapeError or BackendError if p has changed its shape or backend since then, because
+        kernels do not check it.
         """
         state = self.state[p]
         if not start.keys() <= state.keys():
@@ -219,7 +220,7 @@ class Optimizer:
         return state
 
     def new_value(self, xp: Any, p: Array, g: Array, state: State, group: Group) -> Array:
-        """The new value of a parameter: what ``maximize`` and weight decay do, then the formula."""
+        """The new value of a parameter: ``maximize``, weight decay, then the formula."""
         if group.get("maximize"):
             g = -g
         if decay := group.get("weight_decay"):
@@ -230,21 +231,20 @@ class Optimizer:
         return self.formula(xp, p, g, state, group)
 
     def start(self, group: Group) -> dict[str, Any]:
-        """The state before the first step, by name: a number stands for an array full of it."""
+        """The state before the first step, by name; a number means an array filled with it."""
         return {}
 
     def formula(self, xp: Any, p: Array, g: Array, state: State, group: Group) -> Array:
-        """The new value of p, of gradient g; ``state`` is changed in place."""
+        """The new value of p, whose gradient is g; ``state`` is updated in place."""
         raise NotImplementedError
 
     def can_capture(self, group: Group) -> bool:
-        """Whether the steps of a group can be recorded: whether no number that changes from step to
-        step is Python's."""
+        """Whether the steps of a group can be captured: no Python number changes between them."""
         return False
 
     def _rewinding(self) -> Callable[[], None]:
-        """What brings the state back to now, in the very same arrays; state that the next step
-        would begin is begun."""
+        """A function that restores the present state in the same arrays. State that the next step
+        would create is created now."""
         now: list[tuple[State, State]] = []
         for group in self.param_groups:
             start = self.start(group)
@@ -271,7 +271,7 @@ class Optimizer:
     # -- saving and loading ---------------------------------------------------------------------
 
     def state_dict(self) -> dict[str, Any]:
-        """A copy of the state in PyTorch's layout, parameters being numbered through all groups.
+        """A copy of the state in PyTorch's layout, with parameters numbered across all groups.
 
         ``{"state": {0: {"step": 3, "exp_avg": Tensor, …}, …}, "param_groups": [{"lr": …,
         "params": [0, 1]}, …]}``
@@ -289,10 +289,10 @@ class Optimizer:
         return {"state": state, "param_groups": groups}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from a state, ours or PyTorch's, brought to each parameter's place and dtype.
+        """Continue from a state, ours or PyTorch's, moved to each parameter's device and dtype.
 
-        It is loaded whole or not at all: raises ArgumentError for the state of another class, of
-        other options, or of groups that do not have as many parameters as here.
+        It is loaded whole or not at all. Raises ArgumentError for the state of another class, with
+        other options, or with other numbers of parameters in its groups.
         """
         expect_state(self, state_dict)
         groups = state_dict["param_groups"]
@@ -312,18 +312,18 @@ class Optimizer:
         self.state = state
 
     def _defaults_of_older_state(self, saved: Group) -> Group:
-        """What an earlier release of PyTorch, whose groups lack it, did not do."""
+        """Defaults of options that groups saved by older releases of PyTorch lack."""
         return {"maximize": False} if {"maximize"} & self.defaults.keys() - saved.keys() else {}
 
     def state_names(self, group: Group) -> tuple[set[str], set[str]] | None:
-        """The state that each parameter of a group has, and what it may have besides; None if that
-        is not told."""
+        """The names of the state that each parameter of a group has, and of optional state; None if
+        the class does not declare them."""
         if type(self).start is Optimizer.start and not self.lazily:
             return None
         return {*self.start(group)}, {*self.lazily}
 
     def _load_value(self, p: Tensor, name: str, value: Any) -> Any:
-        """A saved value as the state of p."""
+        """A saved value, converted to the state of p."""
         if value is None:
             return None
         if name in self.numbers:
@@ -341,16 +341,16 @@ class Optimizer:
 
 
 def full_array(p: Tensor, value: float) -> Array:
-    """A new array in the shape, dtype and place of p, full of ``value`` (in both parts)."""
+    """A new array with the shape, dtype and device of p, filled with ``value`` (in both parts)."""
     fill = complex(value, value) if is_complex(p) else value
     return p.backend.xp.full(p.shape, fill, dtype=p.array.dtype, device=p.array.device)
 
 
 def copy_like(p: Tensor, value: Array) -> Array:
-    """A copy of ``value`` in the shape, dtype and place of p.
+    """A copy of ``value`` with the shape, dtype and device of p.
 
-    Not by copy(): that keeps the order of a transposed array, and a kernel that flattens such an
-    array would write into a copy of it.
+    copy() would keep the order of a transposed array, and a kernel that flattens such an array
+    would write into a copy of it.
     """
     array = full_array(p, 0.0)
     array[...] = value
@@ -358,14 +358,14 @@ def copy_like(p: Tensor, value: Array) -> Array:
 
 
 def _expect_like(p: Tensor, name: str, value: Array) -> None:
-    """Raise what is wrong with the state ``name`` of p."""
-    anew = "make the optimizer anew, or drop this state: del optimizer.state[p]"
+    """Raise ShapeError or BackendError for the state ``name`` of p."""
+    anew = "make a new optimizer, or drop this state: del optimizer.state[p]"
     if value.shape != p.array.shape:
         raise ShapeError(
-            f"the state {name!r} of a parameter of shape {p.shape} has {tuple(value.shape)}, as if "
-            f"the parameter had changed its shape since the last step; {anew}"
+            f"the state {name!r} of a parameter of shape {p.shape} has {tuple(value.shape)}: "
+            f"the parameter has changed its shape since the last step; {anew}"
         )
-    if (owner := backends.of(value)) is not p.backend:  # a number of NumPy's is an array, too
+    if (owner := backends.of(value)) is not p.backend:  # also for a NumPy scalar
         raise BackendError(
             f"the state {name!r} of a parameter on {p.backend.name!r} lies on "
             f"{owner.name if owner else type(value).__name__!r}; {anew}"
@@ -379,10 +379,10 @@ def average(mean: Array, x: Array, beta: float) -> None:
 
 
 def _real_pairs(xp: Any, z: Array) -> Array:
-    """A complex array as a real one with an axis more."""
+    """A complex array as a real one with one more axis."""
     return xp.stack([xp.real(z), xp.imag(z)], axis=-1)
 
 
 def _complex(xp: Any, x: Array, dtype: Any) -> Array:
-    """The complex array of such pairs."""
+    """The complex array of real and imaginary parts."""
     return xp.astype(x[..., 0], dtype) + 1j * xp.astype(x[..., 1], dtype)

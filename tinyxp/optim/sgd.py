@@ -7,12 +7,14 @@ from tinyxp.backends import Array
 from tinyxp.errors import ArgumentError
 from tinyxp.optim.optimizer import Group, Optimizer, State
 
+__all__ = ["ASGD", "SGD"]
+
 
 class SGD(Optimizer):
     """b ← μ b + (1 - dampening) g; p ← p - lr b, where b starts as the first g.
 
     μ is ``momentum``; ``nesterov`` steps by g + μ b instead of b, ``weight_decay`` λ adds λ p to g,
-    ``maximize`` climbs. Source: Sutskever et al. 2013, as PyTorch has it.
+    ``maximize`` negates g. Source: Sutskever et al. 2013, in PyTorch's form.
 
     >>> p = tx.asarray([1.0], requires_grad=True)
     >>> optimizer = tx.optim.SGD([p], lr=0.5, momentum=0.5)
@@ -57,11 +59,11 @@ class SGD(Optimizer):
 
 
 class ASGD(Optimizer):
-    """p ← (1 - λ η) p - η g, beside a running mean ``ax`` of the p: ax ← ax + μ (p - ax).
+    """p ← (1 - λ η) p - η g, with a running mean ``ax`` of p: ax ← ax + μ (p - ax).
 
-    Step t is followed by η = lr / (1 + λ lr t)^α and μ = 1 / max(1, t - t0), so that averaging
-    begins after t0 steps. λ is ``lambd``; the mean is in ``optimizer.state[p]["ax"]``. Source:
-    Polyak and Juditsky 1992; the rate is Bottou's, as PyTorch has it.
+    After step t, η = lr / (1 + λ lr t)^α and μ = 1 / max(1, t - t0), so averaging starts after t0
+    steps. λ is ``lambd``; the mean is ``optimizer.state[p]["ax"]``. Source: Polyak and Juditsky
+    1992, with Bottou's rate, in PyTorch's form.
 
     >>> p = tx.asarray([1.0], requires_grad=True)
     >>> optimizer = tx.optim.ASGD([p], lr=0.5, lambd=0.0)

@@ -7,12 +7,15 @@ from tinyxp.backends import Array
 from tinyxp.errors import ArgumentError
 from tinyxp.optim.optimizer import Group, Optimizer, State, average
 
+__all__ = ["Lion", "Rprop"]
+
 
 class Lion(Optimizer):
     """p ← (1 - lr λ) p - lr sign(β₁ m + (1 - β₁) g); m ← β₂ m + (1 - β₂) g.
 
-    λ is ``weight_decay``. Each element moves by lr, so lr is 3 to 10 times smaller than AdamW's,
-    and λ as much larger. PyTorch has no Lion. Source: Chen et al. 2023, algorithm 2.
+    λ is ``weight_decay``. Every element moves by lr, so choose lr 3 to 10 times smaller than for
+    AdamW and λ larger by the same factor. PyTorch has no Lion. Source: Chen et al.
+    2023, algorithm 2.
 
     >>> p = tx.asarray([1.0, 1.0], requires_grad=True)
     >>> optimizer = tx.optim.Lion([p], lr=0.25)
@@ -41,12 +44,12 @@ class Lion(Optimizer):
 
 
 class Rprop(Optimizer):
-    """p ← p - s sign(g), with a step s for each element that grows while the sign of g stays.
+    """p ← p - s sign(g), where the step s of an element grows while the sign of its g stays.
 
-    s starts as ``lr``. Where g has the sign of the last one, s is multiplied by the second of
-    ``etas``; where it has the other, by the first, and the element rests for a step. s stays within
-    ``step_sizes``. For gradients of the whole data. Source: Riedmiller and Braun 1993, in the form
-    iRprop⁻ of Igel and Hüsken 2000.
+    s starts at ``lr`` and stays within ``step_sizes``. If g keeps its sign, s is multiplied by the
+    second of ``etas``; if not, by the first, and the element skips a step. Meant for gradients of
+    the whole data. Source: Riedmiller and Braun 1993, in the form iRprop⁻ of Igel and Hüsken
+    2000.
 
     >>> p = tx.asarray([1.0], requires_grad=True)
     >>> optimizer = tx.optim.Rprop([p], lr=0.25, etas=(0.5, 2.0))

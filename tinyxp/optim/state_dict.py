@@ -1,11 +1,11 @@
-"""What a saved state of an optimizer must be to be taken, whole."""
+"""Checks of a saved optimizer state, before any of it is loaded."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from tinyxp.errors import ArgumentError
 
-# options that PyTorch's earlier releases did not have, all of them off by default
+# options that older releases of PyTorch lack; all are off by default
 LATER = frozenset(
     ("foreach", "maximize", "capturable", "differentiable", "fused", "decoupled_weight_decay")
 )
@@ -14,8 +14,8 @@ OPTIONS = set(LATER)
 
 
 def expect_state(optimizer: Any, state_dict: Any) -> None:
-    """Raise ArgumentError unless ``state_dict`` is the state of such an optimizer: of as many
-    parameters, with its options and with what it keeps for each parameter."""
+    """Raise ArgumentError unless ``state_dict`` fits this optimizer: its numbers of parameters, its
+    options and its state for each parameter."""
     kind = type(optimizer).__name__
     if not isinstance(state_dict, Mapping) or {*state_dict} != {"state", "param_groups"}:
         found = sorted(map(str, state_dict)) if isinstance(state_dict, Mapping) else state_dict
@@ -31,11 +31,13 @@ def expect_state(optimizer: Any, state_dict: Any) -> None:
     for group in groups:
         options = optimizer.defaults.keys()
         if group.get("differentiable"):
-            raise ArgumentError("differentiable=True is refused, as when an optimizer is made")
+            raise ArgumentError("differentiable=True is refused, as by the constructor")
         _expect(kind, "options", options - LATER, options | (group.keys() - OPTIONS), group)
     known = {i: n for n, group in enumerate(groups) for i in group["params"]}
     if odd := state_dict["state"].keys() - known.keys():
-        raise ArgumentError(f"the state has entries for parameters {sorted(odd)}, in no group")
+        raise ArgumentError(
+            f"the state has entries for parameters {sorted(odd)} that are in no group"
+        )
     for i, values in state_dict["state"].items():
         names = optimizer.state_names({**own[known[i]], **groups[known[i]]})
         kept = [name for name, value in values.items() if value is not None]
@@ -55,7 +57,7 @@ def _expect(
 
 
 def difference(missing: Iterable[str], unknown: Iterable[str]) -> str:
-    """What a state lacks and what it has too many, in words; empty if it is as it should be."""
+    """The missing and unknown names of a state as words; empty if there are none."""
     parts = [
         f"{word} {', '.join(sorted(map(str, names)))}"
         for word, names in (("lacks", missing), ("has", unknown))

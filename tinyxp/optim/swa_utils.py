@@ -1,4 +1,4 @@
-"""Averages of a model's weights over its training: exponential (EMA) and equal (SWA)."""
+"""Averages of a model's weights during training: exponential (EMA) and equal (SWA)."""
 
 from collections.abc import Callable, Iterable, Sequence
 from copy import deepcopy
@@ -34,13 +34,13 @@ MultiAvgFn = Callable[[Sequence[Tensor], Sequence[Tensor], int], Any]
 
 
 class AveragedModel(Module):
-    """A copy of a model whose parameters are averages of the model's, over ``update_parameters``.
+    """A copy of a model whose parameters are averages over the calls of ``update_parameters``.
 
-    The first update copies. Each later one gives every parameter to ``avg_fn(average, current,
-    n)``, which returns the new average of n + 1 models, or all of them in two lists to
-    ``multi_avg_fn``, which rebinds those of the first; with neither, n + 1 models count equally:
-    w̄ ← w̄ + (w - w̄) / (n + 1). Buffers are averaged too if ``use_buffers``, and copied otherwise.
-    ``n_averaged``, a buffer, counts the updates. Source: Izmailov et al. 2018, algorithm 1; Polyak
+    The first update copies. A later one passes every parameter to ``avg_fn(average, current, n)``,
+    which returns the new average of n + 1 models, or all of them as two lists to ``multi_avg_fn``,
+    which rebinds those of the first list. With neither, all models have equal weight:
+    w̄ ← w̄ + (w - w̄) / (n + 1). Buffers are averaged if ``use_buffers``, else copied. The buffer
+    ``n_averaged`` counts the updates. Source: Izmailov et al. 2018, algorithm 1; Polyak
     and Juditsky 1992.
 
     >>> model = tx.nn.Linear(1, 1)
@@ -80,9 +80,9 @@ class AveragedModel(Module):
         return self.module(*args, **kwargs)
 
     def update_parameters(self, model: Module) -> None:
-        """Take the model's present parameters into the average.
+        """Add the present parameters of the model to the average.
 
-        Raises ShapeError if they have other shapes than those of the average.
+        Raises ShapeError if their shapes differ from those of the average.
         """
         ours, theirs = list(self.module.parameters()), list(model.parameters())
         shapes, given = [p.shape for p in ours], [p.shape for p in theirs]
@@ -90,14 +90,14 @@ class AveragedModel(Module):
             pairs = zip_longest(shapes, given)
             i, (had, got) = next((i, pair) for i, pair in enumerate(pairs) if pair[0] != pair[1])
             raise ShapeError(
-                f"an average expects the model that it was made of, parameter {i} of shape {had}, "
-                f"got {got}; make the AveragedModel anew"
+                f"an average expects the model that it was made of: parameter {i} has the shape "
+                f"{got} and not {had}; make a new AveragedModel"
             )
         buffers = list(zip(self.module.buffers(), model.buffers(), strict=True))
         if self.use_buffers:
             ours, theirs = [*ours, *(b for b, _ in buffers)], [*theirs, *(b for _, b in buffers)]  # type: ignore[list-item]
         else:
-            for b, current in buffers:  # a copy: a captured step writes into the model's own
+            for b, current in buffers:  # a copy, because a captured step writes into the model's
                 b.array = b.backend.xp.asarray(near(current, b).array, copy=True)
         n = int(self.n_averaged)
         with no_grad():
@@ -164,8 +164,8 @@ def get_swa_multi_avg_fn() -> MultiAvgFn:
 class SWALR(FactorLR):
     """lr = swa_lr + (initial lr - swa_lr) · f, where f goes from 1 to 0 in ``anneal_epochs`` steps.
 
-    By half a cosine, or in a line if ``anneal_strategy`` is "linear". The rate found counts for the
-    initial one, so that it may follow another schedule. A list holds one rate for each group.
+    f is half a cosine, or linear if ``anneal_strategy`` is "linear". It may follow another
+    schedule: it starts from the rate that it finds. A list holds one rate for each group.
 
     >>> optimizer = tx.optim.SGD([tx.asarray([1.0])], lr=1.0)
     >>> schedule = tx.optim.swa_utils.SWALR(optimizer, 0.5, 2, anneal_strategy="linear")
@@ -204,10 +204,10 @@ class SWALR(FactorLR):
 
 
 def update_bn(loader: Iterable[Any], model: Module, device: str | None = None) -> None:
-    """Set the running means and variances of all BatchNorm layers to those over ``loader``.
+    """Recompute the running means and variances of all BatchNorm layers over ``loader``.
 
-    Each item is an input of the model, or a tuple or list whose first entry is. Averaged weights
-    need it, since the statistics saved with them are those of other weights. Source: Izmailov et
+    Each item is an input of the model, or a tuple or list that starts with one. Averaged weights
+    need it, because their saved statistics belong to other weights. Source: Izmailov et
     al. 2018, section 3.2.
 
     >>> model = tx.nn.BatchNorm1d(1)
@@ -227,7 +227,7 @@ def update_bn(loader: Iterable[Any], model: Module, device: str | None = None) -
             model.train()
             for norm in norms:
                 norm.reset_running_stats()
-                norm.momentum = None  # all batches count alike
+                norm.momentum = None  # all batches have equal weight
             for item in loader:
                 x = item[0] if isinstance(item, (list, tuple)) else item
                 model(x if device is None else x.to(device))
@@ -240,17 +240,17 @@ def update_bn(loader: Iterable[Any], model: Module, device: str | None = None) -
 
 
 def near(x: Tensor, p: Tensor) -> Tensor:
-    """x where p lies."""
+    """x on the device of p."""
     return move(x.detach(), p.backend, p.device)
 
 
 def floats(x: Tensor) -> Tensor:
-    """x to reckon with: integers as float32."""
+    """x as floating point: integers become float32."""
     return x if x.dtype.kind.endswith("floating") else astype(x, float32)
 
 
 def for_lists(avg_fn: AvgFn) -> MultiAvgFn:
-    """A function of one average made one of lists, whose first list is rebound."""
+    """Turn a function of one average into one of lists, which rebinds the first list."""
 
     def update(averages: Sequence[Tensor], currents: Sequence[Tensor], n: int) -> None:
         for average, current in zip(averages, currents, strict=True):

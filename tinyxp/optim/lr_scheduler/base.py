@@ -1,4 +1,4 @@
-"""What all schedules share."""
+"""LRScheduler, the base of all schedules, and checks of their options."""
 
 from collections.abc import Iterable
 from copy import copy
@@ -10,7 +10,9 @@ from tinyxp.errors import ArgumentError, CaptureError, DTypeError
 from tinyxp.optim.optimizer import Optimizer
 from tinyxp.optim.state_dict import difference
 
-# what says nothing about the rates to come, and differs between releases of PyTorch
+__all__ = ["LRScheduler"]
+
+# keys of states that do not affect later rates and differ between releases of PyTorch
 BOOKKEEPING = frozenset(
     ("_step_count", "_is_initial", "_get_lr_called_within_step", "_initial_step", "verbose")
 )
@@ -21,11 +23,11 @@ PER_GROUP = (
 
 
 class LRScheduler:
-    """The base of all schedules: ``lr_at`` is all that one has to add, or PyTorch's ``get_lr``.
+    """The base of all schedules. A subclass adds ``lr_at``, or PyTorch's ``get_lr``.
 
     Call ``step()`` after every ``optimizer.step()``. ``last_epoch`` counts the calls; to resume,
-    give the last one's number, or load the state. Raises DTypeError for what is no optimizer,
-    ArgumentError when resumed with groups that lack 'initial_lr'.
+    pass the number of the last one, or load the state. Raises DTypeError if ``optimizer`` is not
+    an Optimizer, ArgumentError if it is resumed with groups that lack 'initial_lr'.
     """
 
     spare = BOOKKEEPING
@@ -50,13 +52,13 @@ class LRScheduler:
         self.begin()
 
     def begin(self) -> None:
-        """The first step, which is no step of training."""
+        """Set the first rates, before any step of training."""
         self._is_initial = True
         self.step()
         self._is_initial = False
 
     def attach(self, optimizer: Optimizer) -> None:
-        """Take the optimizer whose rates are set."""
+        """Store the optimizer whose rates the schedule sets."""
         if not isinstance(optimizer, Optimizer):
             raise DTypeError(f"a schedule expects an optimizer, got {type(optimizer).__name__}")
         self.optimizer = optimizer
@@ -66,21 +68,21 @@ class LRScheduler:
         raise NotImplementedError
 
     def get_lr(self) -> list[float]:
-        """The rates for ``last_epoch``, ``step`` having just counted it."""
+        """The rates for ``last_epoch``, called by ``step``."""
         return [self.lr_at(self.last_epoch, lr, i) for i, lr in enumerate(self.base_lrs)]
 
     def lrs_from_start(self) -> list[float]:
-        """The rates for ``last_epoch``, whatever the groups have now."""
+        """The rates for ``last_epoch``, independent of the present ones."""
         if type(self).lr_at is LRScheduler.lr_at:
             return self.get_lr()
         return LRScheduler.get_lr(self)
 
     def step(self, epoch: int | None = None) -> None:
-        """Go on to the next learning rate, or to that of ``epoch``."""
+        """Set the next learning rate, or that of ``epoch``."""
         if capturing() is not None:
             raise CaptureError(
-                "scheduler.step() inside a captured step would run once and never again; call it "
-                "after each call of the graph"
+                "scheduler.step() inside a captured step would run only once; call it after each "
+                "call of the captured step"
             )
         self.last_epoch = self.last_epoch + 1 if epoch is None else epoch
         self._set(self.get_lr() if epoch is None else self.lrs_from_start())
@@ -91,31 +93,31 @@ class LRScheduler:
         self._last_lr = list(lrs)
 
     def restart(self) -> None:
-        """The first step, from the rates that the groups have."""
+        """Start again from the present rates of the groups."""
         self.last_epoch = -1
         self.begin()
 
     def get_last_lr(self) -> list[float]:
-        """The learning rate of each group, as this schedule has set it."""
+        """The learning rate of each group that this schedule set last."""
         return list(self._last_lr)
 
     def state_dict(self) -> dict[str, Any]:
-        """All that the rates follow from, under PyTorch's names: options and position. Functions
-        are left out, as PyTorch does."""
+        """The options and the position, under PyTorch's names; functions are left out, as in
+        PyTorch."""
         held = {k: v for k, v in vars(self).items() if k != "optimizer" and not callable(v)}
         return {k: copy(v) for k, v in held.items()} | {"_step_count": self.last_epoch + 1}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from a state, ours or PyTorch's, its options included; the groups' rates are in the
-        optimizer's state.
+        """Continue from a state, ours or PyTorch's, including its options. The rates of the groups
+        are in the state of the optimizer.
 
-        Raises ArgumentError for the state of another schedule, or of one for other groups.
+        Raises ArgumentError for the state of another schedule, or for another number of groups.
         """
         self._expect(state_dict)
         self._take({k: v for k, v in state_dict.items() if k not in BOOKKEEPING})
 
     def _expect(self, state: dict[str, Any]) -> None:
-        """Raise ArgumentError unless a state is one of such a schedule."""
+        """Raise ArgumentError unless it is the state of such a schedule."""
         expect_keys(type(self).__name__, self.state_dict().keys(), state.keys(), self.spare)
         groups = len(self.optimizer.param_groups)
         for name in PER_GROUP:  # in this order, so that an error is the same each time
@@ -126,14 +128,14 @@ class LRScheduler:
                 )
 
     def _take(self, state: dict[str, Any]) -> None:
-        """Take over what a state holds."""
+        """Store the values of a state."""
         for name, value in state.items():
             rates = name in PER_GROUP and name != "lr_lambdas"  # PyTorch's may be tensors
             setattr(self, name, [float(lr) for lr in value] if rates else copy(value))
 
 
 def expect_keys(kind: str, own: Iterable[str], given: Iterable[str], spare: Iterable[str]) -> None:
-    """Raise ArgumentError unless the keys of a state are one's own, but for those to spare."""
+    """Raise ArgumentError unless a state has the keys ``own``; those in ``spare`` are optional."""
     missing, unknown = {*own} - {*given} - {*spare}, {*given} - {*own} - {*spare}
     if problem := difference(missing, unknown):
         raise ArgumentError(
@@ -143,7 +145,7 @@ def expect_keys(kind: str, own: Iterable[str], given: Iterable[str], spare: Iter
 
 
 def for_each_group(name: str, value: Any, optimizer: Optimizer) -> list[Any]:
-    """The option ``name`` of each group: one value for all, or a list with one for each."""
+    """The option ``name`` of each group, from one value for all or a list with one each."""
     n = len(optimizer.param_groups)
     values = [value] * n if not isinstance(value, (list, tuple)) else list(value)
     if len(values) != n:
@@ -152,7 +154,7 @@ def for_each_group(name: str, value: Any, optimizer: Optimizer) -> list[Any]:
 
 
 def same_optimizer(optimizer: Optimizer, schedulers: Iterable[LRScheduler]) -> None:
-    """Raise ArgumentError unless all schedules are of this optimizer."""
+    """Raise ArgumentError unless all schedules belong to this optimizer."""
     if any(getattr(scheduler, "optimizer", None) is not optimizer for scheduler in schedulers):
         raise ArgumentError("expected schedules of this optimizer, got one of another")
 

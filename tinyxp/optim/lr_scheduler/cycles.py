@@ -1,4 +1,4 @@
-"""Schedules that rise and fall: in cycles, in one cycle, by restarts."""
+"""Cyclic schedules: CyclicLR, OneCycleLR and cosine annealing with warm restarts."""
 
 import math
 from collections.abc import Callable
@@ -15,12 +15,14 @@ from tinyxp.optim.lr_scheduler.base import (
 from tinyxp.optim.lr_scheduler.factors import cosine
 from tinyxp.optim.optimizer import Optimizer
 
+__all__ = ["CosineAnnealingWarmRestarts", "CyclicLR", "OneCycleLR"]
+
 
 class CosineAnnealingWarmRestarts(LRScheduler):
-    """lr = η + (initial lr - η) (1 + cos(π t / T)) / 2, t counting from the last restart.
+    """lr = η + (initial lr - η) (1 + cos(π t / T)) / 2, where t counts from the last restart.
 
-    The first restart comes after T = ``T_0`` steps, each further one after ``T_mult`` times as
-    many; η is ``eta_min``. ``step(epoch)`` takes parts of an epoch. Source: Loshchilov and Hutter
+    The first restart comes after T = ``T_0`` steps, each later one after ``T_mult`` times as many;
+    η is ``eta_min``. ``step(epoch)`` accepts fractions of an epoch. Source: Loshchilov and Hutter
     2017, eq. 5.
 
     >>> optimizer = tx.optim.SGD([tx.asarray([1.0])], lr=1.0)
@@ -40,11 +42,11 @@ class CosineAnnealingWarmRestarts(LRScheduler):
         at_least("T_0", T_0, 1)
         at_least("T_mult", T_mult, 1)
         self.T_0, self.T_mult, self.eta_min = T_0, T_mult, eta_min
-        self.epoch: float = last_epoch  # with its fraction
+        self.epoch: float = last_epoch  # may be a fraction
         super().__init__(optimizer, last_epoch)
 
     def since_restart(self, epoch: float) -> tuple[float, int]:
-        """The steps since the last restart, and those up to the next."""
+        """The steps since the last restart, and the steps between it and the next."""
         length = self.T_0
         if self.T_mult == 1:
             return epoch % length, length
@@ -58,10 +60,10 @@ class CosineAnnealingWarmRestarts(LRScheduler):
         return self.eta_min + (base_lr - self.eta_min) * cosine(t / length)
 
     def step(self, epoch: float | None = None) -> None:
-        """Go on to the next learning rate, or to that of ``epoch``, which may be a fraction."""
+        """Set the next learning rate, or that of ``epoch``, which may be a fraction."""
         self.epoch = self.epoch + 1 if epoch is None else epoch
         if self.epoch < 0:
-            raise ArgumentError(f"epoch expects a number from 0 up, got {epoch}")
+            raise ArgumentError(f"epoch expects a number >= 0, got {epoch}")
         self._set([self.lr_at(self.epoch, lr, i) for i, lr in enumerate(self.base_lrs)])
         self.last_epoch = math.floor(self.epoch)
 
@@ -80,17 +82,21 @@ class CosineAnnealingWarmRestarts(LRScheduler):
 
 
 class MomentumLR(LRScheduler):
-    """A schedule that also moves momentum, or Adam's β₁, against the rate.
+    """A schedule that also moves momentum, or Adam's β₁, opposite to the rate.
 
-    It has ``momentum_at(epoch, group)`` beside ``lr_at``, and the groups have "base_momentum" and
-    "max_momentum", which is where they start.
+    A subclass adds ``momentum_at(epoch, group)`` beside ``lr_at``. The groups hold the bounds
+    "base_momentum" and "max_momentum"; momentum starts at the second.
     """
 
     cycle_momentum: bool
     use_beta1: bool
 
-    spare = BOOKKEEPING | {"use_beta1", "base_momentums", "max_momentums"}  # if nothing moves
-    needs: tuple[str, ...] = ("use_beta1",)  # else
+    spare = BOOKKEEPING | {
+        "use_beta1",
+        "base_momentums",
+        "max_momentums",
+    }  # if momentum is not cycled
+    needs: tuple[str, ...] = ("use_beta1",)  # if it is
 
     def _expect(self, state: dict[str, Any]) -> None:
         super()._expect(state)
@@ -100,7 +106,7 @@ class MomentumLR(LRScheduler):
         if state["use_beta1"] != ("betas" in self.optimizer.defaults):
             raise ArgumentError(
                 "this is the state of a schedule that moves "
-                f"{'betas' if state['use_beta1'] else 'momentum'}, which the optimizer lacks"
+                f"{'betas' if state['use_beta1'] else 'momentum'}, but the optimizer has none"
             )
 
     def momentum_at(self, epoch: int, group: int) -> float:
@@ -108,7 +114,7 @@ class MomentumLR(LRScheduler):
         raise NotImplementedError
 
     def begin_momentum(self, cycle: bool, base: Any, high: Any, last_epoch: int) -> None:
-        """Write the bounds into the groups, unless they are there from before."""
+        """Write the bounds into the groups, unless the schedule is resumed."""
         self.cycle_momentum = cycle
         if not cycle:
             return
@@ -136,7 +142,9 @@ class MomentumLR(LRScheduler):
                 group["momentum"] = momentum
 
 
-MODES: dict[str, Callable[[float, float], float]] = {  # of gamma, and the cycle or the epoch
+MODES: dict[
+    str, Callable[[float, float], float]
+] = {  # functions of gamma and the cycle, or the epoch
     "triangular": lambda gamma, cycle: 1.0,
     "triangular2": lambda gamma, cycle: 2.0 ** (1 - cycle),
     "exp_range": lambda gamma, epoch: gamma**epoch,
@@ -144,7 +152,7 @@ MODES: dict[str, Callable[[float, float], float]] = {  # of gamma, and the cycle
 
 
 class CyclicLR(MomentumLR):
-    """lr = base_lr + (max_lr - base_lr) · triangle · scale, momentum going the other way.
+    """lr = base_lr + (max_lr - base_lr) · triangle · scale; momentum moves the other way.
 
     The triangle rises from 0 to 1 in ``step_size_up`` steps and falls in ``step_size_down`` (the
     same number if None). ``mode`` names the scale: "triangular" 1, "triangular2" 2^(1 - cycle),
@@ -237,12 +245,13 @@ PHASE = ("end_step", "start_lr", "end_lr", "start_momentum", "end_momentum")
 
 
 class OneCycleLR(MomentumLR):
-    """lr from max_lr / div_factor up to max_lr, and down to that / final_div_factor / div_factor.
+    """lr rises from max_lr / div_factor to max_lr, then falls to
+    max_lr / div_factor / final_div_factor.
 
     The rise takes ``pct_start`` of ``total_steps`` (or of ``epochs * steps_per_epoch``); with
-    ``three_phase`` the fall to the first rate takes as many. Each phase is half a cosine, or a line
-    if ``anneal_strategy`` is "linear"; momentum goes the other way. Source: Smith and Topin 2018;
-    the two phases are fastai's.
+    ``three_phase`` the fall back to the first rate takes as many. Each phase is half a cosine, or
+    linear if ``anneal_strategy`` is "linear"; momentum moves the other way. Source: Smith and Topin
+    2018; the two phases are fastai's.
 
     >>> optimizer = tx.optim.SGD([tx.asarray([1.0])], lr=1.0, momentum=0.5)
     >>> schedule = tx.optim.lr_scheduler.OneCycleLR(
@@ -303,9 +312,11 @@ class OneCycleLR(MomentumLR):
         super().__init__(optimizer, last_epoch)
 
     def phase(self, epoch: int) -> tuple[float, dict[str, Any]]:
-        """How much of its phase is done after ``epoch`` steps, and the phase."""
+        """The fraction of its phase that is done after ``epoch`` steps, and the phase."""
         if epoch > self.total_steps:
-            raise ArgumentError(f"step {epoch} of a cycle that has {self.total_steps} in all")
+            raise ArgumentError(
+                f"step {epoch} is beyond the {self.total_steps} steps of this cycle"
+            )
         start = 0.0
         for phase in self._schedule_phases[:-1]:
             if epoch <= phase["end_step"]:
@@ -321,8 +332,7 @@ class OneCycleLR(MomentumLR):
         done, phase = self.phase(epoch)
         bounds = self.optimizer.param_groups[group]
         start, end = bounds[phase[f"start_{what}"]], bounds[phase[f"end_{what}"]]
-        found: float = start + (end - start) * done
-        return found
+        return float(start + (end - start) * done)
 
     def lr_at(self, epoch: int, base_lr: float, group: int) -> float:
         return self._between(epoch, group, "lr")

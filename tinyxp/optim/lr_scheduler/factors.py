@@ -1,4 +1,4 @@
-"""Schedules that multiply the initial rate by a factor of the step."""
+"""Schedules that multiply the initial rate by a function of the step."""
 
 import math
 from bisect import bisect_right
@@ -10,17 +10,27 @@ from tinyxp.errors import ArgumentError
 from tinyxp.optim.lr_scheduler.base import LRScheduler, at_least
 from tinyxp.optim.optimizer import Optimizer
 
+__all__ = [
+    "ConstantLR",
+    "CosineAnnealingLR",
+    "ExponentialLR",
+    "LinearLR",
+    "MultiStepLR",
+    "PolynomialLR",
+    "StepLR",
+]
+
 
 class FactorLR(LRScheduler):
-    """lr = ε + (initial lr - ε) · ``scale(epoch)``, where ε is the group's ``floor``.
+    """lr = ε + (initial lr - ε) · ``scale(epoch)``, where ε is the ``floor`` of the group.
 
-    Where something else has changed the rate since the last step, the rate found goes on by the
-    same factors: lr ← ε + (lr - ε) · scale(epoch) / scale(epoch - 1). So schedules multiply each
-    other when stepped in turn.
+    If something else has changed the rate since the last step, the schedule multiplies that rate:
+    lr ← ε + (lr - ε) · scale(epoch) / scale(epoch - 1). So schedules that are stepped in turn
+    multiply each other.
     """
 
     def scale(self, epoch: int) -> float:
-        """The part of the initial rate after ``epoch`` calls of ``step``."""
+        """The factor of the initial rate after ``epoch`` calls of ``step``."""
         raise NotImplementedError
 
     def floor(self, group: int) -> float:
@@ -33,7 +43,7 @@ class FactorLR(LRScheduler):
 
     def get_lr(self) -> list[float]:
         epoch = self.last_epoch
-        if self._is_initial and epoch > 0:  # resumed, with the rates of this very step
+        if self._is_initial and epoch > 0:  # resumed with the rates of this step
             return [group["lr"] for group in self.optimizer.param_groups]
         before = self.scale(epoch - 1) if epoch > 0 else 1.0
         now = self.scale(epoch)
@@ -48,7 +58,7 @@ class FactorLR(LRScheduler):
                 lrs.append(self.lr_at(epoch, base, i))
             elif before:
                 lrs.append(floor + (lr - floor) * (now / before))
-            else:  # nothing is left to multiply
+            else:  # the last factor was 0
                 lrs.append(lr + (base - floor) * now)
         return lrs
 
@@ -74,7 +84,7 @@ class StepLR(FactorLR):
 
 
 class MultiStepLR(FactorLR):
-    """lr = initial lr · γⁿ, n being the number of ``milestones`` passed.
+    """lr = initial lr · γⁿ, where n is the number of ``milestones`` passed.
 
     >>> optimizer = tx.optim.SGD([tx.asarray([1.0])], lr=1.0)
     >>> schedule = tx.optim.lr_scheduler.MultiStepLR(optimizer, [1, 4], gamma=0.5)
@@ -145,7 +155,7 @@ class ConstantLR(FactorLR):
 
 
 class LinearLR(FactorLR):
-    """lr = initial lr · a factor that goes from ``start_factor`` to ``end_factor`` in a line.
+    """lr = initial lr · a factor that moves linearly from ``start_factor`` to ``end_factor``.
 
     >>> optimizer = tx.optim.SGD([tx.asarray([1.0])], lr=1.0)
     >>> schedule = tx.optim.lr_scheduler.LinearLR(optimizer, 0.5, total_iters=2)
@@ -168,7 +178,7 @@ class LinearLR(FactorLR):
                 f"and {end_factor}"
             )
         if total_iters < 1:
-            raise ArgumentError(f"total_iters expects a number from 1 up, got {total_iters}")
+            raise ArgumentError(f"total_iters expects a number >= 1, got {total_iters}")
         self.start_factor, self.end_factor = start_factor, end_factor
         self.total_iters = total_iters
         super().__init__(optimizer, last_epoch)
@@ -218,7 +228,7 @@ class CosineAnnealingLR(FactorLR):
         self, optimizer: Optimizer, T_max: int, eta_min: float = 0.0, last_epoch: int = -1
     ) -> None:
         if T_max < 1:
-            raise ArgumentError(f"T_max expects a number of steps from 1 up, got {T_max}")
+            raise ArgumentError(f"T_max expects a number of steps >= 1, got {T_max}")
         self.T_max, self.eta_min = T_max, eta_min
         super().__init__(optimizer, last_epoch)
 
@@ -230,5 +240,5 @@ class CosineAnnealingLR(FactorLR):
 
 
 def cosine(done: float) -> float:
-    """Half a cosine: from 1 at 0 down to 0 at 1."""
+    """Half a cosine: 1 at 0, 0 at 1."""
     return (1 + math.cos(math.pi * done)) / 2

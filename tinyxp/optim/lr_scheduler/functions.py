@@ -1,4 +1,4 @@
-"""Schedules from a function of the step that the user gives."""
+"""Schedules from the user's function of the step, and cosine_with_warmup."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -8,6 +8,8 @@ from tinyxp.errors import ArgumentError
 from tinyxp.optim.lr_scheduler.base import LRScheduler, for_each_group
 from tinyxp.optim.lr_scheduler.factors import cosine
 from tinyxp.optim.optimizer import Optimizer
+
+__all__ = ["LambdaLR", "MultiplicativeLR", "cosine_with_warmup"]
 
 Functions = Callable[[int], float] | Sequence[Callable[[int], float]]
 
@@ -31,14 +33,17 @@ class LambdaLR(LRScheduler):
         return base_lr * self.lr_lambdas[group](epoch)
 
     def state_dict(self) -> dict[str, Any]:
-        """As of every schedule, and of each callable object what it holds; functions hold none."""
+        """The state of every schedule, with the attributes of callable objects; functions have
+        none."""
         held = [dict(getattr(f, "__dict__", {})) or None for f in self.lr_lambdas]
         return super().state_dict() | {"lr_lambdas": held}
 
     def _take(self, state: dict[str, Any]) -> None:
         for function, held in zip(self.lr_lambdas, state["lr_lambdas"], strict=True):
             if held and not hasattr(function, "__dict__"):
-                raise ArgumentError(f"{function!r} cannot take what the state holds of a callable")
+                raise ArgumentError(
+                    f"{function!r} cannot take the attributes of the callable in the state"
+                )
             if held:
                 function.__dict__.update(held)
         super()._take({k: v for k, v in state.items() if k != "lr_lambdas"})
@@ -66,17 +71,17 @@ class MultiplicativeLR(LambdaLR):
         return [lr * f(self.last_epoch) for lr, f in zip(lrs, self.lr_lambdas, strict=True)]
 
     def lrs_from_start(self) -> list[float]:
-        return self.get_lr()  # a start keeps the rates it finds
+        return self.get_lr()  # it cannot be computed from the start
 
 
 @typed
 def cosine_with_warmup(
     optimizer: Optimizer, warmup_steps: int, total_steps: int, min_lr_ratio: float = 0.1
 ) -> LambdaLR:
-    """A line up to the initial lr over ``warmup_steps``, then half a cosine down to
-    ``min_lr_ratio`` of it at ``total_steps``, where it stays.
+    """Linear warm-up to the initial lr over ``warmup_steps``, then half a cosine down to
+    ``min_lr_ratio`` of it at ``total_steps``, and constant after that.
 
-    Source: nanoGPT's ``get_lr``; GPT-3 (Brown et al. 2020, appendix B) was trained so.
+    Source: nanoGPT's ``get_lr``; GPT-3 used it (Brown et al. 2020, appendix B).
 
     >>> optimizer = tx.optim.SGD([tx.asarray([1.0])], lr=1.0)
     >>> schedule = tx.optim.lr_scheduler.cosine_with_warmup(optimizer, 1, 3, min_lr_ratio=0.0)

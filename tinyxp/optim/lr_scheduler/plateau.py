@@ -1,4 +1,4 @@
-"""A schedule that waits for a metric to stand still."""
+"""A schedule that reduces the rate when a metric stops improving."""
 
 import math
 from typing import Any
@@ -7,15 +7,17 @@ from tinyxp.errors import ArgumentError
 from tinyxp.optim.lr_scheduler.base import BOOKKEEPING, LRScheduler, for_each_group
 from tinyxp.optim.optimizer import Optimizer
 
+__all__ = ["ReduceLROnPlateau"]
+
 
 class ReduceLROnPlateau(LRScheduler):
     """lr ← max(lr · ``factor``, ``min_lr``) once a metric has not improved for more than
     ``patience`` steps.
 
-    Call ``step(metric)`` after each validation. ``mode`` says whether less ("min") or more ("max")
-    is better; to count, a metric must be better than the best by ``threshold``, as a part of the
-    best ("rel") or in itself ("abs"). After a reduction ``cooldown`` steps do not count. A change
-    of at most ``eps`` is left out.
+    Call ``step(metric)`` after each validation. Lower ("min") or higher ("max") is better, by
+    ``mode``. To count as better, a metric must beat the best by ``threshold``, relative to the best
+    ("rel") or absolute ("abs"). The ``cooldown`` steps after a reduction do not count. A change of
+    at most ``eps`` is not made.
 
     >>> optimizer = tx.optim.SGD([tx.asarray([1.0])], lr=1.0)
     >>> schedule = tx.optim.lr_scheduler.ReduceLROnPlateau(optimizer, factor=0.5, patience=1)
@@ -53,7 +55,7 @@ class ReduceLROnPlateau(LRScheduler):
         self._last_lr = [group["lr"] for group in optimizer.param_groups]
 
     def is_better(self, metric: float) -> bool:
-        """Whether a metric is better than the best so far, by the threshold."""
+        """Whether a metric beats the best so far by the threshold."""
         sign = -1 if self.mode == "min" else 1
         if self.threshold_mode == "abs":
             bound = self.best + sign * self.threshold
@@ -62,9 +64,9 @@ class ReduceLROnPlateau(LRScheduler):
         return sign * metric > sign * bound
 
     def step(self, metrics: Any, epoch: int | None = None) -> None:  # type: ignore[override]
-        """Count a metric, a number or a Tensor of one element, and reduce the rates if it is time.
+        """Count a metric, a number or a Tensor of one element, and reduce the rates if necessary.
 
-        ``epoch`` is the number of this step, one more than the last if None.
+        ``epoch`` is the number of this step; None means one more than the last.
         """
         metric = float(metrics)
         self.last_epoch = self.last_epoch + 1 if epoch is None else epoch
@@ -82,7 +84,7 @@ class ReduceLROnPlateau(LRScheduler):
             lrs = [b if a - b > self.eps else a for a, b in zip(lrs, lower, strict=True)]
         self._set(lrs)
 
-    spare = BOOKKEEPING | {"default_min_lr", "mode_worse"}  # which follow from the others
+    spare = BOOKKEEPING | {"default_min_lr", "mode_worse"}  # they follow from the others
 
     def state_dict(self) -> dict[str, Any]:
         state = super().state_dict()

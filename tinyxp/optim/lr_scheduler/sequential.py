@@ -1,4 +1,4 @@
-"""Schedules made of schedules: one after the other, or all at once."""
+"""Combinations of schedules: one after the other, or all at every step."""
 
 from bisect import bisect_right
 from collections.abc import Sequence
@@ -14,21 +14,25 @@ from tinyxp.optim.lr_scheduler.base import (
 from tinyxp.optim.lr_scheduler.plateau import ReduceLROnPlateau
 from tinyxp.optim.optimizer import Optimizer
 
+__all__ = ["ChainedScheduler", "SequentialLR"]
+
 
 class CompositeScheduler(LRScheduler):
-    """The state of a schedule that is made of others."""
+    """The base of schedules that consist of others."""
 
     schedulers: list[LRScheduler]
     spare: frozenset[str] = BOOKKEEPING | {"last_epoch"}
 
     def of(self, optimizer: Optimizer, schedulers: Sequence[LRScheduler]) -> None:
-        """Take the schedules, which must be of this optimizer and need no metrics."""
+        """Store the schedules; they must belong to this optimizer and need no metric."""
         self.attach(optimizer)
         self.schedulers = list(schedulers)
         same_optimizer(optimizer, self.schedulers)
         for scheduler in self.schedulers:
             if isinstance(scheduler, ReduceLROnPlateau):
-                raise DTypeError("ReduceLROnPlateau steps by a metric; step it beside the others")
+                raise DTypeError(
+                    "ReduceLROnPlateau needs a metric at each step; call it separately"
+                )
 
     def get_last_lr(self) -> list[float]:
         return [group["lr"] for group in self.optimizer.param_groups]
@@ -50,13 +54,13 @@ class CompositeScheduler(LRScheduler):
                 f"expected the states of {len(self.schedulers)} schedules, got {len(states)}"
             )
         for scheduler, state in zip(self.schedulers, states, strict=True):
-            scheduler._expect(state)  # before any is changed
+            scheduler._expect(state)  # all, before any is changed
         for scheduler, state in zip(self.schedulers, states, strict=True):
             scheduler.load_state_dict(state)
 
 
 class SequentialLR(CompositeScheduler):
-    """One schedule after the other: the i-th from ``milestones[i - 1]`` on, counting from there.
+    """One schedule after the other: schedule i starts at step ``milestones[i - 1]``.
 
     >>> optimizer = tx.optim.SGD([tx.asarray([1.0])], lr=1.0)
     >>> warmup = tx.optim.lr_scheduler.LinearLR(optimizer, start_factor=0.5, total_iters=2)
@@ -77,13 +81,13 @@ class SequentialLR(CompositeScheduler):
     ) -> None:
         if len(schedulers) != len(milestones) + 1 or sorted(set(milestones)) != list(milestones):
             raise ArgumentError(
-                "expected one more schedule than milestones, and these in rising order, got "
+                "expected one more schedule than milestones, and milestones in rising order, got "
                 f"{len(schedulers)} schedules and milestones {list(milestones)}"
             )
         self.of(optimizer, schedulers)
         self.milestones = list(milestones)
         self.last_epoch = last_epoch + 1
-        for group in optimizer.param_groups:  # what making the schedules has done to the rates
+        for group in optimizer.param_groups:  # undo the first steps of the schedules
             group["lr"] = group["initial_lr"]
         self.restart()
 
@@ -113,7 +117,7 @@ class SequentialLR(CompositeScheduler):
 
 
 class ChainedScheduler(CompositeScheduler):
-    """All schedules at every step, each going on from the rate that the one before has left.
+    """All schedules at every step; each continues from the rate that the previous one set.
 
     >>> optimizer = tx.optim.SGD([tx.asarray([1.0])], lr=1.0)
     >>> constant = tx.optim.lr_scheduler.ConstantLR(optimizer, factor=0.5, total_iters=1)
@@ -137,7 +141,7 @@ class ChainedScheduler(CompositeScheduler):
         if epoch == 0:
             self.restart()
         elif epoch is not None:
-            raise ArgumentError(f"a ChainedScheduler steps one by one, got epoch={epoch}")
+            raise ArgumentError(f"a ChainedScheduler takes single steps, got epoch={epoch}")
         else:
             for scheduler in self.schedulers:
                 scheduler.step()
