@@ -6,7 +6,10 @@ returns the ``AdamWStep`` of each replay, of which only ``factors()`` may differ
 """
 
 import math
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+Arrays = list[Any]
 
 
 class AdamWStep(NamedTuple):
@@ -28,3 +31,6 @@ class AdamWStep(NamedTuple):
         root = 1 / math.sqrt(1 - self.beta2**self.step)
         size = self.lr / (1 - self.beta1**self.step)
         return [float(root), float(size), float(1 - self.lr * self.weight_decay)]
+
+
+Advance = Callable[[], AdamWStep] | None

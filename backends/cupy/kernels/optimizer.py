@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from tinyxp.backends import Array
-from tinyxp.backends.common.adamw import AdamWStep
+from tinyxp.backends.common.adamw import AdamWStep, Advance, Arrays
 from tinyxp.backends.common.capture import capturing
 from tinyxp.backends.cupy.launch import Library, alike
 from tinyxp.errors import ShapeError
@@ -47,13 +47,13 @@ class ManyArrays:
 
     def adamw(
         self,
-        params: list[Array],
-        grads: list[Array],
-        m: list[Array],
-        v: list[Array],
+        params: Arrays,
+        grads: Arrays,
+        m: Arrays,
+        v: Arrays,
         step: AdamWStep,
-        advance: Callable[[], AdamWStep] | None = None,
-    ) -> list[Array]:
+        advance: Advance = None,
+    ) -> Arrays:
         """See ``AdamWStep``. One launch for all parameters."""
         with self.library.on(getattr(params[0], "device", None)):
             news = [self.xp.empty(p.shape, dtype=p.dtype) for p in params]

@@ -1,11 +1,4 @@
-"""Kernels that numba compiles, for float32: one pass over memory where NumPy's ufuncs take several.
-
-Everything else (float64, other orders in memory) is left to ``numpy_kernels``. Compiled once and
-kept on disk. They release the interpreter's lock, so that parts of a batch run side by side, and
-start no threads of their own: numba's would wait busily against those of the BLAS.
-
-Loops are written so that LLVM makes vector instructions of them: no call inside, no branch.
-"""
+"""gelu, relu and layer_norm in one pass over memory, where NumPy's ufuncs take several."""
 
 from typing import Any
 
@@ -65,7 +58,7 @@ def _gelu_erf_vjp(g, x, out):  # type: ignore[no-untyped-def]
         out[i] = g[i] * (cdf + v * DENSITY * exp(f4(-0.5) * v * v))
 
 
-def gelu(x: Array, approximate: str = "none") -> Any:
+def gelu(x: Array, approximate: str) -> Any:
     if not fits(x):
         return NotImplemented
     y = empty(x.shape, x.dtype)
@@ -162,13 +155,7 @@ def _layer_norm_vjp(g, x, weight, mean, scale, gx, gw, gb):  # type: ignore[no-u
             gb[j] += g[i, j]
 
 
-def layer_norm(
-    x: Array,
-    weight: Array | None = None,
-    bias: Array | None = None,
-    axes: int = 1,
-    eps: float = 1e-5,
-) -> Any:
+def layer_norm(x: Array, weight: Any = None, bias: Any = None, *, axes: int, eps: float) -> Any:
     n = x.shape[-1] if x.ndim else 0
     known = all(part is None or part.shape == (n,) for part in (weight, bias))
     if axes != 1 or not known or not fits(x, weight, bias) or x.size == 0:

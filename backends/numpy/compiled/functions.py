@@ -1,4 +1,4 @@
-"""How numba compiles our kernels, and the scalar functions that they share."""
+"""How numba compiles kernels, and the scalar functions that the kernels share."""
 
 import functools
 import hashlib
@@ -19,21 +19,19 @@ try:
 except ImportError as error:
     raise missing("numba", "fast") from error
 
-# sums in any order; but NaN and infinity stay what they are
+# sums in any order, but with NaN and infinities as IEEE 754 has them
 _options: dict[str, Any] = {"error_model": "numpy", "fastmath": {"reassoc", "nsz"}}
 inlined: Any = numba.njit(inline="always", **_options)
 
 
-def _forget_others() -> None:
-    """Remove compiled code from before a change of any of its files: numba looks at the file of a
-    function alone, and not at those of what is compiled into it."""
+def _remove_stale_code() -> None:
+    """Remove the cached code if any file here changed: numba checks only the file of a function,
+    not those of the functions that are compiled into it."""
     sources = sorted(Path(__file__).parent.glob("*.py"))
     now = hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()
     cache = Path(__file__).parent / "__pycache__"
     stamp = cache / "numba.sha256"
-    with suppress(
-        OSError
-    ):  # a folder that is not ours to write; numba then has its cache elsewhere
+    with suppress(OSError):  # numba has its cache elsewhere if the folder is read-only
         if stamp.exists() and stamp.read_text("ascii") == now:
             return
         for path in [*cache.glob("*.nbi"), *cache.glob("*.nbc")]:
@@ -42,15 +40,15 @@ def _forget_others() -> None:
         stamp.write_text(now, "ascii")
 
 
-_forget_others()
+_remove_stale_code()
 
 
 def compiled(f: Callable[..., None]) -> Callable[..., None]:
-    """Compile ``f``, which writes into arrays that it is given; a call of it is one call of a step
-    that is recorded.
+    """Compile ``f``, which writes into arrays among its arguments; a recorded step has it as one
+    call.
 
-    Compiled code reads and writes beyond the end of an array that is shorter than it believes, so
-    each ``f`` begins with an ``expect`` of what it believes.
+    Compiled code does not check bounds, so each ``f`` begins with an ``expect`` of all lengths that
+    its loops rely on.
     """
     fast = numba.njit(nogil=True, cache=True, **_options)(f)
 
@@ -72,14 +70,14 @@ def compiled(f: Callable[..., None]) -> Callable[..., None]:
 
 @inlined
 def expect(fitting):  # type: ignore[no-untyped-def]
-    """The guard of a compiled kernel: arrays are as long as its loops go."""
+    """Guard a compiled kernel: its arrays must be as long as its loops."""
     if not fitting:
         raise ShapeError("a compiled kernel expects arrays that fit together")
 
 
 def fits(*arrays: Any) -> bool:
-    """Whether all arrays (None aside) are float32 that compiled code can take as they lie: without
-    gaps, aligned and writeable, as it is compiled anew for each kind."""
+    """Whether all arrays (None aside) are float32, C-contiguous, aligned and writeable: for another
+    kind of array numba would compile again."""
     for x in arrays:
         if x is not None and not (
             isinstance(x, np.ndarray) and x.dtype.char == "f" and x.ndim and x.flags.carray
@@ -89,17 +87,15 @@ def fits(*arrays: Any) -> bool:
 
 
 def readable(x: Any) -> Any:
-    """x itself if compiled code can take it as it lies, else a copy."""
+    """x itself if it is C-contiguous, aligned and writeable, else a copy."""
     return x if x.flags.carray else x.copy()
 
 
 f4, i4 = np.float32, np.int32
 LOG2_E = f4(math.log2(math.e))
-LN2_HIGH, LN2_LOW = (
-    f4(0.693359375),
-    f4(-2.12194440e-4),
-)  # ln 2 in two parts: n ln 2 keeps its digits
-LOWEST = f4(-87.0)  # exp of less is no normal number
+# ln 2 in two parts, so that n ln 2 keeps its digits
+LN2_HIGH, LN2_LOW = f4(0.693359375), f4(-2.12194440e-4)
+LOWEST = f4(-87.0)  # exp of less is a subnormal number
 TANH_SCALE = f4(2 * math.sqrt(2 / math.pi))
 CUBIC = f4(0.044715)
 HALF_ROOT, DENSITY = f4(math.sqrt(0.5)), f4(1 / math.sqrt(2 * math.pi))
@@ -107,8 +103,8 @@ HALF_ROOT, DENSITY = f4(math.sqrt(0.5)), f4(1 / math.sqrt(2 * math.pi))
 
 @inlined
 def exp(x):  # type: ignore[no-untyped-def]
-    """eˣ = 2ⁿ eʳ with |r| ≤ ln 2 / 2, for which a polynomial of degree 7 is exact enough (that of
-    Moshier's Cephes, expf); 2ⁿ is put together from its bits."""
+    """eˣ = 2ⁿ eʳ with |r| ≤ ln 2 / 2: eʳ by the polynomial of degree 7 of Moshier's Cephes (expf),
+    2ⁿ from its bits."""
     z = LOWEST if x < LOWEST else x
     z = -LOWEST if z > -LOWEST else z
     n = np.floor(z * LOG2_E + f4(0.5))
@@ -125,16 +121,16 @@ def exp(x):  # type: ignore[no-untyped-def]
 
 @inlined
 def tanh_rest(x):  # type: ignore[no-untyped-def]
-    """m = E / (1 + E), E = exp(-2 |u|), u = √(2/π) (x + 0.044715 x³): (1 + tanh u) / 2 is m below 0
-    and 1 - m above, where m keeps the digits that 1 - |tanh u| loses."""
+    """m = E / (1 + E), E = exp(-2 |u|), u = √(2/π) (x + 0.044715 x³): (1 + tanh u) / 2 is m for
+    x < 0 and 1 - m for x > 0. m keeps the digits that 1 - |tanh u| loses."""
     e = exp(-TANH_SCALE * abs(x) * (f4(1) + CUBIC * x * x))
     return e / (f4(1) + e)
 
 
 @inlined
 def erfc(x):  # type: ignore[no-untyped-def]
-    """1 - erf x: exp(-x²) t (c₁ + … + c₈ t⁷) with t = 1 / (1 + 0.33 |x|), fitted to a relative
-    error of 1e-7 up to |x| = 10, beyond which it is 0; and 2 - that below 0."""
+    """1 - erf x = exp(-x²) t (c₁ + … + c₈ t⁷), t = 1 / (1 + 0.33 |x|), for x ≥ 0, and 2 - erfc(-x)
+    for x < 0. The fit has a relative error of 1e-7 up to |x| = 10; beyond, erfc is 0."""
     a = abs(x)
     t = f4(1) / (f4(1) + f4(0.33) * a)
     p = f4(-0.135346407)

@@ -5,10 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from tinyxp.backends.common.adamw import AdamWStep
+from tinyxp.backends.common.adamw import AdamWStep, Advance, Arrays
 from tinyxp.backends.common.capture import capturing
 from tinyxp.backends.numpy.compiled.functions import compiled, expect, f4, fits
-from tinyxp.backends.numpy.kernels.dense import Array
 from tinyxp.backends.numpy.memory import empty
 
 
@@ -23,12 +22,7 @@ def _adamw(p, g, m, v, new, one_less_beta1, beta2, one_less_beta2, eps, numbers)
 
 
 def adamw(
-    params: list[Array],
-    grads: list[Array],
-    m: list[Array],
-    v: list[Array],
-    step: AdamWStep,
-    advance: Callable[[], AdamWStep] | None = None,
+    params: Arrays, grads: Arrays, m: Arrays, v: Arrays, step: AdamWStep, advance: Advance = None
 ) -> Any:
     """See ``AdamWStep``. A captured step changes the parameters in place, too."""
     if not fits(*params, *grads, *m, *v):

@@ -1,5 +1,5 @@
-"""Random words and dropout that numba compiles: Philox (philox.py) for many blocks at a time, so
-that LLVM makes vector instructions of it, and each word used where it is drawn."""
+"""Random words and dropout, compiled by numba: Philox (philox.py) for many blocks at a time, so
+that LLVM can vectorize it, and each word used where it is drawn."""
 
 from collections.abc import Callable
 from typing import Any
@@ -19,7 +19,7 @@ from tinyxp.backends.numpy.compiled.functions import compiled, expect, f4, fits,
 from tinyxp.backends.numpy.kernels.random import at_counter
 from tinyxp.backends.numpy.memory import empty
 
-FEW = 1 << 14  # words; fewer NumPy makes in a moment, and nothing has to be compiled
+FEW = 1 << 14  # words; for fewer NumPy is fast enough, and nothing has to be compiled
 BLOCKS = 64  # at a time
 HALF = 1 << 64
 u4, u8 = np.uint32, np.uint64
@@ -30,8 +30,8 @@ LOW = u8(32)
 
 @inlined
 def words(w, c, start, first):  # type: ignore[no-untyped-def]
-    """The words of BLOCKS blocks, from the one ``first`` after ``start`` (see ``place``); c is a
-    place (4, BLOCKS) for counters."""
+    """Fill w with the words of BLOCKS blocks, from the one ``first`` after ``start`` (see
+    ``place``); c is memory for counters, (4, BLOCKS)."""
     c0, c1, c2, c3 = c[0], c[1], c[2], c[3]
     key, low, high = start[0], start[1], start[2]
     for i in range(BLOCKS):
@@ -61,7 +61,7 @@ def _fill(out, start):  # type: ignore[no-untyped-def]
 
 @compiled
 def _dropout(x, y, kept, start, last, scale):  # type: ignore[no-untyped-def]
-    """y ← scale · x where the word is not beyond the ``last``, else 0."""
+    """y ← scale · x where the word is at most ``last``, else 0."""
     expect(x.size == y.size == kept.size and start.size == 3)
     w, c = np.empty(WORDS * BLOCKS, u4), np.empty((4, BLOCKS), u4)
     for first in range(0, x.size, w.size):
@@ -81,7 +81,7 @@ def _zeroed(g, kept, out, scale):  # type: ignore[no-untyped-def]
 
 
 def place(key: int, counter: int) -> Array:
-    """Where words begin: the key, and the counter in two halves."""
+    """The key, and the counter in two halves of 64 bits."""
     return np.asarray([key % HALF, counter % HALF, counter // HALF % HALF], u8)
 
 

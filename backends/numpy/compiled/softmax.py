@@ -11,8 +11,8 @@ from tinyxp.backends.numpy.memory import empty
 
 @compiled
 def softmax_rows(x, scale, causal):  # type: ignore[no-untyped-def]
-    """Replace each row of x (batch, queries, keys) by the softmax of scale · x; causal: of keys up
-    to its own."""
+    """Replace each row of x (batch, queries, keys) by softmax(scale · x), if ``causal`` over keys
+    up to the row's own."""
     batch, queries, keys = x.shape
     expect(keys > 0)
     for b in range(batch):
@@ -27,9 +27,9 @@ def softmax_rows(x, scale, causal):  # type: ignore[no-untyped-def]
                 e = exp(f4(scale) * (row[j] - largest))
                 row[j] = e
                 total += e
-            for j in range(n):  # times 1 / total, all would be wrong to the same side
+            for j in range(n):  # a product with 1 / total would round all in the same direction
                 row[j] /= total
-            nothing = f4(0) / total  # NaN in a row of NaN, as the rest of it
+            nothing = f4(0) / total  # 0, or NaN if the row is NaN
             for j in range(n, keys):
                 row[j] = nothing
 
@@ -42,14 +42,14 @@ def softmax_rows_vjp(g, y, scale, causal):  # type: ignore[no-untyped-def]
     for b in range(batch):
         for i in range(queries):
             n = min(i + 1, keys) if causal else keys
-            # relative to the g of a y near 1, if there is one: rounding would lose 1 - y
+            # relative to the g of a y near 1, if there is one, as rounding loses 1 - y
             origin, along = f4(0), f4(0)
             for j in range(n):
                 origin += g[b, i, j] if y[b, i, j] > f4(0.5) else f4(0)
             for j in range(n):
                 g[b, i, j] -= origin
                 along += g[b, i, j] * y[b, i, j]
-            for j in range(n, keys):  # of which y is 0: NaN and infinity are not lost
+            for j in range(n, keys):  # y is 0 there, but NaN and infinity must show
                 along += g[b, i, j] * f4(0)
             for j in range(n):
                 g[b, i, j] = f4(scale) * y[b, i, j] * (g[b, i, j] - along)

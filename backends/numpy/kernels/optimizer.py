@@ -5,20 +5,15 @@ from typing import Any
 
 import numpy as np
 
-from tinyxp.backends.common.adamw import AdamWStep
+from tinyxp.backends.common.adamw import AdamWStep, Advance, Arrays
 from tinyxp.backends.common.capture import capturing
 from tinyxp.backends.numpy.kernels.dense import Array, blocks
 from tinyxp.backends.numpy.memory import empty, empty_like
 
 
 def adamw(
-    params: list[Array],
-    grads: list[Array],
-    m: list[Array],
-    v: list[Array],
-    step: AdamWStep,
-    advance: Callable[[], AdamWStep] | None = None,
-) -> list[Array]:
+    params: Arrays, grads: Arrays, m: Arrays, v: Arrays, step: AdamWStep, advance: Advance = None
+) -> Arrays:
     """See ``AdamWStep``. A captured step changes the parameters in place, too; whether there is
     weight decay is part of the recording."""
     capture: Any = capturing()
