@@ -34,11 +34,11 @@ GPU = Config(
 )
 TINY = Config(n_layer=1, n_head=1, n_embd=8, block_size=8, batch_size=2, steps=3, warmup_steps=1)
 WANTED = 1.48
-BESIDE = 60.0  # seconds kept for PyTorch's time per step
+RESERVED = 60.0  # seconds for timing PyTorch
 
 
 def run(device: str, small: bool, text: str | None, seconds: float) -> int:
-    """Train for as long as there is time; says how far it came, and the validation loss, last."""
+    """Train while there is time; print how far it got, and the validation loss."""
     config, start = TINY if small else GPU, time.monotonic()
     with tx.backend(OURS[device]):
         corpus = load_corpus(text)
@@ -62,7 +62,7 @@ def run(device: str, small: bool, text: str | None, seconds: float) -> int:
                 log_every=250,
                 tokens_per_step=math.prod(size),
                 capture=device == "cuda",
-                max_seconds=max(1.0, seconds - BESIDE),
+                max_seconds=max(1.0, seconds - RESERVED),
             )
             trainer.fit(RandomWindows(ids, *size, Generator(1)), model.loss, config.steps)
             trained = time.monotonic() - start
@@ -72,14 +72,14 @@ def run(device: str, small: bool, text: str | None, seconds: float) -> int:
         finally:
             tx.set_float32_matmul_precision("highest")
     print(f"{trainer.done} of {config.steps} steps in {trained:.0f} s")
-    beside(device, small, config.steps)
+    time_torch(device, small, config.steps)
     wanted = f"; wanted: at most {WANTED}" if trainer.done == GPU.steps else ""
     print(f"validation loss {score:.4f}{wanted}")
     return 0
 
 
-def beside(device: str, small: bool, steps: int) -> None:
-    """What PyTorch would take for as many steps, by a few of them."""
+def time_torch(device: str, small: bool, steps: int) -> None:
+    """Estimate PyTorch's time for as many steps from a few."""
     options = contenders(device, "high").get(REFERENCE)
     if options is None or small:
         return

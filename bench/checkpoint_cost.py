@@ -1,7 +1,7 @@
-"""What checkpoints cost: the seconds of a save beside those of the 100 steps before it.
+"""The cost of checkpoints: the seconds of a save relative to those of the 100 steps before it.
 
-Both are taken in the same process, right after one another, since a whole run beside another whole
-run differs by more than a save. ``python -m bench.checkpoint_cost --json FILE``
+Both are measured in one process, because two whole runs differ by more than a save.
+``python -m bench.checkpoint_cost --json FILE``
 """
 
 import argparse
@@ -26,8 +26,8 @@ SYMBOLS = 65
 
 
 def measure(folder: Path, rounds: int, every: int = EVERY) -> list[tuple[float, float]]:
-    """Seconds of training, and of what comes after its last step: the state gathered, the file
-    written and brought to the disk, an old one removed. Round by round, after one to warm up."""
+    """The seconds of training, and of saving after its last step: the state is gathered, the file
+    written and synced, an old one removed. A round warms up first."""
     config = Config()
     tx.manual_seed(0)
     model = GPT(config, SYMBOLS, Generator(0))

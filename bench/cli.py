@@ -1,4 +1,4 @@
-"""``tinyxp bench``: which contenders run which workloads, and where the report goes."""
+"""``tinyxp bench``: training steps of tinyxp and of other libraries, timed in turn."""
 
 import argparse
 import importlib.util
@@ -31,7 +31,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         "--workload", default=names, help=f"some of {names}, with commas (default: all)"
     )
     command.add_argument(
-        "--peers", help=f"some of {','.join(PEERS)}, or none (default: all that are here)"
+        "--peers", help=f"some of {','.join(PEERS)}, or none (default: all that are installed)"
     )
     command.add_argument(
         "--backends", default="numpy", help="tinyxp's, as numpy,torch,strict (default: numpy)"
@@ -52,11 +52,11 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         help="write a report, a plot and a .json beside it",
     )
     command.add_argument("--compare", metavar="OLD.json", help="end with 1 if anything is slower")
-    command.add_argument("--summary", metavar="FILE.json", help="print the table of a report only")
+    command.add_argument("--summary", metavar="FILE.json", help="only print the table of a report")
 
 
 def chosen(args: argparse.Namespace, threads: int) -> dict[str, dict[str, Any]]:
-    """The contenders' names, each with its peer's module and options."""
+    """The contenders by name, each with its peer's module and options."""
     wanted = [name for name in (args.peers or "").split(",") if name and name != "none"]
     unknown = set(wanted) - PEERS.keys()
     if unknown:
@@ -71,7 +71,7 @@ def chosen(args: argparse.Namespace, threads: int) -> dict[str, dict[str, Any]]:
             if library == "torch":
                 found[name]["device"] = args.device
     for name in filter(None, args.backends.split(",")):
-        backends.get(name)  # a missing one is told before anything runs
+        backends.get(name)  # reports a missing backend before anything runs
         shared = {"module": "tinyxp_peer", "backend": name, "threads": threads}
         found[f"tinyxp {name}"] = shared | {"fast": False}
         if name != "numpy":
@@ -86,7 +86,7 @@ def chosen(args: argparse.Namespace, threads: int) -> dict[str, dict[str, Any]]:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Measure, print tables as they come, write the report; 1 if something got slower."""
+    """Measure, print tables, write the report; return 1 if something got slower."""
     if args.summary:
         print(report.summary(report.load(args.summary)))
         return 0
@@ -101,7 +101,7 @@ def run(args: argparse.Namespace) -> int:
     threads = args.threads or machine.threads()
     contenders = chosen(args, threads)
     if not contenders:
-        raise ArgumentError("there is no contender; name --backends or --peers")
+        raise ArgumentError("there is no contender; give --backends or --peers")
     found: dict[str, Any] = {
         "date": time.strftime("%Y-%m-%d"),
         "machine": machine.describe(threads),
@@ -155,7 +155,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def write(args: argparse.Namespace, found: dict[str, Any]) -> None:
-    """The files that were asked for."""
+    """Write the requested files."""
     paths = [args.json] if args.json else []
     if args.report:
         paths.append(args.report.with_suffix(".json"))

@@ -1,7 +1,7 @@
-"""Contenders in processes of their own, stepped in turn: A B A B …; medians and ratios.
+"""Contests of steps, run in turn in separate processes (A B A B …), with medians and ratios.
 
-A machine's speed drifts, so only figures taken side by side compare. Each contender has a process
-to itself, so that the thread pool of one library never spins against that of another.
+The speed of a machine drifts, so only measurements taken side by side compare. Separate processes
+keep the thread pools of libraries from disturbing each other.
 """
 
 import importlib
@@ -16,42 +16,42 @@ from pathlib import Path
 from typing import Any
 
 Step = Callable[[], Any]
-PAUSE = 0.06  # seconds between two turns: threads of a pool wait busily for work for some 30 ms
-LATE = "no time was left"  # why a contender did not begin
-FEWEST = 2  # rounds, however little time is left
-TURN = 1.0  # seconds, after which a slow contender's turn ends, with one step at least
+PAUSE = 0.06  # seconds between two turns: idle pool threads spin for about 30 ms
+LATE = "no time was left"  # the error of a contender that did not start
+FEWEST = 2  # rounds, even if no time is left
+TURN = 1.0  # seconds that a slow contender's turn may take; it does at least one step
 
 
 @dataclass
 class Result:
-    """One contender: seconds per step in every round and of the first step, its peak memory, and
-    what its steps returned (losses) after one step and after the warm-up."""
+    """One contender's seconds per step in every round and for the first step, its peak memory, and
+    its losses after one step and after the warm-up."""
 
     name: str
     seconds: list[float] = field(default_factory=list)
     first: float = 0.0
     peak_mb: float = 0.0
     losses: list[Any] = field(default_factory=list)
-    error: str = ""  # why it took no part
+    error: str = ""  # why it has no results
 
     @property
     def median(self) -> float:
         return statistics.median(self.seconds)
 
     def ratios(self, base: "Result") -> list[float]:
-        """Its seconds over those of another, round by round, in order of size; of contenders that
-        raced alone one may have had time for fewer rounds."""
+        """The sorted ratios of its seconds to another's, round by round. Contenders that ran alone
+        may have different numbers of rounds."""
         return sorted(a / b for a, b in zip(self.seconds, base.seconds, strict=False))
 
     def spread(self, base: "Result") -> tuple[float, float, float]:
-        """The ratio to another: the median over rounds, and what a tenth lies below and above."""
+        """The ratio to another: its median over rounds, and the 10% and 90% quantiles."""
         ratios = self.ratios(base)
         tenth = len(ratios) // 10
         return statistics.median(ratios), ratios[tenth], ratios[-1 - tenth]
 
 
 def peer(module: str, **options: Any) -> Step:
-    """The step of a peer, which only the process that runs it imports."""
+    """The step of a peer; only the process that runs it imports the library."""
     step: Step = importlib.import_module(f"tinyxp.bench.peers.{module}").start(**options)
     return step
 
@@ -66,13 +66,13 @@ def _serve(
             for _ in range(steps):
                 value = step()
             connection.send((time.perf_counter() - start, value))
-        connection.send(getattr(step, "peak_mb", _peak_mb)())  # of a GPU, where the peer knows it
+        connection.send(getattr(step, "peak_mb", _peak_mb)())  # a peer on a GPU measures it
     except Exception as error:
         connection.send(f"{type(error).__name__}: {error}")
 
 
 def _peak_mb() -> float:
-    status = Path("/proc/self/status")  # getrusage would count what this process was forked from
+    status = Path("/proc/self/status")  # getrusage includes the parent of a fork
     if status.exists():
         for line in status.read_text().splitlines():
             if line.startswith("VmHWM:"):
@@ -89,7 +89,7 @@ class Failure(RuntimeError):
 
 
 class _Contender:
-    """The process of one contender, as the one that runs the contest sees it."""
+    """The process of one contender, seen from the process of the contest."""
 
     def __init__(self, name: str, make: Callable[..., Step], args: Any, options: Any) -> None:
         context = multiprocessing.get_context("spawn")
@@ -97,14 +97,14 @@ class _Contender:
         given = (theirs, make, args, options)
         self.process = context.Process(target=_serve, args=given, daemon=True)
         self.process.start()
-        theirs.close()  # else its end would stay open when the process dies
+        theirs.close()  # so that the pipe breaks when the process dies
         self.result = Result(name)
         self.steps = 1  # of a turn
 
     def ask(self, steps: int | None, patience: float) -> Any:
         try:
             self.connection.send(steps)
-            # None waits for as long as it takes
+            # None waits without a limit
             if not self.connection.poll(None if patience == math.inf else patience):
                 self.stop()
                 raise Failure(f"no answer within {patience:.0f} s")
@@ -129,12 +129,12 @@ def contest(
     alone: bool = False,
     until: float = math.inf,
 ) -> list[Result]:
-    """Run every contender for ``rounds`` rounds of ``steps`` steps, slow ones of fewer, in turn.
+    """Run every contender in turn, for ``rounds`` rounds of ``steps`` steps, fewer for slow ones.
 
-    A contender is (function that makes a step, its arguments[, its options]). One that fails says
-    why in its result, and the others go on; so does one that keeps silent for ``patience``
-    seconds. ``alone``: all rounds of one, then all of the next, where memory holds one only. After
-    ``until`` (of ``time.monotonic``) nobody begins any more, and there are no rounds but two.
+    A contender is (function that makes a step, its arguments[, its options]). The result of one
+    that fails, or does not answer for ``patience`` seconds, has the error; the others continue.
+    ``alone`` runs all rounds of one before the next, if memory holds only one. After ``until`` (of
+    ``time.monotonic``) no contender starts, and there are only two rounds.
     """
     everyone: list[_Contender] = []
     results: list[Result] = []
@@ -168,7 +168,7 @@ def contest(
 
 
 def _race(running: list[_Contender], rounds: int, patience: float, until: float) -> None:
-    """The rounds of contenders that are ready; one that fails takes part no longer."""
+    """Run the rounds of contenders that are ready; drop those that fail."""
     for done in range(rounds):
         if done >= FEWEST and time.monotonic() > until:
             break
@@ -191,8 +191,8 @@ def _race(running: list[_Contender], rounds: int, patience: float, until: float)
 def rehearsal(
     contenders: dict[str, tuple[Any, ...]], rounds: int, steps: int, warmup: int
 ) -> list[Result]:
-    """A contest in this process, one contender after the other: it tries them out, and its times
-    are not to be compared."""
+    """Run the contenders one after the other in this process, to test them; the times of such a
+    contest do not compare."""
     results = []
     for name, (make, args, *options) in contenders.items():
         results.append(result := Result(name))
@@ -214,7 +214,7 @@ def rehearsal(
 
 
 def table(results: list[Result], reference: str) -> str:
-    """A Markdown table; ratios are medians over rounds, each against the reference then."""
+    """A Markdown table. Ratios are medians over rounds, against the reference in the same round."""
     base = next(r for r in results if r.name == reference)
     lines = [
         f"| contender | ms per step (median) | ratio to {reference} (median, 10-90%) "

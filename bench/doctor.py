@@ -1,4 +1,4 @@
-"""What it costs to watch a training step: a plain one, one under watch, one that is examined too.
+"""The cost of tx.doctor: a plain training step, a watched one, and one that is examined too.
 
 python -m bench.doctor [--rounds 30]
 """
@@ -23,7 +23,7 @@ def mlp() -> tuple[nn.Module, Callable[[], tx.Tensor]]:
 
 
 def gpt() -> tuple[nn.Module, Callable[[], tx.Tensor]]:
-    """nanoGPT's configuration for a CPU, batch 12."""
+    """nanoGPT's CPU configuration, batch 12."""
     model = transformer.GPT(transformer.Config(), 65)
     ids = tx.randint(0, 65, (12, 65))
     return model, lambda: model.loss((ids[:, :-1], ids[:, 1:]))

@@ -3,11 +3,11 @@
 python -m bench.gpu --report FILE.md [--seconds 540] [--device cpu --tiny]
 python -m bench.gpu --char-run [--text FILE] [--seconds 540]
 
-Parts run in the order of their weight, each in a process of its own with a limit, and the report is
-written after each, so that whatever happens later, it is there. A report that is there already is
-gone on with: what is in it is not measured again, unless it failed; to begin anew, delete its JSON.
-``--device cpu --tiny`` runs the same program without a GPU, in one process, at sizes that tell
-nothing of speed. ``--char-run`` trains nanoGPT's character model at its GPU configuration.
+Parts run in order of importance, each in a separate process with a time limit, and the report is
+written after each. An existing report is continued: parts in it are not measured again, unless they
+failed; to start over, delete its JSON. ``--device cpu --tiny`` runs the same program without a GPU,
+in one process, at sizes too small to measure speed. ``--char-run`` trains nanoGPT's character model
+at its GPU configuration.
 """
 
 import argparse
@@ -29,21 +29,21 @@ from tinyxp.bench.gpu_report import draw, markdown
 from tinyxp.errors import BackendError
 from tinyxp.files.safetensors import write_atomically
 
-PART_SECONDS = 240.0  # that one part may take
-NEEDED = 20.0  # that a part is not begun without
-ENDING = 12.0  # of these, what starting and ending its processes takes
+PART_SECONDS = 240.0  # limit of one part
+NEEDED = 20.0  # the least time to start a part
+ENDING = 12.0  # of these, for starting and ending its processes
 
 
 def add(found: dict[str, Any], part: dict[str, Any]) -> None:
-    """Take what a part has found into the whole, a workload in the place of an older one."""
+    """Add the results of a part to the report; a workload replaces an earlier one."""
     new = part.pop("workloads", [])
     names = [(entry["name"], entry["precision"]) for entry in new]
     kept = [x for x in found["workloads"] if (x["name"], x["precision"]) not in names]
     found |= part | {"workloads": kept + new}
 
 
-def apart(name: str, args: argparse.Namespace, seconds: float) -> dict[str, Any]:
-    """What a part finds, in a process of its own, which ends with all of its children in time."""
+def run_apart(name: str, args: argparse.Namespace, seconds: float) -> dict[str, Any]:
+    """The results of a part in a separate process, which ends in time with all its children."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "part.json")
         command = [sys.executable, "-m", "tinyxp.bench.gpu", "--part", name]
@@ -66,7 +66,7 @@ def apart(name: str, args: argparse.Namespace, seconds: float) -> dict[str, Any]
 
 
 def write(found: dict[str, Any], report: Path) -> str:
-    """The report, as JSON and Markdown, and the plot; the Markdown."""
+    """Write the report as JSON and Markdown, and the plot; return the Markdown."""
     report.parent.mkdir(parents=True, exist_ok=True)
     data = json.dumps(found, indent=1) + "\n"
     write_atomically(report.with_suffix(".json"), data.encode("utf-8"))
@@ -77,8 +77,8 @@ def write(found: dict[str, Any], report: Path) -> str:
     return text
 
 
-def measured(args: argparse.Namespace, device: str, until: float) -> int:
-    """All parts that there is time for."""
+def measure(args: argparse.Namespace, device: str, until: float) -> int:
+    """Run all parts for which there is time."""
     parts = dict(Parts(args.device, args.tiny, args.rounds).named)
     found: dict[str, Any] = {
         "date": time.strftime("%Y-%m-%d"),
@@ -105,9 +105,9 @@ def measured(args: argparse.Namespace, device: str, until: float) -> int:
         if left < NEEDED:
             found["left_out"].append(name)
             continue
-        new = part() if args.tiny else apart(name, args, min(left, PART_SECONDS))
+        new = part() if args.tiny else run_apart(name, args, min(left, PART_SECONDS))
         failures = new.pop("failed", {})
-        found["failed"].pop(name, None)  # an earlier time
+        found["failed"].pop(name, None)  # of an earlier call
         found["failed"] |= failures
         add(found, new)
         found["done"] += [] if failures else [name]
@@ -121,14 +121,14 @@ def measured(args: argparse.Namespace, device: str, until: float) -> int:
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--device", choices=sorted(OURS), default="cuda")
-    parser.add_argument("--tiny", action="store_true", help="sizes that tell nothing of speed")
+    parser.add_argument("--tiny", action="store_true", help="sizes too small to measure speed")
     parser.add_argument("--rounds", type=int, default=10)
-    parser.add_argument("--seconds", type=float, default=540.0, help="begin nothing after that")
+    parser.add_argument("--seconds", type=float, default=540.0, help="start no part after that")
     parser.add_argument("--report", type=Path, metavar="FILE.md")
-    parser.add_argument("--part", help="this part alone, its numbers into the report as JSON")
-    parser.add_argument("--probed", type=Path, help="what `--part probe` printed before")
+    parser.add_argument("--part", help="only this part; write its numbers as JSON")
+    parser.add_argument("--probed", type=Path, help="the earlier output of `--part probe`")
     parser.add_argument("--char-run", action="store_true", help="train the character model")
-    parser.add_argument("--text", help="what it learns, UTF-8 (default: Shakespeare)")
+    parser.add_argument("--text", help="its training text, UTF-8 (default: Shakespeare)")
     args = parser.parse_args(argv)
     until = time.monotonic() + args.seconds
     try:
@@ -147,9 +147,9 @@ def main(argv: list[str] | None = None) -> int:
         return 0
     if args.report is None:
         parser.error("--report FILE.md is needed")
-    if not args.tiny:  # so that what was begun ends with it
+    if not args.tiny:  # so that its processes end with it
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-    return measured(args, device, until)
+    return measure(args, device, until)
 
 
 if __name__ == "__main__":

@@ -1,19 +1,19 @@
 #!/usr/bin/env bash
-# On a machine with a GPU, CuPy and PyTorch, and no network: a probe of what was only read so far, the
-# tests on CuPy, then training steps beside PyTorch on that GPU.
+# For a machine with a GPU, CuPy and PyTorch, also without a network: a probe of assumptions about CuPy,
+# the tests on CuPy, then training steps of tinyxp and PyTorch on that GPU.
 #
 #     bench/gpu_check.sh [WHEELS [STAGE…]]
 #
-# WHEELS is a folder with wheels of what the machine lacks: array-api-compat, and for the tests pytest,
+# WHEELS is a folder with wheels of missing packages: array-api-compat, and for the tests pytest,
 # pytest-xdist, hypothesis, array-api-strict, expecttest. Stages are probe, kernels, parity and bench;
-# without any, all of them.
+# the default is all of them.
 #
-# It ends within LIMIT seconds (580), whatever was left out by then; a further call with the stage
-# `bench` goes on with the report of that day, in $OUT or in bench/results. What takes longer is a call
-# of its own: python3 -m bench.gpu --char-run --text FILE
+# It ends within LIMIT seconds (580) and skips what does not fit; another call with the stage `bench`
+# continues the report of that day, in $OUT or in bench/results. A longer run is a separate call:
+# python3 -m bench.gpu --char-run --text FILE
 #
-# Writes <device>-<date>.md, .json and .svg into $OUT, or into bench/results. Ends with 1 if a test or
-# a part failed, and with 2 and one line if there is no GPU.
+# Writes <device>-<date>.md, .json and .svg into $OUT, or into bench/results. The exit code is 1 if a
+# test or a part failed, and 2 with one line if there is no GPU.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 out=${OUT:-bench/results}
@@ -49,13 +49,13 @@ failed=0
 
 asked() { [[ $stages == *" $1 "* ]]; }
 
-# as many seconds as are left, at most these, and one at least: of 0 `timeout` makes no end
+# the seconds that are left: at most these, and at least one, because `timeout 0` never ends
 within() {
     local left=$((due - SECONDS < $1 ? due - SECONDS : $1))
     echo $((left > 1 ? left : 1))
 }
 
-# `tests NAME SECONDS …`: pytest's report into a file, whatever comes, and its faults shown
+# `tests NAME SECONDS …`: writes pytest's report into a file and shows its failures
 tests() {
     local file="$report.$1.txt"
     timeout -s INT -k 15 "$(within "$2")" python3 -m pytest -p no:cacheprovider -q --tb=short -rfE \
@@ -72,13 +72,13 @@ fi
 
 if asked probe; then
     timeout -k 5 "$(within 80)" python3 -m bench.gpu --part probe | tee "$report.probe.txt" ||
-        echo "the probe did not come to its end"
+        echo "the probe did not finish"
     [ -s "$report.probe.txt" ] || rm "$report.probe.txt"
 fi
 if asked kernels; then tests kernels 220 tests/backends/test_cupy.py; fi
 if asked parity; then
     tests parity 230 -k cupy tests --ignore tests/backends/test_cupy.py
-    # what fails on NumPy too, beside another PyTorch than the tests are written for, is not CuPy's
+    # a test that fails on NumPy too, as with another version of PyTorch, is not CuPy's fault
     rm -f "$report.twins.txt"
     sed -n 's/^FAILED \(.*\]\)\( - .*\)\?$/\1/p' "$report.parity.txt" |
         sed 's/\bcupy\b/numpy/' > "$extra/twins"
@@ -99,7 +99,7 @@ fi
 for part in kernels parity twins; do
     if [ -f "$report.$part.txt" ]; then
         found=$(grep -E "(passed|failed|skipped|error).* in " "$report.$part.txt" | tail -n 1 || true)
-        echo "Tests, $part: ${found:-they did not come to their end}."
+        echo "Tests, $part: ${found:-they did not finish}."
     fi
 done > "$extra/tests"
 cat "$extra/tests"

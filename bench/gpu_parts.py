@@ -1,4 +1,4 @@
-"""What is measured on a GPU, in parts that each run in a process of their own."""
+"""The measurements on a GPU, in parts that each run in a separate process."""
 
 import importlib.util
 import math
@@ -18,8 +18,8 @@ from tinyxp.random import Generator
 OURS = {"cuda": "cupy", "cpu": "numpy"}
 COMPILED = "torch.compile"
 LADDER = (1, 4, 16, 64, 256)
-LARGER = 32  # the other batch of GPT-2, of which memory holds one model at a time
-PATIENCE = 120.0  # seconds for which a contender may keep silent: its first step compiles
+LARGER = 32  # the second batch size of GPT-2, where memory holds one model at a time
+PATIENCE = 120.0  # seconds a contender may take to answer: its first step compiles
 Found = dict[str, Any]
 
 GPT2 = Workload(
@@ -37,7 +37,7 @@ CHARACTERS = Workload(
     weight_decay=0.1,
 )
 DROPPED = CHARACTERS.sized("characters with dropout", dropout=0.2)
-STEPPED = Workload(  # from a size that a CPU does best
+STEPPED = Workload(  # at batch 1 a CPU is faster
     "ladder",
     "GPT of 4 layers, 128 wide, context 64",
     GPT(n_layer=4, n_head=4, n_embd=128, block_size=64, batch=1),
@@ -47,16 +47,15 @@ STEPPED = Workload(  # from a size that a CPU does best
 
 
 def tiny(workload: Workload) -> Workload:
-    """The same with sizes that any machine runs in no time."""
+    """The same workload at sizes that any machine runs at once."""
     sizes = {"n_layer": 1, "n_head": 2, "n_embd": 8, "block_size": 4, "vocabulary": 11}
     batch = min(workload.model.batch, 2)
     return workload.sized(workload.name, **sizes, batch=batch)
 
 
 class Parts:
-    """The parts by name, the most important first. ``small``: a rehearsal at sizes that tell
-    nothing of speed, all in one process. ``until`` (of ``time.monotonic``) is when to come to an
-    end."""
+    """The parts by name, the most important first. ``small``: a rehearsal in one process, at sizes
+    too small to measure speed. ``until``: the end, in terms of ``time.monotonic``."""
 
     def __init__(self, device: str, small: bool, rounds: int, until: float = math.inf) -> None:
         self.device, self.small, self.rounds, self.until = device, small, rounds, until
@@ -98,19 +97,19 @@ class Parts:
         return measure
 
     def run(self, workload: Workload, some: dict[str, dict[str, Any]], rounds: int) -> list[Result]:
-        """A contest of ``some`` on a workload."""
+        """Run a contest of ``some`` contenders on a workload."""
         made: dict[str, Any] = {
             name: (peer, (), options | {"workload": workload}) for name, options in some.items()
         }
         if self.small:
             for _, _, options in made.values():
-                options["threads"] = 1  # more would wait for each other
+                options["threads"] = 1  # more would disturb each other
             return rehearsal(made, rounds, steps=1, warmup=1)
         alone = workload.model.batch == LARGER
         return contest(made, rounds, workload.steps, 3, PATIENCE, alone, self.until)
 
     def ladder(self, base: Workload) -> Found:
-        """Seconds a step by size of the batch: tinyxp on the CPU and on the device, PyTorch."""
+        """Seconds per step by batch size: tinyxp on the CPU and on the device, and PyTorch."""
         some = contenders(self.device, "highest")
         some["tinyxp numpy"] = contenders("cpu", "highest")["tinyxp numpy"]
         rows, failed = [], {}
@@ -128,7 +127,7 @@ class Parts:
 
 
 def contenders(device: str, precision: str) -> dict[str, dict[str, Any]]:
-    """tinyxp, eager and by CUDA graphs, and PyTorch where it is installed, on one device."""
+    """tinyxp, eager and captured, and PyTorch if it is installed, on one device."""
     shared = {"threads": machine.threads(), "precision": precision}
     found: dict[str, dict[str, Any]] = {}
     if importlib.util.find_spec("torch"):
@@ -140,7 +139,7 @@ def contenders(device: str, precision: str) -> dict[str, dict[str, Any]]:
 
 
 def compilers(device: str, precision: str) -> dict[str, dict[str, Any]]:
-    """PyTorch, eager and compiled, and tinyxp by CUDA graphs."""
+    """PyTorch, eager and compiled, and tinyxp captured."""
     found = contenders(device, precision)
     del found[f"tinyxp {OURS[device]}"]
     if REFERENCE in found:
@@ -149,8 +148,8 @@ def compilers(device: str, precision: str) -> dict[str, dict[str, Any]]:
 
 
 def limits(device: str, n: int, rounds: int = 5) -> dict[str, float]:
-    """Products of two (n, n) matrices in GFLOP/s, in each precision: of bfloat16 PyTorch's, where
-    it is; and copying in GB/s, read and written."""
+    """The rates of products of two (n, n) matrices in GFLOP/s in each precision, of bfloat16 by
+    PyTorch if it is installed; and of copying in GB/s, read and written."""
     wait = tx.cuda.synchronize if device == "cuda" else lambda: None
     found = {}
 
@@ -181,7 +180,7 @@ def limits(device: str, n: int, rounds: int = 5) -> dict[str, float]:
 
 
 def crossover(rows: list[dict[str, Any]], gpu: str, cpu: str) -> int | None:
-    """The batch from which on ``gpu`` takes less time than ``cpu``; None if it never does.
+    """The batch size from which ``gpu`` takes less time than ``cpu``; None if it never does.
 
     >>> rows = [{"batch": n, "seconds": {"a": 2, "b": n}} for n in (1, 4)]
     >>> crossover(rows, "a", "b"), crossover(rows, "b", "a")

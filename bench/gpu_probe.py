@@ -1,6 +1,6 @@
-"""What was read in CuPy's sources and has to be seen on a GPU: in plain words, the surprises first.
+"""Assumptions about CuPy and cuBLAS that only a GPU can confirm, each tested in one line.
 
-Each line begins with "yes", "no" (it is otherwise than expected), a number, or "failed".
+Each answer begins with "yes", "no" (the assumption is wrong), a number, or "failed".
 """
 
 import time
@@ -20,7 +20,7 @@ SMALL = Workload("gpt", "", GPT(2, 2, 64, 32, batch=4, vocabulary=65), 1, weight
 
 
 def probe() -> list[str]:
-    """All that there is to see, a line each; what fails says why, and the others go on."""
+    """Test all assumptions; return a line for each, with the error if the test failed."""
     found = []
     with tx.backend("cupy"):
         for name, ask in QUESTIONS.items():
@@ -34,18 +34,18 @@ def probe() -> list[str]:
     return found
 
 
-def said(holds: bool, otherwise: str = "") -> str:
-    return "yes" if holds else f"no{otherwise and ': ' + otherwise}"
+def said(holds: bool, reason: str = "") -> str:
+    return "yes" if holds else f"no{reason and ': ' + reason}"
 
 
 # -- CUDA graphs ----------------------------------------------------------------------------------
 
 
 def captured(f: Callable[[], Any]) -> Any:
-    """The graph of what ``f`` launches, after it ran once outside of a graph."""
+    """The CUDA graph of the launches of ``f``, which runs once without it first."""
     import cupy
 
-    cupy.cuda.runtime.deviceSynchronize()  # what f reads is there
+    cupy.cuda.runtime.deviceSynchronize()  # the inputs of f are ready
     stream = cupy.cuda.Stream(non_blocking=True)
     with stream:
         f()
@@ -54,7 +54,7 @@ def captured(f: Callable[[], Any]) -> Any:
         try:
             f()
         except Exception:
-            with suppress(Exception):  # which tells again what went wrong
+            with suppress(Exception):  # it would raise the same error again
                 stream.end_capture()
             raise
         graph = stream.end_capture()
@@ -88,7 +88,7 @@ def sorting_is_captured() -> str:
 
     a, into = cupy.asarray(np.arange(4096)[::-1].copy()), []
     captured(lambda: into.append(cupy.argsort(a, kind="stable")))
-    return said(bool((into[0] == into[1]).all()), "it was captured, but sorts otherwise")
+    return said(bool((into[0] == into[1]).all()), "it was captured, but sorts differently")
 
 
 def a_linear_is_captured() -> str:
@@ -140,7 +140,7 @@ def a_step_is_captured() -> str:
 
 
 def cupy_copies() -> str:
-    """Memory that a product of a stack with transposed matrices takes beside its result."""
+    """The extra memory of a product with a stack of transposed matrices."""
     import cupy
 
     def extra(product: Any) -> float:
@@ -162,7 +162,7 @@ def cupy_copies() -> str:
 
 
 def host_time(f: Callable[[], Any], count: int = 300) -> str:
-    """Microseconds of the host for one call, while the device has next to nothing to do."""
+    """The host's microseconds for one call while the device is almost idle."""
     import cupy
 
     for _ in range(10):

@@ -1,4 +1,4 @@
-"""What a GPU's measurements are written into: a Markdown report, the summary last, and a plot."""
+"""The report of a GPU's measurements: Markdown that ends with a summary, and a plot."""
 
 import importlib.util
 from collections.abc import Callable
@@ -8,7 +8,7 @@ from typing import Any
 from tinyxp.bench.contest import Result, table
 from tinyxp.bench.report import REFERENCE, disagreement, reference
 
-# what is asked for: times PyTorch eager's, at most
+# the goals: at most so many times PyTorch eager's time
 WANTED = {
     ("GPT-2", "highest"): 1.1,
     ("GPT-2", "high"): 1.1,
@@ -20,7 +20,7 @@ NAMES = {"highest": "float32", "high": "TF32", "bfloat16": "bfloat16"}
 
 
 def wanted(workload: str, precision: str, contender: str) -> float | None:
-    """What a contender's ratio to PyTorch eager is to be at most.
+    """The largest ratio to PyTorch eager that is a success; None without a goal.
 
     >>> wanted("GPT-2 batch 32", "bfloat16", "tinyxp cupy")
     1.2
@@ -40,7 +40,7 @@ def markdown(found: dict[str, Any]) -> str:
     rates = found.get("limits") or {}
     parts = [f"# {found['device']}, {found['date']}", f"{versions}."]
     if found.get("rehearsal"):
-        parts += ["A rehearsal of the program at tiny sizes: its numbers mean nothing."]
+        parts += ["A rehearsal at tiny sizes: its numbers mean nothing."]
     if rates:
         products = ", ".join(
             f"{rates[p] / 1e3:.2f} in {name}" for p, name in NAMES.items() if p in rates
@@ -85,7 +85,7 @@ def line(
     rates: dict[str, float],
     limit: Callable[..., float | None] = wanted,
 ) -> str:
-    """One contender's row of the summary; ``limit`` says what its ratio is to be at most."""
+    """One contender's row of the summary; ``limit`` returns its goal."""
     head = f"| {entry['name']} | {NAMES[entry['precision']]} | {r.name} |"
     if r.error:
         return f"{head} failed: {r.error.splitlines()[0][:80]} | | | | | |"
@@ -104,7 +104,7 @@ def line(
 
 
 def ladder(found: dict[str, Any]) -> list[str]:
-    """The time of a step by the size of the batch, and where the device overtakes the CPU."""
+    """The time of a step by batch size, and where the device overtakes the CPU."""
     names = list(dict.fromkeys(name for row in found["ladder"] for name in row["seconds"]))
     rows = [f"| batch | {' | '.join(names)} |", "|---" * (1 + len(names)) + "|"]
     for row in found["ladder"]:
@@ -118,7 +118,7 @@ def ladder(found: dict[str, Any]) -> list[str]:
 
 
 def draw(found: dict[str, Any], path: Path) -> bool:
-    """The ladder as a plot, if matplotlib is there."""
+    """Draw the ladder; False without matplotlib."""
     if not found["ladder"] or not importlib.util.find_spec("matplotlib"):
         return False
     from matplotlib.figure import Figure

@@ -2,8 +2,8 @@
 
     python -m bench.kv_cache [--contexts 128,512] [--backend numpy] [--rounds 10] [--json FILE]
 
-A step reads what it must to know the logits after ``context`` symbols and one: that one where
-keys and values are cached, all of them where not. transformers with its own cache beside it.
+A step computes the logits after ``context`` + 1 symbols: it reads the last one if keys and values
+are cached, all of them if not. transformers with its own cache is timed too.
 """
 
 import argparse
@@ -36,8 +36,8 @@ def tinyxp_step(backend: str, context: int, cached: bool) -> Step:
         with tx.no_grad():
             if cached:
                 logits = model(whole[:, -1:], cache)
-                cache.length = context  # the next step reads the same symbol again
-            else:  # the head for the last position only, as for the other
+                cache.length = context  # so that the next step reads the same symbol
+            else:  # the head for the last position only, as with a cache
                 logits = model.lm_head(model.transformer(whole, None)[:, -1:])
             logits[0, -1, 0].item()  # waits for a GPU to finish
 

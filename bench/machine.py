@@ -1,4 +1,4 @@
-"""The machine: its name, and what it can do at most, as measured here and now."""
+"""The machine: its name, library versions, and measured peak rates."""
 
 import os
 import platform
@@ -27,14 +27,14 @@ def processor() -> str:
 
 
 def threads() -> int:
-    """How many cores this process may use."""
+    """The number of cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def versions() -> dict[str, str]:
-    """Of the libraries that are installed."""
+    """The versions of the installed libraries."""
     found = {"python": platform.python_version(), "tinyxp": tx.__version__}
     for name in LIBRARIES:
         try:
@@ -54,7 +54,7 @@ def _best(f: Callable[[], Any], rounds: int = 7) -> float:
 
 
 def limits(threads: int) -> dict[str, float]:
-    """Products of float32 matrices in GFLOP/s, and copying in GB/s, read and written."""
+    """The rates of float32 matrix products in GFLOP/s and of copying in GB/s, read and written."""
     with tx.backend("numpy"):
         tx.set_num_threads(threads)
     n = 1024
@@ -69,7 +69,7 @@ def limits(threads: int) -> dict[str, float]:
 
 
 def describe(threads: int) -> dict[str, Any]:
-    """What a report says of the machine."""
+    """The description of the machine in a report."""
     return {
         "processor": processor(),
         "cores": os.cpu_count(),

@@ -1,4 +1,4 @@
-"""Every milestone over several seeds: score, control and seconds; the worst and the median.
+"""Every milestone over several seeds: the worst and median score, control, margin and seconds.
 
 python -m bench.milestones [--seeds 5] [--only cnn,mlp] [--text FILE] [--json FILE]
 """
@@ -17,7 +17,7 @@ from tinyxp.models import MILESTONES
 
 
 def measure(name: str, seeds: int, text: str | None) -> list[Any]:
-    """The milestone's results, one for each seed."""
+    """Train a milestone with each seed; its results."""
     module = importlib.import_module(f"tinyxp.models.{name}")
     more = {"text": text} if name == "transformer" else {}
     results = []
@@ -31,7 +31,7 @@ def measure(name: str, seeds: int, text: str | None) -> list[Any]:
 
 
 def row(name: str, results: list[Any]) -> dict[str, Any]:
-    """What is reported of one milestone."""
+    """The figures of one milestone."""
     worst = max if results[0].lower else min
     scores, margins = [r.score for r in results], [r.margin for r in results]
     return {

@@ -1,10 +1,10 @@
-"""What a namespace call costs on small arrays, beside the same call of NumPy.
+"""The cost of a namespace call on small arrays, relative to the same call of NumPy.
 
     python -m bench.namespace [--json FILE] [--rounds N]
 
-Each function is called on arrays of 8 x 8 float32 (no gradient wanted), in turn with NumPy's own;
-the ratio is the median over the rounds. What takes no longer than a microsecond in NumPy shows the
-cost of a call itself.
+Each function is called on arrays of 8 x 8 float32 without gradients, in turn with NumPy's own; the
+ratio is the median over the rounds. Functions that take a microsecond in NumPy show the cost of the
+call itself.
 """
 
 import argparse
@@ -87,7 +87,7 @@ def cases() -> dict[str, tuple[tuple[Any, ...], dict[str, Any]]]:
 
 
 def tensors(value: Any) -> Any:
-    """Arrays, alone or in a list, and dtypes as ours."""
+    """Convert arrays, alone or in a list, and dtypes to tinyxp's."""
     if isinstance(value, list):
         return [tensors(item) for item in value]
     if value is np.float32 or value is np.float64:

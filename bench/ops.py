@@ -1,6 +1,6 @@
-"""Single operations, forward and backward, in GFLOP/s or GB/s beside what the machine can do.
+"""Single operations, forward and backward, in GFLOP/s or GB/s relative to the machine's limits.
 
-Each is one line for both libraries, whose functions have the same names.
+One line serves both libraries, because their functions have the same names.
 """
 
 import importlib
@@ -63,7 +63,7 @@ def _chain(F: Any, x: Any, y: Any) -> Any:
 
 
 _all = (
-    # what the library itself costs: millions of operations in a second, nearly nothing computed
+    # the overhead of the library, in millions of operations per second
     Op("100 additions, 8 x 8", ((8, 8), (8, 8)), _chain, "Mop/s", 1e5, 1),
     _matmul(64, 128, 128),
     _matmul(768, 128, 512),
@@ -106,7 +106,7 @@ def start(
     xs = [module.asarray(x).requires_grad_(backward) for x in arrays]
     g = module.ones_like(op.call(functional, *xs).detach())
 
-    def step(*given: Any) -> None:  # which sends nothing back
+    def step(*given: Any) -> None:  # returns nothing, so that nothing is sent between processes
         for x in xs:
             x.grad = None
         y = op.call(functional, *(given or xs))
@@ -115,12 +115,12 @@ def start(
 
     if not captured:
         return step
-    # what has no gradient is an input: a captured step would take it for constant
+    # a tensor without gradient must be an input, or the captured step would treat it as constant
     return partial(module.capture(step), *([] if backward else xs))
 
 
 def measure(threads: int, rounds: int, fast: bool) -> list[dict[str, Any]]:
-    """Every operation, forward and with its backward pass, in each library that is here."""
+    """Measure every operation, forward and with its backward pass, in each installed library."""
     contenders: dict[str, dict[str, Any]] = {"tinyxp numpy": {"library": "tinyxp", "fast": False}}
     contenders[CAPTURED] = contenders["tinyxp numpy"] | {"captured": True}
     if fast:
@@ -134,7 +134,8 @@ def measure(threads: int, rounds: int, fast: bool) -> list[dict[str, Any]]:
             made = {
                 name: (start, (), options | shared)
                 for name, options in contenders.items()
-                if name != CAPTURED or op.name == CHAIN  # else the operation itself is all there is
+                if name != CAPTURED
+                or op.name == CHAIN  # one operation alone has no overhead to save
             }
             results = contest(made, rounds, steps=20, warmup=5)
             work = op.work * (op.back if backward else 1)

@@ -1,4 +1,4 @@
-"""What a benchmark leaves: JSON, a Markdown report with a plot, a comparison with an older one."""
+"""Reports of benchmarks: JSON, Markdown with a plot, comparison with an earlier report."""
 
 import json
 import math
@@ -18,7 +18,7 @@ def results_of(entry: dict[str, Any]) -> list[Result]:
 
 
 def reference(results: list[Result]) -> str:
-    """PyTorch where it took part; else the first."""
+    """The name of the reference: PyTorch if it has results, else the first that has."""
     names = [r.name for r in results if not r.error]
     if not names:
         raise DataError("no contender could take a step; see the errors above")
@@ -26,8 +26,8 @@ def reference(results: list[Result]) -> str:
 
 
 def disagreement(results: list[Result]) -> float:
-    """The largest relative difference of losses from the reference's; infinite if one is no
-    number."""
+    """The largest relative difference of losses from the reference's; infinite if one is NaN or
+    Inf."""
     took_part = [r for r in results if not r.error]
     base = next(r for r in took_part if r.name == reference(results))
     pairs = [(a, b) for r in took_part for a, b in zip(r.losses, base.losses, strict=True)]
@@ -67,7 +67,7 @@ def markdown(report: dict[str, Any], picture: str | None = None) -> str:
 
 
 def summary(report: dict[str, Any]) -> str:
-    """One line a contender, one column a workload: ratios to the reference. README's table."""
+    """README's table: ratios to the reference, a line per contender and a column per workload."""
     entries = report["workloads"]
     names = list(dict.fromkeys(r["name"] for entry in entries for r in entry["results"]))
     lines = [
@@ -92,7 +92,7 @@ def summary(report: dict[str, Any]) -> str:
 
 
 def load(path: str | Path) -> dict[str, Any]:
-    """A report that was written before. Raises DataError."""
+    """Read an earlier report. Raises DataError."""
     try:
         report = json.loads(Path(path).read_text(encoding="utf-8"))
         if not isinstance(report, dict) or "workloads" not in report:
@@ -103,11 +103,8 @@ def load(path: str | Path) -> dict[str, Any]:
 
 
 def slower(new: dict[str, Any], old: dict[str, Any], tolerance: float = 1.1) -> list[str]:
-    """What takes more than ``tolerance`` times as long as before, by ratio to the reference.
-
-    A line each; noise is no reason: the tenth of rounds that were fastest must be above the old
-    median too.
-    """
+    """A line for each contender whose ratio to the reference grew by more than ``tolerance``. To
+    exclude noise, the 10% quantile over rounds must be above the old median too."""
     known = {entry["name"]: results_of(entry) for entry in old["workloads"]}
     found = []
     for entry in new["workloads"]:
@@ -128,7 +125,7 @@ def slower(new: dict[str, Any], old: dict[str, Any], tolerance: float = 1.1) -> 
 
 
 def draw(report: dict[str, Any], path: Path) -> bool:
-    """Ratios as bars, and scaling as lines, if matplotlib is there."""
+    """Draw ratios as bars and scaling as lines; False without matplotlib."""
     try:
         from matplotlib.figure import Figure
     except ImportError:

@@ -1,4 +1,4 @@
-"""How the time of a step grows with depth, width, context and batch, beside its operations."""
+"""How the time of a step grows with depth, width, context and batch, relative to its FLOPs."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ SWEEPS: dict[str, tuple[int, ...]] = {
 
 
 def measure(contenders: dict[str, dict[str, Any]], rounds: int) -> list[dict[str, Any]]:
-    """Medians of W1's step with one size changed at a time."""
+    """Measure W1's step with one size changed at a time; medians."""
     rows = []
     for size, values in SWEEPS.items():
         for value in values:
@@ -35,8 +35,8 @@ def measure(contenders: dict[str, dict[str, Any]], rounds: int) -> list[dict[str
 
 
 def exponent(rows: list[dict[str, Any]], size: str, name: str) -> float:
-    """The slope of time against operations, both as logarithms, over the larger half of a sweep: 1
-    where cost is linear in the work."""
+    """The slope of log time against log FLOPs over the larger half of a sweep: 1 if the cost is
+    linear."""
     some = [row for row in rows if row["size"] == size and name in row["seconds"]]
     some = some[len(some) // 2 - 1 :]
     x = np.log([row["flops"] for row in some])

@@ -22,7 +22,7 @@ class CNN(nn.Module):
 
 
 def build(config: Any) -> nn.Module:
-    """The model of a workload's sizes."""
+    """Build the model of a workload."""
     if config.kind == "gpt":
         return transformer.GPT(config, config.vocabulary)
     if config.kind == "cnn":

@@ -1,6 +1,6 @@
 """The models of the workloads in PyTorch: the reference of benchmarks and of whole-model tests.
 
-Names are those of the models in tinyxp, so a state dict of one fits the other.
+The names are those of tinyxp's models, so they share state dicts.
 """
 
 from itertools import pairwise
@@ -11,8 +11,8 @@ from torch import nn
 from torch.nn import functional as F
 
 
-def dropped(p: float) -> nn.Module:
-    """Dropout where TransformerEncoderLayer has it; nothing at all for p = 0."""
+def make_dropout(p: float) -> nn.Module:
+    """Dropout as in TransformerEncoderLayer; the identity for p = 0."""
     return nn.Dropout(p) if p else nn.Identity()
 
 
@@ -37,7 +37,7 @@ class Block(nn.Module):
     def __init__(self, width: int, heads: int, bias: bool, dropout: float) -> None:
         super().__init__()
         self.self_attn = Attention(width, heads, bias, dropout)
-        self.drop = dropped(dropout)
+        self.drop = make_dropout(dropout)
         self.linear1 = nn.Linear(width, 4 * width, bias=bias)
         self.linear2 = nn.Linear(4 * width, width, bias=bias)
         self.norm1 = nn.LayerNorm(width, bias=bias)
@@ -58,7 +58,7 @@ class GPT(nn.Module):
         self.blocks = nn.ModuleList(
             Block(width, config.n_head, config.bias, config.dropout) for _ in range(config.n_layer)
         )
-        self.drop = dropped(config.dropout)
+        self.drop = make_dropout(config.dropout)
         self.norm = nn.LayerNorm(width, bias=config.bias)
         self.head = nn.Linear(width, vocab_size, bias=False)
         self.head.weight = self.token.weight
@@ -87,7 +87,7 @@ class CNN(nn.Module):
 
 
 def build(config: Any) -> nn.Module:
-    """The model of a workload's sizes."""
+    """Build the model of a workload."""
     if config.kind == "gpt":
         return GPT(config, config.vocabulary)
     if config.kind == "cnn":
@@ -99,6 +99,6 @@ def build(config: Any) -> nn.Module:
 
 
 def bfloat16_product(device: str, n: int) -> tuple[Any, Any]:
-    """A product of two (n, n) matrices of bfloat16, and how to wait for it."""
+    """A function for a product of two bfloat16 (n, n) matrices, and one that waits for it."""
     a = torch.rand((n, n), device=device).to(torch.bfloat16)
     return lambda: a @ a, torch.cuda.synchronize if device == "cuda" else lambda: None

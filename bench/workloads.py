@@ -1,7 +1,7 @@
-"""What is timed: training steps of three kinds of model, each with its data and first weights.
+"""The workloads: training steps of three kinds of model, each with data and initial weights.
 
-A step is forward, loss, backward and optimizer. Weights and data are NumPy arrays drawn from one
-seed, under PyTorch's names, so that every library starts from the same numbers.
+A step is forward, loss, backward and optimizer. Weights and data are NumPy arrays from one seed,
+under PyTorch's names, so every library starts from the same numbers.
 """
 
 import math
@@ -15,14 +15,14 @@ Arrays = dict[str, Any]
 
 
 class Model(Protocol):
-    """The sizes of a model, and what follows from them."""
+    """The sizes of a model, and its weights, data and FLOPs."""
 
     @property
     def kind(self) -> str:
-        """Which model: gpt, mlp or cnn."""
+        """gpt, mlp or cnn."""
 
     def weights(self, rng: np.random.Generator) -> Arrays:
-        """First weights, by name."""
+        """Initial weights, by name."""
 
     def data(self, rng: np.random.Generator) -> tuple[Any, Any]:
         """A batch: inputs and integer targets."""
@@ -32,7 +32,7 @@ class Model(Protocol):
 
 
 def _dense(rng: np.random.Generator, name: str, *shape: int) -> Arrays:
-    """The weight and bias of a layer, as large as PyTorch's own."""
+    """The weight and bias of a layer, drawn from PyTorch's range."""
     bound = 1 / math.sqrt(math.prod(shape[1:]))
     draw = {"weight": shape, "bias": shape[:1]}
     return {f"{name}.{k}": rng.uniform(-bound, bound, s).astype("float32") for k, s in draw.items()}
@@ -40,7 +40,7 @@ def _dense(rng: np.random.Generator, name: str, *shape: int) -> Arrays:
 
 @dataclass(frozen=True)
 class GPT:
-    """A GPT-2 of nanoGPT's kind: tied embeddings, GELU by tanh, no biases, no dropout."""
+    """nanoGPT's GPT-2: tied embeddings, GELU by tanh, no biases, no dropout."""
 
     n_layer: int
     n_head: int
@@ -95,7 +95,7 @@ class MLP:
     def weights(self, rng: np.random.Generator) -> Arrays:
         found: Arrays = {}
         for i, (a, b) in enumerate(pairwise(self.widths)):
-            found |= _dense(rng, str(2 * i), b, a)  # every other place holds a ReLU
+            found |= _dense(rng, str(2 * i), b, a)  # every other layer is a ReLU
         return found
 
     def data(self, rng: np.random.Generator) -> tuple[Any, Any]:
@@ -119,7 +119,7 @@ class CNN:
 
     @property
     def features(self) -> int:
-        """Numbers that the linear layer reads."""
+        """The number of inputs of the linear layer."""
         shrunk = 2 ** len(self.channels)
         return self.channels[-1] * (self.image[1] // shrunk) * (self.image[2] // shrunk)
 
@@ -146,7 +146,7 @@ class CNN:
 
 @dataclass(frozen=True)
 class Workload:
-    """A model, its optimizer, and how many steps make one round of a contest."""
+    """A model, its optimizer, and the steps of one round of a contest."""
 
     name: str
     about: str
@@ -168,7 +168,7 @@ class Workload:
         return x, y
 
     def sized(self, name: str, **sizes: Any) -> "Workload":
-        """The same with a model of other sizes."""
+        """The same workload with other sizes of the model."""
         return replace(self, name=name, model=replace(self.model, **sizes))
 
 

@@ -1,2 +1,2 @@
-"""Peers: the libraries that take part. Each file has ``start(workload, **options)``, which returns
-the training step: a function that does one and returns its loss as a number."""
+"""The libraries that take part. Each module has ``start(workload, **options)``, which returns a
+function that does one training step and returns the loss as a number."""

@@ -1,7 +1,6 @@
-"""The models of the workloads as functions of a dict of weights, for libraries that speak NumPy.
+"""The models of the workloads as functions of a dict of weights, for libraries like NumPy.
 
-``np`` is the library's namespace; ``layers`` has what NumPy's does not: ``conv`` (3 x 3, padded)
-and ``pool`` (2 x 2). Written as their users would write them.
+``np`` is the library's namespace; ``layers`` adds ``conv`` (3 x 3, padded) and ``pool`` (2 x 2).
 """
 
 import math

@@ -21,10 +21,8 @@ def start(
     precision: str = "highest",
     capture: bool = False,
 ) -> Step:
-    """``parts``: as ``Trainer.threads``, "auto" if None; ``fast``: with the extra of that name, if
-    it is there. ``precision``: of float32 products, or "bfloat16" for autocast; ``capture``: by
-    ``tx.capture``.
-    """
+    """``parts`` is the Trainer's ``threads``, None for "auto"; ``fast`` allows numba's kernels;
+    ``precision`` is that of float32 products, or "bfloat16" for autocast."""
     halves = precision == "bfloat16"
     os.environ["TINY_FAST"] = str(int(fast))
     tx.use_backend(backend)

@@ -1,4 +1,4 @@
-"""PyTorch, eager or compiled; on a GPU with its fused optimizer, as whoever wants speed has it."""
+"""PyTorch, eager or compiled; on a GPU with its fused optimizer."""
 
 import importlib.util
 
@@ -17,7 +17,7 @@ def start(
     compiled: bool = False,
     precision: str = "highest",
 ) -> Step:
-    """``precision``: of float32 products, as PyTorch names it, or "bfloat16" for autocast."""
+    """``precision`` is PyTorch's name for that of float32 products, or "bfloat16" for autocast."""
     if compiled and device == "cuda" and importlib.util.find_spec("triton") is None:
         raise Failure("torch.compile needs triton for a GPU, which is not installed here")
     torch.set_num_threads(threads)

@@ -117,8 +117,10 @@ def test_what_the_probe_found_before_is_taken_over(tmp_path):
 
 def test_a_part_that_dies_or_takes_too_long_is_named():
     args = argparse.Namespace(device="cpu", rounds=1)
-    assert gpu.apart("limits", args, 0.05) == {"failed": {"limits": "stopped after 0 s"}}
-    assert gpu.apart("no such part", args, 60) == {"failed": {"no such part": "it ended with 1"}}
+    assert gpu.run_apart("limits", args, 0.05) == {"failed": {"limits": "stopped after 0 s"}}
+    assert gpu.run_apart("no such part", args, 60) == {
+        "failed": {"no such part": "it ended with 1"}
+    }
 
 
 def test_the_character_run_at_tiny_sizes(tmp_path, capsys):

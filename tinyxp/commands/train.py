@@ -16,16 +16,7 @@ EXAMPLES = (
     "tinyxp train finetune --from FOLDER --text novel.txt     # a GPT-2",
 )
 TRAINS = True  # its run survives a lost output, and can be resumed
-# options that are settings of a model too, and how they are written
-OPTIONS = {
-    "steps": "--steps",
-    "seed": "--seed",
-    "text": "--text",
-    "precision": "--precision",
-    "capture": "--capture",
-    "control": "--no-control",
-    "start": "--from",
-}
+SETTINGS = ("steps", "seed", "text", "precision", "capture", "control", "start")  # with options
 
 
 def arguments(command: argparse.ArgumentParser) -> None:
@@ -103,13 +94,14 @@ def configuration(name: str, args: argparse.Namespace, *, alone: bool) -> Any:
     from tinyxp.models.settings import parse
 
     kind = story(name).Config
-    given = {key: getattr(args, key) for key in OPTIONS if getattr(args, key) is not None}
+    given = {key: getattr(args, key) for key in SETTINGS if getattr(args, key) is not None}
     known = {key: value for key, value in given.items() if key in kind.__dataclass_fields__}
     if alone and (ignored := given.keys() - known):
         key = min(ignored)
+        option = {"control": "--no-control", "start": "--from"}.get(key, f"--{key}")
         *others, last = [s for s in STORIES if key in story(s).Config.__dataclass_fields__]
         which = f"{', '.join(others)} and {last}" if others else last
-        raise ArgumentError(f"{OPTIONS[key]} applies to {which} only, not to {name}")
+        raise ArgumentError(f"{option} applies to {which} only, not to {name}")
     settings = parse(kind, args.set)
     if twice := settings.keys() & known:
         raise ArgumentError(f"{min(twice)} is given twice, by --set and by --{min(twice)}")

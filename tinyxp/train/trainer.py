@@ -163,7 +163,8 @@ class Trainer(Options):
         """Step until training is over; return why it is."""
         step = Step(self, parallel, loss_of)
         prepare = partial(parallel.prepare, loss_of)
-        clock, note, saved, logged = Clock(self.done), "", start, self.done
+        clock = Clock(self.done)
+        note, saved, logged = "", start, self.done
         why = self._over(passes, total, None, start)
         while not why:
             best, group = self.best, passes.group(source, self.accumulate, self.capture, prepare)
