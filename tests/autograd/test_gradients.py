@@ -6,6 +6,7 @@ import pytest
 import tinyxp as tx
 from tests.compare import agree_with_formula
 from tests.conftest import PRESENT
+from tests.helpers import each
 from tests.registry import (
     call,
     complex_cases,
@@ -34,7 +35,7 @@ def test_complex_gradient_orders_1_and_2(name, i):
     tx.gradcheck(lambda *xs: call(name, xs, static), *tensors(operands), order=2, name=name)
 
 
-@pytest.mark.parametrize(("name", "i"), mixed_cases())
+@each(("name", "i"), mixed_cases())
 def test_complex_beside_real_operands(name, i):
     static = example(name, i)[1]
     for only in (0, 1):
@@ -66,7 +67,7 @@ def test_gradient_order_3(name):
         )
 
 
-@pytest.mark.parametrize("name", real_only())
+@each("name", real_only())
 def test_complex_operands_are_refused(name, backend):
     operands, static = complex_example(name, 0)
     with pytest.raises(DTypeError, match=f"{name} is for real numbers, got tinyxp.complex128"):
@@ -89,7 +90,7 @@ def test_kernel_equals_formula(backend, name, i):
     operands, static = example(name, i)
     for dtype, tolerance in (("float64", 1e-12), ("float32", 2e-5)):
         xs = [x.astype(dtype) if getattr(x, "dtype", 0) == "float64" else x for x in operands]
-        what = f"{name}, {dtype}, {backend}"
+        what = f"{name}: {dtype}, {backend}, part "
         agree_with_formula(lambda *xs: call(name, xs, static), xs, tolerance, what)
 
 

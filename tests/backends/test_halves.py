@@ -8,6 +8,7 @@ import pytest
 import tinyxp as tx
 from tests.compare import close, value_and_gradients
 from tests.conftest import reason_missing
+from tests.helpers import each
 from tests.registry import call, differentiable, example, is_floating
 from tinyxp.core.operation import OPS
 from tinyxp.errors import DTypeError
@@ -42,8 +43,8 @@ def public(name, static):
 NAMES = sorted({name for name, _ in differentiable()} - {"hfft", "imag", "irfft", "whole_dft"})
 
 
-@pytest.mark.parametrize(("place", "dtype"), CASES, ids=repr)
-@pytest.mark.parametrize("name", NAMES)
+@each(("place", "dtype"), CASES)
+@each("name", NAMES)
 def test_registry(name, place, dtype):
     """Value and gradients of rounded inputs, against those in float64 on NumPy."""
     with tx.backend(place):
@@ -95,8 +96,8 @@ SUMS = {
 }
 
 
-@pytest.mark.parametrize("dtype", HALVES, ids=repr)
-@pytest.mark.parametrize("name", SUMS)
+@each("dtype", HALVES)
+@each("name", SUMS)
 def test_sums_are_made_in_float32(name, dtype, backend):
     """3,000 ones, of which 16 bits would lose count: float16 at 2,048, bfloat16 at 256."""
     x = tx.ones(3000, dtype=dtype).requires_grad_()

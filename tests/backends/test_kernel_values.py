@@ -18,6 +18,7 @@ from tests.backends.test_layouts import (
     formulas,
     in_precision,
 )
+from tests.helpers import each
 from tinyxp.backends import Kernel
 from tinyxp.core.tape import fit
 from tinyxp.nn import functional as F
@@ -113,9 +114,9 @@ def nan_rows(x):
     return np.isnan(np.asarray(x.detach())).any(-1).tolist()
 
 
-@pytest.mark.parametrize("where", ["key", "value"])
-@pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
-@pytest.mark.parametrize("form", ["boolean", "added", "causal"])
+@each("where", ["key", "value"])
+@each("number", [math.nan, math.inf, -math.inf])
+@each("form", ["boolean", "added", "causal"])
 def test_what_stands_in_a_masked_key_is_what_pytorch_makes_of_it(where, number, form, backend):
     """A mask is added, so that NaN stays NaN; of later keys none is looked at."""
     torch = pytest.importorskip("torch")

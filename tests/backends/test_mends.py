@@ -14,6 +14,7 @@ import tinyxp as tx
 from tests.backends.cuda_on_cpu import on_cpu
 from tests.compare import same
 from tests.conftest import PRESENT
+from tests.helpers import each
 from tinyxp import backends
 from tinyxp.backends.cupy import mends as cupy_mends
 from tinyxp.errors import TinyError
@@ -80,21 +81,21 @@ def values(dtype):
     return np.array([3, 1, 2, 9, 2], dtype)
 
 
-@pytest.mark.parametrize("dtype", UNSIGNED)
-@pytest.mark.parametrize("name", BINARY.split())
+@each("dtype", UNSIGNED)
+@each("name", BINARY.split())
 def test_unsigned_integers_two_by_two(other, name, dtype):
     x = values(dtype)
     alike(getattr(tx, name), x, x[::-1].copy())
 
 
-@pytest.mark.parametrize("dtype", UNSIGNED)
-@pytest.mark.parametrize("name", ONE.split())
+@each("dtype", UNSIGNED)
+@each("name", ONE.split())
 def test_unsigned_integers_alone(other, name, dtype):
     alike(getattr(tx, name), values(dtype))
 
 
-@pytest.mark.parametrize("dtype", ["uint8", "uint16", "uint32"])
-@pytest.mark.parametrize("name", OTHERS)
+@each("dtype", ["uint8", "uint16", "uint32"])
+@each("name", OTHERS)
 def test_unsigned_integers_elsewhere(other, name, dtype):
     alike(OTHERS[name], values(dtype))
 
@@ -179,7 +180,7 @@ SPECIAL = [  # of the standard's tables: function, argument, result
 ]
 
 
-@pytest.mark.parametrize(("name", "x", "y"), SPECIAL)
+@each(("name", "x", "y"), SPECIAL)
 def test_complex_special_cases(backend, name, x, y):
     found = np.asarray(getattr(tx, name)(tx.asarray([x], dtype=tx.complex128)).item())
     wanted = np.asarray(y)

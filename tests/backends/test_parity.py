@@ -5,7 +5,7 @@ import pytest
 
 import tinyxp as tx
 from tests.compare import agree_with_numpy, weights
-from tests.helpers import normal
+from tests.helpers import each, normal
 from tests.registry import (
     call,
     complex_cases,
@@ -29,7 +29,7 @@ MATMULS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("a", "b"), MATMULS, ids=str)
+@each(("a", "b"), MATMULS)
 def test_matmul(a, b, backend):
     """Against NumPy and, for the gradients, against the definition by einsum over unit matrices."""
     x, w = normal(*a), normal(*b, seed=1)
@@ -100,7 +100,7 @@ FORMULAS = {
 }
 
 
-@pytest.mark.parametrize("name", FORMULAS)
+@each("name", FORMULAS)
 def test_formula(name, backend):
     agree_with_numpy(*FORMULAS[name])
 
@@ -140,7 +140,7 @@ EINSUMS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("case", EINSUMS, ids=lambda case: " ".join(map(str, case)))
+@each("case", EINSUMS)
 def test_einsum_is_numpys(case, backend):
     subscripts, *shapes = case
     arrays = [normal(*shape, seed=i) for i, shape in enumerate(shapes)]

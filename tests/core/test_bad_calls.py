@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import tinyxp as tx
+from tests.helpers import each
 from tinyxp import nn, optim
 from tinyxp.errors import BackendError, ShapeError, TinyError
 from tinyxp.nn import functional as F
@@ -223,7 +224,7 @@ ALONE = {  # refused for one operand alone, whatever the other is
 }
 
 
-@pytest.mark.parametrize("name", PAIRS)
+@each("name", PAIRS)
 def test_a_message_names_both_shapes(name):
     for shapes in (((2, 3), (4, 5)), ((2, 3, 7), (5,)), ((2, 0), (3, 3)), ((0,), (4,))):
         a, b = (tx.ones(shape) for shape in shapes)
@@ -238,7 +239,7 @@ def test_a_message_names_both_shapes(name):
             assert all(str(shape) in said for shape in shapes), said
 
 
-@pytest.mark.parametrize("name", PAIRS)
+@each("name", PAIRS)
 def test_a_message_names_both_backends(name):
     pytest.importorskip("array_api_strict", reason="needs a second backend")
     a = tx.ones((3, 3))
@@ -274,7 +275,7 @@ KEYS |= st.tuples(KEYS, KEYS)
 few = settings(max_examples=12, deadline=None, database=None, derandomize=True)
 
 
-@pytest.mark.parametrize("name", METHODS)
+@each("name", METHODS)
 def test_methods(name):
     @few
     @given(TENSORS, st.lists(VALUES, max_size=2))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import tinyxp as tx
-from tests.helpers import leaf, normal
+from tests.helpers import each, leaf, normal
 from tinyxp.core.operation import OPS
 from tinyxp.core.tape import edge_of
 from tinyxp.errors import (
@@ -179,7 +179,7 @@ def expected_promotion(a, b):
     return None if together.kind == "f" and ranks[0] == 1 else together.name
 
 
-@pytest.mark.parametrize(("a", "b"), [*itertools.combinations_with_replacement(REAL, 2)])
+@each(("a", "b"), [*itertools.combinations_with_replacement(REAL, 2)])
 def test_promotion_is_one_table_on_every_backend(a, b, backend):
     expected = expected_promotion(a, b)
     x, y = tx.ones(1, dtype=a), tx.ones(1, dtype=b)

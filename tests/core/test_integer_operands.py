@@ -1,9 +1,9 @@
 """Integers in functions that give fractions: as the same numbers in float32, without wrapping."""
 
 import numpy as np
-import pytest
 
 import tinyxp as tx
+from tests.helpers import each
 
 F = tx.nn.functional
 X = np.asarray([[100, 1, 127], [3, 120, 0]])
@@ -52,8 +52,8 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("dtype", ["uint8", "int8", "int64"])
-@pytest.mark.parametrize("name", CASES)
+@each("dtype", ["uint8", "int8", "int64"])
+@each("name", CASES)
 def test_integers_are_made_floating_before_any_arithmetic(name, dtype):
     f = CASES[name]
     result = f(tx.asarray(X.astype(dtype)), tx.asarray(Y.astype(dtype)))

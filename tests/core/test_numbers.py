@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import tinyxp as tx
+from tests.helpers import each
 from tinyxp import nn
 from tinyxp.core.exchange import imported
 from tinyxp.errors import (
@@ -65,7 +66,7 @@ INTEGERS = {
 }
 
 
-@pytest.mark.parametrize("dtype", SPANS)
+@each("dtype", SPANS)
 def test_the_ends_of_a_span_and_what_lies_beyond(dtype, backend):
     t = getattr(tx, dtype)
     low, high = SPANS[dtype]
@@ -79,7 +80,7 @@ def test_the_ends_of_a_span_and_what_lies_beyond(dtype, backend):
                 way(n, t)
 
 
-@pytest.mark.parametrize("way", WRITTEN)
+@each("way", WRITTEN)
 def test_nan_and_infinity_are_no_integers(way, backend):
     for n in (NAN, INF, -INF, 1e30):
         for t in (tx.int32, tx.int64, tx.uint8):
@@ -116,7 +117,7 @@ ALSO = {
 }
 
 
-@pytest.mark.parametrize("name", ALSO)
+@each("name", ALSO)
 def test_also_refused(name, backend):
     with pytest.raises((ArgumentError, DTypeError, IndexError)):
         ALSO[name]()
@@ -166,7 +167,7 @@ def test_numbers_that_python_takes(backend):
     assert (sum([x, x]).item(), max([x, tx.asarray(3.0)]).item()) == (5.0, 3.0)
 
 
-@pytest.mark.parametrize(
+@each(
     ("kind", "call"),
     [
         (ShapeError, lambda: round(tx.ones(2))),

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import tinyxp as tx
-from tests.helpers import leaf, normal
+from tests.helpers import each, leaf, normal
 from tinyxp.debug.observers import Observer, observing
 from tinyxp.errors import ArgumentError, DTypeError, GradientError, ShapeError
 from tinyxp.interop.inplace import OPERATIONS
@@ -217,7 +217,7 @@ VIEWS = {
 }
 
 
-@pytest.mark.parametrize("name", VIEWS)
+@each("name", VIEWS)
 def test_a_write_reaches_the_root_and_all_that_shows_it(name, backend):
     ours, theirs = VIEWS[name]
     x, a = tx.asarray(normal(3, 4)), normal(3, 4)
@@ -264,7 +264,7 @@ COPIES = {
 }
 
 
-@pytest.mark.parametrize("name", COPIES)
+@each("name", COPIES)
 def test_a_copy_is_no_view(name, backend):
     x = tx.asarray(normal(3, 4))
     y = COPIES[name](x)
@@ -566,7 +566,7 @@ ARGUMENTS = {
 
 
 @needs_torch
-@pytest.mark.parametrize("name", sorted(OPERATIONS.keys() - {"normal", "uniform"}))
+@each("name", sorted(OPERATIONS.keys() - {"normal", "uniform"}))
 def test_methods_in_place(name):
     import torch
 

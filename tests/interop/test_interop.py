@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 import tinyxp as tx
+from tests.helpers import each
 from tinyxp.errors import BackendError, DTypeError, ExportError, GradientError
 
 
@@ -192,7 +193,7 @@ EINOPS = [
 ]
 
 
-@pytest.mark.parametrize(("name", "pattern", "lengths"), EINOPS)
+@each(("name", "pattern", "lengths"), EINOPS)
 def test_einops(name, pattern, lengths, backend, rng):
     f = getattr(library("einops"), name)
     agrees(lambda x: f(x, pattern, **lengths), rng.normal(**IMAGES) + 2, name=name)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import tinyxp as tx
+from tests.helpers import each
 from tinyxp.errors import ArgumentError, DTypeError, ShapeError, TinyError
 
 torch = pytest.importorskip("torch", reason="PyTorch is the reference: pip install torch")
@@ -50,7 +51,7 @@ CALLS = {
 }
 
 
-@pytest.mark.parametrize("name", CALLS)
+@each("name", CALLS)
 def test_values_and_gradients(name, backend):
     x, t = tx.asarray(X, requires_grad=True), torch.tensor(X, requires_grad=True)
     y, z = CALLS[name](x, tx), CALLS[name](t, torch)
@@ -159,7 +160,7 @@ def flat(y):
     return [part for z in y for part in flat(z)] if isinstance(y, (tuple, list)) else [y]
 
 
-@pytest.mark.parametrize("name", SAME)
+@each("name", SAME)
 def test_pytorchs_numbers_or_a_refusal(name, backend):
     """Every spelling of PyTorch's here gives its values, shapes, dtypes and gradients."""
     x, t = tx.asarray(X, requires_grad=True), torch.tensor(X, requires_grad=True)
@@ -235,7 +236,7 @@ REFUSED = {  # ambiguous, contradictory or unknown
 }
 
 
-@pytest.mark.parametrize("name", REFUSED)
+@each("name", REFUSED)
 def test_what_could_be_either_is_refused(name, backend):
     for x in (tx.asarray(X), tx.asarray(X, requires_grad=True)):
         with pytest.raises((TinyError, TypeError)):
@@ -251,7 +252,7 @@ def test_meshgrid_asks_for_its_indexing():
     tx.meshgrid(x)
 
 
-@pytest.mark.parametrize(
+@each(
     ("kind", "call"),
     [
         (DTypeError, lambda x: tx.sum(x, 1, 2)),

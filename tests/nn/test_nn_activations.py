@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import tinyxp as tx
-from tests.helpers import leaf
+from tests.helpers import each, leaf
 from tests.nn.test_nn_torch import close, compare
 from tinyxp import nn
 from tinyxp.errors import ArgumentError, AxisError, DTypeError, GradientError, ShapeError
@@ -45,14 +45,14 @@ INPLACE = [
 ]
 
 
-@pytest.mark.parametrize("name", ELEMENTWISE)
+@each("name", ELEMENTWISE)
 def test_values_and_slopes_where_pieces_meet(name, backend):
     x = np.asarray([-40.0, -6, -3, -2, -1, -0.5, -1e-9, 0, 1e-9, 0.5, 1, 2, 3, 4, 6, 40])
     options = ELEMENTWISE[name]
     compare(lambda x: getattr(F, name)(x, **options), lambda x: getattr(TF, name)(x, **options), x)
 
 
-@pytest.mark.parametrize("name", ELEMENTWISE)
+@each("name", ELEMENTWISE)
 def test_far_away(name, backend):
     """Infinities and numbers whose exponential overflows give values, not warnings or NaN."""
     product = name in ("silu", "mish", "hardswish", "gelu", "softsign")  # inf · 0 is NaN
@@ -63,7 +63,7 @@ def test_far_away(name, backend):
     np.testing.assert_allclose(y, expected, rtol=1e-12)
 
 
-@pytest.mark.parametrize(
+@each(
     "name",
     ["relu", "relu6", "hardtanh", "leaky_relu", "elu", "threshold", "hardshrink", "softshrink"],
 )
@@ -86,7 +86,7 @@ def test_hardsigmoid(backend):
     )
 
 
-@pytest.mark.parametrize("name", INPLACE)
+@each("name", INPLACE)
 def test_in_place(name, backend, rng):
     values, options = rng.normal(size=(3, 4)) * 3, ELEMENTWISE[name] | {"inplace": True}
 
@@ -111,7 +111,7 @@ def test_in_place(name, backend, rng):
     close(x, expected, name)
 
 
-@pytest.mark.parametrize("name", [name for name in ELEMENTWISE if hasattr(F, f"{name}_")])
+@each("name", [name for name in ELEMENTWISE if hasattr(F, f"{name}_")])
 def test_overwriting(name, backend, rng):
     values, options = rng.normal(size=(3, 4)) * 3, ELEMENTWISE[name]
 
@@ -167,8 +167,8 @@ def test_rrelu_in_training(backend, rng):
 # -- along an axis ----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["softmax", "softmin", "log_softmax"])
-@pytest.mark.parametrize("shape", [(), (5,), (2, 3), (2, 3, 4), (2, 1, 3, 2), (0, 3), (3, 0)])
+@each("name", ["softmax", "softmin", "log_softmax"])
+@each("shape", [(), (5,), (2, 3), (2, 3, 4), (2, 1, 3, 2), (0, 3), (3, 0)])
 @pytest.mark.filterwarnings("ignore:Implicit dimension choice")
 def test_softmax_without_an_axis(name, shape, backend, rng):
     compare(getattr(F, name), getattr(TF, name), np.asarray(rng.normal(size=shape) * 5))
@@ -265,7 +265,7 @@ MODULES = {
 }
 
 
-@pytest.mark.parametrize("name", MODULES)
+@each("name", MODULES)
 def test_modules(name, backend, rng):
     for args in MODULES[name]:
         channels = 2 if name == "GLU" else 3
@@ -300,7 +300,7 @@ def test_signatures(name):
 # -- refusals ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+@each(
     ("call", "error", "message"),
     [
         (lambda x: F.hardtanh(x, 1.0, -1.0), ArgumentError, "min_val <= max_val, got 1.0 and -1.0"),

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import tinyxp as tx
+from tests.helpers import each
 from tests.nn.torch_samples import Case, called, function_case, functions, problem, torch
 from tinyxp import nn
 from tinyxp.errors import ArgumentError, DTypeError, ShapeError, TinyError
@@ -71,7 +72,7 @@ SCORES |= {"no batch": ((0, 4, 2), (0, 5, 2)), "no query": ((2, 0, 2), (2, 5, 2)
 SCORES |= {"no key": ((2, 4, 2), (2, 0, 2)), "no width": ((2, 4, 0), (2, 5, 0))}
 
 
-@pytest.mark.parametrize("kind", SCORES)
+@each("kind", SCORES)
 def test_attention_of_any_shape(kind, backend, rng):
     left, right = SCORES[kind]
     q, k, v = (rng.normal(size=s) for s in (left, right, (*right[:-1], 3)))
@@ -90,8 +91,8 @@ def test_attention_of_any_shape(kind, backend, rng):
                 agree(mine, his, q, k, v, label=f"{kind}, {options}, causal")
 
 
-@pytest.mark.parametrize("heads", [(4, 2, 2), (4, 1, 1), (4, 4, 4), (6, 2, 3)])
-@pytest.mark.parametrize("batch", [(), (2,), (2, 1)])
+@each("heads", [(4, 2, 2), (4, 1, 1), (4, 4, 4), (6, 2, 3)])
+@each("batch", [(), (2,), (2, 1)])
 def test_groups_of_heads(heads, batch, backend, rng):
     lengths = (3, 4, 4)
     arrays = [rng.normal(size=(*batch, h, n, 2)) for h, n in zip(heads, lengths, strict=True)]
@@ -168,9 +169,9 @@ def attentions(rng, **options):
 WIDTHS = [{}, {"kdim": 5}, {"kdim": 5, "vdim": 3}]
 
 
-@pytest.mark.parametrize("widths", WIDTHS)
-@pytest.mark.parametrize("add_bias_kv", [False, True])
-@pytest.mark.parametrize("add_zero_attn", [False, True])
+@each("widths", WIDTHS)
+@each("add_bias_kv", [False, True])
+@each("add_zero_attn", [False, True])
 def test_multihead_attention(widths, add_bias_kv, add_zero_attn, backend, rng):
     more = {"add_bias_kv": add_bias_kv, "add_zero_attn": add_zero_attn}
     for made in ({"batch_first": True}, {"bias": False}):
@@ -216,8 +217,8 @@ def test_inputs_that_are_one(same, backend, rng):
     agree(*(functools.partial(order, m) for m in both), x, z, modules=both)
 
 
-@pytest.mark.parametrize("need_weights", [True, False])
-@pytest.mark.parametrize("more", options_of(add_bias_kv=(False, True), add_zero_attn=(False, True)))
+@each("need_weights", [True, False])
+@each("more", options_of(add_bias_kv=(False, True), add_zero_attn=(False, True)))
 def test_causal_multihead_attention(more, need_weights, backend, rng):
     """``is_causal`` alone is the mask that PyTorch asks for; what is added at the end is seen."""
     both = attentions(rng, batch_first=True, **more)
@@ -242,8 +243,8 @@ def test_causal_multihead_attention(more, need_weights, backend, rng):
             )
 
 
-@pytest.mark.parametrize("shape", [(0, 3, 4), (2, 0, 4), (2, 3, 0), (1, 1, 1)])
-@pytest.mark.parametrize("need_weights", [True, False])
+@each("shape", [(0, 3, 4), (2, 0, 4), (2, 3, 0), (1, 1, 1)])
+@each("need_weights", [True, False])
 def test_attention_of_nothing(shape, need_weights, backend, rng):
     """An empty batch, no query, no key; and one of each."""
     n, length, keys = shape
@@ -385,7 +386,7 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize("name", REFUSED)
+@each("name", REFUSED)
 def test_what_both_refuse(name, backend):
     call, message = REFUSED[name]
     with pytest.raises((ShapeError, ArgumentError), match=message):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import tinyxp as tx
+from tests.helpers import each
 from tests.nn.torch_samples import Case, problem, torch
 from tinyxp import nn
 from tinyxp.errors import ArgumentError, DTypeError, IndexingError, ShapeError, TinyError
@@ -64,9 +65,9 @@ def operands(
     return x, weight, rng.normal(size=(out,))
 
 
-@pytest.mark.parametrize("n", DIMENSIONS)
-@pytest.mark.parametrize("batch", [0, 1])
-@pytest.mark.parametrize("transposed", [False, True])
+@each("n", DIMENSIONS)
+@each("batch", [0, 1])
+@each("transposed", [False, True])
 def test_convolutions_of_empty_and_single_batches(n, batch, transposed, backend, rng):
     name = f"conv_transpose{n}d" if transposed else f"conv{n}d"
     arrays = operands(rng, n, batch=batch, transposed=transposed, groups=2)
@@ -100,8 +101,8 @@ def test_convolutions_of_views(transposed, backend, rng):
     )
 
 
-@pytest.mark.parametrize("n", DIMENSIONS)
-@pytest.mark.parametrize("size", [1, 2, 3])
+@each("n", DIMENSIONS)
+@each("size", [1, 2, 3])
 def test_padding_to_the_same_size(n, size, backend, rng):
     x, weight, bias = operands(rng, n, size=size)
     alike(f"conv{n}d", x, weight, bias, padding="same", dilation=2)
@@ -169,9 +170,9 @@ def agree_modules(ours, theirs, *arrays, **call):
     assert problem(case, "float64") is None
 
 
-@pytest.mark.parametrize("n", DIMENSIONS)
-@pytest.mark.parametrize("padding", [1, "same", "valid", (2, 1, 0)])
-@pytest.mark.parametrize("mode", ["zeros", "reflect", "replicate", "circular"])
+@each("n", DIMENSIONS)
+@each("padding", [1, "same", "valid", (2, 1, 0)])
+@each("mode", ["zeros", "reflect", "replicate", "circular"])
 def test_padding_modes(n, padding, mode, backend, rng):
     padding = padding[:n] if isinstance(padding, tuple) else padding
     ours, theirs = pair(f"Conv{n}d", 2, 3, 2, padding=padding, dilation=2, padding_mode=mode)
@@ -246,8 +247,8 @@ POOLS = [
 ]
 
 
-@pytest.mark.parametrize("n", DIMENSIONS)
-@pytest.mark.parametrize(("name", "options"), POOLS)
+@each("n", DIMENSIONS)
+@each(("name", "options"), POOLS)
 def test_pooling_of_batches(n, name, options, backend, rng):
     x = rng.normal(size=(2, 3, *LENGTHS[:n]))
     alike(f"{name}{n}d", x, **options)
@@ -255,7 +256,7 @@ def test_pooling_of_batches(n, name, options, backend, rng):
     alike(f"{name}{n}d", x[:0], **options)
 
 
-@pytest.mark.parametrize(("name", "options"), POOLS)
+@each(("name", "options"), POOLS)
 def test_pooling_of_views(name, options, backend, rng):
     agree(
         lambda x: getattr(F, f"{name}2d")(tx.permute_dims(x, (0, 3, 2, 1)), **options),
@@ -264,8 +265,8 @@ def test_pooling_of_views(name, options, backend, rng):
     )
 
 
-@pytest.mark.parametrize("n", DIMENSIONS)
-@pytest.mark.parametrize("name", ["max_pool", "avg_pool", "lp_pool"])
+@each("n", DIMENSIONS)
+@each("name", ["max_pool", "avg_pool", "lp_pool"])
 def test_pooling_of_axes_of_length_1(n, name, backend, rng):
     x = rng.normal(size=(1, 1, *(1,) * n))
     options = {"norm_type": 2} if name == "lp_pool" else {}
@@ -312,8 +313,8 @@ def test_maxima_of_integers(dtype, backend, rng):
 
 
 @pytest.mark.filterwarnings("ignore:invalid value")
-@pytest.mark.parametrize("n", DIMENSIONS)
-@pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan])
+@each("n", DIMENSIONS)
+@each("value", [math.inf, -math.inf, math.nan])
 def test_means_near_special_values(n, value, backend, rng):
     x = rng.normal(size=(2, 3, *LENGTHS[:n]))
     x[(0, 0, *(1,) * n)] = value  # stays in the windows that hold it
@@ -321,8 +322,8 @@ def test_means_near_special_values(n, value, backend, rng):
     alike(f"adaptive_avg_pool{n}d", x, output_size=3, curved=False)
 
 
-@pytest.mark.parametrize("n", DIMENSIONS)
-@pytest.mark.parametrize("size", [1, 9, None])
+@each("n", DIMENSIONS)
+@each("size", [1, 9, None])
 def test_adaptive_sizes(n, size, backend, rng):
     x = rng.normal(size=(2, 3, *LENGTHS[:n]))
     out = (4, 3, LENGTHS[0] if size is None and n == 1 else size)[-n:]
@@ -344,8 +345,8 @@ def test_adaptive_pooling_to_nothing(name, backend, rng):
 
 
 @pytest.mark.filterwarnings("error")
-@pytest.mark.parametrize("n", DIMENSIONS)
-@pytest.mark.parametrize("norm_type", [1, 2, 3.5, math.inf, -math.inf])
+@each("n", DIMENSIONS)
+@each("norm_type", [1, 2, 3.5, math.inf, -math.inf])
 def test_norms_of_windows_of_zeros(n, norm_type, backend, rng):
     x = abs(rng.normal(size=(2, 3, *(4,) * n))) + 0.5
     x[0] = 0.0
@@ -533,7 +534,7 @@ BAD = [
 ]
 
 
-@pytest.mark.parametrize(("run", "kind", "words"), BAD)
+@each(("run", "kind", "words"), BAD)
 def test_bad_calls(run, kind, words):
     with pytest.raises(TinyError, match=words) as caught:
         run()

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import tinyxp as tx
+from tests.helpers import each
 from tests.nn.test_nn_torch import compare
 from tinyxp import nn
 from tinyxp.errors import ArgumentError, GradientError, ShapeError
@@ -44,8 +45,8 @@ def affine(name, p):
     return a, b, a * FLOOR + b
 
 
-@pytest.mark.parametrize(("name", "shape", "axes"), CASES)
-@pytest.mark.parametrize("p", [0.2, 0.5])
+@each(("name", "shape", "axes"), CASES)
+@each("p", [0.2, 0.5])
 def test_kept_and_dropped(name, shape, axes, p, backend, rng):
     values = rng.normal(size=shape)
     x = tx.asarray(values, requires_grad=True)
@@ -75,7 +76,7 @@ def test_mean_and_variance_stay(name, backend, rng):
     assert abs(y.var() - 1) < 5 * math.sqrt(2 / y.size)
 
 
-@pytest.mark.parametrize(("name", "shape", "axes"), CASES)
+@each(("name", "shape", "axes"), CASES)
 @pytest.mark.filterwarnings("ignore:dropout2d. Received a 3D input")
 def test_where_nothing_is_drawn(name, shape, axes, backend, rng):
     """p = 0, p = 1 and evaluation, exactly as PyTorch; also in place and for no elements."""

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 import tinyxp as tx
+from tests.helpers import each
 from tests.nn.test_nn_layers import agree, refused, refused_module, same, same_module
 from tests.nn.torch_samples import torch
 from tinyxp.nn import functional as F
@@ -14,8 +15,8 @@ TF = torch.nn.functional
 # -- padding ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("mode", ["constant", "reflect", "replicate", "circular"])
-@pytest.mark.parametrize("width", [(0, 0), (4, 0), (2, 3), (-1, 3), (3, -2), (-2, -2)])
+@each("mode", ["constant", "reflect", "replicate", "circular"])
+@each("width", [(0, 0), (4, 0), (2, 3), (-1, 3), (3, -2), (-2, -2)])
 def test_pad(mode, width, backend, rng):
     same("pad", rng.normal(size=(2, 5)), pad=width, mode=mode)
     same("pad", rng.normal(size=(2, 1, 6, 5)).transpose(1, 0, 3, 2), pad=(1, 0, *width), mode=mode)
@@ -38,8 +39,8 @@ def test_pad_of_any_axes(backend, rng):
     assert ours.tolist() == theirs.tolist()
 
 
-@pytest.mark.parametrize("axes", [1, 2, 3])
-@pytest.mark.parametrize("kind", ["Constant", "Zero", "Reflection", "Replication", "Circular"])
+@each("axes", [1, 2, 3])
+@each("kind", ["Constant", "Zero", "Reflection", "Replication", "Circular"])
 def test_padding_modules(kind, axes, backend, rng):
     value = (1.5,) if kind == "Constant" else ()
     for padding in (1, (0, 2, -1, 1, 2, 0)[: 2 * axes]):
@@ -49,9 +50,9 @@ def test_padding_modules(kind, axes, backend, rng):
 # -- resampling -------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("mode", ["bilinear", "bicubic", "lanczos"])
-@pytest.mark.parametrize("align_corners", [False, True])
-@pytest.mark.parametrize("size", [(3, 4), (1, 20), (7, 9), (11, 2), (1, 1)])
+@each("mode", ["bilinear", "bicubic", "lanczos"])
+@each("align_corners", [False, True])
+@each("size", [(3, 4), (1, 20), (7, 9), (11, 2), (1, 1)])
 def test_antialiased(mode, align_corners, size, backend, rng):
     if mode == "lanczos" and align_corners:
         return
@@ -122,7 +123,7 @@ def test_a_gradient_goes_to_the_element_that_was_read(backend):
     assert x.grad.tolist() == [[[3.0, 2.0, 1.0]]]
 
 
-@pytest.mark.parametrize(
+@each(
     ("name", "make"),
     [
         ("Upsample", (None, 2.5)),
@@ -163,9 +164,9 @@ def test_affine_grid(size, align_corners, backend, rng):
     same("affine_grid", theta, size=size, align_corners=align_corners)
 
 
-@pytest.mark.parametrize("mode", ["bilinear", "nearest", "bicubic"])
-@pytest.mark.parametrize("padding_mode", ["zeros", "border", "reflection"])
-@pytest.mark.parametrize("align_corners", [False, True])
+@each("mode", ["bilinear", "nearest", "bicubic"])
+@each("padding_mode", ["zeros", "border", "reflection"])
+@each("align_corners", [False, True])
 def test_grid_sample(mode, padding_mode, align_corners, backend, rng):
     options = {"mode": mode, "padding_mode": padding_mode, "align_corners": align_corners}
     far = rng.uniform(-4, 4, size=(2, 3, 4, 2))
@@ -253,7 +254,7 @@ REFUSED = [
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("i", range(len(REFUSED)), ids=lambda i: f"{REFUSED[i][0]}-{i}")
+@each("i", range(len(REFUSED)))
 def test_what_both_refuse(i, backend):
     refused(*REFUSED[i])
 
@@ -271,9 +272,9 @@ def test_what_modules_of_both_refuse(name, make, shapes, backend):
 
 
 @pytest.mark.filterwarnings("ignore:invalid value")  # of Inf - Inf
-@pytest.mark.parametrize("align_corners", [False, True])
-@pytest.mark.parametrize("padding_mode", ["zeros", "border", "reflection"])
-@pytest.mark.parametrize("mode", ["bilinear", "nearest", "bicubic"])
+@each("align_corners", [False, True])
+@each("padding_mode", ["zeros", "border", "reflection"])
+@each("mode", ["bilinear", "nearest", "bicubic"])
 def test_places_that_are_nan_or_inf_are_read_as_in_pytorch(
     mode, padding_mode, align_corners, backend
 ):

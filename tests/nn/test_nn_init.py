@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import tinyxp as tx
+from tests.helpers import each
 from tinyxp import nn
 from tinyxp.errors import ArgumentError, DTypeError, GradientError, ShapeError
 from tinyxp.nn import init
@@ -123,7 +124,7 @@ def expect_moments(values, mean, variance, fourth, low, high):
     assert abs(spread - variance) < 5 * math.sqrt((fourth - variance**2) / n)
 
 
-@pytest.mark.parametrize("name", RANDOM)
+@each("name", RANDOM)
 def test_distributions(name, backend):
     fill, moments = RANDOM[name]
     values = drawn(fill, *SHAPE)
@@ -140,7 +141,7 @@ def below(t):
     return math.erfc(-t / math.sqrt(2)) / 2
 
 
-@pytest.mark.parametrize(
+@each(
     ("mean", "std", "a", "b"),
     [
         *[(0.0, 1.0, -2.0, 2.0), (1.0, 2.0, -2.0, 2.0), (0.0, 0.02, -0.04, 0.04)],
@@ -177,8 +178,8 @@ def test_truncated_normal_as_in_pytorch():
     assert abs(np.quantile(ours, at) - np.quantile(theirs, at)).max() < 0.04
 
 
-@pytest.mark.parametrize("shape", [(6, 4), (4, 6), (5, 5), (4, 3, 2, 2), (3, 1), (1, 1), (7, 2, 3)])
-@pytest.mark.parametrize("gain", [1, 2.5])
+@each("shape", [(6, 4), (4, 6), (5, 5), (4, 3, 2, 2), (3, 1), (1, 1), (7, 2, 3)])
+@each("gain", [1, 2.5])
 def test_orthogonal(shape, gain, backend):
     q = drawn(lambda p, g: init.orthogonal_(p, gain, g), *shape) / gain
     q = q.reshape(len(q), -1)
@@ -218,7 +219,7 @@ RANDOM_NAMES = ["uniform_", "normal_", "trunc_normal_", "kaiming_uniform_", "kai
 RANDOM_NAMES += ["xavier_uniform_", "xavier_normal_", "orthogonal_"]
 
 
-@pytest.mark.parametrize("name", [*RANDOM_NAMES, "sparse_"])
+@each("name", [*RANDOM_NAMES, "sparse_"])
 def test_empty_weights_and_float32(name, backend):
     arguments = (0.5,) if name == "sparse_" else ()
     for shape in [(0, 3), (3, 0), (0, 0)]:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import tinyxp as tx
+from tests.helpers import each
 from tests.nn.torch_samples import Case, Translator, functions, module_case, problem, torch
 from tinyxp import nn
 from tinyxp.errors import ArgumentError, TinyError
@@ -156,8 +157,8 @@ def test_max_norm_shortens_the_rows_that_are_read(norm_type, backend, rng):
     assert (weight.detach().numpy()[[0, 2, 3, 5]] == values[[0, 2, 3, 5]]).all()
 
 
-@pytest.mark.parametrize("mode", ["sum", "mean", "max"])
-@pytest.mark.parametrize(
+@each("mode", ["sum", "mean", "max"])
+@each(
     ("indices", "offsets"),
     [
         ([1, 2, 2, 3, 2], [0, 0, 3, 5, 5]),
@@ -167,7 +168,7 @@ def test_max_norm_shortens_the_rows_that_are_read(norm_type, backend, rng):
         ([1, 3, 3], [0]),
     ],
 )
-@pytest.mark.parametrize("padding_idx", [None, 2])
+@each("padding_idx", [None, 2])
 def test_bags(mode, indices, offsets, padding_idx, backend, rng):
     indices, offsets = (np.asarray(x, dtype=np.int64) for x in (indices, offsets))
     weight = rng.normal(size=(4, 3))
@@ -266,8 +267,8 @@ def test_one_hot(backend, rng):
 # -- distances --------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("dim", [0, -2, (1, 2), None])
-@pytest.mark.parametrize("p", [1, 3.0, np.inf])
+@each("dim", [0, -2, (1, 2), None])
+@each("p", [1, 3.0, np.inf])
 def test_normalize(dim, p, backend, rng):
     x = rng.normal(size=(2, 3, 4))
     x[0] = 0.0
@@ -382,12 +383,12 @@ REFUSED = [
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("i", range(len(REFUSED)), ids=lambda i: f"{REFUSED[i][0]}-{i}")
+@each("i", range(len(REFUSED)))
 def test_what_both_refuse(i, backend):
     refused(*REFUSED[i])
 
 
-@pytest.mark.parametrize(
+@each(
     ("name", "make", "shapes"),
     [
         ("Bilinear", (0, 2, 3), ()),

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import tinyxp as tx
+from tests.helpers import each
 from tests.nn.test_nn_torch import compare_modules
 from tinyxp import nn
 from tinyxp.errors import ArgumentError, ShapeError
@@ -31,8 +32,8 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("loaded", ["before the first call", "after it"])
-@pytest.mark.parametrize("name", CASES)
+@each("loaded", ["before the first call", "after it"])
+@each("name", CASES)
 def test_values_and_gradients(name, loaded, backend, rng):
     args, kwargs, shape = CASES[name]
     x = rng.normal(size=shape)

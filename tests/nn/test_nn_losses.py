@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import tinyxp as tx
+from tests.helpers import each
 from tests.nn.torch_samples import Case, Translator, problem, torch
 from tinyxp import nn
 from tinyxp.errors import (
@@ -54,8 +55,8 @@ def test_an_infinite_distance_still_pulls(name, backend):
     alike(name, np.asarray([np.inf, 0.5, -2.0]), np.zeros(3), by=[0], reduction="none")
 
 
-@pytest.mark.parametrize("reduction", REDUCTIONS)
-@pytest.mark.parametrize("name", ["mse_loss", "l1_loss", "huber_loss"])
+@each("reduction", REDUCTIONS)
+@each("name", ["mse_loss", "l1_loss", "huber_loss"])
 def test_weights_of_numbers(name, reduction, backend, rng):
     x, t, w = rng.normal(size=(3, 4)), rng.normal(size=(3, 4)), rng.uniform(size=(3, 4))
     agree(
@@ -80,15 +81,15 @@ PAIRS = [
 ]
 
 
-@pytest.mark.parametrize("name", PAIRS)
-@pytest.mark.parametrize("shape", [(0, 3), (1, 1), ()])
+@each("name", PAIRS)
+@each("shape", [(0, 3), (1, 1), ()])
 def test_shapes_of_pairs(name, shape, backend, rng):
     for reduction in REDUCTIONS:
         x, t = rng.normal(size=shape), rng.uniform(0.1, 1, size=shape)
         alike(name, x, t, by=(0,), reduction=reduction)
 
 
-@pytest.mark.parametrize("name", PAIRS)
+@each("name", PAIRS)
 def test_pairs_that_are_not_contiguous(name, backend, rng):
     x, t = rng.normal(size=(4, 6)), rng.uniform(0.1, 1, size=(3, 4))
     agree(
@@ -100,8 +101,8 @@ def test_pairs_that_are_not_contiguous(name, backend, rng):
     )
 
 
-@pytest.mark.parametrize("name", [*PAIRS, "nll_loss", "cross_entropy"])
-@pytest.mark.parametrize("old", [(None, False), (False, None), (True, True), (False, False)])
+@each("name", [*PAIRS, "nll_loss", "cross_entropy"])
+@each("old", [(None, False), (False, None), (True, True), (False, False)])
 def test_reductions_of_old_code(name, old, rng):
     classes = name in ("nll_loss", "cross_entropy")
     t = np.asarray([0, 2]) if classes else rng.uniform(0.1, 1, size=(2, 3))
@@ -142,9 +143,9 @@ def targets_for(shape, rng):
     return np.asarray(target)
 
 
-@pytest.mark.parametrize("reduction", REDUCTIONS)
-@pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("smoothing", [0.0, 0.3])
+@each("reduction", REDUCTIONS)
+@each("shape", SHAPES)
+@each("smoothing", [0.0, 0.3])
 def test_weights_of_classes(shape, reduction, smoothing, backend, rng):
     x, target, w = rng.normal(size=shape), targets_for(shape, rng), rng.uniform(0.5, 2, size=4)
     ignore = int(target.flat[0]) if target.size > 1 else -100
@@ -205,9 +206,9 @@ def test_classes_listed(backend, rng):
     alike("multi_margin_loss", rng.normal(size=(0, 3)), np.zeros(0, int), reduction="none")
 
 
-@pytest.mark.parametrize("reduction", REDUCTIONS)
-@pytest.mark.parametrize("swap", [False, True])
-@pytest.mark.parametrize("shape", [(4, 3), (3,), (0, 3), (4, 1)])
+@each("reduction", REDUCTIONS)
+@each("swap", [False, True])
+@each("shape", [(4, 3), (3,), (0, 3), (4, 1)])
 def test_triplets(shape, swap, reduction, backend, rng):
     triplet = [rng.normal(size=shape) for _ in range(3)]
     options = {"swap": swap, "reduction": reduction, "margin": 0.7}
@@ -434,7 +435,7 @@ def test_constants_lie_beside_the_operands():
 # -- errors -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", [*PAIRS, "binary_cross_entropy", "multilabel_soft_margin_loss"])
+@each("name", [*PAIRS, "binary_cross_entropy", "multilabel_soft_margin_loss"])
 def test_nothing_is_broadcast(name, backend):
     with pytest.raises(ShapeError, match=rf"{name} .*one shape, got \(4, 1\) and \(4,\)"):
         getattr(F, name)(tx.zeros((4, 1)), tx.zeros(4))
@@ -444,7 +445,7 @@ X, T = tx.zeros((2, 3)), tx.zeros((2, 3))
 ONES = tx.ones((2,), dtype=tx.int64)
 
 
-@pytest.mark.parametrize(
+@each(
     ("call", "error", "message"),
     [
         (lambda: F.kl_div(X, T, reduction="avg"), ArgumentError, "reduction is 'mean'"),

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import tinyxp as tx
+from tests.helpers import each
 from tests.nn.test_nn_torch import close, compare, compare_modules
 from tinyxp import nn
 from tinyxp.errors import ArgumentError, DTypeError, ShapeError
@@ -46,9 +47,9 @@ SHAPES = {
 }
 
 
-@pytest.mark.parametrize("name", SHAPES)
-@pytest.mark.parametrize("momentum", [0.1, 0.0, 1.0, None])
-@pytest.mark.parametrize("track", [True, False])
+@each("name", SHAPES)
+@each("momentum", [0.1, 0.0, 1.0, None])
+@each("track", [True, False])
 def test_running_statistics_over_steps(name, momentum, track, backend, rng):
     for shape in SHAPES[name]:
         ours, theirs = pair(
@@ -105,8 +106,8 @@ def test_a_model_whose_statistics_do_not_change_when_frozen(backend, rng):
 # -- shapes -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("shape", [(0, 3), (0, 3, 4), (2, 3, 0), (2, 3, 4, 0)])
-@pytest.mark.parametrize("training", [True, False])
+@each("shape", [(0, 3), (0, 3, 4), (2, 3, 0), (2, 3, 4, 0)])
+@each("training", [True, False])
 def test_empty_inputs(shape, training, backend, rng):
     w, b = rng.normal(size=3), rng.normal(size=3)
     x = np.zeros(shape)
@@ -150,8 +151,8 @@ def test_empty_rows(shape, backend):
     compare(lambda x, w: F.rms_norm(x, w.shape, w), lambda x, w: TF.rms_norm(x, w.shape, w), x, w)
 
 
-@pytest.mark.parametrize("shape", [(2, 6), (2, 6, 4), (1, 6, 2, 3), (2, 6, 1, 2, 2)])
-@pytest.mark.parametrize("groups", [1, 2, 3, 6])
+@each("shape", [(2, 6), (2, 6, 4), (1, 6, 2, 3), (2, 6, 1, 2, 2)])
+@each("groups", [1, 2, 3, 6])
 def test_group_norm(shape, groups, backend, rng):
     if len(shape) == 2 and groups == 6:
         return  # one value in each group: 0, whatever it is
@@ -187,8 +188,8 @@ def test_views(backend, rng):
         )
 
 
-@pytest.mark.parametrize("size", [1, 2, 3, 5, 9])
-@pytest.mark.parametrize("shape", [(2, 4, 3), (2, 1, 3, 2), (1, 4, 2, 1, 2)])
+@each("size", [1, 2, 3, 5, 9])
+@each("shape", [(2, 4, 3), (2, 1, 3, 2), (1, 4, 2, 1, 2)])
 def test_local_response_norm(size, shape, backend, rng):
     x, options = rng.normal(size=shape), {"alpha": 0.7, "beta": 0.6, "k": 1.5}
     compare(
@@ -211,7 +212,7 @@ def test_rms_norm(shape, backend, rng):
     close(y, z, "in float32", 1e-5)
 
 
-@pytest.mark.parametrize(
+@each(
     ("name", "args", "options"),
     [
         ("LayerNorm", ((3, 4),), {"bias": False}),
@@ -286,7 +287,7 @@ def refusals():
     ]
 
 
-@pytest.mark.parametrize("i", range(len(refusals())))
+@each("i", range(len(refusals())))
 def test_what_is_refused(i):
     call, error, message = refusals()[i]
     with pytest.raises(error, match=re.escape(message)):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import tinyxp as tx
+from tests.helpers import each
 from tests.nn.torch_samples import Case, Translator, module_case, modules, problem
 from tinyxp import nn
 from tinyxp.errors import ArgumentError, DTypeError, ShapeError
@@ -57,10 +58,10 @@ def wrong(name, options, *inputs, sizes=(2, 3)):
 # -- layers -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("layers", [1, 2])
-@pytest.mark.parametrize("bidirectional", [False, True])
-@pytest.mark.parametrize("batch_first", [False, True])
+@each("kind", KINDS)
+@each("layers", [1, 2])
+@each("bidirectional", [False, True])
+@each("batch_first", [False, True])
 def test_layers(kind, layers, bidirectional, batch_first, backend):
     name, options = KINDS[kind]
     options = options | {"num_layers": layers, "bidirectional": bidirectional}
@@ -72,9 +73,9 @@ def test_layers(kind, layers, bidirectional, batch_first, backend):
     assert wrong(name, options, x[0].detach().requires_grad_(), state(name, options, rows)) is None
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("lengths", [(4, 2, 1), (2, 4, 1, 4, 3), (1, 1)])
-@pytest.mark.parametrize("bidirectional", [False, True])
+@each("kind", KINDS)
+@each("lengths", [(4, 2, 1), (2, 4, 1, 4, 3), (1, 1)])
+@each("bidirectional", [False, True])
 def test_packed_sequences(kind, lengths, bidirectional, backend):
     name, options = KINDS[kind]
     options = options | {"num_layers": 2, "bidirectional": bidirectional}
@@ -94,8 +95,8 @@ def test_empty_batches(kind, backend):
     assert wrong(name, options, normal(0, 3, 0, 2), state(name, options, 4, 0)) is None
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("bidirectional", [False, True])
+@each("kind", KINDS)
+@each("bidirectional", [False, True])
 def test_axes_of_length_one(kind, bidirectional, backend):
     name, options = KINDS[kind]
     width = 3 if "proj_size" in options else 1  # a projection is narrower than the hidden state
@@ -201,9 +202,9 @@ def test_dropout_of_one_layer_warns():
 # -- cells ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", CELLS)
-@pytest.mark.parametrize("batch", [(), (3,), (1,), (0,)])
-@pytest.mark.parametrize("bias", [False, True])
+@each("kind", CELLS)
+@each("batch", [(), (3,), (1,), (0,)])
+@each("bias", [False, True])
 def test_cells(kind, batch, bias, backend):
     name, options = CELLS[kind]
     options = options | {"bias": bias}
@@ -213,8 +214,8 @@ def test_cells(kind, batch, bias, backend):
     assert wrong(name, options, normal(0, *batch, 1), start, sizes=(1, 1)) is None
 
 
-@pytest.mark.parametrize("name", ["rnn_tanh_cell", "rnn_relu_cell", "lstm_cell", "gru_cell"])
-@pytest.mark.parametrize("bias", [False, True])
+@each("name", ["rnn_tanh_cell", "rnn_relu_cell", "lstm_cell", "gru_cell"])
+@each("bias", [False, True])
 def test_cells_as_functions(name, bias, backend):
     gates = {"lstm_cell": 4, "gru_cell": 3}.get(name, 1) * 3
     x, h, c = normal(0, 4, 2), normal(1, 4, 3), normal(2, 4, 3)
@@ -343,7 +344,7 @@ BAD = {
 }
 
 
-@pytest.mark.parametrize("what", BAD)
+@each("what", BAD)
 def test_refusals(what, backend):
     run, error, message = BAD[what]
     with pytest.raises(error, match=message):

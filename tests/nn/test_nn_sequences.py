@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import tinyxp as tx
+from tests.helpers import each
 from tests.nn.test_nn_recurrent import normal
 from tests.nn.torch_samples import Case, Translator, problem
 from tinyxp.errors import ArgumentError, DTypeError, ShapeError
@@ -149,7 +150,7 @@ BAD = {
 }
 
 
-@pytest.mark.parametrize("what", BAD)
+@each("what", BAD)
 def test_refusals(what, backend):
     run, error, message = BAD[what]
     with pytest.raises(error, match=message):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import tinyxp as tx
+from tests.helpers import each
 from tinyxp import nn
 
 torch = pytest.importorskip("torch", reason="PyTorch is the reference here: pip install torch")
@@ -97,10 +98,10 @@ REDUCTIONS = ["mean", "sum", "none"]
 CLASS_SHAPES = [((6, 5), (6,)), ((2, 5, 3), (2, 3)), ((2, 5, 3, 2), (2, 3, 2)), ((5,), ())]
 
 
-@pytest.mark.parametrize("reduction", REDUCTIONS)
-@pytest.mark.parametrize("shapes", CLASS_SHAPES)
-@pytest.mark.parametrize("smoothing", [0.0, 0.2])
-@pytest.mark.parametrize("ignore", [-100, 2])
+@each("reduction", REDUCTIONS)
+@each("shapes", CLASS_SHAPES)
+@each("smoothing", [0.0, 0.2])
+@each("ignore", [-100, 2])
 def test_cross_entropy(reduction, shapes, smoothing, ignore, rng):
     logits, target = rng.normal(size=shapes[0]) * 3, rng.integers(0, 5, size=shapes[1])
     target = np.asarray(target)
@@ -300,9 +301,9 @@ def as_module(module, call):
     return wrapped
 
 
-@pytest.mark.parametrize("padding", ["none", "boolean", "added"])
-@pytest.mark.parametrize("attn", ["none", "boolean", "added", "boolean by head", "added by head"])
-@pytest.mark.parametrize("need_weights", [True, False])
+@each("padding", ["none", "boolean", "added"])
+@each("attn", ["none", "boolean", "added", "boolean by head", "added by head"])
+@each("need_weights", [True, False])
 @pytest.mark.filterwarnings("ignore:Support for mismatched key_padding_mask")
 def test_multihead_masks(padding, attn, need_weights, rng):
     ours, theirs = attentions(rng, batch_first=True)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import tinyxp as tx
+from tests.helpers import each
 from tests.nn.test_nn_attention import agree, forbidden, options_of, twins
 from tests.nn.torch_samples import torch
 from tinyxp import nn
@@ -68,9 +69,9 @@ def masks_of(rng, kind, batch, queries, keys):
     return np.where(attn, -np.inf, rng.normal(size=attn.shape)), np.where(padding, -np.inf, 0.0)
 
 
-@pytest.mark.parametrize("kind", ["TransformerEncoderLayer", "TransformerDecoderLayer"])
-@pytest.mark.parametrize("norm_first", [False, True])
-@pytest.mark.parametrize("mask", ["none", "boolean", "added by head"])
+@each("kind", ["TransformerEncoderLayer", "TransformerDecoderLayer"])
+@each("norm_first", [False, True])
+@each("mask", ["none", "boolean", "added by head"])
 def test_layers(kind, norm_first, mask, backend, rng):
     decodes = "Decoder" in kind
     for made in options_of(bias=(True, False), batch_first=(True, False)):
@@ -86,8 +87,8 @@ def test_layers(kind, norm_first, mask, backend, rng):
             agree(*modules, *arrays, *masks, modules=modules, label=f"{made}, batch {batch}")
 
 
-@pytest.mark.parametrize("kind", ["TransformerEncoderLayer", "TransformerDecoderLayer"])
-@pytest.mark.parametrize("activation", ["relu", "gelu", "silu", "GELU"])
+@each("kind", ["TransformerEncoderLayer", "TransformerDecoderLayer"])
+@each("activation", ["relu", "gelu", "silu", "GELU"])
 def test_activations(kind, activation, backend, rng):
     """By name, as a function, as a module, which its layer then holds."""
     named = activation in ("relu", "gelu")
@@ -173,9 +174,9 @@ def fixed_dropout(backend, monkeypatch):
     monkeypatch.setattr(TF, "scaled_dot_product_attention", attention)
 
 
-@pytest.mark.parametrize("training", [True, False])
-@pytest.mark.parametrize("norm_first", [False, True])
-@pytest.mark.parametrize("batch_first", [False, True])
+@each("training", [True, False])
+@each("norm_first", [False, True])
+@each("batch_first", [False, True])
 def test_places_of_dropout(training, norm_first, batch_first, fixed_dropout, backend, rng):
     """Every dropout of a layer stands where PyTorch has it, and is off in evaluation."""
     options = {"dropout": 0.4, "norm_first": norm_first, "batch_first": batch_first}

@@ -5,6 +5,7 @@ import pytest
 
 import tinyxp as tx
 from tests.conftest import reason_missing
+from tests.helpers import each
 from tests.registry import example, slopes
 from tinyxp.core.operation import OPS
 from tinyxp.nn import functional as F
@@ -45,7 +46,7 @@ DIGITS = {
 }
 
 
-@pytest.mark.parametrize("name", DIGITS)
+@each("name", DIGITS)
 def test_digits(name, backend):
     """In float32 as in float64: to a few ε of the number itself, and of what an ε of x makes."""
     x = DIGITS[name].astype("float32")

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import tinyxp as tx
+from tests.helpers import each
 from tests.registry import example, slopes
 from tinyxp.core.operation import OPS
 from tinyxp.errors import ArgumentError, AxisError
@@ -74,7 +75,7 @@ def slopes_of_torch(torch, f, operands):
     }
 
 
-@pytest.mark.parametrize("name", ELEMENTWISE)
+@each("name", ELEMENTWISE)
 def test_as_pytorch(name, backend):
     """Aside from slopes where the value is NaN, and from those that PyTorch has not (0 · ∞)."""
     torch = pytest.importorskip("torch", reason="PyTorch is the reference")
@@ -144,7 +145,7 @@ LIMITS = {  # operation: {x: (value, slope)}
 }
 
 
-@pytest.mark.parametrize("name", LIMITS)
+@each("name", LIMITS)
 def test_limits(name, backend):
     for dtype, (x, expected) in itertools.product(("float32", "float64"), LIMITS[name].items()):
         found = slopes(lambda *xs: OPS[name].call(xs, {}), [np.array([x], dtype)])
@@ -202,7 +203,7 @@ PAIRS = {  # operation: {(x1, x2): slopes}
 }
 
 
-@pytest.mark.parametrize("name", PAIRS)
+@each("name", PAIRS)
 def test_slopes_of_pairs(name, backend):
     for dtype, (x, expected) in itertools.product(("float32", "float64"), PAIRS[name].items()):
         if x == (1.0, 0.1) and dtype == "float32":
@@ -277,7 +278,7 @@ FOLDS = {
 }
 
 
-@pytest.mark.parametrize("name", FOLDS)
+@each("name", FOLDS)
 def test_nan_in_nan_out(name, backend):
     for place in range(4):
         x = np.array([0.0, 3.0, -1.0, 0.5])
@@ -285,7 +286,7 @@ def test_nan_in_nan_out(name, backend):
         assert np.isnan(FOLDS[name](tx.asarray(x)).numpy()).any(), f"{name} of {x}"
 
 
-@pytest.mark.parametrize("name", ELEMENTWISE)
+@each("name", ELEMENTWISE)
 def test_nan_in_nan_out_elementwise(name, backend):
     operands, static = example(name, 0)
     static.pop("value", None)
@@ -313,8 +314,8 @@ OF_AN_AXIS = {
 }
 
 
-@pytest.mark.parametrize("axis", [0, -1])
-@pytest.mark.parametrize("name", OF_AN_AXIS)
+@each("axis", [0, -1])
+@each("name", OF_AN_AXIS)
 def test_a_tensor_without_axes_has_none(name, axis, backend):
     with pytest.raises(AxisError):
         OF_AN_AXIS[name](tx.asarray(2.0), axis=axis)
@@ -351,8 +352,8 @@ def test_products_beside_zeros_and_infinities(backend):
         np.testing.assert_allclose(sums, [products[i:].sum() / x[i] for i in range(n)])
 
 
-@pytest.mark.parametrize("dtype", ["int8", "int64", "uint8", "uint16", "uint64"])
-@pytest.mark.parametrize("name", ["floor_divide", "remainder"])
+@each("dtype", ["int8", "int64", "uint8", "uint16", "uint64"])
+@each("name", ["floor_divide", "remainder"])
 def test_integers_are_not_divided_by_zero(name, dtype, backend):
     x = tx.asarray(np.array([3, 0, 2], dtype))
     for x1, x2 in ((x, 0), (x, x), (5, x)):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import tinyxp as tx
+from tests.helpers import each
 from tinyxp import backends
 from tinyxp.errors import ArgumentError, AxisError, DTypeError, ShapeError
 
@@ -29,8 +30,8 @@ def close(y, expected):
     np.testing.assert_allclose(y.numpy(), expected, rtol=tolerance, atol=10 * tolerance)
 
 
-@pytest.mark.parametrize("n", [None, 1, 2, 4, 5, 9])
-@pytest.mark.parametrize("name", [*TAKE_COMPLEX, *TAKE_REAL])
+@each("n", [None, 1, 2, 4, 5, 9])
+@each("name", [*TAKE_COMPLEX, *TAKE_REAL])
 def test_one_axis(name, n, backend):
     for wide, axis, norm in itertools.product((False, True), (0, 1, -1), NORMS):
         kinds = ("complex64", "complex128") if name in TAKE_COMPLEX else ("float32", "float64")
@@ -39,7 +40,7 @@ def test_one_axis(name, n, backend):
         close(y, getattr(np.fft, name)(x, n=n, axis=axis, norm=norm))
 
 
-@pytest.mark.parametrize(
+@each(
     ("s", "axes"),
     [
         (None, None),
@@ -50,7 +51,7 @@ def test_one_axis(name, n, backend):
         ((5,), (-2,)),
     ],
 )
-@pytest.mark.parametrize("name", ["fftn", "ifftn", "rfftn", "irfftn"])
+@each("name", ["fftn", "ifftn", "rfftn", "irfftn"])
 def test_several_axes(name, s, axes, backend):
     kinds = ("float32", "float64") if name == "rfftn" else ("complex64", "complex128")
     for kind, norm in itertools.product(kinds, NORMS):
@@ -137,8 +138,8 @@ def test_the_gradient_of_a_real_signal_is_real(backend):
     assert x.grad.dtype is tx.float32 and x.grad.shape == (2, 5)
 
 
-@pytest.mark.parametrize("n", range(1, 8))
-@pytest.mark.parametrize("name", [*TAKE_COMPLEX, *TAKE_REAL])
+@each("n", range(1, 8))
+@each("name", [*TAKE_COMPLEX, *TAKE_REAL])
 def test_gradient_for_every_length(name, n):
     """Of even and odd lengths, cut and filled up, up to the third order."""
     kind = "complex128" if name in TAKE_COMPLEX else "float64"
@@ -147,7 +148,7 @@ def test_gradient_for_every_length(name, n):
     tx.gradcheck(lambda x: f(x * x, n=n, norm=NORMS[n % 3]), x, order=3)
 
 
-@pytest.mark.parametrize(
+@each(
     ("call", "kind", "text"),
     [
         (lambda x: tx.fft.fft(x, axis=2), AxisError, "axis 2 does not exist"),

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tinyxp as tx
+from tests.helpers import each
 from tinyxp import backends
 from tinyxp.errors import (
     BackendError,
@@ -55,9 +56,6 @@ KEYS = [
 ]  # fmt: skip
 
 
-NAMED = [pytest.param(key, id=f"{i}-{type(key).__name__}") for i, key in enumerate(KEYS)]
-
-
 def plain(key):
     """The key for NumPy, to which an empty list inside of a tuple is one of floats."""
     if isinstance(key, tuple):
@@ -98,7 +96,7 @@ def normal(shape=SHAPE, seed=0):
     return np.random.default_rng(seed).normal(size=shape)
 
 
-@pytest.mark.parametrize("key", NAMED)
+@each("key", KEYS)
 def test_getitem_and_its_gradient(key, backend):
     """y = x[key]; the gradient of a place is the sum over all that was read from there."""
     x = tx.asarray(normal(), requires_grad=True)
@@ -113,7 +111,7 @@ def test_getitem_and_its_gradient(key, backend):
     np.testing.assert_allclose(x.grad.numpy(), sums, rtol=1e-13, atol=1e-13)
 
 
-@pytest.mark.parametrize("key", NAMED)
+@each("key", KEYS)
 def test_setitem_and_its_gradients(key, backend):
     """y = x with x[key] = v: the last v stays in a place, and it alone gets its gradient."""
     expected, places = normal(), read(np.arange(60).reshape(SHAPE), key)
@@ -135,7 +133,7 @@ def test_setitem_and_its_gradients(key, backend):
     np.testing.assert_array_equal(value.grad.numpy(), gv.reshape(places.shape))
 
 
-@pytest.mark.parametrize("key", NAMED)
+@each("key", KEYS)
 def test_setitem_of_a_number(key, backend):
     expected, x = normal(), tx.asarray(normal())
     expected[plain(key)] = 7
@@ -217,7 +215,7 @@ def test_second_derivatives(key, backend):
     tx.gradcheck(lambda x, v: tx.setitem(x, key, v) ** 3, x, v, order=2, name="setitem")
 
 
-@pytest.mark.parametrize(
+@each(
     ("key", "shape"),
     [
         (slice(1, 3), (5,)),
@@ -322,7 +320,7 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("key", "kind", "text"), REFUSED, ids=lambda x: str(x)[:30])
+@each(("key", "kind", "text"), REFUSED)
 def test_keys_that_are_refused(key, kind, text, backend):
     x = tx.asarray(normal())
     with pytest.raises(kind, match=re.escape(text)):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import tinyxp as tx
+from tests.helpers import each
 from tinyxp.errors import ArgumentError, AxisError, DTypeError, GradientError, ShapeError
 
 DTYPES = ("float32", "float64", "complex64", "complex128")
@@ -188,8 +189,8 @@ def test_rank_of_dependent_columns(backend):
     close(la.pinv(t(np.zeros((3, 4)))), np.zeros((4, 3)))
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize(
+@each("dtype", DTYPES)
+@each(
     ("a", "b"),
     [
         ((3, 3), (3,)),
@@ -246,8 +247,8 @@ def test_vecdot_conjugates_its_first_argument():
     assert complex(la.matmul(x, y)) == -4 + 10j
 
 
-@pytest.mark.parametrize("shape", [(3, 4), (4, 3), (2, 3, 3), (0, 3), (3, 0), (2, 0, 0)])
-@pytest.mark.parametrize("offset", [0, 1, -1, 3, -3, 9, -9])
+@each("shape", [(3, 4), (4, 3), (2, 3, 3), (0, 3), (3, 0), (2, 0, 0)])
+@each("offset", [0, 1, -1, 3, -3, 9, -9])
 def test_diagonals(shape, offset, backend):
     for dtype in ("float64", "int16", "bool"):
         x = numbers(shape).astype(dtype)
@@ -265,9 +266,9 @@ def test_trace_sums_as_sum_does(backend):
     assert la.trace(t(numbers((3, 3), "float32"))).dtype is tx.float32
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("ord", [0, 1, 2, 3, 0.5, -1, -2, -0.5, 2.5, math.inf, -math.inf])
-@pytest.mark.parametrize("axis", [None, 0, -1, (0, 2)])
+@each("dtype", DTYPES)
+@each("ord", [0, 1, 2, 3, 0.5, -1, -2, -0.5, 2.5, math.inf, -math.inf])
+@each("axis", [None, 0, -1, (0, 2)])
 def test_vector_norm(axis, ord, dtype, backend):
     x = numbers((2, 3, 4), dtype)
     x[0, 0, 0] = 0 if ord >= 0 else 1
@@ -284,8 +285,8 @@ def test_vector_norm(axis, ord, dtype, backend):
     assert kept.shape == np.sum(size, axis=axis, keepdims=True).shape
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("ord", ["fro", "nuc", 1, -1, 2, -2, math.inf, -math.inf])
+@each("dtype", DTYPES)
+@each("ord", ["fro", "nuc", 1, -1, 2, -2, math.inf, -math.inf])
 def test_matrix_norm(ord, dtype, backend):
     for shape in ((3, 4), (4, 3), (2, 3, 3), (2, 1, 2, 4), (0, 2, 3)):
         x = numbers(shape, dtype)
@@ -355,8 +356,8 @@ def test_the_hermitian_part_counts(backend):
 # -- gradients ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("dtype", ["float64", "complex128"])
-@pytest.mark.parametrize("name", ["inv", "solve", "eigvalsh", "det", "slogdet", "pinv", "cholesky"])
+@each("dtype", ["float64", "complex128"])
+@each("name", ["inv", "solve", "eigvalsh", "det", "slogdet", "pinv", "cholesky"])
 def test_third_derivatives(name, dtype, backend):
     x = positive((2, 2), dtype) / 2
     others = [numbers((2,), dtype, 3)] if name == "solve" else []
@@ -371,7 +372,7 @@ def several(y):
     return list(y) if isinstance(y, tuple) else [y]
 
 
-@pytest.mark.parametrize("name", FUNCTIONS)
+@each("name", FUNCTIONS)
 def test_gradients_in_single_precision(name, backend):
     for narrow, wide in (("float32", "float64"), ("complex64", "complex128")):
         x, found = positive((2, 3, 3), wide), {}
@@ -385,8 +386,8 @@ def test_gradients_in_single_precision(name, backend):
             close(y, expected.numpy().astype(narrow), tolerance=1e-3)
 
 
-@pytest.mark.parametrize("shape", [(0, 0), (0, 3, 3), (2, 0, 0), (3, 0), (0, 3), (0, 4, 2)])
-@pytest.mark.parametrize("name", FUNCTIONS)
+@each("shape", [(0, 0), (0, 3, 3), (2, 0, 0), (3, 0), (0, 3), (0, 4, 2)])
+@each("name", FUNCTIONS)
 def test_gradients_of_empty_matrices(name, shape, backend):
     if shape[-1] != shape[-2] and name in OF_SQUARES:
         pytest.skip(f"{name} is for square matrices")
@@ -404,8 +405,8 @@ def test_third_derivatives_of_vectors(dtype, backend):
     tx.gradcheck(la.qr, t(numbers((2, 2), dtype)), order=3, rtol=1e-4)
 
 
-@pytest.mark.parametrize("dtype", ["float64", "complex128"])
-@pytest.mark.parametrize("shape", [(4, 2), (2, 4), (3, 3), (2, 3, 1)])
+@each("dtype", ["float64", "complex128"])
+@each("shape", [(4, 2), (2, 4), (3, 3), (2, 3, 1)])
 def test_projectors_on_completed_columns(shape, dtype, backend):
     """What all bases of the last columns share has a derivative, also of the second order."""
     x = t(numbers(shape, dtype))
@@ -478,8 +479,8 @@ def gradient(f, x):
     return leaf.grad.numpy()
 
 
-@pytest.mark.parametrize("dtype", ["float64", "complex128"])
-@pytest.mark.parametrize("kind", ["equal", "zero", "both", "tall", "wide", "nothing"])
+@each("dtype", ["float64", "complex128"])
+@each("kind", ["equal", "zero", "both", "tall", "wide", "nothing"])
 def test_equal_and_zero_singular_values(kind, dtype, backend):
     """Σ s² = Σ |x|², and its gradient is 2x, whatever the singular values."""
     u, _ = np.linalg.qr(numbers((3, 3), dtype, 1))
@@ -553,8 +554,8 @@ def cofactors(x):
     )
 
 
-@pytest.mark.parametrize("dtype", ["float64", "complex128"])
-@pytest.mark.parametrize("rank", [0, 1, 2, 3, 4])
+@each("dtype", ["float64", "complex128"])
+@each("rank", [0, 1, 2, 3, 4])
 def test_det_of_singular_matrices(rank, dtype, backend):
     x = numbers((4, rank), dtype) @ numbers((rank, 4), dtype, 1)
     found = gradient(lambda x: tx.real(la.det(x)), x)

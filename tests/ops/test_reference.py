@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import tinyxp as tx
+from tests.helpers import each
 from tests.registry import (
     call,
     complex_cases,
@@ -208,7 +209,7 @@ REFERENCE |= {
     "permute_dims": lambda x, axes: torch.permute(x, axes),
     "pow": alike("pow"),
     "prod": over_axes(lambda x, i, keep: torch.prod(x, i, keep)),
-    "joined": torch.complex,
+    "from_parts": torch.complex,
     "replace": replace,
     "roll": lambda x, shift, axis=None: torch.roll(x, shift, axis),
     "slice": lambda x, key: x[index(key)],
@@ -342,12 +343,12 @@ def weights(rng, y):
     return real + 1j * rng.normal(size=real.shape) if "complex" in str(y.dtype) else real
 
 
-@pytest.mark.parametrize(("name", "i"), referenced())
+@each(("name", "i"), referenced())
 def test_value_gradient_and_curvature(name, i):
     compare(name, *example(name, i))
 
 
-@pytest.mark.parametrize(("name", "i"), complex_cases())
+@each(("name", "i"), complex_cases())
 def test_complex_value_gradient_and_curvature(name, i):
     compare(name, *complex_example(name, i))
 
@@ -382,7 +383,7 @@ def filled(gs, xs, zeros):
     return [zeros(x) if g is None else g for g, x in zip(gs, xs, strict=True)]
 
 
-@pytest.mark.parametrize("name", without_gradient())
+@each("name", without_gradient())
 def test_value_without_gradient(name):
     assert name in INPUTS, f"add inputs for {name} to INPUTS"
     for operands, static in INPUTS[name]:

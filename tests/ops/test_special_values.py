@@ -5,12 +5,13 @@ import pytest
 
 import tinyxp as tx
 from tests.compare import same
+from tests.helpers import each
 
 INF, NAN = float("inf"), float("nan")
 
 
-@pytest.mark.parametrize("dtype", [tx.float32, tx.float64])
-@pytest.mark.parametrize(
+@each("dtype", [tx.float32, tx.float64])
+@each(
     ("x1", "x2", "expected"),
     [
         (INF, 2.0, INF),

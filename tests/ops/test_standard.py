@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import tinyxp as tx
+from tests.helpers import each
 from tests.ops.standard import (
     ARITHMETIC,
     ATTRIBUTES,
@@ -49,7 +50,7 @@ def parameters(text):
     return list(inspect.signature(scope["f"]).parameters.values())
 
 
-@pytest.mark.parametrize("text", SIGNATURES)
+@each("text", SIGNATURES)
 def test_signatures(text):
     """Every call that the standard allows: ours may take more, but not demand it."""
     for path in SIGNATURES[text].split():
@@ -141,7 +142,7 @@ BINARY = [*ARITHMETIC, *BITS, *COMPARE, *REAL_ONLY[-2:], *FLOAT_ONLY[1:]]
 BINARY += ["logical_and", "logical_or", "logical_xor"]
 
 
-@pytest.mark.parametrize("name", BINARY)
+@each("name", BINARY)
 def test_binary_functions_promote(name, backend):
     for a, b, expected in PAIRS:
         if not allowed(name, expected):
@@ -156,7 +157,7 @@ def test_binary_functions_promote(name, backend):
             assert z.shape == (2, 3)
 
 
-@pytest.mark.parametrize("name", DUNDERS)
+@each("name", DUNDERS)
 def test_python_numbers_take_the_dtype_of_the_array(name, backend):
     op = DUNDERS[name]
     for dtype in DTYPES:
@@ -222,7 +223,7 @@ CALLS = {
 }
 
 
-@pytest.mark.parametrize("dtype", INTEGERS + REALS)
+@each("dtype", INTEGERS + REALS)
 def test_dtypes_of_results(dtype, backend):
     x = tx.ones(3, dtype=dtype)
     found = {name: CALLS.get(name, getattr(tx, name))(x).dtype for name in KEPT.split()}
@@ -282,7 +283,7 @@ def check_special(name, cases, call):
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
-@pytest.mark.parametrize("name", REAL)
+@each("name", REAL)
 def test_special_real_values(name, backend):
     def call(operands):
         return [getattr(tx, name)(*(tx.asarray([v], dtype=tx.float64) for v in operands))[0]]
@@ -304,7 +305,7 @@ def mirrored(z, parts):
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
-@pytest.mark.parametrize("name", COMPLEX)
+@each("name", COMPLEX)
 def test_special_complex_values(name, backend):
     """With their mirror images: f(conj z) = conj f(z), and f(-z) = -f(z) for the odd functions."""
     turns = [(1, 1)] + [(1, -1)] * (name != "sign") + [(-1, -1), (-1, 1)] * (name in ODD)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import tinyxp as tx
+from tests.helpers import each
 from tests.ops.standard import (
     ARITHMETIC,
     BITS,
@@ -72,7 +73,7 @@ ELEMENTWISE += "isfinite isinf isnan log log10 log1p log2 negative positive real
 ELEMENTWISE += "sign sin sinh sqrt square tan tanh trunc signbit"
 
 
-@pytest.mark.parametrize("name", ELEMENTWISE.split())
+@each("name", ELEMENTWISE.split())
 def test_elementwise(name, backend):
     low, high = INSIDE.get(name, (-20.0, 20.0))
 
@@ -359,7 +360,7 @@ def test_integer_arrays_as_indices(backend):
 # -- creation, in-place operators, arrays of one element -------------------------------------------
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
+@each("dtype", DTYPES)
 def test_creation(dtype, backend):
     name = dtype.name
     for shape in ((), (3,), 3, (2, 0), (2, 3)):
@@ -398,7 +399,7 @@ def test_meshgrid(backend):
                 same(x, a)
 
 
-@pytest.mark.parametrize("name", ARITHMETIC | BITS)
+@each("name", ARITHMETIC | BITS)
 def test_in_place_operators(name, backend):
     dunder = getattr(operator, f"__i{(ARITHMETIC | BITS)[name]}__")
     dtype = tx.float32 if name in ARITHMETIC else tx.int32

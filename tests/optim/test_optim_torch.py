@@ -258,7 +258,7 @@ def errors():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return [
-            pytest.param(name, error, id=f"{name}-{error.optimizer_error_input.desc}")
+            (name, error)
             for name in BUILT
             for error in INFOS[name].optim_error_inputs_func("cpu", torch.float64)
         ]

@@ -505,12 +505,12 @@ def test_errors():
             make()
     with pytest.raises(DTypeError, match="expects an optimizer, got int"):
         lr_scheduler.StepLR(3, 2)
-    with pytest.raises(DTypeError, match="ReduceLROnPlateau steps by a metric"):
+    with pytest.raises(DTypeError, match="ReduceLROnPlateau needs a metric"):
         lr_scheduler.ChainedScheduler([lr_scheduler.ReduceLROnPlateau(o)])
     with pytest.raises(ArgumentError, match="cycle_momentum expects an optimizer with momentum"):
         lr_scheduler.OneCycleLR(optim.Adagrad([tx.asarray(1.0)]), 1.0, 9)
     chain = lr_scheduler.ChainedScheduler([lr_scheduler.ExponentialLR(o, 0.5)])
-    with pytest.raises(ArgumentError, match="steps one by one, got epoch=3"):
+    with pytest.raises(ArgumentError, match="takes single steps, got epoch=3"):
         chain.step(3)
     other = lr_scheduler.ExponentialLR(optim.SGD([tx.asarray(1.0)]), 0.5)
     with pytest.raises(ArgumentError, match="schedules of this optimizer"):
