@@ -1,8 +1,8 @@
-"""The discrete Fourier transforms as primitives, of which fourier.py makes the functions.
+"""The discrete Fourier transforms as primitives; ``fourier`` makes the public functions of them.
 
-The matrix ω^(jk) of a transform is symmetric, so the gradient of each is a transform of the same
-direction and norm: that of ``dft`` is ``dft`` itself, those of ``half_dft`` and ``whole_dft`` are
-each other, where the elements that stand for two count half or twice.
+The matrix ω^(jk) of a transform is symmetric, so each gradient is a transform of the same direction
+and norm: ``_dft`` is its own, and ``_half_dft`` and ``_whole_dft`` are each other's, with half or
+twice the weight for elements of the half spectrum that occur twice in the whole.
 """
 
 from tinyxp.core.primitive import primitive
@@ -12,9 +12,9 @@ from tinyxp.ops.examples import complex_normal, normal
 @primitive
 def _dft(xp, x, /, axes, norm="backward", inverse=False):
     """The transform of a complex x over ``axes``."""
-    if 0 in x.shape:  # a batch of none, which not every library takes
+    if 0 in x.shape:  # not every library accepts an empty batch
         return xp.zeros_like(x)
-    if len(axes) == 1:  # for libraries, the shorter way
+    if len(axes) == 1:  # faster in the libraries
         return (xp.fft.ifft if inverse else xp.fft.fft)(x, axis=axes[0], norm=norm)
     return (xp.fft.ifftn if inverse else xp.fft.fftn)(x, axes=axes, norm=norm)
 
@@ -50,7 +50,7 @@ _half_dft.example(normal((4, 2), axis=0, inverse=True))
 
 @primitive
 def _whole_dft(xp, x, /, n, axis, norm="backward", inverse=False):
-    """The n real numbers that a half spectrum x transforms to: (n // 2 + 1) -> (n)."""
+    """The n real numbers of a half spectrum x: (n // 2 + 1) -> (n)."""
     if 0 in x.shape:
         dtype = xp.float32 if x.dtype == xp.complex64 else xp.float64
         shape = (*x.shape[:axis], n, *x.shape[axis + 1 :])
@@ -69,8 +69,8 @@ _whole_dft.example(complex_normal((3, 2), n=4, axis=0, norm="forward"))
 
 
 def _multiplicity(xp, half, n, axis):
-    """How often each element of a half spectrum occurs in the whole: twice, but for the constant
-    and, if n is even, the middle."""
+    """How often each element of a half spectrum occurs in the whole: twice, except the first and,
+    if n is even, the last."""
     k = xp.arange(half.shape[axis], device=half.device)
     once = xp.astype(2 * k % n == 0, half.dtype)
     return xp.reshape(2 - once, (-1, *(1 for _ in half.shape[axis + 1 :])))

@@ -11,9 +11,9 @@ norm            c         c'
 ``"forward"``   1/N       1
 ==============  ========  =========
 
-An ``n`` (``s`` for several axes) other than an axis's length cuts it or fills it up with zeros.
-The spectrum of real numbers is symmetric, X_(N-k) = conj X_k, so ``rfft`` and its kin keep its
-first N // 2 + 1 elements only.
+If ``n`` (``s`` for several axes) differs from the length of an axis, the axis is cut or padded with
+zeros. The spectrum of real numbers is symmetric, X_(N-k) = conj X_k, so ``rfft``, ``rfftn`` and
+``ihfft`` return its first N // 2 + 1 elements only.
 """
 
 import operator
@@ -46,7 +46,7 @@ def _to_complex(x):
 
 
 def _plan(x, s, axes, norm):
-    """The axes to transform, from 0, and how long each is to be (None: as it is)."""
+    """The axes to transform, from 0, and the new length of each (None: unchanged)."""
     if norm not in NORMS:
         raise ArgumentError(f"unknown norm {norm!r}; choose one of {', '.join(map(repr, NORMS))}")
     if s is not None and axes is None:
@@ -63,7 +63,7 @@ def _plan(x, s, axes, norm):
 
 
 def _last(x, s, axes, norm):
-    """As ``_plan``, the last axis and its length apart."""
+    """The result of ``_plan`` with the last axis and its length apart."""
     axes, lengths = _plan(x, s, axes, norm)
     if not axes:
         raise ShapeError("expected at least one axis to transform, got none")
@@ -71,7 +71,7 @@ def _last(x, s, axes, norm):
 
 
 def _resized(x, lengths, axes):
-    """x with each of ``axes`` cut, or filled up with zeros, to its length."""
+    """x with each of ``axes`` cut or padded with zeros to its length."""
     if all(n in (None, x.shape[axis]) for n, axis in zip(lengths, axes, strict=True)):
         return x
     keep, margins = [slice(None)] * x.ndim, [(0, 0)] * x.ndim
@@ -90,7 +90,7 @@ def _complex_transform(x, s, axes, norm, inverse):
 
 
 def _real_transform(x, s, axes, norm, inverse):
-    """Of the last axis to the half spectrum, of the others then to the whole."""
+    """The half spectrum over the last axis, then the whole spectrum over the others."""
     axes, lengths, last, n = _last(x, s, axes, norm)
     x = x if x.dtype.kind == "real floating" else astype(x, dtypes.DEFAULT_FLOAT)
     x = _resized(x, (*lengths, n), (*axes, last))
@@ -99,7 +99,7 @@ def _real_transform(x, s, axes, norm, inverse):
 
 
 def _transform_to_real(x, s, axes, norm, inverse):
-    """Of all axes but the last, and then of the half spectrum in the last."""
+    """The complex transform over all axes but the last, then from the half spectrum in the last."""
     axes, lengths, last, n = _last(x, s, axes, norm)
     n = 2 * (x.shape[last] - 1) if n is None else n
     if n == 0:
@@ -117,8 +117,8 @@ def _one(n):
 def fft(x, /, *, n=None, axis=-1, norm="backward"):
     """X_k = c Σ_j x_j exp(-2πi jk/n) along ``axis``, complex.
 
-    Shapes: (..., m, ...) -> (..., n, ...). A real x becomes complex first. Raises ShapeError for an
-    axis that does not exist, ArgumentError for one without elements and for an unknown norm.
+    Shapes: (..., m, ...) -> (..., n, ...). A real x becomes complex first. Raises AxisError for an
+    axis that does not exist, ArgumentError for an empty axis and for an unknown norm.
 
     >>> tx.fft.fft(tx.asarray([1.0, 0.0, 0.0]))
     tensor([1.+0.j, 1.+0.j, 1.+0.j], dtype=complex64)
@@ -138,7 +138,7 @@ def ifft(x, /, *, n=None, axis=-1, norm="backward"):
 
 @composite
 def fftn(x, /, *, s=None, axes=None, norm="backward"):
-    """``fft`` over several axes, or all; ``s`` are their lengths.
+    """``fft`` over several axes or all, with the lengths ``s``.
 
     >>> tx.fft.fftn(tx.asarray([[1.0, 0.0], [0.0, 0.0]]))
     tensor([[1.+0.j, 1.+0.j],
@@ -149,7 +149,7 @@ def fftn(x, /, *, s=None, axes=None, norm="backward"):
 
 @composite
 def ifftn(x, /, *, s=None, axes=None, norm="backward"):
-    """``ifft`` over several axes, or all: the inverse of ``fftn``.
+    """``ifft`` over several axes or all: the inverse of ``fftn``.
 
     >>> tx.fft.ifftn(tx.asarray([[4.0, 0.0], [0.0, 0.0]]))
     tensor([[1.+0.j, 1.+0.j],
@@ -160,7 +160,7 @@ def ifftn(x, /, *, s=None, axes=None, norm="backward"):
 
 @composite(real=True)
 def rfft(x, /, *, n=None, axis=-1, norm="backward"):
-    """The first n // 2 + 1 elements of ``fft`` of a real x: the rest are their conjugates.
+    """The first n // 2 + 1 elements of ``fft`` of a real x; the others are their conjugates.
 
     Raises DTypeError for a complex x.
 
@@ -174,7 +174,7 @@ def rfft(x, /, *, n=None, axis=-1, norm="backward"):
 def irfft(x, /, *, n=None, axis=-1, norm="backward"):
     """The n real numbers (by default 2 (m - 1)) whose ``rfft`` is x: (m) -> (n).
 
-    An odd n must be given. The imaginary parts of X₀ and, for an even n, of X_(n/2) are left out.
+    An odd n must be given. The imaginary parts of X₀ and, for an even n, of X_(n/2) are ignored.
 
     >>> tx.fft.irfft(tx.asarray([3.0, 0.0]), n=3)
     tensor([1., 1., 1.])
@@ -184,7 +184,7 @@ def irfft(x, /, *, n=None, axis=-1, norm="backward"):
 
 @composite(real=True)
 def rfftn(x, /, *, s=None, axes=None, norm="backward"):
-    """``rfft`` of the last of ``axes`` (or of all), and ``fft`` of the others.
+    """``rfft`` over the last of ``axes`` (None for all), then ``fft`` over the others.
 
     >>> tx.fft.rfftn(tx.asarray([[1.0, 0.0, 0.0]]))
     tensor([[1.+0.j, 1.+0.j]], dtype=complex64)
@@ -194,7 +194,7 @@ def rfftn(x, /, *, s=None, axes=None, norm="backward"):
 
 @composite
 def irfftn(x, /, *, s=None, axes=None, norm="backward"):
-    """The real numbers whose ``rfftn`` is x, of lengths ``s``, the last by default 2 (m - 1).
+    """The real numbers of lengths ``s`` whose ``rfftn`` is x; the last is 2 (m - 1) by default.
 
     >>> tx.fft.irfftn(tx.asarray([[4.0, 0.0], [0.0, 0.0]]))
     tensor([[1., 1.],
@@ -205,7 +205,7 @@ def irfftn(x, /, *, s=None, axes=None, norm="backward"):
 
 @composite
 def hfft(x, /, *, n=None, axis=-1, norm="backward"):
-    """``fft`` of a signal that is symmetric, x_(n-j) = conj x_j, given by its first half: real.
+    """``fft`` of a symmetric signal, x_(n-j) = conj x_j, given by its first half; it is real.
 
     >>> tx.fft.hfft(tx.asarray([1.0, 0.0]), n=3)
     tensor([1., 1., 1.])
@@ -238,7 +238,7 @@ for _op in (fftn, ifftn, rfftn, irfftn):
 
 @composite
 def fftshift(x, /, *, axes=None):
-    """x with the frequency 0 moved to the middle of ``axes``, or of all.
+    """x with the frequency 0 moved to the middle of ``axes`` (None for all).
 
     >>> tx.fft.fftshift(tx.asarray([0, 1, 2, -2, -1]))
     tensor([-2, -1,  0,  1,  2])
@@ -273,7 +273,7 @@ def _frequencies(name, k, n, d, dtype, device):
 
 
 def fftfreq(n, /, *, d=1.0, dtype=None, device=None):
-    """The frequencies of ``fft``'s n elements, for samples at the distance d: 0, 1, …, -1 over n d.
+    """The frequencies of the n elements of ``fft``, 0, 1, …, -1 over n d, for a sample spacing d.
 
     >>> tx.fft.fftfreq(4)
     tensor([ 0.  ,  0.25, -0.5 , -0.25])
@@ -285,7 +285,7 @@ def fftfreq(n, /, *, d=1.0, dtype=None, device=None):
 
 
 def rfftfreq(n, /, *, d=1.0, dtype=None, device=None):
-    """The frequencies of ``rfft``'s n // 2 + 1 elements: 0, 1, … n // 2 over n d.
+    """The frequencies of the n // 2 + 1 elements of ``rfft``: 0, 1, …, n // 2 over n d.
 
     >>> tx.fft.rfftfreq(4)
     tensor([0.  , 0.25, 0.5 ])

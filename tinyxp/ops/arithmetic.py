@@ -1,4 +1,4 @@
-"""Arithmetic of two numbers, elementwise with broadcasting: (...), (...) -> (...)."""
+"""Arithmetic of two operands, elementwise with broadcasting: (...), (...) -> (...)."""
 
 from tinyxp.core.primitive import primitive
 from tinyxp.core.tensor import is_complex
@@ -105,7 +105,7 @@ divide.example(lambda rng: (rng.normal(size=(3, 4)), rng.uniform(0.5, 2, size=(3
 
 @primitive(real=True)
 def floor_divide(xp, x1, x2, /):
-    """y = ⌊x₁ / x₂⌋. Its derivative is 0 wherever it has one.
+    """y = ⌊x₁ / x₂⌋. Its gradient is 0.
 
     >>> tx.floor_divide(tx.asarray([7, -7]), 2)
     tensor([ 3, -4])
@@ -153,8 +153,8 @@ for _op in (floor_divide, remainder):
 def pow(xp, x1, x2, /):
     """y = x₁ ^ x₂.
 
-    The gradient of the base is 0 where the exponent is 0, whatever the base. That of the exponent,
-    y ln x₁, is 0 where the base is 0 and the exponent is not negative: its limit, as in PyTorch.
+    The gradient of the base is 0 where the exponent is 0. The gradient of the exponent, y ln x₁,
+    is 0 where the base is 0 and the exponent is not negative: its limit, as in PyTorch.
 
     >>> tx.pow(tx.asarray([1.0, 2.0]), 3)
     tensor([1., 8.])
@@ -164,17 +164,17 @@ def pow(xp, x1, x2, /):
 
 @pow.vjp(0)
 def _(xp, g, x1, x2):
-    if isinstance(x2, (int, float, complex)):  # libraries are fast for the powers 1 and 2
+    if isinstance(x2, (int, float, complex)):  # libraries have fast paths for the powers 1 and 2
         return g * (x2 * x1 ** (x2 - 1)) if x2 != 0 else xp.zeros_like(g)
-    still = x2 == 0
-    return xp.where(still, 0.0, g * x2 * x1 ** xp.where(still, 1.0, x2 - 1))
+    constant = x2 == 0
+    return xp.where(constant, 0.0, g * x2 * x1 ** xp.where(constant, 1.0, x2 - 1))
 
 
 @pow.vjp(1)
 def _(xp, g, x1, x2, y):
     base = xp.asarray(x1, dtype=y.dtype)
-    still = (base == 0) & ((xp.real(x2) if is_complex(x2) else x2) >= 0)
-    return xp.where(still, 0.0, g * y * xp.log(xp.where(still, 1.0, base)))
+    constant = (base == 0) & ((xp.real(x2) if is_complex(x2) else x2) >= 0)
+    return xp.where(constant, 0.0, g * y * xp.log(xp.where(constant, 1.0, base)))
 
 
 pow.example(lambda rng: (rng.uniform(0.5, 2, size=(3, 4)), rng.normal(size=(4,))))
@@ -184,7 +184,7 @@ pow.example(lambda rng: (2.5, rng.normal(size=(3, 4))))
 
 @primitive(floating=True, real=True)
 def atan2(xp, x1, x2, /):
-    """y = the angle of the point (x₂, x₁) in radians, -π to π, with gradient 0 at the origin.
+    """y = the angle of the point (x₂, x₁) in radians, from -π to π; its gradient at (0, 0) is 0.
 
     >>> tx.atan2(tx.asarray([0.0]), tx.asarray([-1.0]))
     tensor([3.1415927])
@@ -203,7 +203,7 @@ def _(xp, g, x1, x2):
 
 
 def _over_square(xp, x, other):
-    """x / (x² + other²), 0 at the origin, without squares, which leave the range of numbers."""
+    """x / (x² + other²), and 0 at the origin, without squares, which could overflow."""
     length = xp.hypot(x, other)
     length = xp.where(length == 0, 1.0, length)
     return x / length / length
@@ -247,22 +247,22 @@ def logaddexp(xp, x1, x2, /):
 
 @logaddexp.vjp(0)
 def _(xp, g, x1, x2):
-    return g * _sigmoid.on(xp, _gap(xp, x1, x2))  # not exp(x₁ - y), as y is rounded
+    return g * _sigmoid.on(xp, _difference(xp, x1, x2))  # not exp(x₁ - y), because y is rounded
 
 
 @logaddexp.vjp(1)
 def _(xp, g, x1, x2):
-    return g * _sigmoid.on(xp, _gap(xp, x2, x1))
+    return g * _sigmoid.on(xp, _difference(xp, x2, x1))
 
 
-def _gap(xp, x1, x2):
-    """x₁ - x₂, and 0 where both are the same infinity."""
+def _difference(xp, x1, x2):
+    """x₁ - x₂, and 0 where both are the same infinity, which would give NaN."""
     if isinstance(x1, (int, float)):
         x1 = xp.full_like(x2, x1)
     elif isinstance(x2, (int, float)):
         x2 = xp.full_like(x1, x2)
-    alike = (x1 == x2) & ~xp.isfinite(x1)
-    return xp.where(alike, 0.0, x1) - xp.where(alike, 0.0, x2)
+    same = (x1 == x2) & ~xp.isfinite(x1)
+    return xp.where(same, 0.0, x1) - xp.where(same, 0.0, x2)
 
 
 logaddexp.example(normal((3, 4), (4,)))
@@ -270,7 +270,7 @@ logaddexp.example(normal((3, 4), (4,)))
 
 @primitive(floating=True, real=True)
 def copysign(xp, x1, x2, /):
-    """y = |x₁| with the sign of x₂; its gradient at 0 is 0, as that of |x₁|.
+    """y = |x₁| with the sign of x₂; its gradient at x₁ = 0 is 0, like that of |x₁|.
 
     >>> tx.copysign(tx.asarray([1.0, -2.0]), -1.0)
     tensor([-1., -2.])
@@ -293,7 +293,7 @@ copysign.example(lambda rng: (rng.uniform(0.5, 2, size=(3, 4)), rng.choice([-1.0
 
 @primitive(promote=1)
 def where(xp, condition, x1, x2, /):
-    """y = x₁ where ``condition`` (bool) holds, else x₂; all three are broadcast together.
+    """y = x₁ where ``condition`` is True, else x₂; all three are broadcast together.
 
     >>> tx.where(tx.asarray([True, False]), tx.asarray([1.0, 2.0]), 0.0)
     tensor([1., 0.])

@@ -1,6 +1,6 @@
-"""The larger and the smaller of two numbers, and numbers held between bounds: elementwise.
+"""The larger and the smaller of two operands, and limits: elementwise, (...), (...) -> (...).
 
-Broadcasting: (...), (...) -> (...). A NaN in an operand is a NaN in the result.
+Operands are broadcast. A NaN in an operand gives a NaN in the result.
 """
 
 from tinyxp.core.composite import composite
@@ -85,9 +85,9 @@ for _op in (maximum, minimum, _at_least, _at_most):
 
 @composite(real=True)
 def clip(x, /, min=None, max=None):
-    """y = x held between ``min`` and ``max``, numbers or tensors; None leaves a side open.
+    """y = x limited to [min, max], numbers or tensors; None means no limit on that side.
 
-    The gradient passes inside the bounds and on them; beyond, the bound has it.
+    The gradient goes to x inside the bounds and on them, and to the bound beyond it.
 
     >>> tx.clip(tx.asarray([-1.0, 0.5, 2.0]), 0.0, 1.0)
     tensor([0. , 0.5, 1. ])

@@ -1,7 +1,7 @@
 """Complex numbers and their parts: elementwise, (...) -> (...).
 
-These are the functions that are not holomorphic. Inside a vjp dL = Re Σ g·dy, so theirs follow from
-dy = Re dx, Im dx and the conjugate of dx. Every other vjp is written as for real numbers.
+These functions are not holomorphic. In a vjp dL = Re Σ g·dy, so their gradients follow from dy =
+Re dx, Im dx and the conjugate of dx. Every other vjp is written as for real numbers.
 """
 
 from tinyxp.core.primitive import primitive
@@ -14,7 +14,7 @@ __all__ = ["conj", "imag", "real"]
 
 @primitive(view=True)
 def real(xp, x, /):
-    """y = Re x; a real x as it is.
+    """y = Re x; a real x is returned as it is.
 
     >>> tx.real(tx.asarray([1 + 2j]))
     tensor([1.])
@@ -44,7 +44,7 @@ def _(xp, g, x):
 
 @primitive(view=True)
 def conj(xp, x, /):
-    """y = Re x - i Im x; a real x as it is.
+    """y = Re x - i Im x; a real x is returned as it is.
 
     >>> tx.conj(tx.asarray([1 + 2j]))
     tensor([1.-2.j], dtype=complex64)
@@ -59,14 +59,14 @@ def _(xp, g):
 
 @real.put
 def _(x, v):
-    return _joined(v, imag(x)) if is_complex(x) else v
+    return _from_parts(v, imag(x)) if is_complex(x) else v
 
 
 @imag.put
 def _(x, v):
     if not is_complex(x):
         raise ArgumentError("a real tensor has no imaginary part to write to; make it complex")
-    return _joined(real(x), v)
+    return _from_parts(real(x), v)
 
 
 @conj.put
@@ -82,26 +82,26 @@ for _op in (real, imag, conj):
 
 
 @primitive(real=True)
-def _joined(xp, re, im, /):
-    # not re + 1j * im: where im is NaN or Inf, that has no real part
+def _from_parts(xp, re, im, /):
+    # not re + 1j * im, whose real part is NaN where im is NaN or Inf
     y = xp.astype(re, xp.result_type(re.dtype, xp.complex64))
     xp.imag(y)[...] = im
     return y
 
 
-@_joined.vjp(0)
+@_from_parts.vjp(0)
 def _(xp, g):
     return xp.real(g)
 
 
-@_joined.vjp(1)
+@_from_parts.vjp(1)
 def _(xp, g):
     return -xp.imag(g)
 
 
-_joined.example(normal((3, 4), (3, 4)))
+_from_parts.example(normal((3, 4), (3, 4)))
 
 
 def adjoint(xp, x):
-    """The matrices of x transposed and conjugated, xᴴ, for a vjp: (..., m, n) -> (..., n, m)."""
+    """xᴴ, each matrix transposed and conjugated, for a vjp: (..., m, n) -> (..., n, m)."""
     return conj.on(xp, xp.matrix_transpose(x))

@@ -1,4 +1,4 @@
-"""Creation: tensors from numbers, arrays and rules, and their change of dtype and place."""
+"""New tensors from numbers, arrays and shapes; copies in another dtype or on another device."""
 
 import math
 
@@ -23,26 +23,25 @@ __all__ = [
 
 
 def asarray(obj, /, *, dtype=None, device=None, copy=None, requires_grad=False):
-    """A Tensor from numbers, nested lists, arrays, buffers, or a Tensor (kept as it is if it fits).
+    """A Tensor from numbers, nested lists, arrays, buffers, or a Tensor (returned if it fits).
 
-    Python floats become float32 and ints int64, unless ``dtype`` says otherwise. Arrays are copied,
-    unless ``copy`` is False. Tensors without axes in a list are numbers, and gradients flow back to
-    them. Raises DTypeError or ShapeError for what is no array, ArgumentError for numbers that the
-    dtype does not hold.
+    Python floats become float32 and ints int64 by default. Arrays are copied unless ``copy`` is
+    False. A list may hold tensors without axes, and gradients flow back to them. Raises DTypeError
+    or ShapeError if ``obj`` is no array, ArgumentError for a number that the dtype does not hold.
 
     >>> tx.asarray([[1, 2], [3, 4]], dtype=tx.float64)
     tensor([[1., 2.],
             [3., 4.]], dtype=float64)
     """
     if isinstance(obj, (list, tuple)) and holds_tensors(obj):
-        obj = _stacked(obj)
+        obj = _stack_numbers(obj)
     if isinstance(obj, Tensor):
         x = obj if dtype is None else astype(obj, dtype, copy=False)
         x = x if device is None or device == x.device else x.to(device)
         x = clone(x) if copy and x is obj else x
         shared = x is obj
     else:
-        obj = _unbuffered(obj)
+        obj = _from_buffer(obj)
         x = wrap(*to_array(obj, dtype, device, copy))
         shared = copy is not False or _shares_memory(obj, x)
     if copy is False and not shared:
@@ -53,35 +52,35 @@ def asarray(obj, /, *, dtype=None, device=None, copy=None, requires_grad=False):
     return x.requires_grad_() if requires_grad and not x.requires_grad else x
 
 
-def _stacked(obj):
-    """Nested lists of numbers and of Tensors without axes as one Tensor, through which gradients
-    flow; its dtype is where all of them meet."""
+def _stack_numbers(obj):
+    """Nested lists of numbers and of tensors without axes as one Tensor of their common dtype,
+    through which gradients flow."""
 
     def numbers(obj):
         if not isinstance(obj, (list, tuple)):
             return [obj]
         return [number for part in obj for number in numbers(part)]
 
-    def joined(obj):
+    def join(obj):
         if isinstance(obj, (list, tuple)):
-            return stack([joined(part) for part in obj])
+            return stack([join(part) for part in obj])
         return astype(obj, dtype, copy=False) if isinstance(obj, Tensor) else full((), obj, **place)
 
-    found = [x.item() if isinstance(x, np.generic) else x for x in numbers(obj)]
-    tensors = [x for x in found if isinstance(x, Tensor)]
-    if any(x.ndim for x in tensors) or not all(isinstance(x, (Tensor, *SCALARS)) for x in found):
+    leaves = [x.item() if isinstance(x, np.generic) else x for x in numbers(obj)]
+    tensors = [x for x in leaves if isinstance(x, Tensor)]
+    if any(x.ndim for x in tensors) or not all(isinstance(x, (Tensor, *SCALARS)) for x in leaves):
         raise DTypeError(
             "a list with Tensors is an array where they have no axes, like numbers; join others "
             "with tx.stack or tx.concat"
         )
-    dtype = dtypes.result_type(*(x.dtype if isinstance(x, Tensor) else x for x in found))
+    dtype = dtypes.result_type(*(x.dtype if isinstance(x, Tensor) else x for x in leaves))
     place = {"dtype": dtype, "device": tensors[0].device}
     with backends.using(tensors[0].backend):
-        return joined(obj)
+        return join(obj)
 
 
-def _unbuffered(obj):
-    """An object with Python's buffer protocol as a NumPy array of its own dtype; others as is."""
+def _from_buffer(obj):
+    """An object with Python's buffer protocol as a NumPy array; any other object unchanged."""
     numbers = (list, tuple, int, float, complex, np.generic)
     if isinstance(obj, numbers) or hasattr(obj, "__dlpack__"):
         return obj
@@ -92,7 +91,7 @@ def _unbuffered(obj):
 
 
 def _shares_memory(obj, x):
-    """Whether x is a view of the array ``obj``. What is no array has no memory to share."""
+    """Whether x is a view of ``obj``; True if ``obj`` is no array and has no memory to share."""
     owner = backends.of(obj)
     if owner is x.backend and not isinstance(obj, (np.ndarray, np.generic)):
         return owner.dtype_names[obj.dtype] == x.dtype.name and owner.device_of(obj) == x.device
@@ -100,13 +99,13 @@ def _shares_memory(obj, x):
         return True
     try:
         array = np.from_dlpack(obj) if owner is None else owner.to_numpy(obj)
-    except BufferError:  # a view that had to be resolved first
+    except BufferError:  # a view that had to be computed first, such as a conjugate
         return False
     return array.size == 0 or np.may_share_memory(array, x.backend.to_numpy(x.array))
 
 
 def tensor(data, *, dtype=None, device=None, requires_grad=False):
-    """``asarray`` as PyTorch spells it: always a new leaf.
+    """PyTorch's ``asarray``: always a copy, and a new leaf.
 
     Raises GradientError for a list with a tensor that requires grad, whose graph would be lost.
 
@@ -116,7 +115,7 @@ def tensor(data, *, dtype=None, device=None, requires_grad=False):
     if isinstance(data, Tensor):
         data = clone(data.detach())
     if isinstance(data, (list, tuple)) and holds_tensors(data):
-        data = _stacked(data)
+        data = _stack_numbers(data)
         data._leave("tensor() of a list, a new leaf,")
     return asarray(data, dtype=dtype, device=device, requires_grad=requires_grad)
 
@@ -135,9 +134,10 @@ _astype.example(normal((3, 4), dtype=dtypes.float64))
 
 
 def astype(x, dtype, /, *, copy=True, device=None):
-    """x in another dtype, on ``device`` if one is given. Only a floating result carries a gradient.
+    """x in another dtype, and on another device if one is given.
 
-    With ``copy=False`` x itself is returned if it has the dtype already.
+    Gradients flow to floating results only. With ``copy=False`` x itself is returned if it has the
+    dtype already. Raises DTypeError from complex to real: use ``tx.real``.
 
     >>> tx.astype(tx.asarray([1.9, -1.9]), tx.int64)
     tensor([ 1, -1])
@@ -163,7 +163,7 @@ def astype(x, dtype, /, *, copy=True, device=None):
 
 @primitive(promote=None)
 def clone(xp, x, /):
-    """A copy of x that its gradient flows through.
+    """A copy of x, through which the gradient flows.
 
     >>> tx.clone(tx.asarray([1.0]))
     tensor([1.])
@@ -180,7 +180,7 @@ clone.example(normal((3, 4)))
 
 
 class _Move:
-    """The op of a tensor moved to another backend or device: its gradient moves back."""
+    """The operation that moves a tensor to another backend or device; its gradient moves back."""
 
     name = "to"
 
@@ -188,13 +188,13 @@ class _Move:
         backend, device = node.context
         if recording:
             return (move(g, backend, device),)
-        return (_moved(g, backends.of(g), backend, device),)
+        return (_move_array(g, backends.of(g), backend, device),)
 
 
 _MOVE = _Move()
 
 
-def _moved(array, source, target, device):
+def _move_array(array, source, target, device):
     if source is target:
         return array if device is None else target.to_device(array, device)
     return target.from_numpy(source.to_numpy(array), device)
@@ -207,11 +207,11 @@ def move(x, backend, device=None):
     node = None
     if is_grad_enabled() and x.requires_grad:
         node = Node(_MOVE, (edge_of(x),), (x.backend, x.device))
-    return wrap(_moved(x.array, x.backend, backend, device), backend, node)
+    return wrap(_move_array(x.array, x.backend, backend, device), backend, node)
 
 
 def to(x, backend_or_device=None, /, *, dtype=None):
-    """x on another backend ('torch'), or device ('cuda:0'), or in another dtype.
+    """x on another backend ('torch') or device ('cuda:0'), or in another dtype.
 
     >>> tx.asarray([1.0]).to("numpy", dtype=tx.float64)
     tensor([1.], dtype=float64)
@@ -230,7 +230,7 @@ def _new(name, args, dtype, device, default=dtypes.DEFAULT_FLOAT, **options):
     """A tensor from the creation function ``name`` of the backend in use."""
     backend = backends.current()
     dtype = dtypes.as_dtype(default if dtype is None else dtype)
-    if dtype.itemsize == 2 and dtype.kind == "real floating":  # each number rounded once
+    if dtype.itemsize == 2 and dtype.kind == "real floating":  # rounded once
         return _astype(_new(name, args, dtypes.float32, device, **options), dtype=dtype)
     dtype = raw(dtype, backend)
     try:
@@ -242,7 +242,7 @@ def _new(name, args, dtype, device, default=dtypes.DEFAULT_FLOAT, **options):
 
 
 def _like(name, x, *value, dtype, device):
-    """A tensor beside x from the creation function ``name`` of its backend."""
+    """A tensor like x from the creation function ``name`` of its backend."""
     expect_tensors(name, x)
     dtype = x.array.dtype if dtype is None else raw(dtype, x.backend)
     try:
@@ -254,17 +254,15 @@ def _like(name, x, *value, dtype, device):
 
 
 def _default_for(*numbers):
-    default = dtypes.DEFAULT_INT
-    for n in numbers:
-        if isinstance(n, complex):
-            return dtypes.DEFAULT_COMPLEX
-        if isinstance(n, float):
-            default = dtypes.DEFAULT_FLOAT
-    return default
+    """The dtype of a tensor made of Python numbers."""
+    if any(isinstance(n, complex) for n in numbers):
+        return dtypes.DEFAULT_COMPLEX
+    real = any(isinstance(n, float) for n in numbers)
+    return dtypes.DEFAULT_FLOAT if real else dtypes.DEFAULT_INT
 
 
 def _expect_number(number, dtype):
-    """Raise unless ``dtype`` holds a number."""
+    """Raise ArgumentError unless ``dtype`` holds the number."""
     if isinstance(number, int) and dtype in dtypes.SPANS:
         low, high = dtypes.SPANS[dtype]
         if not low <= number <= high:
@@ -273,9 +271,8 @@ def _expect_number(number, dtype):
         expect_held(number, dtype)
 
 
-def _plain(number):
-    """A Python number as it is, and the dtype of a tensor made of it; of a tensor with one element
-    its number and dtype."""
+def _number_and_dtype(number):
+    """A Python number, or the number in a tensor without axes, and the dtype of a tensor of it."""
     if isinstance(number, Tensor) and number.ndim == 0:
         number._leave("a tensor filled with this number")
         return number.item(), number.dtype
@@ -303,7 +300,7 @@ def ones(shape, *, dtype=None, device=None):
 
 
 def empty(shape, *, dtype=None, device=None):
-    """A tensor of whatever lay in memory.
+    """A tensor with arbitrary content.
 
     >>> tx.empty((2, 3)).shape
     (2, 3)
@@ -312,19 +309,19 @@ def empty(shape, *, dtype=None, device=None):
 
 
 def full(shape, fill_value, *, dtype=None, device=None):
-    """A tensor of one number throughout.
+    """A tensor whose elements are all ``fill_value``.
 
     >>> tx.full(2, 7)
     tensor([7, 7])
     """
-    fill_value, default = _plain(fill_value)
+    fill_value, default = _number_and_dtype(fill_value)
     dtype = dtypes.as_dtype(default if dtype is None else dtype)
     _expect_number(fill_value, dtype)
     return _new("full", (shape, fill_value), dtype, device)
 
 
 def zeros_like(x, /, *, dtype=None, device=None):
-    """Zeros in the shape, dtype and place of x.
+    """Zeros with the shape, dtype and device of x.
 
     >>> tx.zeros_like(tx.asarray([1, 2]))
     tensor([0, 0])
@@ -333,7 +330,7 @@ def zeros_like(x, /, *, dtype=None, device=None):
 
 
 def ones_like(x, /, *, dtype=None, device=None):
-    """Ones in the shape, dtype and place of x.
+    """Ones with the shape, dtype and device of x.
 
     >>> tx.ones_like(tx.asarray([1, 2]))
     tensor([1, 1])
@@ -342,7 +339,7 @@ def ones_like(x, /, *, dtype=None, device=None):
 
 
 def empty_like(x, /, *, dtype=None, device=None):
-    """As ``zeros_like``, its content left open.
+    """Like ``zeros_like``, with arbitrary content.
 
     >>> tx.empty_like(tx.asarray([1, 2])).shape
     (2,)
@@ -351,25 +348,25 @@ def empty_like(x, /, *, dtype=None, device=None):
 
 
 def full_like(x, /, fill_value, *, dtype=None, device=None):
-    """One number throughout, in the shape, dtype and place of x.
+    """``fill_value`` throughout, with the shape, dtype and device of x.
 
     >>> tx.full_like(tx.asarray([1, 2]), 7)
     tensor([7, 7])
     """
     expect_tensors("full_like", x)
-    fill_value, _ = _plain(fill_value)
+    fill_value, _ = _number_and_dtype(fill_value)
     _expect_number(fill_value, x.dtype if dtype is None else dtypes.as_dtype(dtype))
     return _like("full_like", x, fill_value, dtype=dtype, device=device)
 
 
 def arange(start, /, stop=None, step=1, *, dtype=None, device=None):
-    """The numbers start, start + step, … below stop; of ``arange(n)``, 0 … n - 1.
+    """The numbers start, start + step, … below stop; ``arange(n)`` gives 0 … n - 1.
 
     >>> tx.arange(3)
     tensor([0, 1, 2])
     """
     start, stop = (0, start) if stop is None else (start, stop)
-    start, stop, step = (_plain(number)[0] for number in (start, stop, step))
+    start, stop, step = (_number_and_dtype(number)[0] for number in (start, stop, step))
     dtype = _default_for(start, stop, step) if dtype is None else dtypes.as_dtype(dtype)
     if dtype in dtypes.SPANS:
         with explained("arange", start, stop, step):
@@ -380,9 +377,10 @@ def arange(start, /, stop=None, step=1, *, dtype=None, device=None):
 
 
 def from_dlpack(x, /, *, device=None, copy=None):
-    """A Tensor sharing the memory of another library's array, through DLPack.
+    """A Tensor that shares the memory of another library's array, through DLPack.
 
-    It is copied where it must be, or never (``copy=False``: ArgumentError then), or always.
+    By default the array is copied only if it must be. With ``copy=True`` it is always copied; with
+    ``copy=False`` a necessary copy raises ArgumentError.
 
     >>> import numpy as np
     >>> tx.from_dlpack(np.asarray([1.0, 2.0]))

@@ -1,7 +1,7 @@
 """Exponentials, logarithms, roots: elementwise, (...) -> (...). Integers become float32 first.
 
-Where a derivative is infinite and nothing asks for it (log at 0 behind a ``where``), the gradient
-is 0 and not NaN.
+Where a derivative is infinite and the incoming gradient is 0 (log at 0 behind a ``where``), the
+gradient is 0 and not NaN.
 """
 
 import math
@@ -12,8 +12,8 @@ from tinyxp.ops.examples import normal, uniform
 __all__ = ["erf", "exp", "expm1", "log", "log10", "log1p", "log2", "reciprocal", "sqrt", "square"]
 
 
-def _unless_idle(xp, g, d):
-    """``d``, but 1 where it cannot divide and ``g`` is 0: a gradient that nobody asked for."""
+def _safe_divisor(xp, g, d):
+    """The divisor ``d``, but 1 where it is 0 or NaN and ``g`` is 0, so that g / d is 0."""
     return xp.where((g == 0) & ~(xp.abs(d) > 0), 1.0, d)
 
 
@@ -37,7 +37,7 @@ exp.example(uniform(-2, 2, (3, 4)))
 
 @primitive(floating=True, autocast="float32")
 def expm1(xp, x, /):
-    """y = eˣ - 1, exact near 0.
+    """y = eˣ - 1, accurate near 0.
 
     >>> tx.expm1(tx.asarray([0.5]))
     tensor([0.6487213])
@@ -65,7 +65,7 @@ def log(xp, x, /):
 
 @log.vjp
 def _(xp, g, x):
-    return g / _unless_idle(xp, g, x)
+    return g / _safe_divisor(xp, g, x)
 
 
 log.example(uniform(0.2, 3, (3, 4)))
@@ -83,7 +83,7 @@ def log10(xp, x, /):
 
 @log10.vjp
 def _(xp, g, x):
-    return g / (_unless_idle(xp, g, x) * math.log(10))
+    return g / (_safe_divisor(xp, g, x) * math.log(10))
 
 
 log10.example(uniform(0.2, 3, (3, 4)))
@@ -91,7 +91,7 @@ log10.example(uniform(0.2, 3, (3, 4)))
 
 @primitive(floating=True, autocast="float32")
 def log1p(xp, x, /):
-    """y = ln(1 + x), exact near 0.
+    """y = ln(1 + x), accurate near 0.
 
     >>> tx.log1p(tx.asarray([0.5]))
     tensor([0.40546513])
@@ -101,7 +101,7 @@ def log1p(xp, x, /):
 
 @log1p.vjp
 def _(xp, g, x):
-    return g / _unless_idle(xp, g, 1 + x)
+    return g / _safe_divisor(xp, g, 1 + x)
 
 
 log1p.example(uniform(-0.8, 2, (3, 4)))
@@ -119,7 +119,7 @@ def log2(xp, x, /):
 
 @log2.vjp
 def _(xp, g, x):
-    return g / (_unless_idle(xp, g, x) * math.log(2))
+    return g / (_safe_divisor(xp, g, x) * math.log(2))
 
 
 log2.example(uniform(0.2, 3, (3, 4)))
@@ -137,7 +137,7 @@ def sqrt(xp, x, /):
 
 @sqrt.vjp
 def _(xp, g, y):
-    return g / (2 * _unless_idle(xp, g, y))
+    return g / (2 * _safe_divisor(xp, g, y))
 
 
 sqrt.example(uniform(0.2, 3, (3, 4)))
@@ -181,17 +181,17 @@ reciprocal.example(uniform(0.5, 2, (3, 4)))
 
 @primitive(floating=True, real=True)
 def _sigmoid(xp, x, /):
-    """1 / (1 + e⁻ˣ), of which tx.nn.functional.sigmoid and the gradient of logaddexp are made."""
+    """1 / (1 + e⁻ˣ), for tx.nn.functional.sigmoid and the gradient of logaddexp."""
     return xp.exp(xp.minimum(x, 0.0)) / (1 + xp.exp(-xp.abs(x)))  # neither can overflow
 
 
 @_sigmoid.vjp
 def _(xp, g, x, y):
-    return g * y * _sigmoid.on(xp, -x)  # y (1 - y), exact where y is near 1
+    return g * y * _sigmoid.on(xp, -x)  # y (1 - y), accurate where y is near 1
 
 
 _sigmoid.example(normal((3, 4)))
-_sigmoid.example(lambda rng: (rng.integers(-1, 2, size=(6,)) * 1.0,))  # at 0 too
+_sigmoid.example(lambda rng: (rng.integers(-1, 2, size=(6,)) * 1.0,))  # with zeros
 
 
 @primitive(floating=True, real=True)
@@ -211,7 +211,7 @@ def _(xp, g, x):
 
 @primitive(floating=True, real=True)
 def _erfc(xp, x, /):
-    """1 - erf x, which keeps its digits where erf x is near 1."""
+    """1 - erf x, accurate where erf x is near 1."""
     own = getattr(xp, "erfc", None)
     return 1 - xp.erf(x) if own is None else own(x)
 

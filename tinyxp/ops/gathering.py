@@ -1,6 +1,6 @@
-"""Gathering and scattering: slices of a tensor read, or added to, at the places of an index tensor.
+"""Gathering and scattering: slices of a tensor are read, or added to, by an index tensor.
 
-Reading is linear and its gradient is an ``index_add``, which adds up where indices repeat.
+Reading is linear, and its gradient is an ``index_add``, which sums where indices repeat.
 """
 
 import math
@@ -57,7 +57,7 @@ _take_along.example(
 
 
 def _from_zero(xp, indices, n):
-    """Indices with those from the end, -n … -1, counted from 0."""
+    """Indices from 0; negative ones count from the end."""
     return xp.where(indices < 0, indices + n, indices)
 
 
@@ -81,9 +81,9 @@ _index_add.example(
 )
 
 
-def checked(indices, length, axis):
-    """Indices from 0, negative ones counted from the end; IndexingError for one out of bounds."""
-    indices = _integers(indices)
+def normalize_indices(indices, length, axis):
+    """Indices from 0, as int64; negative ones count from the end. Raises IndexingError."""
+    indices = _as_int64(indices)
     if indices.size == 0:
         return indices
     xp = indices.backend.xp
@@ -94,7 +94,7 @@ def checked(indices, length, axis):
     return where(indices < 0, indices + length, indices) if low < 0 else indices
 
 
-def _integers(indices):
+def _as_int64(indices):
     if indices.dtype is dtypes.int64:
         return indices
     if not dtypes.isdtype(indices.dtype, "integral"):
@@ -117,11 +117,13 @@ def index_add(x, indices, values, /):
             f"index_add expects x (n, ...), indices (k), values (k, ...), "
             f"got {x.shape}, {indices.shape}, {values.shape}"
         )
-    return _index_add(x, checked(indices, x.shape[0], 0), astype(values, x.dtype, copy=False))
+    return _index_add(
+        x, normalize_indices(indices, x.shape[0], 0), astype(values, x.dtype, copy=False)
+    )
 
 
 def take(x, indices, /, *, axis=None):
-    """The slices of x at ``indices`` along ``axis``: axis -> the shape of ``indices``.
+    """The slices of x at ``indices`` along ``axis``, which is replaced by the axes of ``indices``.
 
     Raises IndexingError for an index out of bounds.
 
@@ -132,7 +134,7 @@ def take(x, indices, /, *, axis=None):
     if axis is None and x.ndim != 1:
         raise ShapeError(f"take needs an axis for a tensor with {x.ndim} axes")
     axis = 0 if axis is None else normalize_axis("take", axis, x.ndim)
-    indices = _integers(indices)
+    indices = _as_int64(indices)
     if indices.ndim == 1:
         return _take(x, indices, dim=axis)
     rows = _take(x, reshape(indices, (-1,)), dim=axis)
@@ -140,7 +142,7 @@ def take(x, indices, /, *, axis=None):
 
 
 def take_along_axis(x, indices, /, *, axis=-1):
-    """y[..., i, ...] = x[..., indices[..., i, ...], ...]; other axes are broadcast together.
+    """y[..., i, ...] = x[..., indices[..., i, ...], ...]; the other axes are broadcast together.
 
     >>> tx.take_along_axis(tx.asarray([[1.0, 2.0], [3.0, 4.0]]), tx.asarray([[1], [0]]), axis=1)
     tensor([[2.],
@@ -150,7 +152,7 @@ def take_along_axis(x, indices, /, *, axis=-1):
     axis = normalize_axis("take_along_axis", axis, x.ndim)
     if indices.ndim != x.ndim:
         raise ShapeError(f"take_along_axis expects {x.ndim} axes in indices, got {indices.ndim}")
-    indices, rest = _integers(indices), x.shape[:axis] + x.shape[axis + 1 :]
+    indices, rest = _as_int64(indices), x.shape[:axis] + x.shape[axis + 1 :]
     if rest != indices.shape[:axis] + indices.shape[axis + 1 :]:
         rest = broadcast_shapes(rest, indices.shape[:axis] + indices.shape[axis + 1 :])
         x = broadcast_to(x, (*rest[:axis], x.shape[axis], *rest[axis:]))

@@ -1,8 +1,8 @@
-"""Indexing: reading and replacing parts of a tensor, gathering and scattering rows.
+"""Indexing: ``x[key]`` and ``x[key] = value``, by NumPy's rules on every backend.
 
-NumPy's rules on every backend: integers, slices with any step, ``None``, ``...``, boolean masks and
-integer tensors, in any mixture. Basic keys are the library's own; an integer key becomes a ``take``
-of rows, whose gradient adds up where indices repeat.
+A key mixes integers, slices with any step, ``None``, ``...``, boolean masks and integer tensors.
+Integers and slices go to the backend's library; index tensors become a ``take`` of rows, whose
+gradient sums where indices repeat.
 """
 
 import math
@@ -18,7 +18,7 @@ from tinyxp.core.views import own, rebind, shows
 from tinyxp.errors import DTypeError, IndexingError, ShapeError
 from tinyxp.ops.arithmetic import where
 from tinyxp.ops.creation import arange, asarray, astype, move
-from tinyxp.ops.gathering import _take, checked, take
+from tinyxp.ops.gathering import _take, normalize_indices, take
 from tinyxp.ops.parts import PART, _replace, part, row
 from tinyxp.ops.searching import argsort, nonzero, searchsorted
 from tinyxp.ops.shaping import (
@@ -33,10 +33,6 @@ from tinyxp.ops.shaping import (
 __all__ = ["setitem"]
 
 
-def _like_index(index, x):
-    return move(index, x.backend, x.device)
-
-
 def getitem(x, key):
     """x[key], by NumPy's rules on every backend; integer keys may repeat.
 
@@ -45,7 +41,7 @@ def getitem(x, key):
     (tensor([3, 2, 1]), tensor([5, 6]), tensor([4, 3]))
     """
     if type(key) is int and (shape := x.array.shape) and -shape[0] <= key < shape[0]:
-        return row(x, key % shape[0])  # the short way
+        return row(x, key % shape[0])  # the common case
     basic, new, flips, advanced, together = _parse(x, key)
     x = part(x, (basic, new, flips))
     if not advanced:
@@ -54,7 +50,7 @@ def getitem(x, key):
     places = broadcast_arrays(*advanced.values())
     flat = None
     for axis, place in zip(axes, places, strict=True):
-        index = checked(place, x.shape[axis], axis)
+        index = normalize_indices(place, x.shape[axis], axis)
         flat = index if flat is None else flat * x.shape[axis] + index
     rest = tuple(i for i in range(x.ndim) if i not in axes)
     order = (*axes, *rest)
@@ -62,15 +58,19 @@ def getitem(x, key):
     rows = reshape(moved, (math.prod(x.shape[i] for i in axes), *(x.shape[i] for i in rest)))
     taken = _take(rows, reshape(flat, (-1,)), dim=0)
     taken = reshape(taken, (*flat.shape, *(x.shape[i] for i in rest)))
-    if together and axes[0] > 0:  # neighbours keep their place; parted ones go first
+    if together and axes[0] > 0:  # adjacent index tensors keep their place, others go first
         source = tuple(range(flat.ndim))
         taken = moveaxis(taken, source, tuple(axes[0] + i for i in source))
     return own(taken, ())
 
 
+def _range(n, x):
+    return move(arange(n), x.backend, x.device)
+
+
 def _parse(x, key):
-    """A key as: a key of integers and slices (None for all of x), new axes, axes to flip, a dict
-    {axis: index tensor}, and whether the index tensors stood side by side."""
+    """Split a key into integers and slices (None for all of x), new axes, axes to flip, a dict
+    {axis: index tensor}, and whether the index tensors are adjacent."""
     items = list(key) if isinstance(key, tuple) else [key]
     items = [_index_tensor(item, x) for item in items]
     used = sum(_axes_of(item) for item in items)
@@ -80,7 +80,7 @@ def _parse(x, key):
     at = dots[0] if dots else len(items)
     items[at + len(dots) : at + len(dots)] = [slice(None)] * (x.ndim - used)
     basic, new, flips, advanced = [], [], [], {}
-    axis = out = 0  # in x, and in the result before index tensors are applied
+    axis = out = 0  # in x, and in the result before index tensors
     for item in items:
         if item is Ellipsis:
             continue
@@ -95,7 +95,7 @@ def _parse(x, key):
         elif isinstance(item, Tensor):
             if item.ndim == 0:  # a truth value: a new axis with one element, or with none
                 new.append(out)
-                advanced[out] = _like_index(arange(int(item.item())), x)
+                advanced[out] = _range(int(item.item()), x)
                 out += 1
                 continue
             for index in _from_mask(item, x.shape, axis):
@@ -106,7 +106,7 @@ def _parse(x, key):
             n = x.shape[axis]
             if not -n <= item < n:
                 raise IndexingError(f"index {item} is out of bounds for axis {axis} of length {n}")
-            basic.append(item % n)  # taken first, as in PyTorch, beside index tensors too
+            basic.append(item % n)  # applied before index tensors, as in PyTorch
             axis += 1
     whole = all(isinstance(item, slice) and item == slice(None) for item in basic)
     together = len(advanced) == max(advanced, default=0) - min(advanced, default=0) + 1
@@ -114,19 +114,19 @@ def _parse(x, key):
 
 
 def _index_tensor(item, x):
-    """One part of a key: None, Ellipsis, a slice, an int, or a Tensor on x's backend."""
+    """One item of a key as None, Ellipsis, a slice, an int, or a Tensor on x's backend."""
     if item is None or item is Ellipsis or isinstance(item, slice):
         return item
     if isinstance(item, Tensor):
         whole = item.ndim == 0 and item.dtype.kind != "bool"
         return operator.index(item) if whole else item
     if isinstance(item, (list, bool)) or backends.of(item) is not None:
-        found = asarray(item)
-        if found.ndim == 0 and found.dtype.kind != "bool":
-            return operator.index(found)
-        if isinstance(item, list) and found.size == 0:
-            found = astype(found, dtypes.int64)  # an empty list holds no floats
-        return _like_index(found, x)
+        index = asarray(item)
+        if index.ndim == 0 and index.dtype.kind != "bool":
+            return operator.index(index)
+        if isinstance(item, list) and index.size == 0:
+            index = astype(index, dtypes.int64)  # an empty list holds no floats
+        return move(index, x.backend, x.device)
     try:
         return operator.index(item)
     except TypeError:
@@ -143,7 +143,7 @@ def _axes_of(item):
 
 
 def _from_mask(item, shape, axis):
-    """The integer tensors that a key's tensor stands for: a mask gives one for each of its axes."""
+    """The index tensors of a tensor in a key: a mask gives one for each of its axes."""
     if item.dtype.kind != "bool":
         return (item,)
     if any(m not in (0, n) for m, n in zip(item.shape, shape[axis:], strict=False)):
@@ -152,8 +152,8 @@ def _from_mask(item, shape, axis):
 
 
 def _forward(item, length):
-    """A slice with the same elements, inside the axis and with a positive step, as all libraries
-    take it."""
+    """A slice of the same elements within the axis and with a positive step, which every library
+    accepts."""
     try:
         picked = range(*item.indices(length))
     except TypeError as error:
@@ -169,30 +169,31 @@ def _forward(item, length):
 
 
 def setitem(x, key, value):
-    """A new tensor: x with x[key] replaced by ``value``, broadcast to its place.
+    """A copy of x with x[key] replaced by ``value``, broadcast to the shape of x[key].
 
-    Where an integer key repeats a place, the last value stays. Differentiable in x and ``value``.
+    If a key names an element twice, the last value stays. Differentiable in x and ``value``.
+    Raises IndexingError, ShapeError, and DTypeError for a value of a higher kind of dtype.
 
     >>> tx.setitem(tx.zeros(4), slice(1, 3), 1.0)
     tensor([0., 1., 1., 0.])
     """
     expect_tensors("setitem", x)
-    value = value if isinstance(value, Tensor) else _beside(value, x)
+    value = value if isinstance(value, Tensor) else _as_value(value, x)
     if dtypes.RANK[value.dtype.kind] > dtypes.RANK[x.dtype.kind]:
         raise DTypeError(f"cannot put {value.dtype!r} into a tensor of {x.dtype!r}; cast it first")
     value = astype(value, x.dtype, copy=False)
     basic, new, flips, advanced, _ = _parse(x, key)
     if not advanced:
-        if not value.ndim:  # a number goes anywhere
+        if not value.ndim:  # a number fits everywhere
             return _replace(x, value, key=(...,) if basic is None else basic)
-        value = _into(value, part(x, (basic, new, flips)).shape)
+        value = _fit(value, part(x, (basic, new, flips)).shape)
         return PART.put(x, value, ((...,) if basic is None else basic, new, flips))
-    places = reshape(_like_index(arange(x.size), x), x.shape)[key]
-    values = reshape(_into(value, places.shape), (-1,))
-    places, rows = reshape(places, (-1,)), _like_index(arange(x.size), x)
-    if places.size == 0:  # nothing changes, but the graph goes on
+    places = reshape(_range(x.size, x), x.shape)[key]
+    values = reshape(_fit(value, places.shape), (-1,))
+    places, rows = reshape(places, (-1,)), _range(x.size, x)
+    if places.size == 0:  # nothing changes, but gradients flow
         return reshape(_replace(reshape(x, (-1,)), values, key=(slice(0, 0),)), x.shape)
-    # the last of equal places is the last in a stable order: found by search, without a scatter
+    # the last of equal places, found by a search in their stable order, without a scatter
     order = argsort(places, stable=True)
     ranked = take(places, order)
     last = searchsorted(ranked, rows, side="right") - 1
@@ -203,23 +204,23 @@ def setitem(x, key, value):
 
 
 def assign(x, key, value):
-    """x[key] = value, in place: seen by all that shows x, and nothing where value shows it."""
-    if shows(x, value, lambda: getitem(x, key)):  # x[key] += 1 has put it there already
+    """x[key] = value in place, for x and its views; nothing to do if value is that view of x."""
+    if shows(x, value, lambda: getitem(x, key)):  # x[key] += 1 has written it already
         return
     rebind(x, setitem(x, key, value), "item assignment")
 
 
-def _beside(value, x):
-    """Numbers or an array as a Tensor where x lies; numbers not by way of a narrower dtype."""
+def _as_value(value, x):
+    """Numbers or an array as a Tensor on x's device; numbers in x's dtype, to lose no digits."""
     value = value.item() if isinstance(value, np.generic) else value
-    found = asarray(value)
-    if backends.of(value) is None and dtypes.RANK[found.dtype.kind] <= dtypes.RANK[x.dtype.kind]:
-        found = asarray(value, dtype=x.dtype)
-    return _like_index(found, x)
+    y = asarray(value)
+    if backends.of(value) is None and dtypes.RANK[y.dtype.kind] <= dtypes.RANK[x.dtype.kind]:
+        y = asarray(value, dtype=x.dtype)
+    return move(y, x.backend, x.device)
 
 
-def _into(value, shape):
-    """``value`` broadcast to the shape of the place it goes to; it may not be larger."""
+def _fit(value, shape):
+    """``value`` broadcast to ``shape``. Raises ShapeError if it is larger."""
     extra = value.ndim - len(shape)
     if extra > 0 and value.shape[:extra] == (1,) * extra:
         value = reshape(value, value.shape[extra:])

@@ -1,4 +1,4 @@
-"""Inspection: what this namespace can do, with the backend in use."""
+"""The Array API's inspection of the namespace, for the backend in use."""
 
 from typing import Any
 
@@ -17,10 +17,10 @@ __all__ = ["__array_namespace_info__"]
 
 
 class Devices(list[str]):
-    """Devices, for programs of every version of the standard: until 2024.12 they are a list, to
-    which SciPy adds one, and since 2025.12 a tuple."""
+    """A list that also passes for a tuple: the standard asks for a list up to 2024.12, to which
+    SciPy adds a list, and for a tuple since 2025.12."""
 
-    __class__ = property(lambda self: tuple)  # what isinstance asks, too
+    __class__ = property(lambda self: tuple)  # isinstance asks this too
 
     def __add__(self, other: Any) -> "Devices":  # type: ignore[override]
         return Devices([*self, *other])
@@ -33,7 +33,7 @@ class Devices(list[str]):
 
 
 class Info:
-    """What ``tx.__array_namespace_info__()`` returns; all of it is about the backend in use."""
+    """What ``tx.__array_namespace_info__()`` returns, for the backend in use."""
 
     def capabilities(self) -> dict[str, bool | int | None]:
         """What the namespace supports.
@@ -44,11 +44,11 @@ class Info:
         return {
             "boolean indexing": True,
             "data-dependent shapes": True,
-            "max dimensions": 64,  # of NumPy and of PyTorch; no library here has less
+            "max dimensions": 64,  # in NumPy and PyTorch; no library here has fewer
         }
 
     def default_device(self) -> str:
-        """Where new tensors lie.
+        """The device of new tensors.
 
         >>> tx.__array_namespace_info__().default_device()
         'cpu'
@@ -78,13 +78,13 @@ class Info:
         }
 
     def dtypes(self, *, device: str | None = None, kind: Any = None) -> dict[str, DType]:
-        """The dtypes of a kind, or of several kinds, by name; see ``tx.isdtype`` for the kinds.
+        """The dtypes of one kind or several, by name; ``tx.isdtype`` lists the kinds.
 
         >>> tx.__array_namespace_info__().dtypes(kind="real floating")
         {'float32': tinyxp.float32, 'float64': tinyxp.float64}
         """
         self._check(device)
-        # those of the standard, which knows none of 16 bits
+        # the standard's dtypes, which do not include float16 and bfloat16
         known = {n: BY_NAME[n] for n in backends.current().dtypes if n in backends.DTYPE_NAMES}
         if kind is None:
             return known

@@ -1,4 +1,4 @@
-"""Products of matrices and their relatives."""
+"""Products of matrices and vectors: matmul, vecdot, outer, tensordot, einsum."""
 
 import math
 
@@ -25,8 +25,8 @@ __all__ = ["einsum", "matmul", "outer", "tensordot", "vecdot"]
 def matmul(xp, x1, x2, /):
     """y[..., i, j] = Σₖ x₁[..., i, k] · x₂[..., k, j]; leading axes are broadcast together.
 
-    Shapes: (..., m, k), (..., k, n) -> (..., m, n). An operand with one axis is a row on the left,
-    a column on the right, and the result lacks that axis. Raises ShapeError.
+    Shapes: (..., m, k), (..., k, n) -> (..., m, n). An operand with one axis is a row on the left
+    and a column on the right, and the result lacks that axis. Raises ShapeError.
 
     >>> tx.matmul(tx.asarray([[1.0, 2.0], [3.0, 4.0]]), tx.asarray([1.0, 1.0]))
     tensor([3., 7.])
@@ -42,7 +42,7 @@ def matmul(xp, x1, x2, /):
     return xp.matmul(x1, x2)
 
 
-matmul.op.broadcasts = False  # not its last two axes: an error must not speak of them so
+matmul.op.broadcasts = False  # the broadcasting hint would be wrong for its last two axes
 
 
 @matmul.vjp(0)
@@ -78,7 +78,7 @@ matmul.example(normal((2, 1, 2, 3), (3, 3, 2)))
 
 
 def expect_common_axis(name, x1, x2, axis):
-    """Raise AxisError unless ``axis``, counted from the end, exists in both."""
+    """Raise AxisError unless ``axis``, a negative integer, exists in both."""
     n = min(len(x1.shape), len(x2.shape))
     if not hasattr(axis, "__index__") or not -n <= axis <= -1:
         raise AxisError(
@@ -89,9 +89,9 @@ def expect_common_axis(name, x1, x2, axis):
 
 @primitive
 def vecdot(xp, x1, x2, /, *, axis=-1):
-    """y = Σ conj(x₁) · x₂ along ``axis``, counted from the end; the other axes are broadcast.
+    """y = Σ conj(x₁) · x₂ along ``axis``, a negative integer; the other axes are broadcast.
 
-    Raises AxisError, or ShapeError if the axis has not the same length in both.
+    Raises AxisError, and ShapeError if the axis has different lengths.
 
     >>> tx.vecdot(tx.asarray([1.0, 2.0]), tx.asarray([3.0, 4.0]))
     tensor(11.)
@@ -121,7 +121,7 @@ vecdot.example(normal((3, 4), (2, 3, 1), axis=-2))
 
 @primitive
 def outer(xp, x1, x2, /):
-    """y[i, j] = x₁[i] · x₂[j].
+    """y[i, j] = x₁[i] · x₂[j]: (m,), (n,) -> (m, n). Raises ShapeError for other ranks.
 
     >>> tx.outer(tx.asarray([1, 2]), tx.asarray([3, 4]))
     tensor([[3, 4],
@@ -152,7 +152,9 @@ outer.example(normal((3,), (4,)))
 
 @composite(narrow=True, autocast="lower")
 def tensordot(x1, x2, /, *, axes=2):
-    """Σ over ``axes`` of both: the last n of x₁ with the first n of x₂, or two lists of axes.
+    """Σ over ``axes`` of x₁ · x₂: n for the last n of x₁ and the first n of x₂, or two lists.
+
+    Raises AxisError, and ShapeError if the axes differ in length.
 
     >>> tx.tensordot(tx.ones((2, 3)), tx.ones((3, 4)), axes=1).shape
     (2, 4)
@@ -176,11 +178,11 @@ tensordot.example(normal((2, 3, 4), (4, 5, 3), axes=((2, 1), (0, 2))))
 
 
 def einsum(subscripts, /, *operands):
-    """Sums of products by Einstein's notation: 'ij,jk->ik' is the product of two matrices.
+    """Sums of products in Einstein's notation: 'ij,jk->ik' is the product of two matrices.
 
-    Letters that the result lacks are summed over; a letter that an operand has twice takes its
-    diagonal; '...' stands for any leading axes. Without '->' the result has the letters that come
-    once, in the order of the alphabet. Raises ArgumentError or ShapeError.
+    Letters that the result lacks are summed over; a letter that occurs twice in an operand takes
+    its diagonal; '...' stands for any leading axes. Without '->' the result has the letters that
+    occur once, in alphabetical order. Raises ArgumentError, ShapeError.
 
     >>> tx.einsum("bij,bjk->bik", tx.ones((5, 2, 3)), tx.ones((5, 3, 4))).shape
     (5, 2, 4)
@@ -211,7 +213,7 @@ def einsum(subscripts, /, *operands):
 
 
 def _parse(subscripts, operands):
-    """The letters of all operands and of the result; '...' becomes digits, from the right."""
+    """The letters of each operand and of the result; '...' becomes digits, from the right."""
     left, arrow, right = subscripts.replace(" ", "").partition("->")
     terms = left.split(",")
     if len(terms) != len(operands):
@@ -237,12 +239,14 @@ def _parse(subscripts, operands):
         result = dots + sorted(letter for letter in set(every) if every.count(letter) == 1)
     known = {letter for term in spread for letter in term}
     if len(set(result)) != len(result) or not known.issuperset(result):
-        raise ArgumentError(f"einsum {subscripts!r}: the result repeats or invents a letter")
+        raise ArgumentError(
+            f"einsum {subscripts!r}: the result repeats a letter or has an unknown one"
+        )
     return spread, result
 
 
 def _diagonal(term, x):
-    """An operand without repeated letters: each repetition is replaced by the diagonal."""
+    """An operand without repeated letters: a diagonal replaces each pair of axes."""
     while len(set(term)) < len(term):
         i = next(i for i, letter in enumerate(term) if letter in term[i + 1 :])
         j = term.index(term[i], i + 1)
@@ -255,7 +259,7 @@ def _diagonal(term, x):
 
 
 def _contract(a, x, b, y, later):
-    """Two operands joined by one product of matrices, summed over letters not needed later."""
+    """Two operands contracted by one matrix product, summed over letters not needed later."""
     for own, other in ((a, b), (b, a)):
         gone = tuple(
             i for i, letter in enumerate(own) if letter not in later and letter not in other

@@ -1,6 +1,6 @@
 """Comparisons, tests and bit operations, elementwise with broadcasting: (...), (...) -> (...).
 
-Their results are truth values and integers, which have no derivative.
+The results are booleans and integers, which have no derivative.
 """
 
 from tinyxp.core.primitive import primitive
@@ -12,7 +12,7 @@ __all__ = [
     "not_equal", "signbit",
 ]  # fmt: skip
 
-_STEP = "its result is a truth value, constant wherever it does not jump"
+_STEP = "its result is a boolean, which is piecewise constant"
 _BITS = "it works on the bits of integers"
 
 
@@ -98,7 +98,7 @@ def logical_or(xp, x1, x2, /):
 
 @primitive(no_gradient=_STEP)
 def logical_xor(xp, x1, x2, /):
-    """y = x₁ or x₂ but not both (bool).
+    """y = x₁ or x₂, but not both (bool).
 
     >>> tx.logical_xor(tx.asarray([True, False]), tx.asarray([True, True]))
     tensor([False,  True])
@@ -148,7 +148,7 @@ def isnan(xp, x, /):
 
 @primitive(floating=True, real=True, no_gradient=_STEP)
 def signbit(xp, x, /):
-    """Whether the sign bit of x is set, that of -0.0 included.
+    """Whether the sign bit of x is set, as it is for -0.0.
 
     >>> tx.signbit(tx.asarray([1.0, -0.0]))
     tensor([False,  True])
@@ -159,11 +159,11 @@ def signbit(xp, x, /):
 @primitive(
     floating=True,
     real=True,
-    no_gradient="its result is a neighbour in the floating-point numbers",
+    no_gradient="its result is the next floating-point number",
     narrow=True,
 )
 def nextafter(xp, x1, x2, /):
-    """The floating-point number after x₁ on the way to x₂.
+    """The next floating-point number after x₁ in the direction of x₂.
 
     >>> tx.nextafter(tx.asarray([1.0]), 2.0) > 1
     tensor([ True])

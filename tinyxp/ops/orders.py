@@ -1,4 +1,4 @@
-"""Orders: the same elements, turned round or moved on along an axis. Never a view."""
+"""The same elements reversed or shifted along an axis; the result is never a view."""
 
 from tinyxp.core.primitive import primitive
 from tinyxp.errors import DTypeError
@@ -10,7 +10,7 @@ __all__ = ["flip", "roll"]
 
 @primitive(promote=None)
 def flip(xp, x, /, axis=None):
-    """x with the order of its elements reversed along ``axis``, or along all.
+    """x with its elements reversed along ``axis`` (one, several, or None for all).
 
     >>> tx.flip(tx.asarray([1, 2, 3]))
     tensor([3, 2, 1])
@@ -29,7 +29,7 @@ flip.example(normal((2, 3, 4), axis=(0, 2)))
 
 @primitive(promote=None)
 def roll(xp, x, /, shift, axis=None):
-    """x with its elements moved by ``shift`` along ``axis``, round the end; None rolls it flat.
+    """x with its elements shifted cyclically along ``axis``; None shifts the flattened x.
 
     Raises DTypeError unless shifts are integers.
 

@@ -1,4 +1,4 @@
-"""Margins and triangles: parts of a tensor kept, the rest filled with a constant."""
+"""Padding, and the triangles of matrices."""
 
 from tinyxp.core.primitive import primitive
 from tinyxp.errors import ArgumentError, ShapeError
@@ -9,7 +9,9 @@ __all__ = ["pad", "tril", "triu"]
 
 @primitive(promote=None)
 def pad(xp, x, /, pad_width, mode="constant", *, constant_values=0):
-    """x with a margin: ``pad_width`` is n, (before, after), or one such pair for each axis.
+    """x padded with a constant: ``pad_width`` is n, (before, after), or a pair for each axis.
+
+    Raises ShapeError, and ArgumentError for another mode or a constant outside the dtype.
 
     >>> tx.pad(tx.asarray([1, 2]), (1, 2))
     tensor([0, 1, 2, 0, 0])
@@ -20,7 +22,7 @@ def pad(xp, x, /, pad_width, mode="constant", *, constant_values=0):
     shape = tuple(n + before + after for n, (before, after) in zip(x.shape, margins, strict=True))
     if constant_values != 0 and xp.isdtype(x.dtype, "integral"):
         span = xp.iinfo(x.dtype)
-        if not span.min <= constant_values <= span.max:  # NaN lies nowhere
+        if not span.min <= constant_values <= span.max:  # true for NaN too
             raise ArgumentError(
                 f"{x.dtype} holds numbers from {span.min} to {span.max}, got {constant_values} "
                 "to pad with"
@@ -54,7 +56,7 @@ pad.example(normal((2, 3), pad_width=((1, 0), (2, 1)), constant_values=1.5))
 
 @primitive(promote=None)
 def tril(xp, x, /, k=0):
-    """The lower triangle of each matrix, up to the k-th diagonal; the rest 0.
+    """The lower triangle of each matrix, up to the k-th diagonal; the rest is 0.
 
     >>> tx.tril(tx.ones((2, 2)))
     tensor([[1., 0.],
@@ -70,7 +72,7 @@ def _(xp, g, k):
 
 @primitive(promote=None)
 def triu(xp, x, /, k=0):
-    """The upper triangle of each matrix, from the k-th diagonal; the rest 0.
+    """The upper triangle of each matrix, from the k-th diagonal; the rest is 0.
 
     >>> tx.triu(tx.ones((2, 2)))
     tensor([[1., 1.],

@@ -1,4 +1,4 @@
-"""Parts of a tensor: what basic keys of integers and slices pick, read and replaced."""
+"""Parts of a tensor, selected by integers and slices, as views; and replacing them."""
 
 import itertools
 
@@ -60,7 +60,7 @@ def _(xp, g, key):
 _replace.example(normal((3, 4), (2, 4), key=(slice(1, 3), slice(None))))
 
 
-# -- parts as views: a key is (integers and forward slices or None, new axes, axes to flip) --------
+# -- views: a key is (integers and forward slices or None, new axes, axes to flip) ----------------
 
 
 def _get(x, key):
@@ -87,10 +87,10 @@ def _layout(a, key):
 
 
 def _dense(key):
-    """Whether integers, then at most one slice of neighbours, pick it."""
+    """Whether the part is contiguous in a contiguous tensor: integers, then at most one slice."""
     basic, _, flips = key
     if basic is not None and len(basic) == 2 and basic[1] is ... and type(basic[0]) is int:
-        return True  # a row, in short
+        return True  # a row, the common case
     rest = [i for i in basic or () if not isinstance(i, int) and i not in (..., slice(None))]
     later = itertools.dropwhile(lambda i: isinstance(i, int), basic or ())
     return not flips and (not rest or (rest == [next(later)] and rest[0].step in (None, 1)))
@@ -101,18 +101,18 @@ PART.put, PART.dense = _put, _dense
 
 
 def part(x, key):
-    """The view of x that a key stands for."""
+    """The view of x that a key selects."""
     y = _get(x, key)
     return y if y is x else linked(y, x, PART, key)
 
 
 def row(x, i):
-    """The view x[i], in short."""
+    """The view x[i]: ``part`` without its checks."""
     basic = (i, ...)
     return linked(_slice(x, key=basic), x, PART, (basic, (), ()))
 
 
-def _linked(parts, x, axis, picks):
+def _link_all(parts, x, axis, picks):
     if not isinstance(x, Tensor):
         return parts
     before = (slice(None),) * (axis % x.ndim)
@@ -139,13 +139,13 @@ _unstack.example(normal((2, 3), axis=1))
 
 
 def unstack(x, /, *, axis=0):
-    """The slices of x along ``axis``, as a tuple: the reverse of ``stack``.
+    """The slices of x along ``axis``, as a tuple: the inverse of ``stack``.
 
     >>> tx.unstack(tx.asarray([[1, 2], [3, 4]]), axis=1)
     (tensor([1, 3]), tensor([2, 4]))
     """
     parts = _unstack(x, axis=axis)
-    return _linked(parts, x, axis, range(len(parts)))
+    return _link_all(parts, x, axis, range(len(parts)))
 
 
 @primitive(promote=None)
@@ -156,7 +156,7 @@ def _split(xp, x, /, sizes, *, axis=0):
 
 @_split.vjp
 def _(xp, g, axis):
-    return xp.concat(g, axis=axis)  # at once: one by one, each would need zeros in the rest
+    return xp.concat(g, axis=axis)  # one by one, each part would need zeros for the rest
 
 
 _split.example(normal((4, 2), sizes=(1, 3)))
@@ -164,7 +164,7 @@ _split.example(normal((2, 4), sizes=(1, 0, 3), axis=1))
 
 
 def split_at(x, sizes, axis=0):
-    """The parts of x with the lengths ``sizes`` along ``axis``."""
+    """The consecutive parts of x with the lengths ``sizes`` along ``axis``, as views."""
     ends = itertools.accumulate(sizes)
     picks = [slice(end - n, end) for n, end in zip(sizes, ends, strict=True)]
-    return _linked(_split(x, sizes=tuple(sizes), axis=axis), x, axis, picks)
+    return _link_all(_split(x, sizes=tuple(sizes), axis=axis), x, axis, picks)

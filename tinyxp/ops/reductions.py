@@ -1,7 +1,7 @@
 """Reductions over one axis, several, or all (``axis=None``): (...) -> (... without the axes).
 
-A NaN among the numbers is a NaN in the result. Raises AxisError for an axis that x does not have; a
-tensor without axes has none.
+A NaN among the elements gives a NaN. An axis that x does not have raises AxisError. The public max,
+min, std and var, which know PyTorch's calls too, are in ``interop.overloads``.
 """
 
 import builtins
@@ -19,11 +19,11 @@ from tinyxp.ops.shaping import expect_axes, normalize_axes, reshape
 
 __all__ = ["all", "any", "argmax", "argmin", "count_nonzero", "logsumexp", "mean", "prod", "sum"]
 
-_INDEX = "its result counts or points, and jumps instead of changing"
+_INDEX = "its result is a count or an index, which is piecewise constant"
 
 
 def _keep(xp, a, x_shape, axis):
-    """A reduced array with its axes put back as length 1."""
+    """A reduced array with the reduced axes as axes of length 1."""
     axes = normalize_axes(axis, len(x_shape))
     return xp.reshape(a, tuple(1 if i in axes else n for i, n in enumerate(x_shape)))
 
@@ -50,7 +50,7 @@ sum.example(normal((2, 3, 4), axis=(0, -1), keepdims=True))
 
 @primitive(autocast="float32")
 def prod(xp, x, /, axis=None, keepdims=False, *, dtype=None):
-    """y = Π x over ``axis``. Its gradient, the product of all others, is right at zeros too.
+    """y = Π x over ``axis``. The gradient is the product of all others, also where x has zeros.
 
     >>> tx.prod(tx.asarray([[1.0, 2.0], [3.0, 4.0]]), axis=1)
     tensor([ 2., 12.])
@@ -95,7 +95,7 @@ prod.example(uniform(0.5, 1.5, (2, 3, 2), axis=(0, 2), keepdims=True))
 
 @primitive(real=True)
 def max(xp, x, /, axis=None, *, keepdims=False):
-    """y = the largest of x over ``axis``; equal ones share the gradient.
+    """y = the largest of x over ``axis``; equal elements share the gradient.
 
     >>> tx.max(tx.asarray([[1.0, 4.0], [3.0, 2.0]]), axis=0)
     tensor([3., 4.])
@@ -106,7 +106,7 @@ def max(xp, x, /, axis=None, *, keepdims=False):
 
 @primitive(real=True)
 def min(xp, x, /, axis=None, *, keepdims=False):
-    """y = the smallest of x over ``axis``; equal ones share the gradient.
+    """y = the smallest of x over ``axis``; equal elements share the gradient.
 
     >>> tx.min(tx.asarray([[1.0, 4.0], [3.0, 2.0]]), axis=0)
     tensor([1., 2.])
@@ -132,7 +132,7 @@ for _op in (max, min):
 
 @primitive(no_gradient=_INDEX)
 def all(xp, x, /, axis=None, keepdims=False):
-    """Whether x holds everywhere over ``axis``.
+    """Whether all elements over ``axis`` are true.
 
     >>> tx.all(tx.asarray([True, False]))
     tensor(False)
@@ -143,7 +143,7 @@ def all(xp, x, /, axis=None, keepdims=False):
 
 @primitive(no_gradient=_INDEX)
 def any(xp, x, /, axis=None, keepdims=False):
-    """Whether x holds anywhere over ``axis``.
+    """Whether any element over ``axis`` is true.
 
     >>> tx.any(tx.asarray([True, False]))
     tensor(True)
@@ -154,7 +154,7 @@ def any(xp, x, /, axis=None, keepdims=False):
 
 @primitive(real=True, no_gradient=_INDEX)
 def argmax(xp, x, /, axis=None, keepdims=False):
-    """The index of the largest of x over ``axis``, the first of equals.
+    """The index of the first largest element over ``axis``.
 
     >>> tx.argmax(tx.asarray([1.0, 3.0, 2.0]))
     tensor(1)
@@ -165,7 +165,7 @@ def argmax(xp, x, /, axis=None, keepdims=False):
 
 @primitive(real=True, no_gradient=_INDEX)
 def argmin(xp, x, /, axis=None, keepdims=False):
-    """The index of the smallest of x over ``axis``, the first of equals.
+    """The index of the first smallest element over ``axis``.
 
     >>> tx.argmin(tx.asarray([1.0, 3.0, 0.0]))
     tensor(2)
@@ -176,7 +176,7 @@ def argmin(xp, x, /, axis=None, keepdims=False):
 
 @primitive(no_gradient=_INDEX)
 def count_nonzero(xp, x, /, axis=None, keepdims=False):
-    """How many of x are not zero over ``axis``.
+    """The number of elements over ``axis`` that are not zero.
 
     >>> tx.count_nonzero(tx.asarray([0.0, 3.0, 2.0]))
     tensor(2)
@@ -209,7 +209,7 @@ mean.example(normal((2, 3, 4), axis=(0, 2)))
 
 @composite
 def var(x, /, axis=None, *, correction=0.0, keepdims=False):
-    """y = 1/(n - correction) Σ |x - mean|² over ``axis``, real; n - correction is held above 0.
+    """y = Σ |x - mean|² / max(n - correction, 0) over ``axis``, real.
 
     >>> tx.var(tx.asarray([1.0, 2.0, 3.0]), correction=1)
     tensor(1.)
@@ -217,7 +217,7 @@ def var(x, /, axis=None, *, correction=0.0, keepdims=False):
     centred = x - mean(x, axis=axis, keepdims=True)
     complex_ = x.dtype.kind == "complex floating"
     squares = real(centred * conj(centred)) if complex_ else centred * centred
-    freedom = builtins.max(_count(x, axis) - correction, 0)  # Inf or NaN, and nothing negative
+    freedom = builtins.max(_count(x, axis) - correction, 0)  # 0 gives Inf or NaN
     return sum(squares, axis=axis, keepdims=keepdims) / freedom
 
 
@@ -226,7 +226,7 @@ var.example(normal((2, 3, 4), axis=(0, 2), correction=1, keepdims=True))
 
 @composite
 def std(x, /, axis=None, *, correction=0.0, keepdims=False):
-    """y = √var(x) over ``axis``; where all are equal its gradient is 0.
+    """y = √var(x) over ``axis``; its gradient is 0 where all elements are equal.
 
     >>> tx.std(tx.asarray([1.0, 2.0, 3.0]), correction=1)
     tensor(1.)
@@ -247,7 +247,7 @@ def logsumexp(x, /, axis=None, keepdims=False):
     tensor(1000.6932)
     """
     top = max(x, axis=axis, keepdims=True).detach()
-    top = where(isfinite(top), top, 0.0)  # of -inf alone: ln 0, not NaN
+    top = where(isfinite(top), top, 0.0)  # a row of -inf gives ln 0, not NaN
     y = log(sum(exp(x - top), axis=axis, keepdims=True)) + top
     if keepdims:
         return y

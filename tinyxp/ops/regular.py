@@ -1,23 +1,23 @@
-"""Regular tensors: numbers at equal distances, ones on a diagonal."""
+"""Evenly spaced numbers and identity matrices."""
 
 import numpy as np
 
 from tinyxp.core import dtypes
 from tinyxp.core.dtypes import expect_held
 from tinyxp.core.operation import explained
-from tinyxp.ops.creation import _default_for, _new, _plain, asarray
+from tinyxp.ops.creation import _default_for, _new, _number_and_dtype, asarray
 
 __all__ = ["eye", "linspace"]
 
 
 def linspace(start, stop, /, num, *, dtype=None, device=None, endpoint=True):
-    """``num`` numbers at equal distances from start to stop.
+    """``num`` evenly spaced numbers from start to stop; without ``endpoint`` stop is left out.
 
     >>> tx.linspace(0, 1, 3)
     tensor([0. , 0.5, 1. ])
     """
-    start, stop = _plain(start)[0], _plain(stop)[0]
-    # computed once, by NumPy in float64, so that every backend gets the same bits
+    start, stop = _number_and_dtype(start)[0], _number_and_dtype(stop)[0]
+    # by NumPy in float64, so that every backend gets the same bits
     with explained("linspace", start, stop, num):
         values = np.linspace(start, stop, num, endpoint=endpoint)
     dtype = dtypes.as_dtype(dtype or _default_for(start, stop, 1.0))

@@ -1,4 +1,4 @@
-"""Repetition: more of the same elements, as a whole, one by one, or along new axes."""
+"""Repeating tensors as a whole, element by element, or along new axes."""
 
 import math
 
@@ -41,10 +41,10 @@ tile.example(lambda rng: (rng.normal(size=(2, 3)), (2, 1, 2)))
 
 @primitive(promote=None)
 def repeat(xp, x, repeats, /, *, axis=None):
-    """Each element of x ``repeats`` times along ``axis``, or of the flattened x.
+    """Each element of x ``repeats`` times along ``axis``, or in the flattened x.
 
-    ``repeats`` is an integer, or a tensor of them with one for each element or one for all (on a
-    GPU this waits for its values).
+    ``repeats`` is an integer, or a tensor with an integer for each element or one for all (a GPU is
+    waited for then). Raises DTypeError, ShapeError.
 
     >>> tx.repeat(tx.asarray([1, 2]), 2)
     tensor([1, 1, 2, 2])
@@ -78,10 +78,10 @@ repeat.example(lambda rng: (rng.normal(size=(2, 3, 2)), np.asarray([2, 0, 1]), {
 
 @composite
 def meshgrid(*arrays, indexing="xy"):
-    """Coordinates from one-dimensional tensors: each is stretched along the axes of all others.
+    """Coordinates of a grid: each one-dimensional tensor is repeated along the axes of the others.
 
     With lengths n₀, n₁, n₂ … the results have the shape (n₀, n₁, n₂, …) for ``indexing="ij"`` and
-    (n₁, n₀, n₂, …) for "xy". Raises ShapeError for a tensor with other than one axis.
+    (n₁, n₀, n₂, …) for "xy". Raises ShapeError unless each tensor has one axis.
 
     >>> tx.meshgrid(tx.asarray([1, 2]), tx.asarray([3, 4]), indexing="ij")[1]
     tensor([[3, 4],
@@ -95,7 +95,7 @@ def meshgrid(*arrays, indexing="xy"):
             raise ShapeError(f"meshgrid expects tensors with one axis, got shape {x.shape}")
         axis = 1 - i if indexing == "xy" and n > 1 and i < 2 else i
         spread.append(reshape(x, tuple(x.shape[0] if k == axis else 1 for k in range(n))))
-    # no views: a program of NumPy may write to them
+    # copies, not views, because NumPy's users write to them
     return _broadcast_arrays(*spread) if spread else ()
 
 

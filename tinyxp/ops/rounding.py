@@ -64,7 +64,7 @@ positive.example(normal((3, 4)))
 
 @primitive
 def sign(xp, x, /):
-    """y = x / |x|, and 0 at 0: -1, 0 or 1 for a real x, whose derivative is 0 where it has one.
+    """y = x / |x|, and 0 at 0. For a real x it is -1, 0 or 1, and its derivative is 0.
 
     >>> tx.sign(tx.asarray([-1.7, 1.7]))
     tensor([-1.,  1.])
@@ -76,14 +76,14 @@ def sign(xp, x, /):
 def _(xp, g, x, y):
     if not is_complex(y):
         return xp.zeros_like(g)
-    size = xp.abs(x)  # on the unit circle y can only turn
+    size = xp.abs(x)  # y stays on the unit circle
     turn = (g - xp.real(g * y) * xp.conj(y)) / xp.where(size == 0, 1.0, size)
     return xp.where(y == 0, 0.0, turn)
 
 
 @primitive(real=True)
 def ceil(xp, x, /):
-    """y = ⌈x⌉. Its derivative is 0 wherever it has one.
+    """y = ⌈x⌉. Its gradient is 0.
 
     >>> tx.ceil(tx.asarray([-1.7, 1.7]))
     tensor([-1.,  2.])
@@ -98,7 +98,7 @@ def _(xp, g):
 
 @primitive(real=True)
 def floor(xp, x, /):
-    """y = ⌊x⌋. Its derivative is 0 wherever it has one.
+    """y = ⌊x⌋. Its gradient is 0.
 
     >>> tx.floor(tx.asarray([-1.7, 1.7]))
     tensor([-2.,  1.])
@@ -113,7 +113,7 @@ def _(xp, g):
 
 @primitive
 def round(xp, x, /):
-    """y = the nearest whole number, halves to even. Its derivative is 0 wherever it has one.
+    """y = x rounded to the nearest integer, halves to even. Its gradient is 0.
 
     >>> tx.round(tx.asarray([-1.7, 1.7]))
     tensor([-2.,  2.])
@@ -128,7 +128,7 @@ def _(xp, g):
 
 @primitive(real=True)
 def trunc(xp, x, /):
-    """y = x without its fraction. Its derivative is 0 wherever it has one.
+    """y = x rounded towards 0. Its gradient is 0.
 
     >>> tx.trunc(tx.asarray([-1.7, 1.7]))
     tensor([-1.,  1.])

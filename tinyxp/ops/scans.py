@@ -12,7 +12,7 @@ __all__ = ["cumulative_prod", "cumulative_sum", "diff"]
 
 def _one_axis(axis, ndim):
     if axis is None and ndim != 1:
-        raise ShapeError(f"axis may be left out for one axis only, got {ndim}")
+        raise ShapeError(f"a tensor of {ndim} axes needs axis=")
     return normalize_axes(0 if axis is None else axis, ndim)[0]
 
 
@@ -43,7 +43,7 @@ cumulative_sum.example(normal((5,)))
 def cumulative_prod(xp, x, /, *, axis=None, dtype=None, include_initial=False):
     """yᵢ = x₀ · … · xᵢ along ``axis``; with ``include_initial`` a 1 comes first.
 
-    Its gradient divides by nothing, so it is right at zeros too.
+    The gradient needs no division, so it is right where x has zeros.
 
     >>> tx.cumulative_prod(tx.asarray([1.0, 2.0, 3.0]))
     tensor([1., 2., 6.])
@@ -59,12 +59,12 @@ def _(xp, g, x, x_shape, axis, include_initial):
         g = g[(*(slice(None),) * axis, slice(1, None), ...)]
     g, x = xp.moveaxis(g, axis, -1), xp.moveaxis(x, axis, -1)
     n = x.shape[-1]
-    # dL/dxᵢ = x₀…xᵢ₋₁ · rᵢ with rᵢ = gᵢ + xᵢ₊₁ rᵢ₊₁, a recurrence solved by doubling; factor: the
-    # product of the next `by` numbers, where there are so many
+    # dL/dxᵢ = x₀…xᵢ₋₁ · rᵢ with rᵢ = gᵢ + xᵢ₊₁ rᵢ₊₁, a recurrence solved by doubling; factor is the
+    # product of the next `by` numbers
     r, factor, by = g, x[..., 1:], 1
     while by < n:
         r = xp.concat([r[..., : n - by] + factor * r[..., by:], r[..., n - by :]], axis=-1)
-        if 2 * by < n:  # else no number is left of it, and the standard has no such slices
+        if 2 * by < n:  # else factor would be empty, by a slice that the standard does not have
             factor = factor[..., :-by] * factor[..., by:]
         by *= 2
     return xp.moveaxis(products_before(xp, x) * r, -1, axis)
@@ -87,7 +87,7 @@ def _diff(xp, x, /, axis, n):
 
 @_diff.vjp
 def _(xp, g, x_shape, axis, n):
-    """The transposed differences: those of g between zeros, with the other sign."""
+    """The adjoint: the differences of g between zeros, with sign (-1)ⁿ."""
     before, middle, after = x_shape[:axis], x_shape[axis], x_shape[axis + 1 :]
     zeros = [(*before, k, *after) for k in (n, middle - g.shape[axis])]
     first, last = (xp.zeros(shape, dtype=g.dtype, device=g.device) for shape in zeros)
@@ -102,7 +102,7 @@ _diff.example(normal((2, 3), axis=0, n=3))
 @respelled
 @typed
 def diff(x, /, n=1, axis=-1, prepend=None, append=None):
-    """yᵢ = xᵢ₊₁ - xᵢ along ``axis``, n times, of ``prepend``, x and ``append`` joined.
+    """yᵢ = xᵢ₊₁ - xᵢ along ``axis``, n times; ``prepend`` and ``append`` are joined to x before.
 
     >>> tx.diff(tx.asarray([1.0, 4.0, 9.0]))
     tensor([3., 5.])
@@ -115,4 +115,6 @@ def diff(x, /, n=1, axis=-1, prepend=None, append=None):
         raise ArgumentError(f"diff expects n of 0 or more, got {n}")
     parts = [part for part in (prepend, x, append) if part is not None]
     whole = concat(parts, axis=axis) if len(parts) > 1 else x
-    return _diff(whole, axis=axis, n=min(n, whole.shape[axis]))  # after so many none is left
+    return _diff(
+        whole, axis=axis, n=min(n, whole.shape[axis])
+    )  # after so many differences nothing is left

@@ -1,11 +1,11 @@
-"""Searching: the places of what is smallest, equal or not zero."""
+"""Searching: the indices of elements in order, of places to insert, and of nonzero elements."""
 
 from tinyxp.core.primitive import primitive
 from tinyxp.ops.shaping import expect_axes
 
 __all__ = ["argsort", "searchsorted"]
 
-_INDEX = "its result is indices, constant wherever the order is"
+_INDEX = "its result is made of indices, which are piecewise constant"
 
 
 @primitive(real=True, no_gradient=_INDEX)
@@ -21,7 +21,7 @@ def argsort(xp, x, /, axis=-1, descending=False, *, stable=True):
 
 @primitive(real=True, promote=0, no_gradient=_INDEX)
 def searchsorted(xp, x1, x2, /, *, side="left", sorter=None):
-    """Where each of x₂ would go into the sorted x₁ (n), before its equals, or ``side="right"``.
+    """The index at which each of x₂ goes into the sorted x₁: before equal ones, or after them.
 
     >>> tx.searchsorted(tx.asarray([1.0, 2.0, 4.0]), tx.asarray([2.0, 3.0]))
     tensor([1, 2])
@@ -31,7 +31,7 @@ def searchsorted(xp, x1, x2, /, *, side="left", sorter=None):
 
 @primitive(promote=None, no_gradient=_INDEX)
 def nonzero(xp, x, /):
-    """The places where x is not zero: for each axis, their indices.
+    """The indices of the elements that are not zero, as a tensor for each axis.
 
     >>> tx.nonzero(tx.asarray([0, 3, 0, 5]))
     (tensor([1, 3]),)

@@ -1,7 +1,7 @@
-"""Sets: which elements occur, where first, how often.
+"""Sets: which elements occur, where first, and how often.
 
-Elements are the same if they are equal: each NaN differs from all others, and -0 is 0. One stable
-sort brings equals together, the first occurrence in front, on every backend alike.
+Elements are the same if they are equal, so each NaN differs from every other and -0 is 0. A stable
+sort brings equal elements together with the first occurrence in front, the same on every backend.
 """
 
 from typing import NamedTuple
@@ -14,7 +14,7 @@ from tinyxp.ops.shaping import reshape
 
 __all__ = ["isin", "unique_all", "unique_counts", "unique_inverse", "unique_values"]
 
-_JUMPS = "its result counts or points, and jumps instead of changing"
+_INDEX = "its result is a count or an index, which is piecewise constant"
 
 
 def _sortable(xp, x):
@@ -22,7 +22,7 @@ def _sortable(xp, x):
 
 
 def _order(xp, x):
-    """The indices that sort x (n), stably; complex numbers by their real, then imaginary parts."""
+    """The stable order of x (n); complex numbers by their real, then their imaginary parts."""
     if not is_complex(x):
         return xp.argsort(_sortable(xp, x), stable=True)
     order = xp.argsort(xp.imag(x), stable=True)
@@ -30,7 +30,7 @@ def _order(xp, x):
 
 
 def _sorted_runs(xp, x):
-    """The order of x, whether an element there differs from the one before it, and ``_runs``."""
+    """The order of x, where a new element begins in it, and the results of ``_runs``."""
     order = _order(xp, x)
     ranked = xp.take(x, order)
     head = xp.ones_like(ranked, dtype=xp.bool)
@@ -40,18 +40,18 @@ def _sorted_runs(xp, x):
     return order, head, xp.take(order, starts), ends - starts
 
 
-@primitive(promote=None, no_gradient=_JUMPS)
+@primitive(promote=None, no_gradient=_INDEX)
 def _runs(xp, x, /):
-    """For x (n) with m different elements, in order: their first places and their counts (m)."""
+    """The first indices (m) and the counts (m) of the m different elements of x (n), in order."""
     if x.shape[0] == 0:
         return (xp.zeros_like(x, dtype=xp.int64),) * 2
     _, _, first, counts = _sorted_runs(xp, x)
     return first, counts
 
 
-@primitive(promote=None, no_gradient=_JUMPS)
+@primitive(promote=None, no_gradient=_INDEX)
 def _groups(xp, x, /):
-    """As ``_runs``, and for each element of x the number of its group (n)."""
+    """The results of ``_runs``, and for each element of x the number of its group (n)."""
     if x.shape[0] == 0:
         return (xp.zeros_like(x, dtype=xp.int64),) * 3
     order, head, first, counts = _sorted_runs(xp, x)
@@ -130,7 +130,7 @@ def unique_values(x, /):
     return unique_counts(x).values
 
 
-@primitive(no_gradient=_JUMPS)
+@primitive(no_gradient=_INDEX)
 def isin(xp, x1, x2, /, *, invert=False):
     """Whether each element of x₁ occurs in x₂, or with ``invert`` whether it does not.
 
@@ -143,9 +143,9 @@ def isin(xp, x1, x2, /, *, invert=False):
     n = known.shape[0]
     if n == 0:
         found = xp.zeros_like(wanted, dtype=xp.bool)
-    elif is_complex(known):  # which no library searches for
+    elif is_complex(known):  # no library searches for complex numbers
         first, _, group = _groups.on(xp, xp.concat([known, wanted]))
-        found = xp.take(first, group[n:]) < n  # seen among the known
+        found = xp.take(first, group[n:]) < n  # its first occurrence is in x₂
     else:
         known, wanted = xp.sort(_sortable(xp, known)), _sortable(xp, wanted)
         place = xp.searchsorted(known, wanted)

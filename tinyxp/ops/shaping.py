@@ -1,4 +1,4 @@
-"""Shapes: the same elements in another arrangement."""
+"""The same elements in another shape, and the rules for axes."""
 
 import math
 import operator
@@ -17,11 +17,11 @@ __all__ = [
 
 
 def normalize_axes(axis, ndim):
-    """Axes as a tuple of numbers from 0: ``axis`` may be one, several or None for all.
+    """Axes as a tuple of numbers from 0; ``axis`` is one axis, several, or None for all.
 
-    Raises ShapeError for an axis that does not exist or comes twice.
+    Raises DTypeError, AxisError for an axis that does not exist, ShapeError for one given twice.
     """
-    if type(axis) is int and -ndim <= axis < ndim:  # the commonest, in short
+    if type(axis) is int and -ndim <= axis < ndim:  # the common case
         return (axis % ndim,)
     given = range(ndim) if axis is None else axis if isinstance(axis, (tuple, list)) else (axis,)
     try:
@@ -38,13 +38,13 @@ def normalize_axes(axis, ndim):
 
 
 def expect_axes(x, axis):
-    """Raise AxisError where ``axis`` names one and x has none: libraries let 0 and -1 pass."""
+    """Raise AxisError for an axis of a tensor without axes, where libraries accept 0 and -1."""
     if axis is not None and not x.ndim:
         normalize_axes(axis, 0)
 
 
 def normalize_axis(name, axis, ndim):
-    """One axis as a number from 0. Raises DTypeError unless it is an integer, AxisError."""
+    """One axis as a number from 0. Raises DTypeError unless it is one integer, and AxisError."""
     if axis is None or isinstance(axis, (tuple, list)):
         raise DTypeError(f"{name} expects one axis, an integer, got {axis!r}")
     return normalize_axes(axis, ndim)[0]
@@ -54,13 +54,15 @@ def normalize_axis(name, axis, ndim):
 def reshape(xp, x, /, shape, *, copy=None):
     """The elements of x, in row-major order, in another shape; one length may be -1.
 
+    Raises ShapeError if the number of elements changes.
+
     >>> tx.reshape(tx.asarray([1, 2, 3, 4]), (2, -1))
     tensor([[1, 2],
             [3, 4]])
     """
     shape = (shape,) if isinstance(shape, int) else tuple(shape)
     for n in shape:
-        if n < -1:  # NumPy takes any of them for -1
+        if n < -1:  # NumPy takes any negative length for -1
             raise ShapeError(f"reshape expects lengths from 0 up, or one of -1, got {shape}")
     return xp.reshape(x, shape) if copy is None else xp.reshape(x, shape, copy=copy)
 
@@ -78,7 +80,7 @@ reshape.example(normal((3, 4), shape=(2, -1)))
 
 
 def flatten(input, start_dim=0, end_dim=-1):
-    """The axes from ``start_dim`` to ``end_dim`` as one; the tensor itself where these are one.
+    """The axes from ``start_dim`` to ``end_dim`` as one axis; x itself if they are one already.
 
     >>> tx.flatten(tx.zeros((2, 3, 4)), 1).shape
     (2, 12)
@@ -147,7 +149,7 @@ matrix_transpose.example(normal((2, 3, 4)))
 
 @primitive(promote=None, view=True)
 def broadcast_to(xp, x, /, shape):
-    """x repeated along new axes and along those of length 1, to ``shape``.
+    """x repeated to ``shape``, along new axes and axes of length 1. Raises ShapeError.
 
     >>> tx.broadcast_to(tx.asarray([1, 2]), (2, 2))
     tensor([[1, 2],
@@ -176,7 +178,7 @@ broadcast_to.example(normal((3, 1), shape=(2, 3, 4)))
 
 @typed
 def broadcast_shapes(*shapes):
-    """The shape that all broadcast to. Raises ShapeError if there is none.
+    """The shape that all shapes broadcast to. Raises ShapeError if there is none.
 
     >>> tx.broadcast_shapes((3, 1), (4,))
     (3, 4)
@@ -203,14 +205,14 @@ def _(xp, g):
     return g  # the engine undoes broadcasting
 
 
-_broadcast_arrays.op.broadcasts = True  # an error says which axis does not fit
+_broadcast_arrays.op.broadcasts = True  # so an error says which axis does not fit
 
 
 _broadcast_arrays.example(normal((3, 1), (2, 1, 4), (4,)))
 
 
 def broadcast_arrays(*arrays):
-    """All tensors, broadcast to one shape.
+    """All tensors broadcast to one shape, as a tuple. Raises ShapeError.
 
     >>> [a.shape for a in tx.broadcast_arrays(tx.zeros((3, 1)), tx.zeros(4))]
     [(3, 4), (3, 4)]
@@ -224,7 +226,7 @@ def broadcast_arrays(*arrays):
 
 @primitive(promote=None, view=True)
 def expand_dims(xp, x, /, axis=0):
-    """A new axis (or several) of length 1 at ``axis`` of the result.
+    """x with new axes of length 1 at ``axis``, one or several axes of the result.
 
     >>> tx.expand_dims(tx.zeros((2, 3)), axis=1).shape
     (2, 1, 3)
@@ -240,7 +242,7 @@ expand_dims.example(normal((3, 4), axis=(0, -1)))
 
 @primitive(promote=None, view=True)
 def squeeze(xp, x, /, axis):
-    """x without the given axes, which must have length 1.
+    """x without the axes ``axis``, which must have length 1.
 
     >>> tx.squeeze(tx.zeros((2, 1, 3)), axis=1).shape
     (2, 3)
@@ -262,8 +264,8 @@ def _(x, v, **key):
     return reshape(v, x.shape)
 
 
-for _function in (reshape, expand_dims, squeeze):  # what lies row by row, still does
-    _function.op.lens.dense = lambda key: True
+for _op in (reshape, expand_dims, squeeze):  # a contiguous tensor stays contiguous
+    _op.op.lens.dense = lambda key: True
 
 
 squeeze.example(normal((3, 1, 4, 1), axis=(1, -1)))
@@ -315,7 +317,7 @@ _concat.example(normal((2, 3), (2, 1), axis=-1))
 
 @respelled
 def concat(arrays, /, axis=0):
-    """Tensors joined along an existing axis; ``axis=None`` flattens them first.
+    """Tensors joined along an existing axis; ``axis=None`` flattens them first. Raises ShapeError.
 
     >>> tx.concat([tx.asarray([1, 2]), tx.asarray([3])])
     tensor([1, 2, 3])
@@ -346,7 +348,7 @@ _stack.example(normal((2, 3), (2, 3), axis=-1))
 @respelled
 @typed
 def stack(arrays, /, axis=0):
-    """Tensors of one shape joined along a new axis.
+    """Tensors of one shape joined along a new axis. Raises ShapeError.
 
     >>> tx.stack([tx.asarray([1, 2]), tx.asarray([3, 4])], axis=1)
     tensor([[1, 3],

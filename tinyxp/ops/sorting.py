@@ -1,4 +1,4 @@
-"""Sorting: the elements in order, their gradients back in their places."""
+"""Sorting; the gradients go back to where the elements were."""
 
 from typing import NamedTuple
 
@@ -42,7 +42,9 @@ class ValuesAndIndices(NamedTuple):
 
 @respelled
 def topk(x, /, k, axis=-1, largest=True, sorted=True):
-    """The ``k`` largest of x along ``axis``, largest first, and their indices; or the smallest.
+    """The ``k`` largest elements along ``axis``, largest first, and their indices.
+
+    With ``largest=False`` the smallest. Raises ArgumentError unless 0 <= k <= the axis's length.
 
     >>> values, indices = tx.topk(tx.asarray([3.0, 1.0, 2.0]), 2)
     >>> values, indices

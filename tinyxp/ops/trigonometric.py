@@ -1,7 +1,7 @@
-"""Circular and hyperbolic functions: elementwise, (...) -> (...). Integers become float32 first.
+"""Trigonometric and hyperbolic functions: elementwise, (...) -> (...); integers become float32.
 
-Gradients are written in factors such as (1 - x) (1 + x), which keep their digits at the borders of
-the domain, where 1 - x² would cancel.
+Gradients use factors such as (1 - x) (1 + x), which stay accurate at the borders of the domain,
+where 1 - x² would cancel.
 """
 
 from tinyxp.core.primitive import primitive
@@ -61,7 +61,7 @@ def tan(xp, x, /):
 
 @tan.vjp
 def _(xp, g, x, y):
-    if is_complex(y):  # far from the real axis y is near i or -i, and 1 + y² cancels
+    if is_complex(y):  # far from the real axis y is near ±i, and 1 + y² cancels
         return g * _sech2.on(xp, x * 1j)
     return g * (1 + y * y)
 
@@ -183,7 +183,7 @@ tanh.example(uniform(-2, 2, (3, 4)))
 def _sech2(xp, x, /):
     """y = 1 / cosh² x = 4 e / (1 + e)² with e = exp(-2 |x|), which cannot overflow.
 
-    The derivative of tanh: 1 - tanh² x has lost its digits where tanh x is near 1.
+    It is the derivative of tanh; 1 - tanh² x would cancel where tanh x is near 1.
     """
     e = xp.exp((xp.where(xp.real(x) < 0, -x, x) if is_complex(x) else xp.abs(x)) * -2)
     root = 1 + e
@@ -230,7 +230,7 @@ def acosh(xp, x, /):
 
 @acosh.vjp
 def _(xp, g, x):
-    return g / (xp.sqrt(x - 1) * xp.sqrt(x + 1))  # not √(x² - 1): another branch left of 0
+    return g / (xp.sqrt(x - 1) * xp.sqrt(x + 1))  # √(x² - 1) has another branch for Re x < 0
 
 
 acosh.example(uniform(1.2, 3, (3, 4)))

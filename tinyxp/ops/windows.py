@@ -1,7 +1,7 @@
-"""Windows that slide over the trailing axes, and their adjoint, the overlap-add.
+"""Sliding windows over the trailing axes, and their adjoint, the overlap-add.
 
-Both are linear and each is the gradient of the other, so convolution, pooling and folding, which
-stand on them, have derivatives of every order.
+Both are linear, and each is the gradient of the other, so convolution, pooling and folding, which
+use them, have derivatives of every order.
 """
 
 import itertools
@@ -12,7 +12,7 @@ from tinyxp.ops.examples import normal
 
 @primitive(promote=None)
 def _windows(xp, x, /, size, stride, dilation):
-    """y[k…, ..., i…] = x[..., stride · i + dilation · k…], the places in the window in front.
+    """y[k…, ..., i…] = x[..., stride · i + dilation · k…], with the axes of the window in front.
 
     Shapes: x (..., *spatial) -> (*size, ..., *out), with as many spatial axes as ``size`` has
     numbers and out = (spatial - dilation · (size - 1) - 1) // stride + 1.
@@ -32,7 +32,7 @@ def _(xp, g, x_shape, size, stride, dilation):
 
 @primitive(promote=None)
 def _overlap_add(xp, x, /, spatial, stride, dilation):
-    """The windows x added up where they lie: (*size, ..., *out) -> (..., *spatial)."""
+    """The sum of the windows x at their places: (*size, ..., *out) -> (..., *spatial)."""
     n = len(spatial)
     size, lead, out = x.shape[:n], tuple(x.shape[n:-n]), x.shape[-n:]
     y = xp.zeros((*lead, *spatial), dtype=x.dtype, device=x.device)
@@ -51,7 +51,7 @@ def _(xp, g, x_shape, stride, dilation):
 
 
 def _places(size, stride, dilation, out):
-    """Each place in the window, in row-major order, and what the windows have there."""
+    """Each place in the window, in row-major order, and the key of the elements there."""
     for place in itertools.product(*map(range, size)):
         axes = zip(place, stride, dilation, out, strict=True)
         yield place, tuple(slice(k * d, k * d + (n - 1) * s + 1, s) for k, s, d, n in axes)
