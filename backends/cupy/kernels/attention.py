@@ -1,6 +1,6 @@
-"""Attention on a GPU, in tiles: no matrix of queries by keys is ever in memory.
+"""Attention in tiles, so that no matrix (queries, keys) is ever in memory.
 
-The kernels stand in attention.cu and, for tensor cores, in tensor_attention.cu.
+The kernels are in attention.cu and, for tensor cores, in tensor_attention.cu.
 """
 
 import math
@@ -8,18 +8,24 @@ from typing import Any
 
 import numpy as np
 
-from tinyxp.backends import HALVES, Array, Gradients, Needs
+from tinyxp.backends import HALVES, Array, Gradients, Kernel, Needs
 from tinyxp.backends.common.precision import get_float32_matmul_precision
+from tinyxp.backends.common.self_attention import self_attention
 from tinyxp.backends.cupy.capture import dropout_arguments
 from tinyxp.backends.cupy.kernels.tiles import Tiles, tensor_tiles, tiles
 from tinyxp.backends.cupy.launch import Library, alike, summed
 
 
 class Attention:
-    """The kernel of the composite ``attention``, and its vjp."""
+    """The kernels of ``attention`` and ``self_attention``."""
 
     def __init__(self, library: Library) -> None:
         self.library = library
+
+    def table(self) -> dict[str, Kernel]:
+        """By the names of the composites."""
+        kernel, empty = Kernel(self.forward, self.vjp), self.library.xp.empty
+        return {"attention": kernel, "self_attention": self_attention(kernel, empty)}
 
     def forward(
         self,
@@ -59,8 +65,8 @@ class Attention:
         return y.reshape(shape), (q, k, v, y, known, options, back, shape)
 
     def vjp(self, g: Array, residuals: Any, needs: Needs, out: Any = None) -> Gradients:
-        """``out``: where the gradients of queries, keys and values go, (batch, heads, time, width)
-        each, if they have a place."""
+        """``out``: where the gradients of queries, keys and values are written, each (batch, heads,
+        time, width), if given."""
         q, k, v, y, known, options, chosen, shape = residuals
         xp, kind = self.library.xp, q.dtype.name
         g = self._by_heads(g)
@@ -71,7 +77,7 @@ class Attention:
         grid, block = (-(-rows // 4),), (128,)  # a warp for each query
         self.library.launch("attention_deltas", grid, block, args, kind, (("EXTRAS", 0),))
         gq = gk = gv = by_mask = None
-        if len(needs) > 3 and needs[3]:  # zeros, for tiles that a causal query never comes to
+        if len(needs) > 3 and needs[3]:  # zeros, for tiles that no causal query visits
             by_mask = xp.zeros((*shape[:-1], k.shape[2]), dtype=q.dtype)
         if needs[0] or by_mask is not None:
             gq = self._like(q) if out is None else out[0]
@@ -89,7 +95,7 @@ class Attention:
         return (gq, gk, gv, by_mask)[: len(needs)]
 
     def _tiles(self, q: Array, extras: bool) -> tuple[Tiles | None, Tiles | None]:
-        """Those of the kernels of the value, and of the gradients."""
+        """The tiles for the forward kernel and for the backward kernels."""
         kind, width = q.dtype.name, q.shape[-1]
         rough = kind == "float32" and get_float32_matmul_precision() != "highest"
         if (rough or kind in HALVES) and self.library.tensor_cores():
@@ -99,15 +105,15 @@ class Attention:
         return choose(width, size, False, extras), choose(width, size, True, extras)
 
     def _mask(self, mask: Array | None, shape: tuple[int, ...], kind: str) -> Any:
-        """How kernels get a mask that broadcasts to ``shape``, (…, query, key): as booleans or as
-        numbers to add, with strides, 0 along the axes that it is repeated for. None: they cannot
-        read it."""
+        """The arguments for a mask that broadcasts to ``shape``, (…, query, key): booleans or else
+        numbers to add, and strides, which are 0 along broadcast axes. None: kernels cannot read
+        it."""
         if mask is None:
             return (None, None, 0, 0, 0, 0)
         if not self.library.usable(mask) or mask.dtype.name not in ("bool", kind):
             return None
         whole = self.library.xp.broadcast_to(mask, shape)
-        if len(shape) > 4:  # of several axes of batches a view, or a copy where there is none
+        if len(shape) > 4:  # several batch axes become one: a view, or else a copy
             whole = whole.reshape(math.prod(shape[:-3]), *shape[-3:])
         whole = whole[(None,) * (4 - whole.ndim)]
         pair = (whole, None) if mask.dtype.name == "bool" else (None, whole)
@@ -119,7 +125,7 @@ class Attention:
         self.library.launch(name, (blocks,), (chosen.threads,), args, kind, *options)
 
     def _by_heads(self, x: Array) -> Array:
-        """x as (batch, heads, time, width), its rows in one piece; a view where it can be."""
+        """x as (batch, heads, time, width) with contiguous rows; a view if possible."""
         if x.ndim != 4:
             heads = x.shape[-3] if x.ndim > 2 else 1
             x = x.reshape(math.prod(x.shape[:-3]), heads, *x.shape[-2:])
@@ -129,11 +135,11 @@ class Attention:
 
     def _like(self, x: Array) -> Array:
         """An empty array (batch, heads, time, width) that lies as (batch, time, heads, width), so
-        that joining the heads, which follows, copies nothing."""
+        that joining the heads, which comes next, copies nothing."""
         batch, heads, time, width = x.shape
         return self.library.xp.empty((batch, time, heads, width), dtype=x.dtype).swapaxes(1, 2)
 
 
 def strides(*arrays: Array) -> tuple[int, ...]:
-    """All but the last of each array's, in elements."""
+    """The strides of arrays, without the last of each, in elements."""
     return tuple(step // x.dtype.itemsize for x in arrays for step in x.strides[:-1])

@@ -1,9 +1,9 @@
-"""Convolution and pooling on a GPU, over one or two axes (windows.cu); of three, the formulas.
+"""Convolution and pooling over one or two axes (windows.cu); three are left to the formulas.
 
-A convolution is a product of matrices: the weight, with the windows of the input as columns. They
-are copied out for so many samples at a time as a bound on memory allows, and are not kept. Its
-transpose adds such columns up where the windows lie, and each is the gradient of the other. Where a
-filter sees one channel there is little to multiply, and kernels do it without columns.
+A convolution is the product of the weight and a matrix whose columns are the windows of the input.
+The columns are copied for as many samples at a time as a memory bound allows, and are not kept.
+A transposed convolution adds such columns where the windows lie; each is the gradient of the other.
+Filters that see one channel have little to multiply, and kernels apply them without columns.
 """
 
 import math
@@ -19,12 +19,11 @@ from tinyxp.backends.cupy.launch import Library, alike, summed
 Pair = tuple[int, int]
 MOST = 1 << 26  # numbers in columns at a time: 256 MiB of float32
 INDICES = 1 << 31  # that kernels count up to
-TILE = 1024  # of a line of columns, to a block: as in windows.cu
+TILE = 1024  # numbers of a line of columns for each block, as in windows.cu
 
 
 class Geometry(NamedTuple):
-    """Lengths along the height and the width; of the image also how many channels it has, and into
-    how many groups they are parted."""
+    """Lengths along height and width, the channels of the image and the groups that split them."""
 
     image: Pair
     size: Pair  # of the window
@@ -42,7 +41,7 @@ class Geometry(NamedTuple):
 
     @property
     def pointwise(self) -> bool:
-        """Whether each window is one place of the image, in its order."""
+        """Whether the windows are the places of the image, in their order."""
         return self.groups == 1 and self.image == self.out and self.size == self.stride == (1, 1)
 
     @property
@@ -52,22 +51,22 @@ class Geometry(NamedTuple):
 
     @property
     def sample(self) -> int:
-        """How many numbers one sample takes, as columns or as an image."""
+        """The numbers of one sample, as columns or as an image."""
         seen = math.prod(self.size) * math.prod(self.out)
         return self.channels * max(seen, math.prod(self.image))
 
     def parts(self, n: int) -> Iterator[slice]:
-        """n samples, as many at a time as the bound on memory allows."""
+        """Slices of n samples that stay below the memory bound."""
         step = max(1, MOST // self.sample)
         for first in range(0, n, step):
             yield slice(first, first + step)
 
 
-def planned(*lengths: tuple[int, ...], channels: int = 1, groups: int = 1) -> Geometry | None:
-    """A geometry from lengths along one axis or two, as those of Geometry; None for three axes, and
-    for images too large to be counted. A row is an image of height 1.
+def plan_windows(*lengths: tuple[int, ...], channels: int = 1, groups: int = 1) -> Geometry | None:
+    """A geometry from the lengths along one axis or two, where one axis is an image of height 1.
+    None for three axes, and for images with more numbers than kernels can count.
 
-    >>> planned((5,), (3,), (1,), (0,), (1,), (3,))[:4]
+    >>> plan_windows((5,), (3,), (1,), (0,), (1,), (3,))[:4]
     ((1, 5), (1, 3), (1, 1), (0, 0))
     """
     if len(lengths[0]) not in (1, 2):
@@ -79,13 +78,13 @@ def planned(*lengths: tuple[int, ...], channels: int = 1, groups: int = 1) -> Ge
 
 
 def countable(x: Array, image: tuple[int, ...], out: tuple[int, ...]) -> bool:
-    """Whether x has images, and they and what they are pooled to can be counted by kernels."""
+    """Whether x has images, and kernels can count their numbers before and after pooling."""
     numbers = math.prod(image)
     return x.size > 0 and x.size // numbers * max(numbers, math.prod(out)) < INDICES
 
 
 def images(x: Array) -> Array:
-    """(batch, channels, length) as (batch, channels, 1, length); what has two axes, as it is."""
+    """(batch, channels, length) as (batch, channels, 1, length); images themselves."""
     return x if x.ndim == 4 else x[:, :, None]
 
 
@@ -127,7 +126,7 @@ class Windows:
         out = tuple((m + sum(p) - d * (k - 1) - 1) // s + 1 for m, k, s, p, d in axes)
         before = tuple(pair[0] for pair in padding)
         lengths = (x.shape[2:], size, stride, before, dilation, out)
-        geometry = planned(*lengths, channels=x.shape[1], groups=groups)
+        geometry = plan_windows(*lengths, channels=x.shape[1], groups=groups)
         if geometry is None or min(out) < 1:
             return NotImplemented
         image, rows = images(x), self._rows(weight, groups)
@@ -153,7 +152,7 @@ class Windows:
         axes = zip(x.shape[2:], size, stride, padding, output_padding, dilation, strict=True)
         out = tuple(s * (m - 1) + d * (k - 1) + 1 + more - 2 * p for m, k, s, p, more, d in axes)
         lengths = (out, size, stride, padding, dilation, x.shape[2:])
-        geometry = planned(*lengths, channels=weight.shape[1] * groups, groups=groups)
+        geometry = plan_windows(*lengths, channels=weight.shape[1] * groups, groups=groups)
         if geometry is None:
             return NotImplemented
         image, rows = images(x), self._rows(weight, groups)
@@ -161,7 +160,7 @@ class Windows:
         return y.reshape(*y.shape[:2], *out), (image, rows, geometry, x.shape, weight.shape, True)
 
     def conv_vjp(self, g: Array, residuals: Any, needs: Needs) -> Gradients:
-        """Of both: the gradient of each is the other, of g."""
+        """For both: the gradient by x of a convolution is a transposed one of g, and vice versa."""
         image, rows, geometry, x_shape, weight_shape, transposed = residuals
         g, gx, gw, gb = images(g), None, None, None
         if needs[0]:
@@ -179,8 +178,8 @@ class Windows:
         a = weight.shape[0]
         return self.packed(weight).reshape(groups, a // groups, weight.size // a)
 
-    # With an image (batch, B, h, w), rows (groups, A / groups, B / groups · window), and y (batch,
-    # A, out_h, out_w): y = rows · windows of the image, and the gradients of image and rows.
+    # For an image (batch, B, h, w), rows (groups, A / groups, B / groups · window) and y (batch, A,
+    # out_h, out_w): y = rows · windows of the image, and the gradients of image and rows.
 
     def _down(self, image: Array, rows: Array, bias: Any, geometry: Geometry) -> Array:
         """y = rows · windows of the image + bias."""
@@ -199,12 +198,12 @@ class Windows:
             part = part.reshape(a, -1, *geometry.out).swapaxes(0, 1)
             if bias is None:
                 y[some] = part
-            else:  # in the pass that brings the batch to the front
+            else:  # in the pass that moves the batch to the front
                 self.xp.add(part, bias[:, None, None], out=y[some])
         return y
 
     def _up(self, y: Array, rows: Array, bias: Any, geometry: Geometry) -> Array:
-        """rowsᵀ · y, added up where the windows lie, + bias."""
+        """rowsᵀ · y, added where the windows lie, + bias."""
         n, b, turned = len(y), geometry.channels, rows.swapaxes(1, 2)
         if geometry.pointwise and bias is None:
             image = self.library.matmul(turned[0], self.packed(y).reshape(n, rows.shape[1], -1))
@@ -238,7 +237,7 @@ class Windows:
     def _by_channels(
         self, name: str, x: Array, rows: Array, bias: Any, to: Array, geometry: Geometry
     ) -> Array:
-        """``to``, filled by filters that see one channel each, without columns."""
+        """Fill ``to`` with filters that see one channel each, without columns; returns it."""
         x, bias = self.packed(x), None if bias is None else self.packed(bias)
         step = (INDICES - 1) // max(x[0].size, to[0].size)
         for first in range(0, len(x), step):
@@ -265,7 +264,7 @@ class Windows:
         self.library.launch("windows", grid, (256,), args, image.dtype.name)
         return columns
 
-    # -- max_pool: keeps where each maximum was, for the gradient ----------------------------------
+    # -- max_pool: keeps the place of each maximum, for the gradient -------------------------------
 
     def max_pool(self, x: Array, *, columns: Any) -> Any:
         n, kind = len(columns), alike(self.library.usable, x)
@@ -277,7 +276,7 @@ class Windows:
             return NotImplemented
         if any(max(map(max, seen)) >= length for seen, length in zip(columns, image, strict=True)):
             return NotImplemented
-        tables = self._tables(x, (columns, image), lambda: sights(columns, image))
+        tables = self._tables(x, (columns, image), lambda: window_ranges(columns, image))
         y = self.xp.empty((*x.shape[:-n], *out[-n:]), dtype=x.dtype)
         places = self.xp.empty(y.shape, dtype=self.xp.int32)
         (rows, seen_rows, across, seen_across), (kh, kw) = tables, map(len, columns)
@@ -300,7 +299,7 @@ class Windows:
         axes = zip(image, size, stride, padding, strict=True)
         out = tuple((m + sum(p) - k) // s + 1 for m, k, s, p in axes)
         before = tuple(pair[0] for pair in padding)
-        geometry = planned(image, size, stride, before, (1,) * n, out)
+        geometry = plan_windows(image, size, stride, before, (1,) * n, out)
         if not kind or geometry is None or not countable(x, image, out):
             return NotImplemented
         each = [np.broadcast_to(d, m) * 1.0 for d, m in zip(divisors, out, strict=True)]
@@ -318,24 +317,24 @@ class Windows:
         return (gx,)
 
     def _tables(self, like: Array, key: Any, make: Callable[[], Any]) -> list[Array]:
-        """Small arrays that depend on shapes only, on the device of ``like``: copied there once."""
+        """Small arrays that depend on shapes only, copied once to the device of ``like``."""
         key = (*key, self.library.place(like))
         if key not in self.tables:
             self.tables[key] = [self.xp.asarray(np.ascontiguousarray(x)) for x in make()]
         return self.tables[key]
 
 
-def sights(columns: Any, image: Pair) -> list[Any]:
-    """For each axis: ``columns`` (window, out), the places that windows see there; and from which
-    window to before which one a place is seen, (length, 2).
+def window_ranges(columns: Any, image: Pair) -> list[Any]:
+    """For each axis: ``columns`` (window, out), the places that windows see; and for each place the
+    first window that sees it and the one after the last, (length, 2).
 
-    >>> sights((((0, 1), (1, 2)),), (3,))[1].tolist()
+    >>> window_ranges((((0, 1), (1, 2)),), (3,))[1].tolist()
     [[0, 1], [0, 2], [1, 2]]
     """
-    found = []
+    tables: list[Any] = []
     for along, length in zip(columns, image, strict=True):
         places = np.asarray(along, dtype=np.int64)
         firsts = np.searchsorted(places.max(axis=0), np.arange(length))  # they come in order
         ends = np.searchsorted(places.min(axis=0), np.arange(length), side="right")
-        found += [places, np.stack([firsts, ends], axis=1)]
-    return found
+        tables += [places, np.stack([firsts, ends], axis=1)]
+    return tables

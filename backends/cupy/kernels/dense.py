@@ -1,10 +1,10 @@
-"""Fused CUDA kernels: each computes one composite and its vjp in a launch or two.
+"""CUDA kernels: each computes one composite, or its vjp, in one launch or two.
 
-Where the time goes on a GPU: launches, of which an operation at a time needs thousands a step, and
+On a GPU the time goes into launches, of which a step needs thousands without such kernels, and into
 passes over memory. No kernel uses atomics, so the same call gives the same bits in every run.
 
-The array library is a parameter, because tests run this file and the very sources of the kernels on
-a CPU (tests/backends/cuda_on_cpu). That proves their numbers, and nothing about a GPU.
+The array library is a parameter, as tests run these files and the kernels' sources on a CPU
+(tests/backends/cuda_on_cpu), which proves the numbers, but nothing about a GPU.
 """
 
 import math
@@ -14,7 +14,6 @@ from typing import Any
 
 from tinyxp.backends import Array, Gradients, Kernel, Needs
 from tinyxp.backends.common.operands import is_last_axis, linear_fits
-from tinyxp.backends.common.self_attention import self_attention
 from tinyxp.backends.cupy.capture import dropout_arguments, philox_arguments
 from tinyxp.backends.cupy.kernels.attention import Attention
 from tinyxp.backends.cupy.kernels.convolution import Windows
@@ -31,24 +30,26 @@ class Kernels:
 
     def table(self) -> dict[str, Kernel]:
         """By the names of the composites."""
-        attention = Attention(self.library)
-        attend = Kernel(attention.forward, attention.vjp)
         norm, norm_vjp = self.layer_norm, self.layer_norm_vjp
         loss, loss_vjp = self.cross_entropy, self.cross_entropy_vjp
         softmax, softmax_vjp = self.softmax, self.softmax_vjp
-        return Windows(self.library).table() | {
-            "attention": attend,
-            "cross_entropy": Kernel(loss, loss_vjp, single=partial(loss, single=True)),
-            "dropout": Kernel(self.dropout, self.dropout_vjp),
-            "gelu": Kernel(self.gelu, self.gelu_vjp),
-            "layer_norm": Kernel(norm, norm_vjp),
-            "linear": Kernel(self.linear, self.linear_vjp),
-            "log_softmax": Kernel(partial(softmax, logarithm=1), partial(softmax_vjp, logarithm=1)),
-            "relu": Kernel(self.relu, self.relu_vjp),
-            "rms_norm": Kernel(partial(norm, centred=0), norm_vjp),
-            "self_attention": self_attention(attend, self.xp.empty),
-            "softmax": Kernel(softmax, softmax_vjp),
-        }
+        return (
+            Windows(self.library).table()
+            | Attention(self.library).table()
+            | {
+                "cross_entropy": Kernel(loss, loss_vjp, single=partial(loss, single=True)),
+                "dropout": Kernel(self.dropout, self.dropout_vjp),
+                "gelu": Kernel(self.gelu, self.gelu_vjp),
+                "layer_norm": Kernel(norm, norm_vjp),
+                "linear": Kernel(self.linear, self.linear_vjp),
+                "log_softmax": Kernel(
+                    partial(softmax, logarithm=1), partial(softmax_vjp, logarithm=1)
+                ),
+                "relu": Kernel(self.relu, self.relu_vjp),
+                "rms_norm": Kernel(partial(norm, centred=0), norm_vjp),
+                "softmax": Kernel(softmax, softmax_vjp),
+            }
+        )
 
     def functions(self) -> dict[str, Callable[..., Any]]:
         """See ``Backend.functions``."""
@@ -58,8 +59,8 @@ class Kernels:
         return alike(self.library.usable, *arrays)
 
     def column_sums(self, g: Array, normal: tuple[Any, ...] = (None, None, None)) -> Array:
-        """Σ of g over rows, and Σ g (x - mean) scale for ``normal = (x, mean, scale)``:
-        (rows, n) -> (2, n)."""
+        """Σ g over rows, and Σ g (x - mean) scale if ``normal`` is (x, mean, scale): (rows, n) ->
+        (2, n)."""
         rows, n = g.shape
         parts = chunks(rows, n)
         sums = self.xp.empty((2, parts, n), dtype=summed(g.dtype))
@@ -91,7 +92,7 @@ class Kernels:
 
     # -- elementwise --------------------------------------------------------------------------
 
-    def gelu(self, x: Array, approximate: str = "none") -> Any:
+    def gelu(self, x: Array, approximate: str) -> Any:
         kind = self.kind(x)
         if not kind:
             return NotImplemented
@@ -125,26 +126,27 @@ class Kernels:
         if not self.kind(x):
             return NotImplemented
         options = dropout_arguments(seed, counter, p)
-        return self._dropped(x, options), options
+        return self._drop(x, options), options
 
     def dropout_vjp(self, g: Array, options: Any, needs: Needs) -> Gradients:
-        return (self._dropped(g, options),)  # drawn again, which is cheaper than to keep it
+        return (self._drop(g, options),)  # drawing again is cheaper than keeping the words
 
-    def _dropped(self, x: Array, options: tuple[Any, ...]) -> Array:
+    def _drop(self, x: Array, options: tuple[Any, ...]) -> Array:
         y = self.xp.empty(x.shape, dtype=x.dtype)
         args = (self.packed(x), y, x.size, *options)
         self.library.elementwise("dropout", x.size, args, x.dtype.name)
         return y
 
-    # -- layer_norm and rms_norm over the last axis, or the last ones together ------------------
+    # -- layer_norm and rms_norm over the last axes ---------------------------------------------
 
     def layer_norm(
         self,
         x: Array,
-        weight: Array | None = None,
-        bias: Array | None = None,
-        axes: int = 1,
-        eps: float = 1e-5,
+        weight: Any = None,
+        bias: Any = None,
+        *,
+        axes: int,
+        eps: float,
         centred: int = 1,
     ) -> Any:
         """``centred``: 0 for rms_norm."""
@@ -196,7 +198,7 @@ class Kernels:
         self.library.by_rows("softmax_vjp", y.size // n, n, args, y.dtype.name)
         return (gx,)
 
-    # -- cross_entropy: no probabilities in memory, and no look at the targets from the host -----
+    # -- cross_entropy: no probabilities in memory, and the host reads no targets ----------------
 
     def cross_entropy(
         self,
@@ -209,7 +211,7 @@ class Kernels:
         reduction: str,
         single: bool = False,
     ) -> Any:
-        """Losses have the dtype of the logits, or, if ``single``, that in which they are summed."""
+        """Losses have the dtype of the logits or, if ``single``, the one of their sums."""
         kind = self.kind(logits)
         if weight is not None or not kind or logits.ndim != 2 or logits.size == 0:
             return NotImplemented
@@ -243,7 +245,8 @@ class Kernels:
         return (gx, None)[: len(needs)]
 
     def _rows(self, x: Array) -> tuple[Array, int]:
-        """A matrix with hardly any gaps, as ``linear`` makes them, and the distance of its rows."""
+        """A matrix with at most small gaps between rows, as ``linear`` makes them, and the distance
+        of rows."""
         step, along = (stride // x.dtype.itemsize for stride in x.strides)
         if along == 1 and 0 <= step - x.shape[1] < 16:
             return x, step
@@ -254,8 +257,8 @@ class Kernels:
     def add_rows(self, x: Array, indices: Array, values: Array) -> Any:
         """A copy of x with ``x[indices[i]] += values[i]``; indices, from 0, may repeat.
 
-        Rows are brought together by sorting, as atomics would add them in another order in every
-        run. A complex number is a row of two real ones.
+        Sorting groups equal indices, as atomics would add in another order in every run. A complex
+        number is a row of two real ones.
         """
         if x.dtype.kind == values.dtype.kind == "c" and x.dtype == values.dtype:
             out = self.add_rows(self._pairs(x), indices, self._pairs(values))

@@ -1,4 +1,4 @@
-"""What an optimizer does to all parameters, or all gradients, in one launch (arrays.cu)."""
+"""The functions of optimizers: all parameters, or all gradients, in one launch (arrays.cu)."""
 
 import itertools
 from collections.abc import Callable
@@ -12,13 +12,13 @@ from tinyxp.backends.common.capture import capturing
 from tinyxp.backends.cupy.launch import Library, alike
 from tinyxp.errors import ShapeError
 
-CHUNK = 4096  # elements of a block of threads, as in arrays.cu
+CHUNK = 4096  # elements for a block of threads, as in arrays.cu
 THREADS = 256
-WHOLE = "float32", "float64"  # what squares of gradients may be summed in
+WHOLE = "float32", "float64"  # dtypes whose squares may be summed
 
 
 class ManyArrays:
-    """The kernels of one array library that take lists of arrays."""
+    """The kernels that take lists of arrays of one array library."""
 
     def __init__(self, library: Library) -> None:
         self.library, self.xp = library, library.xp
@@ -28,8 +28,8 @@ class ManyArrays:
         return {f.__name__: f for f in (self.adamw, self.clip_by_norm, self.total_norm)}
 
     def table(self, *lists: list[Array]) -> tuple[Array, int]:
-        """Where the arrays of each list lie, their sizes, their first blocks; and how many blocks
-        there are in all."""
+        """The addresses of each list's arrays, their sizes and their first blocks, as one array on
+        the device; and the number of all blocks."""
         sizes = [x.size for x in lists[0]]
         if any([x.size for x in arrays] != sizes for arrays in lists):
             shapes = [[tuple(x.shape) for x in arrays] for arrays in lists]
@@ -74,7 +74,7 @@ class ManyArrays:
             return news
 
     def total_norm(self, arrays: list[Array]) -> Any:
-        """√Σ x² over all elements of all arrays, of one dtype, on the device. Two launches."""
+        """√Σ x² over all elements of arrays of one dtype, on the device. Two launches."""
         kind = alike(self.library.usable, *arrays)
         if kind not in WHOLE:
             return NotImplemented
@@ -89,7 +89,7 @@ class ManyArrays:
         return norm
 
     def clip_by_norm(self, arrays: list[Array], norm: Array, max_norm: float) -> Any:
-        """All arrays times min(1, max_norm / (norm + 1e-6)): new ones. One launch."""
+        """New arrays: all arrays times min(1, max_norm / (norm + 1e-6)). One launch."""
         kind = alike(self.library.usable, norm, *arrays)
         if kind not in WHOLE:
             return NotImplemented
@@ -102,8 +102,8 @@ class ManyArrays:
         return news
 
     def copy(self, to: list[Array], values: list[Array]) -> list[tuple[Array, Array]]:
-        """Write values into arrays of their shapes, a launch for each dtype; returns the pairs that
-        are of another kind, which are left."""
+        """Copy values into arrays of the same shapes, one launch for each dtype. Returns the pairs
+        that it does not copy."""
         kinds: dict[str, list[tuple[Array, Array]]] = {}
         for pair in zip(to, values, strict=True):
             whole = pair[0].shape == pair[1].shape and all(x.flags.c_contiguous for x in pair)
@@ -111,8 +111,8 @@ class ManyArrays:
             kinds.setdefault(kind or "", []).append(pair)
         rest = kinds.pop("", [])
         for kind, pairs in kinds.items():
-            outs, given = [list(arrays) for arrays in zip(*pairs, strict=True)]
-            table, blocks = self.table(given, outs)
+            outs, sources = [list(arrays) for arrays in zip(*pairs, strict=True)]
+            table, blocks = self.table(sources, outs)
             if blocks:
                 self.library.launch("copied", (blocks,), (THREADS,), (table, len(pairs)), kind)
         return rest

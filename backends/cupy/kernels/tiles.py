@@ -1,17 +1,17 @@
-"""How large the tiles of attention's kernels are, by what a GPU's blocks may share and hold."""
+"""The sizes of attention's tiles, which the shared memory and registers of a GPU limit."""
 
 from typing import NamedTuple
 
 WIDTHS = 16, 32, 64, 96, 128  # of tiles
 SHAPES = (64, 32), (32, 32), (32, 16)  # of tiles on ordinary cores: queries, keys
 COLUMNS = 64, 32, 16  # of tiles on tensor cores, whose rows are 64
-# what a block may share, in bytes, on every GPU since 2018, and on every one since 2020
+# bytes of shared memory that a block may use on every GPU since 2018, and since 2020
 LIMIT, TENSOR_LIMIT = 64 << 10, 96 << 10
-SUMS = 160  # numbers that a thread adds up: with more, its 255 registers would not do
+SUMS = 160  # sums of a thread: for more, its 255 registers would not suffice
 
 
 class Tiles(NamedTuple):
-    """How kernels of attention are compiled and launched."""
+    """How the kernels of attention are compiled and launched."""
 
     family: str  # what their names begin with
     queries: int  # of a block
@@ -27,8 +27,8 @@ def padded(width: int) -> int:
 
 
 def tiles(width: int, itemsize: int, backward: bool, extras: bool) -> Tiles | None:
-    """The largest tiles that fit, for heads of ``width`` and numbers of ``itemsize`` bytes, of the
-    value or of the gradients; None if none does. ``extras``: with a mask or dropout.
+    """The largest tiles that fit for heads of ``width`` and numbers of ``itemsize`` bytes, forward
+    or ``backward``; None if none fit. ``extras``: with a mask or dropout.
 
     >>> tiles(64, 4, False, False)[:5]
     ('attention', 64, 32, 128, 41728)
@@ -57,8 +57,8 @@ def tensor_tiles(width: int, itemsize: int, backward: bool, extras: bool) -> Til
     head = padded(width)
     for columns in COLUMNS if head else ():
         size = (64 * (1 + backward) + 2 * columns) * (head * itemsize + 16)
-        size += backward * 64 * 3 * 4  # of each query three numbers
-        size += extras * 64 * (columns + 1) * 4  # of each pair what was drawn
+        size += backward * 64 * 3 * 4  # three numbers for each query
+        size += extras * 64 * (columns + 1) * 4  # a random word for each pair
         sums = head + columns if backward else (head + columns) // 2
         if size <= TENSOR_LIMIT and sums <= SUMS:
             sizes = ("COLUMNS", columns), ("HEAD", head), ("EXTRAS", int(extras))
