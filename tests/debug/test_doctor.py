@@ -126,7 +126,7 @@ def test_lines_of_two_cuts_are_both_named():
     a, b = tx.doctor(loss, model).findings
     assert (a.parameters, a.site.line) == (["a.weight", "a.bias"], here(__file__, "# FIRST"))
     assert (b.parameters, b.site.line) == (["b.weight", "b.bias"], here(__file__, "# SECOND"))
-    assert "to mend: remove detach() at" in str(tx.doctor(loss, model))
+    assert "to fix: remove detach() at" in str(tx.doctor(loss, model))
 
 
 def test_what_an_optimizer_holds():

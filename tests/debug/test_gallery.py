@@ -51,7 +51,7 @@ def test_a_broken_model_is_understood(case):
     text = str(report)
     for word in case.words:
         assert word in text
-    assert text.splitlines()[-1].startswith("to mend: ")
+    assert text.splitlines()[-1].startswith("to fix: ")
 
 
 @pytest.mark.parametrize("name", ["strict", "torch"])

@@ -1,4 +1,4 @@
-"""What is wrong with a model: the gradient doctor, the finder of NaNs, pictures of the graph."""
+"""Tools that find errors in a model: gradient doctor, anomaly detection, graph pictures."""
 
 from tinyxp.debug.anomaly import detect_anomaly
 from tinyxp.debug.doctor.examination import Doctor, doctor

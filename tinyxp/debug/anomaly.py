@@ -1,4 +1,4 @@
-"""The finder of NaNs: stops at the first operation, forward or backward, that makes one."""
+"""Anomaly detection stops at the first operation, forward or backward, that makes a NaN or Inf."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -20,11 +20,11 @@ from tinyxp.errors import AnomalyError, DTypeError
 class detect_anomaly(Block, bare=True):
     """Inside the ``with`` block, an operation that makes a NaN or Inf raises AnomalyError.
 
-    It made one if its result or a gradient holds it and nothing that went in does, into the forward
-    pass either: so -inf that was put there on purpose, as in a mask before a softmax, may pass. The
-    error names the operation, its operands' shapes and the line that called it; for a backward
-    pass, the line of the forward pass. ``check_inf=False`` looks for NaN alone. Each operation
-    takes longer by a look at its operands and its result.
+    An operation makes one if its result or a gradient holds it and none of its operands does, so
+    -inf in a mask before a softmax is allowed. The error names the operation, the shapes of its
+    operands and the line that called it, in a backward pass the line of the forward pass.
+    ``check_inf=False`` looks for NaN only. Every operation takes longer, because its operands and
+    its result are checked.
 
     >>> x = tx.asarray([1.0, 0.0], requires_grad=True)
     >>> with tx.detect_anomaly():
@@ -44,15 +44,17 @@ class detect_anomaly(Block, bare=True):
 
 @block
 def _observe(finder: "_Finder") -> Iterator[None]:
-    with observing(finder), np.errstate(all="ignore"):  # the error says more
+    with observing(finder), np.errstate(all="ignore"):  # the error says more than a warning
         yield
 
 
 class _Finder(Observer):
     def __init__(self, check_inf: bool) -> None:
         self.check_inf = check_inf
-        self.sites: WeakKeyDictionary[Node, Site] = WeakKeyDictionary()  # of the forward pass
-        # nodes whose operands hold a NaN, or an Inf
+        self.sites: WeakKeyDictionary[Node, Site] = (
+            WeakKeyDictionary()
+        )  # where the forward pass called each
+        # nodes whose operands hold a NaN, and an Inf
         self.tainted: WeakKeyDictionary[Node, tuple[bool, bool]] = WeakKeyDictionary()
 
     def on_call(self, op: Any, args: tuple[Any, ...], static: dict[str, Any], y: Any) -> None:
@@ -64,7 +66,7 @@ class _Finder(Observer):
                 self.sites[result._node] = site(4)
                 if any(had):
                     self.tainted[result._node] = had
-                for parent in result._node.parents:  # of one result among several
+                for parent in result._node.parents:  # if it is one of several results
                     if isinstance(parent, Node) and parent not in self.sites:
                         self.sites[parent] = self.sites[result._node]
                         if any(had):
@@ -73,7 +75,7 @@ class _Finder(Observer):
         if made:
             raise AnomalyError(
                 f"{op.name} made {made} at {site(4)} from {_shapes(args)}: keep its operands "
-                "inside its domain, say by tx.clip or an eps"
+                "inside its domain, for example by tx.clip or an eps"
             )
 
     def on_pull(self, node: Node, g: Any, parts: Sequence[Any]) -> None:
@@ -85,12 +87,11 @@ class _Finder(Observer):
             at = f", called at {where}," if where else ""
             raise AnomalyError(
                 f"the gradient of {node.op.name}{at} made {made}: {_shapes(parts)}; its slope is "
-                "not finite there, say at a border of its domain"
+                "not finite there, as at the border of a domain"
             )
 
     def _new_nonfinite(self, results: Sequence[Any], had: tuple[bool, bool]) -> str | None:
-        """What was made here: "NaN" if there is one in the results and what went in had none, "Inf"
-        likewise, or None."""
+        """Whether the results hold a "NaN" or "Inf" that the operands do not, else None."""
         nan, inf = _nonfinite(results)
         had_nan, had_inf = had
         if nan and not had_nan:
@@ -99,13 +100,13 @@ class _Finder(Observer):
 
 
 def _nonfinite(values: Sequence[Any]) -> tuple[bool, bool]:
-    """Whether any of the values holds a NaN, and whether an Inf."""
+    """Whether any of the values holds a NaN, and whether any holds an Inf."""
     states = [state(x) for x in values if x is not None]
     return any(nan for nan, *_ in states), any(inf for _, inf, _ in states)
 
 
 def state(x: Any) -> tuple[bool, bool, bool]:
-    """Whether x holds a NaN, holds an Inf, holds finite numbers alone."""
+    """Whether x holds a NaN, whether it holds an Inf, and whether all of it is finite."""
     if isinstance(x, float):
         return math.isnan(x), math.isinf(x), math.isfinite(x)
     array = x.array if isinstance(x, Tensor) else x
@@ -119,7 +120,7 @@ def state(x: Any) -> tuple[bool, bool, bool]:
 
 
 def _shapes(values: Sequence[Any]) -> str:
-    """Tensors and arrays by shape and dtype, in words."""
+    """The shapes and dtypes of tensors and arrays, as text."""
     arrays = [x.array if isinstance(x, Tensor) else x for x in values if x is not None]
     owners = [backends.of(x) if hasattr(x, "dtype") else None for x in arrays]
     return ", ".join(

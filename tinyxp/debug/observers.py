@@ -1,8 +1,8 @@
-"""Observers of operations: who is told of every call, of every vjp, and of every way in and out.
+"""Observers are notified of every call, every vjp, and every value that enters or leaves tinyxp.
 
-The engine knows nothing of them: while somebody observes, wrappers stand in the place of a few of
-its methods, for the whole process, and tell the observers of the context that calls. Off, there
-is nothing left of them, not even a test (docs/adr/0007).
+The engine does not know them. While there is an observer, wrappers replace a few of the engine's
+methods in the whole process and notify the observers of the calling context. Without observers the
+original methods are back, so that nothing costs time (docs/adr/0007).
 """
 
 import functools
@@ -28,46 +28,48 @@ from tinyxp.ops import creation
 
 
 class Observer:
-    """What can be observed; a subclass overrides what it wants to know."""
+    """The base of observers; a subclass overrides the events that it needs."""
 
     def on_call(self, op: Any, args: tuple[Any, ...], static: dict[str, Any], y: Any) -> None:
-        """An operation gave ``y``."""
+        """An operation returned ``y``."""
 
     def on_pull(self, node: Node, g: Any, parts: Sequence[Any]) -> None:
-        """The gradient ``g`` of a node became those of its parents."""
+        """A vjp turned the gradient ``g`` of a node into ``parts``, those of its parents."""
 
     def on_detach(self, x: Tensor, y: Tensor) -> None:
-        """``y`` is ``x.detach()``."""
+        """``x.detach()`` returned ``y``."""
 
     def on_write(self, x: Tensor, value: Tensor, recording: bool) -> None:
-        """``x`` takes the numbers of ``value`` by a write in place."""
+        """A write in place gives ``x`` the numbers of ``value``."""
 
     def on_switch(self, recording: bool) -> None:
-        """Recording begins, or ends, for a block."""
+        """A block that switches recording on or off begins."""
 
     def on_switch_back(self, recording: bool) -> None:
-        """That block is over."""
+        """Such a block ends."""
 
     def on_exit(self, x: Tensor, way: str, value: Any) -> Any:
-        """``value`` leaves for the user by ``way``; what is returned goes instead of it."""
+        """``x`` leaves tinyxp by ``way`` as ``value``; the user gets the value returned here."""
         return value
 
     def on_enter(self, obj: Any, array: Array) -> None:
-        """The user's ``obj`` became the new tensor data ``array``."""
+        """The user's ``obj`` became ``array``, the array of a new tensor."""
 
 
 _observers: ContextVar[tuple[Observer, ...]] = ContextVar("tinyxp_observers", default=())
-observers = _observers.get  # by whom what happens here is observed
+observers = _observers.get  # those of this context
 _lock = threading.Lock()
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=lambda: globals().update(_lock=threading.Lock()))
-_undo: list[Callable[[], None]] = []  # how to take the wrappers away; empty while there are none
+_undo: list[
+    Callable[[], None]
+] = []  # puts the original methods back; empty while they are in place
 _active = 0
 
 
 @block
 def observing(observer: Observer) -> Iterator[Observer]:
-    """Tell ``observer`` of all that happens in this context."""
+    """Notify ``observer`` of the events in this context."""
     _install()
     try:
         with bound(_observers, (*_observers.get(), observer)):
@@ -166,7 +168,7 @@ def _data(prop: Any) -> Any:
 
 
 class _Recording:
-    """The switch of ``no_grad``, observed."""
+    """The switch of ``no_grad`` that notifies observers."""
 
     def __init__(self, switch: ContextVar[bool]) -> None:
         self.switch, self.get = switch, switch.get
@@ -208,5 +210,5 @@ WRAPPED: tuple[tuple[Any, str, Callable[[Any], Any]], ...] = (
     *((Tensor, name, _leaving(way)) for name, way in WAYS.items()),
     *((home, "to_array", _entering) for home in (core, primitive, creation, parameter)),
     (tape, "_recording", _Recording),
-    (shortcuts, "Plain", lambda _: type(None)),  # so that every call is a general one
+    (shortcuts, "Plain", lambda _: type(None)),  # no shortcuts: every call is observed
 )

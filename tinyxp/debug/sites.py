@@ -1,4 +1,4 @@
-"""Where in the user's code something was called, and inside which modules."""
+"""Call sites: lines of the user's code, and the modules that were running."""
 
 import contextlib
 import functools
@@ -12,20 +12,20 @@ from typing import Any
 import numpy as np
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
-MODELS = os.path.join(ROOT, "models") + os.sep  # stories: a user's code, though they come along
-BLOCKS = contextlib.__file__  # between a with statement and what it calls
+MODELS = os.path.join(ROOT, "models") + os.sep  # examples, which count as a user's code
+BLOCKS = contextlib.__file__  # runs between a with statement and the library
 NUMPY = os.path.dirname(np.__file__) + os.sep
 FUNCTIONS = os.path.join(ROOT, "nn", "functional") + os.sep
-HOOKS = os.path.join(ROOT, "nn", "hooks.py")  # where a module's call stands
+HOOKS = os.path.join(ROOT, "nn", "hooks.py")  # holds the __call__ of modules
 
 
 @dataclass(frozen=True)
 class Site:
-    """A line of the user's code, and what it called there.
+    """A line of the user's code, and the function that it called.
 
-    ``called`` names the library's function, or is empty if the line itself did it, and
-    ``function_called`` the one of ``nn.functional`` that was running; ``modules`` are those whose
-    call it was in, outermost first.
+    ``called`` is the name of the library's function, or empty if the line itself is meant;
+    ``function_called`` is the running function of ``nn.functional``; ``modules`` are the running
+    modules, outermost first.
 
     >>> tx.debug.Site("net.py", 12, "forward")
     Site('net.py:12')
@@ -40,7 +40,7 @@ class Site:
 
     @property
     def code(self) -> str:
-        """The line itself, or an empty string."""
+        """The text of the line, or an empty string."""
         return linecache.getline(self.file, self.line).strip()
 
     def __str__(self) -> str:
@@ -52,13 +52,13 @@ class Site:
 
 @functools.cache
 def of_library(file: str) -> bool:
-    """Whether a file is tinyxp's own, or of what stands between it and the user."""
+    """Whether a file belongs to tinyxp, or to a library between it and the user."""
     path = os.path.abspath(file)
     return path.startswith((ROOT, NUMPY, BLOCKS)) and not path.startswith(MODELS)
 
 
 def display_path(file: str) -> str:
-    """A file relative to the folder in use, if it lies below; of a notebook, the cell: In[3]."""
+    """The path relative to the working folder, if it lies below; for a notebook cell, In[3]."""
     return cell(file) or _relative(file)
 
 
@@ -66,13 +66,13 @@ def display_path(file: str) -> str:
 def _relative(file: str) -> str:
     try:
         path = os.path.relpath(file)
-    except ValueError:  # on another drive
+    except ValueError:  # it is on another drive
         return file
     return file if path.startswith(os.pardir) else path
 
 
 def cell(file: str) -> str:
-    """The number of the cell that IPython runs from ``file``, as In[3], or an empty string."""
+    """The cell that IPython runs from ``file``, as In[3], or an empty string."""
     module = sys.modules.get("IPython")
     shell = module.get_ipython() if module is not None else None
     cells = getattr(getattr(shell, "compile", None), "_filename_map", {})
@@ -80,7 +80,7 @@ def cell(file: str) -> str:
 
 
 def site(depth: int = 1) -> Site:
-    """The nearest line of the user's code, ``depth`` frames up or further."""
+    """The nearest line of the user's code, at least ``depth`` frames up."""
     frame: FrameType | None = sys._getframe(depth)
     user: tuple[str, int, str] | None = None
     called, function, modules = "", "", []

@@ -1,10 +1,9 @@
 """NumPy arrays that remember which values of a graph they were computed from.
 
-While a watch is on, a tensor hands out its raw array as one of these. Views, functions of NumPy and
-copies by methods carry the memory on; ``np.asarray`` and Python numbers lose it.
+While a watch is on, ``x.array`` is one of them. Views, NumPy functions and copies by methods keep
+the origins; ``np.asarray`` and Python numbers lose them.
 """
 
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ NONE: frozenset[Any] = frozenset()
 
 
 class Traced(np.ndarray[Any, Any]):
-    """An array with ``origins``: what it was computed from, as (key of the value, site) pairs."""
+    """An array with ``origins``: for each source, its id, how it left tinyxp, and where."""
 
     origins: frozenset[Any]
 
@@ -48,7 +47,7 @@ def origins(value: Any) -> frozenset[Any]:
     """The origins of all traced arrays in ``value``: an array, or lists and dicts of them."""
     if isinstance(value, np.ndarray):
         array: Any = value
-        while array is not None:  # np.asarray gives a bare view of a traced array
+        while array is not None:  # np.asarray returns a plain view of a traced array
             if isinstance(array, Traced):
                 return array.origins
             array = array.base if isinstance(array.base, np.ndarray) else None
@@ -57,12 +56,11 @@ def origins(value: Any) -> frozenset[Any]:
         value = value.values()
     elif not isinstance(value, (list, tuple)):
         return NONE
-    found: Iterable[frozenset[Any]] = (origins(x) for x in value)
-    return NONE.union(*found)
+    return NONE.union(*(origins(x) for x in value))
 
 
 def with_origins(value: Any, known: frozenset[Any]) -> Any:
-    """``value`` with origins, where it is floating: arrays, NumPy's numbers, and tuples of them."""
+    """``value`` with origins if it is floating: arrays, NumPy scalars, and tuples of them."""
     if type(value) in (tuple, list):
         return type(value)(with_origins(x, known) for x in value)
     if not known or not isinstance(value, (np.ndarray, np.generic)) or value.dtype.kind not in "fc":
@@ -73,7 +71,7 @@ def with_origins(value: Any, known: frozenset[Any]) -> Any:
 
 
 def bare(value: Any) -> Any:
-    """``value`` with plain arrays in the place of traced ones."""
+    """``value`` with plain arrays instead of traced ones."""
     if isinstance(value, Traced):
         return value.view(np.ndarray)
     if type(value) in (list, tuple):

@@ -1,8 +1,8 @@
-"""A watch over one forward pass: every value, what it came from, and where a gradient stops.
+"""A watch over one forward pass: every value, its sources, and where a gradient stops.
 
-The tape knows the values that carry a gradient. A watch knows the others too: what came of
-``detach()``, of ``no_grad``, of an operation without derivative, of NumPy. So it can say on which
-line the way from a parameter to the loss loses its gradient.
+The tape knows the values that carry a gradient. A watch also knows the others, which come from
+``detach()``, ``no_grad``, operations without a derivative, or NumPy. So it can name the line where
+the path from a parameter to the loss loses its gradient.
 """
 
 import itertools
@@ -25,16 +25,16 @@ DATA = ".data"
 NO_GRAD = "no_grad()"
 DETOUR = "a detour through raw arrays"
 
-# what a value is known by: its edge (a Node, or the Tensor of a leaf), or its raw array
+# identifies a value: its edge (a Node, or the Tensor of a leaf), or its raw array
 Thing = Any
 
 
 @dataclass(frozen=True, eq=False)
 class Link:
-    """From a value to one that it was computed from: ``operand``, a number.
+    """From a value to its source, which was operand number ``operand``.
 
-    ``why`` the gradient stops between them is empty if it does not; ``origin`` is the line where
-    the value left tinyxp for a detour, or where ``no_grad`` began.
+    ``why`` says why the gradient stops between them, or is empty; ``origin`` is the line where the
+    source left tinyxp for a detour, or where ``no_grad`` began.
     """
 
     source: Thing
@@ -45,7 +45,7 @@ class Link:
 
 @dataclass
 class Record:
-    """One value: the operation that gave it, where, and its links."""
+    """One value: the operation that returned it, the line, and its links."""
 
     thing: Thing
     name: str
@@ -53,9 +53,9 @@ class Record:
     links: list[Link]
     array: Array
     born: int
-    on_purpose: bool = False  # a formula of the library stops the gradient here
-    of_numbers: bool = False  # a tensor made of Python's numbers
-    kept: bool = False  # written in place under no_grad: weights or a state, as a step changes them
+    on_purpose: bool = False  # the library's own formula stops the gradient
+    of_numbers: bool = False  # a tensor made of Python numbers
+    kept: bool = False  # written in place under no_grad or through .data, as a step updates weights
 
 
 class Exit(NamedTuple):
@@ -78,13 +78,13 @@ class CutEdge:
     site: Site
 
 
-Uses = dict[int, list[tuple[Thing, Link]]]  # by a value's id: what was computed from it
+Uses = dict[int, list[tuple[Thing, Link]]]  # by the id of a value: the values computed from it
 
 _latest: ContextVar["Watch | None"] = ContextVar("tinyxp_watch", default=None)
 
 
 def latest() -> "Watch | None":
-    """The watch that is on here, or else the last one; kept until the next."""
+    """The watch that is on here, or the last one, which is kept until the next."""
     return _latest.get()
 
 
@@ -95,15 +95,19 @@ def thing_of(x: Tensor) -> Thing:
 
 @dataclass(eq=False, repr=False)
 class Watch(Observer, Block):
-    """Records what happens inside its ``with`` block: one forward pass, with its loss.
+    """Records one forward pass, with its loss, inside a ``with`` block.
 
     It keeps every value of that pass alive until the next watch begins.
     """
 
-    records: dict[int, Record] = field(default_factory=dict)  # by the id of the thing
+    records: dict[int, Record] = field(default_factory=dict)  # by the id of the value
     exits: list[Exit] = field(default_factory=list)
-    outside: dict[int, Thing] = field(default_factory=dict)  # what left, kept alive for its id
-    silences: list[Site] = field(default_factory=list)  # where the present no_grad blocks began
+    outside: dict[int, Thing] = field(
+        default_factory=dict
+    )  # values that left tinyxp, kept alive for their ids
+    silences: list[Site] = field(
+        default_factory=list
+    )  # lines where the present no_grad blocks began
     _time: Iterator[int] = field(default_factory=itertools.count)
 
     def _open(self) -> Block:
@@ -113,13 +117,13 @@ class Watch(Observer, Block):
     def __repr__(self) -> str:
         return f"Watch({len(self.records)} values, {len(self.cut_edges())} cuts)"
 
-    # -- what it is told ------------------------------------------------------------------------
+    # -- events ---------------------------------------------------------------------------------
 
     def on_call(self, op: Any, args: tuple[Any, ...], static: dict[str, Any], y: Any) -> None:
         where = None
         for result in y if isinstance(y, (tuple, list)) else (y,):
             if not isinstance(result, Tensor) or id(thing_of(result)) in self.records:
-                continue  # known from an operation inside, or the operand itself
+                continue  # known from an inner operation, or the operand itself
             where = where or site(4)
             links = [link for i, x in enumerate(args) for link in self._links(op, i, x, result)]
             self._add(thing_of(result), op.name, where, links, result.array)
@@ -145,7 +149,7 @@ class Watch(Observer, Block):
     def on_detach(self, x: Tensor, y: Tensor) -> None:
         if edge_of(x) is None:
             return
-        y.array = y.array[...]  # an array of its own, so that this line is known from others
+        y.array = y.array[...]  # its own array, to tell this line from others
         where = site(3)
         why = {"": DETACH, "data": DATA}.get(where.called, f"{where.called}()")
         record = self._add(y.array, "detach", where, [Link(thing_of(x), 0, why)], y.array)
@@ -181,23 +185,23 @@ class Watch(Observer, Block):
         self.records[id(thing)] = record
         return record
 
-    # -- what follows from it -------------------------------------------------------------------
+    # -- queries --------------------------------------------------------------------------------
 
     def links(self, thing: Thing) -> Iterator[Link]:
-        """What a value was computed from."""
+        """The links from a value to its sources."""
         record, known = self.record_of(thing), set()
         if record is not None and record.kept and isinstance(thing, Tensor):
-            return  # a leaf begins anew with what is written to it
+            return  # a written leaf starts again
         for link in record.links if record else ():
             known.add(id(link.source))
             yield link
-        if isinstance(thing, Node):  # nodes that no call made: of hooks, of checkpoints
+        if isinstance(thing, Node):  # nodes that no call made, as of hooks
             for i, parent in enumerate(thing.parents):
                 if parent is not None and id(parent) not in known:
                     yield Link(parent, i)
 
     def record_of(self, thing: Thing) -> Record | None:
-        """What is known of a value: of a leaf, how its array was made."""
+        """The record of a value; for a leaf, of its array."""
         return self.records.get(id(thing.array if isinstance(thing, Tensor) else thing))
 
     def knows(self, loss: Tensor) -> bool:
@@ -205,7 +209,7 @@ class Watch(Observer, Block):
         return self.record_of(thing_of(loss)) is not None
 
     def uses(self) -> Uses:
-        """For every value, those computed from it; what is kept is of no use to the loss."""
+        """For every value, those computed from it, except for written weights and state."""
         uses: Uses = {}
         for record in self.records.values():
             for link in () if record.kept else self.links(record.thing):
@@ -213,8 +217,8 @@ class Watch(Observer, Block):
         return uses
 
     def towards(self, loss: Tensor, kept: bool = True) -> Uses:
-        """As ``uses``, of the values alone from which the loss was computed, by whatever way; or
-        by ways alone that lead through nothing that is ``kept``."""
+        """As ``uses``, only of the values from which the loss was computed; unless ``kept``, on
+        paths without written weights or state."""
         uses: Uses = {id(loss.array): []}
         stack, seen = [thing_of(loss)], {id(thing_of(loss))}
         while stack:
@@ -228,7 +232,7 @@ class Watch(Observer, Block):
         return uses
 
     def first_seen(self, leaf: Tensor) -> Site | None:
-        """The line that made a leaf during the watch, else the first that used it."""
+        """The line that made a leaf during the watch, or else the first that used it."""
         made = self.record_of(leaf)
         if made is not None:
             return made.site
@@ -237,11 +241,11 @@ class Watch(Observer, Block):
         )
 
     def has_cuts(self) -> bool:
-        """Whether any value went on without its gradient."""
+        """Whether any value lost its gradient on its way."""
         return any(link.why for record in self.records.values() for link in record.links)
 
     def cut_edges(self) -> list[CutEdge]:
-        """Every place where a value went on without its gradient and came back into the graph."""
+        """Every place where a value lost its gradient and came back into the graph."""
         uses, found = self.uses(), []
         for record in self.records.values():
             for link in record.links:
@@ -254,7 +258,7 @@ class Watch(Observer, Block):
         return found
 
     def _arrivals(self, thing: Thing, index: int, uses: Uses) -> Iterator[tuple[Node, int]]:
-        """The nodes that a value without gradient goes into, through others without."""
+        """The nodes that a value without gradient reaches through others without gradient."""
         stack, seen = [(thing, index)], {id(thing)}
         while stack:
             thing, index = stack.pop()
@@ -271,5 +275,5 @@ def _why_no_gradient(op: Any, i: int, y: Tensor) -> str:
     if y._cut:
         return y._cut
     if not y.dtype.kind.endswith("floating"):
-        return f"{op.name} gives {y.dtype.name}, which has no derivative"
-    return f"{op.name} has no derivative by its operand {i + 1}"
+        return f"{op.name} returns {y.dtype.name}, which has no derivative"
+    return f"{op.name} has no derivative for its operand {i + 1}"

@@ -73,7 +73,7 @@ def a_tensor_as_an_attribute():
     return model, lambda: squares(model(x))
 
 
-@broken("unregistered", "?", "no optimizer will move it", "__init__")
+@broken("unregistered", "?", "no optimizer updates it", "__init__")
 def a_parameter_made_in_forward():
     class Net(nn.Module):
         def __init__(self):
@@ -113,7 +113,7 @@ def a_branch_not_taken():
     return model, lambda: squares(model(x))
 
 
-@broken("unused", "second.weight second.bias", "does not go into the loss")
+@broken("unused", "second.weight second.bias", "does not enter the loss")
 def a_result_that_is_dropped():
     class Net(Two):
         def forward(self, x):

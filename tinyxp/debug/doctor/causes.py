@@ -1,4 +1,4 @@
-"""Why a gradient that is there is zero, tiny, huge or no number: what it met on its way."""
+"""Why a gradient is zero, tiny, huge, NaN or Inf: the operation on its path that causes it."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -13,23 +13,23 @@ from tinyxp.debug.watch import Record, Watch
 
 # activations that saturate, and their largest slopes
 SLOPES = {"sigmoid": "0.25", "tanh": "1", "softmax": "0.25", "hardsigmoid": "1/6", "erf": "1.13"}
-STUCK, MOST = 1e-3, 0.9  # a slope below this share of the largest; the share of stuck outputs
+STUCK, MOST = 1e-3, 0.9  # slope over the largest slope; share of outputs with such a slope
 SMALLER = (
-    "make its inputs smaller: smaller initial weights, normalised data, a layer of normalisation "
+    "make its inputs smaller: smaller initial weights, normalized data, a normalization layer "
     "before it, scores times 1/sqrt(d) before a softmax."
 )
 LIVELIER = (
-    "use ReLU or GELU in place of sigmoid and tanh, normalisation, residual connections, or larger "
+    "use ReLU or GELU instead of sigmoid and tanh, normalization, residual connections, or larger "
     "initial weights."
 )
 TAMER = (
-    "use smaller initial weights (nn.init.xavier_uniform_, kaiming_uniform_), normalisation, or "
+    "use smaller initial weights (nn.init.xavier_uniform_, kaiming_uniform_), normalization, or "
     "nn.utils.clip_grad_norm_."
 )
 
 
 class Scene:
-    """What is known of nodes: their lines, their modules, and their operands."""
+    """The lines, modules and operands of nodes, as far as the watch knows them."""
 
     def __init__(self, watch: Watch | None, names: dict[int, str], modules: dict[int, str]) -> None:
         self.watch, self.names, self.modules = watch, names, modules
@@ -38,7 +38,7 @@ class Scene:
         return self.watch.record_of(thing) if self.watch else None
 
     def describe(self, thing: Any) -> tuple[str, Site | None]:
-        """An operation in words, with its function, its module and its line."""
+        """An operation as text, with its function, its module and its line."""
         record = self.record(thing)
         if record is None:
             return (thing.op.name if isinstance(thing, Node) else "a value"), None
@@ -49,8 +49,8 @@ class Scene:
         return f"{record.name}{of}{inside} at {record.site}", record.site
 
     def zeros_beside(self, node: Node, i: int) -> Any:
-        """The operand of a node, other than i, whose values are all zero; or rather the first value
-        on the way to it whose are, such as a parameter."""
+        """An operand of a node, other than i, that is all zero; or its earliest source that is all
+        zero, such as a parameter."""
         record = self.record(node)
         links = record.links if record else []
         thing = next((x.source for x in links if x.operand != i and self._is_zero(x.source)), None)
@@ -72,53 +72,53 @@ class Scene:
 
 
 def why_zero(scene: Scene, flow: Flow, leaf: Tensor) -> tuple[str, Site | None, str]:
-    """Why the gradient of ``leaf`` is zero everywhere: a sentence, the line, how to mend it."""
+    """Why the gradient of ``leaf`` is zero everywhere: a sentence, the line, a remedy."""
     found = next(flow.lost_at(leaf), None)
     if found is None:
         return "its parts cancel to zero.", None, "check the signs in the loss."
     node, i = found
     what, site = scene.describe(node)
     zeros = scene.zeros_beside(node, i)
-    if isinstance(zeros, Node):  # what made the zeros, instead of who met them
+    if isinstance(zeros, Node):  # name the operation that made the zeros
         node = zeros
         what, site = scene.describe(node)
     elif zeros is not None:
         name = scene.names.get(id(zeros))
         if name is None:
-            remedy = "look at the mask or the factor in that line: all of it is zero."
+            remedy = "check the mask or the factor in that line: all of it is zero."
             return f"{what} multiplies it by zeros that carry no gradient.", site, remedy
         remedy = (
-            f"let {name} not be zero: draw initial weights at random, as nn.init does (biases "
-            "alone may start at zero)."
+            f"initialize {name} with nonzero values: draw weights at random, as nn.init does "
+            "(only biases may start at zero)."
         )
         return f"{what} multiplies it by zeros: {name} is zero everywhere.", site, remedy
     if node.op.name in SLOPES or (site is not None and site.function_called in SLOPES):
         why = "its inputs are so large that its slope is zero"
         return f"{what} is saturated: {why}.", site, SMALLER
     return (
-        f"{what} is dead: it gives zero for every element, or its slope is zero there.",
+        f"{what} is dead: it returns zero for every element, or its slope is zero there.",
         site,
-        "look at what goes into it: with a smaller bias or learning rate a ReLU lives, and "
-        "leaky_relu or gelu does not die; nothing gets through dropout of p=1 or an empty mask.",
+        "check its inputs: a smaller bias or learning rate keeps a ReLU alive, leaky_relu and gelu "
+        "do not die; dropout with p=1 and an empty mask pass on no gradient.",
     )
 
 
 def why_scaled(scene: Scene, flow: Flow, worst: Tensor, sign: int) -> tuple[str, Site | None, str]:
-    """What shrinks (sign -1) or grows (+1) the gradient of ``worst`` most on its way."""
+    """The operation that shrinks (sign -1) or grows (+1) the gradient of ``worst`` most."""
     found = flow.changed_by(worst, sign)
     if found is None:
-        return "its scale is odd.", None, "check the scale of the data and of the loss."
+        return "its scale is unusual.", None, "check the scale of the data and of the loss."
     op, times, node = found
     what, site = scene.describe(node)
-    often = f", {times} times on the way" if times > 1 else ""
+    often = f", {times} times on the path" if times > 1 else ""
     if sign > 0:
-        return f"{what} makes it grow{often}: weights too large.", site, TAMER
-    slope = f", its slope being at most {SLOPES[op]}" if op in SLOPES else ""
+        return f"{what} makes it grow{often}: the weights are too large.", site, TAMER
+    slope = f", because its slope is at most {SLOPES[op]}" if op in SLOPES else ""
     return f"{what} makes it shrink{often}{slope}.", site, LIVELIER if times > 2 else SMALLER
 
 
 def saturations(scene: Scene, loss: Tensor) -> Iterator[tuple[Node, str, Site]]:
-    """The sigmoids and tanhs before the loss of which nearly every output is at its limit."""
+    """The sigmoids and tanhs before the loss that have nearly all outputs at their limits."""
     records = scene.watch.records if scene.watch else {}
     for node in ordered([edge_of(loss)]):
         record = records.get(id(node))
@@ -133,10 +133,10 @@ def saturations(scene: Scene, loss: Tensor) -> Iterator[tuple[Node, str, Site]]:
 
 
 def why_nonfinite(scene: Scene, flow: Flow | None) -> tuple[str, Site | None, str]:
-    """Where the first NaN or Inf came from: of the forward pass, else of the backward pass."""
+    """Where the first NaN or Inf came from, in the forward pass or else the backward pass."""
     remedy = (
-        "keep the operands inside its domain there: tx.clip before log and sqrt, an eps under a "
-        "division, F.cross_entropy instead of log(softmax); tx.detect_anomaly() stops at the line."
+        "keep the operands inside the domain: tx.clip before log and sqrt, an eps in a divisor, "
+        "F.cross_entropy instead of log(softmax); tx.detect_anomaly() stops at the line."
     )
     records = scene.watch.records if scene.watch else {}
     for record in records.values():
@@ -147,13 +147,13 @@ def why_nonfinite(scene: Scene, flow: Flow | None) -> tuple[str, Site | None, st
             leaves = [link.source for link in record.links if isinstance(link.source, Tensor)]
             bad = [scene.names.get(id(p), "a leaf") for p in leaves if not _finite(p.array)]
             if bad:
-                message = f"{bad[0]} itself holds a NaN or Inf, seen first at {record.site}."
+                message = f"{bad[0]} itself holds a NaN or Inf, first used at {record.site}."
             else:
-                message = f"{record.name} at {record.site} made a NaN or Inf of finite numbers."
+                message = f"{record.name} at {record.site} made a NaN or Inf from finite numbers."
             return message, record.site, remedy
     node = flow.nonfinite_at() if flow else None
     if node is None:
-        return "the loss or a gradient is not a number.", None, remedy
+        return "the loss or a gradient is NaN or Inf.", None, remedy
     what, site = scene.describe(node)
     return f"the gradient of {what} is NaN or Inf, though its result is finite.", site, remedy
 

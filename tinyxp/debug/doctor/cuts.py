@@ -1,4 +1,4 @@
-"""Cuts: where the way from a parameter to the loss loses its gradient."""
+"""Cuts: lines where the path from a parameter to the loss loses its gradient."""
 
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
@@ -10,18 +10,18 @@ from tinyxp.debug.doctor.report import Finding, group, names
 from tinyxp.debug.sites import Site
 from tinyxp.debug.watch import DATA, DETACH, DETOUR, NO_GRAD, Link, Record, Uses, Watch
 
-NUMBERS = ("item()", "float()", "int()", "complex()", "tolist()")  # ways out that give no array
+NUMBERS = ("item()", "float()", "int()", "complex()", "tolist()")  # ways out that return no array
 REMEDIES = {
-    DETACH: "remove detach() at {0}, or use what it gives only beside the loss.",
-    DATA: "remove .data at {0}, or use what it gives only beside the loss.",
-    NO_GRAD: "take {0} out of tx.no_grad(): there, nothing is recorded.",
-    DETOUR: "use functions of tinyxp (tx.exp, tx.sum, tx.take ...) in place of raw arrays, so that "
+    DETACH: "remove detach() at {0}, or keep its result out of the loss.",
+    DATA: "remove .data at {0}, or keep its result out of the loss.",
+    NO_GRAD: "take {0} out of tx.no_grad(), which records nothing.",
+    DETOUR: "use functions of tinyxp (tx.exp, tx.sum, tx.take ...) instead of raw arrays, so that "
     "{0} makes no new tensor.",
 }
 
 
 def cuts(watch: Watch, towards: Uses, leaf: Tensor) -> list[tuple[Record, Link]]:
-    """Where the ways from ``leaf`` to the loss lose its gradient first."""
+    """The first places where the paths from ``leaf`` to the loss lose its gradient."""
     found: list[tuple[Any, Link]] = []
     stack, seen = [leaf], {id(leaf)}
     while stack:
@@ -37,7 +37,7 @@ def cuts(watch: Watch, towards: Uses, leaf: Tensor) -> list[tuple[Record, Link]]
 def missing(
     watch: Watch, loss: Tensor, params: Mapping[str, Tensor], got: Collection[str]
 ) -> Iterator[Finding]:
-    """The findings for parameters without a gradient, and for those that lack a part of theirs."""
+    """The findings for parameters whose gradient is missing or incomplete."""
     if len(got) == len(params) and not watch.has_cuts():
         return
     towards, own = watch.towards(loss), watch.towards(loss, kept=False)
@@ -62,13 +62,13 @@ def missing(
 
 
 def _by_mistake(record: Record, link: Link) -> bool:
-    """Whether a part of a gradient that is cut here is missed: a comparison has none to miss."""
+    """Whether this cut loses a gradient that the user wanted; a comparison, say, has none."""
     by_user = link.why in (DETACH, DATA, NO_GRAD) or link.why.endswith(DETOUR)
     return by_user and not record.on_purpose
 
 
 def _lines(record: Record, link: Link) -> tuple[Any, ...]:
-    """Why and where a way is cut, and the line before where that began, if it is another."""
+    """Why and where a path is cut, and the line where that began, if it is another."""
     began = [link.origin] if link.origin is not None and link.origin != record.site else []
     return link.why, record.site, *began
 
@@ -81,16 +81,18 @@ def _cut(kind: str, parameters: list[str], sites: tuple[Any, ...]) -> Finding:
     began = "which began" if why == NO_GRAD else "the values left tinyxp"
     out = f" ({began} at {left[0]})" if left else ""
     key = DETOUR if why.endswith(DETOUR) else why
-    by = f" by {why}" if key in REMEDIES or why.endswith(")") else f": {why}"  # name or sentence
-    message = f"{part} is cut at {where}{by}{out}; no gradient comes past that line."
-    remedy = REMEDIES.get(key, "{0} needs a differentiable function in its place: " + why + ".")
+    by = (
+        f" by {why}" if key in REMEDIES or why.endswith(")") else f": {why}"
+    )  # a name or a sentence
+    message = f"{part} is cut at {where}{by}{out}; no gradient passes that line."
+    remedy = REMEDIES.get(key, "use a differentiable function at {0}: " + why + ".")
     return Finding(kind, parameters, site, message, remedy.format(where), [*dict.fromkeys(lines)])
 
 
 def _apart(
     watch: Watch, loss: Tensor, towards: Uses, used: Uses, apart: list[tuple[str, Tensor]]
 ) -> Iterator[Finding]:
-    """Parameters from which no recorded way leads to the loss."""
+    """The findings for parameters from which no recorded path leads to the loss."""
     unused = [name for name, p in apart if id(p) not in used]
     if unused:
         yield Finding(
@@ -104,7 +106,7 @@ def _apart(
     pairs = [(name, _exit_of(watch, towards, used, p)) for name, p in apart if name not in unused]
     for some, (way, out, returns) in group(pairs):
         if not way:
-            message = f"what is computed from it at {out} does not go into the loss."
+            message = f"the result computed from it at {out} does not enter the loss."
             remedy = f"use the result of {out} in the loss, or delete it."
             yield Finding("unused", some, out, message, remedy, [out])
             continue
@@ -119,8 +121,8 @@ def _apart(
 def _exit_of(
     watch: Watch, towards: Uses, used: Uses, leaf: Tensor
 ) -> tuple[str, Site, tuple[Site, ...]]:
-    """How what was computed from ``leaf`` got lost: the way out, its line, and the lines where it
-    may have come back. The way is empty if it did not leave tinyxp."""
+    """How a value computed from ``leaf`` left tinyxp, the line, and the lines where it may have
+    come back. The way is empty if no value left."""
     stack, seen, last = [leaf], {id(leaf)}, None
     while stack:
         for thing, _ in used.get(id(stack.pop()), ()):
@@ -149,12 +151,12 @@ def _exit_of(
             return out.way, out.site, tuple(returns)[:3]
     if exits:
         return exits[-1].way, exits[-1].site, ()
-    assert last is not None  # it is used
+    assert last is not None  # because leaf is used
     return "", last.site, ()
 
 
 def _may_be_a_result(array: Array) -> bool:
-    """Floating, and not full of one number as masks are."""
+    """Whether it is floating and not constant, as masks are."""
     backend = backends.of(array)
     if backend is None or array.dtype not in backend.floating or 0 in array.shape:
         return False

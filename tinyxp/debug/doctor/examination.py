@@ -1,4 +1,4 @@
-"""The gradient doctor: for every parameter, whether its gradient is well, and if not, why."""
+"""The gradient doctor: whether the gradient of every parameter is healthy, and if not, why."""
 
 import math
 from collections.abc import Iterator
@@ -15,28 +15,28 @@ from tinyxp.errors import DTypeError, GradientError
 from tinyxp.nn.module import Module
 from tinyxp.nn.parameter import Parameter
 
-VANISHING = 1e-6  # of the largest root mean square among the gradients
+VANISHING = 1e-6  # a gradient's root mean square over the largest one
 EXPLODING = 1e4  # a gradient's norm over the weight's, or over 1 for smaller weights
-TOO_FAR = 3.0  # an update's norm over the weight's: 0.001 is usual
-TOO_NEAR = 1e-8  # and below which rounding to float32 loses it
+TOO_FAR = 3.0  # an update's norm over the weight's; 0.001 is usual
+TOO_NEAR = 1e-8  # below this float32 rounding loses the update
 
 
 class Doctor:
-    """``tx.doctor(loss, model, optimizer=None)`` tells why a model does not learn.
+    """``tx.doctor(loss, model, optimizer=None)`` explains why a model does not learn.
 
-    Called after a forward pass, with its loss (a tensor of one element), before or after
+    Call it after a forward pass with its loss (a tensor of one element), before or after
     ``loss.backward()`` and before ``zero_grad()``. It returns a :class:`Report`: for every
-    parameter the norms of weight and gradient, with an ``optimizer`` also that of the next update
-    over the weight (nothing is changed), and findings: what is missing, incomplete, zero, vanishing
-    (root mean square below 10⁻⁶ of the largest), exploding (norm above 10⁴ times that of the
-    weight), not a number, or fine; a step that is larger than the weight itself, or that moves
-    nothing; probabilities where a loss expects logits.
+    parameter the norms of weight and gradient, with an ``optimizer`` also the next update relative
+    to the weight (nothing is changed), and findings: gradients that are missing, incomplete, zero,
+    vanishing (root mean square below 10⁻⁶ of the largest), exploding (norm above 10⁴ times that of
+    the weight), NaN or Inf; steps that are larger than the weight or too small; probabilities where
+    a loss expects logits.
 
-    Where a gradient is missing it names the line that cut it, if the forward pass ran under
-    ``with tx.doctor.watch():``. That costs nothing when it is off.
+    If the forward pass ran under ``with tx.doctor.watch():``, it names the line that cut a missing
+    gradient. A watch costs nothing when it is off.
 
-    Raises GradientError if the graph was used up and no gradient is left, DTypeError for other
-    things than a loss and a Module.
+    Raises GradientError if the graph was used up and no gradient is left, DTypeError unless it gets
+    a Tensor and a Module.
 
     >>> class Net(tx.nn.Module):
     ...     def __init__(self):
@@ -51,11 +51,11 @@ class Doctor:
     >>> report.findings[0].kind, report.findings[0].parameters
     ('missing', ['hidden.weight', 'hidden.bias'])
     >>> print(report.findings[0].message)  # doctest: +ELLIPSIS
-    the gradient is cut at ... by detach(); no gradient comes past that line.
+    the gradient is cut at ... by detach(); no gradient passes that line.
     """
 
     def watch(self) -> Watch:
-        """A ``with`` block around one forward pass, that sees where each value comes from."""
+        """A ``with`` block around one forward pass that records where each value comes from."""
         return Watch()
 
     def __call__(self, loss: Tensor, model: Module, optimizer: Any = None) -> Report:
@@ -69,7 +69,7 @@ class Doctor:
 
 
 class Examination:
-    """One loss, its model and its optimizer, measured once."""
+    """The measurements of one loss, its model and its optimizer."""
 
     def __init__(self, loss: Tensor, model: Module, optimizer: Any) -> None:
         self.loss, self.model, self.optimizer = loss, model, optimizer
@@ -101,7 +101,7 @@ class Examination:
         return None if p.grad is None else p.grad.array
 
     def _updates(self) -> dict[str, float]:
-        """How far the next step moves each parameter, by its norm; everything is put back."""
+        """The norm of the next update of each parameter; everything is restored."""
         held = [p for group in self.optimizer.param_groups for p in group["params"]]
         before = [(p, p.array, p.grad) for p in {*held, *self.params.values()}]
         state = self.optimizer.state_dict()
@@ -140,7 +140,7 @@ class Examination:
             others = self._largest(beside)
             alive = others > VANISHING * self._largest(self.norms)
             if self.params[name].ndim < 2 and alive and rms <= VANISHING * others:
-                return "no effect"  # as a bias has before a normalisation or a softmax
+                return "no effect"  # such as a bias before a normalization or a softmax
             return "zero" if self.norms[name] == 0 else "vanishing"
         return "fine"
 
@@ -167,8 +167,7 @@ class Examination:
         )
         found = [finding for part in parts for finding in part()]
         for message, site, remedy in losses.probabilities(self.scene, self.loss):
-            sites = [site] if site else []
-            found.append(Finding("probabilities", [], site, message, remedy, sites))
+            found.append(Finding("probabilities", [], site, message, remedy))
         return Report(rows, found)
 
     def _ratio(self, name: str) -> float | None:
@@ -203,16 +202,16 @@ class Examination:
                 "keep layers in nn.ModuleList or nn.ModuleDict instead of a list or a dict, "
                 "parameters in nn.ParameterList, and a tensor to be trained as nn.Parameter."
             )
-            yield Finding("unregistered", some, site, message, remedy, [site] if site else [])
+            yield Finding("unregistered", some, site, message, remedy)
         for leaf in strange:
             if id(leaf) not in homes and isinstance(leaf, Parameter):
                 site = self._first_seen(leaf)
                 message = (
                     f"a parameter of shape {leaf.shape} gets a gradient, but the model does not "
-                    "hold it: no optimizer will move it."
+                    "hold it: no optimizer updates it."
                 )
                 remedy = "make it once in __init__ and assign it to an attribute of the module."
-                yield Finding("unregistered", ["?"], site, message, remedy, [site] if site else [])
+                yield Finding("unregistered", ["?"], site, message, remedy)
 
     def _first_seen(self, leaf: Tensor) -> Site | None:
         return self.watch.first_seen(leaf) if self.watch else None
@@ -227,16 +226,16 @@ class Examination:
                 "missing",
                 absent,
                 None,
-                "no gradient comes here" + (f": {reason}." if reason else " from the loss."),
-                "run the forward pass under `with tx.doctor.watch():`, and ask again: then the "
-                "line that cuts it is named.",
+                "no gradient arrives" + (f": {reason}." if reason else " from the loss."),
+                "run the forward pass under `with tx.doctor.watch():`, then the report names the "
+                "line that cuts it.",
             )
 
     def find_nonfinite(self) -> Iterator[Finding]:
         bad = self._in("nan")
         if bad or not math.isfinite(norm(self.loss.array)):
             message, site, remedy = causes.why_nonfinite(self.scene, self.flow)
-            yield Finding("nan", bad, site, message, remedy, [site] if site else [])
+            yield Finding("nan", bad, site, message, remedy)
 
     def find_scale(self) -> Iterator[Finding]:
         for kind in ("zero", "vanishing", "exploding"):
@@ -244,20 +243,20 @@ class Examination:
             for parameters, (why, site, remedy) in self._causes(kind, some):
                 largest = max(self.norms[name] for name in parameters)
                 message = f"the gradient is {kind} (norm {largest:.1e}): {why}"
-                yield Finding(kind, parameters, site, message, remedy, [site] if site else [])
+                yield Finding(kind, parameters, site, message, remedy)
         well = set(self._in("fine"))
         for node, message, site in causes.saturations(self.scene, self.loss):
             below = {id(leaf) for leaf in ordered([node])}
             some = [name for name, p in self.params.items() if id(p) in below and name in well]
             if some:
-                text = f"{message}: next to no gradient gets through."
-                yield Finding("vanishing", some, site, text, causes.SMALLER, [site])
+                text = f"{message}: almost no gradient passes."
+                yield Finding("vanishing", some, site, text, causes.SMALLER)
 
     def _causes(self, kind: str, some: list[str]) -> Iterator[tuple[list[str], Any]]:
         if not some:
             return
         if self.flow is None:
-            remedy = "call the doctor before backward(): then it says where."
+            remedy = "call the doctor before backward(), then it names the line."
             yield some, ("the graph was used up.", None, remedy)
         elif kind == "zero":
             flow = self.flow
@@ -282,7 +281,7 @@ class Examination:
             )
             yield Finding("stale optimizer", left_out, None, message, remedy)
         elif left_out:
-            message = f"the optimizer does not hold {names(left_out)}: no step moves them."
+            message = f"the optimizer does not hold {names(left_out)}: no step updates them."
             yield Finding("stale optimizer", left_out, None, message, remedy)
         still = [i for i, group in enumerate(groups) if group.get("lr") == 0]
         if still:
@@ -314,7 +313,7 @@ class Examination:
 
 
 def _hidden_tensors(model: Module) -> Iterator[tuple[int, str]]:
-    """Tensors and modules that a model holds in plain attributes, lists and dicts, by id."""
+    """The ids and paths of tensors that a model holds in plain attributes, lists and dicts."""
     for path, module in model.named_modules():
         start = f"{path}." if path else ""
         for name, value in vars(module).items():

@@ -1,4 +1,4 @@
-"""How a gradient flows through the tape: how large it is at each node, and where it is lost."""
+"""The flow of a gradient through the tape: its size at each node, and where it is lost."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -13,7 +13,7 @@ from tinyxp.debug.observers import Observer, observing
 
 
 class Step(NamedTuple):
-    """A node with the size of the gradient that came to it and of those that it passed on."""
+    """A node with the size of its gradient and of the gradients that it passed on."""
 
     node: Node
     came: float
@@ -21,13 +21,13 @@ class Step(NamedTuple):
 
 
 class Flow(Observer):
-    """The backward pass from ``loss``, measured; ``gradients`` has that of every leaf.
+    """A measured backward pass from ``loss``; ``gradients`` holds that of every leaf.
 
-    It leaves the graph and ``grad`` as they are.
+    It does not change the graph or any ``grad``.
     """
 
     def __init__(self, loss: Tensor) -> None:
-        self.steps: dict[int, Step] = {}  # by the node's id, in the order of the pass
+        self.steps: dict[int, Step] = {}  # by the id of the node, in the order of the pass
         self.users: dict[int, list[tuple[Node, int]]] = {}  # of a node or leaf
         for thing in ordered([edge_of(loss)]):
             for i, parent in enumerate(thing.parents if isinstance(thing, Node) else ()):
@@ -40,14 +40,14 @@ class Flow(Observer):
         self.steps[id(node)] = Step(node, size(g), passed)
 
     def nonfinite_at(self) -> Node | None:
-        """The first node that made a NaN or Inf of a finite gradient."""
+        """The first node that made a NaN or Inf from a finite gradient."""
         for step in self.steps.values():
             if math.isfinite(step.came) and not all(math.isfinite(x or 0.0) for x in step.passed):
                 return step.node
         return None
 
     def lost_at(self, leaf: Tensor) -> Iterator[tuple[Node, int]]:
-        """The nodes that pass on nothing but zeros towards ``leaf``, and by which operand."""
+        """The nodes that pass on only zeros towards ``leaf``, and for which operand."""
         queue: list[Edge] = [leaf]
         seen: set[int] = set()
         while queue:
@@ -62,9 +62,9 @@ class Flow(Observer):
                     queue.append(node)
 
     def changed_by(self, leaf: Tensor, sign: int) -> tuple[str, int, Node] | None:
-        """The operation that shrinks (sign -1) the gradient most on its way to ``leaf``, or, among
-        those with weights, grows it most (+1): its name, how often it stands there, and the node
-        that does it most.
+        """The operation that shrinks (sign -1) the gradient most on its path to ``leaf``, or, among
+        those with weights, grows it most (+1): its name, how often it occurs, and its node with
+        the largest effect.
         """
         totals: dict[str, list[tuple[float, Node]]] = {}
         thing: Edge = leaf
@@ -78,7 +78,7 @@ class Flow(Observer):
                 through = [node for node, _ in self.users.get(id(thing), ())]
                 if not through:
                     break
-                thing = through[0]  # a node that only hands on
+                thing = through[0]  # a node that only passes on
                 continue
             passed, step = max(users, key=lambda user: user[0])
             takes_weights = any(isinstance(parent, Tensor) for parent in step.node.parents)
@@ -94,7 +94,7 @@ class Flow(Observer):
 
 def size(g: Any) -> float:
     """The largest absolute value in a gradient: NaN if it holds one, 0.0 if it is empty."""
-    if isinstance(g, tuple):  # of an operation with several results
+    if isinstance(g, tuple):  # from an operation with several results
         return max((size(part) for part in g if part is not None), default=0.0)
     array = g.array if isinstance(g, Tensor) else g
     if 0 in array.shape:
@@ -104,7 +104,7 @@ def size(g: Any) -> float:
 
 
 def norm(array: Any) -> float:
-    """The Euclidean norm of an array, also where the squares would overflow or vanish."""
+    """The Euclidean norm of an array, also if the squares overflow or underflow."""
     xp: Any = backends.of(array).xp  # type: ignore[union-attr]
     with np.errstate(over="ignore", under="ignore"):
         total = float(xp.sum(xp.square(xp.abs(array))))

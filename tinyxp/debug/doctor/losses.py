@@ -1,4 +1,4 @@
-"""Losses that get probabilities where they expect logits: softmax twice learns, but badly."""
+"""Losses that get probabilities instead of logits: a model with two softmaxes learns badly."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -11,25 +11,25 @@ from tinyxp.debug.doctor.causes import Scene
 from tinyxp.debug.sites import Site
 from tinyxp.debug.watch import Record
 
-# what a loss expects, by its name, and what must not stand before it
+# by the name of a loss: what it expects, and the function that must not precede it
 EXPECTED = {
     "cross_entropy": ("logits: it takes the softmax itself", "softmax"),
     "nll_loss": ("logarithms of probabilities, as F.log_softmax gives them", "softmax"),
     "binary_cross_entropy_with_logits": ("logits: it takes the sigmoid itself", "sigmoid"),
 }
 REMEDY = {
-    "cross_entropy": "leave out the softmax before F.cross_entropy; for a prediction take argmax.",
-    "nll_loss": "put F.log_softmax in its place, or give the scores to F.cross_entropy.",
-    "binary_cross_entropy_with_logits": "leave out the sigmoid, or take F.binary_cross_entropy.",
+    "cross_entropy": "remove the softmax before F.cross_entropy; for a prediction use argmax.",
+    "nll_loss": "use F.log_softmax instead, or pass the scores to F.cross_entropy.",
+    "binary_cross_entropy_with_logits": "remove the sigmoid, or use F.binary_cross_entropy.",
 }
 SAME = ("reshape", "permute_dims", "matrix_transpose", "squeeze", "expand_dims", "astype",
         "getitem")  # fmt: skip
-FAR = 6  # operations between the two at most
+FAR = 6  # at most so many operations between the two
 CLOSE = 1e-3
 
 
 def probabilities(scene: Scene, loss: Tensor) -> Iterator[tuple[str, Site | None, str]]:
-    """For each loss that gets probabilities: a sentence, the line that makes them, the remedy."""
+    """For each loss that gets probabilities: a sentence, the line that makes them, a remedy."""
     if scene.watch is not None:
         told = set()
         for record in scene.watch.records.values():
@@ -58,20 +58,20 @@ def probabilities(scene: Scene, loss: Tensor) -> Iterator[tuple[str, Site | None
 def _finding(name: str, site: Site | None) -> tuple[str, Site | None, str]:
     expected, before = EXPECTED[name]
     where = f" at {site}" if site else ""
-    message = f"F.{name} gets what {before} gives{where}, and expects {expected}."
+    message = f"F.{name} gets the result of {before}{where}, but expects {expected}."
     return message, site, REMEDY[name]
 
 
 def _is_meant(name: str, source: Record, scene: Scene) -> bool:
-    """Whether the numbers are those of a softmax, or come from a sigmoid: numbers from 0 to 1 alone
-    may be logits."""
+    """Whether the values sum to 1 as after a softmax, or come from a sigmoid. Being between 0 and 1
+    is not enough, because logits may be."""
     if EXPECTED[name][1] == "softmax":
         return _adds_up(source.array)
     return _maker(scene, source, "sigmoid") is not None
 
 
 def _adds_up(array: Array) -> bool:
-    """Whether classes, along axis 1 or the only one, have numbers from 0 up that add up to 1."""
+    """Whether values along the axis of classes are at least 0 and sum to 1."""
     backend = backends.of(array)
     if backend is None or array.dtype not in backend.floating or 0 in array.shape:
         return False
@@ -84,7 +84,7 @@ def _adds_up(array: Array) -> bool:
 
 
 def _maker(scene: Scene, record: Record | None, name: str) -> Record | None:
-    """The operation or function ``name`` that made a value, a few steps before it."""
+    """The record of the operation or function ``name``, at most a few steps before a value."""
     for _ in range(FAR):
         if record is None or name in (record.name, record.site.function_called):
             return record

@@ -1,4 +1,4 @@
-"""What the doctor says: a table of parameters, findings, and how to mend the first of them."""
+"""The doctor's report: a table of parameters, findings, and remedies."""
 
 import re
 from collections.abc import Iterator
@@ -8,20 +8,20 @@ from typing import Any
 from tinyxp.debug.sites import Site
 from tinyxp.nn.model_summary import align_columns
 
-SCREEN = 12  # rows of the table, above which those of blocks alike become one
+SCREEN = 12  # with more rows than this, equal blocks share a row
 NUMBER = re.compile(r"(.*?(?:^|\.))(\d+)(\..*)")  # the outermost number in a name
-ABOUT = 1.5  # numbers that differ by less are shown as one
+ABOUT = 1.5  # numbers within this factor are shown as one
 MANY = 4  # names in a sentence; the finding itself lists them all
 
 
 @dataclass
 class Finding:
-    """One thing that is wrong, with the parameters that suffer from it.
+    """A problem, and the parameters that it affects.
 
-    ``kind``: "missing" (no gradient), "incomplete" (a part of it is), "unused", "unregistered",
+    ``kind``: "missing" (no gradient), "incomplete" (a part is missing), "unused", "unregistered",
     "zero", "vanishing", "exploding", "nan", "frozen", "stale optimizer", "lr" or "probabilities"
-    (where a loss expects logits). ``site`` is the line that did it, None if it is not known;
-    ``sites``, all lines that the message names.
+    (instead of logits). ``site`` is the line that causes it, or None; ``sites`` are all lines that
+    the message names.
     """
 
     kind: str
@@ -30,6 +30,10 @@ class Finding:
     message: str
     remedy: str
     sites: list[Site] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        if self.site is not None and not self.sites:
+            self.sites = [self.site]
 
     def __str__(self) -> str:
         lines = [f"{self.kind}: {names(self.parameters)}" if self.parameters else self.kind]
@@ -40,7 +44,7 @@ class Finding:
 
 @dataclass
 class Row:
-    """A parameter: the norms of its value and gradient, and of the next update over the value."""
+    """A parameter: the norms of its value and gradient, and of its relative next update."""
 
     name: str
     shape: tuple[int, ...]
@@ -65,7 +69,7 @@ class Row:
 
 @dataclass
 class Rows:
-    """Parameters at one place of blocks alike: the least and the largest of their numbers."""
+    """The same parameter of equal blocks: the smallest and the largest of their numbers."""
 
     rows: list[Row]
 
@@ -92,10 +96,9 @@ class Rows:
 
 @dataclass
 class Report:
-    """The doctor's report; ``print`` it. ``healthy`` is true if nothing was found.
+    """The doctor's report, to be printed. ``healthy`` is true if there are no findings.
 
-    ``findings`` come with the likeliest cause first; ``rows`` has a :class:`Row` for each
-    parameter.
+    ``findings`` start with the likeliest cause; ``rows`` holds a :class:`Row` for each parameter.
     """
 
     rows: list[Row]
@@ -115,14 +118,14 @@ class Report:
         remedies = list(dict.fromkeys(finding.remedy for finding in self.findings))
         if not remedies:
             return "\n".join([*lines, "", "healthy: every trained parameter gets a gradient"])
-        return "\n".join([*lines, "", *(f"to mend: {remedy}" for remedy in remedies)])
+        return "\n".join([*lines, "", *(f"to fix: {remedy}" for remedy in remedies)])
 
     __repr__ = __str__
 
 
 def fold_rows(rows: list[Row]) -> Iterator[Row | Rows]:
-    """Rows, those of one place in blocks alike as one: of names that differ in the outermost number
-    alone, with one shape and one state."""
+    """The rows, where those of equal blocks become one: names that differ only in the outermost
+    number, with the same shape and state."""
     alike: dict[Any, list[Row]] = {}
     for row in rows:
         parts = NUMBER.fullmatch(row.name)
@@ -133,15 +136,15 @@ def fold_rows(rows: list[Row]) -> Iterator[Row | Rows]:
 
 
 def names(parameters: list[str]) -> str:
-    """Names in a sentence, the first few of many."""
+    """The names as text, only the first few of many."""
     if len(parameters) <= MANY:
         return ", ".join(parameters)
     return f"{', '.join(parameters[:MANY])} and {len(parameters) - MANY} more"
 
 
 def group(pairs: list[tuple[str, Any]]) -> Iterator[tuple[list[str], Any]]:
-    """The names of equal things together."""
-    found: dict[Any, list[str]] = {}
-    for name, thing in pairs:
-        found.setdefault(thing, []).append(name)
-    yield from ((some, thing) for thing, some in found.items())
+    """The names of equal values together."""
+    groups: dict[Any, list[str]] = {}
+    for name, value in pairs:
+        groups.setdefault(value, []).append(name)
+    yield from ((members, value) for value, members in groups.items())
