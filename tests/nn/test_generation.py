@@ -168,7 +168,7 @@ def test_errors():
             gpt(tx.asarray(ids(2, 1)), cache)
         with pytest.raises(ShapeError, match="reads 16 symbols at once, got 17"):
             gpt(tx.asarray(ids(1, 13)), cache)
-        with pytest.raises(ShapeError, match="no room for 3"):
+        with pytest.raises(ShapeError, match="cannot hold 3"):
             KVCache(1, 2).append(0, tx.zeros((1, 1, 3, 2)), tx.zeros((1, 1, 3, 2)))
     for wrong in (
         {"temperature": -1},
@@ -189,5 +189,5 @@ def test_errors():
         with pytest.raises(DTypeError):
             generate(gpt, **{"ids": [1], "count": 1} | wrong)
     assert len(generate(gpt, [1], 1, top_k=np.int64(2))) == 2
-    with pytest.raises(ArgumentError, match="some symbols to begin with"):
+    with pytest.raises(ArgumentError, match="one symbol or more to start from"):
         generate(gpt, [], 1)

@@ -155,7 +155,7 @@ def test_a_hook_is_removed_copied_and_refused():
     handle.remove()
     module(tx.zeros(1))
     assert seen == [1, 2, 1]
-    with pytest.raises(DTypeError, match="a hook is a function, got int"):
+    with pytest.raises(DTypeError, match="a hook must be a function, got int"):
         module.register_forward_hook(3)
     layer = nn.Linear(1, 1)
     layer.register_full_backward_hook(lambda m, gx, gy: (gx[0], gx[0]))

@@ -195,7 +195,7 @@ def same(a, b):
 
 
 def test_dropout_of_one_layer_warns():
-    with pytest.warns(UserWarning, match="acts between layers, and there is one"):
+    with pytest.warns(UserWarning, match="applies between layers, but there is only one"):
         nn.LSTM(2, 3, dropout=0.5)
 
 

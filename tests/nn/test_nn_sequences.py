@@ -116,7 +116,7 @@ BAD = {
     "lengths that are floats": (
         lambda: OURS.pack_padded_sequence(zeros(4, 2, 1), [4.0, 2.0]),
         DTypeError,
-        "lengths are integers",
+        "lengths must be integers",
     ),
     "total_length": (
         lambda: OURS.pad_packed_sequence(OURS.pack_sequence([zeros(4)]), total_length=3),

@@ -158,7 +158,7 @@ def kept(shape):
 @pytest.fixture
 def fixed_dropout(backend, monkeypatch):
     """Dropout by the same pattern each time; PyTorch's in attention too, which has it inside."""
-    monkeypatch.setattr(dropouts, "_chances", lambda x, *drawn: tx.asarray(kept(x.shape)))
+    monkeypatch.setattr(dropouts, "_bernoulli", lambda x, *drawn: tx.asarray(kept(x.shape)))
     monkeypatch.setitem(tx.backends.current().__dict__, "kernels", {})  # which draw by themselves
 
     def dropout(x, p=0.5, training=True, inplace=False):
@@ -368,10 +368,10 @@ def test_copies_share_their_source_of_random_numbers():
 
 REFUSED = {
     "activation": (lambda n, o: n.TransformerEncoderLayer(4, 2, activation="tanh"), "'relu', 'ge"),
-    "src": (lambda n, o: n.Transformer(4, 2, 1, 1, 8)(o(3, 2, 5), o(3, 2, 4)), "of 4 features"),
+    "src": (lambda n, o: n.Transformer(4, 2, 1, 1, 8)(o(3, 2, 5), o(3, 2, 4)), "with 4 features"),
     "tgt": (lambda n, o: n.Transformer(4, 2, 1, 1, 8)(o(3, 2, 4), o(3, 2, 5)), r"\(3, 2, 5\)"),
-    "batch": (lambda n, o: n.Transformer(4, 2, 1, 1, 8)(o(3, 2, 4), o(3, 1, 4)), "as many sequen"),
-    "axes": (lambda n, o: n.Transformer(4, 2, 1, 1, 8)(o(3, 2, 4), o(3, 4)), "of three axes"),
+    "batch": (lambda n, o: n.Transformer(4, 2, 1, 1, 8)(o(3, 2, 4), o(3, 1, 4)), "same batch size"),
+    "axes": (lambda n, o: n.Transformer(4, 2, 1, 1, 8)(o(3, 2, 4), o(3, 4)), "with three axes"),
     "memory": (
         lambda n, o: n.TransformerDecoderLayer(4, 2, 8)(o(3, 2, 4), o(3, 1, 4)),
         "a batch of keys for each",

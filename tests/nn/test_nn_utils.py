@@ -93,7 +93,7 @@ BAD = {
     "twice": (
         lambda: nn.utils.weight_norm(nn.utils.weight_norm(nn.Linear(3, 2))),
         ArgumentError,
-        "is normalised already",
+        "has weight_norm already",
     ),
     "not there": (
         lambda: nn.utils.remove_weight_norm(nn.Linear(3, 2)),

@@ -1,6 +1,6 @@
-"""Neural networks: modules, functions, first values; names and defaults follow torch.nn.
+"""Neural networks: modules, functions and initialization, with names and defaults of torch.nn.
 
-Each file of modules has its functions under the same name in ``functional``.
+The functions of a file of modules are in the file of the same name in ``functional``.
 """
 
 from tinyxp.nn import functional, init, utils

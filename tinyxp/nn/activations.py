@@ -1,4 +1,4 @@
-"""Smooth activations and softmax as modules, ``nn.GELU()(x)``; see ``functional`` for formulas."""
+"""Smooth activations and softmax; see ``functional`` for formulas and sources."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Pooling to a given size as modules; see ``functional`` for the formulas."""
+"""Pooling to a given output size; see ``functional`` for formulas and sources."""
 
 from dataclasses import KW_ONLY
 
@@ -82,7 +82,7 @@ class _FractionalMaxPool(FunctionalModule, shown=""):
 
 
 class FractionalMaxPool2d(_FractionalMaxPool, function=F.fractional_max_pool2d, axes=2):
-    """The maxima of windows at random places; see ``functional.fractional_max_pool2d``.
+    """The maxima of windows at random positions; see ``functional.fractional_max_pool2d``.
 
     >>> tx.nn.FractionalMaxPool2d(3, output_ratio=0.5)(tx.ones((4, 8, 28, 28))).shape
     (4, 8, 14, 14)
@@ -90,4 +90,4 @@ class FractionalMaxPool2d(_FractionalMaxPool, function=F.fractional_max_pool2d, 
 
 
 class FractionalMaxPool3d(_FractionalMaxPool, function=F.fractional_max_pool3d, axes=3):
-    """The maxima of windows at random places; see ``functional.fractional_max_pool3d``."""
+    """The maxima of windows at random positions; see ``functional.fractional_max_pool3d``."""

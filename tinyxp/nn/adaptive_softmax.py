@@ -1,4 +1,4 @@
-"""A softmax over very many classes in clusters, of which most rows need but the first."""
+"""A softmax over very many classes: most samples need only the cluster of frequent classes."""
 
 import itertools
 from collections.abc import Sequence
@@ -25,20 +25,20 @@ __all__ = ["AdaptiveLogSoftmaxWithLoss"]
 
 
 class AdaptiveLogSoftmax(NamedTuple):
-    """The log-probability of each target, and minus their mean."""
+    """The log-probability of each target, and the negative of their mean."""
 
     output: Any
     loss: Any
 
 
 class AdaptiveLogSoftmaxWithLoss(Module):
-    """ln p(target), and the loss, of classes sorted by how often they come: (N, I), (N) -> (N), ().
+    """ln p(target) and its loss, for classes sorted by frequency: (N, I), (N) -> (N), ().
 
-    ``head`` gives scores of the classes below ``cutoffs[0]`` and of one cluster for each further
-    range; ``tail[i]`` gives those within a cluster, from I / div_valueⁱ⁺¹ features:
-    ln p(c) = ln softmax(head)[cluster] + ln softmax(tail)[c]. Only rows with a target there meet a
-    tail. Also for one sample: (I), () -> (), (). Raises ArgumentError, ShapeError, DTypeError,
-    IndexingError. Source: Grave et al. 2017, sec. 4.
+    ``head`` scores the classes below ``cutoffs[0]`` and one cluster for each further range;
+    ``tail[i]`` scores the classes of a cluster, from I / div_valueⁱ⁺¹ features:
+    ln p(c) = ln softmax(head)[cluster] + ln softmax(tail)[c]. A tail is computed only for samples
+    with a target in it. Also for one sample: (I), () -> (), (). Raises ArgumentError, ShapeError,
+    DTypeError, IndexingError. Source: Grave et al. 2017, sec. 4.
 
     >>> loss = tx.nn.AdaptiveLogSoftmaxWithLoss(8, 20, cutoffs=[4, 12], div_value=2.0)
     >>> output, _ = loss(tx.zeros((3, 8)), tx.asarray([0, 5, 19]))
@@ -63,8 +63,8 @@ class AdaptiveLogSoftmaxWithLoss(Module):
         ends = [0, *cutoffs, n_classes]
         if not cutoffs or any(int(b) != b or a >= b for a, b in itertools.pairwise(ends)):
             raise ArgumentError(
-                f"cutoffs are integers that rise from 1 to at most n_classes - 1 = {n_classes - 1},"
-                f" got {cutoffs}"
+                f"cutoffs are increasing integers from 1 to at most n_classes - 1 = "
+                f"{n_classes - 1}, got {cutoffs}"
             )
         self.in_features, self.n_classes, self.cutoffs = in_features, n_classes, ends[1:]
         self.div_value, self.head_bias = div_value, head_bias
@@ -81,7 +81,7 @@ class AdaptiveLogSoftmaxWithLoss(Module):
             self.tail.append(Sequential(linear(in_features, hidden), linear(hidden, end - start)))
 
     def reset_parameters(self) -> None:
-        """Draw all weights anew."""
+        """Draw new initial values of all weights."""
         for linear in (self.head, *itertools.chain(*self.tail)):
             linear.reset_parameters()
 
@@ -110,7 +110,7 @@ class AdaptiveLogSoftmaxWithLoss(Module):
         return AdaptiveLogSoftmax(output if batched else squeeze(output, axis=0), -mean(output))
 
     def log_prob(self, input: Tensor) -> Any:
-        """ln p of every class: (N, I) -> (N, n_classes)."""
+        """Return ln p of every class: (N, I) -> (N, n_classes)."""
         head: Any = F.log_softmax(self.head(input), dim=1)
         n = self.shortlist_size
         tails = (
@@ -120,7 +120,7 @@ class AdaptiveLogSoftmaxWithLoss(Module):
         return concat([head[:, :n], *tails], axis=1)
 
     def predict(self, input: Tensor) -> Any:
-        """The most probable class: (N, I) -> (N)."""
+        """Return the most probable class: (N, I) -> (N)."""
         return argmax(self.log_prob(input), axis=1)
 
 

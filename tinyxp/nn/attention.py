@@ -1,4 +1,4 @@
-"""Multi-head attention, as torch.nn.MultiheadAttention: the same parameters, masks and results."""
+"""Multi-head attention, with the parameters, masks and results of torch.nn.MultiheadAttention."""
 
 from dataclasses import KW_ONLY, InitVar
 from typing import Any
@@ -18,12 +18,12 @@ __all__ = ["MultiheadAttention"]
 class MultiheadAttention(FieldModule):
     """concat(head₁ … headₕ) W_out, headᵢ = attention(Q Wᵢ, K Wᵢ, V Wᵢ).
 
-    ``kdim`` and ``vdim`` are the widths of keys and values, if not ``embed_dim``: then there are
-    q_proj_weight, k_proj_weight and v_proj_weight in the place of in_proj_weight.
-    ``add_bias_kv`` learns one more key and value, bias_k and bias_v; ``add_zero_attn`` adds one of
-    zeros. Weights start from Xavier's uniform distribution, bias_k and bias_v from his normal one,
-    out_proj.weight as that of ``Linear``, biases from 0. Source: Vaswani et al. 2017, sec. 3.2.2;
-    see ``functional.multi_head_attention_forward``.
+    ``kdim`` and ``vdim`` are the widths of keys and values, by default ``embed_dim``; otherwise
+    q_proj_weight, k_proj_weight and v_proj_weight replace in_proj_weight. ``add_bias_kv`` adds a
+    learned key and value, bias_k and bias_v; ``add_zero_attn`` adds a key and value of zeros.
+    Weights start from Xavier's uniform distribution, bias_k and bias_v from Xavier's normal one,
+    out_proj.weight as in ``Linear``, biases from 0. Source: Vaswani et al. 2017, sec. 3.2.2; see
+    ``functional.multi_head_attention_forward``.
 
     >>> attention = tx.nn.MultiheadAttention(4, 2, batch_first=True)
     >>> x = tx.zeros((5, 3, 4))  # (batch, time, embed_dim)
@@ -68,7 +68,7 @@ class MultiheadAttention(FieldModule):
         self.reset_parameters(self.generator)
 
     def reset_parameters(self, generator: Generator | None = None) -> None:
-        """Draw the first values anew, but for out_proj.weight."""
+        """Draw new initial values, except for out_proj.weight."""
         for weight in (self.in_proj_weight, *self._separate()):
             if weight is not None:
                 init.xavier_uniform_(weight, generator=generator)
@@ -96,10 +96,10 @@ class MultiheadAttention(FieldModule):
         """(output (N, L, E), weights (N, L, S), or (N, H, L, S) if not averaged, or None).
 
         Shapes: query (N, L, E), key (N, S, kdim), value (N, S, vdim), with ``batch_first``;
-        otherwise time comes first, (L, N, E); and without a batch (L, E). key_padding_mask (N, S)
-        and attn_mask (L, S) or (N · H, L, S): booleans say which keys are NOT to be looked at (the
-        opposite of ``scaled_dot_product_attention``), floating ones are added. ``is_causal``
-        forbids later keys, besides the masks; it needs none. A query without any key gets zeros.
+        otherwise (L, N, E) …, or without a batch (L, E) …. In key_padding_mask (N, S) and
+        attn_mask (L, S) or (N · H, L, S), True excludes a key (the opposite of
+        ``scaled_dot_product_attention``), and floating masks are added. ``is_causal`` excludes
+        later keys, with or without a mask. A query without any key gets zeros.
         Raises ShapeError, DTypeError.
         """
         return attend_by_heads(

@@ -1,4 +1,4 @@
-"""Pooling by means and norms as modules; see ``functional`` for the formulas."""
+"""Pooling by means and by p-norms; see ``functional`` for formulas and sources."""
 
 from tinyxp.nn import functional as F
 from tinyxp.nn.fields import FunctionalModule

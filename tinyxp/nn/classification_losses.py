@@ -1,4 +1,4 @@
-"""Losses of classes as modules, which hold their options; see ``functional`` for the formulas."""
+"""Losses of classification; see ``functional`` for formulas and sources."""
 
 import math
 from dataclasses import InitVar
@@ -23,7 +23,7 @@ class _ClassLoss(Criterion):
 
 
 class CrossEntropyLoss(_ClassLoss, function=F.cross_entropy):
-    """-ln softmax(input)[target], or of probabilities; see ``functional.cross_entropy``.
+    """-ln softmax(input)[target], or for target probabilities; see ``functional.cross_entropy``.
 
     >>> tx.nn.CrossEntropyLoss()(tx.asarray([[0.0, 0.0]]), tx.asarray([1]))
     tensor(0.6931472)
@@ -33,7 +33,7 @@ class CrossEntropyLoss(_ClassLoss, function=F.cross_entropy):
 
 
 class LinearCrossEntropyLoss(WeightedLoss):
-    """CrossEntropyLoss of the logits of a Linear that is part of it: ``linear``.
+    """CrossEntropyLoss of the logits of a Linear, which is the submodule ``linear``.
 
     Its rows are num_classes · Π out_features; see ``functional.linear_cross_entropy``.
     Raises ShapeError, ArgumentError.

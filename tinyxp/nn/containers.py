@@ -1,4 +1,4 @@
-"""Modules that hold modules: in a row, in a list, in a dict."""
+"""Containers of modules: Sequential, ModuleList and ModuleDict."""
 
 import itertools
 import operator
@@ -13,7 +13,7 @@ __all__ = ["ModuleDict", "ModuleList", "Sequential"]
 
 
 def place(index: Any, n: int, things: str) -> int:
-    """An index counted from 0. Raises IndexingError."""
+    """Return an index as one from 0 up. Raises IndexingError."""
     i = operator.index(index)
     if not -n <= i < n:
         raise IndexingError(f"index {i} is out of range for {n} {things}")
@@ -21,14 +21,14 @@ def place(index: Any, n: int, things: str) -> int:
 
 
 def several(name: str, values: Any) -> list[Any]:
-    """The values of an iterable. Raises DTypeError for a Tensor, or what is none."""
+    """Return the values of an iterable. Raises DTypeError for a Tensor or anything else."""
     if not isinstance(values, Iterable) or isinstance(values, Tensor):
-        raise DTypeError(f"{name} takes several at once, in a list; got {type(values).__name__}")
+        raise DTypeError(f"{name} expects a list or another iterable, got {type(values).__name__}")
     return list(values)
 
 
 def pairs(name: str, values: Any) -> list[tuple[str, Any]]:
-    """What a mapping or an iterable of pairs holds, by name. Raises DTypeError, ArgumentError."""
+    """Return the pairs of a mapping or an iterable. Raises DTypeError, ArgumentError."""
     if hasattr(values, "items"):
         return list(values.items())
     found: list[Any] = [tuple(several(name, pair)) for pair in several(name, values)]
@@ -39,7 +39,7 @@ def pairs(name: str, values: Any) -> list[tuple[str, Any]]:
 
 
 class _Numbered(Module):
-    """What Sequential and ModuleList share: children named '0', '1', …"""
+    """The base of Sequential and ModuleList, whose children are named '0', '1', …"""
 
     def __len__(self) -> int:
         return len(self._modules)
@@ -57,15 +57,15 @@ class _Numbered(Module):
         return list(self._modules)[place(index, len(self), "modules")]
 
     def _become(self, modules: list[Any]) -> None:
-        """Hold these modules, numbered from 0."""
+        """Replace the modules by these, numbered from 0."""
         self._modules.clear()
         self.extend(modules)
 
     def __getitem__(self, index: Any) -> Any:
-        """The module at an index; a slice gives a container of the same kind."""
+        """Return the module at an index, or for a slice a container of the same kind."""
         if isinstance(index, slice):
             picked = list(self._modules.items())[index]
-            # a Sequential keeps the names that it was given, a list counts anew
+            # a Sequential keeps its names, a list numbers its modules from 0
             named = isinstance(self, Sequential)
             new = type(self)()
             for i, (name, module) in enumerate(picked):
@@ -77,7 +77,7 @@ class _Numbered(Module):
         self.add_module(self._name(index), module)
 
     def __delitem__(self, index: Any) -> None:
-        """Take modules out; those after them are renumbered."""
+        """Remove modules; those after them are renumbered."""
         modules = self._list()
         del modules[index if isinstance(index, slice) else place(index, len(self), "modules")]
         self._become(modules)
@@ -97,7 +97,7 @@ class _Numbered(Module):
         return self
 
     def insert(self, index: int, module: Module) -> Any:
-        """Put a module before ``index``; those after it are renumbered. Raises IndexingError."""
+        """Insert a module before ``index``; those after it are renumbered. Raises IndexingError."""
         modules, n = self._list(), len(self)
         if not isinstance(module, Module):
             raise DTypeError(f"insert expects an nn.Module, got {type(module).__name__}")
@@ -108,7 +108,7 @@ class _Numbered(Module):
         return self
 
     def pop(self, index: Any = -1) -> Any:
-        """Take out the module at an index, and return it."""
+        """Remove and return the module at an index."""
         module = self[index]
         del self[index]
         return module
@@ -117,7 +117,7 @@ class _Numbered(Module):
 class Sequential(_Numbered):
     """Modules applied one after the other: y = fₙ(… f₂(f₁(x))).
 
-    Takes modules, or one dict of them by name. ``a + b`` is one after the other, ``a * 3`` the
+    Takes modules, or one dict of them by name. ``a + b`` applies b after a, ``a * 3`` applies the
     same modules three times.
 
     >>> tx.nn.Sequential(tx.nn.Linear(2, 3), tx.nn.ReLU())(tx.ones(2)).shape
@@ -165,7 +165,7 @@ class Sequential(_Numbered):
 
 
 class ModuleList(_Numbered):
-    """A list of modules whose parameters are registered; it has no forward of its own.
+    """A list of modules, which are registered; it has no ``forward``.
 
     >>> len(tx.nn.ModuleList(tx.nn.Linear(2, 2) for _ in range(3)))
     3
@@ -179,7 +179,7 @@ class ModuleList(_Numbered):
         return ModuleList([*self, *other])
 
     def _children_repr(self) -> Iterable[tuple[str, str]]:
-        """Equal neighbours once: ``(0-11): 12 x Linear(…)``."""
+        """Adjacent equal modules are shown once: ``(0-11): 12 x Linear(…)``."""
         for text, run in itertools.groupby(super()._children_repr(), key=lambda shown: shown[1]):
             names = [name for name, _ in run]
             if len(names) == 1:
@@ -189,7 +189,7 @@ class ModuleList(_Numbered):
 
 
 class ModuleDict(Module):
-    """A dict of modules whose parameters are registered; it has no forward of its own.
+    """A dict of modules, which are registered; it has no ``forward``.
 
     >>> list(tx.nn.ModuleDict({"a": tx.nn.ReLU()}))
     ['a']
@@ -234,13 +234,13 @@ class ModuleDict(Module):
             self.add_module(name, module)
 
     def pop(self, name: str) -> Any:
-        """Take out the module of that name, and return it."""
+        """Remove and return the module of that name."""
         module = self[name]
         del self[name]
         return module
 
     def clear(self) -> None:
-        """Take out all modules."""
+        """Remove all modules."""
         self._modules.clear()
 
 

@@ -1,4 +1,4 @@
-"""Convolutions and their transposes, with the sizes and first values of torch.nn."""
+"""Convolutions and transposed convolutions, with the arguments and initialization of torch.nn."""
 
 from dataclasses import KW_ONLY, InitVar
 from typing import Any, ClassVar
@@ -26,7 +26,7 @@ Sizes = int | tuple[int, ...]
 
 
 class _Convolution(FieldModule):
-    """What convolutions over any number of axes share: checks, parameters and repr."""
+    """The base of all convolutions: checks, parameters and repr."""
 
     transposed: ClassVar[bool] = False
     in_channels: int
@@ -53,7 +53,7 @@ class _Convolution(FieldModule):
             self.padding = numbers(name, "padding", self.padding, n, 0)
         elif self.padding not in ("same", "valid"):
             raise ArgumentError(
-                f"{name}: padding is 'same', 'valid' or numbers, got {self.padding!r}"
+                f"{name}: padding is 'same', 'valid' or integers, got {self.padding!r}"
             )
         elif self.padding == "same" and any(s != 1 for s in self.stride):
             raise ArgumentError(f"{name}: padding='same' needs stride=1, got {self.stride}")
@@ -64,7 +64,7 @@ class _Convolution(FieldModule):
         self.reset_parameters(generator)
 
     def reset_parameters(self, generator: Generator | None = None) -> None:
-        """Draw the first values anew."""
+        """Draw new initial values."""
         init.default_(self.weight, self.bias, generator)
 
     def extra_repr(self) -> str:
@@ -108,7 +108,9 @@ class _Conv(_Convolution):
         if self.padding_mode != "zeros":
             name = type(self).__name__
             pairs = margins(name, padding, self.kernel_size, self.stride, self.dilation)
-            flat = tuple(p for pair in reversed(pairs) for p in pair)  # F.pad begins with the last
+            flat = tuple(
+                p for pair in reversed(pairs) for p in pair
+            )  # F.pad starts with the last axis
             input, padding = F.pad(input, flat, mode=self.padding_mode), 0
         return conv(input, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
 
@@ -132,7 +134,7 @@ class _ConvTranspose(_Convolution):
     ) -> None:
         if self.padding_mode != "zeros" or isinstance(self.padding, str):
             raise ArgumentError(
-                f"{type(self).__name__} knows padding_mode='zeros' and padding by numbers, "
+                f"{type(self).__name__} expects padding_mode='zeros' and integers as padding, "
                 f"got {self.padding_mode!r} and {self.padding!r}"
             )
         self._prepare(bias, device, dtype, generator)
@@ -146,7 +148,7 @@ class _ConvTranspose(_Convolution):
         return conv(input, self.weight, self.bias, *sizes)
 
     def _for_size(self, input: Tensor, size: tuple[int, ...]) -> tuple[int, ...]:
-        """The output_padding with which the output gets this size."""
+        """Return the output_padding that gives this output size."""
         n: int = self.axes
         stride: Any = self.stride
         if len(size) == input.ndim:
@@ -158,8 +160,8 @@ class _ConvTranspose(_Convolution):
         extra = tuple(m - usual for m, usual in zip(size, least, strict=False))
         if len(size) != n or any(not 0 <= m < s for m, s in zip(extra, stride, strict=True)):
             raise ArgumentError(
-                f"{type(self).__name__}: output_size is {least} or up to stride - 1 more, for the "
-                f"stride {stride}, got {size}"
+                f"{type(self).__name__}: output_size is {least} or up to stride - 1 more, for "
+                f"stride={stride}, got {size}"
             )
         return extra
 
@@ -176,8 +178,8 @@ class Conv2d(_Conv, axes=2):
     """A convolution over two axes, (N, C, H, W) -> (N, O, H', W'); see ``functional.conv2d``.
 
     ``weight`` (O, C / groups, K₁, K₂) and ``bias`` (O) start from U(-b, b) with
-    b = 1/√(C / groups · K₁ · K₂). ``padding_mode`` fills the margin with zeros, or as
-    ``functional.pad`` does in the modes "reflect", "replicate" and "circular". Raises ShapeError,
+    b = 1/√(C / groups · K₁ · K₂). ``padding_mode`` is "zeros", or the mode "reflect",
+    "replicate" or "circular" of ``functional.pad``. Raises ShapeError,
     DTypeError, ArgumentError.
 
     >>> tx.nn.Conv2d(1, 8, 3, padding="same")(tx.ones((4, 1, 28, 28))).shape
@@ -207,8 +209,8 @@ class ConvTranspose2d(_ConvTranspose, axes=2):
     ``functional.conv_transpose2d``.
 
     ``weight`` (C, O / groups, K₁, K₂) and ``bias`` (O) start from U(-b, b) with
-    b = 1/√(O / groups · K₁ · K₂). A call may name the ``output_size``, with or without (N, O), in
-    place of ``output_padding``. Raises ShapeError, DTypeError, ArgumentError.
+    b = 1/√(O / groups · K₁ · K₂). A call may pass ``output_size``, with or without (N, O),
+    instead of ``output_padding``. Raises ShapeError, DTypeError, ArgumentError.
 
     >>> up = tx.nn.ConvTranspose2d(8, 1, 3, stride=2)
     >>> up(tx.ones((4, 8, 7, 7)), output_size=(16, 16)).shape

@@ -1,4 +1,4 @@
-"""CTC as a module, which holds its options; see ``functional.ctc_loss`` for the formula."""
+"""The CTC loss; see ``functional.ctc_loss`` for the formula."""
 
 from tinyxp.nn import functional as F
 from tinyxp.nn.loss import Criterion
@@ -7,7 +7,7 @@ __all__ = ["CTCLoss"]
 
 
 class CTCLoss(Criterion, function=F.ctc_loss):
-    """A sequence is right if it is so in any alignment; see ``functional.ctc_loss``.
+    """-ln of the probability of all alignments of a target; see ``functional.ctc_loss``.
 
     >>> log_probs = tx.log(tx.asarray([[0.5, 0.5], [0.5, 0.5]]))
     >>> tx.nn.CTCLoss()(log_probs, tx.asarray([1]), (2,), (1,))

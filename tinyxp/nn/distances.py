@@ -1,4 +1,4 @@
-"""Distances and angles as modules, which hold their options; see ``functional`` for formulas."""
+"""Distances and cosines; see ``functional`` for formulas."""
 
 from dataclasses import InitVar
 from typing import Any

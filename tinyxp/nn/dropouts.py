@@ -1,4 +1,4 @@
-"""Dropout as modules, which are off in evaluation; see ``functional`` for formulas."""
+"""Dropout modules, active in training only; see ``functional`` for formulas and sources."""
 
 from dataclasses import KW_ONLY
 
@@ -28,7 +28,7 @@ class _Dropout(FunctionalModule, shown="p={p}, inplace={inplace}"):
 
 
 class Dropout(_Dropout, function=F.dropout):
-    """While training, 0 with probability p and x / (1 - p) otherwise; else x as it is.
+    """In training, 0 with probability p and x / (1 - p) otherwise; in evaluation x.
 
     Raises ArgumentError for p outside of [0, 1].
 

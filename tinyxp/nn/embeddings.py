@@ -16,7 +16,7 @@ __all__ = ["Embedding", "EmbeddingBag"]
 
 
 class _Table(FieldModule):
-    """The checks and the weight of both embeddings."""
+    """The base of both embeddings: checks and the weight."""
 
     num_embeddings: int
     embedding_dim: int
@@ -30,9 +30,9 @@ class _Table(FieldModule):
         if padding_idx is not None and not -n <= padding_idx < n:
             raise ArgumentError(f"padding_idx {padding_idx} is out of range for {n} embeddings")
         if self.sparse:
-            raise ArgumentError(f"{name} has no sparse gradients; leave sparse out")
+            raise ArgumentError(f"{name} does not support sparse gradients; omit sparse=True")
         if weight is not None and weight.shape != shape:
-            raise ShapeError(f"{name} of {shape} got a weight of {weight.shape}")
+            raise ShapeError(f"{name} expects a weight {shape}, got {weight.shape}")
         self.padding_idx = None if padding_idx is None else padding_idx % n
         if weight is None:
             self.weight = Parameter(empty(shape, device=device, dtype=dtype))
@@ -41,7 +41,7 @@ class _Table(FieldModule):
             self.weight = Parameter(weight)
 
     def reset_parameters(self, generator: Generator | None = None) -> None:
-        """Draw the first values anew."""
+        """Draw new initial values."""
         init.normal_(self.weight, generator=generator)
         if self.padding_idx is not None:
             weight = self.weight.detach()
@@ -59,7 +59,7 @@ class _Table(FieldModule):
         return module
 
     def _description(self, after: str = "") -> str:
-        """Sizes and options as ``extra_repr`` shows them."""
+        """The sizes and options for ``extra_repr``."""
         padding = "" if self.padding_idx is None else f", padding_idx={self.padding_idx}"
         options = "" if self.max_norm is None else f", max_norm={self.max_norm}"
         options += "" if self.norm_type == 2 else f", norm_type={self.norm_type}"
@@ -113,7 +113,7 @@ class Embedding(_Table):
         scale_grad_by_freq: bool = False,
         sparse: bool = False,
     ) -> Self:
-        """An Embedding with the weight ``embeddings``, not learned if ``freeze``.
+        """Make an Embedding with the weight ``embeddings``, which is not learned if ``freeze``.
 
         >>> tx.nn.Embedding.from_pretrained(tx.eye(3))(tx.asarray([2]))
         tensor([[0., 0., 1.]])
@@ -185,7 +185,7 @@ class EmbeddingBag(_Table):
         include_last_offset: bool = False,
         padding_idx: int | None = None,
     ) -> Self:
-        """An EmbeddingBag with the weight ``embeddings``, not learned if ``freeze``.
+        """Make an EmbeddingBag with the weight ``embeddings``, which is not learned if ``freeze``.
 
         >>> tx.nn.EmbeddingBag.from_pretrained(tx.eye(2))(tx.asarray([[0, 1]]))
         tensor([[0.5, 0.5]])

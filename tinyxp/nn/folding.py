@@ -1,4 +1,4 @@
-"""Windows as columns, and back, as modules; see ``functional`` for the formulas."""
+"""Unfold and Fold: sliding windows as columns, and back; see ``functional`` for formulas."""
 
 from tinyxp.nn import functional as F
 from tinyxp.nn.fields import FunctionalModule
@@ -22,7 +22,7 @@ class Unfold(FunctionalModule, function=F.unfold):
 
 
 class Fold(FunctionalModule, function=F.fold):
-    """Columns added up where their windows lie in an image; see ``functional.fold``.
+    """Sum columns at the positions of their windows in an image; see ``functional.fold``.
 
     >>> tx.nn.Fold((4, 5), (2, 2))(tx.ones((1, 12, 12))).shape
     (1, 3, 4, 5)

@@ -1,7 +1,7 @@
-"""Generation: a sequence continued symbol by symbol, with what was read kept in a cache.
+"""Generation: a model continues a sequence symbol by symbol, with a cache of keys and values.
 
-A causal model computes the same keys and values for the beginning of a sequence whatever follows.
-So they are kept, and each new symbol costs one position instead of all.
+In a causal model the keys and values of a position do not depend on later ones. A cache keeps them,
+so that each new symbol costs the computation of one position.
 """
 
 import math
@@ -26,11 +26,11 @@ from tinyxp.random import Generator, source
 
 
 class KVCache:
-    """Keys and values of the positions read so far, for every attention layer of a model.
+    """The keys and values of all positions so far, for every attention layer of a model.
 
-    The arrays have room for ``max_len`` positions and are only ever appended to, so that what
-    ``append`` gave earlier never changes. ``length`` counts the positions of completed calls of the
-    model. Shapes: (batch, heads, time, head_dim).
+    The arrays have room for ``max_len`` positions, and ``append`` only writes behind the existing
+    ones, so its earlier results do not change. ``length`` counts the positions of completed calls
+    of the model. Shapes: (batch, heads, time, head_dim).
 
     >>> cache = KVCache(layers=1, max_len=8)
     >>> with tx.no_grad():
@@ -45,16 +45,18 @@ class KVCache:
         self._layers: list[tuple[Array, Array] | None] = [None] * layers
 
     def append(self, layer: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-        """Add the keys and values of new positions; returns those of all positions.
+        """Append the keys and values of new positions; returns those of all positions.
 
-        Raises GradientError where a graph is recorded (no gradient flows through a cache),
-        ShapeError if they do not fit, or there is no more room.
+        Raises GradientError if they require grad (no gradient flows through a cache), ShapeError
+        if their shapes differ from the earlier ones, or the cache is full.
         """
         if k.requires_grad or v.requires_grad:
-            raise GradientError("a cache is for generation, without a graph; use tx.no_grad()")
+            raise GradientError(
+                "a KVCache expects keys and values without gradients; use tx.no_grad()"
+            )
         xp, end = k.backend.xp, self.length + k.shape[-2]
         if end > self.max_len:
-            raise ShapeError(f"a cache for {self.max_len} positions has no room for {end}")
+            raise ShapeError(f"a KVCache for {self.max_len} positions cannot hold {end}")
         held = self._layers[layer]
         if held is None:
             room = [(*x.shape[:-2], self.max_len, x.shape[-1]) for x in (k, v)]
@@ -65,15 +67,15 @@ class KVCache:
         for array, new in zip(held, (k, v), strict=True):
             if new.shape[:-2] != tuple(array.shape[:-2]) or new.shape[-1] != array.shape[-1]:
                 raise ShapeError(
-                    f"this cache holds (…, time, …) of {tuple(array.shape)}, got {new.shape}; "
-                    "make a new one for another batch"
+                    f"this KVCache has the shape {tuple(array.shape)}, with time at axis -2, got "
+                    f"{new.shape}; make a new one for another batch"
                 )
             array[..., self.length : end, :] = new.array
             whole.append(wrap(array[..., :end, :], k.backend))
         return whole[0], whole[1]
 
     def advance(self, positions: int) -> None:
-        """Count new positions, after all layers have appended theirs."""
+        """Add to ``length``, after all layers have appended the new positions."""
         self.length += positions
 
 
@@ -84,12 +86,12 @@ def choose(
     top_p: float | None,
     generator: Generator,
 ) -> int:
-    """One symbol drawn from softmax(logits / temperature): (V,) -> an index.
+    """Draw a symbol from softmax(logits / temperature): (V,) -> an index.
 
-    ``top_k`` keeps the k likeliest, ``top_p`` the fewest whose probabilities reach p (Holtzman et
-    al. 2020, sec. 3.1). Temperature 0 takes the likeliest. A logit of -Inf is a symbol that never
-    comes. Raises ArgumentError for logits that are NaN or +Inf, or all -Inf, and for options out of
-    range; ShapeError, DTypeError.
+    ``top_k`` keeps the k most probable symbols, ``top_p`` the fewest whose probabilities sum to at
+    least p (Holtzman et al. 2020, sec. 3.1). Temperature 0 takes the most probable one. A logit of
+    -Inf excludes a symbol. Raises ArgumentError for logits that are NaN or +Inf, or all -Inf, and
+    for options out of range; ShapeError, DTypeError.
     """
     _expect_options(temperature, top_k, top_p)
     logits = np.asarray(logits)
@@ -101,44 +103,45 @@ def choose(
     best = logits.max(initial=-np.inf)  # NaN if any is
     if not np.isfinite(best):
         if best == -np.inf:
-            raise ArgumentError("the model's logits are -Inf for every symbol: none can come next")
+            raise ArgumentError(
+                "the model's logits are -Inf for every symbol, so none can be drawn"
+            )
         place = int(np.argmin(logits < np.inf))
         raise ArgumentError(
-            f"the model's logits are NaN or Inf, as at symbol {place} of {logits.size}: nothing "
-            "can be drawn from them; look for the first one with tx.detect_anomaly()"
+            f"the model's logits are NaN or Inf, as at symbol {place} of {logits.size}: no "
+            "symbol can be drawn; find the first NaN or Inf with tx.detect_anomaly()"
         )
     if temperature == 0:
         return int(logits.argmax())
     if top_k is not None and top_k < len(logits):
-        logits[np.argsort(-logits, kind="stable")[top_k:]] = -np.inf  # of equals the first
-    with np.errstate(over="ignore"):  # so unlikely that it never comes
+        logits[np.argsort(-logits, kind="stable")[top_k:]] = -np.inf  # the first of equals stays
+    with np.errstate(over="ignore"):  # the probability becomes 0
         p = np.exp((logits - best) / temperature)
     if top_p is not None:
         order = np.argsort(-p, kind="stable")
-        before = np.cumsum(p[order]) - p[order]  # of those that are likelier
+        before = np.cumsum(p[order]) - p[order]  # the sum of the more probable ones
         p[order[before >= top_p * p.sum()]] = 0.0
-    ends = p.cumsum()  # whose last is the sum: any other rounding could reach beyond it
+    ends = p.cumsum()  # a sum rounded differently could exceed the last
     threshold = generator.uniform((), dtype=dtypes.float64).item() * ends[-1]
     return int(np.searchsorted(ends, threshold, side="right"))
 
 
 def _expect_options(temperature: Any, top_k: Any, top_p: Any) -> None:
-    """Raise ArgumentError for options of sampling out of range, DTypeError for no numbers."""
+    """Raise ArgumentError if an option is out of range, DTypeError if it is not a number."""
     expect_numbers("sampling", temperature=temperature)
     if not 0 <= temperature < math.inf:
-        raise ArgumentError(f"temperature expects a number from 0 up, got {temperature}")
+        raise ArgumentError(f"temperature must be finite and at least 0, got {temperature}")
     whole = isinstance(top_k, (int, np.integer)) and not isinstance(top_k, bool)
     if top_k is not None and not (whole and top_k >= 1):
-        raise ArgumentError(f"top_k expects an integer from 1 up, got {top_k!r}")
+        raise ArgumentError(f"top_k must be an integer of at least 1, got {top_k!r}")
     if top_p is not None:
         expect_numbers("sampling", top_p=top_p)
         if not 0 < top_p <= 1:
-            raise ArgumentError(f"top_p lies in (0, 1], got {top_p}")
+            raise ArgumentError(f"top_p must be in (0, 1], got {top_p}")
 
 
 def generate(model: Any, ids: Iterable[int], count: int, **options: Any) -> list[int]:
-    """``ids`` continued by up to ``count`` symbols, all at once; the options are those of
-    :func:`stream`."""
+    """Return ``ids`` followed by up to ``count`` new symbols; options as in :func:`stream`."""
     ids = _as_integers(ids)
     return [*ids, *stream(model, ids, count, **options)]
 
@@ -155,17 +158,16 @@ def stream(
     generator: Generator | None = None,
     cache: KVCache | None = None,
 ) -> Iterator[int]:
-    """Up to ``count`` symbols that continue ``ids``, each as soon as it is drawn from what the
-    model says comes next.
+    """Iterate over up to ``count`` symbols that continue ``ids``, as soon as each is drawn.
 
-    The model takes ids (B, T) to logits (B, T, V), and reads at most ``model.block_size`` at once.
-    Ends early after the symbol ``stop``. With an empty ``cache`` it reads each symbol once, with
-    the same result; past ``block_size`` the oldest are forgotten, all positions shift, and it reads
-    the whole window again. See ``choose`` for the other options. Raises ArgumentError.
+    The model maps ids (B, T) to logits (B, T, V), for at most ``model.block_size`` ids. The symbol
+    ``stop`` ends the sequence. With an empty ``cache`` the model computes each position once, with
+    the same result; beyond ``block_size`` the oldest symbols are dropped, all positions shift, and
+    it computes the whole window. See ``choose`` for the other options. Raises ArgumentError.
     """
     ids = _as_integers(ids)
     if not ids:
-        raise ArgumentError("generate expects some symbols to begin with, got none")
+        raise ArgumentError("generate expects one symbol or more to start from, got none")
     (count,) = numbers("generate", "count", count, 1, 0)
     _expect_options(temperature, top_k, top_p)
     if cache is not None and cache.length:
@@ -184,8 +186,8 @@ def _generate_symbols(
     cache: KVCache | None,
 ) -> Iterator[int]:
     for _ in range(count):
-        # anew for each symbol, so that nothing of it holds while the caller is at work
-        with evaluation(model), limited(1):  # small products only wait for a second thread
+        # inside the loop: the caller runs between symbols, in its own mode
+        with evaluation(model), limited(1):  # small products are slower on several threads
             if cache is not None and len(ids) <= model.block_size:
                 logits = model(_batch(ids[cache.length :]), cache)
             else:
@@ -209,12 +211,12 @@ def write(
     temperature: float = 0.8,
     **options: Any,
 ) -> None:
-    """Write a prompt to ``out`` (None: standard output), and ``count`` symbols that continue it,
-    each when it is drawn; with a cache where the model has one. A ``heading`` goes to standard
-    error before them, once it is known that the options are right.
+    """Write a prompt and the ``count`` symbols that continue it to ``out`` (None: standard output),
+    each as soon as it is drawn, with a cache if the model has one. A ``heading`` is written to
+    standard error first, after the options are checked.
 
-    ``tokenizer`` has ``encode`` and ``decode``; the options are those of :func:`stream`. Raises
-    ArgumentError for an empty prompt.
+    ``tokenizer`` has ``encode`` and ``decode``; options as in :func:`stream`. Raises ArgumentError
+    for an empty prompt.
     """
     ids = tokenizer.encode(prompt).tolist()
     if not ids:
@@ -231,7 +233,7 @@ def write(
     for symbol in symbols:
         ids.append(symbol)
         text = str(tokenizer.decode(ids))
-        if not text.endswith("\ufffd"):  # else bytes of a character are still to come
+        if not text.endswith("\ufffd"):  # else the character is not complete yet
             out.write(text[len(said) :])
             out.flush()
             said = text
@@ -239,12 +241,12 @@ def write(
 
 
 def _as_integers(ids: Iterable[int]) -> list[int]:
-    """Symbols as Python's integers. Raises DTypeError for anything else."""
+    """Convert symbols to Python integers. Raises DTypeError for anything else."""
     given = list(ids)
     try:
         return [operator.index(i) for i in given]
     except TypeError as error:
-        raise DTypeError(f"symbols are integers, got {given[:9]}") from error
+        raise DTypeError(f"symbols must be integers, got {given[:9]}") from error
 
 
 def _batch(ids: list[int]) -> Tensor:

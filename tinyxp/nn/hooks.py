@@ -1,4 +1,4 @@
-"""Hooks: functions that a module calls around its forward and its backward pass."""
+"""Hooks: functions that a module calls before and after its forward and backward passes."""
 
 import itertools
 from collections.abc import Callable, Sequence
@@ -20,7 +20,7 @@ _numbers = itertools.count()  # of hooks, in the order in which they were regist
 
 
 class RemovableHandle:
-    """What registering a hook returns: ``remove()`` takes the hook away, as the end of a ``with``.
+    """Returned when a hook is registered: ``remove()``, or the end of a ``with``, removes the hook.
 
     >>> model = tx.nn.Linear(2, 1)
     >>> with model.register_forward_hook(lambda module, args, y: print(y.shape)):
@@ -32,7 +32,7 @@ class RemovableHandle:
         self.hooks, self.number = hooks, next(_numbers)
 
     def remove(self) -> None:
-        """Take the hook away; a second time does nothing."""
+        """Remove the hook; a second call does nothing."""
         self.hooks.pop(self.number, None)
 
     def __enter__(self) -> Self:
@@ -43,7 +43,7 @@ class RemovableHandle:
 
 
 class Hooked:
-    """The part of a Module that calls ``forward``, and the hooks before and after it."""
+    """The part of a Module that calls ``forward`` and its hooks."""
 
     _hooks: dict[str, dict[int, tuple[Callable[..., Any], bool]]]  # kind -> number -> hook, option
 
@@ -66,18 +66,19 @@ class Hooked:
     def register_forward_pre_hook(
         self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False
     ) -> RemovableHandle:
-        """Call ``hook(module, args)`` before ``forward``; what it returns replaces ``args``.
+        """Call ``hook(module, args)`` before ``forward``; a result other than None replaces
+        ``args``.
 
         ``with_kwargs``: ``hook(module, args, kwargs)``, which may return both. ``prepend`` puts it
-        before the hooks that are there.
+        before the existing hooks.
         """
         return self._add("forward_pre", hook, prepend, with_kwargs)
 
     def register_forward_hook(
         self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False
     ) -> RemovableHandle:
-        """Call ``hook(module, args, output)`` after ``forward``; what it returns replaces the
-        output.
+        """Call ``hook(module, args, output)`` after ``forward``; a result other than None replaces
+        the output.
 
         ``with_kwargs``: ``hook(module, args, kwargs, output)``.
         """
@@ -88,7 +89,7 @@ class Hooked:
     ) -> RemovableHandle:
         """Call ``hook(module, grad_output)`` when the gradients of all outputs are known.
 
-        ``grad_output`` is a tuple, with None for an output that was not used; what the hook returns
+        ``grad_output`` is a tuple, with None for an unused output; a result other than None
         replaces it.
         """
         return self._add("backward_pre", hook, prepend)
@@ -98,9 +99,8 @@ class Hooked:
     ) -> RemovableHandle:
         """Call ``hook(module, grad_input, grad_output)`` when all inputs have their gradients.
 
-        Both are tuples, ``grad_input`` with None for positional arguments without a gradient (where
-        none has one, the hook is called with the outputs' gradients alone); what the hook returns
-        replaces ``grad_input``.
+        Both are tuples, ``grad_input`` with None for positional arguments without a gradient (if no
+        argument has one, it is empty); a result other than None replaces ``grad_input``.
 
         >>> model = tx.nn.Linear(1, 1, bias=False)
         >>> _ = tx.nn.init.ones_(model.weight)
@@ -114,7 +114,7 @@ class Hooked:
         self, kind: str, hook: Callable[..., Any], prepend: bool, option: bool = False
     ) -> RemovableHandle:
         if not callable(hook):
-            raise DTypeError(f"a hook is a function, got {type(hook).__name__}")
+            raise DTypeError(f"a hook must be a function, got {type(hook).__name__}")
         hooks = self._hooks.setdefault(kind, {})
         handle = RemovableHandle(hooks)
         rest = dict(hooks) if prepend else {}
@@ -126,7 +126,7 @@ class Hooked:
 
 
 def _locate(error: TinyError, module: Any) -> None:
-    """Tell an error that it passes through a module, on its way out of a model."""
+    """Record in an error that it was raised in a module, so that it names the path to it."""
     error.trail = trail = (*error.trail, module)
     names = [
         next((name for name, m in outer.named_modules() if m is inner), "")
@@ -138,7 +138,7 @@ def _locate(error: TinyError, module: Any) -> None:
 
 
 def _call(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """``module.forward`` between its hooks."""
+    """Call ``module.forward`` and its hooks."""
     hooks = {kind: list(some.values()) for kind, some in module._hooks.items()}
     for hook, with_kwargs in hooks.get("forward_pre", ()):
         new = hook(module, args, kwargs) if with_kwargs else hook(module, args)
@@ -157,14 +157,14 @@ def _call(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
 
 
 class _Watch:
-    """The backward hooks of one call: a gate behind its outputs, and one before its inputs."""
+    """The backward hooks of one call: an identity after its outputs, and one before its inputs."""
 
     def __init__(self, module: Any, hooks: dict[str, list[Any]]) -> None:
         self.module = module
         self.before, self.after = hooks.get("backward_pre", []), hooks.get("backward", [])
         self.grad_output: tuple[Any, ...] = ()
         self.has_inputs = False
-        self.args: list[Any] = []  # what the gradients are of: shapes, dtypes and backends alone
+        self.args: list[Any] = []  # the shapes, dtypes and backends of the inputs
         self.results: list[Any] = []
 
     def inputs(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -194,10 +194,10 @@ class _Watch:
     def replacement(
         self, new: Any, grads: tuple[Any, ...], specs: Sequence["Spec | None"]
     ) -> tuple[Any, ...]:
-        """What a hook returned, if it fits in the place of ``grads``, or these.
+        """Return the result of a hook, if it fits in place of ``grads``; or ``grads``, for None.
 
-        Raises DTypeError, ShapeError or BackendError, which name the module: kernels behind a gate
-        trust what they get.
+        Raises DTypeError, ShapeError or BackendError that name the module: the kernels that
+        receive the gradients do not check them.
         """
         if new is None:
             return grads
@@ -216,7 +216,7 @@ class _Watch:
 
 
 class Spec(NamedTuple):
-    """What a gradient must have to be that of a tensor."""
+    """The shape, dtype and backend that the gradient of a tensor must have."""
 
     shape: tuple[int, ...]
     dtype: DType
@@ -224,11 +224,11 @@ class Spec(NamedTuple):
 
     @classmethod
     def of(cls, x: Any) -> "Spec | None":
-        """That of a tensor whose gradient flows on; None for anything else."""
+        """The spec of a tensor that requires grad; None for anything else."""
         return None if edge_of(x) is None else cls(x.shape, x.dtype, x.backend)
 
     def expect(self, g: Tensor, hook: str, i: int) -> None:
-        """Raise what is wrong with gradient number i, as ``hook`` returned it."""
+        """Raise an error if gradient number i, which ``hook`` returned, does not fit."""
         got = Spec(g.shape, g.dtype, g.backend)
         kinds = ShapeError, DTypeError, BackendError
         for kind, ours, theirs in zip(kinds, got, self, strict=True):
@@ -241,7 +241,7 @@ class Spec(NamedTuple):
 
 
 class _Gate:
-    """The identity on several tensors, which shows their gradients to a function all at once."""
+    """The identity on several tensors, which passes all their gradients to a function at once."""
 
     name = "module_hook"
 
@@ -257,8 +257,8 @@ class _Gate:
 
 
 def gate(values: Sequence[Any], show: Callable[[tuple[Any, ...]], tuple[Any, ...]]) -> list[Any]:
-    """``values``, of which the tensors that require grad pass through one node; ``show`` is called
-    with the gradients of all values (None where there is none) and returns those to go on with."""
+    """Return ``values``, with one node behind the tensors that require grad: it calls ``show`` with
+    the gradients of all values (None where there is none), and continues with its result."""
     edges = [edge_of(x) for x in values]
     if all(edge is None for edge in edges):
         return list(values)

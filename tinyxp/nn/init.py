@@ -1,6 +1,7 @@
-"""First values of parameters, in place on a leaf: the tensor object stays, its data is new.
+"""Initialization of parameters, in place on a leaf: the tensor keeps its identity.
 
-Drawn from ``generator`` (the default one if None), so that a seed gives the same start everywhere.
+Values are drawn from ``generator`` (or the default one), so a seed gives the same ones on every
+backend.
 """
 
 import math
@@ -23,7 +24,7 @@ from tinyxp.random import Generator, source
 def _set(tensor: Tensor, value: Tensor) -> Tensor:
     if not tensor.is_leaf and tensor._view is None:
         raise GradientError(
-            f"initial values are for leaves, got the result of {tensor._node.op.name}"
+            f"nn.init expects a leaf tensor, got the result of {tensor._node.op.name}"
         )
     with no_grad():
         return rebind(tensor, value, "an initial value")
@@ -33,8 +34,8 @@ _skipping: ContextVar[bool] = ContextVar("tinyxp_skipping", default=False)
 
 
 def skip_draws() -> Block:
-    """Draw nothing inside a ``with`` block: what would be drawn is 0, for values that are loaded
-    next. Drawing the 124 million of GPT-2 takes longer than reading them.
+    """Set zeros instead of random values inside a ``with`` block, for a model whose state is loaded
+    next: drawing the 124 million values of GPT-2 takes longer than reading them.
 
     >>> with tx.nn.init.skip_draws():
     ...     layer = tx.nn.Linear(2, 2)
@@ -53,13 +54,13 @@ def _draw(tensor: Tensor, kind: str, a: float, b: float, generator: Generator | 
 
 
 def _set_numpy(tensor: Tensor, values: Any) -> Tensor:
-    """Values computed by NumPy, so that a seed gives the same ones on every backend."""
+    """Set values that NumPy computed, so that a seed gives the same ones on every backend."""
     array = values.reshape(tensor.shape).astype(tensor.dtype.name)
     return _set(tensor, wrap(tensor.backend.from_numpy(array, tensor.device), tensor.backend))
 
 
 def _numpy(kind: str, shape: Any, generator: Generator | None) -> Any:
-    """Standard random numbers as a NumPy array of float64."""
+    """Draw standard random numbers as a NumPy array of float64."""
     with backends.using(backends.get("numpy")):
         return getattr(source(generator), kind)(shape, dtype="float64").numpy()
 
@@ -68,7 +69,7 @@ def _numpy(kind: str, shape: Any, generator: Generator | None) -> Any:
 def uniform_(
     tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: Generator | None = None
 ) -> Tensor:
-    """Numbers spread evenly over [a, b).
+    """U(a, b), the uniform distribution over [a, b).
 
     >>> tx.nn.init.uniform_(tx.zeros(2), 3.0, 4.0) >= 3.0
     tensor([ True,  True])
@@ -80,7 +81,7 @@ def uniform_(
 def normal_(
     tensor: Tensor, mean: float = 0.0, std: float = 1.0, generator: Generator | None = None
 ) -> Tensor:
-    """Numbers from the normal distribution.
+    """N(mean, std²), the normal distribution.
 
     >>> tx.nn.init.normal_(tx.zeros((2, 3)), std=0.02).shape
     (2, 3)
@@ -97,10 +98,10 @@ def trunc_normal_(
     b: float = 2.0,
     generator: Generator | None = None,
 ) -> Tensor:
-    """Numbers from the normal distribution, of those between ``a`` and ``b``.
+    """N(mean, std²), the normal distribution, truncated to [a, b].
 
-    x = Φ⁻¹(p) with p spread evenly over [Φ(a), Φ(b)], for mean 0 and std 1. Φ is exact at 2¹⁴ + 1
-    points from a to b and linear between them, so nowhere off by more than 1e-7.
+    x = Φ⁻¹(p) with p from U(Φ(a), Φ(b)), for mean 0 and std 1. Φ is exact at 2¹⁴ + 1 points from a
+    to b and interpolated linearly, with an error of at most 1e-7.
     Raises ArgumentError unless a < b, std > 0 and mean is finite, or if (a, b) is beyond 37
     standard deviations.
 
@@ -112,9 +113,12 @@ def trunc_normal_(
             f"trunc_normal_ expects a < b, finite mean and std > 0, got {a}, {b}, {mean} and {std}"
         )
     low, high = (a - mean) / std, (b - mean) / std
-    side = -1.0 if low > 0 else 1.0  # on the left, where Φ is small, it has all its digits
+    side = -1.0 if low > 0 else 1.0  # in the left tail Φ is small and keeps its digits
     low, high = (-high, -low) if side < 0 else (low, high)
-    low, high = max(low, min(high, 0.0) - 8.3), min(high, 8.3)  # beyond there is nothing
+    low, high = (
+        max(low, min(high, 0.0) - 8.3),
+        min(high, 8.3),
+    )  # beyond, the density is 0 in float64
     if high < -37:
         raise ArgumentError(
             f"trunc_normal_: ({a}, {b}) is {-high:.3g} standard deviations from the mean {mean}"
@@ -128,7 +132,7 @@ def trunc_normal_(
 
 @typed
 def constant_(tensor: Tensor, val: float) -> Tensor:
-    """One number throughout.
+    """A constant.
 
     >>> tx.nn.init.constant_(tx.zeros(2), 0.5)
     tensor([0.5, 0.5])
@@ -158,7 +162,7 @@ def ones_(tensor: Tensor) -> Tensor:
 
 @typed
 def eye_(tensor: Tensor) -> Tensor:
-    """The identity matrix, or the part of it that a matrix of this shape holds.
+    """The identity matrix, cut or padded with zeros to the shape.
 
     >>> tx.nn.init.eye_(tx.zeros((2, 3)))
     tensor([[1., 0., 0.],
@@ -171,9 +175,9 @@ def eye_(tensor: Tensor) -> Tensor:
 
 @typed
 def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
-    """The convolution weight that passes channels on: 1 at the kernel's centre, from i to i.
+    """The convolution weight that copies channels: 1 at the kernel's centre, from channel i to i.
 
-    Shapes: (out, in, *kernel), a kernel of 1 to 3 axes. ``groups``: the same in each part of the
+    Shapes: (out, in, *kernel), a kernel of 1 to 3 axes. With ``groups``, the same in each group of
     outputs.
 
     >>> tx.nn.init.dirac_(tx.zeros((1, 2, 3)))
@@ -194,18 +198,18 @@ def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
 
 @typed
 def fans(tensor: Tensor) -> tuple[int, int]:
-    """How many inputs feed an output, and outputs an input: weight (out, in, …) -> (in …, out …).
+    """(fan_in, fan_out): how many inputs an output has, and how many outputs an input.
 
     >>> tx.nn.init.fans(tx.zeros((8, 4, 3, 3)))
     (36, 72)
     """
     if tensor.ndim < 2:
-        raise ShapeError(f"a fan needs a weight of two axes or more, got shape {tensor.shape}")
+        raise ShapeError(f"fans expects a weight of two axes or more, got shape {tensor.shape}")
     field = math.prod(tensor.shape[2:])
     return tensor.shape[1] * field, tensor.shape[0] * field
 
 
-_calculate_fan_in_and_fan_out = fans  # as models written for PyTorch call it
+_calculate_fan_in_and_fan_out = fans  # the name in PyTorch, which models use
 
 
 @typed
@@ -272,7 +276,7 @@ def kaiming_uniform_(
 ) -> Tensor:
     """U(-b, b) with b = gain · √(3 / fan). Source: He et al. 2015, eq. 14.
 
-    ``a`` is the slope of the leaky ReLU that follows, ``mode`` the fan whose variance is kept.
+    ``a`` is the slope of the leaky ReLU that follows; ``mode`` chooses the fan.
 
     >>> tx.nn.init.kaiming_uniform_(tx.zeros((3, 3)), nonlinearity="relu").shape
     (3, 3)
@@ -305,8 +309,8 @@ def kaiming_normal_(
 def orthogonal_(tensor: Tensor, gain: float = 1, generator: Generator | None = None) -> Tensor:
     """``gain`` times a random matrix with orthonormal rows or columns, whichever are fewer.
 
-    A weight of more than two axes is taken as (n₀, n₁ · n₂ · …). Q of the QR decomposition of a
-    normal matrix, with the signs that make R's diagonal positive, is spread evenly.
+    A weight of more than two axes counts as (n₀, n₁ · n₂ · …). Q of the QR decomposition of a
+    normal matrix, with the signs that make R's diagonal positive, is uniformly distributed.
     Source: Saxe et al. 2013; Mezzadri 2006.
 
     >>> w = tx.nn.init.orthogonal_(tx.zeros((2, 3)))
@@ -328,7 +332,7 @@ def orthogonal_(tensor: Tensor, gain: float = 1, generator: Generator | None = N
 def sparse_(
     tensor: Tensor, sparsity: float, std: float = 0.01, generator: Generator | None = None
 ) -> Tensor:
-    """N(0, std²), and in each column of the matrix a part ``sparsity`` of zeros, at random.
+    """N(0, std²), with zeros in a random fraction ``sparsity`` of each column.
 
     Source: Martens 2010.
 
@@ -338,7 +342,7 @@ def sparse_(
     if tensor.ndim != 2:
         raise ShapeError(f"sparse_ expects a matrix, got shape {tensor.shape}")
     if not 0 <= sparsity <= 1:
-        raise ArgumentError(f"sparse_ expects a part of zeros in [0, 1], got {sparsity}")
+        raise ArgumentError(f"sparse_ expects sparsity in [0, 1], got {sparsity}")
     values = std * _numpy("normal", tensor.shape, generator)
     order = np.argsort(_numpy("uniform", tensor.shape, generator), axis=0)  # of each column
     np.put_along_axis(values, order[: math.ceil(sparsity * tensor.shape[0])], 0.0, axis=0)
@@ -347,9 +351,9 @@ def sparse_(
 
 @typed
 def default_(weight: Tensor, bias: Any, generator: Generator | None = None) -> None:
-    """How PyTorch starts Linear and Conv: both weight and bias from U(-b, b), b = 1 / √fan_in.
+    """PyTorch's initialization of Linear and Conv: weight and bias from U(-b, b), b = 1 / √fan_in.
 
-    For the weight this is He's uniform with the slope a = √5.
+    For the weight this is ``kaiming_uniform_`` with a = √5.
 
     >>> tx.nn.init.default_(tx.zeros((2, 4)), None)
     """

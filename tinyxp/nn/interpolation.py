@@ -1,4 +1,4 @@
-"""Resampling as modules, which hold their options; see ``functional.interpolate``."""
+"""Upsampling; see ``functional.interpolate`` for formulas and sources."""
 
 from tinyxp.nn import functional as F
 from tinyxp.nn.fields import FunctionalModule
@@ -7,7 +7,7 @@ __all__ = ["Upsample", "UpsamplingBilinear2d", "UpsamplingNearest2d"]
 
 
 class Upsample(FunctionalModule, function=F.interpolate):
-    """x at another size: (N, C, d₁, …) -> (N, C, D₁, …); see ``functional.interpolate``.
+    """Resample x to another size: (N, C, d₁, …) -> (N, C, D₁, …); see ``functional.interpolate``.
 
     >>> tx.nn.Upsample(scale_factor=2)(tx.asarray([[[1.0, 2.0]]]))
     tensor([[[1., 1., 2., 2.]]])

@@ -1,7 +1,7 @@
-"""Modules that learn the number of their inputs from the first input, or from a state.
+"""Modules that infer their input size from the first input, or from a loaded state.
 
-Until then a lazy module holds an :class:`UninitializedParameter`, which moves with ``to`` and which
-optimizers refuse: made too early, one would leave the layer as it is for ever.
+Until then a lazy module holds an :class:`UninitializedParameter`, which moves with ``to``. An
+optimizer refuses it, as it would never update the parameters that replace it.
 """
 
 import inspect
@@ -36,7 +36,7 @@ __all__ = [
 
 
 class UninitializedParameter(Parameter):
-    """The place of a parameter whose shape is not known yet: backend, device and dtype."""
+    """A placeholder for a parameter of unknown shape; it has a backend, a device and a dtype."""
 
     __slots__ = ()
     uninitialized = True
@@ -46,12 +46,12 @@ class UninitializedParameter(Parameter):
 
 
 class _Lazy(Module):
-    """A module that becomes ``eager`` when it knows its first argument, the others being given."""
+    """A module that becomes an ``eager`` one as soon as it knows the first argument for it."""
 
     eager: type[Module]
-    axis: int  # of the input, whose length is the first argument
-    least = 1  # axes of the weight that tell its length
-    defaults: Mapping[str, Any] = {}  # where they are other than the eager class's
+    axis: int  # the axis of the input whose length is the first argument
+    least = 1  # the number of axes that a weight needs to give this length
+    defaults: Mapping[str, Any] = {}  # that differ from the eager class's
 
     def __init_subclass__(cls, eager: type[Module] = Module, axis: int = 0, **options: Any) -> None:
         cls.eager, cls.axis = eager, axis
@@ -59,7 +59,9 @@ class _Lazy(Module):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__()
-        given = inspect.signature(self.eager).bind(0, *args, **kwargs)  # complains of a wrong one
+        given = inspect.signature(self.eager).bind(
+            0, *args, **kwargs
+        )  # raises TypeError for a wrong one
         self._given = {**self.defaults, **dict(list(given.arguments.items())[1:])}
         place = {name: self._given.pop(name, None) for name in ("device", "dtype")}
         self.weight = UninitializedParameter(zeros(0, **place))
@@ -71,7 +73,7 @@ class _Lazy(Module):
             name = type(self).__name__
             raise ShapeError(f"{name} expects {least} axes or more, got input {input.shape}")
         self._become(input.shape[self.axis])
-        return self.forward(input)  # of the eager class by now
+        return self.forward(input)  # now the eager class's
 
     def _become(self, n: int) -> None:
         eager, place, given = self.eager, self.weight, self._given
@@ -87,11 +89,11 @@ class _Lazy(Module):
             state.get(f"{path}.{name}" if path else name) for name in ("weight", "running_mean")
         )
         found = next((x for x in held if x is not None), None)
-        if found is not None and len(found.shape) >= self.least:  # else it is refused as misshapen
+        if found is not None and len(found.shape) >= self.least:  # else load_state_dict refuses it
             self._become(self._inputs(found.shape))
 
     def _inputs(self, shape: tuple[int, ...]) -> int:
-        """The first argument, from the shape of the weight or of the running mean."""
+        """Return the first argument, from the shape of the weight or of the running mean."""
         return shape[0]
 
     def extra_repr(self) -> str:
@@ -120,11 +122,11 @@ class _LazyConv(_Lazy):
 
 
 class LazyConv1d(_LazyConv, eager=convolution.Conv1d, axis=-2):
-    """``Conv1d`` whose ``in_channels`` come with the first input."""
+    """``Conv1d`` that infers ``in_channels`` from the first input."""
 
 
 class LazyConv2d(_LazyConv, eager=convolution.Conv2d, axis=-3):
-    """``Conv2d`` whose ``in_channels`` come with the first input.
+    """``Conv2d`` that infers ``in_channels`` from the first input.
 
     >>> layer = tx.nn.LazyConv2d(4, kernel_size=3)
     >>> layer(tx.ones((1, 2, 5, 5))).shape, layer.weight.shape
@@ -133,31 +135,31 @@ class LazyConv2d(_LazyConv, eager=convolution.Conv2d, axis=-3):
 
 
 class LazyConv3d(_LazyConv, eager=convolution.Conv3d, axis=-4):
-    """``Conv3d`` whose ``in_channels`` come with the first input."""
+    """``Conv3d`` that infers ``in_channels`` from the first input."""
 
 
 class LazyConvTranspose1d(_Lazy, eager=convolution.ConvTranspose1d, axis=-2):
-    """``ConvTranspose1d`` whose ``in_channels`` come with the first input."""
+    """``ConvTranspose1d`` that infers ``in_channels`` from the first input."""
 
 
 class LazyConvTranspose2d(_Lazy, eager=convolution.ConvTranspose2d, axis=-3):
-    """``ConvTranspose2d`` whose ``in_channels`` come with the first input."""
+    """``ConvTranspose2d`` that infers ``in_channels`` from the first input."""
 
 
 class LazyConvTranspose3d(_Lazy, eager=convolution.ConvTranspose3d, axis=-4):
-    """``ConvTranspose3d`` whose ``in_channels`` come with the first input."""
+    """``ConvTranspose3d`` that infers ``in_channels`` from the first input."""
 
 
 class LazyBatchNorm1d(_Lazy, eager=normalization.BatchNorm1d, axis=1):
-    """``BatchNorm1d`` whose ``num_features`` come with the first input."""
+    """``BatchNorm1d`` that infers ``num_features`` from the first input."""
 
 
 class LazyBatchNorm2d(_Lazy, eager=normalization.BatchNorm2d, axis=1):
-    """``BatchNorm2d`` whose ``num_features`` come with the first input."""
+    """``BatchNorm2d`` that infers ``num_features`` from the first input."""
 
 
 class LazyBatchNorm3d(_Lazy, eager=normalization.BatchNorm3d, axis=1):
-    """``BatchNorm3d`` whose ``num_features`` come with the first input."""
+    """``BatchNorm3d`` that infers ``num_features`` from the first input."""
 
 
 class _LazyInstanceNorm(_Lazy):
@@ -165,15 +167,15 @@ class _LazyInstanceNorm(_Lazy):
 
 
 class LazyInstanceNorm1d(_LazyInstanceNorm, eager=normalization.InstanceNorm1d, axis=-2):
-    """``InstanceNorm1d`` whose ``num_features`` come with the first input.
+    """``InstanceNorm1d`` that infers ``num_features`` from the first input.
 
-    As in PyTorch it learns, and keeps running statistics, unless told otherwise.
+    As in PyTorch, ``affine`` and ``track_running_stats`` are True by default.
     """
 
 
 class LazyInstanceNorm2d(_LazyInstanceNorm, eager=normalization.InstanceNorm2d, axis=-3):
-    """``InstanceNorm2d`` whose ``num_features`` come with the first input; see the 1d."""
+    """``InstanceNorm2d`` that infers ``num_features`` from the first input; see the 1d."""
 
 
 class LazyInstanceNorm3d(_LazyInstanceNorm, eager=normalization.InstanceNorm3d, axis=-4):
-    """``InstanceNorm3d`` whose ``num_features`` come with the first input; see the 1d."""
+    """``InstanceNorm3d`` that infers ``num_features`` from the first input; see the 1d."""

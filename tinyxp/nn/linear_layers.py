@@ -1,4 +1,4 @@
-"""Linear and bilinear layers, and the reshaping around them, with the first values of torch.nn."""
+"""Linear and bilinear layers, and modules that reshape, with the initialization of torch.nn."""
 
 import math
 from dataclasses import KW_ONLY, InitVar
@@ -19,7 +19,7 @@ __all__ = ["Bilinear", "Flatten", "Identity", "Linear", "Unflatten"]
 
 
 class Identity(Module):
-    """y = x; takes and ignores any arguments, as a stand-in for another module.
+    """y = x; any arguments are accepted and ignored, so it can replace another module.
 
     >>> tx.nn.Identity()(tx.ones(2))
     tensor([1., 1.])
@@ -58,7 +58,7 @@ class Linear(FieldModule):
         self.reset_parameters(generator)
 
     def reset_parameters(self, generator: Generator | None = None) -> None:
-        """Draw the first values anew."""
+        """Draw new initial values."""
         init.default_(self.weight, self.bias, generator)
 
     def forward(self, input: Tensor) -> Any:
@@ -101,7 +101,7 @@ class Bilinear(FieldModule):
         self.reset_parameters(generator)
 
     def reset_parameters(self, generator: Generator | None = None) -> None:
-        """Draw the first values anew."""
+        """Draw new initial values."""
         bound = 1 / math.sqrt(self.in1_features)
         for parameter in self.parameters():
             init.uniform_(parameter, -bound, bound, generator)
@@ -117,7 +117,7 @@ class Bilinear(FieldModule):
 
 
 class Flatten(FieldModule):
-    """The axes from ``start_dim`` to ``end_dim`` as one: (N, d₁, d₂, …) -> (N, d₁ · d₂ · …).
+    """Merge the axes from ``start_dim`` to ``end_dim``: (N, d₁, d₂, …) -> (N, d₁ · d₂ · …).
 
     >>> tx.nn.Flatten()(tx.zeros((2, 3, 4))).shape
     (2, 12)
@@ -131,7 +131,7 @@ class Flatten(FieldModule):
 
 
 class Unflatten(FieldModule):
-    """The axis ``dim`` as several: (N, d₁ · d₂ · …) -> (N, d₁, d₂, …). One of them may be -1.
+    """Split the axis ``dim``: (N, d₁ · d₂ · …) -> (N, d₁, d₂, …). One of the sizes may be -1.
 
     Raises ShapeError unless their product is the length of the axis.
 
@@ -158,7 +158,7 @@ class Unflatten(FieldModule):
             sizes[sizes.index(-1)] = n // known
         if math.prod(sizes) != n or min(sizes, default=-1) < 0:
             raise ShapeError(
-                f"Unflatten cannot make axis {dim} of length {n} into {self.unflattened_size}; "
-                "their product must be that length"
+                f"Unflatten cannot split axis {dim} of length {n} into {self.unflattened_size}; "
+                "the product of the sizes must be that length"
             )
         return reshape(input, (*input.shape[:dim], *sizes, *input.shape[dim + 1 :]))

@@ -1,4 +1,4 @@
-"""Losses with a margin as modules, which hold their options; see ``functional``."""
+"""Losses with a margin; see ``functional`` for formulas and sources."""
 
 from collections.abc import Callable
 from dataclasses import KW_ONLY, InitVar
@@ -39,7 +39,7 @@ class HingeEmbeddingLoss(_MarginLoss, function=F.hinge_embedding_loss):
 
 
 class MarginRankingLoss(_MarginLoss, function=F.margin_ranking_loss):
-    """Of two scores one is to be higher; see ``functional.margin_ranking_loss``.
+    """max(0, margin - target · (input1 - input2)); see ``functional.margin_ranking_loss``.
 
     >>> tx.nn.MarginRankingLoss(0.5)(tx.asarray([1.0]), tx.asarray([3.0]), tx.asarray([1]))
     tensor(2.5)
@@ -55,7 +55,9 @@ class SoftMarginLoss(Loss, function=F.soft_margin_loss):
 
 
 class CosineEmbeddingLoss(_MarginLoss, function=F.cosine_embedding_loss):
-    """Two vectors are to be alike, or not; see ``functional.cosine_embedding_loss``.
+    """1 - c at a target of 1, max(0, c - margin) at -1, c the cosine of two vectors.
+
+    See ``functional.cosine_embedding_loss``.
 
     >>> x, y = tx.asarray([[3.0, 4.0]]), tx.asarray([[0.0, 2.0]])
     >>> tx.nn.CosineEmbeddingLoss(margin=0.5)(x, y, tx.asarray([-1]))
@@ -64,7 +66,7 @@ class CosineEmbeddingLoss(_MarginLoss, function=F.cosine_embedding_loss):
 
 
 class TripletMarginLoss(Criterion, function=F.triplet_margin_loss):
-    """The anchor is to be nearer to the positive; see ``functional.triplet_margin_loss``.
+    """The anchor must be nearer to the positive; see ``functional.triplet_margin_loss``.
 
     Raises ArgumentError unless the margin is above 0.
 
@@ -112,11 +114,11 @@ class TripletMarginWithDistanceLoss(Criterion, function=F.triplet_margin_with_di
 
 def _expect_positive(margin: float) -> None:
     if not margin > 0:
-        raise ArgumentError(f"a triplet's margin is above 0, got {margin}")
+        raise ArgumentError(f"the margin of a triplet loss must be above 0, got {margin}")
 
 
 class MultiMarginLoss(Criterion, function=F.multi_margin_loss):
-    """The right class is to lead by a margin; see ``functional.multi_margin_loss``.
+    """The score of the target must lead by a margin; see ``functional.multi_margin_loss``.
 
     Raises ArgumentError unless p is 1 or 2, ShapeError for a weight that is not (C).
 
@@ -140,7 +142,7 @@ class MultiMarginLoss(Criterion, function=F.multi_margin_loss):
 
 
 class MultiLabelMarginLoss(Loss, function=F.multilabel_margin_loss):
-    """All right classes are to lead by 1; see ``functional.multilabel_margin_loss``.
+    """The scores of all targets must lead by 1; see ``functional.multilabel_margin_loss``.
 
     >>> x, target = tx.asarray([[0.1, 0.2, 0.4, 0.8]]), tx.asarray([[3, 0, -1, 1]])
     >>> tx.nn.MultiLabelMarginLoss()(x, target)

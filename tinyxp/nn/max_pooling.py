@@ -1,4 +1,4 @@
-"""Pooling by maxima and its partial inverse as modules; see ``functional`` for the formulas."""
+"""Max pooling and its partial inverse; see ``functional`` for formulas."""
 
 from typing import Any
 
@@ -69,11 +69,11 @@ class _MaxUnpool(FunctionalModule):
 
 
 class MaxUnpool1d(_MaxUnpool, function=F.max_unpool1d, axes=1):
-    """Maxima put back where they were on one axis; see ``functional.max_unpool1d``."""
+    """Maxima at their original positions on one axis; see ``functional.max_unpool1d``."""
 
 
 class MaxUnpool2d(_MaxUnpool, function=F.max_unpool2d, axes=2):
-    """Maxima put back where they were on two axes; see ``functional.max_unpool2d``.
+    """Maxima at their original positions on two axes; see ``functional.max_unpool2d``.
 
     >>> pool, unpool = tx.nn.MaxPool2d(2, return_indices=True), tx.nn.MaxUnpool2d(2)
     >>> unpool(*pool(tx.ones((1, 4, 4)))).shape
@@ -82,4 +82,4 @@ class MaxUnpool2d(_MaxUnpool, function=F.max_unpool2d, axes=2):
 
 
 class MaxUnpool3d(_MaxUnpool, function=F.max_unpool3d, axes=3):
-    """Maxima put back where they were on three axes; see ``functional.max_unpool3d``."""
+    """Maxima at their original positions on three axes; see ``functional.max_unpool3d``."""

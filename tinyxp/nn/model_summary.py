@@ -1,4 +1,4 @@
-"""A model at a glance: each module with the shape that it gives and its parameters, as a table."""
+"""A summary of a model: a table of its modules, their output shapes and parameters."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,10 +13,10 @@ __all__ = ["summary"]
 
 
 def summary(model: Module, *args: Any, **kwargs: Any) -> str:
-    """A table of all modules: name, kind, shape of what it gives, number of own parameters.
+    """Return a table of all modules: name, class, output shape, number of own parameters.
 
-    With arguments the model is called once with them, in evaluation mode and without a graph, to
-    see the shapes; else that column is left out. A tied parameter counts where it comes first.
+    With arguments, the model is called with them once, in evaluation mode without gradients, to
+    find the shapes; without, that column is missing. A tied parameter counts in its first module.
 
     >>> model = tx.nn.Sequential(tx.nn.Linear(2, 3), tx.nn.ReLU())
     >>> print(tx.nn.summary(model, tx.zeros((5, 2))))
@@ -45,7 +45,7 @@ def summary(model: Module, *args: Any, **kwargs: Any) -> str:
 
 
 class Table(str):
-    """A text that a notebook shows as it is printed, and not as a string in quotes."""
+    """A string whose repr is the text itself, so a notebook shows it without quotes."""
 
     __slots__ = ()
     __repr__ = str.__str__
@@ -57,7 +57,7 @@ def _expect_module(name: str, model: Any) -> None:
 
 
 def _shapes(model: Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[Module, str]:
-    """The shapes of what each module gives in one call of the model."""
+    """The output shapes of each module in one call of the model."""
     shapes: dict[Module, str] = {}
 
     def see(module: Module, args: Any, output: Any) -> None:
@@ -78,7 +78,7 @@ def _shapes(model: Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dic
 
 
 def align_columns(rows: list[list[str]], right: Sequence[int] = (-1,)) -> list[str]:
-    """Rows of cells as lines; the columns ``right``, of numbers, are flush right."""
+    """Return rows of cells as lines of text; the columns ``right`` are right-aligned."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     flush = {i % len(widths) for i in right}
     return [

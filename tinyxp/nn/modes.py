@@ -1,4 +1,4 @@
-"""Training and evaluation mode: every module gets its own back."""
+"""Blocks that restore the training or evaluation mode of every module."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -9,8 +9,8 @@ from tinyxp.core.tape import no_grad
 
 @block
 def keep_modes(model: Any) -> Iterator[None]:
-    """Whatever happens inside the block, each module of a model is afterwards in the mode that it
-    was in: a part that is frozen in evaluation mode stays so.
+    """Restore the mode of each module of a model at the end of the block: a module that the user
+    put into evaluation mode stays in it.
 
     >>> model = tx.nn.Sequential(tx.nn.Linear(1, 1), tx.nn.BatchNorm1d(1).eval())
     >>> with keep_modes(model):
@@ -28,7 +28,7 @@ def keep_modes(model: Any) -> Iterator[None]:
 
 @block
 def evaluation(model: Any) -> Iterator[None]:
-    """The model in evaluation mode, nothing recorded; afterwards every module is as it was.
+    """Evaluation mode without gradients in a block; afterwards each module has its own mode again.
 
     >>> model = tx.nn.Dropout(0.5)
     >>> with evaluation(model):

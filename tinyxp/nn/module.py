@@ -1,4 +1,4 @@
-"""Module: the tensors of a model by name, and what is done to all of them at once."""
+"""Module: the base of layers and models, which holds their tensors by name."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, Self
@@ -21,7 +21,7 @@ class ModuleError(TinyError, AttributeError):
 
 
 class IncompatibleKeys(NamedTuple):
-    """What ``load_state_dict`` did not find, and what it did not know."""
+    """The keys that ``load_state_dict`` missed, and the keys that it did not expect."""
 
     missing_keys: list[str]
     unexpected_keys: list[str]
@@ -47,16 +47,16 @@ class Module(Hooked):
     _parameters: dict[str, Parameter | None]
     _buffers: dict[str, Tensor | None]
     _modules: dict[str, "Module | None"]
-    _transient: set[str]  # buffers that state_dict leaves out
+    _transient: set[str]  # buffers that are not in the state dict
 
     def __init__(self) -> None:
-        # past __setattr__, which refuses to work before these are there
+        # not by __setattr__, which needs these registries
         self.__dict__.update(
             training=True, _parameters={}, _buffers={}, _modules={}, _transient=set(), _hooks={}
         )
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
-        """What the module computes; subclasses define it."""
+        """Compute the output; subclasses define it."""
         raise ModuleError(f"{type(self).__name__} does not define forward()")
 
     # -- attributes ---------------------------------------------------------------------------
@@ -79,7 +79,7 @@ class Module(Hooked):
             )
 
     def __getattr__(self, name: str) -> Any:
-        # only called when the attribute is not in the usual places
+        # Python calls this only if the ordinary lookup fails
         held = self.__dict__
         for registry in REGISTRIES:
             if registry in held and name in held[registry]:
@@ -103,9 +103,9 @@ class Module(Hooked):
         return [*super().__dir__(), *self._parameters, *self._buffers, *self._modules]
 
     def _register(self, registry: str, name: str, value: Any, moves: bool = False) -> None:
-        """Put a value into a registry; by assignment a name moves there from another one.
+        """Put a value into a registry; with ``moves`` (an assignment) from another registry.
 
-        A name that the class has, such as that of a method, would hide what is registered.
+        The name of an attribute of the class is refused: it would hide the registered value.
         """
         held, kind = self.__dict__, type(self)
         if registry not in held:
@@ -125,30 +125,30 @@ class Module(Hooked):
         held[registry][name] = value
 
     def register_parameter(self, name: str, param: Parameter | None) -> None:
-        """Add a parameter, or None for one that this module does without."""
+        """Add a parameter, or None for an optional parameter that is absent."""
         if not isinstance(param, Parameter | None):
             raise DTypeError(f"{name} must be an nn.Parameter or None, got {type(param).__name__}")
         self._register("_parameters", name, param)
 
     def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
-        """Add a tensor that is not learned; ``persistent`` ones are part of the state dict."""
+        """Add a tensor that is not learned; if ``persistent``, it is part of the state dict."""
         if not isinstance(tensor, Tensor | None):
             raise DTypeError(f"{name} must be a Tensor or None, got {type(tensor).__name__}")
         self._register("_buffers", name, tensor)
         (self._transient.discard if persistent else self._transient.add)(name)
 
     def add_module(self, name: str, module: "Module | None") -> None:
-        """Add a submodule under ``name``, or None for one that this module does without."""
+        """Add a submodule, or None for an optional one that is absent."""
         if not isinstance(module, Module | None):
             raise DTypeError(f"{name} must be an nn.Module or None, got {type(module).__name__}")
         self._register("_modules", name, module)
 
     register_module = add_module
 
-    # -- walking ------------------------------------------------------------------------------
+    # -- iteration ----------------------------------------------------------------------------
 
     def named_children(self) -> Iterator[tuple[str, "Module"]]:
-        """The direct submodules with their names, each module once."""
+        """Iterate over the direct submodules and their names, each module once."""
         seen: set[Module] = set()
         for name, module in self._modules.items():
             if module is not None and module not in seen:
@@ -156,15 +156,15 @@ class Module(Hooked):
                 yield name, module
 
     def children(self) -> Iterator["Module"]:
-        """The direct submodules, each once."""
+        """Iterate over the direct submodules, each once."""
         return (module for _, module in self.named_children())
 
     def named_modules(
         self, prefix: str = "", remove_duplicate: bool = True
     ) -> Iterator[tuple[str, "Module"]]:
-        """This module and all below it, with dotted names."""
+        """Iterate over this module and all submodules, with dotted names."""
         seen: set[Module] = set()
-        # no function that calls itself: that would leave a cycle of references at every call
+        # a stack, as a recursive closure would leave a reference cycle at every call
         waiting = [(prefix, self)]
         while waiting:
             name, module = waiting.pop()
@@ -178,7 +178,7 @@ class Module(Hooked):
                     waiting.append((f"{name}.{child_name}" if name else child_name, child))
 
     def modules(self) -> Iterator["Module"]:
-        """This module and all below it, each once."""
+        """Iterate over this module and all submodules, each once."""
         return (module for _, module in self.named_modules())
 
     def _named(
@@ -197,25 +197,25 @@ class Module(Hooked):
     def named_parameters(
         self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
     ) -> Iterator[tuple[str, Parameter]]:
-        """The parameters with dotted names; one that is tied comes under its first name only."""
+        """Iterate over dotted names and parameters; a tied one has its first name only."""
         return self._named("_parameters", prefix, recurse, remove_duplicate)
 
     def parameters(self, recurse: bool = True) -> Iterator[Parameter]:
-        """The parameters, each once."""
+        """Iterate over the parameters, each once."""
         return (p for _, p in self.named_parameters(recurse=recurse))
 
     def named_buffers(
         self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
     ) -> Iterator[tuple[str, Tensor]]:
-        """The buffers with dotted names."""
+        """Iterate over dotted names and buffers."""
         return self._named("_buffers", prefix, recurse, remove_duplicate)
 
     def buffers(self, recurse: bool = True) -> Iterator[Tensor]:
-        """The buffers, each once."""
+        """Iterate over the buffers, each once."""
         return (b for _, b in self.named_buffers(recurse=recurse))
 
     def get_submodule(self, target: str) -> "Module":
-        """The module at a dotted path; '' is this one. Raises ModuleError."""
+        """Return the module at a dotted path; '' is this module. Raises ModuleError."""
         module = self
         for name in target.split(".") if target else ():
             if (found := module._modules.get(name)) is None:
@@ -227,11 +227,11 @@ class Module(Hooked):
         return module
 
     def get_parameter(self, target: str) -> Parameter:
-        """The parameter at a dotted path. Raises ModuleError."""
+        """Return the parameter at a dotted path. Raises ModuleError."""
         return self._at("_parameters", target)
 
     def get_buffer(self, target: str) -> Tensor:
-        """The buffer at a dotted path. Raises ModuleError."""
+        """Return the buffer at a dotted path. Raises ModuleError."""
         return self._at("_buffers", target)
 
     def _at(self, registry: str, target: str) -> Any:
@@ -248,7 +248,7 @@ class Module(Hooked):
     # -- state --------------------------------------------------------------------------------
 
     def _state(self) -> dict[str, Tensor]:
-        """The live tensors of the state dict, tied ones under every name, as PyTorch has them."""
+        """The tensors of the state dict themselves, tied ones under every name, as in PyTorch."""
         state: dict[str, Tensor] = {}
         for path, module in self.named_modules(remove_duplicate=False):
             dot = f"{path}." if path else ""
@@ -259,18 +259,18 @@ class Module(Hooked):
         return state
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Every parameter and persistent buffer by its dotted name, detached.
+        """Return every parameter and persistent buffer by its dotted name, detached.
 
-        Steps of an optimizer and ``load_state_dict`` leave it as it is. A write in place, to one of
-        its tensors or to a parameter, is seen by both, as in PyTorch; ``copy.deepcopy`` keeps it.
+        Optimizer steps and ``load_state_dict`` do not change it. A write in place, to one of its
+        tensors or to a parameter, changes both, as in PyTorch; ``copy.deepcopy`` prevents that.
         """
         return {name: tensor.detach() for name, tensor in self._state().items()}
 
     def load_state_dict(self, state: Mapping[str, Any], strict: bool = True) -> IncompatibleKeys:
-        """Take the values of ``state`` (Tensors or arrays) into the tensors that are here.
+        """Copy the values of ``state`` (Tensors or arrays) into parameters and buffers.
 
-        Each keeps its identity, dtype, backend and device. Raises ArgumentError naming every
-        missing, unexpected (if ``strict``) and misshapen key, before anything is changed.
+        Each keeps its identity, dtype, backend and device. Raises ArgumentError that names every
+        missing, unexpected (if ``strict``) and misshapen key; then nothing has changed.
         """
         for path, module in self.named_modules():
             module._meet(state, path)
@@ -298,12 +298,12 @@ class Module(Hooked):
         return IncompatibleKeys(missing, unexpected)
 
     def _meet(self, state: Mapping[str, Any], path: str) -> None:
-        """Prepare for a state that is loaded next, in which this module's names follow ``path``."""
+        """Prepare to load a state, in which this module has the name ``path``."""
 
-    # -- all at once --------------------------------------------------------------------------
+    # -- all parameters and submodules --------------------------------------------------------
 
     def train(self, mode: bool = True) -> Self:
-        """Switch this module and all below to training, which turns dropout on."""
+        """Put this module and all submodules into training mode, in which dropout is active."""
         if not isinstance(mode, bool):
             raise DTypeError(f"train expects True or False, got {mode!r}")
         for module in self.modules():
@@ -311,22 +311,22 @@ class Module(Hooked):
         return self
 
     def eval(self) -> Self:
-        """Switch to evaluation: ``train(False)``."""
+        """Put all into evaluation mode: ``train(False)``."""
         return self.train(False)
 
     def requires_grad_(self, requires_grad: bool = True) -> Self:
-        """Have all parameters collect gradients, or freeze them."""
+        """Set whether the parameters require gradients; False freezes them."""
         for p in self.parameters():
             p.requires_grad_(requires_grad)
         return self
 
     def zero_grad(self, set_to_none: bool = True) -> None:
-        """Forget the gradients of all parameters, or set them to zeros."""
+        """Set the gradients of all parameters to None, or to zeros."""
         for p in self.parameters():
             p.grad = None if set_to_none or p.grad is None else zeros_like(p.grad)
 
     def apply(self, fn: Callable[["Module"], Any]) -> Self:
-        """Call ``fn`` on every module below, then on this one."""
+        """Call ``fn`` on every submodule, then on this module."""
         for child in self.children():
             child.apply(fn)
         fn(self)
@@ -335,8 +335,8 @@ class Module(Hooked):
     def to(self, backend_or_device: Any = None, dtype: Any = None) -> Self:
         """Move all parameters and buffers, in place, to another backend, device or floating dtype.
 
-        ``model.to("torch")``, ``model.to("cuda:0")``, ``model.to(dtype=tx.float64)``. The objects
-        stay, so that tied weights stay tied; only floating ones change their dtype.
+        ``model.to("torch")``, ``model.to("cuda:0")``, ``model.to(dtype=tx.float64)``. Tensors keep
+        their identity, so tied weights stay tied; only floating ones change their dtype.
         """
         if isinstance(backend_or_device, dtypes.DType):
             backend_or_device, dtype = None, backend_or_device
@@ -352,35 +352,35 @@ class Module(Hooked):
             gradient, tensor.grad = tensor.grad, None
             move(tensor)
             if gradient is not None:
-                own = gradient.detach()  # not to move what the user may hold
+                own = gradient.detach()  # the user may hold the gradient, which must not move
                 move(own)
                 tensor.grad = own
         return self
 
     def half(self) -> Self:
-        """All floating tensors as float16."""
+        """Convert all floating tensors to float16."""
         return self.to(dtype=dtypes.float16)
 
     def bfloat16(self) -> Self:
-        """All floating tensors as bfloat16."""
+        """Convert all floating tensors to bfloat16."""
         return self.to(dtype=dtypes.bfloat16)
 
     def float(self) -> Self:
-        """All floating tensors as float32."""
+        """Convert all floating tensors to float32."""
         return self.to(dtype=dtypes.float32)
 
     def double(self) -> Self:
-        """All floating tensors as float64."""
+        """Convert all floating tensors to float64."""
         return self.to(dtype=dtypes.float64)
 
-    # -- shown --------------------------------------------------------------------------------
+    # -- repr ---------------------------------------------------------------------------------
 
     def extra_repr(self) -> str:
-        """What a module says about itself between its brackets."""
+        """The text between the brackets of ``repr``; subclasses override it."""
         return ""
 
     def __repr__(self) -> str:
-        """PyTorch's, with the shapes of a module's own parameters and the count of all behind."""
+        """As in PyTorch, followed by the shapes of the module's own parameters and their total."""
         own = [f"{name} {p.shape}" for name, p in self._parameters.items() if p is not None]
         total = sum(p.size for p in self.parameters())
         shapes = f"{', '.join(own)}: " if own else ""
@@ -394,5 +394,5 @@ class Module(Hooked):
         return f"{type(self).__name__}(\n  {body}\n){note}"
 
     def _children_repr(self) -> Iterable[tuple[str, str]]:
-        """The submodules as ``repr`` shows them, by name."""
+        """The names of the submodules and their repr."""
         return ((name, repr(child)) for name, child in self._modules.items())

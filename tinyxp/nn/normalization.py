@@ -1,4 +1,4 @@
-"""Normalisation as modules, which hold the learned scale and shift, and running statistics."""
+"""Normalization modules, with a learned scale and shift, and running statistics."""
 
 from dataclasses import KW_ONLY, InitVar
 from typing import Any
@@ -30,7 +30,7 @@ __all__ = [
 
 
 class _Affine(FieldModule):
-    """A norm with a scale ``weight``, ones at first, and a shift ``bias``, zeros; or None."""
+    """The base of norms with a scale ``weight``, initially ones, and a shift ``bias``, zeros."""
 
     def _learn(self, shape: Any, weight: bool, bias: bool, device: str | None, dtype: Any) -> None:
         one, zero = (make(shape, device=device, dtype=dtype) for make in (ones, zeros))
@@ -107,7 +107,7 @@ class RMSNorm(FieldModule):
 
 
 class GroupNorm(_Affine):
-    """Each group of channels of each sample normalised: (N, C, ...) -> (N, C, ...).
+    """Normalize each group of channels of each sample: (N, C, ...) -> (N, C, ...).
 
     ``weight`` and ``bias`` (num_channels). Raises ShapeError; see ``functional.group_norm``.
 
@@ -170,7 +170,7 @@ class _Running(_Affine):
             self.register_buffer(name, value if self.track_running_stats else None)
 
     def reset_running_stats(self) -> None:
-        """Forget what was seen: mean 0, variance 1."""
+        """Reset the running mean to 0 and the running variance to 1."""
         if self.running_mean is not None and self.running_var is not None:
             init.zeros_(self.running_mean)
             init.ones_(self.running_var)
@@ -204,7 +204,9 @@ class _BatchNorm(_Running):
         if self.training and not self.track_running_stats:
             mean = var = None
         elif self.training and count is not None:
-            count.array = (count + 1).array  # no write in place, which snapshots would see
+            count.array = (
+                count + 1
+            ).array  # not in place: that would change snapshots of the state
             if self.momentum is None:  # the mean over all batches so far
                 momentum = 1 / float(count)
         alone = self.training or (mean is None and var is None)
@@ -212,11 +214,11 @@ class _BatchNorm(_Running):
 
 
 class BatchNorm1d(_BatchNorm, axes=(2, 3)):
-    """Each channel normalised over the batch: (N, C) or (N, C, L) -> the same.
+    """Normalize each channel over the batch: (N, C) or (N, C, L) -> the same.
 
-    ``weight`` and ``bias`` (C) are learned. In training ``running_mean`` and ``running_var`` move
-    by the fraction ``momentum`` (None: all batches count alike) towards those of the batch; they
-    are used in evaluation. Raises ShapeError, ArgumentError; see ``functional.batch_norm``.
+    ``weight`` and ``bias`` (C) are learned. In training, ``running_mean`` and ``running_var`` move
+    by the fraction ``momentum`` towards those of the batch (None: they are the mean over all
+    batches); evaluation uses them. Raises ShapeError, ArgumentError; see ``functional.batch_norm``.
 
     >>> norm = tx.nn.BatchNorm1d(1)
     >>> norm(tx.asarray([[1.0], [3.0]])).flatten().detach(), norm.running_mean
@@ -225,7 +227,7 @@ class BatchNorm1d(_BatchNorm, axes=(2, 3)):
 
 
 class BatchNorm2d(_BatchNorm, axes=(4,)):
-    """Each channel normalised over batch and places: (N, C, H, W); else as ``BatchNorm1d``.
+    """Normalize each channel over batch and positions: (N, C, H, W); see ``BatchNorm1d``.
 
     >>> tx.nn.BatchNorm2d(1)(tx.asarray([[[[1.0, 3.0]]]])).detach()
     tensor([[[[-0.999995,  0.999995]]]])
@@ -233,7 +235,7 @@ class BatchNorm2d(_BatchNorm, axes=(4,)):
 
 
 class BatchNorm3d(_BatchNorm, axes=(5,)):
-    """Each channel normalised over batch and places: (N, C, D, H, W); else as ``BatchNorm1d``.
+    """Normalize each channel over batch and positions: (N, C, D, H, W); see ``BatchNorm1d``.
 
     >>> tx.nn.BatchNorm3d(1)(tx.asarray([[[[[1.0, 3.0]]]]])).flatten().detach()
     tensor([-0.999995,  0.999995])
@@ -261,7 +263,7 @@ class _InstanceNorm(_Running):
 
 
 class InstanceNorm1d(_InstanceNorm, axes=(2, 3)):
-    """Each channel of each sample normalised: (N, C, L) or (C, L) -> the same.
+    """Normalize each channel of each sample: (N, C, L) or (C, L) -> the same.
 
     ``weight`` and ``bias`` (C) with ``affine``; running statistics, as of ``BatchNorm1d``, with
     ``track_running_stats``. Raises ShapeError; see ``functional.instance_norm``.
@@ -273,7 +275,7 @@ class InstanceNorm1d(_InstanceNorm, axes=(2, 3)):
 
 
 class InstanceNorm2d(_InstanceNorm, axes=(3, 4)):
-    """Each channel of each sample normalised: (N, C, H, W) or (C, H, W); as ``InstanceNorm1d``.
+    """Normalize each channel of each sample: (N, C, H, W) or (C, H, W); see ``InstanceNorm1d``.
 
     >>> tx.nn.InstanceNorm2d(1)(tx.asarray([[[1.0, 3.0]]]))
     tensor([[[-0.999995,  0.999995]]])
@@ -281,7 +283,7 @@ class InstanceNorm2d(_InstanceNorm, axes=(3, 4)):
 
 
 class InstanceNorm3d(_InstanceNorm, axes=(4, 5)):
-    """Each channel of each sample normalised: (N, C, D, H, W) or (C, D, H, W).
+    """Normalize each channel of each sample: (N, C, D, H, W) or (C, D, H, W).
 
     >>> tx.nn.InstanceNorm3d(1)(tx.asarray([[[[1.0, 3.0]]]])).flatten()
     tensor([-0.999995,  0.999995])

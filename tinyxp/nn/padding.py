@@ -1,4 +1,4 @@
-"""Padding as modules, for 1, 2 or 3 axes; see ``functional.pad`` for the modes."""
+"""Padding of 1, 2 or 3 axes; see ``functional.pad`` for the modes."""
 
 from typing import Any, ClassVar
 

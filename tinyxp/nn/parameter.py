@@ -35,8 +35,8 @@ class Parameter(Tensor):
         return f"Parameter({super().__repr__()})"
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
-        """A parameter of the same values, without a gradient: as PyTorch's, a copied model begins
-        anew, so that its own first backward pass adds to nothing."""
+        """Copy the values without the gradient, as in PyTorch: the first backward pass of a copied
+        model must not add to the gradients of the original."""
         new = super().__deepcopy__(memo)
         new.grad = None
         return new
@@ -46,15 +46,15 @@ class Parameter(Tensor):
 
 
 def register_empty(module: Any, shapes: Mapping[str, Any], device: str | None, dtype: Any) -> None:
-    """Register parameters of these shapes, by name, whose values are drawn next; or None, for a
-    shape that is None."""
+    """Register parameters of these shapes by name, which the caller then initializes; a shape of
+    None registers None."""
     for name, shape in shapes.items():
         value = None if shape is None else Parameter(empty(shape, device=device, dtype=dtype))
         module.register_parameter(name, value)
 
 
 def as_tensor(value: Any) -> Tensor:
-    """A value of a state as a Tensor where it lies; arrays of any library, with their own dtype."""
+    """Make a value of a state a Tensor on its own backend; arrays keep their dtype."""
     if isinstance(value, Tensor):
         return value.detach()
     with backends.using(backends.of(value) or backends.get("numpy")):
@@ -62,5 +62,5 @@ def as_tensor(value: Any) -> Tensor:
 
 
 def like(value: Tensor, here: Tensor) -> Any:
-    """``value`` in the dtype and place of ``here``."""
+    """Return ``value`` with the dtype, backend and device of ``here``."""
     return moved_to(moved_to(value, here.backend.name, dtype=here.dtype), here.device)

@@ -1,4 +1,4 @@
-"""Modules that hold parameters: in a list, in a dict."""
+"""Containers of parameters: ParameterList and ParameterDict."""
 
 import operator
 from collections import OrderedDict
@@ -15,7 +15,7 @@ __all__ = ["ParameterDict", "ParameterList"]
 
 
 def _as_parameter(value: Any) -> Any:
-    """A Tensor as a Parameter, anything else as it is."""
+    """Make a Tensor a Parameter; return anything else unchanged."""
     plain = isinstance(value, Tensor) and not isinstance(value, Parameter)
     return Parameter(value) if plain else value
 
@@ -23,7 +23,7 @@ def _as_parameter(value: Any) -> Any:
 class ParameterList(Module):
     """A list of parameters, which are registered; Tensors become Parameters.
 
-    Other values are kept too, and are not part of the state.
+    Other values are stored unchanged, and are not part of the state.
 
     >>> list(tx.nn.ParameterList([tx.zeros(2), tx.ones(3)]).state_dict())
     ['0', '1']
@@ -44,7 +44,7 @@ class ParameterList(Module):
         return [name for name in super().__dir__() if not name.isdigit()]
 
     def __getitem__(self, index: Any) -> Any:
-        """The value at an index; a slice gives a list of parameters."""
+        """Return the value at an index, or for a slice a ParameterList."""
         if isinstance(index, slice):
             return type(self)(list(self)[index])
         return getattr(self, str(place(index, self._size, "parameters")))
@@ -71,8 +71,8 @@ class ParameterList(Module):
 class ParameterDict(Module):
     """A dict of parameters, which are registered; Tensors become Parameters.
 
-    Other values are kept too, and are not part of the state. A plain dict comes in the order of its
-    sorted names, as in PyTorch; an OrderedDict, a ParameterDict or pairs in their own.
+    Other values are stored unchanged, and are not part of the state. The items of a plain dict are
+    sorted by name, as in PyTorch; an OrderedDict, a ParameterDict or pairs keep their order.
 
     >>> list(tx.nn.ParameterDict({"b": tx.zeros(2), "a": tx.ones(3)}).state_dict())
     ['a', 'b']
@@ -101,9 +101,11 @@ class ParameterDict(Module):
 
     def __setitem__(self, key: str, value: Any) -> None:
         if not isinstance(key, str):
-            raise DTypeError(f"a ParameterDict has strings as names, got {type(key).__name__}")
+            raise DTypeError(
+                f"the names of a ParameterDict must be strings, got {type(key).__name__}"
+            )
         if key not in self._keys and hasattr(self, key):
-            raise ArgumentError(f"a ParameterDict cannot hold the name {key!r}, which it uses")
+            raise ArgumentError(f"{key!r} is an attribute of ParameterDict; choose another name")
         setattr(self, key, _as_parameter(value))
         self._keys[key] = None
 
@@ -131,11 +133,11 @@ class ParameterDict(Module):
         return [(key, self[key]) for key in self._keys]
 
     def get(self, key: str, default: Any = None) -> Any:
-        """The value of that name, or ``default``."""
+        """Return the value of that name, or ``default``."""
         return self[key] if key in self else default  # noqa: SIM401 - this is get
 
     def setdefault(self, key: str, default: Any = None) -> Any:
-        """The value of that name, which is ``default`` if there was none."""
+        """Return the value of that name, which is set to ``default`` if it is absent."""
         if key not in self:
             self[key] = default
         return self[key]
@@ -148,27 +150,27 @@ class ParameterDict(Module):
             self[key] = value
 
     def pop(self, key: str) -> Any:
-        """Take out the value of that name, and return it."""
+        """Remove and return the value of that name."""
         value = self[key]
         del self[key]
         return value
 
     def popitem(self) -> tuple[str, Any]:
-        """Take out the last pair (name, value), and return it."""
+        """Remove and return the last pair (name, value)."""
         if not self._keys:
             raise ArgumentError("popitem: the ParameterDict is empty")
         key = next(reversed(self._keys))
         return key, self.pop(key)
 
     def clear(self) -> None:
-        """Take out all."""
+        """Remove all values."""
         for key in list(self._keys):
             del self[key]
 
     def copy(self) -> "ParameterDict":
-        """A new dict of the same parameters."""
+        """Return a new dict of the same parameters."""
         return ParameterDict(OrderedDict(self.items()))
 
     def fromkeys(self, keys: Iterable[str], default: Any = None) -> "ParameterDict":
-        """A new dict with one value for all of these names."""
+        """Return a new dict with the same value for all of these names."""
         return ParameterDict([(key, default) for key in keys])

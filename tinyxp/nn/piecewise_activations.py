@@ -1,4 +1,4 @@
-"""Activations made of pieces, as modules, ``nn.ReLU()(x)``; see ``functional`` for formulas."""
+"""Piecewise activations; see ``functional`` for formulas and sources."""
 
 from dataclasses import KW_ONLY
 from typing import Any
@@ -41,7 +41,7 @@ class ReLU(FunctionalModule, function=F.relu):
 
 
 class PReLU(Module):
-    """y = x above 0, else a x, the slopes ``weight`` (num_parameters) learned from ``init`` on.
+    """y = x above 0, else a x, with learned slopes ``weight`` (num_parameters), initially ``init``.
 
     ``num_parameters``: 1, or the number of channels; see ``functional.prelu``.
 
@@ -130,7 +130,7 @@ class SELU(FunctionalModule, function=F.selu):
 
 
 class Hardtanh(FunctionalModule, function=F.hardtanh):
-    """y = x held between ``min_val`` and ``max_val``; see ``functional.hardtanh``.
+    """y = min(max(x, ``min_val``), ``max_val``); see ``functional.hardtanh``.
 
     >>> tx.nn.Hardtanh()(tx.asarray([-2.0, 0.5, 2.0]))
     tensor([-1. ,  0.5,  1. ])
@@ -186,7 +186,7 @@ class Hardshrink(FunctionalModule, function=F.hardshrink, shown="{lambd}"):
 
 
 class Softshrink(FunctionalModule, function=F.softshrink, shown="{lambd}"):
-    """y = 0 between -λ and λ, else x nearer to 0 by λ; see ``functional.softshrink``.
+    """y = 0 between -λ and λ, else x - λ sign(x); see ``functional.softshrink``.
 
     >>> tx.nn.Softshrink()(tx.asarray([-2.0, 0.5, 1.0]))
     tensor([-1.5,  0. ,  0.5])

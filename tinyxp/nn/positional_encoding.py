@@ -1,4 +1,4 @@
-"""Positional encodings: attention knows no order, so each position adds a vector of its own."""
+"""Positional encodings: attention ignores order, so a vector for each position is added."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ __all__ = ["SinusoidalPositionalEncoding", "LearnedPositionalEncoding"]
 
 
 def _first(table: Tensor, x: Tensor) -> Tensor:
-    """The rows of the table for the positions of x (..., time, d_model)."""
+    """Return the first rows of the table, for x (..., time, d_model)."""
     longest, width = table.shape
     if x.ndim < 2 or x.shape[-1] != width or x.shape[-2] > longest:
         raise ShapeError(
@@ -29,8 +29,8 @@ def _first(table: Tensor, x: Tensor) -> Tensor:
 class SinusoidalPositionalEncoding(Module):
     """y = dropout(x + P), P[t, 2i] = sin(t / 10000^(2i/d)), P[t, 2i+1] = cos(t / 10000^(2i/d)).
 
-    Shapes: (..., time, d_model) -> the same. The table is a buffer that the state dict leaves out.
-    Raises ShapeError past ``max_len``. Source: Vaswani et al. 2017, sec. 3.5.
+    Shapes: (..., time, d_model) -> the same. The table is a buffer outside of the state
+    dict. Raises ShapeError past ``max_len``. Source: Vaswani et al. 2017, sec. 3.5.
 
     >>> tx.nn.SinusoidalPositionalEncoding(4)(tx.zeros((1, 4)))
     tensor([[0., 1., 0., 1.]])
@@ -81,7 +81,7 @@ class LearnedPositionalEncoding(Module):
         self.reset_parameters(generator)
 
     def reset_parameters(self, generator: Generator | None = None) -> None:
-        """Draw the first values anew."""
+        """Draw new initial values."""
         init.normal_(self.weight, std=0.02, generator=generator)
 
     def forward(self, x: Tensor) -> Any:

@@ -1,4 +1,4 @@
-"""Losses of probabilities as modules, which hold their options; see ``functional``."""
+"""Losses of probabilities; see ``functional`` for formulas and sources."""
 
 from tinyxp.core.tensor import Tensor
 from tinyxp.nn import functional as F

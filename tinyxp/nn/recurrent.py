@@ -37,12 +37,12 @@ GATES = {"RNN_TANH": 1, "RNN_RELU": 1, "LSTM": 4, "GRU": 3}
 
 
 class RNNBase(Module):
-    """What RNN, LSTM and GRU share: layers of cells, in one or two directions, over sequences.
+    """The base of RNN, LSTM and GRU: layers of cells, in one or two directions, over sequences.
 
     The input is (time, batch, input_size), with ``batch_first`` (batch, time, input_size), without
-    a batch (time, input_size), or a PackedSequence of different lengths. Parameters, for layer k
-    and each direction: ``weight_ih_l{k}``, ``weight_hh_l{k}``, ``bias_ih_l{k}``, ``bias_hh_l{k}``,
-    and ``weight_hr_l{k}`` of an LSTM with ``proj_size``; for the second direction the same with
+    a batch (time, input_size), or a PackedSequence of different lengths. Each direction of layer k
+    has ``weight_ih_l{k}``, ``weight_hh_l{k}``, ``bias_ih_l{k}``, ``bias_hh_l{k}``, and
+    ``weight_hr_l{k}`` of an LSTM with ``proj_size``; those of the second direction end with
     ``_reverse``. They start from U(-b, b), b = 1/√hidden_size. Raises ShapeError, DTypeError,
     ArgumentError.
     """
@@ -84,11 +84,11 @@ class RNNBase(Module):
         self.reset_parameters(generator)
 
     def reset_parameters(self, generator: Generator | None = None) -> None:
-        """Draw the first values anew."""
+        """Draw new initial values."""
         reset(self, generator)
 
     def _names(self, layer: int) -> list[list[str]]:
-        """The parameters' names in one layer, for each direction."""
+        """The names of the parameters of one layer, for each direction."""
         kinds = ["weight_ih", "weight_hh"] + ["bias_ih", "bias_hh"] * self.bias
         kinds += ["weight_hr"] * bool(self.proj_size)
         ends = ["", "_reverse"] if self.bidirectional else [""]
@@ -104,7 +104,7 @@ class RNNBase(Module):
         ]
 
     def flatten_parameters(self) -> None:
-        """Nothing: PyTorch lays weights side by side for cuDNN, which is not used here."""
+        """Do nothing: PyTorch makes weights contiguous here for cuDNN."""
 
     def extra_repr(self) -> str:
         plain = {"proj_size": 0, "num_layers": 1, "bias": True, "batch_first": False}
@@ -115,7 +115,7 @@ class RNNBase(Module):
     # -- forward ------------------------------------------------------------------------------
 
     def forward(self, input: Any, hx: Any = None) -> tuple[Any, Any]:
-        """(output, the last hidden state of each layer and direction)."""
+        """Return (output, the last hidden state of each layer and direction)."""
         if isinstance(input, PackedSequence):
             if input.data.ndim != 2:
                 raise ShapeError(
@@ -145,11 +145,11 @@ class RNNBase(Module):
         return (permute_dims(y, (1, 0, 2)) if self.batch_first else y), self._as_hidden(hx)
 
     def _as_hidden(self, states: list[Any]) -> Any:
-        """Hidden states as users give and get them."""
+        """Convert hidden states to the form of the public interface."""
         return tuple(states) if self.mode == "LSTM" else states[0]
 
     def _expect(self, x: Tensor, hx: Any, batch: int | None) -> list[Any]:
-        """The hidden states (layers · directions, batch, hidden), checked; zeros where None is."""
+        """Check the hidden states (layers · directions, batch, hidden); for None return zeros."""
         name = type(self).__name__
         if x.shape[-1] != self.input_size:
             raise ShapeError(
@@ -179,7 +179,7 @@ class RNNBase(Module):
         return [expand_dims(h, axis=1) for h in states] if batch is None else states
 
     def _layers(self, x: Any, states: list[Any], sizes: tuple[int, ...] | None) -> Any:
-        """x (time, batch, width), or with ``sizes`` packed (rows, width), through all layers."""
+        """Apply all layers to x (time, batch, width), or packed with ``sizes`` (rows, width)."""
         starts = iter(zip(*(_unstack(h, axis=0) for h in states), strict=True))
         ends = []
         for layer in range(self.num_layers):
@@ -219,7 +219,7 @@ def _expect_arguments(
         raise ArgumentError(f"a dropout probability lies in [0, 1], got {dropout!r}")
     if dropout and sizes["num_layers"] == 1:
         warnings.warn(
-            f"dropout={dropout} acts between layers, and there is one; use num_layers > 1",
+            f"dropout={dropout} applies between layers, but there is only one; use num_layers > 1",
             stacklevel=4,
         )
 

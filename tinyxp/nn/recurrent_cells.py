@@ -1,4 +1,4 @@
-"""One step of an RNN, LSTM or GRU as a module; see ``functional`` for the formulas."""
+"""Cells: one step of an RNN, LSTM or GRU; see ``functional`` for the formulas."""
 
 import math
 from dataclasses import KW_ONLY, InitVar
@@ -19,7 +19,7 @@ __all__ = ["GRUCell", "LSTMCell", "RNNCell", "RNNCellBase"]
 
 
 def zeros_at(shape: tuple[int, ...], x: Tensor) -> Any:
-    """Zeros where x lies."""
+    """Return zeros on the backend and device of x, with its dtype."""
     with backends.using(x.backend):
         return zeros(shape, dtype=x.dtype, device=x.device)
 
@@ -31,7 +31,7 @@ def reset(module: Any, generator: Generator | None) -> None:
 
 
 class RNNCellBase(FieldModule):
-    """What the cells share: weight_ih, weight_hh, bias_ih, bias_hh, from U(-b, b), b = 1/√H."""
+    """The base of cells: weight_ih, weight_hh, bias_ih, bias_hh, from U(-b, b), b = 1/√H."""
 
     input_size: int
     hidden_size: int

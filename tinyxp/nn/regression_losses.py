@@ -1,4 +1,4 @@
-"""Losses of numbers as modules, which hold their options; see ``functional`` for the formulas."""
+"""Losses of regression; see ``functional`` for formulas and sources."""
 
 from dataclasses import KW_ONLY, InitVar
 from typing import Any
@@ -35,7 +35,7 @@ class L1Loss(Loss, function=F.l1_loss):
 
 
 class SmoothL1Loss(Loss, function=F.smooth_l1_loss):
-    """A parabola up to a distance of β, then straight; see ``functional.smooth_l1_loss``.
+    """A parabola up to a distance of β, then a line; see ``functional.smooth_l1_loss``.
 
     >>> tx.nn.SmoothL1Loss(reduction="sum")(tx.asarray([0.5, 3.0]), tx.zeros(2))
     tensor(2.625)
@@ -45,9 +45,9 @@ class SmoothL1Loss(Loss, function=F.smooth_l1_loss):
 
 
 class HuberLoss(Criterion, function=F.huber_loss):
-    """A parabola up to a distance of δ, then of slope δ; see ``functional.huber_loss``.
+    """A parabola up to a distance of δ, then a line of slope δ; see ``functional.huber_loss``.
 
-    Raises DTypeError for a delta that is no number.
+    Raises DTypeError if delta is not a number.
 
     >>> tx.nn.HuberLoss("sum", delta=2.0)(tx.asarray([1.0, 3.0]), tx.zeros(2))
     tensor(4.5)

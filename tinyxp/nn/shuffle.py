@@ -1,4 +1,4 @@
-"""Channels and pixels rearranged, as modules; see ``functional`` for the formulas."""
+"""Pixel shuffle and channel shuffle; see ``functional`` for formulas and sources."""
 
 from tinyxp.nn import functional as F
 from tinyxp.nn.fields import FunctionalModule
@@ -7,7 +7,7 @@ __all__ = ["ChannelShuffle", "PixelShuffle", "PixelUnshuffle"]
 
 
 class PixelShuffle(FunctionalModule, function=F.pixel_shuffle):
-    """Channels as pixels: (..., r² C, H, W) -> (..., C, r H, r W); see ``functional``.
+    """Move channels to pixels: (..., r² C, H, W) -> (..., C, r H, r W); see ``functional``.
 
     >>> tx.nn.PixelShuffle(3)(tx.zeros((1, 9, 4, 4))).shape
     (1, 1, 12, 12)
@@ -17,7 +17,7 @@ class PixelShuffle(FunctionalModule, function=F.pixel_shuffle):
 
 
 class PixelUnshuffle(FunctionalModule, function=F.pixel_unshuffle):
-    """Pixels as channels: (..., C, r H, r W) -> (..., r² C, H, W); see ``functional``.
+    """Move pixels to channels: (..., C, r H, r W) -> (..., r² C, H, W); see ``functional``.
 
     >>> tx.nn.PixelUnshuffle(3)(tx.zeros((1, 1, 12, 12))).shape
     (1, 9, 4, 4)
@@ -27,7 +27,7 @@ class PixelUnshuffle(FunctionalModule, function=F.pixel_unshuffle):
 
 
 class ChannelShuffle(FunctionalModule, function=F.channel_shuffle):
-    """Channels of all groups in turn: (N, C, ...) -> (N, C, ...); see ``functional``.
+    """Interleave the channels of all groups: (N, C, ...) -> (N, C, ...); see ``functional``.
 
     >>> tx.nn.ChannelShuffle(2)(tx.zeros((1, 4, 2, 2))).shape
     (1, 4, 2, 2)

@@ -1,6 +1,6 @@
-"""The transformer: layers of attention and perceptrons, stacked as encoder and decoder.
+"""The transformer: an encoder and a decoder, each a stack of layers.
 
-With ``is_causal`` or a mask the encoder alone is the decoder of a language model.
+With ``is_causal`` or a mask, the encoder alone is the network of a language model.
 """
 
 import copy
@@ -28,18 +28,18 @@ __all__ = ["Transformer", "TransformerDecoder", "TransformerEncoder"]
 
 
 def _copies(layer: Module, n: int) -> ModuleList:
-    # one source of random numbers for all: with copies each layer would drop the same places
+    # the layers share one generator: with copies, all would drop the same elements
     found = [getattr(module, "generator", None) for module in layer.modules()]
     shared = {id(generator): generator for generator in found if generator is not None}
     return ModuleList(copy.deepcopy(layer, dict(shared)) for _ in range(n))
 
 
 class TransformerEncoder(Module):
-    """``num_layers`` copies of a layer, one after the other, and a last ``norm`` if given.
+    """``num_layers`` copies of a layer, one after the other, and an optional final ``norm``.
 
-    As in PyTorch the copies start from the same values. ``enable_nested_tensor`` and
-    ``mask_check`` choose among PyTorch's ways to compute the same; here there is one. (Its nested
-    tensors, in evaluation without gradients, leave zeros at padded places.)
+    As in PyTorch, the copies start from the same values. ``enable_nested_tensor`` and
+    ``mask_check`` have no effect: in PyTorch they choose an implementation. (With its nested
+    tensors, in evaluation without gradients, padded positions are zeros.)
 
     >>> layer = tx.nn.TransformerEncoderLayer(4, 2, 8, batch_first=True)
     >>> tx.nn.TransformerEncoder(layer, 2)(tx.zeros((5, 3, 4))).shape
@@ -67,10 +67,9 @@ class TransformerEncoder(Module):
         src_key_padding_mask: Tensor | None = None,
         is_causal: bool | None = None,
     ) -> Any:
-        """Masks as in ``MultiheadAttention``; ``is_causal`` needs none.
+        """Masks as in ``MultiheadAttention``; ``is_causal`` does not need a mask.
 
-        None leaves it to the mask: a causal one is applied as it is, and nobody looks at its
-        values to find out.
+        With None only the mask applies; its values are not examined to detect a causal one.
         """
         for layer in self.layers:
             src = layer(
@@ -83,7 +82,7 @@ class TransformerEncoder(Module):
 
 
 class TransformerDecoder(Module):
-    """``num_layers`` copies of a decoder's layer, and a last ``norm`` if given.
+    """``num_layers`` copies of a decoder layer, and an optional final ``norm``.
 
     >>> layer = tx.nn.TransformerDecoderLayer(4, 2, 8, batch_first=True)
     >>> tx.nn.TransformerDecoder(layer, 2)(tx.zeros((5, 3, 4)), tx.zeros((5, 7, 4))).shape
@@ -107,7 +106,7 @@ class TransformerDecoder(Module):
         tgt_is_causal: bool | None = None,
         memory_is_causal: bool = False,
     ) -> Any:
-        """Masks as in ``MultiheadAttention``; None of ``tgt_is_causal`` leaves it to the mask."""
+        """Masks as in ``MultiheadAttention``; with ``tgt_is_causal=None`` only the mask applies."""
         for layer in self.layers:
             tgt = layer(
                 tgt,
@@ -123,12 +122,12 @@ class TransformerDecoder(Module):
 
 
 class Transformer(Module):
-    """y = decoder(tgt, encoder(src)): both stacks of layers, each with a norm at its end.
+    """y = decoder(tgt, encoder(src)), both with a final norm.
 
     Weights start from Xavier's uniform distribution. Shapes: src (N, S, d_model), tgt
-    (N, T, d_model) with ``batch_first``, else time first, or without N -> that of tgt.
-    ``custom_encoder`` and ``custom_decoder`` take the place of the stacks. Embeddings and the map
-    to logits are the caller's. Raises ShapeError. Source: Vaswani et al. 2017, fig. 1.
+    (N, T, d_model) with ``batch_first``, else time first, or without N -> the shape of tgt.
+    ``custom_encoder`` and ``custom_decoder`` replace the stacks. Embeddings and the projection to
+    logits are not included. Raises ShapeError. Source: Vaswani et al. 2017, fig. 1.
 
     >>> model = tx.nn.Transformer(4, 2, 1, 1, 8, batch_first=True)
     >>> model(tx.zeros((5, 7, 4)), tx.zeros((5, 3, 4)), tgt_is_causal=True).shape
@@ -180,7 +179,7 @@ class Transformer(Module):
         self._reset_parameters(generator)
 
     def _reset_parameters(self, generator: Generator | None = None) -> None:
-        """Draw the first values of all weights anew."""
+        """Draw new initial values of all weights."""
         for parameter in self.parameters():
             if parameter.ndim > 1:
                 init.xavier_uniform_(parameter, generator=generator)
@@ -201,7 +200,7 @@ class Transformer(Module):
     ) -> Any:
         """Masks as in ``MultiheadAttention``: (S, S), (T, T), (T, S); and (N, S), (N, T), (N, S).
 
-        ``…_is_causal`` needs no mask; None leaves it to the mask.
+        ``…_is_causal`` does not need a mask; with None only the mask applies.
         """
         expect_tensors("Transformer", src, tgt)
         batch = 0 if self.batch_first else 1
@@ -211,8 +210,8 @@ class Transformer(Module):
             or not src.shape[-1] == tgt.shape[-1] == self.d_model
         ):
             raise ShapeError(
-                f"a transformer expects src and tgt of {self.d_model} features, both of three "
-                f"axes with as many sequences, or of two, got {src.shape} and {tgt.shape}"
+                f"a transformer expects src and tgt with {self.d_model} features, both with three "
+                f"axes and the same batch size, or both with two, got {src.shape} and {tgt.shape}"
             )
         memory = self.encoder(
             src,
@@ -235,7 +234,7 @@ class Transformer(Module):
     def generate_square_subsequent_mask(
         sz: int, device: str | None = None, dtype: Any = None
     ) -> Any:
-        """The causal mask to be added to scores: -inf for keys after the query, else 0.
+        """Return the causal mask that is added to scores: -inf for keys after the query, else 0.
 
         >>> tx.nn.Transformer.generate_square_subsequent_mask(2)
         tensor([[  0., -inf],

@@ -1,4 +1,4 @@
-"""The layers of a transformer: attention and a two-layer perceptron, each in a residual."""
+"""The layers of a transformer: residual blocks of attention and of a two-layer perceptron."""
 
 from collections.abc import Callable
 from typing import Any
@@ -28,9 +28,9 @@ def _activation(name: str | Activation) -> Activation:
 
 
 class _Layer(Module):
-    """Sublayers of attention and at last a perceptron, each in a residual with its own norm."""
+    """Residual blocks, each with a norm: one or two of attention, and a perceptron."""
 
-    attentions: tuple[str, ...]  # the names of the sublayers of attention
+    attentions: tuple[str, ...]  # the names of the attention sublayers
 
     def __init__(
         self,
@@ -96,8 +96,8 @@ class _Layer(Module):
 class TransformerEncoderLayer(_Layer):
     """x = norm₁(x + attention(x)); x = norm₂(x + W₂ f(W₁ x + b₁) + b₂).
 
-    ``norm_first``: x + attention(norm₁(x)), then x + …(norm₂(x)), which trains more stably (Xiong
-    et al. 2020). Dropout follows the attention weights, both sublayers and the activation f.
+    With ``norm_first``: x + attention(norm₁(x)), then x + …(norm₂(x)), which trains more stably
+    (Xiong et al. 2020). Dropout follows the attention weights, both sublayers and the activation f.
     Shapes: (N, T, d_model) with ``batch_first``, else (T, N, d_model), or (T, d_model) -> the same.
     Source: Vaswani et al. 2017, sec. 3.1.
 
@@ -115,7 +115,7 @@ class TransformerEncoderLayer(_Layer):
         src_key_padding_mask: Tensor | None = None,
         is_causal: bool = False,
     ) -> Any:
-        """Masks as in ``MultiheadAttention``; ``is_causal`` needs none."""
+        """Masks as in ``MultiheadAttention``; ``is_causal`` does not need a mask."""
 
         def attend(x: Tensor) -> Any:
             return self._sa_block(x, src_mask, src_key_padding_mask, is_causal)
@@ -127,7 +127,7 @@ class TransformerEncoderLayer(_Layer):
 class TransformerDecoderLayer(_Layer):
     """x = norm₁(x + attention(x)); x = norm₂(x + attention(x, memory)); x = norm₃(x + W₂ f(W₁ x)).
 
-    In the second the keys and values are those of the encoder's output, ``memory``. All else as in
+    In the second, keys and values come from the encoder's output, ``memory``. The rest is as in
     ``TransformerEncoderLayer``. Source: Vaswani et al. 2017, sec. 3.1.
 
     >>> layer = tx.nn.TransformerDecoderLayer(4, 2, 8, batch_first=True)
@@ -148,18 +148,18 @@ class TransformerDecoderLayer(_Layer):
         tgt_is_causal: bool = False,
         memory_is_causal: bool = False,
     ) -> Any:
-        """Masks as in ``MultiheadAttention``; ``tgt_is_causal`` needs none."""
+        """Masks as in ``MultiheadAttention``; ``tgt_is_causal`` does not need a mask."""
 
         def attend(x: Tensor) -> Any:
             return self._sa_block(x, tgt_mask, tgt_key_padding_mask, tgt_is_causal)
 
-        def look_up(x: Tensor) -> Any:
+        def attend_to_memory(x: Tensor) -> Any:
             return self._mha_block(
                 x, memory, memory_mask, memory_key_padding_mask, memory_is_causal
             )
 
         x = self._residual(self.norm1, tgt, attend)
-        x = self._residual(self.norm2, x, look_up)
+        x = self._residual(self.norm2, x, attend_to_memory)
         return self._residual(self.norm3, x, self._ff_block)
 
     def _mha_block(

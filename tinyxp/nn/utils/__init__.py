@@ -1,4 +1,4 @@
-"""What is done to a model's parameters and to sequences, beside its layers."""
+"""Utilities for parameters, gradients and sequences."""
 
 from tinyxp.nn.utils import rnn
 from tinyxp.nn.utils.clip_grad import (

@@ -1,4 +1,4 @@
-"""Sequences of different lengths: padded to one tensor, or packed without padding.
+"""Sequences of different lengths: padded in one tensor, or packed without padding.
 
 >>> from tinyxp.nn.utils.rnn import pack_sequence, pad_packed_sequence
 >>> packed = pack_sequence([tx.asarray([1.0, 2.0, 3.0]), tx.asarray([4.0])])
@@ -38,12 +38,12 @@ __all__ = [
 
 
 def host(numbers: Any) -> Any:
-    """Integers of a Tensor or a list as a NumPy array of one axis."""
+    """Convert integers in a Tensor or a list to a NumPy array of one axis."""
     found = numbers.detach().numpy() if isinstance(numbers, Tensor) else np.asarray(numbers)
     if found.ndim != 1 or found.dtype.kind not in "iu":
         raise DTypeError(
-            f"lengths are integers in a list or a tensor of one axis, got {found.dtype} of shape "
-            f"{found.shape}"
+            f"lengths must be integers in a list or a tensor of one axis, got {found.dtype} of "
+            f"shape {found.shape}"
         )
     return found.astype(np.int64)
 
@@ -61,7 +61,7 @@ def sizes_of(sequence: "PackedSequence") -> Any:
 
 
 def _beside(x: Tensor, numbers: Any) -> Any:
-    """Numbers from the host as a Tensor where x lies."""
+    """Convert an array of NumPy to a Tensor on the backend and device of x."""
     with backends.using(x.backend):
         return asarray(numbers, device=x.device)
 
@@ -74,12 +74,12 @@ class _Fields(NamedTuple):
 
 
 class PackedSequence(_Fields):
-    """Sequences sorted by length, the longest first, with the elements of each time side by side.
+    """Sequences sorted by length, the longest first, stored time by time.
 
-    ``data`` (Σ lengths, ...) holds first all first elements, then all second ones …;
-    ``batch_sizes`` (T,) how many there are at each time. ``sorted_indices`` says where in the
-    batch each of the sorted sequences came from, ``unsorted_indices`` where it went; both are
-    None for a batch that was sorted. Made by ``pack_padded_sequence`` and ``pack_sequence``.
+    ``data`` (Σ lengths, ...) holds the first elements of all sequences, then the second ones …;
+    ``batch_sizes`` (T,) counts them at each time. ``sorted_indices`` are the positions of the
+    sorted sequences in the batch, ``unsorted_indices`` the inverse; both are None for a batch that
+    was sorted. ``pack_padded_sequence`` and ``pack_sequence`` make it.
     """
 
     __slots__ = ()
@@ -96,7 +96,7 @@ class PackedSequence(_Fields):
         return super().__new__(cls, data, batch_sizes, sorted_indices, unsorted_indices)
 
     def to(self, backend_or_device: Any = None, dtype: Any = None) -> Self:
-        """The same on another backend or device; only ``data`` in another dtype."""
+        """Move to another backend or device; only ``data`` changes its dtype."""
         data, *rest = self
         data = to(data, backend_or_device, dtype=dtype)
         moved = [None if x is None else to(to(x, data.backend.name), data.device) for x in rest]
@@ -123,10 +123,10 @@ def _expect_axes(name: str, x: Any, least: int) -> None:
 def pack_padded_sequence(
     input: Tensor, lengths: Any, batch_first: bool = False, enforce_sorted: bool = True
 ) -> PackedSequence:
-    """Pack a padded batch: its first lengths[b] elements of each sequence b.
+    """Pack a padded batch: the first lengths[b] elements of each sequence b.
 
     Shapes: input (T, B, ...), with ``batch_first`` (B, T, ...); lengths B integers, in a list or a
-    tensor, in decreasing order unless ``enforce_sorted`` is False: then they are sorted here.
+    tensor, in decreasing order unless ``enforce_sorted`` is False: then they are sorted first.
     Raises ShapeError, ArgumentError, DTypeError.
 
     >>> x = tx.asarray([[1, 2], [3, 4], [5, 6]])  # (T, B)
@@ -169,7 +169,7 @@ def pad_packed_sequence(
     padding_value: float = 0.0,
     total_length: int | None = None,
 ) -> tuple[Any, Any]:
-    """The inverse of ``pack_padded_sequence``: (padded, lengths), in the batch's first order.
+    """The inverse of ``pack_padded_sequence``: (padded, lengths), in the original order.
 
     ``padded`` is (T, B, ...), with ``batch_first`` (B, T, ...); T is the longest length, or
     ``total_length``. Raises ArgumentError if that is less, DTypeError.
@@ -202,7 +202,7 @@ def pad_packed_sequence(
 
 
 def _filler(x: Tensor, value: float) -> float:
-    """The padding as a number that the dtype of x holds."""
+    """The padding value as a number of the kind of x."""
     return value if x.dtype.kind.endswith("floating") else int(value)
 
 
@@ -213,7 +213,7 @@ def pad_sequence(
     padding_value: float = 0.0,
     padding_side: str = "right",
 ) -> Any:
-    """Sequences (L, ...) of different lengths L as one tensor, with ``padding_value`` after them.
+    """Pad sequences (L, ...) of different lengths L with ``padding_value``, and stack them.
 
     The result is (T, B, ...), with ``batch_first`` (B, T, ...), T the longest length;
     ``padding_side="left"`` pads before them. Raises ShapeError, ArgumentError, DTypeError.
@@ -248,7 +248,7 @@ def pad_sequence(
 
 @typed
 def unpad_sequence(padded_sequences: Tensor, lengths: Any, batch_first: bool = False) -> list[Any]:
-    """The sequences of a padded batch, each with its own length: the inverse of ``pad_sequence``.
+    """Cut the sequences of a padded batch to their lengths: the inverse of ``pad_sequence``.
 
     Raises ShapeError, DTypeError.
 
@@ -280,7 +280,7 @@ def pack_sequence(sequences: Iterable[Tensor], enforce_sorted: bool = True) -> P
 
 @typed
 def unpack_sequence(packed_sequences: PackedSequence) -> list[Any]:
-    """The sequences of a PackedSequence, in the batch's first order.
+    """Unpack the sequences of a PackedSequence, in the original order.
 
     >>> from tinyxp.nn.utils.rnn import pack_sequence, unpack_sequence
     >>> unpack_sequence(pack_sequence([tx.asarray([1, 2]), tx.asarray([3])]))

@@ -1,4 +1,4 @@
-"""All parameters of a model as one vector, and back."""
+"""Conversion of a model's parameters to one vector, and back."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -15,7 +15,7 @@ __all__ = ["parameters_to_vector", "vector_to_parameters"]
 
 @typed
 def parameters_to_vector(parameters: Iterable[Tensor]) -> Any:
-    """The elements of all parameters in a row, differentiably: (Σ sizes).
+    """Concatenate the elements of all parameters, differentiably: (Σ sizes).
 
     >>> model = tx.nn.Linear(2, 3)
     >>> tx.nn.utils.parameters_to_vector(model.parameters()).shape
@@ -26,9 +26,9 @@ def parameters_to_vector(parameters: Iterable[Tensor]) -> Any:
 
 @typed
 def vector_to_parameters(vec: Tensor, parameters: Iterable[Tensor]) -> None:
-    """Give parameters the values of a vector, in place; they keep dtype, backend and device.
+    """Copy the values of a vector into parameters, which keep dtype, backend and device.
 
-    Raises ShapeError unless it has as many elements as they have together, DTypeError.
+    Raises ShapeError unless the sizes sum to its length, DTypeError.
 
     >>> p = tx.nn.Parameter(tx.zeros((1, 2)))
     >>> tx.nn.utils.vector_to_parameters(tx.asarray([1.0, 2.0]), [p])

@@ -1,4 +1,4 @@
-"""Weight normalisation: a weight learned as a length and a direction."""
+"""Weight normalization: a weight is learned as a length and a direction."""
 
 from typing import Any
 
@@ -15,14 +15,14 @@ __all__ = ["remove_weight_norm", "weight_norm"]
 
 
 class _WeightNorm:
-    """The hook that makes the weight anew before each ``forward``."""
+    """The hook that computes the weight before each ``forward``."""
 
     def __init__(self, name: str, dim: int | None) -> None:
         self.name, self.dim = name, dim
         self.handle: Any = None
 
     def norm(self, v: Tensor) -> Any:
-        """The length of v, or with ``dim`` that of each slice along it."""
+        """The norm of v, or of each slice along ``dim``."""
         if self.dim in (None, -1):  # -1 too: not the last axis, in PyTorch
             return sqrt(sum(v * v))
         (kept,) = normalize_axes(self.dim, v.ndim)
@@ -38,7 +38,7 @@ class _WeightNorm:
 
 @typed
 def weight_norm(module: Any, name: str = "weight", dim: int | None = 0) -> Any:
-    """w = g · v / ‖v‖: in place of the parameter ``name``, ``name_g`` and ``name_v`` are learned.
+    """w = g · v / ‖v‖: the parameters ``name_g`` and ``name_v`` replace the parameter ``name``.
 
     The norm is that of each slice along ``dim`` (each output of a layer), or of the whole weight
     for None or -1. Returns the module. Raises ArgumentError if there is no such parameter.
@@ -49,7 +49,7 @@ def weight_norm(module: Any, name: str = "weight", dim: int | None = 0) -> Any:
     {'bias': (2,), 'weight_g': (2, 1), 'weight_v': (2, 3)}
     """
     if _hook(module, name) is not None:
-        raise ArgumentError(f"{type(module).__name__}.{name} is normalised already")
+        raise ArgumentError(f"{type(module).__name__}.{name} has weight_norm already")
     w = module._parameters.get(name)
     if w is None:
         raise ArgumentError(
@@ -60,16 +60,16 @@ def weight_norm(module: Any, name: str = "weight", dim: int | None = 0) -> Any:
     delattr(module, name)
     module.register_parameter(f"{name}_g", g)
     module.register_parameter(f"{name}_v", Parameter(w.detach()))
-    hook(module, ())  # so that the weight is there before the first call
+    hook(module, ())  # sets the weight before the first call
     hook.handle = module.register_forward_pre_hook(hook)
     return module
 
 
 @typed
 def remove_weight_norm(module: Any, name: str = "weight") -> Any:
-    """Make the weight a parameter of its own again, with the value that it has now.
+    """Make the weight an ordinary parameter again, with its current value.
 
-    Raises ArgumentError if ``weight_norm`` has not been there.
+    Raises ArgumentError without an earlier ``weight_norm``.
 
     >>> layer = tx.nn.utils.weight_norm(tx.nn.Linear(3, 2))
     >>> list(tx.nn.utils.remove_weight_norm(layer).state_dict())
