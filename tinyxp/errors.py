@@ -1,4 +1,4 @@
-"""Every error that tinyxp raises, on the lowest floor so that every floor can raise it.
+"""Every error that tinyxp raises.
 
 Each type is also the builtin that a Python programmer would expect to catch: a ``ShapeError`` is a
 ``ValueError``. A message says what was expected, what came, and how to fix it.
@@ -8,10 +8,10 @@ from typing import Any
 
 
 class TinyError(Exception):
-    """The base of all errors raised by tinyxp; on the command line, one line and exit code 2.
+    """The base of all errors of tinyxp; the command line prints it in a line, with exit code 2.
 
-    ``where`` says in which module of a model it was raised, and stands at the end of the message;
-    ``trail`` holds the modules that it passed through, the innermost first.
+    ``where`` names the module of a model that raised it, at the end of the message; ``trail`` holds
+    the modules that it passed through, innermost first.
     """
 
     where: str = ""
@@ -27,11 +27,11 @@ class BackendError(TinyError, RuntimeError):
 
 
 class ExportError(TinyError, BufferError):
-    """A tensor cannot be handed to another library in the way that was asked for."""
+    """A tensor cannot be exported to another library as requested."""
 
 
 class OutOfMemoryError(TinyError, MemoryError):
-    """A device has no memory left for an array."""
+    """A device has too little memory for an array."""
 
 
 class ShapeError(TinyError, ValueError):
@@ -39,7 +39,7 @@ class ShapeError(TinyError, ValueError):
 
 
 class AxisError(ShapeError, IndexError):
-    """An axis does not exist: an IndexError too, as the Array API asks."""
+    """An axis does not exist; also an IndexError, as the Array API asks."""
 
 
 class DTypeError(TinyError, TypeError):
@@ -51,7 +51,7 @@ class IndexingError(TinyError, IndexError):
 
 
 class GradientError(TinyError, RuntimeError):
-    """A gradient was asked for that does not exist, or a graph was used up already."""
+    """A gradient does not exist, or its graph has been freed."""
 
 
 class ArgumentError(TinyError, ValueError):
@@ -59,15 +59,15 @@ class ArgumentError(TinyError, ValueError):
 
 
 class InputsError(ArgumentError):
-    """A captured step got inputs unlike those that it was captured with."""
+    """A captured step got inputs that differ from those that it was captured with."""
 
 
 class CaptureError(TinyError, RuntimeError):
-    """A step cannot become a CUDA graph: it does on the host what a replay would leave out."""
+    """A step cannot be captured: it does something on the host that a replay would leave out."""
 
 
 class DataError(TinyError, ValueError):
-    """A file, a download or a data set is missing, empty, damaged or not what was asked for."""
+    """A file, a download or a data set is missing, empty, damaged or another than expected."""
 
 
 class WorkerError(DataError, RuntimeError):

@@ -44,7 +44,10 @@ LEFT_OUT = {  # and why
         ("no_grad", "enable_grad", "inference_mode", "detect_anomaly"),
         "a context, without operands",
     ),
-    **dict.fromkeys(("watched", "rewound", "drawing_from", "skipped"), "a context for the inside"),
+    **dict.fromkeys(
+        ("watch_generators", "rewind_generators", "use_generator", "skipped"),
+        "a context for the inside",
+    ),
     **dict.fromkeys(
         ("doctor", "graph", "nn.summary"), "tests of their own: test_doctor and others"
     ),

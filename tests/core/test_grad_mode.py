@@ -45,12 +45,12 @@ BLOCKS = {  # how to make one, a question, its answer inside
         "strict",
     ),
     "skip_draws": (init.skip_draws, init._skipping.get, True),
-    "drawing_from": (
-        lambda: random.drawing_from(OTHER),
+    "use_generator": (
+        lambda: random.use_generator(OTHER),
         lambda: random.default_generator() is OTHER,
         True,
     ),
-    "watched": (random.watched, lambda: random._watching.get() is None, False),
+    "watch_generators": (random.watch_generators, lambda: random._watching.get() is None, False),
     "detect_anomaly": (tx.detect_anomaly, observers, 1),
     "watch": (tx.doctor.watch, observers, 1),
     "observing": (lambda: instruments.observing(FINDER), observers, 1),

@@ -23,7 +23,7 @@ from tinyxp.core.tape import (
 from tinyxp.core.tensor import Tensor, wrap
 from tinyxp.core.tree import leaves, tree_map
 from tinyxp.errors import GradientError
-from tinyxp.random import States, default_generator, rewound, watched
+from tinyxp.random import States, default_generator, rewind_generators, watch_generators
 
 
 class _Call:
@@ -39,12 +39,16 @@ class _Call:
 
     def first(self) -> tuple[Any, list[Tensor], list[Edge]]:
         """Run f and note which generators it draws from."""
-        with watched() as self.drawn:
+        with watch_generators() as self.drawn:
             return self._run()
 
     def again(self) -> tuple[Any, list[Tensor], list[Edge]]:
         """Run f once more, with the same random numbers, and record it."""
-        with backends.using(self.backend), rewound(self.drawn, self.default), enable_grad():
+        with (
+            backends.using(self.backend),
+            rewind_generators(self.drawn, self.default),
+            enable_grad(),
+        ):
             return self._run()
 
     def _run(self) -> tuple[Any, list[Tensor], list[Edge]]:

@@ -16,7 +16,7 @@ from numpy.random.mtrand import get_bit_generator, set_bit_generator
 from tinyxp.data.collation import collate, convert
 from tinyxp.data.datasets import batch_of, samples_of
 from tinyxp.errors import DataError
-from tinyxp.random import Generator, drawing_from
+from tinyxp.random import Generator, use_generator
 
 
 class Exhausted(Exception):
@@ -116,7 +116,7 @@ def temporary_seed(seed: int) -> Iterator[None]:
         try:
             set_bit_generator(_bits)
             reseed(seed)
-            with drawing_from(Generator(seed)):
+            with use_generator(Generator(seed)):
                 yield
         finally:
             random.setstate(python)

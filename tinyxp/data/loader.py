@@ -16,7 +16,7 @@ from tinyxp.data.fetch import Exhausted, Keyed, Load, Seeds, Streamed, temporary
 from tinyxp.data.samplers import BatchSampler, RandomSampler, SequentialSampler, expect_count
 from tinyxp.data.workers import Batches, Workers
 from tinyxp.errors import ArgumentError, DTypeError
-from tinyxp.random import Generator, drawing_from, source
+from tinyxp.random import Generator, source, use_generator
 
 FIXED = ("batch_size", "shuffle", "sampler", "batch_sampler", "drop_last", "persistent_workers")
 
@@ -234,10 +234,10 @@ class DataLoader:
     def _keys(self, generator: Generator, seeds: Seeds | None) -> Iterator[Any]:
         sampler = self._sampler(generator)
         batches = self._batch_sampler(sampler)
-        with drawing_from(generator):
+        with use_generator(generator):
             if seeds is None or self._given == (None, None):
                 return iter(sampler if batches is None else batches)
-        with temporary_seed(seeds.of(-1 % 2**32)), drawing_from(generator):
+        with temporary_seed(seeds.of(-1 % 2**32)), use_generator(generator):
             return iter(list(sampler if batches is None else batches))
 
     def _load(self) -> Load:

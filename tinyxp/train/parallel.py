@@ -27,7 +27,7 @@ from tinyxp.core.tree import leaves, tree_map
 from tinyxp.errors import ArgumentError
 from tinyxp.nn.functional.reduction import in_a_part
 from tinyxp.nn.module import Module
-from tinyxp.random import watched
+from tinyxp.random import watch_generators
 from tinyxp.train.split_check import Part, SplitCheck, expect_loss, operands, unchanged
 
 LARGE = 1_000_000  # elements read in a forward pass; below, one thread is faster
@@ -143,7 +143,7 @@ class Parallel:
         def one(first: int) -> Part:
             last = min(first + size, n)
             part = tree_map(lambda x: x[first:last] if isinstance(x, ARRAYS) else x, batch)
-            with watched() as drawn:
+            with watch_generators() as drawn:
                 loss = expect_loss(loss_of(part))
             if drawn:
                 raise ArgumentError(

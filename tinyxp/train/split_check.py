@@ -14,7 +14,7 @@ from tinyxp.core.tensor import Tensor, wrap
 from tinyxp.debug.observers import Observer, observing
 from tinyxp.errors import DTypeError, TinyError
 from tinyxp.nn.module import Module
-from tinyxp.random import watched
+from tinyxp.random import watch_generators
 
 LossOf = Callable[[Any], Tensor]
 Part = tuple[Tensor, float, dict[Any, Any]]  # its loss, its share of the samples, its gradients
@@ -104,7 +104,7 @@ def unchanged(model: Module) -> Iterator[Callable[[], str]]:
             )
         return ""
 
-    with watched() as drawn:
+    with watch_generators() as drawn:
         try:
             yield changes
         finally:

@@ -14,7 +14,7 @@ from tinyxp.errors import ArgumentError, ShapeError
 from tinyxp.nn.functional.checks import expect_numbers, in_place
 from tinyxp.ops.arithmetic import where
 from tinyxp.ops.creation import empty
-from tinyxp.random import _chances, source
+from tinyxp.random import _bernoulli, source
 
 __all__ = [
     "alpha_dropout",
@@ -28,7 +28,7 @@ __all__ = [
 
 @composite
 def _dropout(x, /, *, seed, counter, p):
-    keep = _chances(x, seed, counter, 1 - p)
+    keep = _bernoulli(x, seed, counter, 1 - p)
     return where(keep, x * (1 / (1 - p) if p < 1 else 0.0), 0.0)
 
 
