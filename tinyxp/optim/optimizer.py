@@ -24,7 +24,7 @@ from tinyxp.errors import (
 )
 from tinyxp.nn.fields import declared_fields
 from tinyxp.ops.creation import asarray, move, zeros_like
-from tinyxp.optim.live import recorded
+from tinyxp.optim.capture import call_in_replays
 from tinyxp.optim.options import check_options, constructor, option_names
 from tinyxp.optim.state_dict import OPTIONS, expect_state
 
@@ -161,7 +161,7 @@ class Optimizer:
                 loss = closure()
         if (capture := capturing()) is not None:
             capture.keep(self, self._rewinding, self._params())
-            if capture.recording and recorded(self, capture):
+            if capture.recording and call_in_replays(self, capture):
                 return loss
         self._change()
         return loss

@@ -1,4 +1,4 @@
-"""Pictures of a training run: drawn by matplotlib (the extra ``plot``), or in plain letters."""
+"""Pictures of a training run, drawn by matplotlib (the extra ``plot``) or as plain text."""
 
 from tinyxp.plots.boundary import Boundary
 from tinyxp.plots.curves import Curves

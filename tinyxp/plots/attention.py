@@ -1,4 +1,4 @@
-"""What attention looks at: a picture for each head."""
+"""Attention weights as images, one for each head."""
 
 from collections.abc import Sequence
 
@@ -7,12 +7,12 @@ import numpy as np
 from tinyxp.core.tensor import Tensor
 from tinyxp.plots.images import Images
 
-VISIBLE = {" ": "\u2423", "\n": "\u21b5"}  # blanks and line ends are seen, too
+VISIBLE = {" ": "\u2423", "\n": "\u21b5"}  # make blanks and line ends visible
 
 
 def attention(maps: Sequence[Tensor], symbols: Sequence[str]) -> Images:
-    """The weights of each block (batch, heads, T, T), of the first in the batch, as images: from
-    each of T ``symbols``, the row, to those that it looks at, the columns.
+    """The weights of each block (batch, heads, T, T), for the first sample, as images: a row for
+    each of T ``symbols``, a column for each symbol that it attends to.
 
     >>> from tinyxp.plots.attention import attention
     >>> picture = attention([tx.ones((1, 2, 3, 3)) / 3], "a b")
@@ -23,5 +23,5 @@ def attention(maps: Sequence[Tensor], symbols: Sequence[str]) -> Images:
     n = len(heads) // len(maps)
     captions = [f"block {i}, head {j}" for i in range(len(maps)) for j in range(n)]
     ticks = [VISIBLE.get(symbol, symbol) for symbol in symbols]
-    title = "attention: from a symbol (row) to those that it looks at (columns)"
+    title = "attention: from a symbol (row) to those that it attends to (columns)"
     return Images(heads, captions, title, columns=n, ticks=ticks)

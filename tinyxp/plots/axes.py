@@ -1,15 +1,15 @@
-"""Axes of letters: a frame with round numbers around rows of characters."""
+"""Text axes: a frame with round numbers around rows of characters."""
 
 import math
 from dataclasses import dataclass
 
 STEPS = (1, 2, 5)
-TINY = 1e-200  # beneath that quotients overflow
+TINY = 1e-200  # below it quotients overflow
 
 
 @dataclass(frozen=True)
 class Axis:
-    """The numbers from ``low`` to ``high`` over ``cells`` characters; ``log``: by their logarithm.
+    """The range from ``low`` to ``high`` over ``cells`` characters; ``log`` for a log scale.
 
     >>> axis = Axis(0, 100, 11)
     >>> axis.place(50)
@@ -25,29 +25,28 @@ class Axis:
 
     @staticmethod
     def around(values: list[float], cells: int, log: bool = False) -> "Axis":
-        """An axis from the lowest to the highest value, and somewhat more if they are one."""
+        """An axis from the lowest to the highest value, or wider if these are equal."""
         if not values:
             return Axis(0.0, 1.0, cells)
         low, high = min(values), max(values)
         if log:
-            return (
-                Axis(low, high, cells, log) if low < high else Axis(low / 2, high * 2, cells, log)
-            )
+            low, high = (low, high) if low < high else (low / 2, high * 2)
+            return Axis(low, high, cells, log)
         size = max(abs(low), abs(high))
-        if high - low > max(1e-9 * size, TINY):  # else no two numbers on the axis would differ
+        if high - low > max(1e-9 * size, TINY):  # else the axis could not tell numbers apart
             return Axis(low, high, cells)
         edge = size / 2 if size > TINY else 1.0
         return Axis(low - edge, high + edge, cells)
 
     def place(self, x: float) -> int:
-        """The character on which x stands."""
+        """The index of the character for x."""
         low, high = self.low, self.high
         if self.log:
             x, low, high = math.log(x), math.log(low), math.log(high)
         return round((x - low) / (high - low) * (self.cells - 1))
 
     def ticks(self, apart: int) -> dict[int, str]:
-        """Round numbers by the characters where they stand, about ``apart`` of them between two."""
+        """Round numbers by the index of their character, about ``apart`` characters apart."""
         most = max(2, self.cells // apart)
         values = self._decades(most) if self.log else self._even(most)
         size = max(abs(self.low), abs(self.high))
@@ -55,7 +54,7 @@ class Axis:
         return {self.place(value): f"{value:.{max(6, digits)}g}" for value in values}
 
     def _even(self, most: int) -> list[float]:
-        """Multiples of 1, 2 or 5 times a power of ten, at most as many as wanted."""
+        """At most so many multiples of 1, 2 or 5 times a power of ten."""
         span = self.high - self.low
         power = math.floor(math.log10(span / most))
         step = next(
@@ -71,7 +70,7 @@ class Axis:
         return [round(value, max(0, 2 - power)) if power > -300 else value for value in values]
 
     def _decades(self, most: int) -> list[float]:
-        """Powers of ten, of which many are thinned out and few filled up."""
+        """About so many powers of ten, or finer numbers if there are fewer than two."""
         first, last = math.ceil(math.log10(self.low)), math.floor(math.log10(self.high))
         skip = max(1, -(-(last - first + 1) // most))
         powers = [10.0**power for power in range(first, last + 1, skip)]
@@ -82,12 +81,12 @@ class Axis:
 
 
 def _multiples(low: float, high: float, step: float) -> int:
-    """How many multiples of ``step`` there are from ``low`` to ``high``."""
+    """The number of multiples of ``step`` from ``low`` to ``high``."""
     return math.floor(high / step + 1e-9) - math.ceil(low / step - 1e-9) + 1
 
 
 def frame(cells: list[list[str]], across: Axis, up: Axis) -> list[str]:
-    """Lines of a plot: rows of characters, topmost first, between axes with numbers."""
+    """The lines of a plot: rows of characters, from the top, with axes and numbers."""
     left = {up.cells - 1 - place: label for place, label in up.ticks(3).items()}
     margin = max(map(len, left.values()), default=0)
     lines = [

@@ -1,4 +1,4 @@
-"""A decision boundary: what a classifier says of each point in the plane."""
+"""Decision boundaries of classifiers of points in the plane."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,16 +11,16 @@ from tinyxp.plots.axes import Axis, frame
 from tinyxp.plots.picture import COLOURS, Picture, figure, key, page, plain
 
 Array = np.ndarray[Any, Any]
-DOTS = 300  # of the picture, in each direction
-HUGE = 1e30  # beyond that float32 ends
+DOTS = 300  # resolution of the picture, in each direction
+HUGE = 1e30  # close to the largest float32
 
 
 @dataclass(frozen=True, repr=False)
 class Boundary(Picture):
-    """Points x (n, 2) of the classes y (n,) in {0, 1}, and where ``ask`` says which.
+    """Points x (n, 2) with classes y (n,) in {0, 1}, and the regions that ``ask`` assigns to each.
 
-    ``ask`` takes points (m, 2), a NumPy array of float32, and gives scores (m,): class 1 where they
-    are above 0. As text, the dotted side is class 1, ``o`` and ``#`` the points of class 0 and 1.
+    ``ask`` maps points (m, 2), a float32 NumPy array, to scores (m,); class 1 has scores above 0.
+    As text, the dotted side is class 1, and ``o`` and ``#`` are the points of class 0 and 1.
     Raises ShapeError for other shapes, ArgumentError for other classes.
     """
 
@@ -60,13 +60,13 @@ class Boundary(Picture):
         scores = np.asarray(self.ask(points.astype(np.float32)))
         if scores.shape != points.shape[:1]:
             raise ShapeError(
-                f"Boundary expects of ask scores ({len(points)},) for points {points.shape}, got "
-                f"the shape {scores.shape}"
+                f"Boundary expects ask to return scores ({len(points)},) for points "
+                f"{points.shape}, got the shape {scores.shape}"
             )
         return scores
 
     def _grid(self, columns: int, rows: int) -> Array:
-        """The scores on a grid; the first row is the topmost."""
+        """The scores on a grid, from the top row."""
         low, high = self._window()
         across = np.linspace(low[0], high[0], columns)
         down = np.linspace(high[1], low[1], rows)
@@ -74,7 +74,7 @@ class Boundary(Picture):
         return self._scores(points).reshape(rows, columns)
 
     def _verdict(self) -> str:
-        """How many points are on the wrong side."""
+        """The number of points on the wrong side, as text."""
         x, y = self._points()
         wrong = int(((self._scores(x) > 0) != y).sum()) if len(x) else 0
         return f"wrong: {wrong} of {len(x)} points"
@@ -99,7 +99,7 @@ class Boundary(Picture):
         window = (low[0], high[0], low[1], high[1])
         scores = self._grid(DOTS, DOTS)
         colours = np.where(scores[..., None] > 0, _pale(COLOURS[1]), _pale(COLOURS[0]))
-        colours[np.isnan(scores)] = 0.8  # neither
+        colours[np.isnan(scores)] = 0.8  # NaN: neither class
         axes.imshow(colours, extent=window, aspect="auto", interpolation="nearest")
         sides = np.where(np.isfinite(scores), scores, 0.0)
         if (sides > 0).any() and (sides <= 0).any():  # else there is no line

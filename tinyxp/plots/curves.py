@@ -1,4 +1,4 @@
-"""Curves: numbers against steps."""
+"""Curves over steps, such as losses."""
 
 from dataclasses import dataclass
 from itertools import cycle
@@ -10,16 +10,16 @@ from tinyxp.plots.axes import Axis, frame
 from tinyxp.plots.picture import COLOURS, WIDTH, Picture, figure, key, page, plain
 
 Points = list[tuple[float, float]]
-MARGIN = 12  # for the numbers on the left
-HUGE = 1e300  # beyond that differences overflow
+MARGIN = 12  # columns for the numbers on the left
+HUGE = 1e300  # above it differences overflow
 
 
 @dataclass(frozen=True, repr=False)
 class Curves(Picture):
-    """Named series of points (x, y), such as losses over steps; with ``log`` y by its logarithm.
+    """Named series of points (x, y), such as losses over steps; ``log`` for a log scale of y.
 
-    Points that are no finite numbers, or with ``log`` not above 0, are left out, and the legend
-    says how many they are.
+    Points that are not finite, or with ``log`` not above 0, are left out, and the legend counts
+    them.
 
     >>> falling = [(step, 1 / (1 + step)) for step in range(100)]
     >>> print(tx.plots.Curves({"loss": falling}, "falling", log=True).text(height=7))
@@ -45,7 +45,7 @@ class Curves(Picture):
     log: bool = False
 
     def _drawable(self) -> dict[str, Points]:
-        """The points that can be drawn, by what the legend says of them."""
+        """The points that can be drawn, by the text of the legend."""
         kept: dict[str, Points] = {}
         for name, points in self.series.items():
             fit = [(float(x), float(y)) for x, y in points if self._fits(float(x), float(y))]
@@ -58,14 +58,14 @@ class Curves(Picture):
         return abs(x) < HUGE and abs(y) < HUGE and (y > 1 / HUGE or not self.log)  # false for NaN
 
     def text(self, height: int = 16) -> str:
-        """As :meth:`Picture.text`; ``*`` where several series of one length meet."""
+        """As :meth:`Picture.text`; ``*`` marks points where series of equal length meet."""
         series = self._drawable()
         across = Axis.around([x for some in series.values() for x, _ in some], WIDTH - MARGIN)
         up = Axis.around([y for some in series.values() for _, y in some], height, self.log)
         rows = [[" "] * across.cells for _ in range(height)]
         names = list(zip(cycle(ascii_letters), series))
-        taken: dict[tuple[int, int], int] = {}  # how many points the series has that stands there
-        # those of few points come last, in front
+        taken: dict[tuple[int, int], int] = {}  # the length of the series drawn there
+        # short series are drawn last, in front
         for letter, name in sorted(names, key=lambda pair: -len(series[pair[1]])):
             for x, y in series[name]:
                 row, column = height - 1 - up.place(y), across.place(x)

@@ -1,4 +1,4 @@
-"""Small images side by side: filters, digits, maps of attention."""
+"""Small images side by side, such as filters, digits and attention maps."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,17 +11,17 @@ from tinyxp.plots.picture import WIDTH, Picture, figure, page, plain
 
 Array = np.ndarray[Any, Any]
 SHADES = " .:-=+*#%@"
-LONG = 24  # letters of a caption that make room for themselves
+LONG = 24  # captions up to this length widen their column
 
 
 @dataclass(frozen=True, repr=False)
 class Images(Picture):
     """Images (n, h, w) with a caption each, in rows of ``columns``.
 
-    Each has a scale of its own, from its lowest value (white, or blank) to its highest (black, or
-    ``@``). If there are values below 0, as in filters, those are blue in the file, and the others
-    red. ``ticks`` name the rows and columns of square images, as of what attends to what. Raises
-    ShapeError for other shapes, ArgumentError unless there are as many captions and ticks.
+    Each image has its own scale from its lowest value (white, or blank) to its highest (black, or
+    ``@``). If there are values below 0, as in filters, a file shows them in blue and others in red.
+    ``ticks`` name the rows and columns of square images, as in attention maps. Raises ShapeError
+    for other shapes, ArgumentError for another number of captions or ticks.
 
     >>> step = np.asarray([[[0.0, 0.5, 1.0]]])
     >>> print(tx.plots.Images(step, ["a step"], "one").text())
@@ -53,7 +53,7 @@ class Images(Picture):
             )
 
     def _values(self) -> Array:
-        """The images, each from -1 or 0 to 1 at most, NaN where they are not finite."""
+        """The images, each scaled to at most 1 in absolute value, NaN where they are not finite."""
         values = np.asarray(self.images, dtype=np.float64)
         values = np.where(np.isfinite(values), values, np.nan)
         top = np.nanmax(np.abs(values), axis=(1, 2), keepdims=True, initial=0.0)
@@ -111,7 +111,7 @@ class Images(Picture):
 
 
 def _shade(image: Array) -> list[str]:
-    """An image in letters, which are twice as high as wide."""
+    """An image as letters, which are twice as high as wide."""
     h, w = image.shape
     if 2 * w <= WIDTH // 2:
         zoom = max(1, 8 // w)

@@ -1,4 +1,4 @@
-"""What all pictures can do: be drawn into a file, or be printed."""
+"""Picture, the base of all pictures, and helpers that draw them."""
 
 import io
 import warnings
@@ -10,7 +10,7 @@ from tinyxp import backends
 from tinyxp.errors import ArgumentError, BackendError
 from tinyxp.files.safetensors import write_atomically
 
-# blue and vermilion first; people who are colour-blind tell them all apart (Okabe & Ito 2008)
+# blue and vermilion first; colour-blind readers can tell all of them apart (Okabe & Ito 2008)
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 WIDTH = 79  # columns of a terminal
 FORMATS = ("png", "svg", "pdf")
@@ -30,7 +30,7 @@ class Picture:
         raise NotImplementedError
 
     def save(self, path: str | Path) -> None:
-        """Write a PNG, or an SVG or PDF if the path ends so.
+        """Write a PNG, SVG or PDF file, by the ending of the path.
 
         Raises BackendError without matplotlib, ArgumentError for another ending, DataError if the
         file cannot be written.
@@ -41,7 +41,7 @@ class Picture:
         write_atomically(path, self._drawn(ending))
 
     def _drawn(self, ending: str) -> bytes:
-        """The file that ``figure`` makes; a letter that no font has is a box, without a warning."""
+        """The bytes of the file; a letter that no font has becomes a box, without a warning."""
         data = io.BytesIO()
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", r"(?s)Glyph .* missing from")
@@ -49,14 +49,14 @@ class Picture:
         return data.getvalue()
 
     def _repr_png_(self) -> bytes | None:
-        """What a notebook shows; nothing without matplotlib, so that it prints the repr."""
+        """The PNG for a notebook; None without matplotlib, so that it shows the repr."""
         try:
             return self._drawn("png")
         except BackendError:
             return None
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
-        """In IPython without matplotlib, the picture in letters."""
+        """The picture as text, for IPython without matplotlib."""
         printer.text(repr(self) if cycle else self.text())
 
     def __repr__(self) -> str:
@@ -64,9 +64,9 @@ class Picture:
 
 
 def show(picture: Picture, path: str | Path | None = None) -> Path | None:
-    """Save the picture at ``path`` and say so; without matplotlib or a path, print it as text.
+    """Save the picture at ``path`` and print that; without matplotlib or a path, print the text.
 
-    Gives the path if there is a file. Raises as ``picture.save`` does.
+    Returns the path of the file, or None. Raises the errors of ``picture.save``.
     """
     if path is not None:
         try:
@@ -95,7 +95,7 @@ def page(lines: Iterable[str]) -> str:
 
 
 def figure(width: float, height: float, **grid: Any) -> tuple[Any, Any]:
-    """A figure without matplotlib's global state, with its axes. Raises BackendError without it."""
+    """A figure and its axes, without global state. Raises BackendError without matplotlib."""
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
@@ -105,7 +105,7 @@ def figure(width: float, height: float, **grid: Any) -> tuple[Any, Any]:
 
 
 def key(made: Any, axes: Any, place: str) -> None:
-    """The legend, outside of the axes, where it hides nothing."""
+    """Add the legend outside the axes, where it hides nothing."""
     handles, labels = axes.get_legend_handles_labels()
     if handles:
         legend = made.legend(

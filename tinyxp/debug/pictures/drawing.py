@@ -1,4 +1,4 @@
-"""What is drawn of a graph: a box for each operation, an arrow for each value that goes on."""
+"""The graph as a drawing: a box for each operation, an arrow for each value."""
 
 import sys
 from collections.abc import Iterable
@@ -17,9 +17,9 @@ Shape = tuple[int, ...]
 
 @dataclass
 class Box:
-    """An operation with the shape of its result and the parameters that it takes, or data.
+    """An operation with the shape of its result and its parameters, or data.
 
-    ``kind``: "op", "loss", "data", or "severed" for what only a cut arrow leads away from.
+    ``kind``: "op", "loss", "data", or "severed" if only cut arrows lead to the loss.
     """
 
     key: str
@@ -30,14 +30,14 @@ class Box:
     born: float = 0
 
     def lines(self) -> list[str]:
-        """What stands in the box."""
+        """The text in the box."""
         shape = "" if self.shape is None else f" {self.shape}"
         return [f"{self.name}{shape}", *(f"{name} {shape}" for name, shape in self.params)]
 
 
 @dataclass(frozen=True)
 class Arrow:
-    """From a box to another; ``cut`` says why no gradient comes back this way, and where."""
+    """From a box to another; ``cut`` says why and where no gradient comes back, or is empty."""
 
     source: str
     target: str
@@ -46,7 +46,7 @@ class Arrow:
 
 @dataclass
 class Frame:
-    """Boxes that stand for several blocks alike."""
+    """Boxes that stand for several equal blocks."""
 
     title: str
     keys: list[str]
@@ -54,7 +54,7 @@ class Frame:
 
 @dataclass
 class Drawing:
-    """Boxes by their keys, in the order of computation, with arrows and frames."""
+    """Boxes by key, in the order of computation, with arrows and frames."""
 
     boxes: dict[str, Box]
     arrows: list[Arrow]
@@ -62,8 +62,8 @@ class Drawing:
 
 
 def names_of(model: Module | None, depth: int) -> dict[int, str]:
-    """The dotted names of parameters by their ids: of a model, or else of the models and tensors
-    among the variables of the nearest user's code."""
+    """The dotted names of parameters by id, from a model, or else from the models and tensors among
+    the variables of the nearest user's code."""
     if model is not None:
         return {id(p): name for name, p in model.named_parameters()}
     frame = sys._getframe(depth)
@@ -82,7 +82,7 @@ def names_of(model: Module | None, depth: int) -> dict[int, str]:
 
 
 def draw(loss: Tensor, names: dict[int, str], watch: Watch | None) -> Drawing:
-    """Everything on the tape behind ``loss``, and what was cut from it, if a watch knows."""
+    """The tape behind ``loss``, and the values that were cut from it, if a watch knows them."""
     root = _visible(edge_of(loss))
     things = ordered([root])
     behind = {id(thing) for thing in things}
@@ -109,7 +109,7 @@ def draw(loss: Tensor, names: dict[int, str], watch: Watch | None) -> Drawing:
         arrows |= dict.fromkeys(Arrow(key, _key(thing)) for key in above)
         data = _data_shape(thing)  # type: ignore[arg-type]
         if not above and data is not None and _key(thing) not in reached:
-            born = boxes[_key(thing)].born - 0.5  # right before what takes it
+            born = boxes[_key(thing)].born - 0.5  # right before the operation that uses it
             box = Box(f"{_key(thing)}x", "data", data, kind="data", born=born)
             boxes[box.key] = box
             arrows[Arrow(box.key, _key(thing))] = None
@@ -118,7 +118,7 @@ def draw(loss: Tensor, names: dict[int, str], watch: Watch | None) -> Drawing:
 
 
 def _number_boxes(boxes: dict[str, Box], arrows: Iterable[Arrow]) -> Drawing:
-    """The drawing with keys n0, n1 … in the order of computation, the same in every run."""
+    """The drawing with keys n0, n1, … in the order of computation, the same in every run."""
     order = sorted(boxes.values(), key=lambda box: box.born)
     new = {box.key: f"n{i}" for i, box in enumerate(order)}
     renamed = [replace(box, key=new[box.key]) for box in order]
@@ -133,7 +133,7 @@ def _cut_arrows(
 ) -> Iterable[Arrow]:
     for cut in cuts:
         source, target = _visible(cut.source), _visible(cut.target)
-        if isinstance(source, Tensor):  # a parameter that leads nowhere else
+        if isinstance(source, Tensor):  # a parameter with no other use
             name = names.get(id(source), "leaf")
             boxes.setdefault(_key(source), Box(_key(source), name, source.shape, kind="severed"))
         if _key(source) in boxes and _key(target) in boxes:
@@ -145,7 +145,7 @@ def _key(thing: Any) -> str:
 
 
 def _visible(thing: Any) -> Any:
-    """The operation itself, in place of a node that only hands its value on."""
+    """The operation itself, instead of a node that only passes its value on."""
     while isinstance(thing, Node) and not isinstance(thing.op, Operation):
         parents = [parent for parent in thing.parents if parent is not None]
         if len(parents) != 1:
@@ -160,16 +160,16 @@ def _leaves(node: Node) -> list[Tensor]:
 
 
 def _operand_shapes(node: Node) -> list[Shape | None]:
-    """The shapes of a node's operands, as long as no backward pass has used it up."""
+    """The shapes of a node's operands; none after a backward pass has used it up."""
     if node.context is None or not isinstance(node.op, Operation):
         return []
-    if len(node.context) == 6:  # of a primitive: shapes as such
+    if len(node.context) == 6:  # a primitive keeps the shapes themselves
         return [*node.context[3]]
     return [None if x is None else tuple(x.shape) for x in node.context[0]]
 
 
 def _shapes(things: Iterable[Any], watch: Watch | None) -> dict[int, Shape]:
-    """The shapes of results, which the nodes that take them know, or the watch."""
+    """The shapes of results, known by the watch or by the nodes that use them."""
     found: dict[int, Shape] = {}
     for thing in things:
         if not isinstance(thing, Node):

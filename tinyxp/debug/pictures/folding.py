@@ -1,4 +1,4 @@
-"""Blocks alike, drawn once: those of a module list, known by their parameters' names."""
+"""Equal blocks of a module list, recognized by parameter names, are drawn once."""
 
 import re
 from dataclasses import replace
@@ -11,11 +11,11 @@ NUMBERED = re.compile(r"(.*?)(?:^|\.)(\d+)\.")  # the outermost number in a para
 
 
 def fold(drawing: Drawing) -> Drawing:
-    """The drawing with every run of blocks alike drawn as its first.
+    """The drawing with every run of equal blocks drawn as its first block.
 
-    Blocks are alike if they have the same operations with the same shapes and parameters, in the
-    same order, and linked alike. An operation without parameters belongs to the block that came
-    before it. Where a gradient is cut nothing is folded, so that one sees in which block.
+    Blocks are equal if they have the same operations in the same order, with the same shapes,
+    parameters and arrows. An operation without parameters belongs to the block before it. Blocks
+    with a cut are not folded, so that the picture shows which block has it.
     """
     for blocks in _runs(drawing):
         drawing = _fold_run(drawing, *blocks)
@@ -23,7 +23,7 @@ def fold(drawing: Drawing) -> Drawing:
 
 
 def _home(box: Box) -> tuple[str, int] | None:
-    """The list and the number of the block that a box's parameters belong to."""
+    """The module list and the number of the block that holds a box's parameters."""
     for name, _ in box.params:
         if match := NUMBERED.match(name):
             return match[1], int(match[2])
@@ -31,7 +31,7 @@ def _home(box: Box) -> tuple[str, int] | None:
 
 
 def _runs(drawing: Drawing) -> list[tuple[str, list[tuple[int, list[Box]]]]]:
-    """For each list of modules: its blocks alike, by number, each with its boxes."""
+    """For each module list, its equal blocks: their numbers and boxes."""
     arrows = drawing.arrows
     sources: dict[str, list[str]] = {}
     for arrow in arrows:
@@ -48,7 +48,7 @@ def _runs(drawing: Drawing) -> list[tuple[str, list[tuple[int, list[Box]]]]]:
         run = [(home[1], boxes) for home, boxes in some if home is not None]
         if prefix is None or len(run) < 2:
             continue
-        length = len(run[0][1])  # the last block is followed by what comes after the list
+        length = len(run[0][1])  # operations after the list follow the last block
         run[-1] = (run[-1][0], run[-1][1][:length])
         place = {box.key: (i, k) for i, (_, boxes) in enumerate(run) for k, box in enumerate(boxes)}
         cut = any(a.cut and not place.keys().isdisjoint((a.source, a.target)) for a in arrows)
@@ -72,8 +72,8 @@ def _signature(
     own = place[boxes[0].key][0]
 
     def link(source: str) -> str:
-        """Where a value comes from: a place in the same block, some blocks before, or one place for
-        all blocks. Nothing is said of the block right before, whose place data take in the first.
+        """Where a value comes from: a box of this block, an earlier block, or one box shared by all
+        blocks. The previous block is left out, because the first block gets data instead.
         """
         if source not in place:
             return source if source in shared else ""

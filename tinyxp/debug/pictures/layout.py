@@ -1,8 +1,8 @@
-"""Where boxes stand: in layers, each below all that it was computed from, with few crossings.
+"""The layered layout of a drawing: every box below its sources, with few crossings.
 
 After Sugiyama, Tagawa & Toda 1981 ("Methods for visual understanding of hierarchical system
-structures"): ranks by the longest way, places kept free for arrows that pass a rank, an order by
-the mean of the neighbours' places, then coordinates.
+structures"): ranks by the longest path, free places for arrows that pass a rank, an order by the
+mean of the neighbours' places, then coordinates.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ Point = tuple[float, float]
 
 @dataclass
 class Place:
-    """A box's centre and size; a place kept free for an arrow has no size."""
+    """The centre and size of a box; a place for a passing arrow has no size."""
 
     x: float
     y: float
@@ -28,7 +28,7 @@ class Place:
 
 @dataclass
 class Layout:
-    """Places by key, for every arrow the points that it goes through, and the whole size."""
+    """Places by key, the points of every arrow, and the size of the picture."""
 
     places: dict[str, Place]
     routes: list[tuple[Arrow, list[Point]]]
@@ -65,7 +65,7 @@ def lay_out(drawing: Drawing, sizes: dict[str, tuple[float, float]]) -> Layout:
 
 
 def _ranks(drawing: Drawing) -> dict[str, int]:
-    """For each box the length of the longest way to it; data stand right above what they feed."""
+    """The length of the longest path to each box; data are right above their first use."""
     parents: dict[str, list[str]] = {key: [] for key in drawing.boxes}
     users: dict[str, list[str]] = {key: [] for key in drawing.boxes}
     for arrow in drawing.arrows:
@@ -90,9 +90,9 @@ def _ranks(drawing: Drawing) -> dict[str, int]:
 def _chains(
     drawing: Drawing, ranks: dict[str, int]
 ) -> tuple[list[tuple[Arrow, list[str]]], dict[str, list[str]], dict[str, list[str]]]:
-    """Every arrow as a chain of keys, one on each rank; and who stands above and below whom.
+    """Every arrow as a chain of keys, one per rank, and the neighbours above and below each key.
 
-    Arrows from one box share the places kept free for them, as long as they go the same way.
+    Arrows from one box share their places as long as they take the same path.
     """
     chains: list[tuple[Arrow, list[str]]] = []
     steps: dict[tuple[str, str], None] = {}
@@ -140,8 +140,8 @@ def _mean(numbers: Sequence[float]) -> float:
 
 
 def _move_row(row: list[str], places: dict[str, Place], wish: dict[str, float]) -> None:
-    """Move a row's boxes to where they wish to be, as far as they do not overlap: first pushed to
-    the right, then all back by the mean of how far that was too far."""
+    """Move the boxes of a row to their wished places without overlap: push them to the right, then
+    move all back by the mean of the excess."""
     edge = float("-inf")
     for key in row:
         place = places[key]
@@ -155,7 +155,7 @@ def _move_row(row: list[str], places: dict[str, Place], wish: dict[str, float]) 
 def _clear_frames(
     drawing: Drawing, ranks: dict[str, int], rows: list[list[str]], places: dict[str, Place]
 ) -> None:
-    """Move what is not of a frame out of it, to the right."""
+    """Move boxes that do not belong to a frame out of it, to the right."""
     for frame in drawing.frames:
         inside = set(frame.keys)
         right = max(places[key].x + places[key].width / 2 for key in inside) + 2 * GAP

@@ -1,4 +1,4 @@
-"""``tx.graph``: the picture of how a tensor was computed."""
+"""``tx.graph`` draws how a tensor was computed."""
 
 import os
 from functools import cached_property
@@ -18,24 +18,24 @@ ENDINGS = {".svg": "svg", ".mmd": "mermaid", ".dot": "dot"}
 
 
 class Graph:
-    """A picture in three languages, ``svg``, ``mermaid`` and ``dot``; notebooks show it inline."""
+    """The picture of a graph as ``svg``, ``mermaid`` or ``dot``; notebooks show it inline."""
 
     def __init__(self, drawing: Drawing) -> None:
         self.drawing = drawing
 
     @cached_property
     def svg(self) -> str:
-        """The picture itself, for a browser or a slide."""
+        """An SVG for a browser or a slide."""
         return svg(self.drawing)
 
     @cached_property
     def mermaid(self) -> str:
-        """A flowchart in Mermaid's language."""
+        """A flowchart for Mermaid."""
         return mermaid(self.drawing)
 
     @cached_property
     def dot(self) -> str:
-        """A digraph in Graphviz's language."""
+        """A digraph for Graphviz."""
         return dot(self.drawing)
 
     def _repr_svg_(self) -> str:
@@ -46,13 +46,13 @@ class Graph:
         return f"Graph({len(self.drawing.boxes)} boxes, {cut} cut; .svg, .mermaid, .dot, .save())"
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the picture; the ending chooses: .svg, .mmd or .dot. ArgumentError for others."""
+        """Write a .svg, .mmd or .dot file. Raises ArgumentError for another ending."""
         language = expect_ending(path)
         write_atomically(Path(path), getattr(self, language).encode())
 
 
 def expect_ending(path: str | os.PathLike[str]) -> str:
-    """The language of a picture, by its file's ending. Raises ArgumentError for others."""
+    """The format of a picture by the ending of its file. Raises ArgumentError for others."""
     suffix = Path(path).suffix
     if suffix not in ENDINGS:
         raise ArgumentError(f"expected a file .svg, .mmd or .dot, got {os.fspath(path)!r}")
@@ -65,12 +65,13 @@ def graph(
     """Draw how ``loss`` was computed: operations with the shapes of their results and the names of
     their parameters, from the data at the top to the loss at the bottom.
 
-    Names are those in ``model``, or else in the models among the caller's variables. If the forward
-    pass ran under a ``watch`` (by default the last one, if it saw this loss), what was cut from the
-    loss is drawn too, with red arrows that say why and where. Blocks alike in a list of modules are
-    drawn once, unless ``fold`` is False. After a backward pass shapes are known to a watch alone.
+    Names come from ``model``, or else from the models among the caller's variables. If the forward
+    pass ran under a ``watch`` (by default the last one, if it knows this loss), values that were
+    cut from the loss are drawn with red arrows that say why and where. Equal blocks of a module
+    list are drawn once, unless ``fold`` is False. After a backward pass only a watch knows shapes.
 
-    Raises GradientError for a tensor that no recorded operation made, DTypeError for others.
+    Raises GradientError for a tensor that no recorded operation made, DTypeError unless it gets a
+    Tensor.
 
     >>> model = tx.nn.Linear(2, 1)
     >>> print(tx.graph(model(tx.ones((3, 2))).sum(), model).mermaid)  # doctest: +ELLIPSIS

@@ -1,20 +1,18 @@
-"""A drawing as SVG: boxes, arrows and frames, without any program's help."""
+"""A drawing as SVG, which needs no other program."""
 
 import html
 from itertools import pairwise
 
 from tinyxp.debug.pictures.drawing import Arrow, Box, Drawing
 from tinyxp.debug.pictures.layout import Layout, Place, Point, lay_out
+from tinyxp.debug.pictures.markup import FILLS, RED, STROKES
 
 LETTER, LINE = 7.0, 17.0  # a letter's width, a line's height
-FILLS = {"op": "#ffffff", "loss": "#fff2b3", "data": "#f2f2f2", "severed": "#fdeaea"}
-STROKES = {"op": "#3c4654", "loss": "#8a6d00", "data": "#9aa3ad", "severed": "#c62828"}
-RED = "#c62828"
 STYLE = "font-family:ui-monospace,Menlo,Consolas,monospace;font-size:12px"
 
 
 def svg(drawing: Drawing) -> str:
-    """The whole picture; the loss is at the bottom."""
+    """The whole picture, with the loss at the bottom."""
     layout = lay_out(drawing, {key: _size(box) for key, box in drawing.boxes.items()})
     labels = [_label(arrow, points) for arrow, points in layout.routes if arrow.cut]
     width = max([layout.width, *(right for _, right in labels)])
@@ -36,7 +34,7 @@ def svg(drawing: Drawing) -> str:
 
 
 def escape(text: str) -> str:
-    """Text for XML, which has no control characters."""
+    """Text for XML, which allows no control characters."""
     return html.escape("".join(c if c.isprintable() else "?" for c in text))
 
 
@@ -58,7 +56,7 @@ def _frames(drawing: Drawing, layout: Layout) -> list[str]:
     for frame in drawing.frames:
         places = [layout.places[key] for key in frame.keys]
         ranks = min(p.y for p in places), max(p.y for p in places)
-        places += [  # passing arrows boxes of the frame on their way into it
+        places += [  # arrows into the frame that pass other boxes of it
             Place(x, y, 0.0, 0.0)
             for arrow, points in layout.routes
             for x, y in points[1:-1]
@@ -115,7 +113,7 @@ def _arrow(arrow: Arrow, points: list[Point], layout: Layout) -> str:
 
 
 def _label(arrow: Arrow, points: list[Point]) -> tuple[str, float]:
-    """The text beside an arrow, and where it ends."""
+    """The text beside an arrow, and its right end."""
     (x, y), (u, v) = points[0], points[1]
     left, top = max(x, u) + 10, (y + v) / 2 - 10
     width = LETTER * 1.05 * len(arrow.cut) + 8

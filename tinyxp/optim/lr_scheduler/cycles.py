@@ -142,9 +142,8 @@ class MomentumLR(LRScheduler):
                 group["momentum"] = momentum
 
 
-MODES: dict[
-    str, Callable[[float, float], float]
-] = {  # functions of gamma and the cycle, or the epoch
+# functions of gamma and the cycle or the epoch
+MODES: dict[str, Callable[[float, float], float]] = {
     "triangular": lambda gamma, cycle: 1.0,
     "triangular2": lambda gamma, cycle: 2.0 ** (1 - cycle),
     "exp_range": lambda gamma, epoch: gamma**epoch,

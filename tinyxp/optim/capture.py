@@ -1,4 +1,4 @@
-"""An optimizer within a recorded step: its calls are recorded, or each replay calls it."""
+"""An optimizer in a captured step: its calls are recorded, or each replay calls it."""
 
 from functools import partial
 from operator import is_
@@ -6,22 +6,22 @@ from typing import Any
 
 from tinyxp.backends import Array
 from tinyxp.backends.common.capture import Capture
-from tinyxp.core.away import give
+from tinyxp.core.deferred import assign
 from tinyxp.core.tensor import Tensor, wrap
 
 
-def recorded(optimizer: Any, capture: Capture) -> bool:
-    """Have each replay of the step that is recorded take the optimizer's step as it is; False where
-    its calls can be recorded."""
+def call_in_replays(optimizer: Any, capture: Capture) -> bool:
+    """Have each replay of the step that is being recorded call the optimizer; False if its calls
+    can be recorded."""
     known = list(optimizer._params())
     capture.require(partial(_has, optimizer, known))
     if all(map(optimizer.can_capture, optimizer.param_groups)):
         return False
     params = [p for p in known if p.grad is not None]
     own = [(p.array, p.grad) for p in params]
-    step = partial(_stepped, optimizer, params, [p for p in known if p.grad is None])
+    update = partial(_update, optimizer, params, [p for p in known if p.grad is None])
     data, gradients = [x for x, _ in own], [g.array for _, g in own]
-    capture.call_update(data, gradients, step, not _is_ours(optimizer))
+    capture.call_update(data, gradients, update, not _is_ours(optimizer))
     for p, (x, g) in zip(params, own, strict=True):
         p.array, p.grad = x, g
     return True
@@ -34,22 +34,22 @@ def _has(optimizer: Any, params: list[Tensor]) -> bool:
 
 
 def _is_ours(optimizer: Any) -> bool:
-    """Whether the formula is one of this package, none of which keeps arrays that it is given."""
+    """Whether the formula is one of this package, none of which keeps its arguments."""
     return type(optimizer).__module__.startswith("tinyxp.optim.")
 
 
-def _stepped(
+def _update(
     optimizer: Any,
     params: list[Tensor],
     others: list[Tensor],
     data: list[Array],
     gradients: list[Array],
 ) -> list[Array]:
-    """The new data of ``params``, from their data and gradients; ``others`` have no gradient."""
+    """New arrays of ``params``, from their arrays and gradients; ``others`` have no gradient."""
     for p in others:
         p.grad = None
     for p, x, g in zip(params, data, gradients, strict=True):
-        give(p, x, wrap(g, p.backend))
+        assign(p, x, wrap(g, p.backend))
     try:
         optimizer._change()
     except BaseException:
