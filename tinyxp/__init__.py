@@ -35,7 +35,7 @@ from tinyxp.backends.common.precision import (
     set_float32_matmul_precision,
 )
 from tinyxp.backends.threads import get_num_threads, set_num_threads
-from tinyxp.capture.captured import capture
+from tinyxp.capture.step import capture
 from tinyxp.core import dtypes as _dtypes
 from tinyxp.core import gradients as _gradients  # checks what is assigned to x.grad
 from tinyxp.core.dtypes import *

@@ -15,7 +15,7 @@ from tinyxp.backends.numpy.kernels import attention, convolution, dense, optimiz
 from tinyxp.backends.numpy.memory import flat_view, pool
 from tinyxp.backends.numpy.mends import MENDS
 from tinyxp.backends.numpy.replay.trace import run_parts
-from tinyxp.backends.numpy.replay.wrapped import constant
+from tinyxp.backends.numpy.replay.wrappers import constant
 from tinyxp.errors import BackendError
 
 

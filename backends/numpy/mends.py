@@ -11,7 +11,7 @@ import numpy as np
 from tinyxp.backends import Array
 from tinyxp.backends.common import special
 from tinyxp.backends.common.halves import half, products_in_float32, single, totals_in_float32
-from tinyxp.backends.numpy.replay.wrapped import constant, made, repeats, whole
+from tinyxp.backends.numpy.replay.wrappers import constant, made, repeats, whole
 
 erf, erfc = whole(special.erf), whole(special.erfc)
 

@@ -15,13 +15,13 @@ import tinyxp as tx
 from tests.registry import example, is_floating
 from tinyxp import backends
 from tinyxp.backends.numpy import backend as numpy_backend
-from tinyxp.backends.numpy.replay.plan import planned
+from tinyxp.backends.numpy.replay.plan import lay_out
 from tinyxp.backends.numpy.replay.recording import fast_call
 from tinyxp.backends.numpy.replay.trace import Program, plain
 from tinyxp.backends.numpy.views import arrays_in
-from tinyxp.capture import captured as graphs
-from tinyxp.capture import recorder as trials
-from tinyxp.capture.recorded import Recorded
+from tinyxp.capture import recorder
+from tinyxp.capture.recorder import Recorder
+from tinyxp.capture.replay import Replay
 from tinyxp.core.operation import OPS
 from tinyxp.core.tree import leaves
 from tinyxp.errors import (
@@ -107,7 +107,7 @@ class Case:
 
 @pytest.mark.parametrize("first", range(6))
 def test_every_operation_is_replayed_bit_for_bit(first, monkeypatch):
-    monkeypatch.setattr(trials, "prove", lambda *args: None)  # to see which one it is
+    monkeypatch.setattr(recorder, "prove", lambda *args: None)  # to see which one it is
     cases = {name: Case(*name) for name in CASES[first::6]}
 
     def step(inputs):
@@ -466,7 +466,7 @@ def test_no_two_arrays_in_use_share_memory(sizes):
         for x in lasting:
             program.place(x)
         own = dict(enumerate(program.sizes))
-        calls, used = planned(program.calls, own, program.kept)
+        calls, used = lay_out(program.calls, own, program.kept)
         for x in program.kept.values():
             x.fill(0)
         for call in calls:
@@ -489,11 +489,11 @@ def test_a_recording_uses_its_memory_again():
     one = 256 * 256 * 4
     arrays = [
         x
-        for call in graph._recorded.recording.calls
+        for call in graph._replay.recording.calls
         for x in arrays_in([list(call.args), call.keywords])
     ]
     assert sum(x.nbytes == one for x in arrays) >= 16  # the products and the maxima
-    assert one < graph._recorded.recording.bytes < 4 * one
+    assert one < graph._replay.recording.bytes < 4 * one
 
 
 # -- the Trainer -----------------------------------------------------------------------------------
@@ -545,7 +545,7 @@ def trained_on_odd_batches(capture, accumulate, make):
     batches = [batch("mlp", k) for k in range(9)]
     for k in (3, 4, 7):
         batches[k] = tuple(x[:3] for x in batches[k])
-    replayed = Recorded.replay
+    replayed = Replay.run
 
     def counted(*args):
         found = replayed(*args)
@@ -553,7 +553,7 @@ def trained_on_odd_batches(capture, accumulate, make):
         return found
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Recorded, "replay", counted)
+        patch.setattr(Replay, "run", counted)
         trainer.fit(batches, lambda b: F.cross_entropy(model(b[0]), b[1]), epochs=1)
     states = [*model.state_dict().values(), *trainer.average.state_dict().values()]
     return (losses, bits(states), repr(tx.random.default_generator())), len(replays)
@@ -598,9 +598,9 @@ def trained_with_looks(capture, spoilt, **options):
         batches[k] = (batches[k][0] * tx.nan, batches[k][1])
     captures = []
     if capture:
-        record = graphs.record
+        record = Recorder.record
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(graphs, "record", lambda *args: captures.append(1) or record(*args))
+            patch.setattr(Recorder, "record", lambda self: captures.append(1) or record(self))
             trainer.fit(batches, lambda b: F.cross_entropy(model(b[0]), b[1]), 12)
     else:
         trainer.fit(batches, lambda b: F.cross_entropy(model(b[0]), b[1]), 12)

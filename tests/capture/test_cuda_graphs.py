@@ -21,7 +21,7 @@ from tinyxp.backends.common.capture import capturing
 from tinyxp.backends.common.philox import random_bits
 from tinyxp.backends.cupy.capture import AT_ONCE, CAPACITY, DeviceCounter
 from tinyxp.backends.cupy.kernels.dense import Kernels
-from tinyxp.capture.captured import CapturedStep
+from tinyxp.capture.step import CapturedStep
 from tinyxp.commands import main
 from tinyxp.core.tensor import wrap
 from tinyxp.errors import ArgumentError, BackendError, CaptureError, ShapeError
@@ -307,7 +307,7 @@ def test_an_optimizer_steps_between_two_graphs(make, options, recorder):
     graph = CapturedStep(step, "numpy")
     graph.capture(*gradients(0))
     same(graphed.everything(), before)
-    parts = graph._recorded.recording.parts
+    parts = graph._replay.recording.parts
     kinds = [hasattr(call, "__closure__") and call.__name__ for call in parts]
     assert kinds.count("call") == 1 and kinds.index("call") not in (0, len(kinds) - 1)
     for k in range(4):
@@ -358,8 +358,8 @@ def test_another_answer_has_the_step_run(first, recorder, monkeypatch):
 
     one, graph = leaving_out(plain), CapturedStep(leaving_out(graphed), "numpy")
     ran = []
-    by_itself = graph._by_the_step
-    monkeypatch.setattr(graph, "_by_the_step", lambda *args: ran.append(k) or by_itself(*args))
+    by_itself = graph._run_step
+    monkeypatch.setattr(graph, "_run_step", lambda *args: ran.append(k) or by_itself(*args))
     for k, good in enumerate([first, True, False, True, True, False, False, True]):
         good = tx.asarray(good)
         expected = [y.numpy() for y in one(good, *gradients(k))]

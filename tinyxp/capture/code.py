@@ -1,4 +1,4 @@
-"""Which functions of the user's ran, and the names that stand in them."""
+"""Which functions of the user's ran, and the names that they use."""
 
 import dis
 import sys
@@ -19,7 +19,7 @@ UNSEEN = ("globals", "eval", "exec", "__import__")
 ANY_NAME = {"getattr", "setattr", "vars", "hasattr", "locals"}  # by which all attributes are used
 
 
-class Code:
+class CalledCode:
     """The functions of the user's that ran in a call."""
 
     def __init__(self) -> None:
@@ -40,9 +40,9 @@ class Code:
             sys.setprofile(before)
 
     def names(self, *instructions: str) -> dict[str, str]:
-        """What some instructions name, and the line of the first that does."""
+        """The names in some instructions, and the line of the first with each."""
         found: dict[str, str] = {}
-        for code in list(self.codes):  # more of them may run just now
+        for code in list(self.codes):  # other threads may add to them
             line = code.co_firstlineno
             for step in dis.get_instructions(code):
                 line = step.starts_line or line
@@ -51,32 +51,32 @@ class Code:
         return found
 
     def unseen(self) -> str | None:
-        """What they use to look up names that stand nowhere in them, if anything."""
+        """A function that they use and that reads names which their code does not contain."""
         names = self.names("LOAD_GLOBAL", "LOAD_NAME")
         if found := {"environ", "getenv"} & self.names(*LOADS).keys():
             return f"os.{found.pop()}"
         return next((f"{name}()" for name in UNSEEN if name in names), None)
 
     def attributes(self) -> set[str] | None:
-        """The attributes that they use; None if these may be any."""
+        """The attributes that they use; None if it may be any."""
         if not ANY_NAME.isdisjoint(self.names("LOAD_GLOBAL", "LOAD_NAME")):
             return None
         return {"training", "forward", *self.names(*LOADS, "STORE_ATTR")}
 
 
-def loaded_globals(code: types.CodeType) -> Iterator[str]:
-    """The globals that a code may use, and the functions inside it."""
+def global_names(code: types.CodeType) -> Iterator[str]:
+    """The globals that a function, and the functions inside it, may use."""
     for step in dis.get_instructions(code):
         if step.opname in GLOBALS:
             yield step.argval
     for inner in code.co_consts:
         if isinstance(inner, types.CodeType):
-            yield from loaded_globals(inner)
+            yield from global_names(inner)
 
 
 @cache
 def foreign(file: str) -> bool:
-    """Whether a file is of a library, whose globals are its own affair."""
+    """Whether a file belongs to a library, whose globals are not looked at."""
     if not file or file.startswith("<frozen "):
         return True
     return of_library(file) or path.abspath(file).startswith(STANDARD)
@@ -99,13 +99,13 @@ def of_user(cls: type) -> bool:
 
 
 def of_package(cls: type) -> bool:
-    """Whether a class is tinyxp's, or NumPy's: what changes of such objects is known otherwise."""
+    """Whether a class is tinyxp's, or NumPy's: changes in such objects are known in other ways."""
     file = _file(cls)
     return file is not None and of_library(file) and not cls.__module__.startswith("numpy.random")
 
 
-def located(error: TinyError) -> TinyError:
-    """The error with the line of the user's code where it was raised."""
+def with_line(error: TinyError) -> TinyError:
+    """The error with the line of the user's code that raised it."""
     trace, line = error.__traceback__, ""
     while trace is not None:
         file = trace.tb_frame.f_code.co_filename

@@ -1,30 +1,28 @@
-"""The proof of a recording: its replays have the bits of the step."""
+"""The proof of a recording: its replays give the bits of the step."""
 
 from typing import Any
 
-from tinyxp.capture.recorded import Recorded
+from tinyxp.capture.replay import Replay
 from tinyxp.core.operation import brief
 from tinyxp.core.tensor import Tensor, wrap
 from tinyxp.core.tree import leaves_of
 from tinyxp.errors import CaptureError
 
 
-def prove(recorder: Any, found: Recorded, trials: list[Any]) -> None:
-    """Raise CaptureError unless replays have the bits of the trials."""
-    with recorder.recording.rewound():
+def prove(recorder: Any, replay: Replay, trials: list[Any]) -> None:
+    """Raise CaptureError unless replays give the bits of the trials."""
+    with recorder.recording.restoring():
         for given, result, values, bound in trials:
             recorder.begin()
-            done, outputs = found.replay(found.matched(given))
-            if not done:  # it goes another way for these inputs
+            done, outputs = replay.run(replay.match(given))
+            if not done:  # the step takes another branch for these inputs
                 outputs = recorder.try_step(given)
-            pairs = [
-                (f"its result {k}", a, b)
-                for k, (a, b) in enumerate(zip(leaves_of(outputs), leaves_of(result), strict=True))
-            ]
-            for x in found.state:
+            results = zip(leaves_of(outputs), leaves_of(result), strict=True)
+            pairs = [(f"its result {k}", a, b) for k, (a, b) in enumerate(results)]
+            for x in replay.state:
                 what = f"a tensor of {brief(x)} that it changes"
                 pairs.append((what, x, wrap(values[x][0], x.backend)))
-            for x in found.gradients:
+            for x in replay.gradients:
                 pairs.append((f"the gradient of a tensor of {brief(x)}", x.grad, values[x][1]))
             pairs += [(name.label, name.now(), name.value) for name in bound]
             wrong = [what for what, a, b in pairs if not equal_bits(a, b)]

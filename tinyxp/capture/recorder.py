@@ -1,13 +1,13 @@
-"""How a step is recorded: tried out, to learn what it touches; recorded; and its replay proven.
+"""How a step is recorded: tried, to learn which tensors it reads and changes; recorded; and its
+replay compared with the step.
 
-Whatever happens, all is as it was afterwards: the values of tensors, their gradients, what names
-stand for, optimizers and generators.
+Whatever happens, everything is restored: the arrays of tensors, their gradients, what names stand
+for, optimizers and generators.
 """
 
 import gc
 import random
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -15,86 +15,75 @@ import numpy as np
 
 from tinyxp import backends
 from tinyxp.backends import Array, Backend
-from tinyxp.backends.common.capture import Recording
 from tinyxp.backends.common.later import checks_later
-from tinyxp.capture.code import Code, located
+from tinyxp.capture.code import CalledCode, with_line
+from tinyxp.capture.names import PLAIN, SIMPLE, Name, ReachableNames
 from tinyxp.capture.proof import prove
-from tinyxp.capture.reach import PLAIN, SIMPLE, Name, Reach
-from tinyxp.capture.recorded import (
+from tinyxp.capture.replay import (
     External,
     Outside,
-    Recorded,
+    Replay,
     check_input,
+    first_places,
     has_gradient,
-    repeated,
     surroundings,
     tensors_in,
 )
+from tinyxp.core.access import AccessLog
 from tinyxp.core.autocast import casting, within
 from tinyxp.core.operation import brief
 from tinyxp.core.tape import is_grad_enabled, set_grad_enabled
 from tinyxp.core.tensor import Tensor, wrap
-from tinyxp.core.touched import Touched
 from tinyxp.core.tree import leaves_of, tree_map
-from tinyxp.errors import BackendError, CaptureError, InputsError
+from tinyxp.errors import CaptureError, InputsError
 
-# inputs, the result, all tensors' data and gradients, and what names then stand for
+# inputs, the result, all tensors' arrays and gradients, and the names bound to new tensors
 Trial = tuple[Any, Any, dict[Tensor, tuple[Array, Tensor | None]], list[Name]]
 
 
-class Unready(Exception):
-    """The step is not to be recorded this time: it fails, which is the cause, or it binds what has
-    it go another way the next time."""
+class NotNow(Exception):
+    """The step cannot be recorded this time: it fails, which is the cause, or it binds names to
+    values with which it will take another branch the next time."""
 
 
-def expect_recorder(backend: Backend) -> Callable[[], Recording]:
-    """``backend.recorder``. Raises BackendError if the backend records no steps."""
-    if backend.recorder is None:
-        raise BackendError(f"the backend {backend.name!r} records no steps; call the step itself")
-    return backend.recorder
+class Recorder:
+    """Records a step for inputs like ``given``; ``record()`` does no step of training."""
 
-
-def record(step: Callable[..., Any], backend: Backend, given: Any) -> Recorded:
-    """The step recorded for inputs like these; no step of training is done.
-
-    Raises BackendError where the backend records no steps, CaptureError for a step that cannot be
-    recorded.
-    """
-    return _Recorder(step, backend, given).record()
-
-
-class _Recorder:
     def __init__(self, step: Callable[..., Any], backend: Backend, given: Any) -> None:
-        self.step, self.backend, self.recording = step, backend, expect_recorder(backend)()
+        assert backend.recorder is not None
+        self.step, self.backend, self.recording = step, backend, backend.recorder()
         self.modes = surroundings()
-        self.repeats = repeated(tensors_in(given))
-        self.inputs = tree_map(self._fixed, given)
-        self.touched = Touched()
-        self.touched.own = set(map(id, tensors_in(self.inputs)))
-        self.reach = Reach(step)
-        self.code = Code()
+        self.repeats = first_places(tensors_in(given))
+        self.inputs = tree_map(self._place_input, given)
+        self.log = AccessLog()
+        self.log.ignored = set(map(id, tensors_in(self.inputs)))
+        self.reach = ReachableNames(step)
+        self.code = CalledCode()
         self.readers: set[Tensor] = set()  # whose gradients the step reads before it forgets them
         self.forgotten: set[Tensor] = set()  # whose gradients it forgets
+        self.reread: list[Name] = []  # names of tensors that each replay finds by these names
 
-    def record(self) -> Recorded:
-        with checks_later(), backends.using(self.backend), _afresh():
+    def record(self) -> Replay:
+        """Raises CaptureError for a step that cannot be recorded."""
+        region = casting()
+        # no casts of parameters from before, and none left for later
+        with checks_later(), backends.using(self.backend), within(region and region.afresh()):
             try:
-                trials = self._tried()
+                trials = self._try()
                 self._restore()
-                found = self._recorded(trials)
+                replay = self._record(trials)
                 if self.recording.exact:
-                    prove(self, found, trials)
-                found.written = [x for x in self.touched.written if x in found.state]
+                    prove(self, replay, trials)
+                replay.written = [x for x in self.log.written if x in replay.state]
             except CaptureError as error:
-                raise located(error) from error.__cause__
+                raise with_line(error) from error.__cause__
             finally:
                 self._restore()
                 self.recording.capture.undo.clear()
         self.backend.empty_cache()
-        return found
+        return replay
 
-    def _fixed(self, x: Any) -> Any:
-        """An input at a place of its own."""
+    def _place_input(self, x: Any) -> Any:
         if not isinstance(x, Tensor):
             if isinstance(x, np.ndarray):
                 raise InputsError(
@@ -106,26 +95,26 @@ class _Recorder:
         return wrap(self.recording.place(x.array), self.backend)
 
     def _restore(self) -> None:
-        self.touched.restore()
+        self.log.restore()
         self.reach.restore()
         self.recording.capture.rewind()
 
     def begin(self) -> None:
-        """Bring the gradients to what they are when a replay begins."""
-        for x, was in self.touched.before.items():
+        """Set the gradients to what they are when a replay begins."""
+        for x, was in self.log.before.items():
             x.grad = was.grad if x in self.readers else None
 
     # -- trying --------------------------------------------------------------------------------
 
-    def _tried(self) -> list[Trial]:
-        """Runs of the step: first one that compiles kernels and begins the optimizer's state."""
+    def _try(self) -> list[Trial]:
+        """Runs of the step; the first compiles kernels and begins the optimizer's state."""
         states = random.getstate(), np.random.get_state()
         try:
             self.code.run(lambda: self._run(self.inputs, self.recording.first))
-        except (CaptureError, Unready):
+        except (CaptureError, NotNow):
             raise
         except Exception as error:
-            raise Unready from error
+            raise NotNow from error
         if repr((random.getstate(), np.random.get_state())) != repr(states):
             random.setstate(states[0])
             np.random.set_state(states[1])
@@ -133,34 +122,29 @@ class _Recorder:
                 "this step draws Python's or NumPy's random numbers, which a replay would not; "
                 "draw them by tx.random, or outside, and pass them as inputs"
             )
-        self.guard = self._guarded()
-        self._look_at_gradients()
-        if not self.recording.exact:
-            return [self._run(self.inputs)]
-        try:  # what a recording would take for constant is another in the second run
-            turned = tree_map(self._turned, self.inputs)
-            others = [turned, tree_map(self._turned, turned)]
-            return [self._run(given) for given in (self.inputs, *others)]
-        except Exception:  # inputs of which that cannot be made, or of which nothing can
-            self._restore()
-            return [self._run(self.inputs) for _ in range(2)]
-
-    def _guarded(self) -> Reach:
-        """All that the step depends on by name."""
         self._restore()
-        guard = Reach(self.step, self.code)
-        if guard.unknown:
-            label, kind = guard.unknown[0]
+        self.names = ReachableNames(self.step, self.code)  # all that the step depends on by name
+        if self.names.unknown:
+            label, kind = self.names.unknown[0]
             raise CaptureError(
                 f"this step uses {label} ({kind}), of which a replay would not see what changes in "
                 "it; use it outside, and pass what it gives as an input"
             )
-        return guard
+        self._look_at_gradients()
+        if not self.recording.exact:
+            return [self._run(self.inputs)]
+        try:  # what a recording would take for constant differs in the second run
+            varied = tree_map(self._vary, self.inputs)
+            others = [varied, tree_map(self._vary, varied)]
+            return [self._run(given) for given in (self.inputs, *others)]
+        except Exception:  # inputs that cannot be varied so
+            self._restore()
+            return [self._run(self.inputs) for _ in range(2)]
 
     def _run(self, given: Any, run: Callable[..., Any] | None = None) -> Trial:
         self.begin()
         places = [(x, x.array) for x in tensors_in(given)]
-        with self.touched.watching(), set_grad_enabled(is_grad_enabled()):
+        with self.log.active(), set_grad_enabled(is_grad_enabled()):
             modes = surroundings()
             result = self.try_step(given, run)
             if surroundings() != modes:
@@ -174,24 +158,24 @@ class _Recorder:
                 raise CaptureError(
                     f"this step writes in place to its input of {brief(x)}; tx.clone it first"
                 )
-        for x, was in self.touched.before.items():
+        for x, was in self.log.before.items():
             if x.backend is not was.backend or x._node is not was.node or x._leaf != was.leaf:
                 raise CaptureError(
                     f"this step changes how a tensor of {brief(x)} is differentiated, or where it "
                     "lies; do that outside of it"
                 )
-        values = {x: (x.array, x.grad) for x in self.touched.before}
-        return given, result, values, self._bound()
+        values = {x: (x.array, x.grad) for x in self.log.before}
+        return given, result, values, self._new_tensors()
 
     def try_step(self, given: Any, run: Callable[..., Any] | None = None) -> Any:
-        """What the step returns, run as it will be recorded."""
+        """The results of the step, run as it will be recorded."""
         args, options = given
         return (run or self.recording.run)(lambda: self.step(*args, **options))
 
-    def _bound(self) -> list[Name]:
+    def _new_tensors(self) -> list[Name]:
         """The names that the step has bound to new tensors.
 
-        Raises CaptureError for one that it has bound to something else, which a replay would not.
+        Raises CaptureError for one that it has bound to anything else, which a replay would not.
         """
         known = {(id(name.holder), name.key): name.value for name in self.reach.names}
         found, unsteady = [], False
@@ -204,15 +188,15 @@ class _Recorder:
                 found.append(name)
             elif attribute and isinstance(now, Tensor) and isinstance(before, (Tensor, *SIMPLE)):
                 if now.requires_grad:
-                    raise self._refused(name, "the graph of a tensor", "; detach it")
+                    raise self._refusal(name, "the graph of a tensor", "; detach it")
                 unsteady = True
             else:
-                raise self._refused(name, "something else", "")
+                raise self._refusal(name, "something else", "")
         if unsteady:
-            raise Unready
+            raise NotNow
         return found
 
-    def _refused(self, name: Name, what: str, advice: str) -> CaptureError:
+    def _refusal(self, name: Name, what: str, advice: str) -> CaptureError:
         lines = self.code.names("STORE_ATTR", "STORE_DEREF", "STORE_GLOBAL")
         lines |= self.code.names("LOAD_DEREF", "LOAD_GLOBAL", "LOAD_ATTR") if not lines else {}
         line = lines.get(name.key) if isinstance(name.key, str) else None
@@ -223,22 +207,22 @@ class _Recorder:
         )
 
     def _look_at_gradients(self) -> None:
-        """See which gradients that it finds the step reads, and which it forgets."""
-        first = {x: x.grad for x in self.touched.before if x._leaf}
+        """See which of the gradients that it finds the step reads, and which it forgets."""
+        first = {x: x.grad for x in self.log.before if x._leaf}
         self._restore()
         for x, g in first.items():
             x.grad = wrap(x.backend.xp.zeros_like(x.array), x.backend) if g is None else g
-        given, second = {x: x.grad for x in first}, Touched()
-        second.own = self.touched.own
-        with second.watching():
+        given, second = {x: x.grad for x in first}, AccessLog()
+        second.ignored = self.log.ignored
+        with second.active():
             self.try_step(self.inputs)
         self.readers = {x for x, g in given.items() if g in second.before}
         self.forgotten = {x for x in given if x.grad is None}
         second.restore()
         self._restore()
 
-    def _turned(self, x: Any) -> Any:
-        """A tensor like it, reversed along its first axis, such as a batch, and real numbers
+    def _vary(self, x: Any) -> Any:
+        """A tensor like ``x``, reversed along its first axis, such as a batch, and real numbers
         scaled by 1 - 2⁻¹⁰."""
         if not isinstance(x, Tensor):
             return x
@@ -246,46 +230,46 @@ class _Recorder:
         array = xp.flip(x.array, axis=0) if x.ndim else x.array
         if array.dtype in self.backend.floating:
             array = xp.astype(array * (1 - 2**-10), array.dtype)
-        turned = wrap(self.recording.place(array), self.backend)
-        self.touched.own.add(id(turned))
-        return turned
+        varied = wrap(self.recording.place(array), self.backend)
+        self.log.ignored.add(id(varied))
+        return varied
 
     # -- recording -----------------------------------------------------------------------------
 
-    def _recorded(self, trials: list[Trial]) -> Recorded:
-        recording, before = self.recording, self.touched.before
+    def _record(self, trials: list[Trial]) -> Replay:
+        recording, before = self.recording, self.log.before
         changed = {x for x in before if any(t[2][x][0] is not before[x].array for t in trials)}
         ordered = [x for x in recording.capture.changed if x in changed]
         self.begin()
         state: dict[Tensor, Array] = {}
         for x in dict.fromkeys([*ordered, *[x for x in before if x in changed]]):
             x.array = state[x] = recording.place(x.array)
-        externals = self._lent(trials, state)
-        self._relink()
+        externals = self._lend(trials, state)
+        self._relink_views()
         known, bound = len(before), trials[0][3]
-        self.touched.made.clear()
+        self.log.made.clear()
 
         def whole() -> Any:
             found = self.step(*self.inputs[0], **self.inputs[1])
-            self._settle(state)
+            self._put_in_place(state)
             for x in before:
                 if x.grad is not None:
                     x.grad.array = recording.lasting(x.grad.array)
             names = [recording.lasting(name.now().array) for name in bound]
-            results = tree_map(self._kept, found)
+            results = tree_map(self._keep_result, found)
             pairs = zip(leaves_of(found), leaves_of(results), strict=True)
             return results, [x.requires_grad for x, y in pairs if isinstance(y, Tensor)], names
 
-        self.touched.written.clear()
-        with self.touched.watching():
+        self.log.written.clear()
+        with self.log.active():
             outputs, carried, names = recording.record(whole)
         if len(before) > known:
             raise CaptureError(
-                "this step went another way when it was recorded than when it was tried; see that "
-                "it depends on its inputs alone"
+                "this step took another branch when it was recorded than when it was tried; make "
+                "it depend on its inputs alone"
             )
         gradients = {
-            x: x.grad for x in before if x.grad is not None and id(x.grad) in self.touched.made
+            x: x.grad for x in before if x.grad is not None and id(x.grad) in self.log.made
         }
         places = {x: recording.final(g.array) for x, g in gradients.items()}
         without = [x for x in self.forgotten if x not in gradients]
@@ -294,28 +278,25 @@ class _Recorder:
         state = {x: recording.final(place) for x, place in state.items()}
         ends = [(name, recording.final(x)) for name, x in zip(bound, names, strict=True)]
         recording.close([external.array for external in externals])
-        allowed = {id(x) for x in tensors_in(outputs)}
         del gradients
         self._restore()
-        self._expect_none_kept(allowed)
+        self._expect_none_kept({id(x) for x in tensors_in(outputs)})
         accumulating = {x: has_gradient(x) for x in self.readers}
-        self.guard.leave_out([*bound, *self.found])
-        return Recorded(
+        self.names.leave_out([*bound, *self.reread])
+        return Replay(
             recording, self.backend, self.inputs, outputs, carried, state, externals, places,
-            without, accumulating, ends, self.guard, self.modes,
-            self.repeats,
+            without, accumulating, ends, self.names, self.modes, self.repeats,
         )  # fmt: skip
 
-    def _lent(self, trials: list[Trial], state: dict[Tensor, Array]) -> list[External]:
-        """Have the recording read all other tensors where they are found."""
+    def _lend(self, trials: list[Trial], state: dict[Tensor, Array]) -> list[External]:
+        """Let the recording read all other tensors where they are found."""
         names: dict[int, list[Name]] = {}
-        for name in self.guard.names:
+        for name in self.names.names:
             names.setdefault(id(name.value), []).append(name)
-        bound = {(id(name.holder), name.key): name for name in trials[0][3]}
-        self.found = []  # names that are read anew by each replay
+        bound = {(id(name.holder), name.key) for name in trials[0][3]}
         gradients = {x.grad: x for x in self.readers if x.grad is not None}
         externals = []
-        for x, was in self.touched.before.items():
+        for x, was in self.log.before.items():
             if x in state or was.backend is not self.backend:
                 continue
             find: Callable[[], Any] = partial(_itself, x)
@@ -325,21 +306,21 @@ class _Recorder:
                 known = [name for name in held if (id(name.holder), name.key) in bound]
                 if known or len(held) == 1:
                     find = (known or held)[0].now
-                    self.found += held[: len(held) == 1]
+                    self.reread += held[: len(held) == 1]
             own, handle = self.recording.external(was.array)
             externals.append(External(find, handle, was.array, was.leaf))
             x.array = own
         return externals
 
-    def _relink(self) -> None:
-        """Have views show their roots where these lie now."""
-        for x in self.touched.before:
+    def _relink_views(self) -> None:
+        """Have views look into the arrays that their roots have now."""
+        for x in self.log.before:
             view = x._view
             root = None if view is None else view()
-            if root in self.touched.before and view.seen is self.touched.before[root].array:
+            if root in self.log.before and view.seen is self.log.before[root].array:
                 view.seen = root.array
 
-    def _kept(self, x: Any) -> Any:
+    def _keep_result(self, x: Any) -> Any:
         """A result, where it stays until the next replay; a tensor from outside as it is."""
         if not isinstance(x, Tensor):
             if not isinstance(x, PLAIN):
@@ -348,12 +329,12 @@ class _Recorder:
                     "return tensors and numbers, in tuples, lists and dicts"
                 )
             return x
-        if x in self.touched.before:
+        if x in self.log.before:
             return Outside(x)
         return wrap(self.recording.lasting(x.array), x.backend)
 
-    def _settle(self, state: dict[Tensor, Array]) -> None:
-        """Have what changed lie where the next replay reads it."""
+    def _put_in_place(self, state: dict[Tensor, Array]) -> None:
+        """Move what changed to where the next replay reads it."""
         xp: Any = self.backend.xp
         changed = [(x, place) for x, place in state.items() if x.array is not place]
         places = {id(place) for place in state.values()}  # if two change places, say
@@ -365,11 +346,10 @@ class _Recorder:
             x.array = place
 
     def _expect_none_kept(self, allowed: set[int]) -> None:
-        """Raise CaptureError if a tensor that the step made is held by somebody."""
-        made = self.touched.made
+        """Raise CaptureError if somebody holds a tensor that the step made."""
 
         def kept() -> list[Tensor]:
-            return [x for key, x in made.items() if key not in allowed]
+            return [x for key, x in self.log.made.items() if key not in allowed]
 
         if (region := casting()) is not None and region.casts is not None:
             region.casts.clear()
@@ -385,11 +365,3 @@ class _Recorder:
 
 def _itself(x: Tensor) -> Tensor:
     return x
-
-
-@contextmanager
-def _afresh() -> Iterator[None]:
-    """No casts of parameters from before, and none left for later."""
-    region = casting()
-    with within(region and region.afresh()):
-        yield

@@ -57,7 +57,7 @@ class Tensor:
     _leaf: bool  # a leaf that collects its gradient
     _cut: str | None  # why no gradient flows, if an op stopped it
     _view: Any  # the views.View that says which elements of another tensor this one shows, if any
-    _home: Any  # the recorded step in whose memory ``array`` and ``grad`` may lie (recorded.py)
+    _home: Any  # the recorded step in whose memory ``array`` and ``grad`` may lie (replay.py)
 
     def __init__(
         self, data: Any, dtype: Any = None, device: str | None = None, requires_grad: bool = False

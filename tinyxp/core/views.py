@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
+from tinyxp.core.access import access_log
 from tinyxp.core.dtypes import RANK
 from tinyxp.core.tape import is_grad_enabled, no_grad, set_grad_enabled
 from tinyxp.core.tensor import Tensor, namespace, wrap
-from tinyxp.core.touched import watching
 from tinyxp.errors import ArgumentError, DTypeError, GradientError, ShapeError
 
 Path = tuple["Path | None", "Lens", Any]  # the path before, and the last step: a lens and its key
@@ -181,8 +181,8 @@ def _store(x: Tensor, value: Tensor, recording: bool, by: Tensor | None = None) 
         _store(root, whole, inner, x)
         if not view.cut:
             return  # it has its elements of the root by now
-    if (watched := watching()) is not None:
-        watched.write(x)
+    if (log := access_log()) is not None:
+        log.note_write(x)
     shown = shown_of(x, by)
     _take(x, value, recording)
     refresh(x, shown, recording)
@@ -199,10 +199,10 @@ def shown_of(root: Tensor, by: Tensor | None = None) -> list[tuple[Tensor, View]
     that it made: each replay finds others from outside."""
     if weakref.getweakrefcount(root) == 0:
         return []
-    found, watched = [], watching()
+    found, log = [], access_log()
     for link in weakref.getweakrefs(root):
         y = link.tensor() if type(link) is View else None
-        if y is None or not (watched is None or y is by or id(y) in watched.made):
+        if y is None or not (log is None or y is by or id(y) in log.made):
             continue
         if y is by or _current(link, y, root):
             found.append((y, link))

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from tinyxp.capture.captured import CapturedStep, capture_on
+from tinyxp.capture.step import CapturedStep
 from tinyxp.core.tensor import Tensor
 from tinyxp.errors import InputsError
 from tinyxp.nn.utils.clip_grad import clip_grad_norm_
@@ -77,7 +77,7 @@ class Step:
         first = self.captured is None
         if self.captured is None:
             backend = next(self.options.model.parameters()).backend.name
-            self.captured = capture_on(backend, run)
+            self.captured = CapturedStep(run, backend)
         try:
             loss, done = self.captured(batches, scale)
         except InputsError:  # the sizes differ from those that were recorded

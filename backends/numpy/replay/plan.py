@@ -52,7 +52,7 @@ class Arena:
         self.free = stretches
 
 
-def planned(
+def lay_out(
     calls: list[Call], sizes: dict[int, int], kept: dict[int, Any], lent: Collection[int] = ()
 ) -> tuple[list[Call], int]:
     """Calls with arrays in place of their pieces, and the bytes of the arena that these are in.
@@ -70,22 +70,22 @@ def planned(
             for part in args:
                 inner = {n: own[n] for n in numbers_in(part) if n in own and users[n] == 1}
                 own = {n: size for n, size in own.items() if n not in inner}
-                parts.append(_laid_out(part, inner))
+                parts.append(_lay_out(part, inner))
                 total += parts[-1][1]
             calls[i] = f, tuple(part for part, _ in parts), options
-    calls, size = _laid_out(calls, own)
+    calls, size = _lay_out(calls, own)
     places = {
         number: array.ravel(order="K").view(np.uint8)
         for number, array in kept.items()
         if number not in lent
     }
-    whole = [(f, filled(args, places), filled(options, places)) for f, args, options in calls]
+    whole = [(f, fill(args, places), fill(options, places)) for f, args, options in calls]
     seen: dict[Any, Any] = {}
     once = [(f, _once(args, seen), _once(options, seen)) for f, args, options in whole]
     return once, total + size
 
 
-def _laid_out(calls: list[Call], own: dict[int, int]) -> tuple[list[Call], int]:
+def _lay_out(calls: list[Call], own: dict[int, int]) -> tuple[list[Call], int]:
     """Calls with arrays in place of the pieces of memories in ``own``, and the bytes of these."""
     used = [[n for n in numbers_in((args, options)) if n in own] for _, args, options in calls]
     last = {number: i for i, numbers in enumerate(used) for number in numbers}
@@ -96,20 +96,20 @@ def _laid_out(calls: list[Call], own: dict[int, int]) -> tuple[list[Call], int]:
             if number not in begins:
                 before = _predecessor(calls[i], number, own, ends & begins.keys())
                 if before is None:
-                    begins[number] = arena.take(_rounded(own[number]))
+                    begins[number] = arena.take(_round_up(own[number]))
                 else:
                     begins[number] = begins[before]
                     ends.remove(before)
         for number in ends:
-            arena.give(begins[number], _rounded(own[number]))
+            arena.give(begins[number], _round_up(own[number]))
     memory = np.empty(arena.size + ALIGNED, np.uint8)
     memory = memory[-address(memory) % ALIGNED :]
     places = {n: memory[begin : begin + own[n]] for n, begin in begins.items()}
-    laid = [(f, filled(args, places), filled(options, places)) for f, args, options in calls]
+    laid = [(f, fill(args, places), fill(options, places)) for f, args, options in calls]
     return laid, arena.size
 
 
-def filled(x: Any, places: dict[int, Any]) -> Any:
+def fill(x: Any, places: dict[int, Any]) -> Any:
     """Arguments with arrays in place of the pieces of the memories in ``places``."""
 
     def fill(part: Any) -> Any:
@@ -159,5 +159,5 @@ def numbers_in(arguments: Any) -> list[int]:
     return list(dict.fromkeys(piece.number for piece in arrays_in(arguments, Piece)))
 
 
-def _rounded(size: int) -> int:
+def _round_up(size: int) -> int:
     return -(-size // ALIGNED) * ALIGNED

@@ -11,7 +11,7 @@ import numpy as np
 from tinyxp.backends import Array
 from tinyxp.backends.common.capture import Capture, Draws, Recording, Update, no_capture
 from tinyxp.backends.numpy.memory import orders
-from tinyxp.backends.numpy.replay.plan import filled, numbers_in, planned
+from tinyxp.backends.numpy.replay.plan import fill, lay_out, numbers_in
 from tinyxp.backends.numpy.replay.trace import (
     Call,
     Program,
@@ -203,7 +203,7 @@ class HostRecording(Recording):
         """A call with arrays in place of the pieces of lent memory."""
         f, args, options = call
         places = {number: lent.memory for number, lent in self.lent.items()}
-        return fast_call(f, filled(args, places), filled(options, places))
+        return fast_call(f, fill(args, places), fill(options, places))
 
     def first(self, f: Callable[[], Any]) -> Any:
         with self.capture.active():  # not traced
@@ -216,7 +216,7 @@ class HostRecording(Recording):
     def record(self, f: Callable[[], Any]) -> Any:
         self.capture.recording = True
         try:
-            with self.rewound(), self.program.active(), self.capture.active():
+            with self.restoring(), self.program.active(), self.capture.active():
                 value = f()
                 self.capture.finish()
                 return value
@@ -224,7 +224,7 @@ class HostRecording(Recording):
             self.capture.recording = False
 
     @contextmanager
-    def rewound(self) -> Iterator[None]:
+    def restoring(self) -> Iterator[None]:
         """Restore what a step changes inside a ``with`` block."""
         before = [place.copy() for place in self.places]
         try:
@@ -248,7 +248,7 @@ class HostRecording(Recording):
     def close(self, arrays: list[Array]) -> None:  # the calls hold what they read
         program = self.program
         sizes = dict(enumerate(program.sizes))
-        calls, self.bytes = planned(program.calls, sizes, program.kept, self.lent.keys())
+        calls, self.bytes = lay_out(program.calls, sizes, program.kept, self.lent.keys())
         self.harmless = len(calls) if program.harmless is None else program.harmless
         self.open = [(i, call) for i, call in enumerate(calls) if numbers_in(call[1:])]
         self.calls = [self._closed(call) for call in calls]

@@ -1,11 +1,11 @@
-"""A recorded step, and all outside of its memory that a replay reads and changes.
+"""Replays of a recorded step, and all tensors outside of its memory that they read and change.
 
-Nobody else ever holds memory that a replay writes. What a replay reads is copied into that, or lent
-where it lies; what comes out is copied when somebody asks for it (``away``). So a replay cannot
-change what a graph, a view or a snapshot holds.
+Nobody else ever holds memory that a replay writes. What a replay reads is copied into that memory,
+or lent where it lies; what it changes is copied out when somebody asks for it (``core/deferred``).
+So a replay cannot change the arrays of a graph, a view or a snapshot.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,9 +13,10 @@ import numpy as np
 
 from tinyxp import random
 from tinyxp.backends import Array, Backend
-from tinyxp.capture.reach import Name, Reach, same
+from tinyxp.backends.common.capture import Recording
+from tinyxp.capture.names import Name, ReachableNames, same
 from tinyxp.core.autocast import casting
-from tinyxp.core.away import SLOTS, away, become, is_away
+from tinyxp.core.deferred import SLOTS, become, deferred_class, is_deferred
 from tinyxp.core.operation import brief, first_line
 from tinyxp.core.tape import is_grad_enabled
 from tinyxp.core.tensor import Tensor, wrap
@@ -24,7 +25,7 @@ from tinyxp.core.views import refresh, shown_of
 from tinyxp.debug.observers import observers
 from tinyxp.errors import ArgumentError, BackendError, InputsError, TinyError
 
-Moved = list[tuple[Tensor, Tensor]]  # places of inputs, and the tensors that belong there
+Moved = list[tuple[Tensor, Tensor]]  # inputs of the recording, and the tensors to copy there
 AFTERWARDS = (
     "it is the result of a captured step, which carries no graph; call backward() inside the step"
 )
@@ -39,7 +40,7 @@ class Outside:
 
 @dataclass
 class External:
-    """A tensor from outside that a step only reads: where it is found, and what was read last."""
+    """A tensor from outside that a step only reads: how to find it, and the array read last."""
 
     find: Callable[[], Tensor | None]
     handle: Any
@@ -47,73 +48,71 @@ class External:
     leaf: bool
 
     def fits(self) -> bool:
-        """Whether a replay can read what is there now."""
+        """Whether a replay can read the tensor that is there now."""
         x = self.find()
         if not isinstance(x, Tensor) or x._leaf != self.leaf:
             return False
         now, then = x.array, self.array
-        return now is then or (type(now) is type(then) and alike(now, then))
+        return now is then or (type(now) is type(then) and same_form(now, then))
 
 
-def alike(a: Array, b: Array) -> bool:
-    """Whether two arrays have one form: on NumPy the order of sums follows that in memory, too."""
+def same_form(a: Array, b: Array) -> bool:
+    """Whether two arrays have one form; on NumPy the order of sums depends on strides, too."""
     form = a.shape == b.shape and a.dtype == b.dtype
     return bool(form and not (isinstance(a, np.ndarray) and a.strides != b.strides))
 
 
 @dataclass
-class Recorded:
-    """One recording, made by ``trials.recorded``, and what ties it to the tensors outside."""
+class Replay:
+    """One recording, made by ``recorder.Recorder``, and the tensors outside that it is about."""
 
-    recording: Any
+    recording: Recording
     backend: Backend
-    inputs: Any  # (args, options), Tensors at their fixed place
-    outputs: Any  # what the step returned, Tensors where replays write them
-    carried: list[bool]  # of these, whether the step's own carry a graph
-    state: dict[Tensor, Array]  # tensors that the step changes, and where they lie in a replay
+    inputs: Any  # (args, options), Tensors at their place in the recording
+    outputs: Any  # the results of the step, Tensors where replays write them
+    carried: list[bool]  # whether each of the step's own results carries a graph
+    state: dict[Tensor, Array]  # tensors that the step changes, and their places in the recording
     externals: list[External]
     gradients: dict[Tensor, Array]  # of the tensors that have one after the step
     without: list[Tensor]  # tensors that have none after it
     accumulating: dict[Tensor, bool]  # where the step reads gradients: whether there is one
     bound: list[tuple[Name, Array]]  # names that the step binds to new tensors
-    reach: Reach
+    names: ReachableNames
     surroundings: tuple[Any, ...]
-    repeats: list[int]  # of each input, the place of the first that is the same tensor
+    repeats: list[int]  # of each input, the index of the first that is the same tensor
     written: list[Tensor] = field(default_factory=list)  # in place, so that views of it change too
-    generator: Any = None  # the default one, if it is drawn from
 
     def __post_init__(self) -> None:
         self.places = [x.array for x in tensors_in(self.inputs)]
-        self.tied = [(x, away(x.__class__)) for x in {**self.state, **self.gradients}]  # type: ignore[arg-type]
+        changed = {**self.state, **self.gradients}
+        self.changed = [(x, deferred_class(x.__class__)) for x in changed]  # type: ignore[arg-type]
         self.leaf = {x: x._leaf for x in self.state}
-        if id(random.default_generator()) in self.recording.capture.draws:
-            self.generator = random.default_generator()
+        default = random.default_generator()
+        self.generator = default if id(default) in self.recording.capture.draws else None
 
-    # -- whether a replay is the step ----------------------------------------------------------
+    # -- whether a replay does what the step would do --------------------------------------------
 
     def fits(self) -> bool:
-        """Whether all that the recording depends on, but its inputs, is as it was."""
+        """Whether everything but the inputs is as the recording needs it."""
         capture = self.recording.capture
         return (
             surroundings() == self.surroundings
             and (self.generator is None or random.default_generator() is self.generator)
             and all(draws.generator.seed == draws.seed for draws in capture.draws.values())
             and all(condition() for condition in capture.conditions)
-            and all(self._ready(x, place) for x, place in self.state.items())
-            and self.reach.intact()
+            and all(self._is_ready(x, place) for x, place in self.state.items())
+            and self.names.intact()
             and all(external.fits() for external in self.externals)
             and all(has_gradient(x) is there for x, there in self.accumulating.items())
         )
 
-    def _ready(self, x: Tensor, place: Array) -> bool:
+    def _is_ready(self, x: Tensor, place: Array) -> bool:
         if x._node is not None or x._leaf != self.leaf[x] or x.backend is not self.backend:
             return False
-        if is_away(x) and x._home is self:
-            return True
-        return alike(x.array, place)
+        return (is_deferred(x) and x._home is self) or same_form(x.array, place)
 
-    def matched(self, given: Any) -> Moved:
-        """The inputs' places beside the tensors that belong there.
+    def match(self, given: Any) -> Moved:
+        """The inputs of the recording beside the tensors that belong there.
 
         Raises InputsError for inputs that are not like those of the recording.
         """
@@ -121,7 +120,7 @@ class Recorded:
         if found is None:
             raise InputsError(
                 f"a captured step takes inputs like those it was captured with, "
-                f"{_shown(self.inputs)}, got {_shown(given)}"
+                f"{_describe(self.inputs)}, got {_describe(given)}"
             )
         moved = []
         for own, x in found:
@@ -141,55 +140,54 @@ class Recorded:
             moved.append((own, x))
         return moved
 
-    def takes(self, moved: Moved) -> bool:
-        """Whether these inputs lie in memory as those that the step was recorded for."""
-        pairs = zip(moved, self.places, strict=True)
-        return all(alike(x.array, place) for (_, x), place in pairs)
+    def same_forms(self, moved: Moved) -> bool:
+        """Whether these inputs have the forms for which the step was recorded."""
+        each = zip(moved, self.places, strict=True)
+        return all(same_form(x.array, place) for (_, x), place in each)
 
-    def shared(self, moved: Moved) -> bool:
-        """Whether inputs are one that were not, or show what the step writes to in place: a replay
-        has each at a place of its own."""
+    def shares_memory(self, moved: Moved) -> bool:
+        """Whether other inputs than in the recording are one tensor, or one is a view of a tensor
+        that the step writes to in place: in a replay each has memory of its own."""
         xs, written = [x for _, x in moved], set(map(id, self.written))
         seen = any(x._view is not None and id(x._view()) in written for x in xs)
-        return seen or repeated(xs) != self.repeats
+        return seen or first_places(xs) != self.repeats
 
     # -- replaying -----------------------------------------------------------------------------
 
-    def replay(self, moved: Moved) -> tuple[bool, Any]:
-        """Whether the replay came to its end, and what the step returns for these inputs; it ends
-        before it has changed anything where the step would now go another way."""
+    def run(self, moved: Moved) -> tuple[bool, Any]:
+        """Whether the replay came to its end, and the results of the step. It stops before it has
+        changed anything where the step would now take another branch."""
         self._read(moved)
         shown = [(x, shown_of(x)) for x in self.written]
         try:
             if not self.recording.replay():
                 return False, None
-        except Exception as error:  # after it had begun to change its parameters, as the step would
-            self._end()
+        except Exception as error:  # it has begun to change parameters, as the step would have
+            self._defer_all()
             if isinstance(error, TinyError):
                 raise
             raise ArgumentError(f"a captured step failed: {first_line(error)}") from error
-        self._end()
+        self._defer_all()
         for name, place in self.bound:
             name.bind(wrap(self._copy(place), self.backend))
         for x, views in shown:
             refresh(x, views, False)
-        carried, made = iter(self.carried), dict[int, Tensor]()
-        return True, tree_map(lambda x: self._given(x, carried, made), self.outputs)
+        carried, results = iter(self.carried), dict[int, Tensor]()
+        return True, tree_map(lambda x: self._result(x, carried, results), self.outputs)
 
-    def _end(self) -> None:
-        """Have what the replay has changed be what tensors hold."""
-        for x, cls in self.tied:
+    def _defer_all(self) -> None:
+        for x, cls in self.changed:
             if type(x) is not cls:
-                self.keep(x)
+                self.defer(x)
         for x in self.without:
             x.grad = None
 
     def _read(self, moved: Moved) -> None:
-        """Copy or lend to the recording what it reads."""
+        """Copy or lend to the recording the arrays that it reads."""
         to, values = [own.array for own, _ in moved], [x.array for _, x in moved]
-        for x, cls in self.tied:
+        for x, cls in self.changed:
             if type(x) is cls and x._home is not self:
-                x._home.bring(x)
+                x._home.fetch(x)
             if type(x) is not cls and x in self.state:  # somebody has asked for it
                 to.append(self.state[x])
                 values.append(x.array)
@@ -200,31 +198,31 @@ class Recorded:
                 self.recording.bind(external.handle, array)
                 external.array = array
 
-    def _given(self, x: Any, carried: Any, made: dict[int, Tensor]) -> Any:
+    def _result(self, x: Any, carried: Iterator[bool], results: dict[int, Tensor]) -> Any:
         if not isinstance(x, Tensor):
             return x.tensor if isinstance(x, Outside) else x
         carries = next(carried)
-        if id(x) not in made:  # else it comes twice
-            made[id(x)] = y = wrap(self._copy(x.array), self.backend)
+        if id(x) not in results:  # else it is returned twice
+            results[id(x)] = y = wrap(self._copy(x.array), self.backend)
             y._cut = AFTERWARDS if carries else None
-        return made[id(x)]
+        return results[id(x)]
 
     def _copy(self, place: Array) -> Array:
         return self.backend.xp.asarray(place, copy=True)
 
-    # -- what lies here until somebody asks ----------------------------------------------------
+    # -- arrays that stay in the recording until somebody asks for them ------------------------
 
-    def keep(self, x: Tensor) -> None:
-        """Have the data and the gradient of ``x`` lie here alone."""
+    def defer(self, x: Tensor) -> None:
+        """Keep the array and the gradient of ``x`` in the recording alone."""
         x._home = self
         if x in self.state:
             SLOTS["array"].__delete__(x)
         if x in self.gradients:
             SLOTS["grad"].__delete__(x)
-        become(x, away(type(x)))  # type: ignore[arg-type]
+        become(x, deferred_class(type(x)))  # type: ignore[arg-type]
 
-    def bring(self, x: Tensor) -> None:
-        """Give ``x`` copies of its own of what lies here."""
+    def fetch(self, x: Tensor) -> None:
+        """Give ``x`` copies of its own."""
         if x in self.state:
             SLOTS["array"].__set__(x, self._copy(self.state[x]))
         if x in self.gradients:
@@ -233,7 +231,7 @@ class Recorded:
 
 
 def surroundings() -> tuple[Any, ...]:
-    """The modes that hold here, and change what operations do."""
+    """The modes here that change what operations do."""
     region = casting()
     modes = region and (region.dtype, region.casts is None)
     return is_grad_enabled(), modes, observers(), *np.geterr().values()
@@ -244,15 +242,15 @@ def tensors_in(tree: Any) -> list[Tensor]:
     return [x for x in leaves_of(tree) if isinstance(x, Tensor)]
 
 
-def repeated(xs: list[Tensor]) -> list[int]:
-    """Of each tensor, the place of the first that is the same."""
+def first_places(xs: list[Tensor]) -> list[int]:
+    """Of each tensor, the index of the first that is the same."""
     ids = [id(x) for x in xs]
     return [ids.index(key) for key in ids]
 
 
 def has_gradient(x: Tensor) -> bool:
     """Whether ``x`` has a gradient, without asking for its numbers."""
-    return (is_away(x) and x in x._home.gradients) or x.grad is not None
+    return (is_deferred(x) and x in x._home.gradients) or x.grad is not None
 
 
 def check_input(x: Tensor, backend: Backend) -> None:
@@ -269,10 +267,10 @@ def check_input(x: Tensor, backend: Backend) -> None:
         )
 
 
-def _shown(inputs: Any) -> str:
-    args, options = tree_map(lambda x: _Shown(brief(x)), inputs)
+def _describe(inputs: Any) -> str:
+    args, options = tree_map(lambda x: _Unquoted(brief(x)), inputs)
     return ", ".join([*map(repr, args), *(f"{k}={v!r}" for k, v in options.items())]) or "none"
 
 
-class _Shown(str):
+class _Unquoted(str):
     __repr__ = str.__str__

@@ -1,4 +1,4 @@
-"""Closures, classes and slots as dicts: what names stand for, and to have them stand for others."""
+"""Closures, classes and slots as dicts: the values of their names can be read and replaced."""
 
 from collections.abc import Iterator
 from types import FunctionType
@@ -11,9 +11,6 @@ class Cells:
     def __init__(self, f: FunctionType) -> None:
         self.cells = dict(zip(f.__code__.co_freevars, f.__closure__ or (), strict=True))
 
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.cells)
-
     def __getitem__(self, name: str) -> Any:
         try:
             return self.cells[name].cell_contents
@@ -25,33 +22,6 @@ class Cells:
 
     def __delitem__(self, name: str) -> None:
         del self.cells[name].cell_contents
-
-
-class ClassAttributes:
-    """The attributes of a class."""
-
-    def __init__(self, cls: type) -> None:
-        self.cls = cls
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(list(vars(self.cls)))
-
-    def __getitem__(self, name: str) -> Any:
-        value = vars(self.cls)[name]
-        return value.__func__ if isinstance(value, (staticmethod, classmethod)) else value
-
-    def __setitem__(self, name: str, value: Any) -> None:
-        setattr(self.cls, name, value)
-
-    def __delitem__(self, name: str) -> None:
-        delattr(self.cls, name)
-
-
-def slots_of(cls: type) -> list[str]:
-    """The names of the slots of a class."""
-    found = [vars(c).get("__slots__", ()) for c in cls.__mro__]
-    names = [name for names in found for name in ([names] if isinstance(names, str) else names)]
-    return [name for name in names if name not in ("__dict__", "__weakref__")]
 
 
 class Slots:
@@ -74,3 +44,21 @@ class Slots:
 
     def __delitem__(self, name: str) -> None:
         delattr(self.x, name)
+
+
+class ClassAttributes(Slots):
+    """The attributes of a class."""
+
+    def __init__(self, cls: type) -> None:
+        super().__init__(cls, list(vars(cls)))
+
+    def __getitem__(self, name: str) -> Any:
+        value = vars(self.x)[name]
+        return value.__func__ if isinstance(value, (staticmethod, classmethod)) else value
+
+
+def slots_of(cls: type) -> list[str]:
+    """The names of the slots of a class."""
+    found = [vars(c).get("__slots__", ()) for c in cls.__mro__]
+    names = [name for names in found for name in ([names] if isinstance(names, str) else names)]
+    return [name for name in names if name not in ("__dict__", "__weakref__")]

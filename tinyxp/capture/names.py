@@ -1,9 +1,8 @@
-"""What a function can reach by name: closures, globals, attributes, and what they hold.
+"""The names that a function can reach: closures, globals, attributes, and what they hold.
 
 A captured step depends on more than its inputs: on ``model.training``, on a number in a closure, on
-the tensor that ``self.hidden`` stands for. All that it reaches by name is known here, so that a
-replay is only done where nothing of it has changed, and so that what the step itself binds anew is
-seen. What is of an unknown kind is named in ``unknown``.
+the tensor that ``self.hidden`` stands for. All of them are collected here, so that a replay is done
+only where none has changed, and so that names are seen which the step itself binds anew.
 """
 
 import enum
@@ -19,25 +18,32 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinyxp.capture.code import Code, foreign, loaded_globals, of_package, of_user, of_user_module
-from tinyxp.capture.holders import Cells, ClassAttributes, Slots, slots_of
+from tinyxp.capture.code import (
+    CalledCode,
+    foreign,
+    global_names,
+    of_package,
+    of_user,
+    of_user_module,
+)
+from tinyxp.capture.namespaces import Cells, ClassAttributes, Slots, slots_of
 from tinyxp.core.tensor import Tensor
 from tinyxp.nn.module import Module
 
 SIMPLE = (bool, int, float, complex, str, bytes, type(None))
 PLAIN: tuple[type, ...] = (*SIMPLE, Tensor, np.generic, np.dtype, range, slice, enum.Enum)
 PLAIN += (np.ufunc, types.MemberDescriptorType, types.GetSetDescriptorType)
-# what changes, or reads what changes, where nobody sees it
+# they change, or read what changes, unseen
 HIDDEN = (Iterator, random.Random, operator.attrgetter, operator.methodcaller)
-BAGS = (set, frozenset, deque, np.ndarray)  # which are compared as a whole
-LARGE = 64  # simple values; a collection of more is compared as a whole, too
+BAGS = (set, frozenset, deque, np.ndarray)  # compared as a whole
+LARGE = 64  # simple values; a larger collection is compared as a whole, too
 MOST = 10_000  # names
-UNKNOWN = object()  # what a name stands for that is not there
+UNKNOWN = object()  # the value of a name that is not there
 REGISTRIES = ("_parameters", "_buffers", "_modules", "_hooks")
 
 
 class Name(NamedTuple):
-    """A name in a holder, and what it stood for."""
+    """A name in a holder, and the value it had."""
 
     holder: Any
     key: Any
@@ -45,31 +51,31 @@ class Name(NamedTuple):
     label: str  # in words
 
     def now(self) -> Any:
-        """What it stands for now."""
+        """Its value now."""
         try:
             return self.holder[self.key]
         except (KeyError, IndexError):
             return UNKNOWN
 
     def bind(self, value: Any) -> None:
-        """Have it stand for ``value``."""
+        """Give it a value."""
         if value is UNKNOWN:
             del self.holder[self.key]
         else:
             self.holder[self.key] = value
 
     def changed(self) -> bool:
-        """Whether it stands for something else now."""
+        """Whether it has another value now."""
         return not same(self.value, self.now())
 
 
 def same(a: Any, b: Any) -> bool:
-    """Whether two things are one, or equal numbers, texts and the like of one type."""
+    """Whether these are one object, or equal numbers or strings of one type."""
     return a is b or (type(a) is type(b) and type(a) in SIMPLE and a == b and repr(a) == repr(b))
 
 
 class Whole(NamedTuple):
-    """A collection, or the attributes of an object, as it was."""
+    """A collection, or the attributes of an object, as they were."""
 
     holder: Any
     known: Any
@@ -82,7 +88,7 @@ class Whole(NamedTuple):
         return f"{self.label}.{key}".lstrip(".") if self.dotted else f"{self.label}[{key!r}]"
 
     def differs(self) -> bool:
-        """Whether its elements are others now."""
+        """Whether its elements have changed."""
         if isinstance(self.holder, np.ndarray):
             return self.holder.tobytes() != self.known.tobytes()
         if len(self.holder) != len(self.known):
@@ -93,7 +99,7 @@ class Whole(NamedTuple):
         return not (all(map(is_, now, then)) or all(map(same, now, then)))
 
     def restore(self) -> None:
-        """Bring back its elements, but for those that are names of their own."""
+        """Restore its elements, except those that are names of their own."""
         holder, known = self.holder, self.known
         if isinstance(holder, (list, np.ndarray)):
             holder[:] = known
@@ -107,14 +113,14 @@ class Whole(NamedTuple):
             (holder.update if isinstance(holder, set) else holder.extend)(known)
 
 
-class Reach:
-    """All names that ``root`` reaches, with what they stand for when this is made; those alone that
-    the functions of ``code`` use, if it is given."""
+class ReachableNames:
+    """All names that ``root`` reaches, with their values when this is made; with ``code``, only
+    those that its functions use. ``unknown`` lists values that cannot be compared."""
 
-    def __init__(self, root: Any, code: Code | None = None) -> None:
+    def __init__(self, root: Any, code: CalledCode | None = None) -> None:
         self.names: list[Name] = []
         self.whole: list[Whole] = []
-        self.unknown: list[tuple[str, str]] = []  # names of what cannot be compared, and its type
+        self.unknown: list[tuple[str, str]] = []  # their names and types
         self._code = code
         self._used = None if code is None else code.attributes()
         self._seen: dict[int, Any] = {}
@@ -128,7 +134,7 @@ class Reach:
         self.leave_out([])
 
     def leave_out(self, names: list[Name]) -> None:
-        """Have ``intact`` pass over some names."""
+        """Have ``intact`` skip some names."""
         places = {(id(name.holder), name.key) for name in names}
         self._rest = [name for name in self.names if (id(name.holder), name.key) not in places]
         rows = [name[:3] for name in self._rest]
@@ -138,7 +144,7 @@ class Reach:
         self._contents = [each for each in self.whole if each.contents]
 
     def intact(self) -> bool:
-        """Whether all names still stand for the same."""
+        """Whether all names still have their values."""
         holders, sizes = self._sizes
         if not all(map(eq, map(len, holders), sizes)):
             return False
@@ -153,7 +159,7 @@ class Reach:
         return not any(name.changed() for name in self._rest)
 
     def changes(self) -> list[Name]:
-        """The names that now stand for something else, with that; new ones too."""
+        """The names that have other values now, with these; new names too."""
         found = [name._replace(value=name.now()) for name in self.names if name.changed()]
         for whole in self.whole:
             holder, known = whole.holder, whole.known
@@ -168,7 +174,7 @@ class Reach:
         return found
 
     def restore(self) -> None:
-        """Have all names stand for what they stood for when this was made."""
+        """Give all names the values that they had when this was made."""
         for whole in self.whole:
             if whole.differs():
                 whole.restore()
@@ -177,7 +183,7 @@ class Reach:
                 name.bind(name.value)
 
     def signature(self) -> list[Any]:
-        """What can be compared with another look: tensors by their form, numbers, identities."""
+        """A value to compare with a later one: forms of tensors, numbers, identities."""
         names = [(id(name.holder), name.key, _form(name.value)) for name in self.names]
         return [*names, *[(id(each.holder), _size(each.known)) for each in self.whole]]
 
@@ -234,7 +240,7 @@ class Reach:
         for part in (f.__defaults__, f.__kwdefaults__):
             self._later(part, f.__name__)
         if own:
-            names = dict.fromkeys(loaded_globals(f.__code__))
+            names = dict.fromkeys(global_names(f.__code__))
             there = [name for name in names if name in f.__globals__]
             self._names(Whole(f.__globals__, {}, "", True), there)
 
@@ -257,7 +263,7 @@ class Reach:
             self._later(cls, cls.__name__)
 
     def _attributes(self, attributes: Any, label: str, every: bool = False) -> None:
-        """The attributes in use of an object, a class or a module."""
+        """The attributes of an object, a class or a module that are used."""
         keys = [key for key in attributes if key not in (*REGISTRIES, "_transient")]
         if self._used is not None and not every:
             keys = [key for key in keys if key in self._used]
