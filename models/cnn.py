@@ -17,14 +17,14 @@ import tinyxp as tx
 from tinyxp import Tensor, nn
 from tinyxp.models.milestone import Contest, Milestone
 from tinyxp.models.mlp import load, mistakes, side
-from tinyxp.models.settings import expect_sensible
+from tinyxp.models.settings import Settings
 from tinyxp.nn import functional as F
 from tinyxp.plots import Images, show
 from tinyxp.train import Run
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(Settings):
     """What can be set on the command line: ``--set channels=8``."""
 
     channels: int = 16  # of the first layer; the second has twice as many
@@ -36,9 +36,6 @@ class Config:
     data: str = "digits"
     control: bool = True  # train the control, too
     seed: int = 0
-
-    def __post_init__(self) -> None:
-        expect_sensible(self)
 
 
 class CNN(nn.Module):

@@ -19,7 +19,7 @@ from tinyxp.data import BPETokenizer, RandomWindows, all_windows, load_corpus, s
 from tinyxp.errors import ArgumentError, DataError
 from tinyxp.models import gpt2
 from tinyxp.models.milestone import Milestone, judge, trainable
-from tinyxp.models.settings import expect_sensible
+from tinyxp.models.settings import Settings
 from tinyxp.nn import functional as F
 from tinyxp.nn.generation import write
 from tinyxp.optim import AdamW
@@ -31,7 +31,7 @@ from tinyxp.train.shell import command_line
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(Settings):
     """What can be set on the command line: ``--set batch_size=2``."""
 
     start: str | None = None  # the folder of the checkpoint: --from
@@ -49,9 +49,6 @@ class Config:
     eval_batches: int = 20
     sample_tokens: int = 100
     seed: int = 0
-
-    def __post_init__(self) -> None:
-        expect_sensible(self)
 
 
 def loss(model: gpt2.GPT2, batch: Any) -> tx.Tensor:

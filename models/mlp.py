@@ -18,7 +18,7 @@ from tinyxp import Tensor, nn
 from tinyxp.data import TensorDataset, load_digits, load_mnist
 from tinyxp.errors import ArgumentError
 from tinyxp.models.milestone import Contest, Milestone, predictions
-from tinyxp.models.settings import expect_sensible
+from tinyxp.models.settings import Settings
 from tinyxp.plots import Images, show
 from tinyxp.train import Run
 
@@ -26,7 +26,7 @@ SIDES = {"digits": 8, "mnist": 28, "fashion": 28}
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(Settings):
     """What can be set on the command line: ``--set hidden=64``."""
 
     hidden: int = 32
@@ -37,9 +37,6 @@ class Config:
     data: str = "digits"
     control: bool = True  # train the control, too
     seed: int = 0
-
-    def __post_init__(self) -> None:
-        expect_sensible(self)
 
 
 class MLP(nn.Module):

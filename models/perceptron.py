@@ -21,7 +21,7 @@ import tinyxp as tx
 from tinyxp import Tensor, nn
 from tinyxp.data import DataLoader, Epochs, TensorDataset, two_clouds, xor_points
 from tinyxp.models.milestone import Contest, Milestone
-from tinyxp.models.settings import expect_sensible
+from tinyxp.models.settings import Settings
 from tinyxp.nn import functional as F
 from tinyxp.optim import SGD
 from tinyxp.plots import Boundary, Curves, show
@@ -30,16 +30,13 @@ from tinyxp.train import Run, evaluation
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(Settings):
     """What can be set on the command line: ``--set points=500``."""
 
     points: int = 200
     steps: int = 1000  # of one point each
     learning_rate: float = 1.0
     seed: int = 0
-
-    def __post_init__(self) -> None:
-        expect_sensible(self)
 
 
 class Perceptron(nn.Module):

@@ -15,6 +15,37 @@ BELOW_ONE = ("beta2",)  # an optimizer divides by 1 - beta2
 PRECISIONS = (None, "bfloat16", "float16")
 
 
+class Settings:
+    """The base of a model's ``Config``. Raises ArgumentError for a setting that no training can
+    use: sizes and counts are at least 1, rates above 0, fractions from 0 to 1, precisions known.
+
+    >>> from tinyxp.models.xor import Config
+    >>> Config(hidden=0)
+    Traceback (most recent call last):
+    tinyxp.errors.ArgumentError: hidden must be at least 1, got 0
+    """
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if name == "precision" and value not in PRECISIONS:
+                raise ArgumentError(f"precision must be bfloat16 or float16, got {value!r}")
+            if value is None or isinstance(value, (bool, str)):
+                continue
+            if isinstance(value, int):
+                least = 0 if name in FROM_ZERO else 1
+                fits, wanted = value >= least, f"at least {least}"
+            elif name in ABOVE_ZERO:
+                fits, wanted = 0 < value < math.inf, "above 0 and finite"
+            elif name in BELOW_ONE:
+                fits, wanted = 0 <= value < 1, "from 0 up to, but not, 1"
+            elif name in FRACTIONS:
+                fits, wanted = 0 <= value <= 1, "from 0 to 1"
+            else:
+                fits, wanted = 0 <= value < math.inf, "0 or more and finite"
+            if not fits:
+                raise ArgumentError(f"{name} must be {wanted}, got {value}")
+
+
 def add_set_option(command: argparse.ArgumentParser) -> None:
     """Add ``--set NAME=VALUE`` to a command."""
     text = "any setting, as --set n_layer=6; may be repeated"
@@ -55,32 +86,3 @@ def defaults(kind: type[Any]) -> str:
     'hidden=8, points=200, steps=400, learning_rate=0.05, seed=0'
     """
     return ", ".join(f"{f.name}={f.default}" for f in dataclasses.fields(kind))
-
-
-def expect_sensible(config: Any) -> None:
-    """Raise ArgumentError for a setting that no training can use: sizes and counts are at least 1,
-    rates above 0, fractions from 0 to 1, precisions known.
-
-    >>> from tinyxp.models.xor import Config
-    >>> Config(hidden=0)
-    Traceback (most recent call last):
-    tinyxp.errors.ArgumentError: hidden must be at least 1, got 0
-    """
-    for name, value in vars(config).items():
-        if name == "precision" and value not in PRECISIONS:
-            raise ArgumentError(f"precision must be bfloat16 or float16, got {value!r}")
-        if value is None or isinstance(value, (bool, str)):
-            continue
-        if isinstance(value, int):
-            least = 0 if name in FROM_ZERO else 1
-            fits, wanted = value >= least, f"at least {least}"
-        elif name in ABOVE_ZERO:
-            fits, wanted = 0 < value < math.inf, "above 0 and finite"
-        elif name in BELOW_ONE:
-            fits, wanted = 0 <= value < 1, "from 0 up to, but not, 1"
-        elif name in FRACTIONS:
-            fits, wanted = 0 <= value <= 1, "from 0 to 1"
-        else:
-            fits, wanted = 0 <= value < math.inf, "0 or more and finite"
-        if not fits:
-            raise ArgumentError(f"{name} must be {wanted}, got {value}")

@@ -22,7 +22,7 @@ from tinyxp.backends.threads import limited
 from tinyxp.data import CharTokenizer, RandomWindows, all_windows, load_corpus, split
 from tinyxp.errors import ArgumentError, DataError
 from tinyxp.models.milestone import Contest, Milestone, trainable
-from tinyxp.models.settings import expect_sensible
+from tinyxp.models.settings import Settings
 from tinyxp.nn import functional as F
 from tinyxp.nn.generation import write
 from tinyxp.optim import AdamW
@@ -36,7 +36,7 @@ from tinyxp.train.shell import command_line
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(Settings):
     """What can be set on the command line: ``--set n_layer=6``."""
 
     text: str | None = None  # a file to train on; None: Shakespeare
@@ -63,7 +63,7 @@ class Config:
     seed: int = 1337
 
     def __post_init__(self) -> None:
-        expect_sensible(self)
+        super().__post_init__()
         if self.n_embd % self.n_head:
             raise ArgumentError(f"n_embd {self.n_embd} must be a multiple of n_head {self.n_head}")
 

@@ -19,7 +19,7 @@ from tinyxp.data import TensorDataset, xor_points
 from tinyxp.models import perceptron
 from tinyxp.models.milestone import Milestone, judge
 from tinyxp.models.perceptron import Perceptron, accuracy, boundary
-from tinyxp.models.settings import expect_sensible
+from tinyxp.models.settings import Settings
 from tinyxp.nn import functional as F
 from tinyxp.optim import Adam
 from tinyxp.plots import show
@@ -28,7 +28,7 @@ from tinyxp.train import Run, Trainer, unmoved
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(Settings):
     """What can be set on the command line: ``--set hidden=2``."""
 
     hidden: int = 8
@@ -36,9 +36,6 @@ class Config:
     steps: int = 400  # of all points each
     learning_rate: float = 0.05
     seed: int = 0
-
-    def __post_init__(self) -> None:
-        expect_sensible(self)
 
 
 class HiddenLayer(nn.Module):

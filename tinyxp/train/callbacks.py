@@ -51,24 +51,26 @@ class CSV:
 
     def __call__(self, metrics: dict[str, Any]) -> None:
         try:
-            rows: list[dict[str, Any]] = []
-            if not self.columns or not metrics.keys() <= set(self.columns):
-                if self.path.exists():
-                    with open(self.path, encoding="utf-8", newline="") as file:
-                        reader = csv.DictReader(file)
-                        self.columns, rows = list(reader.fieldnames or []), list(reader)
-                self.columns = list(dict.fromkeys([*self.columns, *metrics]))
-                text = io.StringIO()
-                writer = csv.DictWriter(text, self.columns)
-                writer.writeheader()
-                writer.writerows([*rows, metrics])
-                write_atomically(self.path, text.getvalue().encode())
-            else:
-                with open(self.path, "a", encoding="utf-8", newline="") as file:
-                    csv.DictWriter(file, self.columns).writerow(metrics)
+            if not metrics.keys() <= set(self.columns):
+                self._add_columns(metrics)
+            with open(self.path, "a", encoding="utf-8", newline="") as file:
+                csv.DictWriter(file, self.columns).writerow(metrics)
         except (OSError, ValueError, csv.Error) as error:
             why = getattr(error, "strerror", None) or error
             raise DataError(f"cannot write {self.path}: {why}") from error
+
+    def _add_columns(self, metrics: dict[str, Any]) -> None:
+        rows: list[dict[str, Any]] = []
+        if self.path.exists():
+            with open(self.path, encoding="utf-8", newline="") as file:
+                reader = csv.DictReader(file)
+                self.columns, rows = list(reader.fieldnames or []), list(reader)
+        self.columns = list(dict.fromkeys([*self.columns, *metrics]))
+        text = io.StringIO()
+        writer = csv.DictWriter(text, self.columns)
+        writer.writeheader()
+        writer.writerows(rows)
+        write_atomically(self.path, text.getvalue().encode())
 
 
 class TensorBoard:

@@ -5,7 +5,6 @@ import shutil
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TextIO, TypeVar
 
@@ -52,31 +51,22 @@ class Progress:
         left = 0.0
         if self.total is not None:
             left = (now - self.start) / (done - self.begun) * (self.total - done)
-        try:
-            self._show(done, note, "" if self.total is None else f"{clock(left)} left")
-            if not self.warned and now - self.start > EARLY:
-                self.warned = True
-                if left > LONG:
-                    self._line(
-                        f"about {lasting(left)} to go: a smaller model or fewer steps end sooner"
-                    )
-        except (OSError, ValueError):  # the reader has left
-            self.broken = True
+        self._show(done, note, "" if self.total is None else f"{clock(left)} left")
+        if not self.warned and now - self.start > EARLY:
+            self.warned = True
+            if left > LONG:
+                self.line(f"about {lasting(left)} to go: a smaller model or fewer steps end sooner")
 
-    def end(self, text: str) -> None:
-        """Print a last line."""
-        try:
-            if not self.broken:
-                self._line(text)
-        except (OSError, ValueError):
-            self.broken = True
+    def line(self, text: str) -> None:
+        """Print a whole line, over the one being rewritten if there is one."""
+        self._write("\r" * bool(self.written) + text.ljust(self.written) + "\n", 0)
 
     def _show(self, done: int, note: str, left: str) -> None:
         what = "" if self.rewrites and self.what == "step" else f"{self.what} "
         count = f"{what}{done} " if self.total is None else f"{what}{done}/{self.total} "
         note = f"{note} " if note else ""
         if not self.rewrites:
-            self._line(f"{count}{note}{left}")
+            self.line(f"{count}{note}{left}")
             return
         columns = width(self.stream) - 1  # the last one would begin a new line on some terminals
         room = columns - len(count) - len(left)
@@ -86,15 +76,17 @@ class Progress:
             filled = room * done // self.total
             text = f"[{'#' * filled}{'.' * (room - filled)}] {text}"  # any console can show it
         last = done == self.total
-        self.stream.write("\r" + text.ljust(self.written) + "\n" * last)
-        self.stream.flush()
-        self.written = 0 if last else len(text)
+        self._write("\r" + text.ljust(self.written) + "\n" * last, 0 if last else len(text))
 
-    def _line(self, text: str) -> None:
-        """Print a whole line over the one being rewritten."""
-        self.stream.write("\r" * bool(self.written) + text.ljust(self.written) + "\n")
-        self.stream.flush()
-        self.written = 0
+    def _write(self, text: str, written: int) -> None:
+        if self.broken:
+            return
+        try:
+            self.stream.write(text)
+            self.stream.flush()
+        except (OSError, ValueError):  # the reader has left
+            self.broken = True
+        self.written = written
 
 
 def counted(items: Sequence[T], what: str) -> Iterator[T]:
@@ -153,24 +145,6 @@ def lasting(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60} s"
     return f"{whole // 3600} h {whole % 3600 // 60} min"
-
-
-class Clock:
-    """The seconds of training since step ``begun``, without evaluation."""
-
-    def __init__(self, begun: int) -> None:
-        self.begun, self.start = begun, time.monotonic()
-
-    def seconds(self) -> float:
-        return time.monotonic() - self.start
-
-    @contextmanager
-    def paused(self) -> Iterator[None]:
-        before = time.monotonic()
-        try:
-            yield
-        finally:
-            self.start += time.monotonic() - before
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """The folder of a training run: its configuration, metrics, checkpoints and model."""
 
+import itertools
 import json
 import os
 import time
@@ -188,14 +189,12 @@ def run_folder(name: str) -> Path:
 
 def _make_numbered(folder: Path) -> Path:
     """Make a new folder, with a number if needed: two runs may begin in the same second."""
-    number, path = 1, folder
-    while path.exists():
-        number += 1
+    path = folder
+    for number in itertools.count(2):
+        with suppress(RunExists):
+            _make(path)
+            break
         path = folder.with_name(f"{folder.name}-{number}")
-    try:
-        _make(path)
-    except RunExists:  # another run was faster
-        return _make_numbered(folder)
     return path
 
 

@@ -27,7 +27,7 @@ from tinyxp.train.interrupts import Interrupts, Stopped
 from tinyxp.train.nonfinite import not_finite, why_not_finite
 from tinyxp.train.options import Options, expect_fit, expect_score
 from tinyxp.train.parallel import Parallel
-from tinyxp.train.progress import Clock, Progress, Summary, plural
+from tinyxp.train.progress import Progress, Summary, plural
 from tinyxp.train.state import current_setting, restore, training_state
 from tinyxp.train.step import Step
 
@@ -126,10 +126,7 @@ class Trainer(Options):
             Parallel(self.model, self.threads) as parallel,
             checks_later(),  # a wrong index is reported with the next logged loss
         ):
-            source = self._remaining(passes, parallel)
-            total = passes.steps(self.accumulate) if steps is None else steps
-            progress = Progress(total, self.stream, self.done)
-            why = self._train(source, passes, parallel, loss_of, total, asked, progress, start)
+            why = self._train(passes, parallel, loss_of, steps, asked, start)
         self._count(passes, steps)
         summary = Summary(
             self.done,
@@ -139,7 +136,7 @@ class Trainer(Options):
             time.monotonic() - start,
             why,
         )
-        progress.end(f"{self.label}{summary}")
+        self._progress.line(f"{self.label}{summary}")
         return summary
 
     def _count(self, passes: Passes, steps: int | None) -> None:
@@ -151,19 +148,20 @@ class Trainer(Options):
 
     def _train(
         self,
-        source: Iterator[Any],
         passes: Passes,
         parallel: Parallel,
         loss_of: LossOf,
         total: int | None,
         asked: Interrupts,
-        progress: Progress,
         start: float,
     ) -> str:
         """Step until training is over; return why it is."""
+        source = self._remaining(passes, parallel)
+        total = passes.steps(self.accumulate) if total is None else total
         step = Step(self, parallel, loss_of)
         prepare = partial(parallel.prepare, loss_of)
-        clock = Clock(self.done)
+        self._progress = Progress(total, self.stream, self.done)
+        self._since = (self.done, time.monotonic())
         note, saved, logged = "", start, self.done
         why = self._over(passes, total, None, start)
         while not why:
@@ -175,10 +173,10 @@ class Trainer(Options):
             due = self.evaluate is not None and self.done % self.eval_every == 0
             due = due or self.done % self.log_every == 0 or self.done == 1 or last
             if self._loss is not None and due and logged < self.done:
-                note, logged = self._report(self._loss, last, clock), self.done
+                note, logged = self._report(self._loss, last), self.done
             if group:
                 text = note if logged == self.done else f"(step {logged}: {note})"
-                progress.update(self.done, text)
+                self._progress.update(self.done, text)
             score = self.best if self.best != best else None
             stop, now = asked.signal, time.monotonic()  # read once: a signal may come at any time
             why = self._over(passes, total, len(group), start)
@@ -262,15 +260,18 @@ class Trainer(Options):
 
     # -- evaluation and metrics ---------------------------------------------------------------
 
-    def _report(self, loss: Tensor, last: bool, clock: Clock) -> str:
+    def _report(self, loss: Tensor, last: bool) -> str:
         """Evaluate if it is time; log the metrics; return the text for the progress line."""
         value = loss.item()
         metrics: dict[str, Any] = {"step": self.done, f"{self.label}loss": value}
         note = f"{self.label}loss {value:.3f}"
         if self.evaluate is not None and (last or self.done % self.eval_every == 0):
             cast = autocast(dtype=self.precision) if self.precision else nullcontext()
-            with clock.paused(), evaluation(self.model), self._averaged(), cast:
+            paused = time.monotonic()
+            with evaluation(self.model), self._averaged(), cast:
                 score = expect_score(self.evaluate())
+            begun, start = self._since
+            self._since = begun, start + time.monotonic() - paused
             self.validation = metrics[f"{self.label}validation loss"] = score
             better = not math.isnan(score) and (self.best is None or score < self.best)
             self.best = score if better else self.best
@@ -281,8 +282,9 @@ class Trainer(Options):
         if self.validation is not None:
             note += f" validation {self.validation:.3f}"
         if self.tokens_per_step:
-            rate = (self.done - clock.begun) / clock.seconds()
-            metrics["tokens/s"] = round(rate * self.tokens_per_step * self.accumulate)
+            begun, start = self._since  # without evaluation
+            tokens = (self.done - begun) * self.tokens_per_step * self.accumulate
+            metrics["tokens/s"] = round(tokens / (time.monotonic() - start))
             note += f" {metrics['tokens/s']:,} tokens/s"
         if self.loss_scale is not None:
             metrics["loss scale"] = self.loss_scale
