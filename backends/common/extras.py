@@ -1,7 +1,7 @@
 """The libraries that tinyxp can use, and the command that installs each.
 
-The command names the library itself, so that it is right for a clone, a copy and a package alike.
-A test holds the table against pyproject.toml.
+The command names the library itself, so that it is right however tinyxp was installed. A test
+compares the table with pyproject.toml.
 """
 
 LIBRARIES = {
@@ -19,7 +19,7 @@ CPU = "https://pytorch.org/get-started"
 
 
 def install(extra: str) -> str:
-    """The command for the library of an extra of tinyxp's.
+    """The command that installs the library of an extra of tinyxp.
 
     >>> from tinyxp.backends.common.extras import install
     >>> install("fast"), install("cuda13")
@@ -30,7 +30,7 @@ def install(extra: str) -> str:
 
 
 def advice(*extras: str) -> str:
-    """What to install, in words: one of several extras."""
+    """What to install, in words: the library of one of several extras."""
     said = " or ".join(map(install, extras))
     if extras == ("torch",):
         said += f" (on Linux with gigabytes of CUDA; for CPUs alone choose 'CPU' at {CPU})"

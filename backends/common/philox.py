@@ -12,11 +12,11 @@ ROUNDS = 10
 MULTIPLIERS = 0xD2511F53, 0xCD9E8D57
 KEY_STEPS = 0x9E3779B9, 0xBB67AE85  # the golden ratio and √3 - 1
 MASK = 0xFFFFFFFF
-WORDS = 4  # of 32 bits, in one block
+WORDS = 4  # of 32 bits in a block
 
 
 def blocks_for(n: int) -> int:
-    """How many blocks, so values of the counter, ``n`` words take.
+    """The number of blocks, and so of counter values, for ``n`` words.
 
     >>> blocks_for(4), blocks_for(5)
     (1, 2)
@@ -34,7 +34,7 @@ def words_of(number: int, bits: int) -> list[int]:
 
 
 def dropout_threshold(p: float) -> tuple[int, float]:
-    """What dropout keeps: numbers whose word is below the first, times the second.
+    """Dropout keeps numbers whose word is below the first, and multiplies them by the second.
 
     >>> dropout_threshold(0.5)
     (2147483648, 2.0)
@@ -62,8 +62,8 @@ def random_bits(xp: Any, key: int, counter: int, n: int, device: Any = None) -> 
     c0, c1, c2, c3 = c
     k0, k1 = key & MASK, key >> 32 & MASK
     for _ in range(ROUNDS):
-        # A product of two words wraps as int64, and its 64 bits are still the right ones. Bits
-        # above 32 are cut before a multiplication only: c1 and c3 may keep them for a round.
+        # The product of two words wraps as int64, but its 64 bits are right. Only factors must be
+        # below 2**32; c1 and c3 keep higher bits for one round.
         a = c0 * MULTIPLIERS[0]
         b = c2 * MULTIPLIERS[1]
         c0 = (b >> 32 ^ c1 ^ k0) & MASK

@@ -1,4 +1,4 @@
-"""How exact products of float32 matrices are, as PyTorch names it; on a CPU it changes nothing."""
+"""The precision of float32 matrix products, as PyTorch names it; without effect on a CPU."""
 
 from contextvars import ContextVar
 
@@ -9,11 +9,11 @@ _precision: ContextVar[str] = ContextVar("tinyxp_float32_matmul_precision", defa
 
 
 def set_float32_matmul_precision(precision: str) -> None:
-    """Let a GPU multiply float32 matrices by less exact factors, and sum in float32 all the same.
+    """Let a GPU round the factors of float32 matrix products; sums stay in float32.
 
-    "highest" (the default): float32. "high": TF32, factors with 10 bits after the point, several
-    times as fast on GPUs since 2020. "medium": bfloat16, with 7 bits. It holds in this thread or
-    task. Raises ArgumentError for another name.
+    "highest" (the default): float32. "high": TF32, factors with 10 fraction bits, several times as
+    fast on GPUs since 2020. "medium": bfloat16, with 7 bits. It holds for this thread or task.
+    Raises ArgumentError for another name.
 
     >>> tx.set_float32_matmul_precision("high")
     >>> tx.get_float32_matmul_precision()

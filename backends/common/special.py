@@ -1,4 +1,4 @@
-"""Special functions that the Array API lacks, for libraries that do not bring them."""
+"""Special functions that the Array API does not have, for libraries without them."""
 
 from typing import Any
 
@@ -40,15 +40,15 @@ def _ratio(coefficients: tuple[tuple[float, ...], tuple[float, ...]], t: Any) ->
 
 
 def _inner(a: Any) -> Any:
-    """erf a of 0 <= a <= 0.46875."""
+    """erf a for 0 <= a <= 0.46875."""
     return a * _ratio(_SMALL, a * a)
 
 
 def _rest(xp: Any, a: Any) -> Any:
-    """1 - erf a of a >= 0.46875, to its last digits."""
-    # each branch is given an argument inside its own range, so that none overflows
+    """1 - erf a for a >= 0.46875, accurate also where it is small."""
+    # clipped to the range of each branch, so that neither overflows
     middle = xp.clip(a, 0.46875, 4.0)
-    large = xp.clip(a, 4.0, 28.0)  # beyond, it is less than the smallest number
+    large = xp.clip(a, 4.0, 28.0)  # beyond, the result underflows
     z = 1 / (large * large)
     tail = (_ONE_OVER_SQRT_PI - z * _ratio(_LARGE, z)) / large
     return xp.where(
@@ -72,7 +72,7 @@ def erf(x: Any) -> Any:
 
 
 def erfc(x: Any) -> Any:
-    """1 - erf x, elementwise, which keeps its digits where erf x is near 1.
+    """1 - erf x, elementwise, accurate also where erf x is near 1.
 
     >>> import numpy as np
     >>> erfc(np.asarray([0.0, 10.0]))
@@ -85,8 +85,8 @@ def erfc(x: Any) -> Any:
 
 
 def log_length(xp: Any, real: Any, imag: Any) -> Any:
-    """ln |1 + z| of the parts of z, for a library ``xp``: ½ ln(1 + (2 x + x² + y²)) near 0, where
-    the logarithm of a rounded length has lost the digits of x.
+    """ln |1 + z| from the parts of z: ½ ln(1 + (2 x + x² + y²)) near 0, where the logarithm of the
+    rounded length would lose the digits of x.
 
     >>> import numpy as np
     >>> log_length(np, np.asarray([1e-20, 1.0]), np.asarray([1e-21, 0.0]))

@@ -24,13 +24,13 @@ import cupyx
 from tinyxp.backends.cupy import device as cupy_device
 from tinyxp.backends.cupy.matmul import linear, matmul
 
-SHARED = 48 << 10  # bytes that a block may share without asking for more
+SHARED = 48 << 10  # bytes of shared memory that a block has without asking
 
 
 @functools.cache
 def compiled(name: str, dtype: str, defines: tuple[tuple[str, int], ...], device: int) -> Any:
-    """A kernel, ready on a device; without its neighbours, which may never be needed. CuPy keeps
-    what it compiled on disk."""
+    """A kernel for a device, compiled without the other kernels of its file. CuPy caches compiled
+    code on disk."""
     code = source(homes()[name], dtype, defines, only=name)
     return cupy.RawModule(code=code).get_function(name)
 
@@ -68,7 +68,7 @@ kernels, checks = Kernels(LIBRARY), Checks(LIBRARY)
 
 
 def to_numpy(array: Array) -> Any:
-    """Waits for the device; the place where late complaints come up."""
+    """Waits for the device, and raises what checks on it found."""
     capture: Any = capturing()
     if capture is not None:
         return capture.look(array, cupy.asnumpy)
@@ -80,18 +80,18 @@ def to_numpy(array: Array) -> Any:
 def index_add(x: Array, indices: Array, values: Array) -> Array:
     """A copy of ``x`` with ``x[indices[i]] += values[i]``, repeated indices included."""
     out = kernels.add_rows(x, indices, values)
-    if out is NotImplemented:  # integers, whose sums have no order; arrays of another device
+    if out is NotImplemented:  # integers, whose sums do not depend on the order; another device
         with x.device:
-            return added(x, indices, values)
+            return add_at(x, indices, values)
     return out
 
 
-def added(x: Array, indices: Array, values: Array) -> Array:
-    """As ``index_add`` by CuPy, which adds neither complex numbers nor integers of few bits."""
+def add_at(x: Array, indices: Array, values: Array) -> Array:
+    """``index_add`` by CuPy, which adds neither complex numbers nor small integers."""
     if x.dtype.kind == "c":
         out = cupy.empty(x.shape, dtype=x.dtype)
-        out.real = added(x.real, indices, values.real)
-        out.imag = added(x.imag, indices, values.imag)
+        out.real = add_at(x.real, indices, values.real)
+        out.imag = add_at(x.imag, indices, values.imag)
         return out
     wide = {"b": cupy.int64, "i": cupy.int64, "u": cupy.uint64}.get(x.dtype.kind, x.dtype)
     out = x.astype(wide)
@@ -100,8 +100,8 @@ def added(x: Array, indices: Array, values: Array) -> Array:
 
 
 def take(x: Array, indices: Array, *, axis: int | None = None) -> Array:
-    """CuPy wraps an index that is out of bounds round the end; finding it out costs a
-    synchronisation, or a launch."""
+    """Raises IndexError for indices out of bounds, which CuPy wraps around; the check costs a
+    synchronization, or a launch."""
     in_bounds(indices, x.shape[axis or 0], axis or 0)
     return cupy.take(x, indices, axis=axis or 0)
 
@@ -120,7 +120,7 @@ def in_bounds(indices: Array, length: int, axis: int) -> None:
 
 
 def repeat(x: Array, repeats: Any, axis: int | None = None) -> Array:
-    """CuPy takes different numbers of repeats as a list only."""
+    """As the standard's; CuPy takes an array of repeats only as a list."""
     each = repeats.tolist() if isinstance(repeats, cupy.ndarray) else repeats
     return cupy.repeat(x, each, axis=axis)
 

@@ -1,10 +1,9 @@
 """cuBLAS, called through ctypes in the library that CuPy has loaded.
 
-CuPy's wrapper refuses while a stream is captured (``cublas.setStream``: "Before we come up with a
-robust strategy to test the support conditions, we disable this functionality"). cuBLAS itself does
-not: its documentation, "CUDA Graphs Support", asks for a workspace of the user's, so that no memory
-is allocated within a graph, and PyTorch gives it one (its pull requests 83461 and 124250). With the
-same handle, workspace and call in and out of a graph, a product has the same bits in both.
+CuPy's wrapper refuses to work while a stream is captured (``cublas.setStream``), though cuBLAS can:
+its documentation, "CUDA Graphs Support", asks for a workspace of the user's, so that a graph does
+not allocate memory, and PyTorch gives it one (pull requests 83461 and 124250). Products use the
+same handle, workspace and call in and out of a graph, so that they have the same bits in both.
 """
 
 import ctypes
@@ -12,23 +11,18 @@ import functools
 import threading
 from typing import Any
 
-from tinyxp.backends import missing
+import cupy
+
 from tinyxp.backends.cupy.device import private_pools
 from tinyxp.errors import BackendError
 
-try:
-    import cupy
-except ImportError as error:
-    raise missing("CuPy", "cuda12", "cuda13") from error
-
-WORKSPACE = 32 << 20  # bytes: what cuBLAS takes by default on Hopper, and more than elsewhere
-
-# CUBLAS_MATH_DISALLOW_REDUCED_PRECISION_REDUCTION: parts of a sum are never added up in 16 bits
+WORKSPACE = 32 << 20  # bytes: the default of cuBLAS on Hopper, and more than elsewhere
+# CUBLAS_MATH_DISALLOW_REDUCED_PRECISION_REDUCTION: parts of a sum are never added in 16 bits
 ADDED_IN_FLOAT32 = 16
 
 _int, _long, _at = ctypes.c_int, ctypes.c_longlong, ctypes.c_void_p
 _size, _new = ctypes.c_size_t, ctypes.POINTER(_at)
-# as in cublas_api.h and cublasLt.h; all return a status
+# as in cublas_api.h and cublasLt.h; all functions return a status
 SIGNATURES: dict[str, tuple[Any, ...]] = {
     "cublasCreate_v2": (_new,),
     "cublasSetMathMode": (_at, _int),
@@ -36,10 +30,10 @@ SIGNATURES: dict[str, tuple[Any, ...]] = {
     "cublasSetWorkspace_v2": (_at, _at, _size),
     "cublasGemmStridedBatchedEx": (
         *(_at, _int, _int, _int, _int, _int, _at),  # handle, flips, m, n, k, alpha
-        *(_at, _int, _int, _long),  # A, its type, the distance of columns, of matrices
+        *(_at, _int, _int, _long),  # A, its type, the distances of columns and of matrices
         *(_at, _int, _int, _long, _at),  # B, beta
         *(_at, _int, _int, _long),  # C
-        *(_int, _int, _int),  # how many, how to compute, the algorithm
+        *(_int, _int, _int),  # the number of products, the precision, the algorithm
     ),
     "cublasLtMatmulDescCreate": (_new, _int, _int),
     "cublasLtMatmulDescSetAttribute": (_at, _int, _at, _size),
@@ -54,22 +48,22 @@ _own = threading.local()  # a handle is one thread's
 
 @functools.cache
 def library() -> Any:
-    """The functions of cuBLAS. Looked up through CuPy's own module, which is linked to it, so that
-    it is the very same library whatever its name and place."""
+    """The functions of cuBLAS, looked up through CuPy's module, which is linked to it, so that both
+    use one library."""
     from cupy_backends.cuda.libs import cublas
 
-    found = ctypes.CDLL(cublas.__file__)
+    functions = ctypes.CDLL(cublas.__file__)
     try:
         for name, types in SIGNATURES.items():
-            getattr(found, name).argtypes = types
-        found.cublasGetStatusString.restype = ctypes.c_char_p
+            getattr(functions, name).argtypes = types
+        functions.cublasGetStatusString.restype = ctypes.c_char_p
     except AttributeError as error:
         raise BackendError(f"CuPy's cuBLAS lacks a function that tinyxp calls: {error}") from error
-    return found
+    return functions
 
 
 def check(name: str, status: int) -> None:
-    """Raise BackendError unless cuBLAS is content."""
+    """Raise BackendError unless the status is success."""
     if status:
         problem = library().cublasGetStatusString(status).decode()
         raise BackendError(f"cuBLAS: {name} failed with status {status}: {problem}")
@@ -82,7 +76,7 @@ class Handle:
         self.pointer = ctypes.c_void_p()
         call("cublasCreate_v2", ctypes.byref(self.pointer))
         call("cublasSetMathMode", self.pointer, ADDED_IN_FLOAT32)
-        pool = private_pools[id(self)] = cupy.cuda.MemoryPool()  # nobody else's, and counted
+        pool = private_pools[id(self)] = cupy.cuda.MemoryPool()  # so that it is counted
         self.workspace = pool.malloc(WORKSPACE)
         self.stream = -1  # no stream has this number
         self.plans: dict[Any, Any] = {}  # of cublas_bias.py
@@ -91,22 +85,21 @@ class Handle:
         """Work on a stream from now on."""
         if stream != self.stream:
             call("cublasSetStream_v2", self.pointer, stream)
-            # which went back to a workspace of cuBLAS's own
+            # cublasSetStream went back to a workspace of cuBLAS's own
             call("cublasSetWorkspace_v2", self.pointer, self.workspace.ptr, WORKSPACE)
             self.stream = stream
 
 
 def handle() -> Handle:
-    """This thread's, on the device and stream in use."""
+    """This thread's handle for the device and stream in use."""
     device = cupy.cuda.runtime.getDevice()
-    handles = vars(_own).setdefault("handles", {})
-    found: Handle | None = handles.get(device)
-    if found is None:
-        found = handles[device] = Handle()
-    found.use(cupy.cuda.get_current_stream().ptr)
-    return found
+    handles: dict[int, Handle] = vars(_own).setdefault("handles", {})
+    if device not in handles:
+        handles[device] = Handle()
+    handles[device].use(cupy.cuda.get_current_stream().ptr)
+    return handles[device]
 
 
 def call(name: str, *args: Any) -> None:
-    """A function of cuBLAS; raises BackendError for any status but success."""
+    """Call a function of cuBLAS. Raises BackendError for any status but success."""
     check(name, getattr(library(), name)(*args))

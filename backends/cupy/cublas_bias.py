@@ -1,7 +1,7 @@
-"""A product and a bias in one launch: cuBLASLt adds the bias where it writes the product.
+"""A product plus a bias in one launch by cuBLASLt, which saves reading and writing the product.
 
-Otherwise the product would be read and written once more. Source: NVIDIA, cuBLAS, "cublasLtMatmul"
-and CUBLASLT_EPILOGUE_BIAS. It takes cuBLAS's handles, so that workspaces and streams are the same.
+Source: NVIDIA, cuBLAS, "cublasLtMatmul" and CUBLASLT_EPILOGUE_BIAS. It uses cuBLAS's handles, with
+their workspaces and streams.
 """
 
 import ctypes
@@ -11,13 +11,13 @@ from tinyxp.backends import Array
 from tinyxp.backends.cupy.cublas import WORKSPACE, call, check, handle, library
 from tinyxp.backends.cupy.gemm import Matrix, Product
 
-# numbers of cublasLt.h
+# constants of cublasLt.h
 TRANSA, TRANSB, EPILOGUE, BIAS_POINTER = 3, 4, 7, 8  # CUBLASLT_MATMUL_DESC_…
 BIAS = 4  # CUBLASLT_EPILOGUE_BIAS
-# CUBLASLT_MATMUL_PREF_…: bytes; how parts of a sum are added up; alignments of A, B, C, D
+# CUBLASLT_MATMUL_PREF_…: bytes; how parts of a sum are added; alignments of A, B, C and D
 MAX_WORKSPACE, REDUCTIONS, ALIGNMENTS = 1, 3, (5, 6, 7, 8)
-AS_COMPUTED = 2  # CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE: in float32, where numbers have 16 bits
-REAL_32F = 0  # CUDA_R_32F, in which α and β come
+AS_COMPUTED = 2  # CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE: sums of 16 bits in float32
+REAL_32F = 0  # CUDA_R_32F, the type of α and β
 NOT_SUPPORTED = 15  # CUBLAS_STATUS_NOT_SUPPORTED
 ONE_ZERO = (ctypes.c_float * 2)(1, 0)
 
@@ -45,10 +45,10 @@ class Plan(NamedTuple):
 def multiply(
     found: Product, a: Array, b: Array, bias: Array, c: Array, kind: int, compute: int
 ) -> bool:
-    """c = a @ b + bias for each row, of matrices that lie as ``found`` says, of cuBLAS's ``kind``
-    of numbers and way to ``compute``. False: cuBLASLt has no such product, and did nothing."""
+    """c = a @ b + bias for each row, of matrices that lie as ``found`` says; ``kind`` and
+    ``compute`` as ``matmul.kinds``. Returns False if cuBLASLt has no such product."""
     own = handle()
-    # cuBLAS thinks in columns: of rows, it computes cᵀ = bᵀ aᵀ
+    # cuBLAS stores by columns, so it computes cᵀ = bᵀ aᵀ
     at = [x.data.ptr for x in (b, a, c, bias)]
     key = (found[:5], kind, compute, *map(alignment, at))
     if key not in own.plans:
@@ -56,7 +56,7 @@ def multiply(
     known: Plan | None = own.plans[key]
     if known is None:
         return False
-    attribute("MatmulDesc", known.product, BIAS_POINTER, ctypes.c_void_p(at[3]))
+    set_attribute("MatmulDesc", known.product, BIAS_POINTER, ctypes.c_void_p(at[3]))
     one = ctypes.addressof(ONE_ZERO)
     layout_b, layout_a, layout_c = known.layouts
     call(
@@ -69,19 +69,19 @@ def multiply(
 
 
 def plan(pointer: Any, found: Product, kind: int, compute: int, at: list[int]) -> Plan | None:
-    """The way that cuBLASLt thinks the fastest, if it knows one."""
-    product = created("MatmulDesc", compute, REAL_32F)
-    attribute("MatmulDesc", product, TRANSA, ctypes.c_int(found.b.transposed))
-    attribute("MatmulDesc", product, TRANSB, ctypes.c_int(found.a.transposed))
-    attribute("MatmulDesc", product, EPILOGUE, ctypes.c_int(BIAS))
-    attribute("MatmulDesc", product, BIAS_POINTER, ctypes.c_void_p(at[3]))
+    """The plan that cuBLASLt expects to be the fastest, if it has one."""
+    product = create("MatmulDesc", compute, REAL_32F)
+    set_attribute("MatmulDesc", product, TRANSA, ctypes.c_int(found.b.transposed))
+    set_attribute("MatmulDesc", product, TRANSB, ctypes.c_int(found.a.transposed))
+    set_attribute("MatmulDesc", product, EPILOGUE, ctypes.c_int(BIAS))
+    set_attribute("MatmulDesc", product, BIAS_POINTER, ctypes.c_void_p(at[3]))
     m, n, k, a, b = found[:5]
     layouts = layout(b, kind, n, k), layout(a, kind, k, m), layout(Matrix(False, n), kind, n, m)
-    wishes = created("MatmulPreference")
-    attribute("MatmulPreference", wishes, MAX_WORKSPACE, ctypes.c_uint64(WORKSPACE))
-    attribute("MatmulPreference", wishes, REDUCTIONS, ctypes.c_uint32(AS_COMPUTED))
+    wishes = create("MatmulPreference")
+    set_attribute("MatmulPreference", wishes, MAX_WORKSPACE, ctypes.c_uint64(WORKSPACE))
+    set_attribute("MatmulPreference", wishes, REDUCTIONS, ctypes.c_uint32(AS_COMPUTED))
     for number, place in zip(ALIGNMENTS, (*at[:3], at[2]), strict=True):
-        attribute("MatmulPreference", wishes, number, ctypes.c_uint32(alignment(place)))
+        set_attribute("MatmulPreference", wishes, number, ctypes.c_uint32(alignment(place)))
     best, count, name = Found(), ctypes.c_int(), "cublasLtMatmulAlgoGetHeuristic"
     operands = pointer, product, *layouts, layouts[2], wishes
     status = library().cublasLtMatmulAlgoGetHeuristic(
@@ -94,25 +94,25 @@ def plan(pointer: Any, found: Product, kind: int, compute: int, at: list[int]) -
 
 
 def layout(matrix: Matrix, kind: int, rows: int, columns: int) -> Any:
-    """Of a matrix (rows, columns), or of its transpose, in cuBLAS's order."""
+    """The layout of a matrix (rows, columns), or of its transpose, in cuBLAS's order."""
     if matrix.transposed:
         rows, columns = columns, rows
-    return created("MatrixLayout", kind, rows, columns, matrix.step)
+    return create("MatrixLayout", kind, rows, columns, matrix.step)
 
 
-def created(what: str, *args: Any) -> Any:
-    made = ctypes.c_void_p()
-    call(f"cublasLt{what}Create", ctypes.byref(made), *args)
-    return made
+def create(what: str, *args: Any) -> Any:
+    pointer = ctypes.c_void_p()
+    call(f"cublasLt{what}Create", ctypes.byref(pointer), *args)
+    return pointer
 
 
-def attribute(what: str, of: Any, number: int, value: Any) -> None:
+def set_attribute(what: str, of: Any, number: int, value: Any) -> None:
     size = ctypes.sizeof(value)
     call(f"cublasLt{what}SetAttribute", of, number, ctypes.addressof(value), size)
 
 
 def alignment(place: int) -> int:
-    """How many bytes an address is a multiple of, 256 at most.
+    """The largest power of 2 that divides an address, 256 at most.
 
     >>> alignment(512), alignment(24)
     (256, 8)

@@ -1,30 +1,30 @@
-"""How cuBLAS is to read the operands of a product where they lie: arithmetic on shapes and strides.
+"""How cuBLAS can read the operands of a product without copies: arithmetic on shapes and strides.
 
-A BLAS takes a matrix whose rows or columns lie in one piece, at a constant distance from each
-other, and a batch of such matrices at a constant distance. Most views are that: a transpose, a
-slice of columns, heads of one projection. Nothing is copied then.
+A BLAS reads matrices with contiguous rows or columns at a constant distance, and batches of such
+matrices at a constant distance. Most views are that: a transpose, a slice of columns, heads of one
+projection.
 """
 
 import math
 from itertools import product
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 Sizes = tuple[int, ...]
-MOST = 64  # calls for one product; beyond them a copy costs less
+MOST = 64  # calls for one product; with more, a copy costs less
 
 
 class Matrix(NamedTuple):
-    """A matrix, or its transpose, row after row, ``step`` elements from one row to the next."""
+    """A matrix, or its transpose, with contiguous rows at a distance of ``step`` elements."""
 
     transposed: bool
     step: int
 
 
 class Product(NamedTuple):
-    """``batch`` products (m, k) @ (k, n), the operands and the result ``strides`` apart; and the
-    same at each of ``offsets``, all in elements."""
+    """``batch`` products (m, k) @ (k, n) at distances of ``strides`` for a, b and the result; and
+    the same at each of ``offsets``. All in elements."""
 
     m: int
     n: int
@@ -37,7 +37,7 @@ class Product(NamedTuple):
 
 
 def matrix(shape: Sizes, strides: Sizes) -> Matrix | None:
-    """How the last two axes lie; None if neither rows nor columns are in one piece.
+    """How the last two axes lie; None if neither rows nor columns are contiguous.
 
     >>> matrix((3, 4), (4, 1)), matrix((3, 4), (1, 3)), matrix((3, 4), (8, 2))
     (Matrix(transposed=False, step=4), Matrix(transposed=True, step=3), None)
@@ -55,8 +55,8 @@ def matrix(shape: Sizes, strides: Sizes) -> Matrix | None:
 def plan(a_shape: Sizes, a_strides: Sizes, b_shape: Sizes, b_strides: Sizes) -> Product | None:
     """The product of (..., m, k) and (..., k, n), leading axes broadcast; the result is contiguous.
 
-    Strides are in elements. None: an operand has to be copied first, or nothing is gained. Raises
-    ValueError for leading axes that do not fit together.
+    Strides are in elements. None: an operand should be copied first. Raises ValueError for leading
+    axes that do not broadcast.
 
     >>> plan((8, 5, 3), (15, 3, 1), (3, 4), (4, 1))[:3]  # one matrix on the right: one product
     (40, 4, 3)
@@ -77,7 +77,7 @@ def plan(a_shape: Sizes, a_strides: Sizes, b_shape: Sizes, b_strides: Sizes) -> 
         )
     )
     steps = [step for step in steps if step[0] != 1]
-    # the last axes of the batch, as many as lie at one distance in all three
+    # the last axes of the batch that lie at one distance in all three
     count, strides = 1, (0, 0, m * n)
     if steps:
         count, *rest = steps.pop()
@@ -88,12 +88,8 @@ def plan(a_shape: Sizes, a_strides: Sizes, b_shape: Sizes, b_strides: Sizes) -> 
         m, count = m * count, 1  # rows of all matrices, times one matrix
     if math.prod(step[0] for step in steps) > MOST:
         return None
-    offsets = [
-        (
-            sum(i * step[1] for i, step in zip(place, steps, strict=True)),
-            sum(i * step[2] for i, step in zip(place, steps, strict=True)),
-            sum(i * step[3] for i, step in zip(place, steps, strict=True)),
-        )
+    offsets: list[Any] = [
+        tuple(sum(i * step[x] for i, step in zip(place, steps, strict=True)) for x in (1, 2, 3))
         for place in product(*[range(step[0]) for step in steps])
     ]
     return Product(m, n, k, a, b, count, strides, offsets)

@@ -1,38 +1,31 @@
-"""Products of matrices through cuBLAS, operands where they lie (gemm_layout.py).
+"""Products of matrices by cuBLAS, which reads operands where they lie (gemm.py).
 
-CuPy's own ``matmul`` copies what is not contiguous, Kᵀ for one, and knows no TF32 for batches.
+CuPy's own ``matmul`` copies operands that are not contiguous, such as Kᵀ, and has no TF32 for
+batches.
 """
 
 from typing import Any
 
+import cupy
 import numpy as np
 
-from tinyxp.backends import Array, missing
+from tinyxp.backends import Array
 from tinyxp.backends.common.halves import products_in_float32
 from tinyxp.backends.common.precision import get_float32_matmul_precision
 from tinyxp.backends.cupy import cublas_bias
 from tinyxp.backends.cupy.cublas import call, handle
 from tinyxp.backends.cupy.gemm import Product, plan
 
-try:
-    import cupy
-except ImportError as error:
-    raise missing("CuPy", "cuda12", "cuda13") from error
-
 ZERO_ONE = {name: np.asarray([0, 1], dtype=name) for name in ("float32", "float64")}
-ZERO_ONE |= dict.fromkeys(
-    ("float16", "bfloat16"), ZERO_ONE["float32"]
-)  # of what they are summed in
-
-
-MANY = 1024  # columns of a result from which on it pays to begin its rows at good places
+ZERO_ONE |= dict.fromkeys(("float16", "bfloat16"), ZERO_ONE["float32"])  # the dtype of their sums
+MANY = 1024  # columns of a result from which on aligned rows pay
 HALF_KINDS = {"float16": 2, "bfloat16": 14}  # CUDA_R_16F, CUDA_R_16BF in library_types.h
 
 
 def matmul(a: Array, b: Array) -> Array:
-    """``a @ b``, leading axes broadcast. Of floating numbers by one call of cuBLAS, or a few, those
-    of 16 bits summed up in float32; of other dtypes CuPy's."""
-    beside(a, b)
+    """``a @ b``, leading axes broadcast: floating numbers by one call of cuBLAS or a few, with sums
+    of 16 bits in float32; other dtypes by CuPy."""
+    expect_one_device(a, b)
     with a.device:
         return _matmul(a, b)
 
@@ -61,18 +54,18 @@ def _matmul(a: Array, b: Array) -> Array:
 
 
 def linear(x: Array, weight: Array, bias: Array | None) -> Array:
-    """``x @ weight.T`` of matrices, + bias in the same launch where cuBLASLt has one."""
-    beside(x, weight)
+    """``x @ weight.T`` of matrices, + bias, in the same launch if cuBLASLt supports it."""
+    expect_one_device(x, weight)
     with x.device:
         w = weight.T
         found = plan(x.shape, elements(x), w.shape, elements(w))
         if bias is None:
             if found is None or 0 in (*x.shape, *w.shape) or w.shape[1] < MANY:
                 return _matmul(x, w)
-            y = rows_apart(found.m, found.n, x.dtype)
+            y = empty_aligned(found.m, found.n, x.dtype)
             multiply(found, x, w, y)
             return y
-        # a weight of one row or column it has refused: PyTorch, pull request 72148
+        # cuBLASLt refuses a weight of one row or column: PyTorch, pull request 72148
         if found is not None and len(x) and min(w.shape) > 1 and x.dtype.name != "float64":
             y = cupy.empty((found.m, found.n), dtype=x.dtype)
             kind, compute = kinds(x.dtype.name, get_float32_matmul_precision())
@@ -83,15 +76,15 @@ def linear(x: Array, weight: Array, bias: Array | None) -> Array:
         return y
 
 
-def beside(a: Array, b: Array) -> None:
-    """Raise ValueError unless both lie on one device: cuBLAS would read what is not there."""
+def expect_one_device(a: Array, b: Array) -> None:
+    """Raise ValueError unless both are on one device: cuBLAS does not check."""
     if a.device != b.device:
         raise ValueError(f"one lies on cuda:{a.device.id}, the other on cuda:{b.device.id}")
 
 
-def rows_apart(m: int, n: int, dtype: Any) -> Array:
-    """An empty matrix each of whose rows begins at a place that cuBLAS reads and writes at full
-    speed: those of 50,257 classes would not, side by side."""
+def empty_aligned(m: int, n: int, dtype: Any) -> Array:
+    """An empty matrix whose rows begin at multiples of 16 bytes, where cuBLAS runs at full speed;
+    contiguous rows of 50,257 classes would not."""
     some = 16 // dtype.itemsize
     return cupy.empty((m, -(-n // some) * some), dtype=dtype)[:, :n]
 
@@ -102,7 +95,7 @@ def elements(x: Array) -> tuple[int, ...]:
 
 
 def multiply(found: Product, a: Array, b: Array, c: Array) -> None:
-    """c = a @ b. cuBLAS thinks in columns: of rows, it computes cᵀ = bᵀ aᵀ."""
+    """c = a @ b. cuBLAS stores by columns, so it computes cᵀ = bᵀ aᵀ."""
     from cupy_backends.cuda.libs import cublas
 
     kind, compute = kinds(a.dtype.name, get_float32_matmul_precision())
@@ -123,7 +116,7 @@ def multiply(found: Product, a: Array, b: Array, c: Array) -> None:
 
 
 def kinds(dtype: str, precision: str) -> tuple[Any, Any]:
-    """cuBLAS's names for a dtype and for how its products are computed."""
+    """cuBLAS's constants for a dtype and for the precision of its products."""
     from cupy_backends.cuda.libs import cublas
 
     if dtype == "float64":

@@ -1,7 +1,7 @@
-"""Where CuPy, or array-api-compat's cover of it, deviates from the Array API: the mends.
+"""Functions of CuPy and its wrapper, mended where they deviate from the Array API.
 
-Found by reading CuPy's sources. The library is a parameter, so that tests can put NumPy in its
-place where there is no GPU.
+The deviations were found by reading CuPy's sources. The library is a parameter, so that tests can
+use NumPy instead where there is no GPU.
 """
 
 import functools
@@ -18,55 +18,57 @@ from tinyxp.backends.common import special
 from tinyxp.backends.common.halves import totals_in_float32
 
 TOTALS = "sum", "prod", "cumulative_sum", "cumulative_prod"
-KEEPING = "round", "tril", "triu"  # the dtype, which for bfloat16 would be float32
-# cuSOLVER says in a number whether it could do them, at which CuPy does not look unless it is told
+KEEPING = "round", "tril", "triu"  # bfloat16, which would become float32
+# cuSOLVER returns a status for these, which CuPy checks only if it is told to
 CHECKED = "cholesky", "eigh", "eigvalsh", "inv", "qr", "svd", "svdvals"
 
 
-def mends(compat: Any, xp: Any, told: Callable[[], AbstractContextManager[Any]]) -> dict[str, Any]:
-    """By name. ``compat`` is the cover, ``xp`` the library beneath; within ``told()`` its linear
-    algebra raises LinAlgError."""
+def mends(
+    compat: Any, xp: Any, raising: Callable[[], AbstractContextManager[Any]]
+) -> dict[str, Any]:
+    """The functions by name. ``compat`` wraps the library ``xp``, whose linear algebra raises
+    LinAlgError within ``raising()``."""
     linalg = {name: f for name, f in vars(compat.linalg).items() if not name.startswith("_")}
-    linalg |= {name: checked(linalg[name], told) for name in CHECKED}
-    linalg["solve"] = checked(functools.partial(solve, xp, linalg["solve"]), told)
+    linalg |= {name: with_errors(linalg[name], raising) for name in CHECKED}
+    linalg["solve"] = with_errors(functools.partial(solve, xp, linalg["solve"]), raising)
     linalg["eig"] = functools.partial(eig, xp, linalg["eig"])
     own = acosh, floor_divide, log, log1p, remainder, tanh, where
     return {f.__name__: functools.partial(f, xp) for f in own} | {
         "clip": functools.partial(clip, xp, compat.clip),
         "linalg": SimpleNamespace(**linalg),
-        "sign": xp.sign,  # the cover's has a boolean mask, so that it waits, as its clip does
-        **{name: keeping(getattr(compat, name)) for name in KEEPING},
+        "sign": xp.sign,  # compat's uses a boolean mask, which waits for the device
+        **{name: keep_dtype(getattr(compat, name)) for name in KEEPING},
         **{name: totals_in_float32(getattr(compat, name)) for name in TOTALS},
     }
 
 
 def from_host(xp: Any, array: Array) -> Array:
-    """An array of NumPy's on the device. A single number that equals 0 CuPy makes of zero bytes, so
-    that -0.0 would lose its sign."""
+    """A NumPy array on the device. CuPy makes a 0-d array that equals 0 of zero bytes, so that -0.0
+    would lose its sign."""
     lost = array.ndim == 0 and not array and any(array.tobytes())
     return xp.full((), array[()], dtype=array.dtype) if lost else xp.asarray(array)
 
 
-def keeping(f: Callable[..., Array]) -> Callable[..., Array]:
-    """``f``, whose result has the dtype of its first array."""
+def keep_dtype(f: Callable[..., Array]) -> Callable[..., Array]:
+    """``f`` with a result of the dtype of its first array."""
     return lambda x, *args, **options: f(x, *args, **options).astype(x.dtype, copy=False)
 
 
-def checked(
-    f: Callable[..., Any], told: Callable[[], AbstractContextManager[Any]]
+def with_errors(
+    f: Callable[..., Any], raising: Callable[[], AbstractContextManager[Any]]
 ) -> Callable[..., Any]:
     """``f``, which raises LinAlgError."""
 
     @functools.wraps(f)
-    def telling(*args: Any, **options: Any) -> Any:
-        with told():
+    def call(*args: Any, **options: Any) -> Any:
+        with raising():
             return f(*args, **options)
 
-    return telling
+    return call
 
 
 def solve(xp: Any, own: Callable[..., Array], a: Array, b: Array) -> Array:
-    """a⁻¹ b, a vector or matrices. CuPy's knows no stacks of other shapes."""
+    """a⁻¹ b, of a vector or matrices; CuPy does not broadcast stacks."""
     if b.ndim == 1:
         return solve(xp, own, a, b[:, None])[..., 0]
     front = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
@@ -75,20 +77,20 @@ def solve(xp: Any, own: Callable[..., Array], a: Array, b: Array) -> Array:
 
 
 def eig(xp: Any, own: Callable[..., Any], x: Array) -> Any:
-    """Eigenvalues and vectors, which are complex: CuPy's of empty matrices are real."""
+    """Complex eigenvalues and vectors; CuPy's are real for empty matrices."""
     dtype = xp.result_type(x.dtype, xp.complex64)
     return tuple(part.astype(dtype, copy=False) for part in own(x))
 
 
 def where(xp: Any, condition: Array, x1: Any, x2: Any) -> Array:
-    """x1 where the condition holds, else x2. CuPy's knows no bfloat16, and gives float32."""
+    """x1 where the condition holds, else x2; CuPy returns float32 for bfloat16."""
     y = xp.where(condition, x1, x2)
     dtypes = [x.dtype for x in (x1, x2) if hasattr(x, "dtype")]
     return y.astype(dtypes[0], copy=False) if {x.name for x in dtypes} == {"bfloat16"} else y
 
 
 def clip(xp: Any, own: Any, x: Array, /, min: Any = None, max: Any = None) -> Array:
-    """Each element between min and max, of floating numbers without waiting for the device."""
+    """Each element between min and max, without waiting for the device if x is floating."""
     if x.dtype.kind != "f":
         return own(x, min, max)
     y = x if min is None else xp.maximum(x, min)
@@ -97,9 +99,9 @@ def clip(xp: Any, own: Any, x: Array, /, min: Any = None, max: Any = None) -> Ar
 
 
 def tanh(xp: Any, x: Array) -> Array:
-    """tanh x. At an infinite real part CuPy gives the imaginary part, a zero, the sign of sin 2b
-    (x = a + ib), as C does; the standard gives it that of b. At a real part of 0 beside infinity or
-    NaN it loses the 0."""
+    """tanh x, x = a + ib. For infinite a, CuPy gives the imaginary part, a zero, the sign of
+    sin 2b, as C does; the standard asks for the sign of b. For a = 0 and infinite or NaN b it loses
+    the 0."""
     y = xp.tanh(x)
     if y.dtype.kind == "c":
         y = xp.asarray(y)
@@ -109,8 +111,8 @@ def tanh(xp: Any, x: Array) -> Array:
 
 
 def log(xp: Any, x: Array) -> Array:
-    """ln x. CuPy's for complex numbers is NaN where a part is NaN, though one part of the result
-    may be known."""
+    """ln x. CuPy's complex result is NaN where a part of x is NaN, even if a part of the result is
+    known."""
     y = xp.log(x)
     if y.dtype.kind != "c":
         return y
@@ -121,8 +123,8 @@ def log(xp: Any, x: Array) -> Array:
 
 
 def log1p(xp: Any, x: Array) -> Array:
-    """ln(1 + x). CuPy's for complex numbers is as its ``log``, and loses the sign of an imaginary
-    part of 0 and the real part of small numbers."""
+    """ln(1 + x). CuPy's complex result is like its ``log``, and loses the sign of an imaginary zero
+    and the real part of small numbers."""
     if x.dtype.kind != "c":
         return xp.log1p(x)
     y = log(xp, x + 1)
@@ -132,7 +134,7 @@ def log1p(xp: Any, x: Array) -> Array:
 
 
 def acosh(xp: Any, x: Array) -> Array:
-    """arcosh x. Of ±0 + i NaN CuPy's imaginary part is NaN, and should be π / 2."""
+    """arcosh x. For ±0 + i NaN CuPy's imaginary part is NaN, and should be π / 2."""
     y = xp.arccosh(x)
     if y.dtype.kind == "c":
         y = xp.asarray(y)
@@ -141,18 +143,18 @@ def acosh(xp: Any, x: Array) -> Array:
 
 
 def floats(xp: Any, x1: Any, x2: Any) -> tuple[Array, Array] | None:
-    """Both as arrays of the real floating dtype that their quotient has; None for others."""
+    """Both as arrays of the dtype of their quotient, or None if that is not real and floating."""
     dtype = xp.result_type(x1, x2)
     if dtype.kind != "f":
         return None
-    # a number by a launch: in a captured step nothing can be copied to the device
+    # numbers by a launch, as a captured step cannot copy them to the device
     x1, x2 = (x if hasattr(x, "dtype") else xp.full((), x, dtype=dtype) for x in (x1, x2))
     return x1.astype(dtype, copy=False), x2.astype(dtype, copy=False)
 
 
 def remainder(xp: Any, x1: Any, x2: Any) -> Array:
-    """x1 - ⌊x1 / x2⌋ · x2, with the sign of x2. CuPy computes it as it stands there: 1 % inf is
-    NaN, and a rounded quotient costs digits."""
+    """x1 - ⌊x1 / x2⌋ · x2, with the sign of x2. CuPy computes that formula, so that 1 % inf is NaN
+    and a rounded quotient costs digits."""
     both = floats(xp, x1, x2)
     if both is None:
         return xp.remainder(x1, x2)
@@ -163,8 +165,8 @@ def remainder(xp: Any, x1: Any, x2: Any) -> Array:
 
 
 def floor_divide(xp: Any, x1: Any, x2: Any) -> Array:
-    """⌊x1 / x2⌋, of the exact quotient: 1 // 0.1 is 9. CuPy takes the floor of the rounded one,
-    which is 10. With an infinite operand the standard wants that. Rounded as NumPy's is."""
+    """⌊x1 / x2⌋ of the exact quotient, rounded as by NumPy: 1 // 0.1 is 9. CuPy takes the floor of
+    the rounded quotient, which is 10; for infinite operands the standard asks for that."""
     both = floats(xp, x1, x2)
     if both is None:
         return xp.floor_divide(x1, x2)

@@ -20,7 +20,7 @@ from tinyxp.errors import BackendError
 
 
 def to_numpy(array: Array) -> Array:
-    """The array itself; a number as one without axes."""
+    """The array itself; a NumPy scalar as a 0-d array."""
     return array if isinstance(array, np.ndarray) else np.asarray(array)
 
 
@@ -44,7 +44,7 @@ def to_device(array: Array, device: str) -> Array:
 
 
 def about() -> str:
-    """Which kernels are in use, and how many threads."""
+    """The kernels and the number of threads in use."""
     number = threads.get_threads() or "an unknown number of"
     if uses_numba():
         whose = "numba's (TINY_FAST=0 turns them off)"
@@ -61,7 +61,7 @@ def uses_numba() -> bool:
 
 
 def kernels(fast: bool) -> dict[str, Kernel]:
-    """NumPy's own kernels; where ``fast``, numba's are asked first."""
+    """The kernels by composite; if ``fast``, numba's are asked before NumPy's."""
     tables = [dense.KERNELS | softmax.KERNELS | random.KERNELS | convolution.KERNELS]
     attentions = [attention.Attention]
     if fast:
@@ -74,7 +74,7 @@ def kernels(fast: bool) -> dict[str, Kernel]:
 
 
 def functions(fast: bool) -> dict[str, Callable[..., Any]]:
-    """The functions of the same."""
+    """``Backend.functions``; if ``fast``, numba's are asked before NumPy's."""
     own = optimizer.FUNCTIONS | random.FUNCTIONS | {"flat_view": flat_view}
     if fast:
         from tinyxp.backends.numpy import compiled

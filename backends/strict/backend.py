@@ -1,4 +1,4 @@
-"""array-api-strict: the judge. It refuses whatever the Array API standard does not promise."""
+"""array-api-strict, which refuses whatever the Array API standard does not promise."""
 
 from collections.abc import Callable
 from typing import Any
@@ -16,7 +16,7 @@ try:
 except ImportError as error:
     raise missing("array-api-strict", "test") from error
 
-# what tinyxp calls the library's devices, of which the second stands in for an accelerator
+# by the names that tinyxp has for them; the second stands in for an accelerator
 DEVICES = {"cpu": library.Device("CPU_DEVICE"), "device1": library.Device("device1")}
 NUMPY = backends.get("numpy")
 SCALARS = (bool, int, float, complex)
@@ -39,19 +39,18 @@ def random_bits(seed: int, counter: int, n: int, device: Any = None) -> Array:
 
 
 def sign(x: Array) -> Array:
-    """x / |x|. The library's for complex numbers makes -0 of the parts of a zero; the standard asks
-    for 0."""
+    """x / |x|. The library returns -0 for a complex zero; the standard asks for 0."""
     y = library.sign(x)
     return library.where(y == 0, library.zeros_like(y), y)
 
 
 def mend(name: str) -> Callable[..., Array]:
-    """The function ``name`` as it is mended for NumPy, whose arithmetic the library wraps."""
-    judge, by_numpy = getattr(library, name), getattr(NUMPY.xp, name)
+    """The function ``name`` as mended for NumPy, whose arithmetic the library wraps."""
+    own, by_numpy = getattr(library, name), getattr(NUMPY.xp, name)
 
     def function(*operands: Array) -> Array:
         with np.errstate(all="ignore"):  # the mend warns where that is right
-            place = judge(*operands).device  # it refuses what the standard does not promise
+            place = own(*operands).device  # raises for what the standard does not promise
         plain = (x if isinstance(x, SCALARS) else to_numpy(x) for x in operands)
         return library.asarray(by_numpy(*plain), device=place)
 

@@ -1,6 +1,6 @@
-"""PyTorch: a second real array library, for parity on a machine without a GPU.
+"""PyTorch as an array library: a second real one beside NumPy, on a machine without a GPU.
 
-Only its arrays are used. Its own autograd stays off: no tensor here ever requires its gradient.
+Its autograd stays off: no tensor here requires its gradient.
 """
 
 from typing import Any
@@ -31,36 +31,31 @@ def asarray(obj: Any, **options: Any) -> Array:
 
 def index_add(x: Array, indices: Array, values: Array) -> Array:
     """A copy of ``x`` with ``x[indices[i]] += values[i]``, repeated indices included."""
-    if x.dtype in HALVES:  # which PyTorch would round at each step
+    if x.dtype in HALVES:  # PyTorch would round after each addition
         return x.float().index_add(0, as_int64(indices), values.float()).to(x.dtype)
     return x.index_add(0, as_int64(indices), values)
 
 
 def as_int64(indices: Array) -> Array:
-    """Indices in the only dtype that all of PyTorch's functions take."""
+    """Indices as int64, the only dtype that all of PyTorch's functions take."""
     return indices if indices.dtype == torch.int64 else indices.to(torch.int64)
 
 
-def from_zero(indices: Array, length: int) -> Array:
-    """Indices with those from the end counted from 0, which PyTorch's functions need."""
-    indices = as_int64(indices)
-    return torch.where(indices < 0, indices + length, indices)
-
-
-def gathered(gather: Any, x: Array, indices: Array, axis: int) -> Array:
-    n = x.shape[axis]
+def gather(select: Any, x: Array, indices: Array, axis: int) -> Array:
+    """``select(x, axis, indices)``, which takes no negative indices. Raises IndexError."""
+    n, indices = x.shape[axis], as_int64(indices)
     try:
-        return gather(x, axis, from_zero(indices, n))
+        return select(x, axis, torch.where(indices < 0, indices + n, indices))
     except (IndexError, RuntimeError) as error:
         raise IndexError(f"an index is out of bounds for axis {axis} of length {n}") from error
 
 
 def take(x: Array, indices: Array, *, axis: int | None = None) -> Array:
-    return gathered(torch.index_select, x, indices, axis or 0)
+    return gather(torch.index_select, x, indices, axis or 0)
 
 
 def take_along_axis(x: Array, indices: Array, *, axis: int = -1) -> Array:
-    return gathered(torch.gather, x, indices, axis)
+    return gather(torch.gather, x, indices, axis)
 
 
 def to_device(array: Array, name: str) -> Array:
@@ -74,18 +69,18 @@ def to_device(array: Array, name: str) -> Array:
 
 
 def from_numpy(array: Array, name: str | None = None) -> Array:
-    # torch warns about read-only memory and cannot take negative strides: give it a copy then
+    # torch warns of read-only memory and refuses negative strides: it gets a copy
     plain = np.ascontiguousarray(array).reshape(array.shape)
     if plain.dtype.name == "bfloat16":
         return from_numpy(plain.view(np.int16), name).view(torch.bfloat16)
-    if plain.dtype.char in "qQ":  # C's long long, NumPy's dtype for ints from 2**63 on
+    if plain.dtype.char in "qQ":  # C's long long, which NumPy has for ints from 2**63 on
         plain = plain.view(plain.dtype.name)
     tensor = torch.from_numpy(plain if plain.flags.writeable else plain.copy())
     return tensor if name is None else to_device(tensor, name)
 
 
 def to_numpy(tensor: Array) -> Any:
-    """Raises BackendError for bfloat16 without ml_dtypes, which NumPy's comes from."""
+    """Raises BackendError for bfloat16 if ml_dtypes, which has NumPy's, is not installed."""
     plain = tensor.detach().cpu().resolve_conj().resolve_neg()
     if plain.dtype is torch.bfloat16:
         return plain.view(torch.int16).numpy().view(bfloat16())

@@ -1,29 +1,24 @@
-"""Where PyTorch, or array-api-compat's cover of it, deviates from the Array API: the mends."""
+"""Functions of PyTorch and its wrapper, mended where they deviate from the Array API."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import array_api_compat.torch as compat
 import numpy as np
+import torch
 
 from tinyxp import backends
-from tinyxp.backends import Array, missing
+from tinyxp.backends import Array
 from tinyxp.errors import ArgumentError
 
-try:
-    import torch
-except ImportError as error:
-    raise missing("PyTorch", "torch") from error
-
-import array_api_compat.torch as compat
-
-# -- unsigned integers: those of 16 bits and more PyTorch stores, but has hardly a kernel for -----
+# -- unsigned integers: for 16 bits and more PyTorch has hardly any operation -------------------
 
 UNSIGNED = frozenset((torch.uint8, torch.uint16, torch.uint32, torch.uint64))
 STORED_ONLY = UNSIGNED - {torch.uint8}
 
 
 def by_numpy(fn: Callable[..., Any], arrays: Sequence[Any], static: dict[str, Any]) -> Any:
-    """``fn(xp, *arrays, **static)`` by NumPy, if a dtype that is only stored takes part in it."""
+    """``fn(xp, *arrays, **static)`` by NumPy, if it involves a dtype of STORED_ONLY."""
     parts = (*arrays, *static.values())
     kinds = {x.dtype for x in parts if isinstance(x, torch.Tensor)}
     if STORED_ONLY.isdisjoint(kinds | {x for x in parts if isinstance(x, torch.dtype)}):
@@ -39,13 +34,13 @@ def by_numpy(fn: Callable[..., Any], arrays: Sequence[Any], static: dict[str, An
             )
         except ArithmeticError as error:
             raise ArgumentError(str(error)) from error
-        except Exception:  # as wrong for NumPy: the error that PyTorch raised is the one to show
+        except Exception:  # wrong for NumPy, too: PyTorch's error is the one to show
             return NotImplemented
     return from_numpy(y, device)
 
 
 def to_numpy(part: Any) -> Any:
-    """An operand or a static parameter for NumPy: arrays and dtypes changed, all else as it is."""
+    """An operand or a static parameter for NumPy: arrays and dtypes are converted."""
     if isinstance(part, torch.Tensor):
         return part.cpu().resolve_conj().numpy()
     if isinstance(part, torch.dtype):
@@ -60,8 +55,8 @@ def from_numpy(y: Any, device: torch.device) -> Any:
 
 
 def totals(name: str) -> Callable[..., Array]:
-    """A sum or product of unsigned integers as uint64, where PyTorch gives int64: the same bits; of
-    16 bits in float32, where PyTorch's product rounds at each step."""
+    """The sum or product ``name``: of unsigned integers as uint64, where PyTorch returns the same
+    bits as int64; of 16 bits in float32, where PyTorch's product rounds at each step."""
     library = getattr(compat, name)
 
     def total(x: Array, /, *, dtype: Any = None, **options: Any) -> Array:
@@ -74,8 +69,8 @@ def totals(name: str) -> Callable[..., Array]:
 
 
 def sum(x: Array, /, *, axis: Any = None, dtype: Any = None, keepdims: bool = False) -> Array:
-    """As ``totals``, without the cost of one function more."""
-    if axis == ():  # which PyTorch takes for all axes
+    """As ``totals``, without the cost of another call."""
+    if axis == ():  # PyTorch would sum over all axes
         axis, keepdims, x = 0, False, x[None]
     y = torch.sum(x, axis, keepdims, dtype=dtype)
     return y if dtype is not None or x.dtype not in UNSIGNED else y.to(torch.uint64)
@@ -84,9 +79,9 @@ def sum(x: Array, /, *, axis: Any = None, dtype: Any = None, keepdims: bool = Fa
 # -- zeros, infinities and NaN ----------------------------------------------------------------
 
 
-def divided(f: Callable[..., Array], x1: Array, x2: Array) -> Array:
-    """f(x1, x2), a quotient or a remainder. For integers and a zero PyTorch has a RuntimeError that
-    is called ZeroDivisionError."""
+def divide(f: Callable[..., Array], x1: Array, x2: Array) -> Array:
+    """f(x1, x2), a quotient or remainder. Raises ZeroDivisionError for integers, where PyTorch
+    raises a RuntimeError."""
     try:
         return f(x1, x2)
     except RuntimeError as error:
@@ -96,9 +91,9 @@ def divided(f: Callable[..., Array], x1: Array, x2: Array) -> Array:
 
 
 def floor_divide(x1: Array, x2: Array) -> Array:
-    """⌊x1 / x2⌋. With an infinite operand PyTorch follows Python: inf // 2 is nan, 1 // -inf is -1;
-    the standard asks for the floor of the quotient, inf and -0."""
-    y = divided(torch.floor_divide, x1, x2)
+    """⌊x1 / x2⌋. PyTorch follows Python for infinite operands (inf // 2 is NaN, 1 // -inf is -1);
+    the standard asks for the floor of the quotient (inf and -0)."""
+    y = divide(torch.floor_divide, x1, x2)
     if not y.is_floating_point():
         return y
     quotient = torch.floor(x1 / x2)
@@ -107,21 +102,21 @@ def floor_divide(x1: Array, x2: Array) -> Array:
 
 
 def remainder(x1: Array, x2: Array) -> Array:
-    """x1 - ⌊x1 / x2⌋ · x2. A zero has the sign of x2; PyTorch gives it that of x1."""
-    y = divided(torch.remainder, x1, x2)
+    """x1 - ⌊x1 / x2⌋ · x2. A zero gets the sign of x2; PyTorch's has the sign of x1."""
+    y = divide(torch.remainder, x1, x2)
     return torch.where(y == 0, torch.copysign(y, x2), y) if y.is_floating_point() else y
 
 
 def acos(x: Array) -> Array:
-    """arccos x. On the real axis PyTorch's for complex numbers forgets the sign of a zero, so on
-    which side of the branch cut x lies."""
+    """arccos x. PyTorch's complex result loses the sign of an imaginary zero, and with it the side
+    of the branch cut on the real axis."""
     y = torch.acos(x)
     return torch.complex(y.real, torch.copysign(y.imag, -x.imag)) if y.is_complex() else y
 
 
 def log1p(x: Array) -> Array:
-    """ln(1 + x). As ``acos``; and PyTorch's for complex numbers is nan where a part is not finite,
-    though one part of the result may be known."""
+    """ln(1 + x). As for ``acos``; and PyTorch's complex result is NaN where a part of x is infinite
+    or NaN, even if a part of the result is known."""
     y = torch.log1p(x)
     if not y.is_complex():
         return y
@@ -130,7 +125,7 @@ def log1p(x: Array) -> Array:
 
 
 def expm1(x: Array) -> Array:
-    """eˣ - 1. As ``log1p``; and PyTorch's is -0 at -0 + 0j, where the standard asks for 0."""
+    """eˣ - 1. As for ``log1p``; and PyTorch returns -0 at -0 + 0j; the standard asks for 0."""
     y = torch.expm1(x)
     if not y.is_complex():
         return y
@@ -140,16 +135,16 @@ def expm1(x: Array) -> Array:
 
 
 def round(x: Array) -> Array:
-    """x rounded, halves to even. For complex numbers the library multiplies by 1j, which makes nan
-    of infinities and loses the signs of zeros."""
+    """x rounded, halves to even. For complex x the wrapper multiplies by 1j, which turns infinities
+    into NaN and loses the signs of zeros."""
     if x.is_complex():
         return torch.complex(torch.round(x.real), torch.round(x.imag))
     return torch.round(x)
 
 
 def tanh(x: Array) -> Array:
-    """tanh x. At an infinite real part PyTorch gives the imaginary part, a zero, the sign of sin 2b
-    (x = a + ib), as C does; the standard gives it that of b."""
+    """tanh x, x = a + ib. For infinite a, PyTorch gives the imaginary part, a zero, the sign of
+    sin 2b, as C does; the standard asks for the sign of b."""
     y = torch.tanh(x)
     if not y.is_complex():
         return y
@@ -158,7 +153,7 @@ def tanh(x: Array) -> Array:
 
 
 def concat(arrays: Sequence[Array], /, *, axis: int = 0) -> Array:
-    """Arrays joined. PyTorch leaves out an empty vector, whatever the shapes of the others."""
+    """Arrays, one after another. PyTorch skips an empty vector, whatever the other shapes are."""
     if len({x.ndim for x in arrays}) > 1:
         raise ValueError("all arrays must have equally many axes")
     return compat.concat(arrays, axis=axis)
