@@ -14,7 +14,7 @@ def differentiable():
     return [
         (name, i)
         for name, op in sorted(OPS.items())
-        if not (isinstance(op, Primitive) and op.why)
+        if not (isinstance(op, Primitive) and op.no_gradient)
         for i in range(max(1, len(op.examples)))
     ]
 

@@ -20,7 +20,7 @@ from tinyxp.backends.common.capture import capturing
 from tinyxp.backends.common.context import Block, block, bound
 from tinyxp.backends.common.philox import blocks_for, random_bits
 from tinyxp.core import dtypes
-from tinyxp.core.operation import typed
+from tinyxp.core.foreign_errors import typed
 from tinyxp.core.tensor import Tensor, raw, wrap
 from tinyxp.errors import ArgumentError, DTypeError
 

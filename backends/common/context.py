@@ -82,6 +82,15 @@ def put_back(variable: Any, token: Token[Any]) -> bool:
     return True
 
 
+def with_value(variable: ContextVar[Any], value: Any, f: Call, *args: Any) -> Any:
+    """``f(*args)`` while a variable has another value: ``bound`` for one call, at less cost."""
+    token = variable.set(value)
+    try:
+        return f(*args)
+    finally:
+        variable.reset(token)
+
+
 class bound(Block):
     """Give a variable a value inside the block, and its old value afterwards."""
 

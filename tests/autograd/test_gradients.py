@@ -97,7 +97,7 @@ def test_kernel_equals_formula(backend, name, i):
 def test_every_operation_has_a_gradient_or_says_why():
     for name, op in OPS.items():
         if isinstance(op, Primitive):
-            assert op.vjps or op.why, f"{name}: no vjp and no reason"
+            assert op.vjps or op.no_gradient, f"{name}: no vjp and no reason"
 
 
 def test_a_wrong_gradient_is_named():

@@ -294,7 +294,9 @@ def referenced():
 
 
 def without_gradient():
-    return [name for name, op in sorted(OPS.items()) if isinstance(op, Primitive) and op.why]
+    return [
+        name for name, op in sorted(OPS.items()) if isinstance(op, Primitive) and op.no_gradient
+    ]
 
 
 def leaves(operands):

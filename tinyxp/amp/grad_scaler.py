@@ -4,7 +4,7 @@ from typing import Any
 
 from tinyxp.backends.common.capture import capturing
 from tinyxp.core import dtypes
-from tinyxp.core.operation import half
+from tinyxp.core.operation import is_half
 from tinyxp.core.tensor import Tensor
 from tinyxp.core.tree import tree_map
 from tinyxp.errors import ArgumentError, CaptureError, DTypeError, GradientError
@@ -92,7 +92,7 @@ class GradScaler:
     def _times_scale(self, x: Any) -> Any:
         if not isinstance(x, Tensor):
             raise DTypeError(f"scale expects Tensors, got {type(x).__name__}")
-        return (astype(x, dtypes.float32) if half(x) else x) * self._scale
+        return (astype(x, dtypes.float32) if is_half(x) else x) * self._scale
 
     def unscale_(self, optimizer: Any) -> None:
         """Divide the gradients of an optimizer by the scale, once between two updates.

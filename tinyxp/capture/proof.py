@@ -3,7 +3,7 @@
 from typing import Any
 
 from tinyxp.capture.replay import Replay
-from tinyxp.core.operation import brief
+from tinyxp.core.foreign_errors import brief
 from tinyxp.core.tensor import Tensor, wrap
 from tinyxp.core.tree import leaves_of
 from tinyxp.errors import CaptureError

@@ -31,7 +31,7 @@ from tinyxp.capture.replay import (
 )
 from tinyxp.core.access import AccessLog
 from tinyxp.core.autocast import casting, within
-from tinyxp.core.operation import brief
+from tinyxp.core.foreign_errors import brief
 from tinyxp.core.tape import is_grad_enabled, set_grad_enabled
 from tinyxp.core.tensor import Tensor, wrap
 from tinyxp.core.tree import leaves_of, tree_map

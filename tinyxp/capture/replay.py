@@ -17,7 +17,7 @@ from tinyxp.backends.common.capture import Recording
 from tinyxp.capture.names import Name, ReachableNames, same
 from tinyxp.core.autocast import casting
 from tinyxp.core.deferred import SLOTS, become, deferred_class, is_deferred
-from tinyxp.core.operation import brief, first_line
+from tinyxp.core.foreign_errors import brief, first_line
 from tinyxp.core.tape import is_grad_enabled
 from tinyxp.core.tensor import Tensor, wrap
 from tinyxp.core.tree import leaves_of, pairs, tree_map

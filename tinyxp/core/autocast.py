@@ -1,7 +1,8 @@
 """Autocast: within a block, operations choose the dtype of their operands (see ``amp.autocast``).
 
-Which they choose stands beside each one's definition: ``autocast="lower"``, the block's dtype of 16
-bits, for products; ``autocast="float32"`` for what loses too much in 16 bits; else what comes.
+The definition of each operation states its choice: ``autocast="lower"``, the 16-bit dtype of the
+block, for products; ``autocast="float32"`` for operations that lose too much in 16 bits; without
+either, operands keep their dtypes.
 """
 
 from collections.abc import Sequence
@@ -10,39 +11,40 @@ from dataclasses import dataclass, field
 from threading import get_ident
 from typing import Any
 
-from tinyxp.backends.common.context import Block, bound
+from tinyxp.backends.common.context import Block, bound, with_value
 from tinyxp.core import dtypes
-from tinyxp.core.tape import is_recording
+from tinyxp.core.tape import is_grad_enabled
 from tinyxp.core.tensor import Tensor, namespace
 
 
 @dataclass(frozen=True, eq=False)
 class Region:
-    """A block: its dtype of 16 bits (None: autocast is off in it).
+    """An autocast block: its 16-bit dtype, or None for a block in which autocast is off.
 
-    ``casts`` holds those of parameters, so that each is cast once: the parameter, its data then,
-    and the cast. It is the outermost block's, and goes with it.
+    ``casts`` caches the casts of leaves, so that each is cast once: the leaf, its array at that
+    time, and the cast. The outermost block owns the cache.
     """
 
     dtype: dtypes.DType | None
     casts: dict[Any, tuple[Tensor, Any, Tensor]] | None = field(default_factory=dict)
 
     def afresh(self) -> "Region":
-        """The same with no casts from before: for what is run twice, and compared."""
+        """The same with an empty cache, for a function that is run twice and compared."""
         return Region(self.dtype)
 
 
 _region: ContextVar[Region | None] = ContextVar("tinyxp_autocast", default=None)
-casting = _region.get  # the block here, or None
+casting = _region.get  # the current region, or None
 
 
 def within(region: Region | None) -> Block:
-    """In a region, or (None) in none."""
+    """A block inside a region, or outside of all regions (None)."""
     return bound(_region, region)
 
 
 def inner(dtype: dtypes.DType | None, keep: bool) -> Block:
-    """In a new region within the one here. Off and within none, it is as if there were none."""
+    """A block inside a new region nested in the current one; no region if there is nothing to turn
+    off."""
     outer = casting()
     if outer is None and dtype is None:
         return within(None)
@@ -53,9 +55,9 @@ def inner(dtype: dtypes.DType | None, keep: bool) -> Block:
 
 
 def autocast_call(op: Any, args: Sequence[Any], static: dict[str, Any]) -> Any:
-    """``op.call(args, static)`` with operands of the dtype that it chooses, and no autocast inside.
+    """``op.call(args, static)`` with operands of the dtype that op chooses, and no autocast inside.
 
-    Operands of other kinds stay, and so do all beside a float64 or complex one.
+    Integers keep their dtype; beside a float64 or complex operand all keep theirs.
     """
     region = casting()
     assert region is not None
@@ -64,11 +66,7 @@ def autocast_call(op: Any, args: Sequence[Any], static: dict[str, Any]) -> Any:
         kinds = {x.dtype for x in args if isinstance(x, Tensor)}
         if kinds.isdisjoint((dtypes.float64, dtypes.complex64, dtypes.complex128)):
             args = tuple([_cast(x, target, region) for x in args])
-    token = _region.set(None)
-    try:
-        return op.call(args, static)
-    finally:
-        _region.reset(token)
+    return with_value(_region, None, op.call, args, static)
 
 
 def _cast(x: Any, target: dtypes.DType, region: Region) -> Any:
@@ -76,8 +74,8 @@ def _cast(x: Any, target: dtypes.DType, region: Region) -> Any:
         return x
     if not x._leaf or region.casts is None:
         return namespace().astype(x, target)
-    # of each thread its own: a graph belongs to the thread that goes back through it
-    key = id(x), target, is_recording(), get_ident()
+    # one cast for each thread: a graph belongs to the thread that runs backward through it
+    key = id(x), target, is_grad_enabled(), get_ident()
     known = region.casts.get(key)
     if known is not None:
         leaf, data, y = known

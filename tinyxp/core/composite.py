@@ -13,41 +13,52 @@ from typing import Any
 from tinyxp import backends
 from tinyxp.backends import Backend, Kernel
 from tinyxp.core.autocast import Region, autocast_call, casting, within
+from tinyxp.core.foreign_errors import explain
 from tinyxp.core.operation import (
-    PASSED_ON,
     Operation,
     P,
     expect_tensors,
-    explain,
     floats,
-    half,
     in_float32,
-    users_own,
+    is_half,
     widened,
 )
-from tinyxp.core.tape import Edge, Node, behind_identity, edge_of, fit, is_recording, propagate
+from tinyxp.core.tape import Edge, Node, behind_identity, edge_of, fit, grad_enabled, propagate
 from tinyxp.core.tensor import Tensor, is_complex, wrap
 from tinyxp.core.views import own
 from tinyxp.errors import ShapeError
 
 
 class Composite(Operation[P]):
-    """A formula over Tensors, with a kernel where a backend has one; made by :func:`composite`."""
+    """A formula over Tensors, with a kernel where a backend has one; made by :func:`composite`.
+
+    ``real``: complex operands are refused. ``floating``: names of operands whose integers become
+    floats first, because differences of small integers would wrap. A formula on 16-bit operands is
+    computed in float32 and rounded once, except ``narrow`` ones: products, which accumulate in
+    float32 by themselves. ``autocast``: the precision that the composite chooses under autocast,
+    "lower" or "float32" (see ``autocast``).
+    """
 
     def __init__(
-        self, fn: Callable[..., Any], real: bool, narrow: bool, autocast: str | None
+        self,
+        fn: Callable[..., Any],
+        *,
+        real: bool = False,
+        floating: Sequence[str] = (),
+        narrow: bool = False,
+        autocast: str | None = None,
     ) -> None:
-        super().__init__(fn, skip=0)
+        super().__init__(in_floats(fn, floating) if floating else fn, skip=0)
         self.real = real
         self.narrow = narrow
         self.autocast = autocast
         self.static_defaults = {k: v for k, v in self.defaults.items() if k not in self.operands}
 
     def call(self, args: tuple[Any, ...], static: dict[str, Any]) -> Any:
-        if static:
-            static = self.spelled(static)
-        if len(args) > len(self.operands) and not self.variadic:
-            args, static = self.split(args, static)
+        if (
+            len(args) > len(self.operands) and not self.variadic
+        ) or not static.keys() <= self.known:
+            args, static = self.bind(args, static)
         if (region := casting()) is not None:
             y = self.single(region, args, static)
             return autocast_call(self, args, static) if y is NotImplemented else y
@@ -68,7 +79,7 @@ class Composite(Operation[P]):
         """Where autocast wants float32: the result by a kernel that reads 16 bits itself."""
         first = next((x for x in args if isinstance(x, Tensor)), None)
         wanted = region.dtype is not None and self.autocast == "float32"
-        if not wanted or first is None or not half(first):
+        if not wanted or first is None or not is_half(first):
             return NotImplemented
         kernel = first.backend.kernels.get(self.name)
         while kernel is not None:
@@ -88,14 +99,9 @@ class Composite(Operation[P]):
                 return own(self.fn(*args, **static), args)
             with backends.using(backend):  # where the formula makes its constants
                 return own(self.fn(*args, **static), args)
-        except PASSED_ON:
-            raise
         except Exception as error:
-            if users_own(self.fn, error):
-                raise
             arrays = [x.array if isinstance(x, Tensor) else x for x in args]
-            problem, cause = explain(self, arrays, static, backend, error)
-            raise problem from cause
+            explain(self, arrays, static, backend, error)
 
     def run(
         self, kernel: Kernel, backend: Backend, args: tuple[Any, ...], static: dict[str, Any]
@@ -124,13 +130,10 @@ class Composite(Operation[P]):
                     return NotImplemented
                 kernel = kernel.next
                 result = kernel.forward(*arrays, **static)
-        except PASSED_ON:
-            raise
         except Exception as error:
-            problem, cause = explain(self, arrays, static, backend, error)
-            raise problem from cause
+            explain(self, arrays, static, backend, error)
         y, residuals = result
-        if not (tracked and is_recording()):
+        if not (tracked and grad_enabled.get()):
             return wrap(y, backend)
         context = arrays, residuals, static, kernel, backend, y.shape, y.dtype
         return wrap(y, backend, Node(self, parents, context))
@@ -138,7 +141,7 @@ class Composite(Operation[P]):
     def pull(self, node: Node, g: Any, recording: bool) -> Sequence[Any]:
         arrays, residuals, static, kernel, backend, shape, dtype = node.context
         if not recording:
-            # compiled kernels trust what they get: of another shape they would read beyond its end
+            # compiled kernels check no shapes, and would read beyond the end of a smaller gradient
             if g.shape != shape or g.dtype != dtype:
                 raise self.other_gradient(g, shape, dtype, backend)
             needs = tuple([parent is not None for parent in node.parents])
@@ -159,7 +162,7 @@ class Composite(Operation[P]):
         with within(None):  # as in the first run
             if kernel.forward is kernel.single:  # in float32, as in ``single``
                 y = self.fn(*widened(replayed), **static)
-            elif any(map(half, replayed)) and not self.narrow:
+            elif any(map(is_half, replayed)) and not self.narrow:
                 y = in_float32(lambda wide, static: self.fn(*wide, **static), replayed, static)
             else:
                 y = self.fn(*replayed, **static)
@@ -203,27 +206,12 @@ def in_floats(fn: Callable[..., Any], names: Sequence[str]) -> Callable[..., Any
     return call
 
 
-def composite(
-    fn: Callable[P, Any] | None = None,
-    *,
-    real: bool = False,
-    floating: Sequence[str] = (),
-    narrow: bool = False,
-    autocast: str | None = None,
-) -> Any:
+def composite(fn: Callable[P, Any] | None = None, **options: Any) -> Any:
     """Declare a composite: ``fn(*operands, **static)``, a formula over Tensors.
 
-    ``real``: complex operands are refused. ``floating``: names of operands whose integers are made
-    floating numbers first, as differences of small integers would wrap. In 16 bits a formula is
-    computed in float32 and rounded once; ``narrow`` ones are not, products, which add up in float32
-    by themselves. ``autocast``: the precision that it chooses, "lower" or "float32" (see
-    ``autocasting``).
+    The options are those of :class:`Composite`.
     """
     if fn is None:
-        return functools.partial(
-            composite, real=real, floating=floating, narrow=narrow, autocast=autocast
-        )
-    if floating:
-        fn = in_floats(fn, floating)
-    op: Composite[P] = Composite(fn, real, narrow, autocast)
+        return functools.partial(composite, **options)
+    op: Composite[P] = Composite(fn, **options)
     return op.public(skip=0)

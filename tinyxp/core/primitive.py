@@ -14,58 +14,62 @@ from tinyxp import backends
 from tinyxp.backends import Array, Backend
 from tinyxp.core import dtypes
 from tinyxp.core.autocast import autocast_call, casting
-from tinyxp.core.operation import (
-    PASSED_ON,
-    Operation,
-    P,
-    explain,
-    half,
-    in_float32,
-    mixed,
-    users_own,
-)
-from tinyxp.core.shortcuts import lane
+from tinyxp.core.foreign_errors import PASSED_ON, explain, users_own
+from tinyxp.core.operation import Operation, P, in_float32, is_half, mixed
+from tinyxp.core.shortcuts import shortcut
 from tinyxp.core.tape import Edge, Node, attach, edge_of, fit, is_grad_enabled
 from tinyxp.core.tensor import SCALARS, Tensor, namespace, raw, to_array, wrap
 from tinyxp.core.views import Lens
 from tinyxp.core.vjp import Vjp
 from tinyxp.errors import DTypeError
 
-Plan = tuple[tuple[bool, ...], tuple[bool, ...], bool]  # live operands, kept operands, keep y
-SEVERAL = (tuple, list)  # types of the results of an operation that has several
+Mask = tuple[bool, ...]  # for each operand, whether a gradient flows to it
+SEVERAL = (tuple, list)  # the type of y for an operation with several results
 
 
 class Primitive(Operation[P]):
-    """An operation on arrays with its vjps; made by :func:`primitive`."""
+    """An operation on arrays with its vjps; made by :func:`primitive`.
+
+    ``floating``: integer operands become the default float dtype. ``real``: complex operands are
+    refused. ``promote``: the first of the operands that are brought to one dtype (None: none are).
+    ``no_gradient``: why there is no vjp. ``narrow``: 16-bit operands are not widened, because the
+    result depends on the dtype. ``autocast``: the precision that the operation chooses under
+    autocast, "lower" or "float32" (see ``autocast``). ``view``: the result is a view of the
+    operand; ``@name.put``, a function ``(x, v, **static)`` of Tensors, returns x with ``v`` in the
+    place of the view (see ``views``).
+    """
 
     def __init__(
         self,
         fn: Callable[..., Any],
-        floating: bool,
-        real: bool,
-        promote: int | None,
-        why: str | None,
-        narrow: bool,
-        autocast: str | None,
+        *,
+        floating: bool = False,
+        real: bool = False,
+        promote: int | None = 0,
+        no_gradient: str | None = None,
+        narrow: bool = False,
+        autocast: str | None = None,
+        view: bool = False,
     ) -> None:
         super().__init__(fn, skip=1)
         self.floating = floating
         self.real = real
         self.promote = promote
         self.broadcasts = promote is not None and not self.variadic
-        self.why = why  # it is not differentiable
+        self.no_gradient = no_gradient
         self.narrow = narrow
         self.autocast = autocast
         self.vjps: dict[int, Vjp] = {}
-        self.plans: dict[tuple[bool, ...], Plan] = {}
-        self.meetings: dict[tuple[Any, ...], Any] = {}  # dtypes of operands -> where they meet
-        self.lens: Lens | None = None  # of one whose results are views
+        self.nodes: dict[Any, Callable[..., Node | None]] = {}  # by mask; see node_maker
+        self.meetings: dict[tuple[Any, ...], Any] = {}  # dtypes of operands -> their common dtype
+        self.view = view
+        self.lens: Lens | None = None
 
     def call(self, args: tuple[Any, ...], static: dict[str, Any]) -> Any:
-        if not self.variadic and len(args) > len(self.operands):
-            args, static = self.split(args, static)
-        if static:
-            static = self.spelled(static)
+        if (
+            len(args) > len(self.operands) and not self.variadic
+        ) or not static.keys() <= self.known:
+            args, static = self.bind(args, static)
         if self.autocast is not None and casting() is not None:
             return autocast_call(self, args, static)
         backend, arrays, tracked = self.unwrap(args)
@@ -75,29 +79,27 @@ class Primitive(Operation[P]):
             static["dtype"] = raw(static["dtype"], backend)
         try:
             y = self.fn(backend.xp, *arrays, **static)
-        except PASSED_ON as error:
-            error.__suppress_context__ = True  # it was met before, on the fast lane
-            raise
         except Exception as error:
-            if users_own(self.fn, error):
-                raise
-            if static.get("dtype") is None and any(map(half, args)):  # the library cannot
-                return self.wide(args, arrays, backend, static)
-            y = backend.fallback(self.fn, arrays, static)
+            ours = isinstance(error, PASSED_ON) or users_own(self.fn, error)
+            if not ours and static.get("dtype") is None and any(map(is_half, args)):
+                return self.wide(args, arrays, backend, static)  # the library has no such kernel
+            y = NotImplemented if ours else backend.fallback(self.fn, arrays, static)
             if y is NotImplemented:
-                problem, cause = explain(self, arrays, static, backend, error)
-                raise problem from cause
+                explain(self, arrays, static, backend, error)
         if not (tracked and is_grad_enabled()):
             return _wrap_many(y, backend, None) if isinstance(y, SEVERAL) else wrap(y, backend)
         parents = [edge_of(x) for x in args]
-        # of the operands before they were brought to one dtype: what their gradients go back to
-        kinds = [getattr(x.array if isinstance(x, Tensor) else x, "dtype", None) for x in args]
+        # dtypes of the operands before promotion, to which their gradients are cast back
+        kinds = [
+            x.array.dtype if isinstance(x, Tensor) else getattr(array, "dtype", None)
+            for x, array in zip(args, arrays, strict=True)
+        ]
         return self.recorded(y, backend, parents, arrays, static, kinds)
 
     def wide(
         self, args: Sequence[Any], arrays: list[Any], backend: Backend, static: dict[str, Any]
     ) -> Any:
-        """The call in float32, of operands of 16 bits."""
+        """The call in float32, for 16-bit operands."""
         operands = [
             x if isinstance(x, Tensor) or type(array) in SCALARS else wrap(array, backend)
             for x, array in zip(args, arrays, strict=True)
@@ -123,7 +125,7 @@ class Primitive(Operation[P]):
             elif isinstance(x, np.generic):
                 arrays.append(x.item())  # as weak as a Python number
             elif (owner := backends.of(x)) is not None:
-                # NumPy's arrays move to the backend in use, but not beside a Tensor
+                # a NumPy array moves to the backend in use, but not beside a Tensor
                 beside = any(isinstance(other, Tensor) for other in args)
                 with backends.using(owner if beside else backends.current()):
                     array, owner = to_array(x)
@@ -141,7 +143,7 @@ class Primitive(Operation[P]):
         return backend, arrays, tracked
 
     def _promote(self, arrays: list[Any], backend: Backend) -> bool:
-        """Cast ``arrays`` in place to the dtype they meet in, unless that is left to ``wide``."""
+        """Cast ``arrays`` in place to their common dtype; True if ``wide`` should do it."""
         kinds = [getattr(x, "dtype", type(x)) for x in arrays]
         key = (backend, *kinds)
         meeting = self.meetings.get(key)
@@ -160,9 +162,9 @@ class Primitive(Operation[P]):
         return False
 
     def _meet(self, kinds: list[Any], backend: Backend) -> tuple[Any, tuple[int, ...], Any]:
-        """The dtype that operands of these dtypes and Python types meet in, which to cast, and our
-        dtype if Python integers must fit into it; no dtype for one of 16 bits that the backend has
-        computed in float32."""
+        """The common dtype of operands of these dtypes and Python types, the operands to cast, and
+        our dtype if Python integers must fit into it. None for a 16-bit dtype in which the backend
+        computes by way of float32."""
         start, kinds = self.promote or 0, kinds[self.promote or 0 :]
         known = [
             kind() if kind in SCALARS else dtypes.BY_NAME[backend.dtype_names[kind]]
@@ -192,41 +194,50 @@ class Primitive(Operation[P]):
         static: dict[str, Any],
         kinds: Sequence[Any],
     ) -> Any:
-        """The result of a call that recorded a node, which holds of its arrays only what its vjps
-        name. ``kinds`` are the dtypes that gradients are brought to."""
-        mask = tuple([parent is not None for parent in parents])
-        plan = self.plans.get(mask) or self.plan(mask)
-        live, kept, keep_y = plan
-        if True in live:
-            self.plans[mask] = plan
-        node = None
-        if live != mask:
-            parents = [
-                parent if alive else None for parent, alive in zip(parents, live, strict=True)
-            ]
-        if True in live:
-            inputs = [x if keep else None for x, keep in zip(arrays, kept, strict=True)]
-            shapes = [() if type(x) in SCALARS else x.shape for x in arrays]
-            known = y if keep_y else None
-            if not keep_y and isinstance(y, SEVERAL):
-                known = [Spec(part.shape, part.dtype) for part in y]
-            node = Node(self, parents, (inputs, known, static, shapes, kinds, backend))
-        if isinstance(y, SEVERAL):
+        """The result y of a call as a Tensor, or several, with its node on the tape.
+
+        ``kinds`` are the dtypes to which the gradients of the operands are cast.
+        """
+        mask: Any = tuple([parent is not None for parent in parents])
+        several = isinstance(y, SEVERAL)
+        make = self.nodes.get((mask, "several") if several else mask)
+        make = make or self.node_maker(mask, several)
+        node = make(y, backend, parents, arrays, static, kinds)
+        if several:
             return _wrap_many(y, backend, node)
         tensor = wrap(y, backend, node)
         if not self.vjps:
-            tensor._cut = f"{self.name} is not differentiable: {self.why}"
+            tensor._cut = f"{self.name} is not differentiable: {self.no_gradient}"
         return tensor
 
-    def plan(self, mask: tuple[bool, ...]) -> Plan:
-        """For operands with a gradient as in ``mask``: which have a vjp, and what these name."""
-        if self.variadic:
-            live, vjps = mask, list(self.vjps.values())
-        else:
-            live = tuple(wanted and i in self.vjps for i, wanted in enumerate(mask))
-            vjps = [self.vjps[i] for i, alive in enumerate(live) if alive]
-        sources = {source for vjp in vjps for source in vjp.sources}
-        return live, tuple(i in sources for i in range(len(mask))), "y" in sources
+    def node_maker(self, mask: Mask, several: bool) -> Callable[..., Node | None]:
+        """The function that makes the nodes of calls whose operands require grad as in ``mask``.
+
+        A node keeps only the arrays that its vjps name. The function's source is written for the
+        mask, because a loop over the operands would take as long as a small operation.
+        """
+        live = [wanted and (self.variadic or i in self.vjps) for i, wanted in enumerate(mask)]
+        if True not in live:
+            return lambda *_: None
+        places = range(len(mask))
+        rules = [self.vjps[0 if self.variadic else i] for i in places if live[i]]
+        sources = {source for rule in rules for source in rule.sources}
+        parents = "".join(f"parents[{i}], " if live[i] else "None, " for i in places)
+        inputs = "".join(f"arrays[{i}], " if i in sources else "None, " for i in places)
+        shapes = "".join(
+            f"arrays[{i}].shape, "
+            if live[i]
+            else f"() if kinds[{i}] is None else arrays[{i}].shape, "
+            for i in places
+        )
+        known = "y" if "y" in sources else "specs(y)" if several else "None"
+        line = (
+            "lambda y, backend, parents, arrays, static, kinds: "
+            f"Node(op, ({parents}), (({inputs}), {known}, static, ({shapes}), kinds, backend))"
+        )
+        make = eval(line, {"op": self, "Node": Node, "specs": _specs})
+        self.nodes[(mask, "several") if several else mask] = make
+        return make
 
     def pull(self, node: Node, g: Any, recording: bool) -> Sequence[Any]:
         inputs, y, static, shapes, kinds, backend = node.context
@@ -271,10 +282,14 @@ def _operand(x: Array, backend: Backend, parent: Edge, kind: Any) -> Tensor:
 
 
 class Spec(NamedTuple):
-    """What is kept of an output that no vjp names: enough for zeros, if nobody uses it."""
+    """The shape and dtype of an output that no vjp names: its gradient may be zeros."""
 
     shape: tuple[int, ...]
     dtype: Any
+
+
+def _specs(y: Sequence[Array]) -> list[Spec]:
+    return [Spec(part.shape, part.dtype) for part in y]
 
 
 def _results(y: Any, backend: Backend, node: Node) -> Any:
@@ -319,55 +334,33 @@ def _without_gaps(g: tuple[Any, ...], specs: Any, backend: Backend, recording: b
     return filled
 
 
-def primitive(
-    fn: Callable[Concatenate[Any, P], Any] | None = None,
-    *,
-    floating: bool = False,
-    real: bool = False,
-    promote: int | None = 0,
-    no_gradient: str | None = None,
-    narrow: bool = False,
-    autocast: str | None = None,
-    view: bool = False,
-) -> Any:
+def primitive(fn: Callable[Concatenate[Any, P], Any] | None = None, **options: Any) -> Any:
     """Declare a primitive: ``fn(xp, *operands, **static)`` on raw arrays.
 
-    ``floating``: integer operands become the default float dtype. ``real``: complex ones are
-    refused. ``promote``: the first operand from which on all are brought to one dtype (None: none).
-    ``no_gradient``: why there is no vjp. ``narrow``: it means something else in float32.
-    ``autocast``: the precision that it chooses, "lower" or "float32" (see ``autocasting``).
-    ``view``: its result is a view of its operand; ``@name.put``, a function ``(x, v, **static)`` of
-    Tensors, says what x is with the view replaced by ``v`` (see ``views``).
-
-    Its vjps follow: ``@name.vjp`` for the first operand (for all, of a variadic primitive) or
-    ``@name.vjp(i)`` for operand i, a function ``(xp, g, ...)`` whose further parameters name what
-    it needs: operands, ``y`` for the result, ``x_shape`` for the shape of the operand ``x``, static
-    parameters. Only what is named is kept alive.
+    The options are those of :class:`Primitive`. The vjps follow: ``@name.vjp`` for the first
+    operand (for all, of a variadic primitive) or ``@name.vjp(i)`` for operand i, several of them
+    above a rule that they share: a function ``(xp, g, ...)`` whose further parameters name what it
+    needs (see ``vjp``). Nothing else is kept alive.
     """
     if fn is None:
-        return functools.partial(
-            primitive,
-            floating=floating,
-            real=real,
-            promote=promote,
-            no_gradient=no_gradient,
-            narrow=narrow,
-            autocast=autocast,
-            view=view,
-        )
-    op: Primitive[P] = Primitive(fn, floating, real, promote, no_gradient, narrow, autocast)
+        return functools.partial(primitive, **options)
+    op: Primitive[P] = Primitive(fn, **options)
 
     def vjp(which: Any) -> Any:
-        if isinstance(which, int):
-            return lambda rule: op.vjps.__setitem__(which, Vjp(rule, op))
-        op.vjps[0] = Vjp(which, op)
-        return which
+        if not isinstance(which, int):
+            return vjp(0)(which)
+
+        def declare(rule: Any) -> Any:
+            op.vjps[which] = Vjp(rule, op, which)
+            return rule
+
+        return declare
 
     call = op.public(skip=1)
-    if view:
+    if op.view:
         op.lens = Lens(lambda x, key: call(x, **key), lambda a, key: op.fn(np, a, **key))
         call.put = op.lens.putting
-    short = lane(op)
+    short = shortcut(op)
     if short is not None:
         call = functools.update_wrapper(short, call)
 

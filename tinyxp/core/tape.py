@@ -16,12 +16,12 @@ import numpy as np
 from tinyxp import backends
 from tinyxp.backends import Array, Backend
 from tinyxp.backends.common.context import bound, put_back
-from tinyxp.core.operation import PASSED_ON, first_line, users_own
+from tinyxp.core.foreign_errors import PASSED_ON, first_line, users_own
 from tinyxp.core.tensor import Tensor, is_complex, namespace, wrap
 from tinyxp.errors import BackendError, DTypeError, GradientError, ShapeError
 
-_recording: ContextVar[bool] = ContextVar("tinyxp_recording", default=True)
-is_recording = _recording.get  # is_grad_enabled, without the call
+# hot paths ask it directly, others by is_grad_enabled()
+grad_enabled: ContextVar[bool] = ContextVar("tinyxp_grad_enabled", default=True)
 births = itertools.count()
 _birth = births.__next__
 
@@ -32,7 +32,7 @@ def is_grad_enabled() -> bool:
     >>> tx.is_grad_enabled()
     True
     """
-    return _recording.get()
+    return grad_enabled.get()
 
 
 class set_grad_enabled(bound):
@@ -50,7 +50,7 @@ class set_grad_enabled(bound):
     """
 
     def __init__(self, mode: bool) -> None:
-        super().__init__(_recording, _switch("set_grad_enabled", mode))
+        super().__init__(grad_enabled, _switch("set_grad_enabled", mode))
         self._at_once: Any = self._variable.set(self._value)
 
     def __enter__(self) -> Any:
@@ -77,7 +77,7 @@ class no_grad(bound, bare=True):
     """
 
     def __init__(self) -> None:
-        super().__init__(_recording, False)
+        super().__init__(grad_enabled, False)
 
 
 class enable_grad(bound, bare=True):
@@ -90,7 +90,7 @@ class enable_grad(bound, bare=True):
     """
 
     def __init__(self) -> None:
-        super().__init__(_recording, True)
+        super().__init__(grad_enabled, True)
 
 
 class inference_mode(bound, bare=True):
@@ -105,7 +105,7 @@ class inference_mode(bound, bare=True):
     """
 
     def __init__(self, mode: bool = True) -> None:
-        super().__init__(_recording, not _switch("inference_mode", mode))
+        super().__init__(grad_enabled, not _switch("inference_mode", mode))
 
 
 def _switch(name: str, mode: Any) -> bool:
@@ -267,7 +267,7 @@ def propagate(
     grads: dict[Any, Any] = {}  # by Edge
     owned: set[Edge] = set()  # sums that we made, so that nobody else holds them
 
-    with bound(_recording, recording):
+    with bound(grad_enabled, recording):
         seeds = [_seed(y, g) for y, g in zip(outputs, gradients, strict=True)]
         seeds = seeds if stop else [at_border(seed) for seed in seeds]
         seeds = seeds if recording else [seed.array for seed in seeds]

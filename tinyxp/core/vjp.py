@@ -9,31 +9,37 @@ from tinyxp.errors import ArgumentError
 
 
 class Vjp:
-    """One vjp, and where each of its parameters comes from: an operand's index, ``"y"``, an
-    operand's shape ``("shape", i)`` or a static parameter's name.
+    """The vjp of operand ``i``: a function ``(xp, g, ...)`` whose further parameters name what it
+    needs of the call.
 
-    ``rule(xp, g, inputs, y, shapes, static)`` calls it with what it names.
+    They are operands, ``y`` for the result, ``x_shape`` for the shape of the operand ``x``,
+    ``shapes`` for those of all, or static parameters. In a rule that both operands share, ``this``
+    is operand ``i`` and ``other`` is the other one. ``rule(xp, g, inputs, y, shapes, static)``
+    calls the function with what it names; ``sources`` says where each value comes from.
     """
 
-    def __init__(self, fn: Callable[..., Any], op: Operation[Any]) -> None:
+    def __init__(self, fn: Callable[..., Any], op: Operation[Any], i: int) -> None:
         self.fn = fn
+        self.i = i
         self.defaults = op.defaults
         self.sources = [
             self._source(name, op) for name in list(inspect.signature(fn).parameters)[2:]
         ]
-        # written out once: to go through the sources at each call takes as long as the vjp of add
+        # a line of source: a loop over the sources would take as long as the vjp of add
         parts = ", ".join(map(self._expression, self.sources))
         line = f"lambda xp, g, inputs, y, shapes, static: vjp.fn(xp, g, {parts})"
         self.rule: Callable[..., Any] = eval(line, {"vjp": self})
 
-    @staticmethod
-    def _source(name: str, op: Operation[Any]) -> Any:
+    def _source(self, name: str, op: Operation[Any]) -> Any:
+        """An operand's index, ``"y"``, ``("shape", i)``, ``("shapes",)`` or a parameter's name."""
         if name == "y":
             return "y"
         if name == "shapes":
             return ("shapes",)
         if name in op.operands:
             return op.operands.index(name)
+        if name in ("this", "other") and len(op.operands) == 2:
+            return self.i if name == "this" else 1 - self.i
         stem = name.removesuffix("_shape")
         if stem != name and stem in op.operands:
             return ("shape", op.operands.index(stem))

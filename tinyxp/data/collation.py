@@ -1,4 +1,4 @@
-"""From samples to a batch."""
+"""Join samples into batches."""
 
 from collections.abc import Mapping, Sequence
 from copy import copy
@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tinyxp.core.operation import typed
+from tinyxp.core.foreign_errors import typed
 from tinyxp.core.tensor import Tensor
 from tinyxp.errors import DTypeError, ShapeError
 from tinyxp.ops.creation import asarray
@@ -17,10 +17,9 @@ from tinyxp.ops.shaping import stack
 def collate(samples: list[Any]) -> Any:
     """Join samples into a batch, along a new first axis.
 
-    Tensors and arrays (also PyTorch's) are stacked; numbers become one tensor, Python's floats in
-    float32, tinyxp's default. Tuples, named tuples, lists and dicts are joined part by part;
-    strings stay a list. Raises ShapeError if samples differ in shape or number of parts, DTypeError
-    for other types.
+    Tensors and arrays (also PyTorch's) are stacked; numbers become one tensor, Python floats a
+    float32 one. Tuples, named tuples, lists and dicts are joined part by part; strings stay a list.
+    Raises ShapeError if samples differ in shape or number of parts, DTypeError for other types.
 
     >>> tx.data.collate([(1.0, "a"), (2.0, "b")])
     (tensor([1., 2.]), ['a', 'b'])
@@ -43,20 +42,22 @@ def collate(samples: list[Any]) -> Any:
         return stack([asarray(x) for x in samples])
     if isinstance(first, Mapping):
         if any(x.keys() != first.keys() for x in samples):
-            raise ShapeError(f"samples of one batch must have the keys {list(first)} all of them")
+            raise ShapeError(f"samples of one batch must all have the keys {list(first)}")
         return _like(first, {key: collate([x[key] for x in samples]) for key in first})
     if isinstance(first, Sequence):
         if any(len(x) != len(first) for x in samples):
             counts = sorted({len(x) for x in samples})
-            raise ShapeError(f"samples of one batch must have equally many parts, got {counts}")
-        return _rebuilt(first, [collate(list(part)) for part in zip(*samples, strict=True)])
+            raise ShapeError(
+                f"samples of one batch must have the same number of parts, got {counts}"
+            )
+        return _like_sequence(first, [collate(list(part)) for part in zip(*samples, strict=True)])
     raise DTypeError(
         f"cannot join samples of type {type(first).__name__} into a batch; pass a collate_fn"
     )
 
 
 def convert(sample: Any) -> Any:
-    """A sample that stays alone (``batch_size=None``): its arrays become tensors, at any depth."""
+    """A sample without a batch (``batch_size=None``), its arrays converted to tensors."""
     if isinstance(sample, (str, bytes, Tensor)):
         return sample
     if isinstance(sample, (np.ndarray, np.generic)):
@@ -66,21 +67,21 @@ def convert(sample: Any) -> Any:
     if isinstance(sample, Mapping):
         return _like(sample, {key: convert(value) for key, value in sample.items()})
     if isinstance(sample, Sequence):
-        return _rebuilt(sample, [convert(part) for part in sample])
+        return _like_sequence(sample, [convert(part) for part in sample])
     return sample
 
 
 def _like(mapping: Mapping[Any, Any], parts: dict[Any, Any]) -> Any:
-    """The parts in a mapping of the same type, where that can be made."""
+    """The parts in a mapping of the same type, if possible."""
     if type(mapping) is dict or not hasattr(mapping, "update"):
         return parts
-    new: Any = copy(mapping)  # a constructor may want other arguments, as defaultdict's
+    new: Any = copy(mapping)  # its constructor may need arguments, as of defaultdict
     new.update(parts)
     return new
 
 
-def _rebuilt(sequence: Sequence[Any], parts: list[Any]) -> Any:
-    """The parts as a tuple, a named tuple or a list, by what the sample was."""
+def _like_sequence(sequence: Sequence[Any], parts: list[Any]) -> Any:
+    """The parts as a tuple, a named tuple or a list, like the sample."""
     if isinstance(sequence, tuple):
         return type(sequence)(*parts) if hasattr(sequence, "_fields") else tuple(parts)
     return parts

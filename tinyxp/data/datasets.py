@@ -1,4 +1,4 @@
-"""Datasets: samples by number, or one after the other; parts of them, and several in a row."""
+"""Datasets of samples by index or in a stream, subsets, and concatenations."""
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tinyxp.backends import Array
-from tinyxp.core.operation import typed
+from tinyxp.core.foreign_errors import typed
 from tinyxp.core.tensor import Tensor, wrap
 from tinyxp.data.collation import collate
 from tinyxp.errors import ArgumentError, DTypeError, IndexingError, ShapeError
@@ -18,33 +18,33 @@ from tinyxp.random import Generator, source
 
 
 class Dataset:
-    """Samples by number: ``dataset[i]`` for i in range(len(dataset)).
+    """Samples by index: ``dataset[i]`` for i in range(len(dataset)).
 
-    A subclass adds ``__getitem__`` and ``__len__``, and ``batch`` where it knows a faster way.
-    The sum of two is a :class:`ConcatDataset`.
+    A subclass adds ``__getitem__`` and ``__len__``, and ``batch`` if it has a faster way. The sum
+    of two is a :class:`ConcatDataset`.
     """
 
-    __class_getitem__: Any = classmethod(GenericAlias)  # Dataset[int] says what a sample is
+    __class_getitem__: Any = classmethod(GenericAlias)  # Dataset[int] names the type of a sample
 
     def __getitem__(self, index: int) -> Any:
         raise NotImplementedError(f"{type(self).__name__} has no __getitem__(index)")
 
     def __len__(self) -> int:
-        raise DTypeError(f"{type(self).__name__} has no __len__(); a dataset says its length")
+        raise DTypeError(f"{type(self).__name__} has no __len__(); a dataset needs a length")
 
     def __add__(self, other: Any) -> "ConcatDataset":
         return ConcatDataset([self, other])
 
     def batch(self, indices: Array) -> Any:
-        """The samples of ``indices``, a NumPy array of integers, joined by :func:`collate`."""
+        """The samples at ``indices``, a NumPy array of integers, joined by :func:`collate`."""
         return collate([self[i] for i in indices.tolist()])
 
 
 class IterableDataset:
-    """Samples one after the other: a subclass adds ``__iter__``, and ``__len__`` if it knows.
+    """A stream of samples: a subclass adds ``__iter__``, and ``__len__`` if it is known.
 
-    Each worker process of a DataLoader runs through a copy of its own, so ``__iter__`` gives each
-    its share, by :func:`get_worker_info`; else every sample comes once for each worker.
+    Each worker process of a DataLoader iterates over its own copy, so ``__iter__`` must select the
+    worker's share with :func:`get_worker_info`; else every sample comes once per worker.
     """
 
     __class_getitem__: Any = classmethod(GenericAlias)
@@ -54,7 +54,7 @@ class IterableDataset:
 
 
 class TensorDataset(Dataset):
-    """Sample i is ``(x[i], …)`` over tensors of equal length; arrays are made tensors.
+    """Sample i is ``(x[i], …)`` over tensors of equal length; arrays become tensors.
 
     Raises ShapeError if the lengths differ, ArgumentError without tensors.
 
@@ -91,7 +91,7 @@ class TensorDataset(Dataset):
 
 
 class Subset(Dataset):
-    """The samples of a dataset that ``indices`` name, in their order.
+    """The samples of a dataset at ``indices``, in that order.
 
     >>> tx.data.Subset([10, 20, 30], [2, 0])[0]
     30
@@ -120,7 +120,7 @@ class Subset(Dataset):
 
 
 class ConcatDataset(Dataset):
-    """The samples of several datasets, one behind the other.
+    """The samples of several datasets, one after the other.
 
     >>> data = tx.data.ConcatDataset([[1, 2], [3]])
     >>> len(data), data[2], data[-3]
@@ -139,23 +139,23 @@ class ConcatDataset(Dataset):
     def __getitem__(self, index: int) -> Any:
         n = len(self)
         if not -n <= index < n:
-            raise IndexingError(f"there are {n} samples in all, and none has the number {index}")
+            raise IndexingError(f"index {index} is out of range for {n} samples")
         index %= n
         for dataset in self.datasets:
             if index < len(dataset):
                 return dataset[index]
             index -= len(dataset)
-        raise AssertionError  # a length changed while we counted
+        raise AssertionError  # a length has changed meanwhile
 
 
 @typed
 def random_split(
     dataset: Any, lengths: Sequence[float], generator: Generator | None = None
 ) -> list[Subset]:
-    """The samples of ``dataset`` dealt out at random: numbers of them, or fractions that sum to 1.
+    """Split ``dataset`` at random into parts of these lengths, or fractions that sum to 1.
 
-    What fractions leave over by rounding down goes to the first parts, one each. Raises
-    ArgumentError if the numbers do not add up.
+    Samples left over by rounding fractions down go to the first parts, one each. Raises
+    ArgumentError if the lengths do not add up.
 
     >>> parts = tx.data.random_split([1, 2, 3], [0.5, 0.5], tx.random.Generator(0))
     >>> [len(part) for part in parts]
@@ -178,21 +178,21 @@ def random_split(
 
 
 def batch_of(dataset: Any, keys: list[Any]) -> Any:
-    """The batch of the samples ``keys``, in the fastest way that the dataset knows."""
+    """The batch of the samples ``keys``, by the fastest way that the dataset has."""
     if isinstance(dataset, Dataset) and _knows_batches(type(dataset)):
         return dataset.batch(np.asarray(keys, dtype=np.int64))
     return collate(samples_of(dataset, keys))
 
 
 def samples_of(dataset: Any, keys: list[Any]) -> list[Any]:
-    """The samples ``keys``; those libraries that fetch several at once call it ``__getitems__``."""
+    """The samples ``keys``, by ``__getitems__`` if the dataset has this method for several."""
     several = getattr(dataset, "__getitems__", None)
     return [dataset[key] for key in keys] if several is None else list(several(keys))
 
 
 def _knows_batches(kind: type) -> bool:
-    """Whether a class's ``batch`` gives the samples of its ``__getitem__``: a subclass that has
-    changed only the latter, as for augmentation, must not be read past it."""
+    """Whether the ``batch`` of a class belongs to its ``__getitem__``. A subclass may have overridden
+    only the latter, as for augmentation."""
     for base in kind.__mro__:
         if "batch" in vars(base):
             return base is not Dataset
@@ -202,7 +202,7 @@ def _knows_batches(kind: type) -> bool:
 
 
 def draws(dataset: Any) -> bool:
-    """Whether samples may draw random numbers: whether code that we do not know makes them."""
+    """Whether samples may draw random numbers, because unknown code makes them."""
     if type(dataset) is Subset:
         return draws(dataset.dataset)
     if type(dataset) is ConcatDataset:

@@ -2,7 +2,7 @@
 
 import math
 
-from tinyxp.core.operation import typed
+from tinyxp.core.foreign_errors import typed
 from tinyxp.core.tensor import Tensor
 from tinyxp.errors import ArgumentError
 from tinyxp.ops.creation import asarray, astype

@@ -8,7 +8,7 @@ import numpy as np
 
 from tinyxp import backends
 from tinyxp.core import dtypes
-from tinyxp.core.operation import typed
+from tinyxp.core.foreign_errors import typed
 from tinyxp.errors import ArgumentError, DTypeError
 from tinyxp.random import Generator, source
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from tinyxp.core.operation import typed
+from tinyxp.core.foreign_errors import typed
 from tinyxp.errors import ArgumentError, DataError, IndexingError
 
 

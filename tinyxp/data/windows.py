@@ -6,7 +6,7 @@ from typing import Any, Self
 import numpy as np
 
 from tinyxp import backends
-from tinyxp.core.operation import typed
+from tinyxp.core.foreign_errors import typed
 from tinyxp.core.tensor import Tensor
 from tinyxp.data.samplers import expect_count
 from tinyxp.errors import DataError, IndexingError

@@ -9,7 +9,7 @@ import numpy as np
 
 from tinyxp import backends
 from tinyxp.backends.common.context import Block, block
-from tinyxp.core.operation import described
+from tinyxp.core.foreign_errors import described
 from tinyxp.core.tape import Node
 from tinyxp.core.tensor import Tensor
 from tinyxp.debug.observers import Observer, observing

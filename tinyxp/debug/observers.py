@@ -209,6 +209,6 @@ WRAPPED: tuple[tuple[Any, str, Callable[[Any], Any]], ...] = (
     (views, "_take", _take),
     *((Tensor, name, _leaving(way)) for name, way in WAYS.items()),
     *((home, "to_array", _entering) for home in (core, primitive, creation, parameter)),
-    (tape, "_recording", _Recording),
+    (tape, "grad_enabled", _Recording),
     (shortcuts, "Plain", lambda _: type(None)),  # no shortcuts: every call is observed
 )

@@ -22,7 +22,7 @@ import numpy as np
 
 from tinyxp.core import dtypes
 from tinyxp.core.composite import composite
-from tinyxp.core.operation import explained
+from tinyxp.core.foreign_errors import foreign_errors
 from tinyxp.errors import ArgumentError, DTypeError, ShapeError
 from tinyxp.fft.dft import _dft, _half_dft, _whole_dft
 from tinyxp.ops.creation import asarray, astype
@@ -278,7 +278,7 @@ def fftfreq(n, /, *, d=1.0, dtype=None, device=None):
     >>> tx.fft.fftfreq(4)
     tensor([ 0.  ,  0.25, -0.5 , -0.25])
     """
-    with explained("fftfreq", n, d):
+    with foreign_errors("fftfreq", n, d):
         k = np.arange(n)
         k = np.where(k < (n + 1) // 2, k, k - n)
         return _frequencies("fftfreq", k, n, d, dtype, device)
@@ -290,5 +290,5 @@ def rfftfreq(n, /, *, d=1.0, dtype=None, device=None):
     >>> tx.fft.rfftfreq(4)
     tensor([0.  , 0.25, 0.5 ])
     """
-    with explained("rfftfreq", n, d):
+    with foreign_errors("rfftfreq", n, d):
         return _frequencies("rfftfreq", np.arange(n // 2 + 1), n, d, dtype, device)

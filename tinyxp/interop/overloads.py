@@ -8,7 +8,8 @@ The call tells which one is meant. The Array API has no methods, and names an ax
 import functools
 import warnings
 
-from tinyxp.core.operation import expect_tensors, given_twice
+from tinyxp.core.binding import bind
+from tinyxp.core.operation import expect_tensors
 from tinyxp.core.tensor import Tensor
 from tinyxp.errors import ArgumentError, DTypeError
 from tinyxp.ops import bounds, reductions, repetition, searching, shaping, sorting
@@ -16,27 +17,6 @@ from tinyxp.ops.gathering import take_along_axis
 from tinyxp.ops.sorting import ValuesAndIndices
 
 __all__ = ["max", "meshgrid", "min", "nonzero", "sort", "std", "var"]
-
-PYTORCH_NAMES = {"axis": "dim", "keepdims": "keepdim", "x2": "other"}
-
-
-def _bind(name, parameters, args, options):
-    """The arguments by PyTorch's parameter names. Raises DTypeError for one that comes twice."""
-    if len(args) > len(parameters):
-        raise DTypeError(
-            f"{name} takes {', '.join(parameters)} after the tensor, got {len(args)} more"
-        )
-    bound = dict(zip(parameters, args, strict=False))
-    for keyword, value in options.items():
-        own = keyword if keyword in parameters else PYTORCH_NAMES.get(keyword)
-        if own not in parameters:
-            raise DTypeError(
-                f"{name} has no parameter {keyword!r}; it takes {', '.join(parameters)}"
-            )
-        if own in bound:
-            raise given_twice(name, own)
-        bound[own] = value
-    return bound
 
 
 def _expect_axis(name, x, dim):
@@ -77,9 +57,9 @@ def _extremum(standard, argument, pairwise):
         if not args and options.keys() <= {"axis", "keepdims"}:
             return standard(x, **options)
         if (args and isinstance(args[0], Tensor)) or "other" in options:
-            return pairwise(x, _bind(name, ("other",), args, options)["other"])
+            return pairwise(x, bind(name, ("other",), args, options)["other"])
         _refuse_mixture(name, options)
-        bound = _bind(name, ("dim", "keepdim"), args, options)
+        bound = bind(name, ("dim", "keepdim"), args, options)
         axis = _expect_axis(name, x, bound.get("dim"))
         keepdim = _expect_bool("keepdim", bound.get("keepdim", False))
         indices = argument(x, axis=axis, keepdims=True)
@@ -104,7 +84,7 @@ def pytorch_sort(x, /, *args, **options):
     """PyTorch's sort, and the method of Tensors: values and indices."""
     _refuse_mixture("sort", options)
     stable = _expect_bool("stable", options.pop("stable", False))
-    bound = _bind("sort", ("dim", "descending"), args, options)
+    bound = bind("sort", ("dim", "descending"), args, options)
     axis = _expect_axis("sort", x, bound.get("dim", -1))
     descending = _expect_bool("descending", bound.get("descending", False))
     indices = searching.argsort(x, axis=axis, descending=descending, stable=stable)
@@ -120,9 +100,9 @@ def _spread(standard):
         unbiased_first = args[:1] and isinstance(args[0], bool)  # the older form std(x, False)
         parameters = ("unbiased",) if unbiased_first else ("dim", "unbiased", "keepdim")
         correction = options.pop("correction", None)
-        bound = _bind(name, parameters, args, options)
+        bound = bind(name, parameters, args, options)
         if "unbiased" in bound and correction is not None:
-            raise given_twice(name, "correction (or unbiased)")
+            raise DTypeError(f"{name} got correction twice (as unbiased); give it once")
         if correction is None:
             correction = 1 if _expect_bool("unbiased", bound.get("unbiased", True)) else 0
         keepdim = _expect_bool("keepdim", bound.get("keepdim", False))

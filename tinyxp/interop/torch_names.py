@@ -5,7 +5,8 @@ name for two things, see ``overloads``; for methods that change a tensor in plac
 """
 
 from tinyxp.core import dtypes
-from tinyxp.core.operation import expect_tensors, respelled, typed
+from tinyxp.core.foreign_errors import typed
+from tinyxp.core.operation import expect_tensors
 from tinyxp.core.views import is_contiguous
 from tinyxp.errors import ArgumentError, DTypeError, ShapeError
 from tinyxp.interop import overloads
@@ -24,7 +25,7 @@ __all__ = [
 ]  # fmt: skip
 
 
-@respelled
+@typed
 def cat(tensors, dim=0):
     """Tensors joined along an existing axis: ``tx.concat``.
 
@@ -34,7 +35,7 @@ def cat(tensors, dim=0):
     return shaping.concat(tensors, axis=dim)
 
 
-@respelled
+@typed
 def cumsum(input, dim, dtype=None):
     """Running sums along an axis: ``tx.cumulative_sum``.
 
@@ -44,7 +45,7 @@ def cumsum(input, dim, dtype=None):
     return scans.cumulative_sum(input, axis=dim, dtype=dtype)
 
 
-@respelled
+@typed
 def cumprod(input, dim, dtype=None):
     """Running products along an axis: ``tx.cumulative_prod``.
 
@@ -54,7 +55,6 @@ def cumprod(input, dim, dtype=None):
     return scans.cumulative_prod(input, axis=dim, dtype=dtype)
 
 
-@respelled
 @typed
 def amax(input, dim=None, keepdim=False):
     """The largest along one axis, several or all, without its index: the Array API's ``max``.
@@ -65,7 +65,6 @@ def amax(input, dim=None, keepdim=False):
     return reductions.max(input, axis=None if dim == () else dim, keepdims=keepdim)
 
 
-@respelled
 @typed
 def amin(input, dim=None, keepdim=False):
     """The smallest along one axis, several or all, without its index: the Array API's ``min``.
@@ -85,7 +84,7 @@ def clamp(input, min=None, max=None):
     return bounds.clip(input, min, max)
 
 
-@respelled
+@typed
 def unsqueeze(input, dim):
     """A new axis of length 1: ``tx.expand_dims``.
 
@@ -108,7 +107,7 @@ def transpose(input, dim0, dim1):
     return shaping.permute_dims(input, tuple(order))
 
 
-@respelled
+@typed
 def split(tensor, split_size_or_sections, dim=0):
     """Pieces along an axis, of one length (the last may be shorter) or of a list of lengths.
 
@@ -131,7 +130,7 @@ def split(tensor, split_size_or_sections, dim=0):
     return split_at(tensor, sizes, axis)
 
 
-@respelled
+@typed
 def chunk(input, chunks, dim=0):
     """At most ``chunks`` pieces of one length along an axis; the last may be shorter.
 
@@ -207,7 +206,7 @@ def _expand(self, *sizes):
     return shaping.broadcast_to(self, lengths)
 
 
-@respelled
+@typed
 def _squeeze(self, dim=None):
     ones = tuple(i for i, n in enumerate(self.shape) if n == 1)
     return shaping.squeeze(self, axis=ones if dim is None else dim)

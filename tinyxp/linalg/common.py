@@ -1,9 +1,9 @@
-"""What the decompositions share: checks, the gauge of a vector, and matrices of a spectrum."""
+"""What the decompositions share: checks, the phase of vectors, and division by gaps."""
 
 import numpy as np
 
 from tinyxp.core import dtypes
-from tinyxp.core.operation import first_line
+from tinyxp.core.foreign_errors import first_line
 from tinyxp.core.tensor import is_complex
 from tinyxp.errors import ArgumentError, GradientError, ShapeError
 from tinyxp.ops.complexes import adjoint, conj, imag, real
@@ -31,8 +31,8 @@ def to_floating(x):
     return x if x.dtype.kind.endswith("floating") else astype(x, dtypes.DEFAULT_FLOAT)
 
 
-class numerical:
-    """Turn a library's LinAlgError (which has no common type) into an ArgumentError."""
+class linalg_errors:
+    """Turn a LinAlgError, which each library defines for itself, into an ArgumentError."""
 
     def __init__(self, name, x, expected):
         self.name, self.x, self.expected = name, x, expected
@@ -54,7 +54,7 @@ def transpose(xp, x):
 
 
 def hermitian(xp, x):
-    """(x + xᴴ) / 2, each half first: a sum of large numbers would overflow."""
+    """(x + xᴴ) / 2, halved before the sum, which could overflow."""
     return x / 2 + adjoint(xp, x) / 2
 
 
@@ -64,7 +64,7 @@ def skew(xp, x):
 
 
 def identity_like(xp, x):
-    """The identity matrix beside x, as large as its last axis."""
+    """The identity matrix of the size of x's last axis, with its dtype and device."""
     return xp.eye(x.shape[-1], dtype=x.dtype, device=x.device)
 
 
@@ -75,31 +75,31 @@ def diagonal_matrix(xp, d):
 
 # -- vectors that are unique up to a phase ------------------------------------------------------
 #
-# An eigenvector is free to turn by a phase (a sign, if real). Libraries choose one each, some of
-# them in jumps, so a choice of our own is made: the pivot of a column, its first element at least
-# 0.4 as large as its largest, is real and positive. It is the same on every backend, it has a
-# derivative, and vectors with elements of equal size, which are common, do not jump.
+# An eigenvector is determined up to a phase (a sign, if real), and every library chooses another,
+# some of them discontinuously. Here the pivot of a column is made real and positive: its first
+# element at least 0.4 times as large as the largest. So the phase is the same on every backend, it
+# has a derivative, and it does not jump for vectors with elements of equal size, which are common.
 
 
 def pivots(xp, v):
-    """In which row the pivot of each column of v is: (..., m, n) -> (..., 1, n)."""
+    """The row of the pivot of each column of v: (..., m, n) -> (..., 1, n)."""
     size = xp.abs(v)
     large = size >= 0.4 * xp.max(size, axis=-2, keepdims=True)
-    return xp.argmax(xp.astype(large, xp.int32), axis=-2, keepdims=True)  # the first of equals
+    return xp.argmax(xp.astype(large, xp.int32), axis=-2, keepdims=True)  # the first one
 
 
 def phases(xp, v):
-    """For each column of v the number of size 1 that makes its pivot real and positive."""
+    """For each column of v the factor of modulus 1 that makes its pivot real and positive."""
     phase = xp.sign(xp.take_along_axis(v, pivots(xp, v), axis=-2))
     return conj.on(xp, xp.where(phase == 0, xp.ones_like(phase), phase))
 
 
 def without_phase(xp, g, v, others=None):
-    """The gradient g of the columns of v, with what comes from keeping their pivots real.
+    """The gradient g of the columns of v, corrected because their pivots stay real.
 
-    ``others``: Σ gᵢ·vᵢ of columns that turn along. A step i·θ·v keeps the pivot p + dp real if
-    θ = -Im dp / p, and L changes with it by Re Σ g·iθv = -θ Im s, where s = Σ gᵢ·vᵢ. So
-    -i Im(s) / p is added to g at the pivot. (Real vectors have no phase but a sign.)
+    The step i·θ·v keeps the pivot p + dp real if θ = -Im dp / p, and changes L by
+    Re Σ g·iθv = -θ Im s, where s = Σ gᵢ·vᵢ. So -i Im(s) / p is added to g at the pivot. ``others``
+    is Σ gᵢ·vᵢ of columns with the same phase. Real vectors need no correction.
     """
     if not is_complex(v) or 0 in v.shape:
         return g
@@ -111,42 +111,42 @@ def without_phase(xp, g, v, others=None):
     return xp.where(here, g - 1j * imag.on(xp, s) / pivot, g)
 
 
-# -- matrices made of a spectrum ----------------------------------------------------------------
+# -- division by gaps between values ------------------------------------------------------------
 #
-# 1 / (wⱼ - wᵢ) does not exist between equal values. Where nothing is asked of their vectors its
-# factor is 0, and so is the product. Where something is, the limit of 0 / 0 cannot be known: it is
-# one number for the projector on all these vectors, and another for v f(w) vᴴ.
+# 1 / (wⱼ - wᵢ) does not exist between equal values. If the gradient of their vectors is 0, so is
+# the product. If it is not, the limit of 0 / 0 is unknown: it differs between the projector on all
+# these vectors and v f(w) vᴴ.
 
 
 def is_rounding(xp, d, spectrum):
-    """Whether d, made of a ``spectrum`` (..., n), is nothing but rounding."""
+    """Whether d, computed from a ``spectrum`` (..., n), is only rounding error."""
     size = xp.sum(xp.abs(spectrum), axis=-1)
     size = xp.reshape(size, (*size.shape, *(1,) * (len(d.shape) - len(size.shape))))
     return xp.abs(d) <= xp.finfo(spectrum.dtype).eps * size
 
 
-def divided(xp, a, d, idle):
-    """a / d, and 0 where d is ``idle``."""
-    return xp.where(idle, xp.zeros_like(a), a) / xp.where(idle, xp.ones_like(d), d)
+def divide_or_zero(xp, a, d, zero):
+    """a / d, and 0 where ``zero`` holds."""
+    return xp.where(zero, xp.zeros_like(a), a) / xp.where(zero, xp.ones_like(d), d)
 
 
-def expect_nothing(xp, a, idle):
-    """Raise GradientError unless a is 0 where its divisor is ``idle``."""
-    if bool(xp.any(idle & (a != 0))):
+def expect_zero(xp, a, zero):
+    """Raise GradientError unless a is 0 where its divisor is 0."""
+    if bool(xp.any(zero & (a != 0))):
         raise GradientError(
             "two eigenvalues or singular values are equal, or a singular value is 0, and the "
-            "result depends on their vectors, whose derivative cannot be told there; write it "
-            "with what needs no vectors: products, norms, det, inv, pinv, or the values alone"
+            "result depends on their vectors, whose derivative is undefined there; write it "
+            "without vectors: with products, norms, det, inv, pinv, or the values alone"
         )
 
 
-def over_gaps(xp, a, w, *asked):
-    """a[i, j] / (wⱼ - wᵢ), 0 between equal values, where ``asked`` (..., n, n) must be 0."""
+def divide_by_gaps(xp, a, w, *gradients):
+    """a[i, j] / (wⱼ - wᵢ), and 0 between equal values, where ``gradients`` must be 0."""
     gaps = xp.expand_dims(w, axis=-2) - xp.expand_dims(w, axis=-1)
-    idle = is_rounding(xp, gaps, w)
-    for part in asked:
-        expect_nothing(xp, part, idle & (identity_like(xp, w) == 0))
-    return divided(xp, a, gaps, idle)
+    zero = is_rounding(xp, gaps, w)
+    for g in gradients:
+        expect_zero(xp, g, zero & (identity_like(xp, w) == 0))
+    return divide_or_zero(xp, a, gaps, zero)
 
 
 # -- matrices for examples ----------------------------------------------------------------------
@@ -158,6 +158,6 @@ def invertible(rng, *shape):
 
 
 def positive_definite(rng, *shape):
-    """Random symmetric matrices with positive eigenvalues, also beside an imaginary part."""
+    """Random symmetric matrices with positive eigenvalues, also with an added imaginary part."""
     a = rng.normal(size=shape)
     return a @ np.swapaxes(a, -1, -2) + 3 * np.eye(shape[-1])

@@ -1,11 +1,12 @@
-"""Triangular and orthogonal factors: Cholesky and QR, of (..., m, n) each matrix by itself.
+"""Cholesky and QR factors of (..., m, n), matrix by matrix.
 
-In the vjps Re Σ g·dy = Re Σ gx·dx, so that conjugates appear where the formula itself has them.
+In the vjps Re Σ g·dy = Re Σ gx·dx, so conjugates appear only where the formula itself has them.
 """
 
 from typing import NamedTuple
 
-from tinyxp.core.operation import expect_tensors, typed
+from tinyxp.core.foreign_errors import typed
+from tinyxp.core.operation import expect_tensors
 from tinyxp.core.primitive import primitive
 from tinyxp.core.tensor import Tensor, is_complex
 from tinyxp.errors import ArgumentError, GradientError
@@ -15,7 +16,7 @@ from tinyxp.linalg.common import (
     hermitian,
     identity_like,
     is_rounding,
-    numerical,
+    linalg_errors,
     phases,
     positive_definite,
     to_floating,
@@ -51,7 +52,7 @@ def cholesky(xp, x, /, *, upper=False):
             [1., 2.]])
     """
     expect_square("cholesky", x)
-    with numerical("cholesky", x, "a positive-definite matrix"):
+    with linalg_errors("cholesky", x, "a positive-definite matrix"):
         lower = xp.linalg.cholesky(hermitian(xp, x))
     return adjoint(xp, lower) if upper else lower
 
@@ -72,8 +73,8 @@ cholesky.example(lambda rng: (positive_definite(rng, 2, 2, 2), {"upper": True}))
 
 @primitive(floating=True)
 def _qr(xp, x, /):
-    """Of matrices with m >= n, Q without its last columns, and R with a positive diagonal."""
-    with numerical("qr", x, "finite numbers"):
+    """For m >= n, the reduced Q, and R with a positive diagonal."""
+    with linalg_errors("qr", x, "finite numbers"):
         q, r = xp.linalg.qr(x, mode="reduced")
     if 0 in x.shape:
         return q, r
@@ -110,33 +111,34 @@ _qr.example(normal((2, 2, 2)))
 
 @primitive(floating=True)
 def _complement(xp, q, /):
-    """Orthonormal columns that complete those of q: (..., m, n) -> (..., m, m - n), m > n."""
+    """Orthonormal columns orthogonal to those of q: (..., m, n) -> (..., m, m - n), m > n."""
     rest = xp.linalg.qr(q, mode="complete")[0][..., q.shape[-1] :]
     return rest if 0 in rest.shape else rest * phases(xp, rest)
 
 
 @_complement.vjp
 def _(xp, g, q, y):
-    # yᴴ q = 0 ties dy to dq: dy = -(q⁺)ᴴ dqᴴ y, but for a turn of the columns among themselves
+    # yᴴ q = 0 gives dy = -(q⁺)ᴴ dqᴴ y, up to a rotation of the columns of y
     if y.shape[-1] == 1:
         g = without_phase(xp, g, y)
     else:
-        _expect_no_turn(xp, g, y)
+        _expect_any_basis(xp, g, y)
     w = xp.matmul(transpose(xp, g), adjoint(xp, xp.linalg.pinv(q)))
     return -conj.on(xp, xp.matmul(y, w))
 
 
-def _expect_no_turn(xp, g, y):
-    """Raise GradientError if a turn y -> y W would change the result: (gᵀ y) is not Hermitian."""
+def _expect_any_basis(xp, g, y):
+    """Raise GradientError if a rotation y W changes the result: then gᵀ y is not Hermitian."""
     if 0 in g.shape:
         return
     b = xp.matmul(transpose(xp, g), y)
-    turn = float(xp.max(xp.abs(b - adjoint(xp, b))))
+    rotation = float(xp.max(xp.abs(b - adjoint(xp, b))))
     eps = xp.finfo(y.dtype).eps
-    if turn > 100 * eps + 1000 * eps**0.75 * float(xp.max(xp.abs(g))):  # more than rounding
+    rounding = 100 * eps + 1000 * eps**0.75 * float(xp.max(xp.abs(g)))
+    if rotation > rounding:
         raise GradientError(
-            "the last columns of a complete Q (or of a full U or V) are any basis of what the "
-            "others leave over, and have a derivative only in what all bases share, such as the "
+            "the last columns of a complete Q (or of a full U or V) are an arbitrary basis, and "
+            "only functions that are the same for every basis have a derivative, such as the "
             "projector q @ qᴴ; use mode='reduced' or full_matrices=False"
         )
 
@@ -146,7 +148,7 @@ _complement.example(normal((2, 2, 1)))
 
 
 def complete(q):
-    """The columns of q (..., m, n) and, if they are fewer than m, orthonormal ones to fill up."""
+    """The columns of q (..., m, n), completed to m orthonormal columns."""
     return q if q.shape[-1] == q.shape[-2] else concat([q, _complement(q)], axis=-1)
 
 
@@ -157,9 +159,9 @@ def qr(x, /, *, mode="reduced"):
     (..., m, n) -> (Q, R), (..., m, k) and (..., k, n) with k = min(m, n); if mode is "complete"
     (..., m, m) and (..., m, n). Raises ShapeError, ArgumentError.
 
-    Its gradient needs the first k columns of x linearly independent (a GradientError says if they
-    are not). The last m - n columns of a complete Q are any orthonormal basis of the rest of the
-    space: a function that depends on which one raises GradientError in its backward pass.
+    The gradient needs linearly independent first k columns of x. The last m - n columns of a
+    complete Q are an arbitrary orthonormal basis of the rest of the space. GradientError is raised
+    in the backward pass for dependent columns, and if the result depends on that basis.
 
     >>> tx.linalg.qr(tx.asarray([[0.0, 2.0], [1.0, 3.0]])).R
     tensor([[1., 3.],

@@ -1,17 +1,18 @@
-"""Inverses, powers and systems of equations."""
+"""Inverses, matrix powers, ranks, and systems of linear equations."""
 
 import operator
 
 from tinyxp.core import dtypes
 from tinyxp.core.composite import composite
-from tinyxp.core.operation import expect_tensors, mixed, typed
+from tinyxp.core.foreign_errors import typed
+from tinyxp.core.operation import expect_tensors, mixed
 from tinyxp.core.primitive import primitive
 from tinyxp.errors import DTypeError, ShapeError
 from tinyxp.linalg.common import (
     expect_matrices,
     expect_square,
     invertible,
-    numerical,
+    linalg_errors,
     transpose,
 )
 from tinyxp.ops.arithmetic import where
@@ -35,7 +36,7 @@ def inv(xp, x, /):
             [0.  , 0.25]])
     """
     expect_square("inv", x)
-    with numerical("inv", x, "an invertible matrix"):
+    with linalg_errors("inv", x, "an invertible matrix"):
         return xp.linalg.inv(x)
 
 
@@ -51,7 +52,7 @@ inv.example(lambda rng: (invertible(rng, 2, 2, 2),))
 
 @primitive(floating=True)
 def solve(xp, x1, x2, /):
-    """The y with x₁ y = x₂.
+    """The solution y of x₁ y = x₂.
 
     (..., n, n), (..., n, k) -> (..., n, k), leading axes broadcast together; or
     (..., n, n), (n,) -> (..., n). Raises ShapeError, or ArgumentError if a matrix is singular.
@@ -69,14 +70,14 @@ def solve(xp, x1, x2, /):
     column = len(b) == 1
     if column:
         x2 = xp.expand_dims(x2, axis=-1)
-    # as many axes as x₁ has: else PyTorch may take a matrix for a stack of vectors
+    # as many axes as x₁ has, because PyTorch could take a matrix for a stack of vectors
     x2 = xp.reshape(x2, (*(1,) * (len(x1.shape) - len(x2.shape)), *x2.shape))
-    with numerical("solve", x1, "an invertible matrix"):
+    with linalg_errors("solve", x1, "an invertible matrix"):
         y = xp.linalg.solve(x1, x2)
     return y[..., 0] if column else y
 
 
-solve.op.broadcasts = False  # not its last two axes: an error must not speak of them so
+solve.op.broadcasts = False  # the broadcasting hint would be wrong for its last two axes
 
 
 @solve.vjp(0)
@@ -101,7 +102,7 @@ solve.example(lambda rng: (invertible(rng, 2, 2, 2), rng.normal(size=(2, 2))))
 
 
 def _cutoff(xp, s, rtol, shape):
-    """Below which size singular values (..., k) count as 0: (..., 1)."""
+    """The size up to which singular values (..., k) count as 0: (..., 1)."""
     if rtol is None:
         rtol = max(shape[-2:]) * float(xp.finfo(s.dtype).eps)
     if not isinstance(rtol, (int, float)):
@@ -110,7 +111,7 @@ def _cutoff(xp, s, rtol, shape):
 
 
 def _tolerance(name, x, rtol):
-    """rtol as a number or as an array beside x."""
+    """rtol as a number or as an array of x's backend."""
     expect_tensors(name, x)
     expect_matrices(name, x)
     if rtol is None or (isinstance(rtol, (int, float)) and not isinstance(rtol, bool)):
@@ -127,7 +128,7 @@ def _tolerance(name, x, rtol):
 def _pinv(xp, x, /, rtol=None):
     if 0 in x.shape:
         return transpose(xp, xp.zeros_like(x))
-    with numerical("pinv", x, "finite numbers"):
+    with linalg_errors("pinv", x, "finite numbers"):
         u, s, vh = xp.linalg.svd(x, full_matrices=False)
     small = s <= _cutoff(xp, s, rtol, x.shape)
     s = xp.where(small, 0.0, 1 / xp.where(small, 1.0, s))
@@ -151,12 +152,12 @@ _pinv.example(normal((2, 2, 3), rtol=1e-09))
 
 
 def pinv(x, /, *, rtol=None):
-    """The pseudo-inverse y = x⁺: x y and y x are the orthogonal projectors on x's image and rows.
+    """The pseudo-inverse y = x⁺: x y and y x project orthogonally on x's columns and rows.
 
     (..., m, n) -> (..., n, m). Singular values up to ``rtol`` times the largest count as 0; rtol is
     a number or a tensor (...), by default max(m, n) times the dtype's eps. Raises ShapeError.
 
-    The gradient is that of matrices of the same rank: where the rank changes, x⁺ jumps.
+    The gradient is that of matrices of the same rank, because x⁺ is discontinuous in the rank.
 
     >>> tx.linalg.pinv(tx.asarray([[2.0], [0.0]]))
     tensor([[0.5, 0. ]])
@@ -164,17 +165,17 @@ def pinv(x, /, *, rtol=None):
     return _pinv(x, rtol=_tolerance("pinv", x, rtol))
 
 
-@primitive(floating=True, no_gradient="a rank counts, and jumps instead of changing")
+@primitive(floating=True, no_gradient="a rank is a count, which is piecewise constant")
 def _matrix_rank(xp, x, /, rtol=None):
     if 0 in x.shape:
         return xp.zeros(tuple(x.shape[:-2]), dtype=xp.int64, device=x.device)
-    with numerical("matrix_rank", x, "finite numbers"):
+    with linalg_errors("matrix_rank", x, "finite numbers"):
         s = xp.linalg.svdvals(x)
     return xp.count_nonzero(s > _cutoff(xp, s, rtol, x.shape), axis=-1)
 
 
 def matrix_rank(x, /, *, rtol=None):
-    """How many singular values are larger than ``rtol`` times the largest one (see ``pinv``).
+    """The number of singular values larger than ``rtol`` times the largest (see ``pinv``).
 
     (..., m, n) -> (...), integers, without a gradient. Raises ShapeError.
 
@@ -189,14 +190,14 @@ def _matrix_power(x, /, n):
     expect_square("matrix_power", x)
     if n < 0:
         x, n = inv(x), -n
-    if n == 0:  # through x, so that its gradient is there, and 0
+    if n == 0:  # computed from x, so that its gradient exists and is 0
         return where(
             zeros(x.shape, dtype=dtypes.bool, device=x.device),
             x,
             eye(x.shape[-1], dtype=x.dtype, device=x.device),
         )
     power = None
-    while n:  # by squares: x¹³ = x⁸ x⁴ x
+    while n:  # by squaring: x¹³ = x⁸ x⁴ x
         if n & 1:
             power = x if power is None else matmul(power, x)
         n >>= 1

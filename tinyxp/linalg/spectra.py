@@ -1,33 +1,33 @@
-"""Eigenvalues and singular values, with their vectors: of (..., m, n) each matrix by itself.
+"""Eigenvalues and singular values with their vectors, of (..., m, n), matrix by matrix.
 
-Vectors are unique up to a phase (a sign, if real), which is chosen here the same way on every
-backend: the first element of a column of U, or of eigenvectors, that is at least 0.4 as large as
-the largest in it is real and positive. So they have a derivative, wherever no two values are equal.
+Vectors are determined up to a phase (a sign, if real), which is the same here on every backend: in
+each column of U or of eigenvectors, the first element at least 0.4 times as large as the largest is
+real and positive. So the vectors have a derivative wherever no two values are equal.
 
-The values alone have a first derivative also where some are equal. What depends on the vectors of
+The values alone have a first derivative where some are equal, too. A function of the vectors of
 equal values (up to rounding) raises GradientError in its backward pass, and so do second
-derivatives of a function of equal values, which need their vectors. (One case cannot be seen: where
-the vectors are multiplied by equal values that are 0, as in U diag(S), their gradient is 0 as if
-nobody asked for them.)
+derivatives at equal values, which need their vectors. One case cannot be detected: if vectors are
+multiplied by equal values of 0, as in U diag(S), their gradient is 0 as if they were unused.
 """
 
 from typing import NamedTuple
 
 import numpy as np
 
-from tinyxp.core.operation import expect_tensors, typed
+from tinyxp.core.foreign_errors import typed
+from tinyxp.core.operation import expect_tensors
 from tinyxp.core.primitive import primitive
 from tinyxp.core.tensor import Tensor
 from tinyxp.linalg.common import (
     diagonal_matrix,
-    divided,
+    divide_by_gaps,
+    divide_or_zero,
     expect_matrices,
-    expect_nothing,
     expect_square,
+    expect_zero,
     hermitian,
     is_rounding,
-    numerical,
-    over_gaps,
+    linalg_errors,
     phases,
     skew,
     transpose,
@@ -65,7 +65,7 @@ def _sandwich(xp, u, inner, vh):
 @primitive(floating=True)
 def _eigh(xp, x, /):
     expect_square("eigh", x)
-    with numerical("eigh", x, "finite numbers"):
+    with linalg_errors("eigh", x, "finite numbers"):
         w, v = xp.linalg.eigh(hermitian(xp, x))
     return (w, v) if 0 in x.shape else (w, v * phases(xp, v))
 
@@ -75,12 +75,12 @@ def _(xp, g, y):
     # dw = Re diag(vᴴ dx v), dv = v (E ∘ vᴴ dx v), E[i, j] = 1 / (wⱼ - wᵢ)
     w, v = y
     p = xp.matmul(transpose(xp, v), without_phase(xp, g[1], v))
-    inner = diagonal_matrix(xp, g[0]) + over_gaps(xp, skew(xp, p), w, p)
+    inner = diagonal_matrix(xp, g[0]) + divide_by_gaps(xp, skew(xp, p), w, p)
     return _sandwich(xp, v, inner, adjoint(xp, v))
 
 
 def eigh(x, /):
-    """x v = v diag(w): the eigenvalues w, rising, and orthonormal eigenvectors, the columns of v.
+    """x v = v diag(w): ascending eigenvalues w and orthonormal eigenvectors, the columns of v.
 
     (..., n, n) -> (eigenvalues, eigenvectors), (..., n) real and (..., n, n). x stands for its
     Hermitian part (x + xᴴ) / 2, and so does its gradient. Raises ShapeError, ArgumentError.
@@ -94,16 +94,16 @@ def eigh(x, /):
 
 @primitive(floating=True)
 def eigvalsh(xp, x, /):
-    """The eigenvalues, rising, of the Hermitian part of x (see ``eigh``).
+    """The eigenvalues of the Hermitian part of x, ascending (see ``eigh``).
 
-    (..., n, n) -> (..., n), real. Equal ones have a gradient too, if what is made of them does not
+    (..., n, n) -> (..., n), real. Equal eigenvalues have a gradient too, if the result does not
     depend on their order. Raises ShapeError, ArgumentError.
 
     >>> tx.linalg.eigvalsh(tx.asarray([[2.0, 1.0], [1.0, 2.0]]))
     tensor([1., 3.])
     """
     expect_square("eigvalsh", x)
-    with numerical("eigvalsh", x, "finite numbers"):
+    with linalg_errors("eigvalsh", x, "finite numbers"):
         return xp.linalg.eigvalsh(hermitian(xp, x))
 
 
@@ -130,20 +130,20 @@ def _(rng):
 @primitive(floating=True)
 def _eig(xp, x, /):
     expect_square("eig", x)
-    with numerical("eig", x, "finite numbers"):
+    with linalg_errors("eig", x, "finite numbers"):
         w, v = xp.linalg.eig(x)
     return (w, v) if 0 in x.shape else (w, v * phases(xp, v))
 
 
 @_eig.vjp
 def _(xp, g, y):
-    # dw = diag(v⁻¹ dx v), dv = v (E ∘ v⁻¹ dx v + a multiple each, which keeps length and phase)
+    # dw = diag(v⁻¹ dx v), dv = v (E ∘ v⁻¹ dx v + D), where the diagonal D keeps length and phase
     w, v = y
     g, gw = without_phase(xp, g[1], v), g[0]
     g = g - conj.on(xp, v) * xp.sum(real.on(xp, g * v), axis=-2, keepdims=True)
     vt = transpose(xp, v)
     p = xp.matmul(vt, g)
-    inner = diagonal_matrix(xp, gw) + over_gaps(xp, p, w, p)
+    inner = diagonal_matrix(xp, gw) + divide_by_gaps(xp, p, w, p)
     return xp.linalg.solve(vt, xp.matmul(inner, vt))
 
 
@@ -171,13 +171,13 @@ def eigvals(x, /):
     >>> tx.linalg.eigvals(tx.asarray([[0.0, 2.0], [0.0, 3.0]]))
     tensor([0.+0.j, 3.+0.j], dtype=complex64)
     """
-    # of eig, because libraries order them otherwise when they leave the vectors out
+    # by eig, because libraries order the eigenvalues differently without the vectors
     return _eig(x)[0]
 
 
 @primitive(floating=True)
 def _svd(xp, x, /):
-    with numerical("svd", x, "finite numbers"):
+    with linalg_errors("svd", x, "finite numbers"):
         u, s, vh = xp.linalg.svd(x, full_matrices=False)
     if 0 in x.shape:
         return u, s, vh
@@ -195,18 +195,18 @@ def _(xp, g, y):
     gu = without_phase(xp, gu, u, xp.sum(gv * v, axis=-2, keepdims=True))
     pu, pv = xp.matmul(transpose(xp, u), gu), xp.matmul(transpose(xp, v), gv)
     sums = xp.expand_dims(s, axis=-2) + xp.expand_dims(s, axis=-1)
-    inner = diagonal_matrix(xp, gs) + over_gaps(xp, skew(xp, pu + pv), s, pu, pv)
-    inner = inner + divided(xp, skew(xp, pu - pv), sums, is_rounding(xp, sums, s))
+    inner = diagonal_matrix(xp, gs) + divide_by_gaps(xp, skew(xp, pu + pv), s, pu, pv)
+    inner = inner + divide_or_zero(xp, skew(xp, pu - pv), sums, is_rounding(xp, sums, s))
     gx = _sandwich(xp, u, inner, vh)
-    # and what lies outside of the columns of u, or of v
+    # the part of the gradient outside of the columns of u, or of v
     m, n = u.shape[-2], v.shape[-2]
     if m == n:
         return gx
     rest = gu - xp.matmul(conj.on(xp, u), pu) if m > n else gv - xp.matmul(conj.on(xp, v), pv)
     divisor = xp.expand_dims(s, axis=-2)
-    idle = is_rounding(xp, divisor, s)
-    expect_nothing(xp, rest, idle)
-    rest = divided(xp, rest, divisor, idle)
+    zero = is_rounding(xp, divisor, s)
+    expect_zero(xp, rest, zero)
+    rest = divide_or_zero(xp, rest, divisor, zero)
     if m > n:
         return gx + xp.matmul(rest, conj.on(xp, vh))
     return gx + xp.matmul(conj.on(xp, u), adjoint(xp, rest))
@@ -219,14 +219,14 @@ _svd.example(normal((2, 2, 3)))
 
 @typed
 def svd(x, /, *, full_matrices=True):
-    """x = U diag(S) Vh, the columns of U and the rows of Vh orthonormal, S >= 0 and falling.
+    """x = U diag(S) Vh with orthonormal columns of U and rows of Vh, and S >= 0 descending.
 
     (..., m, n) -> (U, S, Vh), (..., m, m), (..., k) real and (..., n, n) with k = min(m, n);
     without ``full_matrices`` (..., m, k), (..., k) and (..., k, n). Raises ShapeError,
     ArgumentError.
 
-    The last columns of a full U, or rows of Vh, are any orthonormal basis of the rest of the space:
-    a function that depends on which one raises GradientError in its backward pass.
+    The last columns of a full U, or rows of Vh, are an arbitrary orthonormal basis of the rest of
+    the space; a function that depends on it raises GradientError in its backward pass.
 
     >>> tx.linalg.svd(tx.asarray([[0.0, 2.0], [1.0, 0.0]])).S
     tensor([2., 1.])
@@ -243,15 +243,15 @@ def svd(x, /, *, full_matrices=True):
 
 @primitive(floating=True)
 def svdvals(xp, x, /):
-    """The singular values of x, falling: (..., m, n) -> (..., min(m, n)), real.
+    """The singular values of x, descending: (..., m, n) -> (..., min(m, n)), real.
 
-    Equal ones, and 0, have a gradient too, if what is made of them has one (as Σ s²).
+    Equal values and 0 have a gradient too, if the result is smooth there (like Σ s²).
 
     >>> tx.linalg.svdvals(tx.asarray([[0.0, 2.0], [1.0, 0.0]]))
     tensor([2., 1.])
     """
     expect_matrices("svdvals", x)
-    with numerical("svdvals", x, "finite numbers"):
+    with linalg_errors("svdvals", x, "finite numbers"):
         return xp.linalg.svdvals(x)
 
 

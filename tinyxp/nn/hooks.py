@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Self
 
 from tinyxp.backends import Backend
 from tinyxp.core.dtypes import DType
-from tinyxp.core.operation import typed_init
+from tinyxp.core.foreign_errors import typed_init
 from tinyxp.core.primitive import Projection
 from tinyxp.core.tape import Node, at_border, edge_of, is_grad_enabled
 from tinyxp.core.tensor import Tensor, wrap

@@ -12,7 +12,7 @@ import numpy as np
 
 from tinyxp import backends
 from tinyxp.backends.common.context import Block, bound
-from tinyxp.core.operation import typed
+from tinyxp.core.foreign_errors import typed
 from tinyxp.core.tape import no_grad
 from tinyxp.core.tensor import Tensor, wrap
 from tinyxp.core.views import rebind

@@ -8,7 +8,8 @@ from tinyxp import backends
 from tinyxp.core import dtypes
 from tinyxp.core.dtypes import expect_held, not_held
 from tinyxp.core.exchange import imported
-from tinyxp.core.operation import expect_tensors, explained
+from tinyxp.core.foreign_errors import foreign_errors
+from tinyxp.core.operation import expect_tensors
 from tinyxp.core.primitive import primitive
 from tinyxp.core.tape import Node, edge_of, is_grad_enabled
 from tinyxp.core.tensor import SCALARS, Tensor, holds_tensors, raw, to_array, wrap
@@ -236,7 +237,7 @@ def _new(name, args, dtype, device, default=dtypes.DEFAULT_FLOAT, **options):
     try:
         array = getattr(backend.xp, name)(*args, dtype=dtype, **options)
     except Exception:
-        with explained(name, *args):
+        with foreign_errors(name, *args):
             raise
     return wrap(array if device is None else backend.to_device(array, device), backend)
 
@@ -248,7 +249,7 @@ def _like(name, x, *value, dtype, device):
     try:
         array = getattr(x.backend.xp, name)(x.array, *value, dtype=dtype)
     except Exception:
-        with explained(name, x.shape, *value):
+        with foreign_errors(name, x.shape, *value):
             raise
     return wrap(array if device is None else x.backend.to_device(array, device), x.backend)
 
@@ -369,7 +370,7 @@ def arange(start, /, stop=None, step=1, *, dtype=None, device=None):
     start, stop, step = (_number_and_dtype(number)[0] for number in (start, stop, step))
     dtype = _default_for(start, stop, step) if dtype is None else dtypes.as_dtype(dtype)
     if dtype in dtypes.SPANS:
-        with explained("arange", start, stop, step):
+        with foreign_errors("arange", start, stop, step):
             count = math.ceil((stop - start) / step)
         for number in (start, start + (count - 1) * step) if count > 0 else ():
             _expect_number(number, dtype)

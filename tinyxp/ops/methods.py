@@ -6,7 +6,7 @@ import numpy as np
 
 from tinyxp import backends
 from tinyxp.core.primitive import Primitive
-from tinyxp.core.shortcuts import lane
+from tinyxp.core.shortcuts import shortcut
 from tinyxp.core.tensor import SCALARS, Tensor, namespace
 from tinyxp.core.views import rebind
 from tinyxp.errors import ArgumentError, ShapeError
@@ -61,7 +61,7 @@ def _operator(name, function):
     def general(args, static):
         return NotImplemented if _is_foreign(name, *args) else op.call(args, static)
 
-    short = lane(op, general) if isinstance(op, Primitive) else None
+    short = shortcut(op, general) if isinstance(op, Primitive) else None
     operator = short or (lambda self, other: general((self, other), {}))
     return functools.update_wrapper(operator, function)
 

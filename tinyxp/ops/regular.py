@@ -4,7 +4,7 @@ import numpy as np
 
 from tinyxp.core import dtypes
 from tinyxp.core.dtypes import expect_held
-from tinyxp.core.operation import explained
+from tinyxp.core.foreign_errors import foreign_errors
 from tinyxp.ops.creation import _default_for, _new, _number_and_dtype, asarray
 
 __all__ = ["eye", "linspace"]
@@ -18,7 +18,7 @@ def linspace(start, stop, /, num, *, dtype=None, device=None, endpoint=True):
     """
     start, stop = _number_and_dtype(start)[0], _number_and_dtype(stop)[0]
     # by NumPy in float64, so that every backend gets the same bits
-    with explained("linspace", start, stop, num):
+    with foreign_errors("linspace", start, stop, num):
         values = np.linspace(start, stop, num, endpoint=endpoint)
     dtype = dtypes.as_dtype(dtype or _default_for(start, stop, 1.0))
     expect_held(values, dtype)

@@ -1,6 +1,7 @@
 """Running sums and products along an axis, and differences."""
 
-from tinyxp.core.operation import expect_tensors, respelled, typed
+from tinyxp.core.foreign_errors import typed
+from tinyxp.core.operation import expect_tensors
 from tinyxp.core.primitive import primitive
 from tinyxp.errors import ArgumentError, ShapeError
 from tinyxp.ops.examples import normal, uniform
@@ -99,7 +100,6 @@ _diff.example(normal((3, 5), axis=1, n=2))
 _diff.example(normal((2, 3), axis=0, n=3))
 
 
-@respelled
 @typed
 def diff(x, /, n=1, axis=-1, prepend=None, append=None):
     """yᵢ = xᵢ₊₁ - xᵢ along ``axis``, n times; ``prepend`` and ``append`` are joined to x before.

@@ -3,7 +3,8 @@
 import math
 import operator
 
-from tinyxp.core.operation import expect_tensors, respelled, typed
+from tinyxp.core.foreign_errors import typed
+from tinyxp.core.operation import expect_tensors
 from tinyxp.core.primitive import primitive
 from tinyxp.core.tensor import Tensor
 from tinyxp.core.views import linked
@@ -315,7 +316,7 @@ def _(xp, g, shapes, axis):
 _concat.example(normal((2, 3), (2, 1), axis=-1))
 
 
-@respelled
+@typed
 def concat(arrays, /, axis=0):
     """Tensors joined along an existing axis; ``axis=None`` flattens them first. Raises ShapeError.
 
@@ -345,7 +346,6 @@ def _(xp, g, axis):
 _stack.example(normal((2, 3), (2, 3), axis=-1))
 
 
-@respelled
 @typed
 def stack(arrays, /, axis=0):
     """Tensors of one shape joined along a new axis. Raises ShapeError.

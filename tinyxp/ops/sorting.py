@@ -2,7 +2,8 @@
 
 from typing import NamedTuple
 
-from tinyxp.core.operation import expect_tensors, respelled
+from tinyxp.core.foreign_errors import typed
+from tinyxp.core.operation import expect_tensors
 from tinyxp.core.primitive import primitive
 from tinyxp.core.tensor import Tensor
 from tinyxp.errors import ArgumentError, DTypeError
@@ -40,7 +41,7 @@ class ValuesAndIndices(NamedTuple):
     indices: Tensor
 
 
-@respelled
+@typed
 def topk(x, /, k, axis=-1, largest=True, sorted=True):
     """The ``k`` largest elements along ``axis``, largest first, and their indices.
 

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, dataclass_transform
 from tinyxp import backends
 from tinyxp.backends import Array
 from tinyxp.backends.common.capture import capturing
-from tinyxp.core.operation import typed, typed_init
+from tinyxp.core.foreign_errors import typed, typed_init
 from tinyxp.core.tape import enable_grad
 from tinyxp.core.tensor import Tensor, is_complex, wrap
 from tinyxp.errors import (

@@ -7,7 +7,7 @@ from typing import Any
 
 from tinyxp import backends
 from tinyxp.core.dtypes import float32
-from tinyxp.core.operation import typed
+from tinyxp.core.foreign_errors import typed
 from tinyxp.core.tape import no_grad
 from tinyxp.core.tensor import Tensor
 from tinyxp.errors import ArgumentError, DTypeError, ShapeError

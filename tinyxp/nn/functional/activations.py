@@ -5,7 +5,8 @@ import math
 from tinyxp import backends
 from tinyxp.core import dtypes
 from tinyxp.core.composite import composite
-from tinyxp.core.operation import expect_tensors, floats, typed
+from tinyxp.core.foreign_errors import typed
+from tinyxp.core.operation import expect_tensors, floats
 from tinyxp.core.primitive import primitive
 from tinyxp.errors import ArgumentError, ShapeError
 from tinyxp.nn.functional.checks import in_place

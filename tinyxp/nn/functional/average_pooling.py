@@ -6,7 +6,8 @@ import math
 import numpy as np
 
 from tinyxp.core.composite import composite
-from tinyxp.core.operation import expect_tensors, typed
+from tinyxp.core.foreign_errors import typed
+from tinyxp.core.operation import expect_tensors
 from tinyxp.errors import ArgumentError, DTypeError
 from tinyxp.nn.functional.axes import over_axes
 from tinyxp.nn.functional.checks import expect_numbers, numbers

@@ -3,7 +3,7 @@
 import functools
 import inspect
 
-from tinyxp.core.operation import typed
+from tinyxp.core.foreign_errors import typed
 
 
 def over_axes(function, n):

@@ -7,7 +7,8 @@ import numpy as np
 from tinyxp import backends
 from tinyxp.core import dtypes
 from tinyxp.core.composite import composite
-from tinyxp.core.operation import expect_tensors, explained, typed
+from tinyxp.core.foreign_errors import foreign_errors, typed
+from tinyxp.core.operation import expect_tensors
 from tinyxp.core.tensor import Tensor
 from tinyxp.errors import ArgumentError, DTypeError, ShapeError
 from tinyxp.nn.functional.activations import log_softmax
@@ -128,7 +129,7 @@ def ctc_loss(
 
 def _lengths(what, value, n, most):
     """Lengths as an array (n), from a tensor, numbers or one number."""
-    with explained("ctc_loss", what):
+    with foreign_errors("ctc_loss", what):
         lengths = np.asarray(value.tolist() if isinstance(value, Tensor) else value)
     if lengths.size and lengths.dtype.kind not in "iu":
         raise DTypeError(f"ctc_loss expects {what} to be integers, got {lengths.dtype}")

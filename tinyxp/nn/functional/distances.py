@@ -5,7 +5,8 @@ import numpy as np
 from tinyxp import backends
 from tinyxp.core import dtypes
 from tinyxp.core.composite import composite
-from tinyxp.core.operation import expect_tensors, floats, typed
+from tinyxp.core.foreign_errors import typed
+from tinyxp.core.operation import expect_tensors, floats
 from tinyxp.errors import ArgumentError, DTypeError, ShapeError
 from tinyxp.linalg.norms import vector_norm
 from tinyxp.nn.functional.checks import expect_numbers

@@ -8,7 +8,8 @@ import numpy as np
 from tinyxp.core import dtypes
 from tinyxp.core.autocast import casting
 from tinyxp.core.composite import composite
-from tinyxp.core.operation import expect_tensors, typed
+from tinyxp.core.foreign_errors import typed
+from tinyxp.core.operation import expect_tensors
 from tinyxp.errors import ArgumentError, DTypeError, ShapeError
 from tinyxp.nn.functional.checks import numbers
 from tinyxp.ops.arithmetic import remainder, where

@@ -13,7 +13,8 @@ import numpy as np
 from tinyxp import backends
 from tinyxp.core import dtypes
 from tinyxp.core.composite import composite
-from tinyxp.core.operation import expect_tensors, typed
+from tinyxp.core.foreign_errors import typed
+from tinyxp.core.operation import expect_tensors
 from tinyxp.errors import ArgumentError, DTypeError, ShapeError
 from tinyxp.nn.functional.adaptive_pooling import _adaptive_avg_pool
 from tinyxp.ops.creation import asarray

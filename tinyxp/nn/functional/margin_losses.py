@@ -5,7 +5,8 @@
 
 from tinyxp.core import dtypes
 from tinyxp.core.composite import composite
-from tinyxp.core.operation import expect_callable, expect_tensors, floats, typed
+from tinyxp.core.foreign_errors import typed
+from tinyxp.core.operation import expect_callable, expect_tensors, floats
 from tinyxp.errors import ArgumentError, DTypeError, ShapeError
 from tinyxp.nn.functional.activations import logsigmoid
 from tinyxp.nn.functional.checks import expect_indices, expect_numbers

@@ -15,7 +15,8 @@ import math
 
 from tinyxp.core import dtypes
 from tinyxp.core.composite import composite
-from tinyxp.core.operation import expect_tensors, half, typed
+from tinyxp.core.foreign_errors import typed
+from tinyxp.core.operation import expect_tensors, is_half
 from tinyxp.core.tape import no_grad
 from tinyxp.errors import ArgumentError, ShapeError
 from tinyxp.nn.functional.checks import expect_numbers, numbers
@@ -192,7 +193,7 @@ def _round_once(norm):
 
     @functools.wraps(norm)
     def call(input, *args, **options):
-        if not half(input):
+        if not is_half(input):
             return norm(input, *args, **options)
         y = norm(astype(input, dtypes.float32), *args, **options)
         return astype(y, input.dtype)

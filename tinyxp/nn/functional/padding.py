@@ -5,7 +5,8 @@ import operator
 import numpy as np
 
 from tinyxp import backends
-from tinyxp.core.operation import expect_tensors, typed
+from tinyxp.core.foreign_errors import typed
+from tinyxp.core.operation import expect_tensors
 from tinyxp.errors import ArgumentError, DTypeError, ShapeError
 from tinyxp.ops import padding
 from tinyxp.ops.creation import asarray

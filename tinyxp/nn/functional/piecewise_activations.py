@@ -9,7 +9,8 @@ import math
 
 from tinyxp import backends
 from tinyxp.core.composite import composite
-from tinyxp.core.operation import expect_tensors, typed
+from tinyxp.core.foreign_errors import typed
+from tinyxp.core.operation import expect_tensors
 from tinyxp.errors import ArgumentError, ShapeError
 from tinyxp.nn.functional.checks import expect_numbers, in_place
 from tinyxp.ops.arithmetic import where

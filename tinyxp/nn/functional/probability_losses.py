@@ -6,7 +6,8 @@
 import math
 
 from tinyxp.core.composite import composite
-from tinyxp.core.operation import floats, typed
+from tinyxp.core.foreign_errors import typed
+from tinyxp.core.operation import floats
 from tinyxp.core.primitive import primitive
 from tinyxp.errors import ArgumentError
 from tinyxp.nn.functional.activations import logsigmoid

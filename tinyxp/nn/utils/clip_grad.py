@@ -9,7 +9,8 @@ from typing import Any
 from tinyxp import backends
 from tinyxp.backends import Array
 from tinyxp.core.dtypes import float32
-from tinyxp.core.operation import half, mixed, typed
+from tinyxp.core.foreign_errors import typed
+from tinyxp.core.operation import is_half, mixed
 from tinyxp.core.tensor import Tensor, wrap
 from tinyxp.errors import GradientError
 from tinyxp.ops.bounds import clip
@@ -69,7 +70,7 @@ def get_total_norm(
             raise mixed("get_total_norm", backend, x.backend)
     norm = _together(tensors) if norm_type == 2 else NotImplemented
     if norm is NotImplemented:
-        arrays = [astype(x.detach(), float32).array if half(x) else x.array for x in tensors]
+        arrays = [astype(x.detach(), float32).array if is_half(x) else x.array for x in tensors]
         norm = _one_by_one(xp, arrays, norm_type)
     total = wrap(norm, backend)
     if error_if_nonfinite and not bool(xp.isfinite(norm)):
@@ -141,7 +142,7 @@ def clip_grad_value_(parameters: Tensors, clip_value: float, foreach: bool | Non
     tensor([0.5, 0.5])
     """
     for p in _with_grad(parameters):
-        if half(p.grad):
+        if is_half(p.grad):
             p.grad = clip(p.grad.detach(), -clip_value, clip_value)  # type: ignore[union-attr]
             continue
         g, xp = p.grad.array, p.backend.xp  # type: ignore[union-attr]

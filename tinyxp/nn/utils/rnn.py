@@ -15,7 +15,8 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 
 from tinyxp import backends
-from tinyxp.core.operation import expect_tensors, typed
+from tinyxp.core.foreign_errors import typed
+from tinyxp.core.operation import expect_tensors
 from tinyxp.core.tensor import Tensor
 from tinyxp.errors import ArgumentError, DTypeError, ShapeError
 from tinyxp.ops import padding

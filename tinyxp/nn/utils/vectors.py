@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 from typing import Any
 
-from tinyxp.core.operation import expect_tensors, typed
+from tinyxp.core.foreign_errors import typed
+from tinyxp.core.operation import expect_tensors
 from tinyxp.core.tensor import Tensor
 from tinyxp.errors import ShapeError
 from tinyxp.ops.creation import to

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tinyxp.core.operation import typed
+from tinyxp.core.foreign_errors import typed
 from tinyxp.core.tensor import Tensor
 from tinyxp.errors import ArgumentError
 from tinyxp.nn.module import Module

@@ -5,7 +5,7 @@ from copy import copy
 from typing import Any
 
 from tinyxp.backends.common.capture import capturing
-from tinyxp.core.operation import typed, typed_init
+from tinyxp.core.foreign_errors import typed, typed_init
 from tinyxp.errors import ArgumentError, CaptureError, DTypeError
 from tinyxp.optim.optimizer import Optimizer
 from tinyxp.optim.state_dict import difference

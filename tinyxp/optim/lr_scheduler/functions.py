@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from tinyxp.core.operation import typed
+from tinyxp.core.foreign_errors import typed
 from tinyxp.errors import ArgumentError
 from tinyxp.optim.lr_scheduler.base import LRScheduler, for_each_group
 from tinyxp.optim.lr_scheduler.factors import cosine

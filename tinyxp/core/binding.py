@@ -1,0 +1,53 @@
+"""Arguments by position, by keyword and under PyTorch's names: each may be given once."""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from tinyxp.errors import DTypeError
+
+# A name of PyTorch's and ours, each standing for the other where a function has only that one.
+SPELLINGS = {
+    "dim": "axis",
+    "dims": "axis",
+    "keepdim": "keepdims",
+    "shifts": "shift",
+    "diagonal": "k",
+    "axis": "dim",
+    "keepdims": "keepdim",
+    "x2": "other",
+}
+
+
+def bind(
+    name: str,
+    places: Sequence[str],
+    args: Sequence[Any],
+    options: Mapping[str, Any],
+    keywords: Collection[str] = (),
+    operands: Sequence[str] = (),
+) -> dict[str, Any]:
+    """The arguments of a call, by the names of the parameters of the function ``name``.
+
+    ``places`` are the parameters that may be given by position, ``keywords`` those that may be
+    given by keyword only, ``operands`` those that the call gave by position already. Raises
+    DTypeError for an argument that is unknown, too many or given twice.
+    """
+    if len(args) > len(places):
+        every = [*operands, *places]
+        raise DTypeError(
+            f"{name} takes {len(every)} positional arguments ({', '.join(every)}), got "
+            f"{len(operands) + len(args)}; pass the others by name"
+        )
+    bound = dict(zip(places, args, strict=False))
+    for keyword, value in options.items():
+        own = keyword
+        if own not in places and own not in keywords:
+            own = SPELLINGS.get(keyword, keyword)
+        if own in bound or own in operands:
+            also = "" if own == keyword else f" (as {keyword})"
+            raise DTypeError(f"{name} got {own} twice{also}; give it once")
+        if own not in places and own not in keywords:
+            known = ", ".join(dict.fromkeys([*places, *keywords])) or "operands alone"
+            raise DTypeError(f"{name} has no parameter {keyword!r}; it takes {known}")
+        bound[own] = value
+    return bound
