@@ -1,4 +1,4 @@
-"""Benchmarks: training steps and single operations, tinyxp's backends beside other libraries.
+"""Benchmarks: training steps and single operations of tinyxp's backends and other libraries.
 
 ``tinyxp bench``, or ``python -m bench`` in a checkout.
 """

@@ -85,5 +85,7 @@ def time_torch(device: str, small: bool, steps: int) -> None:
         return
     given = {REFERENCE: (peer, (), options | {"workload": DROPPED})}
     (result,) = contest(given, rounds=3, steps=10, warmup=3)
-    told = result.error or f"{result.median * steps:.0f} s, by {1e3 * result.median:.1f} ms a step"
-    print(f"{REFERENCE}, {steps} steps: {told}")
+    text = result.error
+    if not text:
+        text = f"{result.median * steps:.0f} s, at {1e3 * result.median:.1f} ms per step"
+    print(f"{REFERENCE}, {steps} steps: {text}")

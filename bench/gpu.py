@@ -1,4 +1,4 @@
-"""Training steps on a GPU beside PyTorch on the same GPU: time, memory, share of the peak.
+"""Training steps of tinyxp and PyTorch on a GPU: time, memory, share of the peak.
 
 python -m bench.gpu --report FILE.md [--seconds 540] [--device cpu --tiny]
 python -m bench.gpu --char-run [--text FILE] [--seconds 540]

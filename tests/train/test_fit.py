@@ -196,7 +196,7 @@ def test_an_iterator_that_ends_too_early_is_an_error(accumulate, tmp_path):
 def test_no_batch_at_all_is_an_error(empty):
     trainer, loss_of, _ = made()
     for how in ({"steps": 3}, {"epochs": 5}):
-        with pytest.raises(DataError, match="no batch at all.*drop_last"):
+        with pytest.raises(DataError, match="fit got no batches: .*drop_last"):
             trainer.fit(empty, loss_of, **how)
 
 

@@ -110,7 +110,7 @@ def test_one_process_may_train_several_labels_at_once(tmp_path):
     with run.writing(), run.writing():
         assert (run.folder / NAME).read_text() == str(os.getpid())
     assert not (run.folder / NAME).exists()
-    with pytest.raises(DataError, match="is not the folder of a run: there is none"):
+    with pytest.raises(DataError, match="is not the folder of a run: it does not exist"):
         Run(tmp_path / "absent", resumed=True).writing()
 
 

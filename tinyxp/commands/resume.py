@@ -21,8 +21,8 @@ def run(args: argparse.Namespace) -> None:
     name = run.config().get("model")
     if name not in STORIES:
         raise DataError(
-            f"{args.run} is no run of one of {', '.join(STORIES)}, but of {name!r}; a program of "
-            f"your own continues it: Trainer(…, run=Run({str(args.run)!r}, resumed=True))"
+            f"tinyxp resumes runs of {', '.join(STORIES)}, and {args.run} is one of {name!r}; "
+            f"continue it in your program: Trainer(…, run=Run({str(args.run)!r}, resumed=True))"
         )
     run.rename_setting("graph", "capture")  # its name in earlier versions
     story(name).train(run.settings(story(name).Config), run)

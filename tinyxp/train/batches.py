@@ -44,8 +44,8 @@ class Passes:
             empty = self.taken == before and not (self.place and self.place.position)
             if empty and not (once and self.taken):
                 raise DataError(
-                    "fit got no batch at all: there is none, or all are used up; a DataLoader with "
-                    "drop_last=True has none if batch_size is larger than the data"
+                    "fit got no batches: they are empty or used up; a DataLoader with "
+                    "drop_last=True is empty if batch_size is larger than the data"
                 )
             self.ended += 1
             if once:

@@ -1,4 +1,4 @@
-"""The options and the progress of a Trainer, and the checks of what it and ``fit`` are given."""
+"""The options and the progress of a Trainer, and the checks of its and ``fit``'s arguments."""
 
 import inspect
 import math

@@ -89,7 +89,7 @@ class Run:
         """A ``with`` block in which this process alone writes to the folder. Raises DataError
         naming the other process if one writes already."""
         if not self.folder.is_dir():
-            raise DataError(f"{self.folder} is not the folder of a run: there is none")
+            raise DataError(f"{self.folder} is not the folder of a run: it does not exist")
         return only_writer(self.folder)
 
     def config(self) -> dict[str, Any]:
