@@ -433,7 +433,7 @@ def test_a_choice_of_basis_has_no_derivative(backend):
     x = t(numbers((4, 2)), requires_grad=True)
     w = t(numbers((4, 4), seed=5))
     for y in (la.svd(x).U, la.qr(x, mode="complete").Q):
-        with pytest.raises(GradientError, match="any basis of what the others leave over"):
+        with pytest.raises(GradientError, match="are an arbitrary basis"):
             (y * w).sum().backward()
     # but the first columns have one, and so has the only column left over
     (la.svd(x).U[:, :2] * w[:, :2]).sum().backward()
@@ -514,7 +514,7 @@ def test_vectors_of_equal_values_have_no_derivative(dtype, backend):
     for f in (la.eigvalsh, la.svdvals):  # their second derivatives need the vectors
         leaf = t(equal, requires_grad=True)
         (first,) = tx.autograd.grad((f(leaf) ** 2).sum(), leaf, create_graph=True)
-        with pytest.raises(GradientError, match="write it with what needs no vectors"):
+        with pytest.raises(GradientError, match="write it without vectors"):
             tx.real((first * t(numbers((3, 3), dtype))).sum()).backward()
 
 
@@ -633,7 +633,7 @@ def test_a_power_of_0_has_gradient_zero(backend):
 
 def test_where_there_is_no_derivative(backend):
     rank = la.matrix_rank(t(np.ones((3, 3)), requires_grad=True))
-    with pytest.raises(GradientError, match="matrix_rank is not differentiable: a rank counts"):
+    with pytest.raises(GradientError, match="matrix_rank is not differentiable: a rank is a count"):
         rank.backward()
     for dependent in (np.zeros((3, 2)), np.ones((3, 2)), np.ones((2, 3, 4))):
         with pytest.raises(GradientError, match="columns of a matrix are linearly dependent"):

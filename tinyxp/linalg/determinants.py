@@ -23,8 +23,8 @@ class Slogdet(NamedTuple):
     logabsdet: Tensor
 
 
-def _outside(xp, a):
-    """A number for each matrix, ready to multiply it: (...) -> (..., 1, 1)."""
+def _as_factor(xp, a):
+    """A number for each matrix, shaped to multiply it: (...) -> (..., 1, 1)."""
     return xp.reshape(a, (*a.shape, 1, 1))
 
 
@@ -32,8 +32,8 @@ def _outside(xp, a):
 def det(xp, x, /):
     """det x = Σ over permutations π of sign(π) Π x[i, π(i)].
 
-    (..., n, n) -> (...). Its gradient, the cofactors, is right for singular matrices too; so is the
-    second one. From the third on x must be invertible. Raises ShapeError.
+    (..., n, n) -> (...). The gradient, the cofactors, and the second derivative hold for singular
+    matrices too; higher derivatives need an invertible x. Raises ShapeError.
 
     >>> tx.linalg.det(tx.asarray([[1.0, 2.0], [3.0, 4.0]])).item()
     -2.0
@@ -44,13 +44,13 @@ def det(xp, x, /):
 
 @det.vjp
 def _(xp, g, x):
-    return _outside(xp, g) * _cofactors.on(xp, x)
+    return _as_factor(xp, g) * _cofactors.on(xp, x)
 
 
 def _through_svd(xp, x):
-    """U, s, Vᴴ of x, and det(U) det(Vᴴ), a number of size 1."""
+    """U, s, Vᴴ of x, and det(U) det(Vᴴ), of modulus 1."""
     u, s, vh = xp.linalg.svd(x)
-    return u, s, vh, _outside(xp, xp.linalg.det(u) * xp.linalg.det(vh))
+    return u, s, vh, _as_factor(xp, xp.linalg.det(u) * xp.linalg.det(vh))
 
 
 def products_after(xp, x):
@@ -60,9 +60,9 @@ def products_after(xp, x):
 
 @primitive(floating=True)
 def _cofactors(xp, x, /):
-    """C = ∂det/∂x, which is det(x) x⁻ᵀ where that exists.
+    """C = ∂det/∂x, which is det(x) x⁻ᵀ if x is invertible.
 
-    Of a diagonal s, C is diagonal with the products of all others; C(u s vᴴ) = C(u) C(s) C(vᴴ).
+    C(u s vᴴ) = C(u) C(s) C(vᴴ); for a diagonal s, C has the products of all others.
     """
     u, s, vh, phase = _through_svd(xp, x)
     others = products_before(xp, s) * products_after(xp, s)
@@ -76,12 +76,12 @@ def _(xp, g, x):
 
 @primitive(floating=True)
 def _minors(xp, x, h, /):
-    """Σ h·∂²det/∂x², which is det(x) (tr(hᵀ x⁻ᵀ) x⁻ᵀ - x⁻ᵀ hᵀ x⁻ᵀ) where that exists.
+    """Σ h·∂²det/∂x², which is det(x) (tr(hᵀ x⁻ᵀ) x⁻ᵀ - x⁻ᵀ hᵀ x⁻ᵀ) if it exists.
 
-    Of a diagonal s, ∂²det/∂x_ii∂x_kk = -∂²det/∂x_ik∂x_ki is the product of all but s_i and s_k.
+    For a diagonal s, ∂²det/∂x_ii∂x_kk = -∂²det/∂x_ik∂x_ki is the product of all but s_i and s_k.
     """
     u, s, vh, phase = _through_svd(xp, x)
-    # rest[i, k]: the product of all before i, between, and after k
+    # rest[i, k]: the product of all before i, between i and k, and after k
     before, after = products_before(xp, s), products_after(xp, s)
     columns = xp.broadcast_to(xp.expand_dims(s, axis=-2), x.shape)
     between = products_before(xp, xp.where(xp.triu(xp.ones_like(columns), k=1) == 1, columns, 1.0))
@@ -97,7 +97,7 @@ def _minors(xp, x, h, /):
 
 @_minors.vjp(0)
 def _(xp, g, x, h):
-    d = _outside(xp, xp.linalg.det(x))
+    d = _as_factor(xp, xp.linalg.det(x))
     b = transpose(xp, xp.linalg.inv(x))
     bg = xp.matmul(xp.matmul(b, transpose(xp, g)), b)
     bh = xp.matmul(xp.matmul(b, transpose(xp, h)), b)
@@ -151,8 +151,8 @@ def _(xp, g, x, y):
     singular = sign == 0
     if bool(xp.any(singular & (c != 0))):
         raise GradientError("slogdet has no derivative where the determinant is 0; det has one")
-    b = xp.linalg.inv(xp.where(_outside(xp, singular), identity_like(xp, x), x))
-    return _outside(xp, c) * transpose(xp, b)
+    b = xp.linalg.inv(xp.where(_as_factor(xp, singular), identity_like(xp, x), x))
+    return _as_factor(xp, c) * transpose(xp, b)
 
 
 _slogdet.example(lambda rng: (invertible(rng, 3, 3),))
@@ -160,10 +160,10 @@ _slogdet.example(lambda rng: (-invertible(rng, 2, 3, 3),))
 
 
 def slogdet(x, /):
-    """The sign of det x (a number of size 1, if complex) and ln|det x|, which cannot overflow.
+    """The sign of det x (of modulus 1, if complex) and ln|det x|, which cannot overflow.
 
-    (..., n, n) -> (sign, logabsdet), (...) each. Of a singular matrix 0 and -inf, without a
-    gradient. Raises ShapeError, GradientError.
+    (..., n, n) -> (sign, logabsdet), (...) each. A singular matrix gives 0 and -inf, and has no
+    gradient. Raises ShapeError, and GradientError in the backward pass.
 
     >>> tx.linalg.slogdet(tx.asarray([[-1.0, 0.0], [0.0, 1.0]]))
     Slogdet(sign=tensor(-1.), logabsdet=tensor(0.))

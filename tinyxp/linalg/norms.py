@@ -1,4 +1,4 @@
-"""Norms of vectors and of matrices. They are real; integers become float32 first."""
+"""Norms of vectors and of matrices; they are real. Integers become float32 first."""
 
 import math
 
@@ -35,7 +35,7 @@ def _(xp, g, x, y, axis, keepdims):
         axes = normalize_axes(axis, len(x.shape))
         shape = tuple(1 if i in axes else n for i, n in enumerate(x.shape))
         g, y = xp.reshape(g, shape), xp.reshape(y, shape)
-    zero = y == 0  # and so is x
+    zero = y == 0  # there x = 0, too
     return conj.on(xp, x) * (g / xp.where(zero, 1.0, y))
 
 
@@ -48,9 +48,9 @@ _length.example(normal((3, 2), axis=1))
 def vector_norm(x, /, *, axis=None, keepdims=False, ord=2):
     """y = (Σ |x|^p)^(1/p) with p = ``ord``, over ``axis`` (one, several, or None for all).
 
-    The limits: inf and -inf are the largest and the smallest |x|, 0 is how many x are not 0. The
-    gradient is 0 where the norm is 0, and at single zeros; equal largest ones share theirs.
-    Raises ArgumentError, AxisError.
+    In the limits, inf and -inf give the largest and the smallest |x|, and 0 the number of x that
+    are not 0. The gradient is 0 where the norm is 0, and at each x that is 0; equal largest
+    elements share theirs. Raises ArgumentError, AxisError.
 
     >>> tx.linalg.vector_norm(tx.asarray([3.0, -4.0]))
     tensor(5.)
@@ -74,7 +74,7 @@ def vector_norm(x, /, *, axis=None, keepdims=False, ord=2):
     size = where(zero, 1.0, size)
     powers = where(zero, 0.0, size**ord) if ord > 0 else size**ord
     total = sum(powers, **over)
-    gone = any_of(zero, **over) & ~isnan(total) if ord < 0 else total == 0  # or too small to tell
+    gone = any_of(zero, **over) & ~isnan(total) if ord < 0 else total == 0  # or an underflow
     return where(gone, 0.0, where(gone, 1.0, total) ** (1 / ord))
 
 
@@ -100,7 +100,7 @@ def matrix_norm(x, /, *, keepdims=False, ord="fro"):
     inf, -inf  largest, smallest row sum of |x|
     =========  ====================================  ========  ==========================
 
-    Equal largest ones share the gradient. Raises ShapeError, ArgumentError.
+    Equal largest sums share the gradient. Raises ShapeError, ArgumentError.
 
     >>> tx.linalg.matrix_norm(tx.asarray([[1.0, -2.0], [2.0, 4.0]]))
     tensor(5.)

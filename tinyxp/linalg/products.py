@@ -1,4 +1,4 @@
-"""Products of vectors, and the diagonals of matrices."""
+"""The cross product, and the diagonals and traces of matrices."""
 
 import numpy as np
 
@@ -20,7 +20,7 @@ __all__ = ["cross", "diagonal", "trace"]
 def cross(x1, x2, /, *, axis=-1):
     """y_i = x₁_(i+1) x₂_(i+2) - x₁_(i+2) x₂_(i+1), indices modulo 3: orthogonal to both.
 
-    ``axis``, counted from the end, has length 3 in both; the other axes are broadcast. Raises
+    ``axis``, a negative integer, has length 3 in both; the other axes are broadcast. Raises
     ShapeError, AxisError.
 
     >>> tx.linalg.cross(tx.asarray([1, 0, 0]), tx.asarray([0, 1, 0]))
@@ -40,7 +40,7 @@ cross.example(normal((3, 2), (2, 3, 1), axis=-2))
 
 
 def _places(shape, offset):
-    """Where in the flattened matrix (m · n) its diagonal lies: a slice."""
+    """The slice of the flattened matrix (m · n) that is its diagonal."""
     m, n = shape[-2:]
     start = offset if offset >= 0 else -offset * n
     count = min(m, n - offset) if offset >= 0 else min(m + offset, n)
