@@ -11,12 +11,18 @@ import numpy as np
 from tinyxp.backends import Array
 from tinyxp.backends.common import special
 from tinyxp.backends.common.halves import half, products_in_float32, single, totals_in_float32
-from tinyxp.backends.numpy.replay.wrappers import constant, made, repeats, whole
+from tinyxp.backends.numpy.replay.wrappers import (
+    constant,
+    new_empty,
+    new_filled,
+    one_call,
+    repeat_call,
+)
 
-erf, erfc = whole(special.erf), whole(special.erfc)
+erf, erfc = one_call(special.erf), one_call(special.erfc)
 
 
-@whole
+@one_call
 def index_add(x: Array, indices: Array, values: Array) -> Array:
     """A copy of ``x`` with ``x[indices[i]] += values[i]``, repeated indices included."""
     if half(x.dtype):
@@ -56,14 +62,14 @@ def integral(x1: Array, x2: Array) -> bool:
     return True
 
 
-@whole
+@one_call
 def remainder(x1: Array, x2: Array) -> Array:
     """x1 - ⌊x1 / x2⌋ · x2."""
     integral(x1, x2)
     return np.remainder(x1, x2)
 
 
-@whole
+@one_call
 def floor_divide(x1: Array, x2: Array) -> Array:
     """⌊x1 / x2⌋. NumPy follows Python for infinite operands (inf // 2 is NaN, 1 // -inf is -1); the
     standard asks for the floor of the quotient (inf and -0)."""
@@ -76,7 +82,7 @@ def floor_divide(x1: Array, x2: Array) -> Array:
         return np.where(infinite, np.floor(np.divide(x1, x2)), np.floor_divide(x1, x2))
 
 
-@whole
+@one_call
 def expm1(x: Array) -> Array:
     """eˣ - 1. NumPy's complex result is NaN where a part of x is infinite or NaN, even if a part of
     the result is known, and -0 at -0 + 0j, where the standard asks for 0."""
@@ -90,7 +96,7 @@ def expm1(x: Array) -> Array:
     return y
 
 
-@whole
+@one_call
 def log1p(x: Array) -> Array:
     """ln(1 + x). NumPy's complex result loses the real part where x is small."""
     y = np.log1p(x)
@@ -160,7 +166,7 @@ def cumulative(f: Callable[..., Array]) -> Callable[..., Array]:
     """``f``, a cumulative sum or product, computed in float64 for float32."""
     of_halves = totals_in_float32(f)
 
-    @whole
+    @one_call
     def running(x: Array, /, *, dtype: Any = None, **options: Any) -> Array:
         if dtype is not None or x.dtype.char not in "fF":
             return of_halves(x, dtype=dtype, **options)
@@ -180,9 +186,9 @@ MENDS: dict[str, Any] = {
         )
     },
     **{name: constant(getattr(np, name)) for name in ("arange", "eye", "linspace")},
-    **{name: made(getattr(np, name)) for name in ("full", "ones", "zeros")},
+    **{name: new_filled(getattr(np, name)) for name in ("full", "ones", "zeros")},
     **{
-        name: whole(getattr(compat, name))
+        name: one_call(getattr(compat, name))
         for name in ("argsort", "asarray", "astype", "clip", "sort", "take", "take_along_axis")
     },
     **{
@@ -193,10 +199,10 @@ MENDS: dict[str, Any] = {
     "any": reduction(np.logical_or),
     "cumulative_prod": cumulative(np.cumulative_prod),
     "cumulative_sum": cumulative(np.cumulative_sum),
-    "empty": made(np.empty, filled=False),
+    "empty": new_empty(np.empty),
     "linalg": SimpleNamespace(
         **{
-            name: whole(f) if callable(f) else f
+            name: one_call(f) if callable(f) else f
             for name, f in vars(compat.linalg).items()
             if not name.startswith("_")
         }
@@ -204,7 +210,7 @@ MENDS: dict[str, Any] = {
     "max": reduction(np.maximum),
     "min": reduction(np.minimum),
     "prod": total(np.multiply),
-    "repeat": repeats(compat.repeat),
+    "repeat": repeat_call(compat.repeat),
     "sum": total(np.add),
     "vecdot": products_in_float32(compat.vecdot),
 }

@@ -1,4 +1,4 @@
-"""Views of memory: whose it is, where they lie in it, and what is left of them without it."""
+"""Views of memory: whose memory it is, where they lie in it, and their form without it."""
 
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -7,7 +7,7 @@ import numpy as np
 
 
 class Piece(NamedTuple):
-    """A view of memory that a program made: what an array is without its numbers."""
+    """A view of memory that a program made: an array without its numbers."""
 
     number: int  # of the memory
     begin: int  # in bytes
@@ -16,12 +16,12 @@ class Piece(NamedTuple):
     strides: tuple[int, ...]
 
     def array(self, memory: Any, begin: int = 0) -> Any:
-        """The array, where its memory begins there."""
+        """The array, in a memory that begins there."""
         return np.ndarray(self.shape, self.dtype, memory, begin + self.begin, self.strides)
 
 
 def address(x: Any) -> int:
-    """Where the first element of an array lies."""
+    """The address of the first element of an array."""
     place: int = x.__array_interface__["data"][0]
     return place
 

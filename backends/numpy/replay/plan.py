@@ -1,5 +1,5 @@
-"""Where the arrays of a program lie: two share memory if the last call that needs one comes before
-the first that needs the other."""
+"""Where the arrays of a program lie: two share memory if the last call that uses one comes before
+the first that uses the other."""
 
 import math
 from collections import Counter
@@ -22,7 +22,7 @@ class Arena:
         self.free: list[tuple[int, int]] = []  # begin and end, in order, none touching the next
 
     def take(self, size: int) -> int:
-        """Where ``size`` bytes begin that are now in use.
+        """Take ``size`` bytes into use; returns where they begin.
 
         >>> arena = Arena()
         >>> [arena.take(64), arena.take(128), arena.size]
@@ -42,7 +42,7 @@ class Arena:
         return begin
 
     def give(self, begin: int, size: int) -> None:
-        """Free what was taken there."""
+        """Free bytes that were taken."""
         stretches: list[tuple[int, int]] = []
         for first, last in sorted([*self.free, (begin, begin + size)]):
             if stretches and stretches[-1][1] == first:
@@ -55,11 +55,11 @@ class Arena:
 def lay_out(
     calls: list[Call], sizes: dict[int, int], kept: dict[int, Any], lent: Collection[int] = ()
 ) -> tuple[list[Call], int]:
-    """Calls with arrays in place of their pieces, and the bytes of the arena that these are in.
+    """Calls with arrays in place of their pieces, and the bytes of the arenas of these arrays.
 
-    ``sizes`` are those of memories in bytes, by number; what is ``kept`` stays where it is, and
-    pieces of what is ``lent`` stay pieces. What
-    only one of several lists of calls needs that run side by side is in an arena of theirs.
+    ``sizes`` are the bytes of memories, by number. Memory in ``kept`` stays where it is, and pieces
+    of ``lent`` memory stay pieces. Of lists of calls that run side by side, each has an arena for
+    the memory that it alone uses.
     """
     calls, total = list(calls), 0
     own = {number: size for number, size in sizes.items() if number not in kept}
@@ -79,19 +79,16 @@ def lay_out(
         for number, array in kept.items()
         if number not in lent
     }
-    whole = [(f, fill(args, places), fill(options, places)) for f, args, options in calls]
-    seen: dict[Any, Any] = {}
-    once = [(f, _once(args, seen), _once(options, seen)) for f, args, options in whole]
-    return once, total + size
+    return _once(fill(calls, places)), total + size
 
 
 def _lay_out(calls: list[Call], own: dict[int, int]) -> tuple[list[Call], int]:
     """Calls with arrays in place of the pieces of memories in ``own``, and the bytes of these."""
-    used = [[n for n in numbers_in((args, options)) if n in own] for _, args, options in calls]
+    used = [[n for n in numbers_in(call) if n in own] for call in calls]
     last = {number: i for i, numbers in enumerate(used) for number in numbers}
     arena, begins = Arena(), dict[int, int]()
     for i, numbers in enumerate(used):
-        ends = {number for number in numbers if last[number] == i}  # what no later call needs
+        ends = {number for number in numbers if last[number] == i}  # no later call uses them
         for number in numbers:
             if number not in begins:
                 before = _predecessor(calls[i], number, own, ends & begins.keys())
@@ -105,35 +102,34 @@ def _lay_out(calls: list[Call], own: dict[int, int]) -> tuple[list[Call], int]:
     memory = np.empty(arena.size + ALIGNED, np.uint8)
     memory = memory[-address(memory) % ALIGNED :]
     places = {n: memory[begin : begin + own[n]] for n, begin in begins.items()}
-    laid = [(f, fill(args, places), fill(options, places)) for f, args, options in calls]
-    return laid, arena.size
+    return fill(calls, places), arena.size
 
 
-def fill(x: Any, places: dict[int, Any]) -> Any:
-    """Arguments with arrays in place of the pieces of the memories in ``places``."""
+def fill(calls: Any, places: dict[int, Any]) -> Any:
+    """Calls with arrays in place of the pieces of the memories in ``places``."""
 
-    def fill(part: Any) -> Any:
-        known = type(part) is Piece and part.number in places
-        return part.array(places[part.number]) if known else part
+    def array(x: Any) -> Any:
+        return x.array(places[x.number]) if type(x) is Piece and x.number in places else x
 
-    return map_tree(fill, x)
+    return map_tree(array, calls)
 
 
-def _once(x: Any, seen: dict[Any, Any]) -> Any:
-    """Arguments with one array for all equal views: of two that are none, NumPy has to find out
-    that they overlap in the same places, which takes it half a microsecond."""
+def _once(calls: Any) -> Any:
+    """Calls with one array for all equal views. For two arrays NumPy would have to find out that
+    they overlap in the same places, which takes it half a microsecond."""
+    seen: dict[Any, Any] = {}
 
-    def first(part: Any) -> Any:
-        if not isinstance(part, np.ndarray):
-            return part
-        return seen.setdefault((address(part), part.shape, part.strides, part.dtype), part)
+    def first(x: Any) -> Any:
+        if not isinstance(x, np.ndarray):
+            return x
+        return seen.setdefault((address(x), x.shape, x.strides, x.dtype), x)
 
-    return map_tree(first, x)
+    return map_tree(first, calls)
 
 
 def _predecessor(call: Call, number: int, own: dict[int, int], ends: set[int]) -> int | None:
-    """Of the memories that a call needs last, one that its result may take number by number: that
-    of an elementwise function, which comes upon the cache once and not twice."""
+    """Of the memories that a call is the last to use, one that the result of an elementwise
+    function may overwrite, which uses the cache once and not twice."""
     f, args, options = call
     y = options.get("out")
     if not isinstance(f, np.ufunc) or f.signature is not None or type(y) is not Piece:
@@ -149,7 +145,7 @@ def _predecessor(call: Call, number: int, own: dict[int, int], ends: set[int]) -
 
 
 def _lists(calls: list[Call]) -> Iterator[Any]:
-    """The arguments of each call, and of lists of calls that run side by side each list."""
+    """The arguments of each call; in place of a call of lists side by side, each of the lists."""
     for f, args, options in calls:
         yield from args if isinstance(f, SideBySide) else ((args, options),)
 

@@ -196,14 +196,13 @@ class HostRecording(Recording):
     def bind(self, handle: int, array: Array) -> None:
         self.lent[handle] = Lent(array)
         for i, call in self.open:
-            if handle in numbers_in(call[1:]):
+            if handle in numbers_in(call):
                 self.calls[i] = self._closed(call)
 
     def _closed(self, call: Call) -> Callable[[], Any]:
         """A call with arrays in place of the pieces of lent memory."""
-        f, args, options = call
         places = {number: lent.memory for number, lent in self.lent.items()}
-        return fast_call(f, fill(args, places), fill(options, places))
+        return fast_call(*fill(call, places))
 
     def first(self, f: Callable[[], Any]) -> Any:
         with self.capture.active():  # not traced
@@ -250,7 +249,7 @@ class HostRecording(Recording):
         sizes = dict(enumerate(program.sizes))
         calls, self.bytes = lay_out(program.calls, sizes, program.kept, self.lent.keys())
         self.harmless = len(calls) if program.harmless is None else program.harmless
-        self.open = [(i, call) for i, call in enumerate(calls) if numbers_in(call[1:])]
+        self.open = [(i, call) for i, call in enumerate(calls) if numbers_in(call)]
         self.calls = [self._closed(call) for call in calls]
         program.calls.clear()
 

@@ -132,7 +132,7 @@ class Program:
                 self.changed = True
         if self.changed and self.harmless is None:
             self.harmless = len(self.calls)
-        self.calls.append((f, map_tree(self.piece, args), map_tree(self.piece, options)))
+        self.calls.append(map_tree(self.piece, (f, args, options)))
 
     def _trace(self, f: Any, result: Any, args: Any, options: Any) -> tuple["Traced", bool]:
         """A result of ``f`` as a traced array, and whether it is a view of an argument."""

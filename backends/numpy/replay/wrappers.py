@@ -1,4 +1,4 @@
-"""Functions of NumPy's that do not tell a traced array of a call, wrapped so that they do."""
+"""Decorators for functions that do not tell traced arrays of a call by themselves."""
 
 import functools
 from collections.abc import Callable
@@ -7,61 +7,60 @@ from typing import Any
 import numpy as np
 
 from tinyxp.backends.common.capture import reads_numbers
-from tinyxp.backends.numpy.replay.trace import Traced, has_traced, tracing
+from tinyxp.backends.numpy.replay.trace import Program, Traced, has_traced, tracing
 
 
-def made(f: Callable[..., Any], filled: bool = True) -> Any:
-    """Have an array of one number, or of none, made anew each time: whoever asked for it may write
-    into it."""
+def _decorator(trace: Callable[[Program, Any, Any, Any], Any]) -> Callable[[Any], Any]:
+    """A decorator; while a program is written, ``trace(program, f, args, options)`` calls f."""
 
-    @functools.wraps(f)
-    def traced(*args: Any, **options: Any) -> Any:
-        array, program = f(*args, **options), tracing()
-        if program is None:
-            return array
-        if filled and array.size:
-            program.number(array)
-            program.append(np.ndarray.fill, (array, array.flat[0]), {}, [array])
-        return program.new(array)
+    def decorate(f: Callable[..., Any]) -> Any:
+        @functools.wraps(f)
+        def call(*args: Any, **options: Any) -> Any:
+            program = tracing()
+            return f(*args, **options) if program is None else trace(program, f, args, options)
 
-    return traced
+        return call
+
+    return functools.update_wrapper(decorate, trace)
 
 
-def constant(f: Callable[..., Any]) -> Any:
-    """Have an array that ``f`` makes of numbers be part of the program: NumPy looks up numbers in a
-    plain one, by traced indices, without telling of it."""
-
-    @functools.wraps(f)
-    def traced(*args: Any, **options: Any) -> Any:
-        array, program = f(*args, **options), tracing()
-        if program is None or type(array) is Traced:
-            return array
-        return program.copy_of(array)
-
-    return traced
+@_decorator
+def new_empty(program: Program, f: Any, args: Any, options: Any) -> Any:
+    """For a function that returns an array without numbers."""
+    return program.new(f(*args, **options))
 
 
-def repeats(f: Callable[..., Any]) -> Any:
-    """``f``, a function like ``np.repeat``, which does not tell of traced counts."""
+@_decorator
+def new_filled(program: Program, f: Any, args: Any, options: Any) -> Any:
+    """For a function that returns an array of one number. Each replay fills it again, because the
+    step may write into it."""
+    array = f(*args, **options)
+    if array.size:
+        program.number(array)
+        program.append(np.ndarray.fill, (array, array.flat[0]), {}, [array])
+    return program.new(array)
 
-    @functools.wraps(f)
-    def call(x: Any, /, repeats: Any, **options: Any) -> Any:
-        if tracing() is not None and has_traced([repeats]):
-            raise reads_numbers("repeat, whose length depends on them")
-        return f(x, repeats, **options)
 
-    return call
+@_decorator
+def constant(program: Program, f: Any, args: Any, options: Any) -> Any:
+    """For a function that makes an array of Python's numbers. It becomes part of the program, else
+    NumPy would look up numbers in it, by traced indices, without telling of it."""
+    array = f(*args, **options)
+    return array if type(array) is Traced else program.copy_of(array)
 
 
-def whole(f: Callable[..., Any]) -> Any:
-    """Have ``f`` written down as one call: it makes new arrays of those that it is given, in ways
-    that cannot be traced or need not be."""
+@_decorator
+def repeat_call(program: Program, f: Any, args: Any, options: Any) -> Any:
+    """For a function like ``np.repeat``, which does not tell of traced counts."""
+    if has_traced([args[1:], options]):
+        raise reads_numbers("repeat, whose length depends on them")
+    return f(*args, **options)
 
-    @functools.wraps(f)
-    def traced(*args: Any, **options: Any) -> Any:
-        program = tracing()
-        if program is None or not has_traced((args, options)):
-            return f(*args, **options)
-        return program.call(f, args, options)
 
-    return traced
+@_decorator
+def one_call(program: Program, f: Any, args: Any, options: Any) -> Any:
+    """For a function that makes new arrays, in ways that cannot be traced or need not be: it is
+    written down as one call."""
+    if not has_traced((args, options)):
+        return f(*args, **options)
+    return program.call(f, args, options)
