@@ -9,7 +9,8 @@ import sys
 from pathlib import Path
 
 import tinyxp as tx
-from tests.nn.torch_samples import Report, errors_of, functions, modules, samples_of, torch
+from tests.nn.pytorch import torch
+from tests.nn.torch_samples import Report, errors_of, functions, modules, samples_of
 from tinyxp import backends
 from tinyxp.errors import BackendError
 

@@ -8,33 +8,12 @@ import pytest
 
 import tinyxp as tx
 from tests.helpers import each
-from tests.nn.torch_samples import Case, called, function_case, functions, problem, torch
+from tests.nn.pytorch import agree, problem, torch
+from tests.nn.torch_samples import called, function_case, functions
 from tinyxp import nn
 from tinyxp.errors import ArgumentError, DTypeError, ShapeError, TinyError
 
 F, TF, TNN = nn.functional, torch.nn.functional, torch.nn
-
-
-def agree(ours, theirs, *arrays, modules=(), label=""):
-    """The same results and gradients of both, by arrays and by parameters."""
-
-    def mine():
-        xs = [
-            None if a is None else tx.asarray(a, requires_grad=a.dtype.kind == "f") for a in arrays
-        ]
-        return ours(*xs), [*floating(xs), *modules[0].parameters()] if modules else floating(xs)
-
-    def his():
-        ts = [None if a is None else torch.asarray(a.copy()) for a in arrays]
-        ts = [t.requires_grad_() if t is not None and t.is_floating_point() else t for t in ts]
-        return theirs(*ts), [*floating(ts), *modules[1].parameters()] if modules else floating(ts)
-
-    wrong = problem(Case("", mine, his, None), "float64")
-    assert wrong is None, f"{label}: {wrong}"
-
-
-def floating(xs):
-    return [x for x in xs if x is not None and x.requires_grad]
 
 
 def twins(ours, theirs, rng):
@@ -84,11 +63,11 @@ def test_attention_of_any_shape(kind, backend, rng):
             mine = functools.partial(F.scaled_dot_product_attention, **options)
             his = functools.partial(TF.scaled_dot_product_attention, **options)
             allowed = ~mask if mask is not None and mask.dtype.kind == "b" else mask
-            agree(mine, his, q, k, v, allowed, label=f"{kind}, {options}, {mask}")
+            agree(mine, his, q, k, v, allowed, what=f"{kind}, {options}, {mask}")
             if mask is None:
                 mine = functools.partial(mine, is_causal=True)
                 his = functools.partial(his, is_causal=True)
-                agree(mine, his, q, k, v, label=f"{kind}, {options}, causal")
+                agree(mine, his, q, k, v, what=f"{kind}, {options}, causal")
 
 
 @each("heads", [(4, 2, 2), (4, 1, 1), (4, 4, 4), (6, 2, 3)])
@@ -102,7 +81,7 @@ def test_groups_of_heads(heads, batch, backend, rng):
                 functools.partial(f, is_causal=causal, enable_gqa=True)
                 for f in (F.scaled_dot_product_attention, TF.scaled_dot_product_attention)
             ]
-            agree(*both, *arrays, mask, label=f"{mask}, causal {causal}")
+            agree(*both, *arrays, mask, what=f"{mask}, causal {causal}")
 
 
 def test_attention_of_views(backend, rng):
@@ -195,7 +174,7 @@ def test_multihead_attention(widths, add_bias_kv, add_zero_attn, backend, rng):
                     *arrays,
                     *masks,
                     modules=both,
-                    label=f"{made}, batched {batched}, {masked}, {options}",
+                    what=f"{made}, batched {batched}, {masked}, {options}",
                 )
 
 
@@ -239,7 +218,7 @@ def test_causal_multihead_attention(more, need_weights, backend, rng):
                 lambda x, theirs=theirs: both[1](x, x, x, need_weights=need_weights, **theirs),
                 x,
                 modules=both,
-                label=f"{padded}, {mask}",
+                what=f"{padded}, {mask}",
             )
 
 
@@ -256,7 +235,7 @@ def test_attention_of_nothing(shape, need_weights, backend, rng):
             query,
             key,
             modules=both,
-            label=f"{options}",
+            what=f"{options}",
         )
 
 

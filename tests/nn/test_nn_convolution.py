@@ -1,6 +1,7 @@
 """Convolution, pooling and folding against PyTorch, beyond its samples: empty batches, axes of
 length 1, views, ties, second derivatives, and what modules add; in float64, on every backend."""
 
+import functools
 import math
 
 import numpy as np
@@ -8,49 +9,22 @@ import pytest
 
 import tinyxp as tx
 from tests.helpers import each
-from tests.nn.torch_samples import Case, problem, torch
+from tests.nn import pytorch
+from tests.nn.pytorch import torch
 from tinyxp import nn
 from tinyxp.errors import ArgumentError, DTypeError, IndexingError, ShapeError, TinyError
 
 F, TF = nn.functional, torch.nn.functional
 DIMENSIONS = (1, 2, 3)
+# second derivatives, too, unless a call says curved=False
+agree, alike = (functools.partial(f, curved=True) for f in (pytorch.agree, pytorch.alike))
 LENGTHS = (5, 6, 7)
 
 
-def listed(y):
-    return list(y) if isinstance(y, (tuple, list)) else [y]
-
-
-def agree(ours, theirs, *arrays, curved=True):
-    """Compare results and gradients; with ``curved`` the first gradients are results too, so that
-    the second derivatives are compared."""
-
-    def run(f, make, grad):
-        xs = [make(a) for a in arrays]
-        leaves = [x.requires_grad_() for x in xs if "float" in str(x.dtype)]
-        ys = listed(f(*xs))
-        if curved:
-            loss = sum((y * y).sum() for y in ys if "float" in str(y.dtype))
-            ys += grad(loss, leaves, create_graph=True)
-        return ys, leaves
-
-    case = Case(
-        "",
-        lambda: run(ours, tx.asarray, tx.autograd.grad),
-        lambda: run(theirs, lambda a: torch.from_numpy(a.copy()), torch.autograd.grad),
-        None,
-    )
-    assert problem(case, "float64") is None
-
-
-def alike(name, *arrays, curved=True, **options):
-    """The function ``name`` of both libraries, with the same options."""
-    agree(
-        lambda *xs: getattr(F, name)(*xs, **options),
-        lambda *xs: getattr(TF, name)(*xs, **options),
-        *arrays,
-        curved=curved,
-    )
+def agree_modules(ours, theirs, x, **options):
+    """Two modules of one state, their parameters among the inputs."""
+    pair = (lambda y, m=m: m(y, **options) for m in (ours, theirs))
+    pytorch.agree(*pair, x, modules=(ours, theirs))
 
 
 # -- convolution ------------------------------------------------------------------------------
@@ -157,17 +131,6 @@ def pair(name, *args, **options):
     assert list(ours.state_dict()) == list(theirs.state_dict())
     ours.load_state_dict(theirs.state_dict())
     return ours, theirs
-
-
-def agree_modules(ours, theirs, *arrays, **call):
-    """Compare a call of two modules of one state, parameters among the inputs."""
-
-    def run(module, make):
-        xs = [make(a).requires_grad_() for a in arrays]
-        return module(*xs, **call), [*xs, *module.parameters()]
-
-    case = Case("", lambda: run(ours, tx.asarray), lambda: run(theirs, torch.from_numpy), None)
-    assert problem(case, "float64") is None
 
 
 @each("n", DIMENSIONS)

@@ -6,8 +6,8 @@ import pytest
 
 import tinyxp as tx
 from tests.helpers import each
-from tests.nn.test_nn_layers import agree, refused, refused_module, same, same_module
-from tests.nn.torch_samples import torch
+from tests.nn.pytorch import agree, alike, torch
+from tests.nn.test_nn_layers import refused, refused_module, same_module
 from tinyxp.nn import functional as F
 
 TF = torch.nn.functional
@@ -18,15 +18,15 @@ TF = torch.nn.functional
 @each("mode", ["constant", "reflect", "replicate", "circular"])
 @each("width", [(0, 0), (4, 0), (2, 3), (-1, 3), (3, -2), (-2, -2)])
 def test_pad(mode, width, backend, rng):
-    same("pad", rng.normal(size=(2, 5)), pad=width, mode=mode)
-    same("pad", rng.normal(size=(2, 1, 6, 5)).transpose(1, 0, 3, 2), pad=(1, 0, *width), mode=mode)
-    same("pad", rng.normal(size=(0, 2, 5)), pad=width, mode=mode)
+    alike("pad", rng.normal(size=(2, 5)), pad=width, mode=mode)
+    alike("pad", rng.normal(size=(2, 1, 6, 5)).transpose(1, 0, 3, 2), pad=(1, 0, *width), mode=mode)
+    alike("pad", rng.normal(size=(0, 2, 5)), pad=width, mode=mode)
 
 
 def test_pad_of_any_axes(backend, rng):
-    same("pad", rng.normal(size=(2, 3)), pad=(1, -1, -2, 4), value=2.5)
-    same("pad", rng.normal(size=(2, 3)), pad=())
-    same("pad", rng.normal(size=(3,)), pad=(-3, 1))
+    alike("pad", rng.normal(size=(2, 3)), pad=(1, -1, -2, 4), value=2.5)
+    alike("pad", rng.normal(size=(2, 3)), pad=())
+    alike("pad", rng.normal(size=(3,)), pad=(-3, 1))
     for x in (np.asarray([[1, 2, 3]]), np.asarray([[True, False, True]])):
         for mode in ("constant", "circular"):
             ours, theirs = F.pad(tx.asarray(x), (1, 2), mode), TF.pad(torch.tensor(x), (1, 2), mode)
@@ -58,27 +58,27 @@ def test_antialiased(mode, align_corners, size, backend, rng):
         return
     options = {"mode": mode, "align_corners": align_corners, "antialias": True}
     x = rng.normal(size=(2, 1, 7, 9))
-    same("interpolate", x, size=size, **options)
+    alike("interpolate", x, size=size, **options)
     if not align_corners:
-        same("interpolate", x, scale_factor=(0.37, 1.9), **options)
+        alike("interpolate", x, scale_factor=(0.37, 1.9), **options)
 
 
 @pytest.mark.parametrize("mode", ["nearest", "nearest-exact", "area", "bilinear", "bicubic"])
 def test_interpolate_at_its_ends(mode, backend, rng):
     for shape, size in (((1, 2, 1, 5), (4, 1)), ((0, 2, 3, 3), (2, 5)), ((1, 1, 1, 1), (3, 3))):
-        same("interpolate", rng.normal(size=shape), size=size, mode=mode)
+        alike("interpolate", rng.normal(size=shape), size=size, mode=mode)
     x = rng.normal(size=(2, 1, 6, 5)).transpose(1, 0, 3, 2)
-    same("interpolate", x, scale_factor=(2.5, 0.3), mode=mode)
-    same("interpolate", x, size=8, mode=mode)
-    same("interpolate", x, scale_factor=1.3, mode=mode, recompute_scale_factor=True)
+    alike("interpolate", x, scale_factor=(2.5, 0.3), mode=mode)
+    alike("interpolate", x, size=8, mode=mode)
+    alike("interpolate", x, scale_factor=1.3, mode=mode, recompute_scale_factor=True)
     if mode.startswith("bi"):
-        same("interpolate", x, size=(1, 7), mode=mode, align_corners=True)
+        alike("interpolate", x, size=(1, 7), mode=mode, align_corners=True)
 
 
 @pytest.mark.parametrize(("mode", "axes"), [("linear", 1), ("bilinear", 2), ("trilinear", 3)])
 def test_a_scale_that_keeps_the_length(mode, axes, backend, rng):
     x = rng.normal(size=(1, 2, *(3, 2, 7)[:axes]))
-    same("interpolate", x, scale_factor=1.3, mode=mode)
+    alike("interpolate", x, scale_factor=1.3, mode=mode)
 
 
 @pytest.mark.parametrize("mode", ["bilinear", "bicubic"])
@@ -92,7 +92,7 @@ def test_an_antialiased_scale_that_keeps_the_length(mode, backend, rng):
 
 
 def test_an_area_holds_only_its_own_infinities(backend):
-    same("interpolate", np.asarray([[[np.inf, 1.0, 2.0, np.nan, 3.0]]]), size=3, mode="area")
+    alike("interpolate", np.asarray([[[np.inf, 1.0, 2.0, np.nan, 3.0]]]), size=3, mode="area")
 
 
 @pytest.mark.parametrize("n", [3, 10, 100, 1000])
@@ -145,11 +145,11 @@ def test_modules_of_images(name, make, backend, rng):
 
 
 def test_shuffles_of_any_leading_axes(backend, rng):
-    same("pixel_shuffle", rng.normal(size=(4, 2, 3)), upscale_factor=2)
-    same("pixel_shuffle", rng.normal(size=(2, 1, 3, 4, 2, 3)), upscale_factor=2)
-    same("pixel_unshuffle", rng.normal(size=(2, 1, 3, 6)), downscale_factor=3)
-    same("channel_shuffle", rng.normal(size=(2, 6, 3)), groups=3)
-    same("channel_shuffle", rng.normal(size=(2, 6, 1, 2, 3)), groups=2)
+    alike("pixel_shuffle", rng.normal(size=(4, 2, 3)), upscale_factor=2)
+    alike("pixel_shuffle", rng.normal(size=(2, 1, 3, 4, 2, 3)), upscale_factor=2)
+    alike("pixel_unshuffle", rng.normal(size=(2, 1, 3, 6)), downscale_factor=3)
+    alike("channel_shuffle", rng.normal(size=(2, 6, 3)), groups=3)
+    alike("channel_shuffle", rng.normal(size=(2, 6, 1, 2, 3)), groups=2)
 
 
 # -- grids ------------------------------------------------------------------------------------
@@ -161,7 +161,7 @@ def test_shuffles_of_any_leading_axes(backend, rng):
 def test_affine_grid(size, align_corners, backend, rng):
     k = len(size) - 2
     theta = rng.normal(size=(size[0], k, k + 1))
-    same("affine_grid", theta, size=size, align_corners=align_corners)
+    alike("affine_grid", theta, size=size, align_corners=align_corners)
 
 
 @each("mode", ["bilinear", "nearest", "bicubic"])
@@ -170,18 +170,18 @@ def test_affine_grid(size, align_corners, backend, rng):
 def test_grid_sample(mode, padding_mode, align_corners, backend, rng):
     options = {"mode": mode, "padding_mode": padding_mode, "align_corners": align_corners}
     far = rng.uniform(-4, 4, size=(2, 3, 4, 2))
-    same("grid_sample", rng.normal(size=(2, 3, 5, 1)), far, **options)
+    alike("grid_sample", rng.normal(size=(2, 3, 5, 1)), far, **options)
     x = rng.normal(size=(2, 4, 5, 3)).transpose(0, 3, 1, 2)
-    same("grid_sample", x, far, **options)
+    alike("grid_sample", x, far, **options)
     for shape, grid in (
         ((0, 2, 3, 3), (0, 2, 2, 2)),
         ((1, 0, 3, 3), (1, 2, 2, 2)),
         ((1, 2, 3, 3), (1, 0, 2, 2)),
     ):
-        same("grid_sample", np.ones(shape), np.zeros(grid), **options)
+        alike("grid_sample", np.ones(shape), np.zeros(grid), **options)
     if mode != "bicubic":
         far = rng.uniform(-3, 3, size=(1, 2, 3, 2, 3))
-        same("grid_sample", rng.normal(size=(1, 2, 3, 4, 2)), far, **options)
+        alike("grid_sample", rng.normal(size=(1, 2, 3, 4, 2)), far, **options)
 
 
 @pytest.mark.parametrize("padding_mode", ["border", "reflection"])
@@ -189,7 +189,7 @@ def test_the_gradient_at_the_outermost_pixels(padding_mode, backend, rng):
     """The identity with align_corners reads the centres of the pixels, on their border too."""
     places = np.stack(np.meshgrid([-1.0, 0.25, 1.0], [-1.0, 0.25, 1.0]), axis=-1)[None]
     options = {"padding_mode": padding_mode, "align_corners": True}
-    same("grid_sample", rng.normal(size=(1, 2, 5, 5)), places, **options)
+    alike("grid_sample", rng.normal(size=(1, 2, 5, 5)), places, **options)
 
 
 # -- what both refuse -------------------------------------------------------------------------

@@ -8,34 +8,13 @@ import pytest
 
 import tinyxp as tx
 from tests.helpers import each
-from tests.nn.torch_samples import Case, Translator, functions, module_case, problem, torch
+from tests.nn.pytorch import Translator, agree, alike, problem, torch
+from tests.nn.torch_samples import functions, module_case
 from tinyxp import nn
 from tinyxp.errors import ArgumentError, TinyError
 from tinyxp.nn import functional as F
 
 TF = torch.nn.functional
-
-
-def agree(ours, theirs, *arrays, dtype="float64"):
-    """Values and gradients of both functions on the same arrays."""
-    ts = [torch.tensor(a, requires_grad=a.dtype.kind == "f") for a in arrays]
-    translate = Translator()
-    case = Case(
-        "",
-        lambda: (ours(*translate(ts)), [x for _, x in translate.tracked()]),
-        lambda: (theirs(*ts), [t for t, _ in translate.tracked()]),
-        None,
-    )
-    assert problem(case, dtype) is None
-
-
-def same(name, *arrays, **options):
-    """``agree`` for the function ``name`` of both libraries."""
-    agree(
-        lambda *xs: getattr(F, name)(*xs, **options),
-        lambda *ts: getattr(TF, name)(*ts, **options),
-        *arrays,
-    )
 
 
 def same_module(name, make, *arrays, **options):
@@ -74,14 +53,14 @@ def refused_module(name, make, shapes):
 
 def test_linear_with_one_output(backend, rng):
     x, w = rng.normal(size=(2, 3, 4)), rng.normal(size=(4,))
-    same("linear", x, w)
+    alike("linear", x, w)
     agree(F.linear, lambda x, w, b: x @ w + b, x, w, np.asarray(0.5))
 
 
 @pytest.mark.parametrize("lead", [(), (0,), (1,), (3, 0), (3, 1, 2)])
 def test_bilinear(lead, backend, rng):
     x1, x2 = rng.normal(size=(*lead, 1)), rng.normal(size=(*lead, 3))
-    same("bilinear", x1, x2, rng.normal(size=(2, 1, 3)), rng.normal(size=(2,)))
+    alike("bilinear", x1, x2, rng.normal(size=(2, 1, 3)), rng.normal(size=(2,)))
 
 
 def test_first_values_of_bilinear():
@@ -173,10 +152,10 @@ def test_bags(mode, indices, offsets, padding_idx, backend, rng):
     indices, offsets = (np.asarray(x, dtype=np.int64) for x in (indices, offsets))
     weight = rng.normal(size=(4, 3))
     options = {"mode": mode, "padding_idx": padding_idx}
-    same("embedding_bag", indices, weight, offsets, **options)
+    alike("embedding_bag", indices, weight, offsets, **options)
     if indices.size:
         ends = np.append(offsets, indices.size)
-        same("embedding_bag", indices, weight, ends, include_last_offset=True, **options)
+        alike("embedding_bag", indices, weight, ends, include_last_offset=True, **options)
 
 
 @pytest.mark.parametrize("mode", ["sum", "mean", "max"])
@@ -212,17 +191,17 @@ def test_large_bags_of_16_bits(dtype):
 
 def test_equal_largest_rows_of_a_bag(backend):
     weight = np.asarray([[1.0, 5.0], [1.0, 3.0], [0.0, 5.0]])
-    same("embedding_bag", np.asarray([[1, 0, 2], [2, 1, 0]]), weight, mode="max")
+    alike("embedding_bag", np.asarray([[1, 0, 2], [2, 1, 0]]), weight, mode="max")
 
 
 @pytest.mark.parametrize("shape", [(0, 3), (3, 1)])
 def test_bags_of_one_length(shape, backend, rng):
     indices = rng.integers(0, 4, size=shape)
-    same("embedding_bag", indices, rng.normal(size=(4, 3)), mode="mean")
+    alike("embedding_bag", indices, rng.normal(size=(4, 3)), mode="mean")
 
 
 def test_an_empty_embedding(backend, rng):
-    same("embedding", np.zeros((0, 2), dtype=np.int64), rng.normal(size=(4, 3)))
+    alike("embedding", np.zeros((0, 2), dtype=np.int64), rng.normal(size=(4, 3)))
 
 
 @pytest.mark.parametrize("mode", ["sum", "mean", "max"])
@@ -272,15 +251,15 @@ def test_one_hot(backend, rng):
 def test_normalize(dim, p, backend, rng):
     x = rng.normal(size=(2, 3, 4))
     x[0] = 0.0
-    same("normalize", x, p=p, dim=dim)
+    alike("normalize", x, p=p, dim=dim)
 
 
 def test_cosine_similarity_of_short_vectors(backend, rng):
     x, y = rng.normal(size=(3, 1, 4)), rng.normal(size=(2, 4))
     x[0] = 0.0
-    same("cosine_similarity", x, y, dim=2)
+    alike("cosine_similarity", x, y, dim=2)
     same_module("CosineSimilarity", (-1, 1e-6), y, y * 2 + 1)
-    same("cosine_similarity", np.zeros((0, 3)), np.zeros((0, 3)))
+    alike("cosine_similarity", np.zeros((0, 3)), np.zeros((0, 3)))
     # below ε PyTorch goes on differentiating the norm, which is no longer there
     short = tx.asarray([[3e-3, 4e-3]], dtype=tx.float64, requires_grad=True)
     unit = tx.asarray([[1.0, 0.0]], dtype=tx.float64)
@@ -290,10 +269,10 @@ def test_cosine_similarity_of_short_vectors(backend, rng):
 @pytest.mark.parametrize("p", [0.5, 1.0, 2.0, 3.0, np.inf])
 def test_distances(p, backend, rng):
     x, y = rng.normal(size=(3, 1, 4)), rng.normal(size=(2, 4))
-    same("pairwise_distance", x, y, p=p, eps=1e-3)
+    alike("pairwise_distance", x, y, p=p, eps=1e-3)
     same_module("PairwiseDistance", (p, 1e-3, True), x[:, 0], y[:1])
     if p >= 1:
-        same("pdist", rng.normal(size=(4, 3)), p=p)
+        alike("pdist", rng.normal(size=(4, 3)), p=p)
 
 
 @pytest.mark.parametrize("shape", [(0, 3), (3, 0), (1, 3)])
@@ -307,12 +286,12 @@ def test_distances_of_nothing(shape, backend):
 
 @pytest.mark.parametrize("p", [0.5, 1, 2, 3])
 def test_vectors_without_coordinates(p, backend):
-    same("pairwise_distance", np.ones((2, 0)), np.ones((2, 0)), p=p)
+    alike("pairwise_distance", np.ones((2, 0)), np.ones((2, 0)), p=p)
 
 
 def test_the_gradient_of_distance_zero(backend):
-    same("pdist", np.asarray([[1.0, 2.0], [1.0, 2.0], [0.0, 2.0]]))
-    same("pairwise_distance", np.ones((2, 3)), np.ones((2, 3)), eps=0.0)
+    alike("pdist", np.asarray([[1.0, 2.0], [1.0, 2.0], [0.0, 2.0]]))
+    alike("pairwise_distance", np.ones((2, 3)), np.ones((2, 3)), eps=0.0)
 
 
 def test_distances_of_complex_numbers(backend, rng):

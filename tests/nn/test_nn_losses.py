@@ -7,7 +7,7 @@ import pytest
 
 import tinyxp as tx
 from tests.helpers import each
-from tests.nn.torch_samples import Case, Translator, problem, torch
+from tests.nn.pytorch import agree, alike, torch
 from tinyxp import nn
 from tinyxp.errors import (
     ArgumentError,
@@ -18,33 +18,6 @@ from tinyxp.errors import (
 
 F, TF = nn.functional, torch.nn.functional
 REDUCTIONS = ("mean", "sum", "none")
-
-
-def agree(ours, theirs, *values, by=None):
-    """Values, and the gradients by the floating arguments (or those at ``by``), as in PyTorch."""
-    ts = [v if torch.is_tensor(v) else torch.as_tensor(v) for v in values]
-    for i, t in enumerate(ts):
-        if t.is_floating_point() and (by is None or i in by):
-            t.requires_grad_()
-    translate = Translator()
-
-    def mine():
-        y = ours(*translate(ts))
-        return y, [x for _, x in translate.tracked()]
-
-    wrong = problem(
-        Case("", mine, lambda: (theirs(*ts), [t for t in ts if t.requires_grad]), None), "float64"
-    )
-    assert wrong is None, wrong
-
-
-def alike(name, *values, by=None, **options):
-    agree(
-        lambda *xs: getattr(F, name)(*xs, **options),
-        lambda *ts: getattr(TF, name)(*ts, **options),
-        *values,
-        by=by,
-    )
 
 
 # -- numbers ----------------------------------------------------------------------------------

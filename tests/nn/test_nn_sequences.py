@@ -5,8 +5,8 @@ import pytest
 
 import tinyxp as tx
 from tests.helpers import each
-from tests.nn.test_nn_recurrent import normal
-from tests.nn.torch_samples import Case, Translator, problem
+from tests.nn.pytorch import agree
+from tests.nn.test_nn_recurrent import leaf
 from tinyxp.errors import ArgumentError, DTypeError, ShapeError
 from tinyxp.nn.utils import rnn as OURS
 
@@ -14,21 +14,18 @@ torch = pytest.importorskip("torch", reason="PyTorch is the reference: pip insta
 THEIRS = torch.nn.utils.rnn
 
 
-def agree(f):
-    """``f(library of sequences, translate)`` -> (results, leaves): here and in PyTorch alike."""
-    leaves = [normal(i, n, 2) for i, n in enumerate((3, 5, 1))]
-    translate = Translator()
-    mine = translate(leaves)
-    case = Case("", lambda: (f(OURS, mine), mine), lambda: (f(THEIRS, leaves), leaves), None)
-    assert problem(case, "float64") is None
+def alike(f):
+    """``f(library of sequences, tensors)`` gives the same here and in PyTorch."""
+    values = [leaf(i, n, 2) for i, n in enumerate((3, 5, 1))]
+    agree(lambda *xs: f(OURS, list(xs)), lambda *ts: f(THEIRS, list(ts)), *values)
 
 
 @pytest.mark.parametrize("batch_first", [False, True])
 @pytest.mark.parametrize("side", ["left", "right"])
 def test_pad_sequence(batch_first, side, backend):
-    agree(lambda rnn, xs: rnn.pad_sequence(xs, batch_first, -1.5, side))
-    agree(lambda rnn, xs: rnn.pad_sequence(xs, batch_first=batch_first, padding_side=side))
-    agree(lambda rnn, xs: rnn.pad_sequence([xs[0][:, 0], xs[1][:, 0]], batch_first))
+    alike(lambda rnn, xs: rnn.pad_sequence(xs, batch_first, -1.5, side))
+    alike(lambda rnn, xs: rnn.pad_sequence(xs, batch_first=batch_first, padding_side=side))
+    alike(lambda rnn, xs: rnn.pad_sequence([xs[0][:, 0], xs[1][:, 0]], batch_first))
 
 
 @pytest.mark.parametrize("batch_first", [False, True])
@@ -38,15 +35,15 @@ def test_pack_and_pad_again(batch_first, backend):
         packed = rnn.pack_padded_sequence(padded, [3, 5, 1], batch_first, enforce_sorted=False)
         return [packed, *rnn.pad_packed_sequence(packed, batch_first, **options)]
 
-    agree(run)
-    agree(lambda rnn, xs: run(rnn, xs, padding_value=-2.5, total_length=7))
+    alike(run)
+    alike(lambda rnn, xs: run(rnn, xs, padding_value=-2.5, total_length=7))
 
 
 def test_pack_sequences(backend):
-    agree(lambda rnn, xs: rnn.pack_sequence(xs, enforce_sorted=False))
-    agree(lambda rnn, xs: rnn.pack_sequence([xs[1], xs[0], xs[2]]))
-    agree(lambda rnn, xs: rnn.unpack_sequence(rnn.pack_sequence(xs, enforce_sorted=False)))
-    agree(lambda rnn, xs: rnn.pad_packed_sequence(rnn.pack_sequence([xs[1], xs[0][:, :1] * xs[0]])))
+    alike(lambda rnn, xs: rnn.pack_sequence(xs, enforce_sorted=False))
+    alike(lambda rnn, xs: rnn.pack_sequence([xs[1], xs[0], xs[2]]))
+    alike(lambda rnn, xs: rnn.unpack_sequence(rnn.pack_sequence(xs, enforce_sorted=False)))
+    alike(lambda rnn, xs: rnn.pad_packed_sequence(rnn.pack_sequence([xs[1], xs[0][:, :1] * xs[0]])))
 
 
 def test_unpad_sequence(backend):
@@ -54,8 +51,8 @@ def test_unpad_sequence(backend):
         lengths = torch.tensor([3, 5, 1]) if rnn is THEIRS else tx.asarray([3, 5, 1])
         return rnn.unpad_sequence(rnn.pad_sequence(xs, batch_first), lengths, batch_first)
 
-    agree(lambda rnn, xs: run(rnn, xs, True))
-    agree(lambda rnn, xs: run(rnn, xs, False))
+    alike(lambda rnn, xs: run(rnn, xs, True))
+    alike(lambda rnn, xs: run(rnn, xs, False))
 
 
 def test_sequences_of_integers(backend):

@@ -7,8 +7,8 @@ import pytest
 
 import tinyxp as tx
 from tests.helpers import each
-from tests.nn.test_nn_attention import agree, forbidden, options_of, twins
-from tests.nn.torch_samples import torch
+from tests.nn.pytorch import agree, torch
+from tests.nn.test_nn_attention import forbidden, options_of, twins
 from tinyxp import nn
 from tinyxp.errors import ArgumentError, ShapeError
 from tinyxp.nn.functional import dropouts
@@ -84,7 +84,7 @@ def test_layers(kind, norm_first, mask, backend, rng):
             if decodes:
                 more = masks_of(rng, mask, batch, 3, 4)
                 masks = [masks[0], more[0], masks[1], more[1]]
-            agree(*modules, *arrays, *masks, modules=modules, label=f"{made}, batch {batch}")
+            agree(*modules, *arrays, *masks, modules=modules, what=f"{made}, batch {batch}")
 
 
 @each("kind", ["TransformerEncoderLayer", "TransformerDecoderLayer"])
@@ -144,7 +144,7 @@ def test_small_layers(sizes, shape, backend, rng):
     for kind in ("TransformerEncoderLayer", "TransformerDecoderLayer"):
         modules = both(kind, rng, *sizes, dropout=0.0, batch_first=True)
         arrays = [rng.normal(size=shape) for _ in range(1 + ("Decoder" in kind))]
-        agree(*modules, *arrays, modules=modules, label=kind)
+        agree(*modules, *arrays, modules=modules, what=kind)
 
 
 # -- dropout ----------------------------------------------------------------------------------
@@ -186,7 +186,7 @@ def test_places_of_dropout(training, norm_first, batch_first, fixed_dropout, bac
         for module in modules:
             module.train(training)
         arrays = [rng.normal(size=(3, 3, 6)) for _ in range(1 + ("Decoder" in kind))]
-        agree(*modules, *arrays, modules=modules, label=kind)
+        agree(*modules, *arrays, modules=modules, what=kind)
     mine = nn.MultiheadAttention(6, 2, 0.4, batch_first=batch_first)
     modules = twins(mine, TNN.MultiheadAttention(6, 2, 0.4, batch_first=batch_first), rng)
     for module in modules:
@@ -220,7 +220,7 @@ def test_stacks(norm, mask, backend, rng):
         if kind == "Decoder":
             more = masks_of(rng, mask, 2, 3, 4)
             masks = [masks[0], more[0], masks[1], more[1]]
-        agree(*modules, *arrays, *masks, modules=modules, label=kind)
+        agree(*modules, *arrays, *masks, modules=modules, what=kind)
 
 
 @pytest.mark.parametrize("norm_first", [False, True])
@@ -233,7 +233,7 @@ def test_transformer(norm_first, mask, backend, rng):
             arrays = [rng.normal(size=s) for s in places(batch, made["batch_first"], 4, 3)]
             pairs = [masks_of(rng, mask, batch, n, m) for n, m in ((4, 4), (3, 3), (3, 4))]
             masks = [attn for attn, _ in pairs] + [padding for _, padding in pairs]
-            agree(*modules, *arrays, *masks, modules=modules, label=f"{made}, batch {batch}")
+            agree(*modules, *arrays, *masks, modules=modules, what=f"{made}, batch {batch}")
 
 
 @pytest.mark.parametrize("said", [None, True, False])

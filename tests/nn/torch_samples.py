@@ -1,44 +1,31 @@
 """PyTorch's own sample inputs, run through tinyxp and through PyTorch.
 
 ``op_db`` and ``module_db`` of ``torch.testing._internal`` hold, for every function and module,
-inputs that it must take and inputs that it must refuse. Here each becomes a :class:`Case`, and
-``problem`` says in a line how tinyxp differs from PyTorch on it: in values, gradients or buffers.
+inputs that it must take and inputs that it must refuse. Here each becomes a Case of pytorch.py.
 """
 
 import copy
 import dataclasses
 import functools
+import itertools
 import re
 import tomllib
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 import tinyxp as tx
+from tests.nn.pytorch import Case, Doubler, Translator, Unknown, problem, torch
 from tinyxp import nn
 from tinyxp.errors import TinyError
 from tinyxp.nn import functional as F
 
-torch = pytest.importorskip("torch", reason="PyTorch is the reference: pip install torch")
 pytest.importorskip("expecttest", reason="PyTorch's samples need it: pip install expecttest")
 
 EXPLAINED = tomllib.loads(Path(__file__).with_suffix(".toml").read_text("utf-8"))
-TOLERANCES = {"float64": 1e-10, "float32": 1e-5}  # relative to the largest element of a tensor
-
-
-@dataclasses.dataclass
-class Case:
-    """One sample: ``ours`` and ``theirs`` return (results, tensors to differentiate by)."""
-
-    label: str
-    ours: Callable[[], Any]
-    theirs: Callable[[], Any]
-    sample: Any
-    exact: Callable[[], Any] | None = None  # ``theirs`` in float64, for a sample in float32
 
 
 @functools.cache
@@ -104,11 +91,51 @@ def report(kind: str, name: str, problems: list[tuple[str, str | None]]) -> Repo
     return found
 
 
-def samples_of(kind: str, name: str, dtype: str, most: int | None = None) -> Report:
-    """What becomes of all samples, or of ``most`` of them at most, spread evenly."""
+def samples_of(kind: str, name: str, dtype: str, cover: int | None = None) -> Report:
+    """What becomes of all samples, or of those that ``covering`` chooses."""
     cases = function_cases(name, dtype) if kind == "functions" else module_cases(name, dtype)
-    some = cases[:: 1 if most is None else -(-len(cases) // most) or 1]
+    some = cases if cover is None else covering(cases, cover)
     return report(kind, name, [(case.label, problem(case, dtype)) for case in some])
+
+
+def covering(cases: list[Case], n: int) -> list[Case]:
+    """Those that bring a combination of ``n`` features that no case before them has.
+
+    PyTorch's samples are often every combination of all options, more than a thousand for
+    ``max_pool2d``. Features are the number of axes, the dtype, empty axes, axes of length 1 and the
+    order in memory of a tensor, the value of a flag or word, the sign of a number, and the length
+    of a tuple, each with its place among the arguments.
+    """
+    seen: set[tuple[str, ...]] = set()
+    chosen = []
+    for case in cases:
+        found = sorted(map(repr, features(case.content, ())))
+        new = set(itertools.combinations(found, n)) - seen
+        if new:
+            chosen.append(case)
+            seen |= new
+    return chosen
+
+
+def features(value: Any, place: tuple[Any, ...]) -> Iterator[tuple[Any, ...]]:
+    """Those of an argument, with its place."""
+    if torch.is_tensor(value):
+        yield place, str(value.dtype), value.ndim, 0 in value.shape, value.requires_grad
+        yield place, "an axis of length 1", 1 in value.shape
+        yield place, "contiguous", value.is_contiguous()
+    elif isinstance(value, dict):
+        for key, part in value.items():
+            yield from features(part, (*place, key))
+    elif isinstance(value, (list, tuple)):
+        yield place, type(value).__name__, len(value)
+        for i, part in enumerate(value):
+            yield from features(part, (*place, i))
+    elif isinstance(value, (bool, str)) or value is None:
+        yield place, value
+    elif isinstance(value, (int, float)):
+        yield place, type(value).__name__, (value > 0) - (value < 0)
+    else:
+        yield place, type(value).__name__
 
 
 def errors_of(kind: str, name: str) -> Report:
@@ -117,107 +144,6 @@ def errors_of(kind: str, name: str) -> Report:
     else:
         problems = [module_error_problem(name, e) for e in module_errors(name)]
     return report(kind, name, [(f"{name} error #{i}", p) for i, p in enumerate(problems)])
-
-
-# -- translation ------------------------------------------------------------------------------
-
-KNOWN = {
-    getattr(torch, name)
-    for name in ("bool", "uint8", "int8", "int16", "int32", "int64", *TOLERANCES, "complex64")
-} | {torch.complex128}
-
-
-class Unknown(Exception):
-    """A value of PyTorch that tinyxp has no word for: a dtype of half precision, a device."""
-
-
-class Translator:
-    """Values of PyTorch as values of tinyxp; a tensor that comes twice stays one."""
-
-    def __init__(self) -> None:
-        self.known: dict[int, tuple[Any, Any]] = {}
-
-    def __call__(self, value: Any) -> Any:
-        if torch.is_tensor(value):
-            if id(value) not in self.known:
-                self.known[id(value)] = value, self.tensor(value)
-            return self.known[id(value)][1]
-        if isinstance(value, torch.nn.utils.rnn.PackedSequence):
-            return self.packed(*map(self, value))
-        if isinstance(value, dict):
-            return {k: self(v) for k, v in value.items()}
-        if isinstance(value, (list, tuple)) and not hasattr(value, "_fields"):
-            return type(value)(map(self, value))
-        return self.other(value)
-
-    packed = staticmethod(nn.utils.rnn.PackedSequence)
-
-    def tensor(self, value: Any) -> Any:
-        if value.dtype not in KNOWN:
-            raise Unknown(value.dtype)
-        array = value.detach().resolve_conj().numpy()
-        return tx.asarray(array, requires_grad=value.requires_grad)
-
-    def other(self, value: Any) -> Any:
-        if isinstance(value, torch.dtype):
-            return getattr(tx, str(value).removeprefix("torch."))
-        if isinstance(value, torch.device) or (isinstance(value, str) and value == "cpu"):
-            return None
-        if isinstance(value, torch.nn.Module):
-            return self.module(value)
-        if callable(value) and getattr(value, "__name__", "") in dir(F):
-            return getattr(F, value.__name__)
-        return value
-
-    def module(self, theirs: Any) -> Any:
-        kind = type(theirs).__name__
-        if kind == "TransformerEncoderLayer":  # the argument of TransformerEncoder
-            mine = nn.TransformerEncoderLayer(
-                theirs.linear1.in_features,
-                theirs.self_attn.num_heads,
-                theirs.linear1.out_features,
-                theirs.dropout.p,
-                self(theirs.activation),
-                theirs.norm1.eps,
-                theirs.self_attn.batch_first,
-                theirs.norm_first,
-                theirs.linear1.bias is not None,
-            )
-        elif not list(theirs.parameters()):
-            kept = {k: v for k, v in vars(theirs).items() if not k.startswith("_")}
-            kept.pop("training")
-            kept = {"p" if k == "norm" else k: v for k, v in kept.items()}  # of PairwiseDistance
-            mine = getattr(nn, kind)(**kept)
-        else:
-            raise NotImplementedError(f"a {kind} as an argument")
-        return mine
-
-    def tracked(self) -> list[tuple[Any, Any]]:
-        """(theirs, ours) of the tensors that require grad."""
-        return [(t, x) for t, x in self.known.values() if t.requires_grad]
-
-
-class Doubler(Translator):
-    """The same values for PyTorch itself, in float64."""
-
-    packed = staticmethod(torch.nn.utils.rnn.PackedSequence)
-
-    def tensor(self, value: Any) -> Any:
-        if value.dtype != torch.float32:
-            return value
-        return value.detach().double().requires_grad_(value.requires_grad)
-
-    def other(self, value: Any) -> Any:
-        return value
-
-
-def leaves(value: Any) -> list[Any]:
-    """The tensors in nested results."""
-    if isinstance(value, (list, tuple)):
-        return [leaf for part in value for leaf in leaves(part)]
-    if hasattr(value, "data") and not torch.is_tensor(value) and not isinstance(value, tx.Tensor):
-        return leaves([value.data, value.batch_sizes])  # a packed sequence
-    return [] if value is None else [value]
 
 
 # -- cases ------------------------------------------------------------------------------------
@@ -271,7 +197,8 @@ def function_case(op: Any, ours: Any, sample: Any, dtype: str, label: str) -> Ca
         y = op.op(*args, **double(sample.kwargs))
         return y, [t for _, t in double.tracked()]
 
-    return Case(label, mine, theirs, sample, exact if dtype == "float32" else None)
+    content = [sample.input, sample.args, sample.kwargs]
+    return Case(label, mine, theirs, content, exact if dtype == "float32" else None)
 
 
 def module_cases(name: str, dtype: str) -> list[Case]:
@@ -327,100 +254,8 @@ def module_case(name: str, info: Any, sample: Any, dtype: str, training: bool, l
         buffers = [b for _, b in module.named_buffers()]
         return [y, buffers], [*(x for _, x in translate.tracked()), *module.parameters()]
 
-    return Case(label, mine, theirs, sample, exact if dtype == "float32" else None)
-
-
-# -- comparison -------------------------------------------------------------------------------
-
-
-def problem(case: Case, dtype: str) -> str | None:
-    """What tinyxp does differently on a case, or None.
-
-    In float32 a tensor may differ by more than the tolerance where rounding does as much to
-    PyTorch's: where ours lies at most twice as far from the result in float64.
-    """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        torch.manual_seed(0)
-        case.theirs()  # for a module's state; inputs are known after ours ran
-        try:
-            found, inputs = case.ours()
-        except Exception as error:
-            return f"{type(error).__name__}: {error}"
-        torch.manual_seed(0)
-        expected, references = case.theirs()
-    ys, zs = leaves(found), leaves(expected)
-    if len(ys) != len(zs):
-        return f"{len(ys)} results instead of {len(zs)}"
-    recorded = [z.requires_grad for z in zs]
-
-    @functools.cache
-    def exact() -> tuple[list[Any], list[Any]]:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            torch.manual_seed(0)
-            values, places = case.exact()
-        values = leaves(values)
-        return values, gradients(torch, values, recorded, places, dtype)
-
-    for i, (y, z) in enumerate(zip(ys, zs, strict=True)):
-        wrong = difference(y, z, TOLERANCES[dtype])
-        if wrong and not (case.exact and as_near(y, z, exact()[0][i])):
-            return f"result {i}: {wrong}"
-    try:
-        gs = gradients(tx, ys, recorded, inputs, dtype)
-    except TinyError as error:
-        return f"{type(error).__name__}: {error}"
-    hs = gradients(torch, zs, recorded, references, dtype)
-    for i, (g, h) in enumerate(zip(gs, hs, strict=True)):
-        wrong = difference(g, h, TOLERANCES[dtype])
-        if wrong and not (case.exact and as_near(g, h, exact()[1][i])):
-            return f"gradient of input {i}: {wrong}"
-    return None
-
-
-def gradients(library: Any, ys: Any, recorded: Any, inputs: Any, dtype: str) -> list[Any]:
-    """Those of a weighted sum of all results that PyTorch records, the same for both libraries."""
-    rng = np.random.default_rng(0)
-    terms = [
-        (y * library.asarray(rng.normal(size=tuple(y.shape)).astype(dtype))).sum()
-        for y, wanted in zip(ys, recorded, strict=True)
-        if wanted
-    ]
-    if not terms:
-        return []
-    with warnings.catch_warnings():  # of powers of negative numbers: PyTorch's samples have some
-        warnings.simplefilter("ignore")
-        gs = library.autograd.grad(sum(terms[1:], terms[0]), inputs, allow_unused=True)
-    return [
-        library.zeros_like(x.detach()) if g is None else g for g, x in zip(gs, inputs, strict=True)
-    ]
-
-
-def as_near(y: Any, z: Any, exact: Any) -> bool:
-    """Whether ours is at most twice as far from the exact value as PyTorch's, by the maximum."""
-    a, b = y.detach().numpy(), z.detach().numpy()
-    if a.shape != b.shape or a.dtype != b.dtype:
-        return False
-    truth = exact.detach().numpy()
-    return bool(np.abs(a - truth).max() <= 2 * np.abs(b - truth).max())
-
-
-def difference(y: Any, z: Any, tolerance: float) -> str | None:
-    """How a tensor of ours differs from one of PyTorch, or None."""
-    if not isinstance(y, tx.Tensor):
-        return f"a {type(y).__name__} instead of a tensor"
-    a, b = y.detach().numpy(), z.detach().resolve_conj().numpy()
-    if a.shape != b.shape or a.dtype != b.dtype:
-        return f"{a.dtype} {a.shape} instead of {b.dtype} {b.shape}"
-    if a.size == 0:
-        return None
-    scale = np.abs(np.where(np.isfinite(b), b, 0)).max()
-    close = np.isclose(a, b, rtol=0, atol=tolerance * max(scale, 1e-3), equal_nan=True)
-    if close.all():
-        return None
-    place = tuple(int(i) for i in np.argwhere(~close)[0])
-    return f"{a[place]} instead of {b[place]} at {place} ({(~close).sum()} of {a.size})"
+    content = [training, make.args, make.kwargs, call.args, call.kwargs]
+    return Case(label, mine, theirs, content, exact if dtype == "float32" else None)
 
 
 # -- errors -----------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ import pytest
 
 import tinyxp as tx
 from tests.helpers import each
-from tests.nn.torch_samples import Translator
+from tests.nn.pytorch import Translator
 from tinyxp import optim
 from tinyxp.errors import (
     ArgumentError,
