@@ -6,6 +6,7 @@ the ``__all__`` of the file that defines them.
 """
 
 import math as _math
+import typing as _typing
 
 from tinyxp import (
     amp,
@@ -64,4 +65,5 @@ __all__ = [
     "recompute", "save", "set_float32_matmul_precision", "set_grad_enabled", "set_num_threads",
     "use_backend", "value_and_grad", "vjp",
 ]  # fmt: skip
-__all__ += [*_dtypes.__all__, *_interop.__all__, *_ops.__all__]
+if not _typing.TYPE_CHECKING:  # type checkers follow the star imports
+    __all__ += [*_dtypes.__all__, *_interop.__all__, *_ops.__all__]

@@ -1,4 +1,4 @@
-"""Tensors in the hands of other libraries: NumPy's functions, DLPack, and einops."""
+"""Tensors in other libraries: NumPy's operators and functions, DLPack, and einops."""
 
 import importlib.util
 import sys
@@ -11,9 +11,10 @@ from tinyxp.backends.common.capture import refuse_recording
 from tinyxp.core.exchange import scipy_hint
 from tinyxp.core.tensor import Tensor, namespace
 from tinyxp.errors import DTypeError, ExportError
+from tinyxp.ops import methods
 from tinyxp.ops.methods import add_methods
 
-# NumPy's names, where ours are others
+# NumPy's names that differ from tinyxp's
 NAMES = {
     "absolute": "abs",
     "amax": "max",
@@ -40,18 +41,14 @@ NAMES = {
     "transpose": "permute_dims",
     "vstack": "concat",
 }
-# functions by which plotting libraries convert what they are given
+# functions by which plotting libraries convert their arguments
 CONVERSIONS = frozenset(["broadcast_arrays"])
-# the ufuncs that NumPy's arrays call for an operator: array + tensor, array @ tensor …
-OPERATORS = frozenset(
-    ["add", "subtract", "multiply", "divide", "floor_divide", "remainder", "power", "matmul"]
-    + ["bitwise_and", "bitwise_or", "bitwise_xor", "left_shift", "right_shift"]
-    + ["equal", "not_equal", "less", "less_equal", "greater", "greater_equal"]
-)
+# functions that NumPy's arrays call for an operator: array + tensor, array @ tensor …
+OPERATORS = {f.__name__ for f in (*methods.OPERATORS.values(), *methods.COMPARISONS.values())}
 
 
-def _ours(function: Any) -> str | None:
-    """The name in tinyxp of one of NumPy's functions, if there is one."""
+def _counterpart(function: Any) -> str | None:
+    """The name of tinyxp's counterpart of a function of NumPy, if there is one."""
     name = NAMES.get(function.__name__, function.__name__)
     parts = getattr(function, "__module__", "numpy").split(".")[1:]  # numpy.linalg: linalg
     home = namespace()
@@ -61,29 +58,30 @@ def _ours(function: Any) -> str | None:
 
 
 def array_ufunc(self: Tensor, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
-    """What NumPy asks of a Tensor among a ufunc's operands: an operator works, ``np.exp(x)`` does
-    not, because a NumPy array as its result would cut the graph.
+    """NumPy calls this for a ufunc with a Tensor. An operator between an array and a tensor works;
+    ``np.exp(x)`` raises DTypeError, because its result, a NumPy array, would cut the graph.
     """
     name = ufunc.__name__
-    if method == "__call__" and name in OPERATORS and not options:
-        return getattr(namespace(), NAMES.get(name, name))(*inputs)
+    ours = NAMES.get(name, name)
+    if method == "__call__" and ours in OPERATORS and not options:
+        return getattr(namespace(), ours)(*inputs)
     if "out" in options:
         raise DTypeError(
             f"numpy.{name} cannot put its result into a NumPy array: that would cut the graph of "
             "the tensor; write a = a + x for a += x, or pass x.detach().numpy()"
         )
-    raise _refusal(name if method == "__call__" else f"{name}.{method}", _ours(ufunc))
+    raise _refusal(name if method == "__call__" else f"{name}.{method}", _counterpart(ufunc))
 
 
 def array_function(
     self: Tensor, function: Any, types: Any, args: tuple[Any, ...], options: dict[str, Any]
 ) -> Any:
-    """What NumPy asks of a Tensor among the arguments of another function.
+    """NumPy calls this for its other functions with a Tensor.
 
-    Those that tinyxp has are refused. The rest see the tensor as ``np.asarray`` does, which
-    refuses one that requires grad.
+    A function that tinyxp has too raises DTypeError. The others convert the tensor by
+    ``np.asarray``, which refuses a tensor that requires grad.
     """
-    ours = _ours(function)
+    ours = _counterpart(function)
     if ours is None or function.__name__ in CONVERSIONS:
         return function._implementation(*args, **options)
     raise _refusal(f"{function.__module__}.{function.__name__}".removeprefix("numpy."), ours)
@@ -106,16 +104,18 @@ def dlpack(
     dl_device: tuple[Any, int] | None = None,
     copy: bool | None = None,
 ) -> Any:
-    """A DLPack capsule that shares the data, or holds a copy. Refuses a tensor that requires grad;
-    raises ExportError for what the library of its backend cannot do."""
+    """A DLPack capsule that shares the data, or holds a copy.
+
+    Raises GradientError for a tensor that requires grad, ExportError if its library cannot do it.
+    """
     refuse_recording("DLPack export")
-    array = _whole(self._leave("DLPack export"))
-    if copy and dl_device in (None, dlpack_device(self)):  # which CuPy leaves to others
+    array = _as_array(self._leave("DLPack export"))
+    if copy and dl_device in (None, dlpack_device(self)):  # CuPy does not copy by itself
         array, copy = self.backend.xp.asarray(array, copy=True), None
     options = {"max_version": max_version, "dl_device": dl_device, "copy": copy}
     given = {name: value for name, value in options.items() if value is not None}
     try:
-        return array.__dlpack__(stream=stream, **given)  # older libraries know the stream alone
+        return array.__dlpack__(stream=stream, **given)  # older libraries take the stream alone
     except (BufferError, ValueError) as error:
         asked = "".join(f" with {name}={value}" for name, value in given.items())
         raise ExportError(
@@ -125,11 +125,11 @@ def dlpack(
 
 
 def dlpack_device(self: Tensor) -> Any:
-    return _whole(self.array).__dlpack_device__()
+    return _as_array(self.array).__dlpack_device__()
 
 
-def _whole(array: Any) -> Any:
-    """The array; a number of NumPy's as one, since it knows no DLPack."""
+def _as_array(array: Any) -> Any:
+    """The array; a NumPy scalar, which has no DLPack, becomes an array."""
     return np.asarray(array) if isinstance(array, np.generic) else array
 
 
@@ -143,13 +143,13 @@ add_methods(
 )
 
 
-# -- einops: finds the library of an array among the subclasses of its AbstractBackend ---------
+# -- einops: it finds the library of an array among the subclasses of its AbstractBackend ------
 
 
-def _teach_einops(module: Any) -> None:
-    """Make ``einops.rearrange``, ``reduce``, ``repeat``, ``einsum`` and ``pack`` take Tensors."""
+def _register_with_einops(module: Any) -> None:
+    """Make the functions of einops accept Tensors."""
     tx = namespace()
-    methods: dict[str, Any] = {
+    operations: dict[str, Any] = {
         "framework_name": "tinyxp",
         "is_appropriate_type": lambda self, x: isinstance(x, Tensor),
         "from_numpy": lambda self, x: tx.asarray(x),
@@ -163,14 +163,14 @@ def _teach_einops(module: Any) -> None:
         "tile": lambda self, x, repeats: tx.tile(x, repeats),
         "einsum": lambda self, pattern, *xs: tx.einsum(pattern, *xs),
     }
-    # kept in the module: a class does not keep its subclasses alive
-    module.TinyxpBackend = type("TinyxpBackend", (module.AbstractBackend,), methods)
+    # stored in the module, because a class does not keep its subclasses alive
+    module.TinyxpBackend = type("TinyxpBackend", (module.AbstractBackend,), operations)
 
 
 class _WhenImported:
-    """A finder on ``sys.meta_path`` that calls ``then`` with a module as soon as it is imported.
+    """A finder on ``sys.meta_path`` that calls ``then`` with a module once it is imported.
 
-    So einops is neither imported for those who do not use it, nor does it matter who comes first.
+    So tinyxp does not import einops, and the two may be imported in any order.
     """
 
     def __init__(self, name: str, then: Callable[[Any], None]) -> None:
@@ -199,4 +199,4 @@ def _when_imported(name: str, then: Callable[[Any], None]) -> None:
         sys.meta_path.insert(0, _WhenImported(name, then))
 
 
-_when_imported("einops._backends", _teach_einops)
+_when_imported("einops._backends", _register_with_einops)
