@@ -124,7 +124,7 @@ class Backend:
     check_later: Callable[..., bool] = lambda *args: False
     elements_per_update: int | None = 1 << 20
     recorder: Callable[[], Recording] | None = None
-    run_parts: Callable[[Executor, list[Callable[[], Any]]], list[Any]] | None = None
+    run_parts: Callable[[Executor, Iterable[Callable[[], Any]]], list[Any]] | None = None
     late: Mapping[str, Callable[[], Any]] = field(default_factory=dict)
     widened: tuple[str, ...] = ()
     dtypes: dict[str, Any] = field(init=False)  # dtype name -> the library's dtype

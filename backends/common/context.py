@@ -129,15 +129,12 @@ def block(make: Callable[..., Iterator[Any]]) -> Callable[..., Block]:
     manager = contextmanager(make)
 
     @functools.wraps(make)
-    def made(*args: Any, **options: Any) -> Block:
-        return _Made(functools.partial(manager, *args, **options))
+    def new(*args: Any, **options: Any) -> Block:
+        made = Block()
+        made._open = functools.partial(manager, *args, **options)  # type: ignore[method-assign]
+        return made
 
-    return made
-
-
-class _Made(Block):
-    def __init__(self, open: Callable[[], AbstractContextManager[Any]]) -> None:
-        self._open = open  # type: ignore[method-assign]
+    return new
 
 
 def run_on_threads(pool: Executor, functions: Iterable[Callable[[], Any]]) -> list[Any]:

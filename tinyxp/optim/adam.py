@@ -11,7 +11,7 @@ from tinyxp.backends.common.adamw import AdamWStep
 from tinyxp.backends.common.capture import capturing
 from tinyxp.core.tensor import Tensor, is_complex
 from tinyxp.optim.optimizer import Group, Optimizer, State, average
-from tinyxp.optim.packs import Pack, Plan, packed, runs
+from tinyxp.optim.packs import Pack, Plan, split_into_packs, split_into_runs
 
 __all__ = ["Adam", "AdamW"]
 
@@ -122,9 +122,10 @@ class Adam(Optimizer):
                     continue
             others.append(p)
         packs = [
-            [Pack(some, self.state, MEANS) for some in packed(alike)] for alike in together.values()
+            [Pack(some, self.state, MEANS) for some in split_into_packs(alike)]
+            for alike in together.values()
         ]
-        return Plan(params, others, [run for each in packs for run in runs(each)])
+        return Plan(params, others, [run for each in packs for run in split_into_runs(each)])
 
     def __getstate__(self) -> dict[str, Any]:
         # copied arrays no longer share one buffer

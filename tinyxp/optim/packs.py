@@ -1,6 +1,7 @@
 """Packs: small parameters that a kernel changes as one array; a call for each would cost more."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import accumulate
 from operator import is_
 from typing import Any
 
@@ -14,62 +15,57 @@ State = dict[str, Any]
 
 
 class Pack:
-    """One parameter, or several whose data and whose state lie in flat arrays, one after another.
-
-    What the parameters and their states hold are slices of these. ``names`` says which of the
-    state are arrays.
-    """
+    """One parameter, or several whose arrays and states are slices of flat arrays, one after
+    another. ``names`` are the entries of a state that are arrays."""
 
     def __init__(
         self, params: list[Tensor], states: Mapping[Tensor, State], names: tuple[str, ...]
     ) -> None:
         self.params, self.names = params, names
         self.states = [states[p] for p in params]
-        self.size = sum(p.size for p in params)
-        self.places: list[tuple[slice, tuple[int, ...]]] = []
-        start = 0
-        for p in params:
-            self.places.append((slice(start, start + p.size), p.shape))
-            start += p.size
-        # what lies together already stays where it is: a captured step knows it there
+        ends = [*accumulate(p.size for p in params)]
+        self.size = ends[-1]
+        self.places = [
+            (slice(end - p.size, end), p.shape) for p, end in zip(params, ends, strict=True)
+        ]
+        # arrays that lie together stay where they are: a captured step knows them there
         self.parts = [p.array for p in params]
         flat = self._flat_view(self.parts)
         if flat is None:
-            self.change(self._joined(self.parts))
+            self.change(self._join(self.parts))
         else:
             self.array = flat
-        self.state = [self._brought(name) for name in names]
-        self.arrays = self._arrays()
+        self.state = [self._join_state(name) for name in names]
+        self.arrays = self._state_arrays()
 
     def intact(self, states: Mapping[Tensor, State]) -> bool:
-        """Whether nobody gave one of the parameters other data or another state."""
+        """Whether nobody gave one of the parameters another array or another state."""
         return all(map(is_, [p.array for p in self.params], self.parts)) and self.known(states)
 
     def known(self, states: Mapping[Tensor, State]) -> bool:
         """Whether nobody gave one of the parameters another state."""
         same = all(map(is_, map(states.get, self.params), self.states))
-        return same and all(map(is_, self._arrays(), self.arrays))
+        return same and all(map(is_, self._state_arrays(), self.arrays))
 
     def gradient(self) -> Array:
-        """The gradients of the parameters, joined as their data are."""
-        return self._joined([p.grad.array for p in self.params])  # type: ignore[union-attr]
+        """The gradients of the parameters, joined as their arrays are."""
+        return self._join([p.grad.array for p in self.params])  # type: ignore[union-attr]
 
-    def change(self, data: Array) -> None:
-        """Give the parameters new data, joined."""
-        self.array, self.parts = data, self._parts(data)
+    def change(self, flat: Array) -> None:
+        """Give the parameters the slices of a new flat array."""
+        self.array, self.parts = flat, self._split(flat)
         for p, part in zip(self.params, self.parts, strict=True):
             p.array = part
 
-    def _arrays(self) -> list[Array]:
+    def _state_arrays(self) -> list[Array]:
         return [state[name] for state in self.states for name in self.names]
 
-    def _brought(self, name: str) -> Array:
-        """One array of the state of all parameters, joined."""
+    def _join_state(self, name: str) -> Array:
         arrays = [state[name] for state in self.states]
         flat = self._flat_view(arrays)
         if flat is None:
-            flat = self._joined(arrays)
-            for state, part in zip(self.states, self._parts(flat), strict=True):
+            flat = self._join(arrays)
+            for state, part in zip(self.states, self._split(flat), strict=True):
                 state[name] = part
         return flat
 
@@ -80,26 +76,27 @@ class Pack:
         flat_view = self.params[0].backend.functions.get("flat_view")
         return None if flat_view is None else flat_view(arrays)
 
-    def _joined(self, arrays: list[Array]) -> Array:
+    def _join(self, arrays: list[Array]) -> Array:
         flat = self._flat_view(arrays)
         if flat is None:
             flat = self.params[0].backend.xp.concat([x.reshape(-1) for x in arrays])
         return flat
 
-    def _parts(self, flat: Array) -> list[Array]:
+    def _split(self, flat: Array) -> list[Array]:
         if len(self.params) == 1:
             return [flat]
         return [flat[place].reshape(shape) for place, shape in self.places]
 
 
 class Plan:
-    """How a step changes ``params``: lists of packs, each list at once, and ``others`` singly."""
+    """How a step changes ``params``: lists of packs, each list in one call, and ``others`` one by
+    one."""
 
     def __init__(self, params: list[Tensor], others: list[Tensor], runs: list[list[Pack]]) -> None:
         self.params, self.others, self.runs = params, others, runs
 
     def fits(self, params: list[Tensor], states: Mapping[Tensor, State]) -> bool:
-        """Whether these are its parameters, and their data and states those of its last step."""
+        """Whether these are its parameters, with the arrays and states of its last step."""
         return (
             len(params) == len(self.params)
             and all(map(is_, params, self.params))
@@ -108,8 +105,8 @@ class Plan:
         )
 
 
-def packed(params: Iterable[Tensor]) -> Iterator[list[Tensor]]:
-    """Lists of small parameters that fill a pack, and each larger one alone."""
+def split_into_packs(params: Iterable[Tensor]) -> Iterator[list[Tensor]]:
+    """Lists of small parameters that fill a pack, and each larger parameter alone."""
     small: list[Tensor] = []
     size = 0
     for p in params:
@@ -125,9 +122,9 @@ def packed(params: Iterable[Tensor]) -> Iterator[list[Tensor]]:
         yield small
 
 
-def runs(packs: Iterable[Pack]) -> Iterator[list[Pack]]:
+def split_into_runs(packs: Iterable[Pack]) -> Iterator[list[Pack]]:
     """Packs that one call of a kernel changes: of a million elements or so on a CPU, where the
-    memory of one run's old values serves for the new ones of the next."""
+    memory of one run's old arrays serves for the new ones of the next."""
     run: list[Pack] = []
     size = 0
     for pack in packs:

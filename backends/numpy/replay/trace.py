@@ -196,7 +196,7 @@ class SideBySide:
         run_on_threads(self.pool, [partial(_run, part) for part in parts])
 
 
-def run_parts(pool: Executor, functions: list[Callable[[], Any]]) -> list[Any]:
+def run_parts(pool: Executor, functions: Iterable[Callable[[], Any]]) -> list[Any]:
     """``Backend.run_parts``: on the threads of a pool, in a step that is recorded too."""
     if (program := tracing()) is not None:
         return program.side_by_side(pool, functions)
