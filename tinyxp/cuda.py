@@ -1,6 +1,6 @@
-"""``tx.cuda``: what there is to ask of NVIDIA GPUs, under PyTorch's names.
+"""``tx.cuda``: NVIDIA GPUs and their memory, under PyTorch's names.
 
-Without a GPU ``is_available()`` is False, and what needs one raises BackendError.
+Without a GPU ``is_available()`` is False, and functions that need one raise BackendError.
 """
 
 import gc
@@ -29,7 +29,7 @@ __all__ = [
 
 
 def is_available() -> bool:
-    """Whether the backend cupy is to be had here; ``tinyxp info`` says why not.
+    """Whether the backend cupy can be used; ``tinyxp info`` says why not.
 
     >>> tx.cuda.is_available() == (tx.cuda.device_count() > 0)
     True
@@ -66,7 +66,7 @@ def synchronize() -> None:
 
 
 def empty_cache() -> None:
-    """Give memory that is kept for later arrays back. Raises BackendError without a GPU."""
+    """Free memory that is kept for later arrays. Raises BackendError without a GPU."""
     _cupy().empty_cache()
 
 
@@ -86,10 +86,10 @@ def max_memory_reserved() -> int:
 
 
 def memory_summary(rows: int = 10) -> str:
-    """Who holds the memory of the GPU in use: a table, with the largest kinds of tensors.
+    """A table of what holds the memory of the GPU in use, with the largest kinds of tensors.
 
-    What a graph has saved for its backward pass is in arrays, and in no tensor. Raises
-    BackendError without a GPU.
+    Arrays that a graph has saved for its backward pass are in no tensor. Raises BackendError
+    without a GPU.
     """
     used, reserved, _, free, total = _memory()
     kinds, bytes_of = _tensors("cupy")
@@ -108,7 +108,8 @@ def memory_summary(rows: int = 10) -> str:
 
 
 def _tensors(backend: str) -> tuple[Counter[tuple[Any, str]], dict[tuple[Any, str], int]]:
-    """How many tensors of each shape and dtype live on a backend, no array counted twice."""
+    """The number of tensors of each shape and dtype on a backend, no array counted twice, and
+    the bytes of one."""
     kinds: Counter[tuple[Any, str]] = Counter()
     bytes_of: dict[tuple[Any, str], int] = {}
     seen = set()

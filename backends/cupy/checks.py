@@ -10,7 +10,7 @@ from tinyxp.errors import IndexingError
 
 
 class Checks:
-    """What was checked on the devices of a library, and not yet read."""
+    """Checks on the devices of a library whose results were not read yet."""
 
     def __init__(self, library: Library) -> None:
         self.library = library
@@ -26,7 +26,8 @@ class Checks:
         ignored: int | None,
         complaint: Callable[[], str],
     ) -> bool:
-        """Launch a check whose ``complaint()`` has a place {index}; False: it must be done now."""
+        """Launch a check; ``complaint()`` is the error with a place for {index}. False if the check
+        must be done now."""
         usable = self.library.usable(indices) and indices.dtype.name == "int64"
         if not are_checks_later() or not usable:
             return False
@@ -35,9 +36,9 @@ class Checks:
             if device not in self.found:
                 self.found[device] = self.library.xp.zeros((2,), dtype=indices.dtype)
             number = self.numbers.setdefault(complaint(), len(self.numbers) + 1)
-            aside = low if ignored is None else ignored  # low is no wrong index anyway
+            skipped = low if ignored is None else ignored  # low is in range anyway
             given = self.library.xp.ascontiguousarray(indices)
-            args = (given, indices.size, low, high, aside, number, self.found[device])
+            args = (given, indices.size, low, high, skipped, number, self.found[device])
             self.library.elementwise("check_indices", indices.size, args, "float32")
             self.open.add(device)
         return True

@@ -1,4 +1,4 @@
-"""What CuPy is asked about a GPU: its memory, its name, and to wait for it."""
+"""The memory of a GPU, its name, and waiting for it."""
 
 from collections.abc import Callable
 from typing import Any
@@ -28,14 +28,14 @@ def memory() -> Memory:
 
 
 def explain_shortages() -> None:
-    """Make CuPy's allocator raise our OutOfMemoryError, whatever asked for the memory."""
-    cupy.cuda.set_allocator(explaining(cupy.cuda.get_allocator()))
+    """Make CuPy's allocator raise our OutOfMemoryError."""
+    cupy.cuda.set_allocator(with_explanation(cupy.cuda.get_allocator()))
 
 
-def explaining(
+def with_explanation(
     allocate: Callable[[int], Any], memory: Callable[[], Memory] = memory
 ) -> Callable[[int], Any]:
-    """An allocator that says what holds the memory when there is none left."""
+    """An allocator whose error says what holds the memory."""
     if getattr(allocate, "explains", False):
         return allocate
 
@@ -50,7 +50,7 @@ def explaining(
 
 
 def empty_cache() -> None:
-    """Give memory that is kept for later arrays back, the device's and the host's."""
+    """Free memory that is kept for later arrays, on the device and the host."""
     memory()  # notes the most that was reserved, which only this gives back
     cupy.get_default_memory_pool().free_all_blocks()
     cupy.get_default_pinned_memory_pool().free_all_blocks()

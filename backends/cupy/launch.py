@@ -1,4 +1,4 @@
-"""The text of CUDA kernels (``backends/cupy/src/``), and what launches them."""
+"""The source of CUDA kernels (``backends/cupy/src/``), and how they are launched."""
 
 import functools
 import re
@@ -13,7 +13,7 @@ import numpy as np
 from tinyxp.backends import Array
 
 FOLDER = Path(__file__).parent / "src"
-# of numbers in memory, of sums, and the header that brings the former
+# the types of numbers in memory and of sums, and the header of the former
 TYPES = {
     "float16": ("__half", "float", "cuda_fp16.h"),
     "bfloat16": ("__nv_bfloat16", "float", "cuda_bf16.h"),
@@ -27,7 +27,7 @@ WHOLE = re.compile(r"^KERNEL (\w+)\(.*?^}\n", re.MULTILINE | re.DOTALL)
 
 @functools.cache
 def homes() -> dict[str, str]:
-    """In which file each kernel stands."""
+    """The file of each kernel."""
     return {
         name: path.name
         for path in sorted(FOLDER.glob("*.cu"))
@@ -39,10 +39,10 @@ def homes() -> dict[str, str]:
 def source(
     file: str, dtype: str, defines: tuple[tuple[str, int], ...] = (), only: str | None = None
 ) -> str:
-    """What a compiler gets: types and definitions, and a file, or what one kernel needs of it.
+    """The source for a compiler: types, definitions and a file, or the part of it for one kernel.
 
-    Types stand in the text and not among a compiler's options: a macro T would break the headers
-    that compilers include by themselves.
+    The types are no options of the compiler, because a macro T would break headers that compilers
+    include by themselves.
     """
     kind, sums, header = TYPES[dtype]
     head = [f"#include <{header}>"] if header else []
@@ -55,7 +55,7 @@ def source(
 
 
 def text(file: str) -> str:
-    """A file, with those that it includes written out: a compiler then needs no folder."""
+    """A file with its includes written out, so that a compiler needs no folder."""
     own = (FOLDER / file).read_text(encoding="utf-8")
     return INCLUDED.sub(lambda found: text(found[1]), own)
 
@@ -66,12 +66,11 @@ class Library:
 
     ``launch(name, grid, block, args, dtype, defines, shared)``: ``grid`` blocks of ``block``
     threads; ``args`` are arrays, None, ints (long long) and floats (double); ``dtype`` is the name
-    of the type of numbers, ``shared`` how many bytes a block shares. ``address(x)`` is where an
-    array lies. ``usable(x)``: whether a kernel may read x, an array of this library on the device
-    in use. ``linear(x, weight, bias)``: x @ weight.T of matrices, + bias unless it is None; rows of
-    the result may have gaps between them. ``on(device)``: a context in which a device, the
-    library's own, is in use. ``tensor_cores()``: whether the device in use has those of 2020
-    (Ampere) or later.
+    of the type of numbers, ``shared`` the bytes that a block shares. ``address(x)`` is the address
+    of an array. ``usable(x)``: whether x is an array of this library on the device in use.
+    ``linear(x, weight, bias)``: x @ weight.T of matrices, + bias unless it is None; the result may
+    have gaps between its rows. ``on(device)``: a context that uses a device, the library's own.
+    ``tensor_cores()``: whether the device in use has those of 2020 (Ampere) or later.
     """
 
     xp: Any
@@ -105,8 +104,8 @@ class Library:
 
 
 def arguments(args: tuple[Any, ...]) -> tuple[Any, ...]:
-    """The arguments of a launch as CuPy passes them on: Python's ints as long long and floats as
-    double, which NumPy's numbers become here; 0 as a pointer to nothing.
+    """The arguments of a launch for CuPy, which passes ints as long long and floats as double:
+    NumPy's numbers become Python's, and None a null pointer.
 
     >>> import numpy as np
     >>> arguments((None, np.float32(0.5), np.int32(-1)))
@@ -125,8 +124,8 @@ def row_threads(n: int) -> int:
 
 
 def chunks(rows: int, n: int) -> int:
-    """Into how many parts the rows of a matrix (rows, n) are cut for the sums of its columns:
-    enough blocks of 32 columns for any GPU, and 64 rows to a part, if there are that many.
+    """The number of parts into which the rows of a matrix (rows, n) are split for the sums of its
+    columns: enough blocks of 32 columns for any GPU, and at least 64 rows in a part.
 
     >>> chunks(8192, 768), chunks(8192, 50257), chunks(10, 768)
     (22, 1, 1)

@@ -9,7 +9,7 @@ from typing import Any
 from tinyxp.backends import Array, missing
 from tinyxp.backends.cupy.capture import DeviceCapture, DeviceRecording
 from tinyxp.backends.cupy.checks import Checks
-from tinyxp.backends.cupy.device import explaining, private_pools
+from tinyxp.backends.cupy.device import private_pools, with_explanation
 from tinyxp.backends.cupy.kernels.optimizer import ManyArrays
 from tinyxp.backends.cupy.launch import Library
 from tinyxp.errors import CaptureError, TinyError
@@ -46,7 +46,7 @@ class GraphRecording(DeviceRecording):
     def run(self, f: Callable[[], Any]) -> Any:
         """``f()`` on the stream and in the memory of the recording; waits for both streams."""
         cupy.cuda.get_current_stream().synchronize()
-        allocator = explaining(self.pool.malloc)
+        allocator = with_explanation(self.pool.malloc)
         with self.stream, cupy.cuda.using_allocator(allocator), self.capture.active():
             try:
                 return f()
@@ -77,7 +77,7 @@ class GraphRecording(DeviceRecording):
                 self.stream.end_capture()
             if not isinstance(error, Exception) or isinstance(error, CaptureError):
                 raise
-            raise CaptureError(explained(error)) from error
+            raise CaptureError(explain(error)) from error
         self._end()
         return value
 
@@ -85,7 +85,7 @@ class GraphRecording(DeviceRecording):
         try:
             graph = self.stream.end_capture()
         except Exception as error:
-            raise CaptureError(explained(error)) from error
+            raise CaptureError(explain(error)) from error
         self.parts += [self.capture.scalars.refresh, graph.launch]
 
     def cut(self, call: Callable[[], None]) -> None:
@@ -105,8 +105,8 @@ class GraphRecording(DeviceRecording):
         return done
 
 
-def explained(error: BaseException) -> str:
-    """Why a step could not be recorded, of the error that it raised."""
+def explain(error: BaseException) -> str:
+    """Why a step that raised an error cannot be recorded."""
     causes = [error]
     while (cause := causes[-1].__cause__ or causes[-1].__context__) is not None:
         causes.append(cause)

@@ -1,4 +1,4 @@
-"""What is wrong with a CUDA set-up, in one line each, with the command that mends it."""
+"""Faults of a CUDA set-up, one line each, with the command that repairs it."""
 
 import ctypes
 import os
@@ -16,9 +16,8 @@ HEADERS = {13: ("nvidia-cuda-runtime",), 12: ("nvidia-cuda-runtime-cu12",)}
 
 @dataclass(frozen=True)
 class Setup:
-    """What was found: ``driver`` is the newest CUDA that the driver knows, as (12, 4), or None;
-    ``cupys`` are CuPy's distributions with their versions; ``headers``: whether CUDA's are there.
-    """
+    """A set-up: the newest CUDA that the driver supports, as (12, 4); the distributions of CuPy
+    with their versions; whether CUDA's headers are there."""
 
     driver: tuple[int, int] | None
     cupys: tuple[tuple[str, str], ...]
@@ -31,7 +30,7 @@ class Setup:
 
 
 def look() -> Setup:
-    """At this machine; needs neither CuPy nor a GPU."""
+    """The set-up of this machine; needs neither CuPy nor a GPU."""
     named = {d.metadata["Name"]: d.version for d in distributions() if d.metadata["Name"]}
     cupys = tuple(sorted((k, v) for k, v in named.items() if CUPY.fullmatch(k)))
     majors = [int(found[2]) for k, _ in cupys if (found := CUPY.fullmatch(k)) and found[2]]
@@ -54,7 +53,7 @@ def _driver() -> tuple[int, int] | None:
 
 
 def advice(setup: Setup) -> list[str]:
-    """What to do, the first thing first; nothing if all is well.
+    """What to do, the most important first; nothing if there is no fault.
 
     >>> advice(Setup((13, 0), (("cupy-cuda13x", "14.2.0"),), headers=True))
     []

@@ -22,15 +22,15 @@ PATIENCE = 4096  # requests after which an idle buffer goes back to the system
 
 
 class Pool:
-    """Buffers. One is free when nobody but the pool holds it: no array looks into it.
+    """Buffers. A buffer is free when the pool alone holds it.
 
-    NumPy's views know the array that owns their memory, and hold it. So a buffer's reference count
-    says whether any array of it is alive, however it was sliced, reshaped or handed on.
+    NumPy's views hold the array that owns their memory. So a buffer's reference count says whether
+    any array in it is alive, however it was sliced, reshaped or passed on.
     """
 
     def __init__(self) -> None:
         self.buffers: dict[int, list[Any]] = {}  # by size in bytes
-        self.last: dict[int, int] = {}  # by id: the request at which a buffer was last handed out
+        self.last: dict[int, int] = {}  # the request that last got a buffer, by its id
         self.requests = 0
         self.lock = threading.Lock()
         self.idle = 0  # how many references to a buffer are counted when it is free
@@ -45,7 +45,7 @@ class Pool:
         return None
 
     def empty(self, shape: tuple[int, ...], dtype: Any, *, lasting: bool = False) -> Any:
-        """As np.empty. What is ``lasting``, as parameters are, gets a buffer of its own size."""
+        """As np.empty. A ``lasting`` array, as of a parameter, gets a buffer of its own size."""
         size = math.prod(shape) * dtype.itemsize
         if size < LEAST:
             return np.empty(shape, dtype)
@@ -72,7 +72,7 @@ class Pool:
         return None
 
     def give_back(self, patience: int = PATIENCE) -> None:
-        """Return idle buffers to the system that were not asked for in a while."""
+        """Return idle buffers to the system that were not used in the last requests."""
         for size, buffers in list(self.buffers.items()):
             kept = []
             for buffer in buffers:
@@ -87,12 +87,12 @@ class Pool:
 
 
 pool = Pool()
-if hasattr(os, "register_at_fork"):  # else a child might find it locked for ever
+if hasattr(os, "register_at_fork"):  # else a child may find it locked forever
     os.register_at_fork(after_in_child=lambda: setattr(pool, "lock", threading.Lock()))
 
 
 def empty(shape: tuple[int, ...], dtype: Any, *, lasting: bool = False) -> Any:
-    """``Pool.empty`` of the pool that all share; in a step that is recorded, memory of its own."""
+    """``Pool.empty`` of the shared pool; while a step is recorded, new memory."""
     program = tracing()
     if program is not None:
         return program.new(np.empty(shape, dtype))
@@ -109,7 +109,7 @@ def empty_like(x: Any) -> Any:
 
 
 def contiguous(x: Any) -> Any:
-    """x itself if it lies in order and without gaps, else a copy that does."""
+    """x if it is C-contiguous, else a copy that is."""
     return x if x.flags.c_contiguous else x.copy()
 
 

@@ -102,15 +102,15 @@ def test_what_to_try_depends_on_who_holds_the_memory():
 def test_cupys_allocator_raises_our_error():
     """On CuPy's own error; no GPU is needed to raise it."""
     cupy = pytest.importorskip("cupy", reason="CuPy is not installed")
-    from tinyxp.backends.cupy.device import explaining
+    from tinyxp.backends.cupy.device import with_explanation
 
     def allocate(size):
         if size > 10:
             raise cupy.cuda.memory.OutOfMemoryError(size, 5, 0)
         return size
 
-    malloc = explaining(allocate, lambda: Memory(1, 2, 2, 3, 4))
-    assert malloc(7) == 7 and explaining(malloc) is malloc
+    malloc = with_explanation(allocate, lambda: Memory(1, 2, 2, 3, 4))
+    assert malloc(7) == 7 and with_explanation(malloc) is malloc
     with pytest.raises(OutOfMemoryError, match="asked for 11 B; of 4 B, arrays hold 1 B"):
         malloc(11)
 
