@@ -5,17 +5,19 @@ from typing import Any
 
 from tinyxp.errors import DTypeError
 
-# A name of PyTorch's and ours, each standing for the other where a function has only that one.
+# Other names of a parameter: PyTorch's for ours, and ours for PyTorch's.
 SPELLINGS = {
-    "dim": "axis",
-    "dims": "axis",
-    "keepdim": "keepdims",
-    "shifts": "shift",
-    "diagonal": "k",
-    "axis": "dim",
-    "keepdims": "keepdim",
-    "x2": "other",
+    "dim": ("axis",),
+    "dims": ("axis", "axes"),
+    "keepdim": ("keepdims",),
+    "shifts": ("shift",),
+    "diagonal": ("k",),
+    "axis": ("dim",),
+    "keepdims": ("keepdim",),
+    "x2": ("other",),
 }
+# PyTorch's names of operands, which are given by position here.
+PYTORCH_OPERANDS = {"input": 0, "other": 1}
 
 
 def bind(
@@ -40,10 +42,13 @@ def bind(
         )
     bound = dict(zip(places, args, strict=False))
     for keyword, value in options.items():
-        own = keyword
-        if own not in places and own not in keywords:
-            own = SPELLINGS.get(keyword, keyword)
-        if own in bound or own in operands:
+        spellings = (keyword, *SPELLINGS.get(keyword, ()))
+        own = next((s for s in spellings if s in places or s in keywords), keyword)
+        if (
+            own in bound
+            or own in operands
+            or PYTORCH_OPERANDS.get(own, len(operands)) < len(operands)
+        ):
             also = "" if own == keyword else f" (as {keyword})"
             raise DTypeError(f"{name} got {own} twice{also}; give it once")
         if own not in places and own not in keywords:

@@ -84,11 +84,12 @@ def problem(name: str, error: Exception, shown: Iterable[str], kind: type[TinyEr
     return kind(f"{name} cannot take {', '.join(shown) or 'nothing'}: {first_line(error)}")
 
 
-def typed(f: Callable[P, R]) -> Callable[P, R]:
+def typed(f: Callable[P, R], name: str = "") -> Callable[P, R]:
     """Decorate a public function that is no Operation: it takes PyTorch's keywords and raises our
     errors.
 
-    Not for a function that calls code of the user, whose errors are the user's.
+    ``name`` is for errors, instead of the function's own. Not for a function that calls code of the
+    user, whose errors are the user's.
     """
     places, names, open_ended = _parameters(f)
     of_class = f.__name__ == "__init__"
@@ -97,21 +98,23 @@ def typed(f: Callable[P, R]) -> Callable[P, R]:
     @functools.wraps(f)
     def call(*args: Any, **options: Any) -> R:
         if options and not open_ended and not options.keys() <= names:
-            options = bind(f.__name__, (), (), options, keywords=names)
+            options = bind(name or f.__name__.strip("_"), (), (), options, names)
         try:
             return f(*args, **options)
         except PASSED_ON:
             raise
         except Exception as error:
-            name = type(args[0]).__name__ if of_class and args else f.__qualname__
+            called = (
+                type(args[0]).__name__ if of_class and args else name or f.__qualname__.strip("_")
+            )
             trace = error.__traceback__
             if trace is not None and trace.tb_next is None and not open_ended:
-                bind(name, places, args[: len(places)], options, keywords=names)  # not called yet
+                bind(called, places, args[: len(places)], options, names)  # f was not entered
             kind, given = kind_of(error), [*args[method:], *options.values()]
             if kind is ShapeError and not any(hasattr(x, "shape") for x in given):
                 kind = ArgumentError
             shown = [*map(brief, args[method:]), *(f"{k}={brief(x)}" for k, x in options.items())]
-            raise problem(name, error, shown, kind) from error
+            raise problem(called, error, shown, kind) from error
 
     return call
 

@@ -1,6 +1,7 @@
 """PyTorch's methods in place: ``x.name_(…)`` gives x and its views the values of ``name``."""
 
 from tinyxp import backends
+from tinyxp.core.foreign_errors import typed
 from tinyxp.core.tensor import Tensor
 from tinyxp.core.views import rebind
 from tinyxp.errors import ArgumentError
@@ -84,6 +85,9 @@ OPERATIONS = {
 
 
 def _method(name, operation):
+    if not hasattr(operation, "op"):
+        operation = typed(operation, name)
+
     def in_place(self, *args, **options):
         return rebind(self, operation(self, *args, **options), name)
 

@@ -41,7 +41,7 @@ def _refuse_mixture(name, options):
     ours = options.keys() & {"axis", "keepdims"}
     if ours:
         raise ArgumentError(
-            f"{name} with {min(ours)}= mixes the Array API's call and PyTorch's, which mean "
+            f"{name} with {sorted(ours)[0]}= mixes the Array API's call and PyTorch's, which mean "
             f"different things: write tx.{name}(x, axis=…, keepdims=…) or "
             f"x.{name}(dim=…, keepdim=…)"
         )

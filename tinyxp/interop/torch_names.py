@@ -13,7 +13,7 @@ from tinyxp.interop import overloads
 from tinyxp.nn.functional import relu, sigmoid, softmax
 from tinyxp.ops import arithmetic, bounds, linear, orders, reductions, scans, shaping
 from tinyxp.ops.creation import astype, clone
-from tinyxp.ops.methods import add_methods
+from tinyxp.ops.methods import add_methods, takes_several
 from tinyxp.ops.parts import split_at
 from tinyxp.ops.searching import argsort
 from tinyxp.ops.shaping import normalize_axis
@@ -75,6 +75,7 @@ def amin(input, dim=None, keepdim=False):
     return reductions.min(input, axis=None if dim == () else dim, keepdims=keepdim)
 
 
+@typed
 def clamp(input, min=None, max=None):
     """x limited to [min, max]: ``tx.clip``.
 
@@ -94,6 +95,7 @@ def unsqueeze(input, dim):
     return shaping.expand_dims(input, axis=dim)
 
 
+@typed
 def transpose(input, dim0, dim1):
     """Two axes exchanged.
 
@@ -160,11 +162,13 @@ def masked_fill(input, mask, value):
     return y
 
 
+@typed
 def mm(input, mat2):
     """The product of two matrices: (m, k), (k, n) -> (m, n). Raises ShapeError for other ranks."""
     return _matmul("mm", input, mat2, 2)
 
 
+@typed
 def bmm(input, mat2):
     """Products of two stacks of matrices: (b, m, k), (b, k, n) -> (b, m, n).
 
@@ -191,6 +195,7 @@ def _as_tuple(sizes):
     return tuple(sizes[0]) if len(sizes) == 1 and isinstance(sizes[0], (tuple, list)) else sizes
 
 
+@typed
 def _view_as(self, other):
     expect_tensors("view_as", other)
     return shaping.reshape(self, other.shape)
@@ -233,7 +238,7 @@ add_methods(
         "contiguous": lambda self: self if is_contiguous(self) else clone(self),
         "dim": lambda self: self.ndim,
         "expand": _expand,
-        "flip": lambda self, *dims: orders.flip(self, axis=_as_tuple(dims)),
+        "flip": takes_several("flip", "axis", orders.flip),
         "is_contiguous": is_contiguous,
         "matmul": linear.matmul,
         "max": overloads.max,
@@ -241,14 +246,14 @@ add_methods(
         "movedim": shaping.moveaxis,
         "nonzero": _nonzero,
         "numel": lambda self: self.size,
-        "permute": lambda self, *dims: shaping.permute_dims(self, _as_tuple(dims)),
+        "permute": takes_several("permute", "axes", shaping.permute_dims),
         "pow": arithmetic.pow,
         "sort": overloads.pytorch_sort,
         "squeeze": _squeeze,
         "std": overloads.std_method,
         "t": lambda self: shaping.matrix_transpose(self) if self.ndim > 1 else self,
         "var": overloads.var_method,
-        "view": lambda self, *shape: shaping.reshape(self, _as_tuple(shape)),
+        "view": takes_several("view", "shape", shaping.reshape),
         "view_as": _view_as,
     }
     | {f.__name__: f for f in (amax, amin, argsort, bmm, chunk, clamp, cumprod, cumsum, mm, topk)}

@@ -6,6 +6,7 @@ Reading is linear, and its gradient is an ``index_add``, which sums where indice
 import math
 
 from tinyxp.core import dtypes
+from tinyxp.core.foreign_errors import typed
 from tinyxp.core.operation import expect_tensors
 from tinyxp.core.primitive import primitive
 from tinyxp.errors import DTypeError, IndexingError, ShapeError
@@ -122,6 +123,7 @@ def index_add(x, indices, values, /):
     )
 
 
+@typed
 def take(x, indices, /, *, axis=None):
     """The slices of x at ``indices`` along ``axis``, which is replaced by the axes of ``indices``.
 
@@ -141,6 +143,7 @@ def take(x, indices, /, *, axis=None):
     return reshape(rows, (*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :]))
 
 
+@typed
 def take_along_axis(x, indices, /, *, axis=-1):
     """y[..., i, ...] = x[..., indices[..., i, ...], ...]; the other axes are broadcast together.
 

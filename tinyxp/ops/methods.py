@@ -5,6 +5,7 @@ import functools
 import numpy as np
 
 from tinyxp import backends
+from tinyxp.core.binding import bind
 from tinyxp.core.primitive import Primitive
 from tinyxp.core.shortcuts import shortcut
 from tinyxp.core.tensor import SCALARS, Tensor, namespace
@@ -95,13 +96,23 @@ def _in_place(op):
     return lambda self, other: rebind(self, op(self, other), "an in-place operator")
 
 
-def _permute_dims(self, *axes):
-    return shaping.permute_dims(self, axes[0] if len(axes) == 1 else axes)
+def takes_several(name, parameter, function):
+    """A method that takes a tuple as its arguments, too: ``x.reshape(2, 3)``, ``x.reshape((2, 3))``
+    and ``x.reshape(shape=(2, 3))``."""
+    by_place = parameter in function.op.statics
 
+    def method(self, *values, **options):
+        if len(values) == 1 and isinstance(values[0], (tuple, list)):
+            values = values[0]
+        elif not values and options:
+            return function(self, **options)
+        if by_place and not options:
+            return function(self, values)
+        return function(self, **bind(name, (parameter,), (values,), options, function.op.keywords))
 
-def _reshape(self, *shape):
-    alone = len(shape) == 1 and isinstance(shape[0], (tuple, list))
-    return shaping.reshape(self, shape[0] if alone else shape)
+    method.__name__ = name
+    method.__doc__ = function.__doc__
+    return method
 
 
 def _transpose(self):
@@ -155,8 +166,8 @@ add_methods(
         "mT": property(shaping.matrix_transpose),
         "real": property(complexes.real),
         "imag": property(complexes.imag),
-        "reshape": _reshape,
-        "permute_dims": _permute_dims,
+        "reshape": takes_several("reshape", "shape", shaping.reshape),
+        "permute_dims": takes_several("permute_dims", "axes", shaping.permute_dims),
         "to_device": _to_device,
     }
 )

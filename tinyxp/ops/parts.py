@@ -4,6 +4,7 @@ import itertools
 
 import numpy as np
 
+from tinyxp.core.foreign_errors import typed
 from tinyxp.core.primitive import primitive
 from tinyxp.core.tensor import Tensor
 from tinyxp.core.views import Lens, linked
@@ -138,6 +139,7 @@ def _(xp, g, axis):
 _unstack.example(normal((2, 3), axis=1))
 
 
+@typed
 def unstack(x, /, *, axis=0):
     """The slices of x along ``axis``, as a tuple: the inverse of ``stack``.
 

@@ -80,6 +80,7 @@ reshape.op.lens.layout = lambda a, key: a.reshape(key["shape"], copy=False)
 reshape.example(normal((3, 4), shape=(2, -1)))
 
 
+@typed
 def flatten(input, start_dim=0, end_dim=-1):
     """The axes from ``start_dim`` to ``end_dim`` as one axis; x itself if they are one already.
 

@@ -281,6 +281,7 @@ def _along(op, input, dim, dtype):
     return op(input, dim=dim)
 
 
+@typed
 def softmax(input, dim=None, _stacklevel=3, dtype=None):
     """y = e^x / Σ e^x along the axis ``dim``, without overflow; ``dtype``: to compute in.
 
@@ -293,6 +294,7 @@ def softmax(input, dim=None, _stacklevel=3, dtype=None):
     return _along(_softmax, input, dim, dtype)
 
 
+@typed
 def softmin(input, dim=None, _stacklevel=3, dtype=None):
     """y = softmax(-x), with the arguments of ``softmax``.
 
@@ -304,6 +306,7 @@ def softmin(input, dim=None, _stacklevel=3, dtype=None):
     return _along(_softmax, -x, dim, dtype)
 
 
+@typed
 def log_softmax(input, dim=None, _stacklevel=3, dtype=None):
     """y = x - ln Σ e^x along the axis ``dim``, without overflow; arguments as of ``softmax``.
 

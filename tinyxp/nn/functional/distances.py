@@ -63,6 +63,7 @@ def cosine_similarity(x1, x2, dim=1, eps=1e-8):
     return _cosine_similarity(x1, x2, axis=axis, eps=eps)
 
 
+@typed
 def normalize(input, p=2.0, dim=1, eps=1e-12):
     """y = x / max(‖x‖ₚ, ε), the norm taken over ``dim``, one axis or several: (...) -> (...).
 
