@@ -22,10 +22,6 @@ def add(xp, x1, x2, /):
 
 
 @add.vjp(0)
-def _(xp, g):
-    return g
-
-
 @add.vjp(1)
 def _(xp, g):
     return g
@@ -68,13 +64,9 @@ def multiply(xp, x1, x2, /):
 
 
 @multiply.vjp(0)
-def _(xp, g, x2):
-    return g * x2
-
-
 @multiply.vjp(1)
-def _(xp, g, x1):
-    return g * x1
+def _(xp, g, other):
+    return g * other
 
 
 multiply.example(normal((3, 1), (2, 1, 4)))
@@ -114,10 +106,6 @@ def floor_divide(xp, x1, x2, /):
 
 
 @floor_divide.vjp(0)
-def _(xp, g):
-    return xp.zeros_like(g)
-
-
 @floor_divide.vjp(1)
 def _(xp, g):
     return xp.zeros_like(g)
@@ -223,13 +211,9 @@ def hypot(xp, x1, x2, /):
 
 
 @hypot.vjp(0)
-def _(xp, g, x1, y):
-    return g * x1 / xp.where(y == 0, 1.0, y)
-
-
 @hypot.vjp(1)
-def _(xp, g, x2, y):
-    return g * x2 / xp.where(y == 0, 1.0, y)
+def _(xp, g, this, y):
+    return g * this / xp.where(y == 0, 1.0, y)
 
 
 hypot.example(lambda rng: (rng.normal(size=(3, 4)), rng.uniform(0.5, 2, size=(4,))))
@@ -246,13 +230,9 @@ def logaddexp(xp, x1, x2, /):
 
 
 @logaddexp.vjp(0)
-def _(xp, g, x1, x2):
-    return g * _sigmoid.on(xp, _difference(xp, x1, x2))  # not exp(x₁ - y), because y is rounded
-
-
 @logaddexp.vjp(1)
-def _(xp, g, x1, x2):
-    return g * _sigmoid.on(xp, _difference(xp, x2, x1))
+def _(xp, g, this, other):
+    return g * _sigmoid.on(xp, _difference(xp, this, other))  # not exp(x - y): y is rounded
 
 
 def _difference(xp, x1, x2):

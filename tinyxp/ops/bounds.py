@@ -20,13 +20,9 @@ def maximum(xp, x1, x2, /):
 
 
 @maximum.vjp(0)
-def _(xp, g, x1, x2):
-    return xp.where(x1 == x2, g / 2, xp.where(x1 < x2, 0.0, g))
-
-
 @maximum.vjp(1)
-def _(xp, g, x1, x2):
-    return xp.where(x1 == x2, g / 2, xp.where(x2 < x1, 0.0, g))
+def _(xp, g, this, other):
+    return xp.where(this == other, g / 2, xp.where(this < other, 0.0, g))
 
 
 @primitive(real=True)
@@ -40,13 +36,9 @@ def minimum(xp, x1, x2, /):
 
 
 @minimum.vjp(0)
-def _(xp, g, x1, x2):
-    return xp.where(x1 == x2, g / 2, xp.where(x1 > x2, 0.0, g))
-
-
 @minimum.vjp(1)
-def _(xp, g, x1, x2):
-    return xp.where(x1 == x2, g / 2, xp.where(x2 > x1, 0.0, g))
+def _(xp, g, this, other):
+    return xp.where(this == other, g / 2, xp.where(this > other, 0.0, g))
 
 
 @primitive(real=True)

@@ -91,11 +91,6 @@ def ceil(xp, x, /):
     return xp.ceil(x)
 
 
-@ceil.vjp
-def _(xp, g):
-    return xp.zeros_like(g)
-
-
 @primitive(real=True)
 def floor(xp, x, /):
     """y = ⌊x⌋. Its gradient is 0.
@@ -104,11 +99,6 @@ def floor(xp, x, /):
     tensor([-2.,  1.])
     """
     return xp.floor(x)
-
-
-@floor.vjp
-def _(xp, g):
-    return xp.zeros_like(g)
 
 
 @primitive
@@ -121,11 +111,6 @@ def round(xp, x, /):
     return xp.round(x)
 
 
-@round.vjp
-def _(xp, g):
-    return xp.zeros_like(g)
-
-
 @primitive(real=True)
 def trunc(xp, x, /):
     """y = x rounded towards 0. Its gradient is 0.
@@ -136,6 +121,9 @@ def trunc(xp, x, /):
     return xp.trunc(x)
 
 
+@ceil.vjp
+@floor.vjp
+@round.vjp
 @trunc.vjp
 def _(xp, g):
     return xp.zeros_like(g)
