@@ -178,7 +178,7 @@ def test_impatience_loses_nothing():
 
     with pytest.raises(Stopped) as caught:
         pressed()
-    assert len(seen) == 2 and caught.value.said == "stopped at once"
+    assert len(seen) == 2 and caught.value.text == "stopped at once"
     assert str(caught.value).endswith("Trainer(…, run=Run('runs/a', resumed=True))")
     assert signal.getsignal(signal.SIGINT) is before
 

@@ -79,9 +79,9 @@ def _run(argv: list[str]) -> int:
         return _fail(1, error)
     except Stopped as error:
         again = command_line("resume", error.folder)
-        return _fail(128 + error.signal, f"{error.said}; continue with: {again}", "\n")
+        return _fail(128 + error.signal, f"{error.text}; continue with: {again}", "\n")
     except RunExists as error:
-        return _fail(2, f"{error.said}: {command_line('resume', error.folder)}")
+        return _fail(2, f"{error.text}: {command_line('resume', error.folder)}")
     except TinyError as error:
         return _fail(2, error)
     except KeyboardInterrupt:  # also after the training, while the model is tested

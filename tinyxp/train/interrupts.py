@@ -12,15 +12,15 @@ IGNORED = 5  # after so many signals the usual handlers are back
 
 
 class Stopped(TinyError):
-    """Training was stopped by a signal. ``signal`` is its number, ``said`` what happened, and the
+    """Training was stopped by a signal. ``signal`` is its number, ``text`` what happened, and the
     message adds how a program continues its run in ``folder``."""
 
-    def __init__(self, said: str, number: int, folder: Any) -> None:
+    def __init__(self, text: str, number: int, folder: Any) -> None:
         super().__init__(
-            f"{said}; continue with the same program and Trainer(…, run=Run({str(folder)!r}, "
+            f"{text}; continue with the same program and Trainer(…, run=Run({str(folder)!r}, "
             "resumed=True))"
         )
-        self.said, self.signal, self.folder = said, number, folder
+        self.text, self.signal, self.folder = text, number, folder
 
 
 class Interrupts:

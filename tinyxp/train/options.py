@@ -52,8 +52,8 @@ class Options:
     skipped: int = field(default=0, init=False)  # consecutive steps without an update
     good: int = field(default=0, init=False)  # steps since the loss scale changed
     ended: bool = field(default=False, init=False)  # by patience
-    _passed: int = field(default=0, init=False)  # epochs done
-    _asked: int = field(default=0, init=False)  # epochs that this program asked for
+    _completed: int = field(default=0, init=False)  # epochs done
+    _requested: int = field(default=0, init=False)  # epochs that this program asked for
 
     def __post_init__(self) -> None:
         self._expect_values()

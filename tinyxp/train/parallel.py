@@ -9,7 +9,6 @@ shows that this holds (``tinyxp.train.split_check``).
 
 import math
 import operator
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import partial
@@ -28,11 +27,9 @@ from tinyxp.errors import ArgumentError
 from tinyxp.nn.functional.reduction import in_a_part
 from tinyxp.nn.module import Module
 from tinyxp.random import watch_generators
-from tinyxp.train.split_check import Part, SplitCheck, expect_loss, operands, unchanged
+from tinyxp.train.split_check import LossOf, Part, SplitCheck, expect_loss, operands, unchanged
 
 LARGE = 1_000_000  # elements read in a forward pass; below, one thread is faster
-
-LossOf = Callable[[Any], Tensor]
 
 
 class Parallel:

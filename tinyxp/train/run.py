@@ -20,12 +20,12 @@ from tinyxp.train.checkpoints import Checkpoints
 
 
 class RunExists(DataError):
-    """The ``folder`` exists; ``said`` is the message without how a program continues it."""
+    """The ``folder`` exists; ``text`` is the message without how a program continues it."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.said = f"{folder} exists already; choose another name, or continue that run"
-        super().__init__(f"{self.said}: Run({str(folder)!r}, resumed=True)")
+        self.text = f"{folder} exists already; choose another name, or continue that run"
+        super().__init__(f"{self.text}: Run({str(folder)!r}, resumed=True)")
 
 
 class Run:

@@ -1,6 +1,5 @@
 """One training step: gradients, a check for NaN and Inf, the update; eager or captured."""
 
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -12,9 +11,7 @@ from tinyxp.ops.creation import astype
 from tinyxp.optim.finite import all_finite
 from tinyxp.train.options import Options
 from tinyxp.train.parallel import Parallel
-from tinyxp.train.split_check import expect_loss
-
-LossOf = Callable[[Any], Tensor]
+from tinyxp.train.split_check import LossOf, expect_loss
 
 
 class Step:

@@ -3,7 +3,7 @@
 import math
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -28,12 +28,12 @@ from tinyxp.train.nonfinite import not_finite, why_not_finite
 from tinyxp.train.options import Options, expect_fit, expect_score
 from tinyxp.train.parallel import Parallel
 from tinyxp.train.progress import Progress, Summary, plural
+from tinyxp.train.split_check import LossOf
 from tinyxp.train.state import current_setting, restore, training_state
 from tinyxp.train.step import Step
 
 SAVE_SECONDS = 10.0  # between checkpoints without save_every
 PATIENCE = 100  # consecutive steps that may be skipped
-LossOf = Callable[[Any], Tensor]
 
 
 @dataclass
@@ -114,19 +114,19 @@ class Trainer(Options):
                 stacklevel=2,
             )
         loss_of = autocast(dtype=self.precision)(loss_of) if self.precision else loss_of
-        self._kept = self.run and self.run.checkpoints(self.label, self.keep)
+        self._checkpoints = self.run and self.run.checkpoints(self.label, self.keep)
         self._loss: Tensor | None = None  # of the last step
-        self._asked += epochs or 0
-        before, start = (self._passed, self.done), time.monotonic()
-        passes = Passes(batches, None if epochs is None else self._asked, before)
+        self._requested += epochs or 0
+        before, start = (self._completed, self.done), time.monotonic()
+        passes = Passes(batches, None if epochs is None else self._requested, before)
         self._setting = current_setting(self.model)  # before threads are limited
         with (
-            Interrupts(self._stopped_at_once if self.run else None) as asked,
+            Interrupts(self._stopped_at_once if self.run else None) as interrupts,
             self.run.writing() if self.run else nullcontext(),
             Parallel(self.model, self.threads) as parallel,
             checks_later(),  # a wrong index is reported with the next logged loss
         ):
-            why = self._train(passes, parallel, loss_of, steps, asked, start)
+            why = self._train(passes, parallel, loss_of, steps, interrupts, start)
         self._count(passes, steps)
         summary = Summary(
             self.done,
@@ -142,9 +142,9 @@ class Trainer(Options):
     def _count(self, passes: Passes, steps: int | None) -> None:
         """Add up the epochs. A resumed program has asked for fewer than were done, until it
         reaches the fit that was interrupted."""
-        self._passed = self._passed if passes.done is None else passes.done
+        self._completed = self._completed if passes.done is None else passes.done
         behind = self.run is not None and self.run.resumed and (steps is None or steps < self.done)
-        self._asked = min(self._asked, self._passed) if behind else self._passed
+        self._requested = min(self._requested, self._completed) if behind else self._completed
 
     def _train(
         self,
@@ -152,7 +152,7 @@ class Trainer(Options):
         parallel: Parallel,
         loss_of: LossOf,
         total: int | None,
-        asked: Interrupts,
+        interrupts: Interrupts,
         start: float,
     ) -> str:
         """Step until training is over; return why it is."""
@@ -178,25 +178,25 @@ class Trainer(Options):
                 text = note if logged == self.done else f"(step {logged}: {note})"
                 self._progress.update(self.done, text)
             score = self.best if self.best != best else None
-            stop, now = asked.signal, time.monotonic()  # read once: a signal may come at any time
+            stop, now = interrupts.signal, time.monotonic()  # read once, as it may come at any time
             why = self._over(passes, total, len(group), start)
             due = bool(why) or score is not None or stop is not None
             if self.save_every is not None:
                 due = due or self.done % self.save_every == 0
             else:
                 due = due or now - saved > SAVE_SECONDS
-            if self._kept and due:
+            if self._checkpoints and due:
                 if names := not_finite(self.model):
                     raise DataError(
                         f"{names} became NaN or Inf in step {self.done}, which is not saved; "
                         "lower the learning rate, or set grad_clip"
                     )
                 state = training_state(self, passes, parallel, self._setting)
-                self._kept.save(self.done, state, score)
+                self._checkpoints.save(self.done, state, score)
                 saved = time.monotonic()
             if stop is not None:
-                said = f"stopped after step {self.done}, as asked"
-                raise Stopped(said, stop, self.run.folder)  # type: ignore[union-attr]
+                text = f"stopped after step {self.done}, as asked"
+                raise Stopped(text, stop, self.run.folder)  # type: ignore[union-attr]
         if passes.used_up:
             wanted = f"{total} steps" if passes.epochs is None else f"{passes.epochs} epochs"
             raise DataError(
@@ -219,10 +219,10 @@ class Trainer(Options):
         return ""
 
     def _stopped_at_once(self, number: int) -> Stopped:
-        steps = self._kept.steps() if self._kept else []
-        said = f"the last checkpoint is that of step {steps[-1]}" if steps else "nothing is saved"
-        said = f"stopped at once in step {self.done + 1}; {said}"
-        return Stopped(said, number, self.run and self.run.folder)
+        steps = self._checkpoints.steps() if self._checkpoints else []
+        saved = f"the last checkpoint is that of step {steps[-1]}" if steps else "nothing is saved"
+        text = f"stopped at once in step {self.done + 1}; {saved}"
+        return Stopped(text, number, self.run and self.run.folder)
 
     def _step(self, step: Step, loss_of: LossOf, batches: Any) -> Tensor:
         """Do one step, and what follows from whether it changed the parameters; its loss."""
@@ -311,12 +311,13 @@ class Trainer(Options):
 
     def _remaining(self, passes: Passes, parallel: Parallel) -> Iterator[Any]:
         """The batches still to come, after everything is restored from the newest checkpoint."""
-        found = self._kept.latest() if self._kept and self.run and self.run.resumed else None
-        if self.run is not None and self.run.resumed:
-            self.run.rewind(f"{self.label}loss", found[0] if found else 0)
-        if found is None:
+        if self.run is None or not self.run.resumed:
             return iter(passes)
-        return restore(self, found, passes, parallel, self._setting)
+        newest = self._checkpoints.latest() if self._checkpoints else None
+        self.run.rewind(f"{self.label}loss", newest[0] if newest else 0)
+        if newest is None:
+            return iter(passes)
+        return restore(self, newest, passes, parallel, self._setting)
 
 
 def mean_loss(model: Any, batches: Iterable[Any]) -> float:
