@@ -2,11 +2,11 @@
 
 #include "common.cuh"
 
-// `table` ends with two rows: the size of each of k arrays, and the number of its first block; before
-// them stand rows of addresses. CHUNK elements go to a block of threads.
+// The last two rows of `table` are the sizes of k arrays and the numbers of their first blocks; the
+// rows before are addresses. A block of threads takes CHUNK elements.
 #define CHUNK 4096
 
-// the array that this block works on: the last whose first block is not behind it
+// the array of this block: the last one whose first block is not after it
 __device__ inline index_t array_of_block(const index_t* firsts, index_t k) {
     index_t low = 0, high = k;
     while (high - low > 1) {
@@ -17,13 +17,13 @@ __device__ inline index_t array_of_block(const index_t* firsts, index_t k) {
     return low;
 }
 
-// this block's elements i of array a, where `rows` rows of addresses stand in the table
+// this block's elements i of array a, for a table with `rows` rows of addresses
 #define EACH_OF_CHUNK(i, a, rows)                                                                     \
     for (index_t first = (blockIdx.x - table[((rows) + 1) * k + a]) * CHUNK, n = table[(rows) * k + a], \
                  i = first + threadIdx.x;                                                              \
          i < n && i < first + CHUNK; i += blockDim.x)
 
-// table: p, g, m, v, the new p. `numbers`, if there are any, hold root, size and shrink of this step.
+// table: p, g, m, v, the new p. `numbers`, unless null, holds root, size and shrink of this step.
 KERNEL adamw(const index_t* table, index_t k, double beta1, double beta2, double eps, double root,
              double size, double shrink, const double* numbers) {
     index_t a = array_of_block(table + 6 * k, k);

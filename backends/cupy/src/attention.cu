@@ -2,21 +2,20 @@
 // memory.
 //
 // Source: Dao 2023 (FlashAttention-2), algorithms 1 and 2. The backward pass computes the weights
-// again from the largest score of each row and one over its total, once for dQ and once for dK and
-// dV: a seventh product more than with atomics, and the same bits in every run. What dropout leaves
-// out is drawn again, too.
+// again from the largest score of each row and the reciprocal of its total, once for dQ and once for
+// dK and dV: one product in seven more than with atomics, but the same bits in every run. Dropout is
+// drawn again, too.
 //
-// Before it stand QUERIES and KEYS, the sizes of a tile, HEAD, its width, at least that of a head,
-// and EXTRAS (attention.cuh).
-// A thread holds 4 × 4 of a tile (QUERIES, KEYS): 4 rows in a run, and of the columns each
-// (KEYS / 4)th, so that the threads of a warp read different banks.
+// The text before defines QUERIES and KEYS, the sizes of a tile; HEAD, its width, at least that of a
+// head; and EXTRAS (attention.cuh). A thread holds 4 × 4 numbers of a tile (QUERIES, KEYS): 4 rows in
+// a run and every (KEYS / 4)th column, so that the threads of a warp read different banks.
 
 #include "attention.cuh"
 
 #define ACROSS (KEYS / 4)  // threads that share a row; a power of 2, so they lie in one warp
 #define DOWN (QUERIES / 4)
 #define THREADS (DOWN * ACROSS)
-#define ROW (HEAD + 1)  // one more: a column lies in different banks
+#define ROW (HEAD + 1)  // one more, so that a column lies in different banks
 
 __device__ inline void load(A (*tile)[ROW], int tall, const T* x, index_t stride, index_t first,
                             index_t rows, index_t width) {
@@ -74,7 +73,7 @@ KERNEL attention(const T* q, const T* k, const T* v, T* y, A* known, STRIDES(q),
             }
             for (int lane = ACROSS / 2; lane; lane /= 2)
                 most = fmax(most, __shfl_xor_sync(0xffffffffu, most, lane));
-            A shrink = exp(largest[i] - most);  // what was summed up was relative to another maximum
+            A shrink = exp(largest[i] - most);  // the sums so far are relative to another maximum
             largest[i] = most;
             total[i] *= shrink;
             UNROLLED(j, HEAD / ACROSS) sums[i][j] *= shrink;
@@ -108,8 +107,8 @@ KERNEL attention(const T* q, const T* k, const T* v, T* y, A* known, STRIDES(q),
     }
 }
 
-// Weights p and slopes ds = p (g · v - delta) of a thread's queries and keys; g · v, and then p, times
-// what was drawn.
+// Weights p and slopes ds = p (g · v - delta) of a thread's queries and keys; g · v, and then p, are
+// multiplied by the factors of dropout.
 __device__ inline void weights_and_slopes(A (&p)[4][4], A (&ds)[4][4], A (*q)[ROW], A (*g)[ROW],
                                           A (*k)[ROW], A (*v)[ROW], A (*drawn)[KEYS + 1],
                                           const A* known, const A* deltas, index_t first_query,
@@ -132,8 +131,8 @@ __device__ inline void weights_and_slopes(A (&p)[4][4], A (&ds)[4][4], A (*q)[RO
     }
 }
 
-// g_added, unless it is null: the gradient of what was added to each score, before it is summed up
-// over what the mask was repeated for
+// g_added, unless it is null: the gradient of the number added to each score, before the sums over
+// broadcast axes of the mask
 KERNEL attention_query_vjp(const T* g, const T* q, const T* k, const T* v, const A* known,
                            const A* deltas, T* gq, T* g_added, STRIDES(g), STRIDES(q), STRIDES(k),
                            STRIDES(v), STRIDES(gq), OPTIONS) {

@@ -1,18 +1,18 @@
-// What the kernels of attention share: arrays, scores, masks, dropout.
+// Shared by the kernels of attention: arrays, scores, masks, dropout.
 //
-// Before it stands EXTRAS: 0 where there is neither a mask nor dropout, which then take no registers.
+// The text before defines EXTRAS: 0 without mask and dropout, which then take no registers.
 
 #include "common.cuh"
 
-// an array (batch, head, time, width): its strides, the last being 1
+// the strides of an array (batch, head, time, width); the last is 1
 #define STRIDES(x) index_t x##_batch, index_t x##_head, index_t x##_row
 #define PLACE(x) (x + batch * x##_batch + head * x##_head)
-// The head that a block works for, and which of the tiles of its n rows.
+// The head of a block, and its tile among the tiles of n rows.
 #define BLOCK(n, tall)                                                     \
     index_t tiles = (n + tall - 1) / tall, tile = blockIdx.x % tiles;      \
     index_t pair = blockIdx.x / tiles, batch = pair / heads, head = pair % heads
 
-// sizes; a mask (batch, head, query, key), boolean or to be added, or neither: null; and dropout
+// sizes; a mask (batch, head, query, key), boolean, to be added, or neither (null); and dropout
 #define OPTIONS                                                                                  \
     index_t heads, index_t queries, index_t keys, index_t width, double scale_factor,            \
         index_t causal, const bool *allowed, const T *added, index_t mask_batch,                 \
@@ -26,8 +26,8 @@ struct Scores {
     index_t start, row, column, queries, keys, causal;
     A scale, nothing;  // nothing: -∞
 
-    // scale · product + mask; nothing where the query does not look at the key. A mask is added, as
-    // in the formula: NaN stays what it is
+    // scale · product + mask; `nothing` where the query does not see the key. The mask is added as in
+    // the formula, so that NaN stays NaN
     __device__ A operator()(A product, index_t query, index_t key) const {
         if (query >= queries || key >= keys || (causal && key > query)) return nothing;
         A score = product * scale;
@@ -41,9 +41,9 @@ struct Scores {
     {allowed, added, batch * mask_batch + head * mask_head, mask_row, mask_column, queries, \
      keys, causal, (A)scale_factor, log((A)0)}
 
-// What the weight of each pair of a tile is to be multiplied with: 0, or `kept`. Its word is that of
-// its place in the whole matrix (batch, head, query, key), as `dropout` would draw it. Blocks of four
-// words lie along a row, and reach over both of its ends.
+// The factor of dropout for each pair of a tile: 0 or `kept`. Its word is the one for its place in
+// the whole matrix (batch, head, query, key), as drawn by `dropout`. Blocks of four words lie along a
+// row and may extend beyond both ends.
 template <int TALL, int WIDE>
 __device__ inline void draw(A (*tile)[WIDE + 1], index_t first_row, index_t keys,
                             index_t first_key, index_t threshold, double kept, PHILOX) {

@@ -1,6 +1,6 @@
 #include "attention.cuh"
 
-// deltas = Σ g · y of each query: a warp for each
+// deltas = Σ g · y for each query, by one warp
 KERNEL attention_deltas(const T* g, const T* y, A* deltas, STRIDES(g), STRIDES(y), index_t heads,
                         index_t queries, index_t width, index_t rows) {
     unsigned row = blockIdx.x * (blockDim.x / WARP) + threadIdx.x / WARP;  // 32 bits: quick divisions

@@ -1,4 +1,4 @@
-// What all kernels share. Before it stand the types: T, that of numbers in memory; A, that of sums.
+// Shared by all kernels. The text before defines the types T, of numbers in memory, and A, of sums.
 
 typedef long long index_t;
 #define WARP 32
@@ -6,10 +6,10 @@ typedef long long index_t;
 #define LOWEST ((A)(sizeof(A) == 8 ? -1.7976931348623157e308 : -3.4028234663852886e38))
 #define KERNEL extern "C" __global__ void
 #ifndef SHARED_MEMORY
-#define SHARED_MEMORY(name) extern __shared__ __align__(16) A name[]  // as much as the launch asks for
+#define SHARED_MEMORY(name) extern __shared__ __align__(16) A name[]  // its size is an option of the launch
 #endif
 
-// arrays that loops unrolled whole go through lie in registers, and else in slow memory
+// arrays are in registers if all loops over them are unrolled, and else in slow memory
 #define UNROLLED(i, n) _Pragma("unroll") for (int i = 0; i < n; i++)
 
 // each element of n, whatever the size of the grid
@@ -17,7 +17,7 @@ typedef long long index_t;
     for (index_t i = (index_t)blockIdx.x * blockDim.x + threadIdx.x; i < (n);   \
          i += (index_t)gridDim.x * blockDim.x)
 
-// each element of a row of n, shared among the threads of one block
+// each element of a row of n, by the threads of one block
 #define ALONG(j, n) for (index_t j = threadIdx.x; j < (n); j += blockDim.x)
 
 __device__ inline A warp_sum(A x) {
@@ -53,9 +53,9 @@ __device__ inline A block_max(A x) {
     return x;
 }
 
-// Philox 4x32-10 (backends/common/philox.py), the same bits: block i of four words is made from the key
-// and the counter + i, both as words of 32 bits, the lowest first. In a captured step the counter is
-// added to the one at `base`, of two words of 64 bits, which changes from replay to replay.
+// Philox 4x32-10, with the bits of backends/common/philox.py: block i of four words is a function of
+// the key and the counter + i, both as words of 32 bits, the lowest first. In a captured step the
+// counter at `base`, two words of 64 bits that each replay changes, is added.
 #define PHILOX \
     index_t key0, index_t key1, index_t c0, index_t c1, index_t c2, index_t c3, const index_t* base
 #define PHILOX_GIVEN key0, key1, c0, c1, c2, c3, base

@@ -11,7 +11,7 @@ struct alignas(16) Pack {
     T numbers[16 / sizeof(T)];
 };
 
-// y[i] = f(a[i], b[i]) of n numbers, 16 bytes at a time where all begin at such a place
+// y[i] = f(a[i], b[i]) for n numbers, 16 bytes at a time if all arrays are aligned to 16 bytes
 template <class F>
 __device__ inline void each_number(F f, const T* a, const T* b, T* y, index_t n) {
     const int per = 16 / sizeof(T);
@@ -38,7 +38,7 @@ KERNEL gelu_vjp(const T* g, const T* x, T* gx, index_t n, index_t by_tanh) {
     auto f = [=](T g, T x) {
         A v = (A)x, slope;
         if (by_tanh) {
-            // (1 + tanh u) / 2 and the rest to 1, neither as a difference
+            // (1 + tanh u) / 2 and its difference from 1, without subtractions
             A u = ROOT_2_PI * (v + CUBIC * v * v * v), p = 1 / (1 + exp(-2 * u)), q = 1 / (1 + exp(2 * u));
             slope = p + v * p * q * 2 * ROOT_2_PI * (1 + 3 * CUBIC * v * v);
         } else
@@ -49,7 +49,7 @@ KERNEL gelu_vjp(const T* g, const T* x, T* gx, index_t n, index_t by_tanh) {
 }
 
 KERNEL relu(const T* x, T* y, index_t n) {
-    auto f = [](T x, T) { return (A)x <= 0 ? (T)0.0f : x; };  // NaN stays
+    auto f = [](T x, T) { return (A)x <= 0 ? (T)0.0f : x; };  // NaN stays NaN
     each_number(f, x, x, y, n);
 }
 
@@ -73,7 +73,7 @@ struct alignas(sizeof(T) > 4 ? 16 : 4 * sizeof(T)) Four {
     T numbers[4];
 };
 
-// y = scale · x where the word of an element is below the threshold, else 0; no mask is kept
+// y = scale · x where the word of an element is below the threshold, else 0
 KERNEL dropout(const T* x, T* y, index_t n, index_t threshold, double scale, PHILOX) {
     bool aligned = ((size_t)x | (size_t)y) % alignof(Four) == 0;
     EACH(i, (n + 3) / 4) {
@@ -94,7 +94,7 @@ KERNEL dropout(const T* x, T* y, index_t n, index_t threshold, double scale, PHI
     }
 }
 
-// Words of 64 bits that the host gives, where kernels of a captured step read them (capture.py).
+// Write words of 64 bits from the host where kernels of a captured step read them (capture.py).
 #define W(k) index_t w##k
 KERNEL write_words(index_t* to, index_t n, W(0), W(1), W(2), W(3), W(4), W(5), W(6), W(7), W(8), W(9),
                    W(10), W(11), W(12), W(13), W(14), W(15)) {
@@ -102,8 +102,8 @@ KERNEL write_words(index_t* to, index_t n, W(0), W(1), W(2), W(3), W(4), W(5), W
     for (index_t i = 0; i < n; i++) to[i] = words[i];
 }
 
-// found = (number, one of the indices outside of [low, high)), if there is any but `ignored`. It is
-// read later, with a value that the host waits for anyway. Any of the writers may win.
+// found = (number, an index outside of [low, high)), if there is one other than `ignored`. The host
+// reads it later, with a value that it waits for anyway. Any of several writers may win.
 KERNEL check_indices(const index_t* indices, index_t n, index_t low, index_t high, index_t ignored,
                      index_t number, index_t* found) {
     EACH(i, n) {
@@ -114,9 +114,9 @@ KERNEL check_indices(const index_t* indices, index_t n, index_t low, index_t hig
 
 // -- rows added to rows: out[places[i]] += values[order[i]] -------------------------------------------
 
-// `places` are sorted, `order` says where each was before. The first of equal places adds all of
-// them up, one after the other: no atomics, the same bits in every run. It first looks for their
-// end, in steps twice as long each time, so that no number has to be waited for before the next.
+// `places` is sorted, and `order` has the original position of each. The thread of the first of equal
+// places adds all of them in order: no atomics, so the same bits in every run. It first searches for
+// their end in doubling steps, so that loads need not wait for each other.
 KERNEL add_rows(const index_t* places, const index_t* order, const T* values, T* out, index_t n,
                 index_t count, index_t width) {
     EACH(i, count * width) {

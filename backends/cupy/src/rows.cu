@@ -73,11 +73,11 @@ KERNEL column_sums(const T* g, const T* x, const A* mean, const A* scale, A* sum
 
 // -- softmax, and its logarithm -------------------------------------------------------------------
 
-// The largest of a row, and Σ exp(x - largest), in one pass (Milakov and Gimelshein 2018).
+// The maximum of a row and Σ exp(x - maximum), in one pass (Milakov and Gimelshein 2018).
 __device__ inline void largest_and_total(const T* x, index_t n, A& largest, A& total) {
     A m = LOWEST, s = 0;
     index_t j = threadIdx.x, step = blockDim.x;
-    for (; j + 7 * step < n; j += 8 * step) {  // eight at a time, which are read side by side
+    for (; j + 7 * step < n; j += 8 * step) {  // eight independent loads at a time
         A v[8], most = m;
         UNROLLED(k, 8) v[k] = (A)x[j + k * step];
         UNROLLED(k, 8) most = v[k] > most ? v[k] : most;
@@ -124,7 +124,7 @@ KERNEL softmax_vjp(const T* g, const T* y, T* gx, index_t n, index_t logarithm) 
 
 // -- cross_entropy: -ln softmax(logits)[target], without the softmax in memory -----------------------
 
-// Rows of n logits begin `step` numbers apart. A target that is no class, which is refused before or
+// Rows of n logits begin `step` numbers apart. A target outside of [0, n), which is refused before or
 // reported after, gives NaN and reads nothing.
 KERNEL cross_entropy(const T* logits, const index_t* targets, A* losses, A* known, index_t n,
                      index_t step, index_t ignored, double smoothing) {
@@ -147,7 +147,7 @@ KERNEL cross_entropy(const T* logits, const index_t* targets, A* losses, A* know
     }
 }
 
-// out = Σ losses · factor, the factor being 1, or one over the number of targets that count
+// out = Σ losses · factor; the factor is 1, or 1 / the number of targets that are not ignored
 KERNEL total_loss(const A* losses, const index_t* targets, A* out, A* factor, index_t rows,
                   index_t ignored, index_t mean) {
     A sum = 0, count = 0;
@@ -163,7 +163,7 @@ KERNEL total_loss(const A* losses, const index_t* targets, A* out, A* factor, in
     *factor = inverse;
 }
 
-// g holds one number for each row, or one for all (each = 0), times *inverse unless it is null
+// g holds one number for each row, or one for all rows (each = 0); times *inverse unless it is null
 KERNEL cross_entropy_vjp(const A* g, const T* logits, const index_t* targets, const A* known,
                          const A* inverse, T* gx, index_t n, index_t step, index_t ignored,
                          double smoothing, index_t each) {
@@ -172,7 +172,7 @@ KERNEL cross_entropy_vjp(const A* g, const T* logits, const index_t* targets, co
     A scale = g[each ? row : 0] * (inverse ? *inverse : 1), e = (A)smoothing;
     A largest = known[2 * row], log_total = known[2 * row + 1];
     if (target == ignored) {
-        A nothing = log_total - log_total;  // 0, or NaN of a row that has one
+        A nothing = log_total - log_total;  // 0, or NaN if the row has NaN
         ALONG(j, n) gx[j] = (T)nothing;
         return;
     }

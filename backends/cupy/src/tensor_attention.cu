@@ -1,12 +1,12 @@
-// Attention on tensor cores, for 16 bits and, where TF32 is allowed, float32: what attention.cu
-// computes, with products rounded to their operands' precision and summed up in float32.
+// Attention on tensor cores, for 16 bits and, where TF32 is allowed, float32: as attention.cu, with
+// factors rounded to the precision of the operands and sums in float32.
 //
-// Source: Dao 2023 (FlashAttention-2). Four warps hold 16 rows each: queries, or keys where their
-// gradients are summed up. Scores of 16 rows stay in the registers of the warp that made them, and go
-// from there into the next product, rounded; so warps wait for each other at loads alone.
+// Source: Dao 2023 (FlashAttention-2). Four warps hold 16 rows each: queries, or keys for the
+// gradients of keys and values. The scores of 16 rows stay in the registers of their warp, and are
+// rounded there for the next product, so that warps wait for each other only at loads.
 //
-// Before it stand HEAD, the width of a tile, at least that of a head; COLUMNS, how many keys (or
-// queries) are looked at in turn; and EXTRAS (attention.cuh).
+// The text before defines HEAD, the width of a tile, at least that of a head; COLUMNS, the number of
+// keys (or queries) of each step; and EXTRAS (attention.cuh).
 
 #include "attention.cuh"
 #include "tensor_cores.cuh"
@@ -15,7 +15,7 @@
 #define ROWS (THREADS / WARP * 16)
 #define PER_LOAD (16 / (int)sizeof(T))  // numbers in 16 bytes
 #define STEP (2 * PER_LOAD)
-#define PITCH (HEAD + PER_LOAD)  // 16 bytes more: eight rows lie in different banks
+#define PITCH (HEAD + PER_LOAD)  // 16 bytes more, so that eight rows lie in different banks
 
 typedef A Sums[4];  // a lane's part of 16 × 8 numbers
 
@@ -25,14 +25,14 @@ typedef A Sums[4];  // a lane's part of 16 × 8 numbers
 #define ROW_OF(i) (FIRST_ROW + LANE / 4 + 8 * (i / 2))
 #define COLUMN_OF(j, i) (8 * j + LANE % 4 * 2 + i % 2)
 
-// Rows of x, as tensor cores read them; zeros where there is nothing.
+// Rows of x, as tensor cores read them; zeros outside of x.
 template <int TALL>
 __device__ inline void load(T* tile, const T* x, index_t stride, index_t first, index_t rows,
                             index_t width) {
     bool aligned = ((size_t)x | (size_t)(stride * sizeof(T)) | (size_t)(width * sizeof(T))) % 16 == 0;
     const int each = HEAD / PER_LOAD, times = TALL * each / THREADS;
     bool whole = TALL * each == times * THREADS && width == HEAD && first + TALL <= rows;
-    if (whole && aligned) {  // all are under way before the first is waited for
+    if (whole && aligned) {  // start all loads before waiting for the first
         uint4 words[times + 1];
         x += first * stride;
 #define AT(i) ((int)threadIdx.x + (i) * THREADS)
@@ -65,7 +65,7 @@ __device__ inline void load(T* tile, const T* x, index_t stride, index_t first, 
 // s = rows · columnsᵀ: the warp's 16 rows by N others, each of HEAD numbers
 template <int N>
 __device__ inline void products(Sums (&s)[N / 8], const T* rows, const T* columns) {
-    __syncwarp();  // mma wants all lanes at once, and masks part them
+    __syncwarp();  // mma needs all lanes at once, and masks make them diverge
     rows += (FIRST_ROW + LANE % 16) * PITCH + LANE / 16 * PER_LOAD;
     columns += (LANE / 16 * 8 + LANE % 8) * PITCH + LANE / 8 % 2 * PER_LOAD;
     UNROLLED(j, N / 8)
@@ -86,8 +86,8 @@ __device__ inline unsigned word(A low, A high) {
     return *(unsigned*)pair;
 }
 
-// sums += p · rows: p (16, N) in registers, and N rows of HEAD numbers. Of TF32, a step's columns of p
-// are taken in another order, that in which the lane holds them, and so are the rows.
+// sums += p · rows: p (16, N) in registers, and N rows of HEAD numbers. For TF32 a step takes the
+// columns of p, and so the rows, in the order in which the lane holds them.
 template <int N>
 __device__ inline void add_products(Sums (&sums)[HEAD / 8], const Sums (&p)[N / 8], const T* rows) {
     __syncwarp();
@@ -122,7 +122,7 @@ __device__ inline void store(T* x, index_t stride, index_t first, index_t rows, 
         }
 }
 
-// Whether every query of a tile looks at every key of it.
+// Whether every query of a tile sees every key of it.
 __device__ inline bool open(const Scores& score, index_t first_query, int tall, index_t first_key,
                             int wide) {
     return !EXTRAS && first_query + tall <= score.queries && first_key + wide <= score.keys &&
@@ -164,7 +164,7 @@ KERNEL tensor_attention(const T* q, const T* k, const T* v, T* y, A* known, STRI
                 UNROLLED(i, 2) most = fmax(most, s[j][2 * half + i]);
             for (int lane = 2; lane; lane /= 2)
                 most = fmax(most, __shfl_xor_sync(0xffffffffu, most, lane));
-            A shrink = __expf(largest[half] - most);  // sums so far were relative to another maximum
+            A shrink = __expf(largest[half] - most);  // the sums so far are relative to another maximum
             largest[half] = most;
             total[half] *= shrink;
             UNROLLED(j, HEAD / 8)
@@ -191,7 +191,7 @@ KERNEL tensor_attention(const T* q, const T* k, const T* v, T* y, A* known, STRI
     store(y, y_row, first_query, queries, width, sums, total[0], total[1]);
 }
 
-// Of each query its largest score, one over its total, and its delta.
+// The largest score, the reciprocal of the total and the delta of each query.
 template <int TALL>
 __device__ inline void look_up(A (*facts)[3], const A* known, const A* deltas, index_t first,
                                index_t queries) {
@@ -203,8 +203,8 @@ __device__ inline void look_up(A (*facts)[3], const A* known, const A* deltas, i
     }
 }
 
-// From products q · k and g · v weights p and slopes ds = p (g · v - delta); g · v, and then p, times
-// what was drawn. Rows are queries, or keys: `turned`.
+// Weights p and slopes ds = p (g · v - delta) from the products q · k and g · v; g · v, and then p,
+// are multiplied by the factors of dropout. Rows are queries, or keys if `turned`.
 template <bool turned>
 __device__ inline void weights_and_slopes(Sums (&p)[COLUMNS / 8], Sums (&ds)[COLUMNS / 8],
                                           const A (*facts)[3],

@@ -1,5 +1,5 @@
-// Products on tensor cores: a warp multiplies tiles of numbers, of 16 bits or of TF32 (float32 whose
-// last 13 bits are left out), and adds up in float32. For GPUs since 2020 (Ampere).
+// Products on tensor cores: a warp multiplies tiles of 16-bit numbers or of TF32 (float32 without its
+// last 13 bits), with sums in float32. For GPUs since 2020 (Ampere).
 //
 // Source: NVIDIA, PTX ISA, "Warp-level matrix instructions": ldmatrix, and mma.m16n8k16 (16 bits) and
 // m16n8k8 (TF32). STEP numbers of a row, 32 bytes of either type, are multiplied at a time. Words are
@@ -25,8 +25,8 @@ __device__ inline void multiply(float (&sums)[4], const unsigned (&left)[4], uns
         : "r"(left[0]), "r"(left[1]), "r"(left[2]), "r"(left[3]), "r"(right0), "r"(right1));
 }
 
-// Four tiles of 8 rows of 16 bytes: lane l says where row l % 8 of tile l / 8 lies, and gets of each
-// tile word l % 4 of row l / 4.
+// Four tiles of 8 rows of 16 bytes: lane l has the address of row l % 8 of tile l / 8, and gets word
+// l % 4 of row l / 4 of each tile.
 __device__ inline void read(unsigned (&words)[4], const void* row) {
     asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
                  : "=r"(words[0]), "=r"(words[1]), "=r"(words[2]), "=r"(words[3])
@@ -34,8 +34,8 @@ __device__ inline void read(unsigned (&words)[4], const void* row) {
                  : "memory");
 }
 
-// The same of tiles of 8 × 8 numbers of 16 bits, turned: lane l gets of each tile the numbers 2 (l % 4)
-// and the next of column l / 4.
+// The same for transposed tiles of 8 × 8 numbers of 16 bits: lane l gets numbers 2 (l % 4) and
+// 2 (l % 4) + 1 of column l / 4 of each tile.
 __device__ inline void read_turned(unsigned (&words)[4], const void* row) {
     asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];"
                  : "=r"(words[0]), "=r"(words[1]), "=r"(words[2]), "=r"(words[3])

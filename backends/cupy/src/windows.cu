@@ -1,13 +1,13 @@
-// Windows that slide over images: copied out as the columns of a matrix, and added up where they
-// lie; where a filter sees one channel, multiplied at once; their maxima and means. Sums are gathered,
-// each by the one thread that writes it: no atomics.
+// Windows on images: copied as the columns of a matrix, and added where they lie; multiplied at once
+// where a filter sees one channel; their maxima and means. The thread that writes a sum also computes
+// it, so that there are no atomics.
 //
-// An image has two axes; with one, it is a row. Indices have 32 bits, whose divisions are quick: the
-// host asks for less than 2³¹ numbers at a time.
+// An image has two axes; with one, its height is 1. Indices have 32 bits, as divisions are fast then;
+// the host asks for less than 2³¹ numbers at a time.
 
 #include "common.cuh"
 
-// an image, the window's size, stride, what the padding puts before, dilation, and how many windows
+// the image, the size of windows, stride, padding before the image, dilation, the number of windows
 #define GEOMETRY                                                                                  \
     index_t h, index_t w, index_t kh, index_t kw, index_t sh, index_t sw, index_t top,            \
         index_t left, index_t dh, index_t dw, index_t out_h, index_t out_w
@@ -34,7 +34,7 @@ KERNEL windows(const T* x, T* columns, index_t batch, GEOMETRY, index_t x_batch,
     }
 }
 
-// y (batch, channels, h, w) = bias + Σ of the columns that lie there, as `windows` places them
+// y (batch, channels, h, w) = bias + Σ of the columns that lie there, as for `windows`
 KERNEL overlap_add(const T* columns, const T* bias, T* y, index_t n, index_t batch,
                    index_t channels, GEOMETRY) {
     index_t line = batch * out_h * out_w;
@@ -105,7 +105,7 @@ KERNEL depthwise_up(const T* x, const T* weight, const T* bias, T* y, index_t n,
     }
 }
 
-// the gradient of weight, a block for each of its numbers: Σ y[n, a, p, q] · what a sees there of x
+// the gradient of weight, a block for each number: Σ y[n, a, p, q] · the number of x that a sees there
 KERNEL depthwise_across(const T* y, const T* x, T* gw, index_t batch, index_t filters, index_t of,
                         GEOMETRY) {
     unsigned place = blockIdx.x, places = out_h * out_w;
@@ -148,7 +148,7 @@ KERNEL max_pool(const T* x, T* y, int* places, index_t n, index_t h, index_t w, 
     }
 }
 
-// windows p from seen_rows[row, 0] up to seen_rows[row, 1] may hold that row; columns alike
+// windows p from seen_rows[row, 0] up to seen_rows[row, 1] may contain that row; columns likewise
 KERNEL max_pool_vjp(const T* g, const int* places, T* gx, index_t n, index_t h, index_t w,
                     index_t out_h, index_t out_w, const index_t* seen_rows,
                     const index_t* seen_columns) {
@@ -165,7 +165,7 @@ KERNEL max_pool_vjp(const T* g, const int* places, T* gx, index_t n, index_t h, 
     }
 }
 
-// what lies outside of the image counts 0; the divisor of window (p, q) is rows[p] · columns[q]
+// numbers outside of the image are 0; the divisor of window (p, q) is rows[p] · columns[q]
 KERNEL avg_pool(const T* x, T* y, index_t n, GEOMETRY, const double* rows, const double* columns) {
     EACH_OF(at, n) {
         int q = at % (unsigned)out_w, p = at / (unsigned)out_w % (unsigned)out_h;
@@ -179,7 +179,7 @@ KERNEL avg_pool(const T* x, T* y, index_t n, GEOMETRY, const double* rows, const
     }
 }
 
-// the windows that hold a place, counted from where the padding starts: the first and the last
+// the first and the last window that contain a place, counted from the start of the padding
 #define FIRST(at, k, s) ((at) >= (k) ? ((at) - (k)) / (s) + 1 : 0)
 #define LAST(at, s, out) ((at) / (s) < (out) ? (at) / (s) : (out) - 1)
 
