@@ -21,6 +21,7 @@ from tinyxp.core.composite import Composite
 from tinyxp.core.primitive import Primitive
 from tinyxp.core.tape import Node
 from tinyxp.core.tensor import Tensor
+from tinyxp.core.value import Value
 from tinyxp.debug.sites import of_library
 from tinyxp.debug.traced import bare
 from tinyxp.nn import parameter
@@ -207,7 +208,7 @@ WRAPPED: tuple[tuple[Any, str, Callable[[Any], Any]], ...] = (
     (Tensor, "array", _array),
     (Tensor, "data", _data),
     (views, "_take", _take),
-    *((Tensor, name, _leaving(way)) for name, way in WAYS.items()),
+    *((Value if name in vars(Value) else Tensor, name, _leaving(w)) for name, w in WAYS.items()),
     *((home, "to_array", _entering) for home in (core, primitive, creation, parameter)),
     (tape, "grad_enabled", _Recording),
     (shortcuts, "Plain", lambda _: type(None)),  # no shortcuts: every call is observed
