@@ -62,7 +62,7 @@ def _plan(x, s, axes, norm):
     return axes, [None if n == -1 else n for n in lengths]
 
 
-def _last(x, s, axes, norm):
+def _plan_last(x, s, axes, norm):
     """The result of ``_plan`` with the last axis and its length apart."""
     axes, lengths = _plan(x, s, axes, norm)
     if not axes:
@@ -70,7 +70,7 @@ def _last(x, s, axes, norm):
     return axes[:-1], lengths[:-1], axes[-1], lengths[-1]
 
 
-def _resized(x, lengths, axes):
+def _resize(x, lengths, axes):
     """x with each of ``axes`` cut or padded with zeros to its length."""
     if all(n in (None, x.shape[axis]) for n, axis in zip(lengths, axes, strict=True)):
         return x
@@ -85,31 +85,31 @@ def _resized(x, lengths, axes):
 
 def _complex_transform(x, s, axes, norm, inverse):
     axes, lengths = _plan(x, s, axes, norm)
-    x = _resized(_to_complex(x), lengths, axes)
+    x = _resize(_to_complex(x), lengths, axes)
     return _dft(x, axes=axes, norm=norm, inverse=inverse) if axes else x
 
 
 def _real_transform(x, s, axes, norm, inverse):
     """The half spectrum over the last axis, then the whole spectrum over the others."""
-    axes, lengths, last, n = _last(x, s, axes, norm)
+    axes, lengths, last, n = _plan_last(x, s, axes, norm)
     x = x if x.dtype.kind == "real floating" else astype(x, dtypes.DEFAULT_FLOAT)
-    x = _resized(x, (*lengths, n), (*axes, last))
+    x = _resize(x, (*lengths, n), (*axes, last))
     y = _half_dft(x, axis=last, norm=norm, inverse=inverse)
     return _dft(y, axes=axes, norm=norm, inverse=inverse) if axes else y
 
 
 def _transform_to_real(x, s, axes, norm, inverse):
     """The complex transform over all axes but the last, then from the half spectrum in the last."""
-    axes, lengths, last, n = _last(x, s, axes, norm)
+    axes, lengths, last, n = _plan_last(x, s, axes, norm)
     n = 2 * (x.shape[last] - 1) if n is None else n
     if n == 0:
         raise ArgumentError(f"a spectrum of one element needs n=1, got shape {x.shape} without n")
-    x = _resized(_to_complex(x), (*lengths, n // 2 + 1), (*axes, last))
+    x = _resize(_to_complex(x), (*lengths, n // 2 + 1), (*axes, last))
     x = _dft(x, axes=axes, norm=norm, inverse=inverse) if axes else x
     return _whole_dft(x, n=n, axis=last, norm=norm, inverse=inverse)
 
 
-def _one(n):
+def _as_lengths(n):
     return None if n is None else (n,)
 
 
@@ -123,7 +123,7 @@ def fft(x, /, *, n=None, axis=-1, norm="backward"):
     >>> tx.fft.fft(tx.asarray([1.0, 0.0, 0.0]))
     tensor([1.+0.j, 1.+0.j, 1.+0.j], dtype=complex64)
     """
-    return _complex_transform(x, _one(n), (axis,), norm, False)
+    return _complex_transform(x, _as_lengths(n), (axis,), norm, False)
 
 
 @composite
@@ -133,7 +133,7 @@ def ifft(x, /, *, n=None, axis=-1, norm="backward"):
     >>> tx.fft.ifft(tx.asarray([3.0, 0.0, 0.0]))
     tensor([1.+0.j, 1.+0.j, 1.+0.j], dtype=complex64)
     """
-    return _complex_transform(x, _one(n), (axis,), norm, True)
+    return _complex_transform(x, _as_lengths(n), (axis,), norm, True)
 
 
 @composite
@@ -167,7 +167,7 @@ def rfft(x, /, *, n=None, axis=-1, norm="backward"):
     >>> tx.fft.rfft(tx.asarray([1.0, 0.0, 0.0]))
     tensor([1.+0.j, 1.+0.j], dtype=complex64)
     """
-    return _real_transform(x, _one(n), (axis,), norm, False)
+    return _real_transform(x, _as_lengths(n), (axis,), norm, False)
 
 
 @composite
@@ -179,7 +179,7 @@ def irfft(x, /, *, n=None, axis=-1, norm="backward"):
     >>> tx.fft.irfft(tx.asarray([3.0, 0.0]), n=3)
     tensor([1., 1., 1.])
     """
-    return _transform_to_real(x, _one(n), (axis,), norm, True)
+    return _transform_to_real(x, _as_lengths(n), (axis,), norm, True)
 
 
 @composite(real=True)
@@ -210,7 +210,7 @@ def hfft(x, /, *, n=None, axis=-1, norm="backward"):
     >>> tx.fft.hfft(tx.asarray([1.0, 0.0]), n=3)
     tensor([1., 1., 1.])
     """
-    return _transform_to_real(x, _one(n), (axis,), norm, False)
+    return _transform_to_real(x, _as_lengths(n), (axis,), norm, False)
 
 
 @composite(real=True)
@@ -220,7 +220,7 @@ def ihfft(x, /, *, n=None, axis=-1, norm="backward"):
     >>> tx.fft.ihfft(tx.asarray([3.0, 0.0, 0.0])).real
     tensor([1., 1.])
     """
-    return _real_transform(x, _one(n), (axis,), norm, True)
+    return _real_transform(x, _as_lengths(n), (axis,), norm, True)
 
 
 for _op in (fft, ifft, rfft, ihfft):

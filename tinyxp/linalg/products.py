@@ -39,7 +39,7 @@ cross.example(normal((2, 3), (3,)))
 cross.example(normal((3, 2), (2, 3, 1), axis=-2))
 
 
-def _places(shape, offset):
+def _diagonal_slice(shape, offset):
     """The slice of the flattened matrix (m · n) that is its diagonal."""
     m, n = shape[-2:]
     start = offset if offset >= 0 else -offset * n
@@ -56,20 +56,20 @@ def diagonal(xp, x, /, *, offset=0):
     """
     expect_matrices("diagonal", x)
     *stack, m, n = x.shape
-    return xp.reshape(x, (*stack, m * n))[..., _places(x.shape, offset)]
+    return xp.reshape(x, (*stack, m * n))[..., _diagonal_slice(x.shape, offset)]
 
 
 @diagonal.vjp
 def _(xp, g, x_shape, offset):
     *stack, m, n = x_shape
-    flat = _unslice.on(xp, g, shape=(*stack, m * n), key=(..., _places(x_shape, offset)))
+    flat = _unslice.on(xp, g, shape=(*stack, m * n), key=(..., _diagonal_slice(x_shape, offset)))
     return xp.reshape(flat, x_shape)
 
 
 @diagonal.put
 def _(x, v, offset=0):
     *stack, m, n = x.shape
-    flat = _replace(reshape(x, (*stack, m * n)), v, key=(..., _places(x.shape, offset)))
+    flat = _replace(reshape(x, (*stack, m * n)), v, key=(..., _diagonal_slice(x.shape, offset)))
     return reshape(flat, x.shape)
 
 

@@ -18,8 +18,8 @@ def pad(xp, x, /, pad_width, mode="constant", *, constant_values=0):
     """
     if mode != "constant":
         raise ArgumentError(f"pad knows the mode 'constant', got {mode!r}")
-    margins = _margins(pad_width, len(x.shape))
-    shape = tuple(n + before + after for n, (before, after) in zip(x.shape, margins, strict=True))
+    pairs = _as_pairs(pad_width, len(x.shape))
+    shape = tuple(n + before + after for n, (before, after) in zip(x.shape, pairs, strict=True))
     if constant_values != 0 and xp.isdtype(x.dtype, "integral"):
         span = xp.iinfo(x.dtype)
         if not span.min <= constant_values <= span.max:  # true for NaN too
@@ -28,16 +28,16 @@ def pad(xp, x, /, pad_width, mode="constant", *, constant_values=0):
                 "to pad with"
             )
     y = xp.full(shape, constant_values, dtype=x.dtype, device=x.device)
-    y[_inside(margins, x.shape)] = x
+    y[_interior(pairs, x.shape)] = x
     return y
 
 
 @pad.vjp
 def _(xp, g, x_shape, pad_width):
-    return g[_inside(_margins(pad_width, len(x_shape)), x_shape)]
+    return g[_interior(_as_pairs(pad_width, len(x_shape)), x_shape)]
 
 
-def _margins(pad_width, ndim):
+def _as_pairs(pad_width, ndim):
     if isinstance(pad_width, int):
         return ((pad_width, pad_width),) * ndim
     if len(pad_width) == 2 and all(isinstance(n, int) for n in pad_width):
@@ -47,8 +47,8 @@ def _margins(pad_width, ndim):
     return tuple(map(tuple, pad_width))
 
 
-def _inside(margins, shape):
-    return tuple(slice(b, b + n) for (b, _), n in zip(margins, shape, strict=True))
+def _interior(pairs, shape):
+    return tuple(slice(b, b + n) for (b, _), n in zip(pairs, shape, strict=True))
 
 
 pad.example(normal((2, 3), pad_width=((1, 0), (2, 1)), constant_values=1.5))

@@ -22,7 +22,7 @@ __all__ = ["all", "any", "argmax", "argmin", "count_nonzero", "logsumexp", "mean
 _INDEX = "its result is a count or an index, which is piecewise constant"
 
 
-def _keep(xp, a, x_shape, axis):
+def _with_axes(xp, a, x_shape, axis):
     """A reduced array with the reduced axes as axes of length 1."""
     axes = normalize_axes(axis, len(x_shape))
     return xp.reshape(a, tuple(1 if i in axes else n for i, n in enumerate(x_shape)))
@@ -41,7 +41,7 @@ def sum(xp, x, /, axis=None, keepdims=False, *, dtype=None):
 
 @sum.vjp
 def _(xp, g, x_shape, axis):
-    return xp.broadcast_to(_keep(xp, g, x_shape, axis), x_shape)
+    return xp.broadcast_to(_with_axes(xp, g, x_shape, axis), x_shape)
 
 
 sum.example(normal((3, 4)))
@@ -72,7 +72,7 @@ def _(xp, g, x, x_shape, axis):
         products_before(xp, xp.flip(flat, axis=-1)), axis=-1
     )
     back = tuple(order.index(i) for i in range(len(order)))
-    return _keep(xp, g, x_shape, axis) * xp.permute_dims(xp.reshape(others, moved.shape), back)
+    return _with_axes(xp, g, x_shape, axis) * xp.permute_dims(xp.reshape(others, moved.shape), back)
 
 
 def products_before(xp, x):
@@ -118,9 +118,9 @@ def min(xp, x, /, axis=None, *, keepdims=False):
 @max.vjp
 @min.vjp
 def _(xp, g, x, y, x_shape, axis):
-    chosen = xp.astype(x == _keep(xp, y, x_shape, axis), g.dtype)
+    chosen = xp.astype(x == _with_axes(xp, y, x_shape, axis), g.dtype)
     ties = xp.sum(chosen, axis=axis, keepdims=True)
-    return _keep(xp, g, x_shape, axis) * chosen / _keep(xp, ties, x_shape, axis)
+    return _with_axes(xp, g, x_shape, axis) * chosen / _with_axes(xp, ties, x_shape, axis)
 
 
 for _op in (max, min):
