@@ -30,7 +30,7 @@ BACKENDS = ("numpy", "strict", "torch", "cupy")
 
 
 def reason_missing(name):
-    """Why the backend ``name`` is not to be had here, or None."""
+    """Why the backend ``name`` cannot be used here, or None."""
     try:
         backends.get(name)
     except BackendError as error:
@@ -38,8 +38,16 @@ def reason_missing(name):
     return None
 
 
-# a test for each backend that is missing would only be skipped: test_backends tells of them once
-PRESENT = [name for name in BACKENDS if reason_missing(name) is None]
+MISSING = {name: why for name in BACKENDS if (why := reason_missing(name))}
+PRESENT = [name for name in BACKENDS if name not in MISSING]  # tests have parameters for these
+
+
+def pytest_report_header():
+    """The backends that the tests run on, and why not on the others."""
+    return [
+        f"backends: {', '.join(PRESENT)}",
+        *(f"without {name}: {why}" for name, why in MISSING.items()),
+    ]
 
 
 @pytest.fixture(params=PRESENT)

@@ -1,5 +1,6 @@
 """What the tests read from the registry: every operation with its example inputs."""
 
+import functools
 import zlib
 
 import numpy as np
@@ -9,6 +10,7 @@ from tinyxp.core.operation import OPS
 from tinyxp.core.primitive import Primitive
 
 
+@functools.cache
 def differentiable():
     """(name, number of the example) for every operation that has a gradient."""
     return [
@@ -57,6 +59,7 @@ def complex_example(name, i, only=None):
     return turned, wide
 
 
+@functools.cache
 def complex_cases():
     """The cases of ``differentiable`` for operations that take complex numbers."""
     return [
@@ -64,6 +67,7 @@ def complex_cases():
     ]
 
 
+@functools.cache
 def mixed_cases():
     """Those of them with several real arrays, which are promoted to one dtype."""
     return [
@@ -71,6 +75,18 @@ def mixed_cases():
         for name, i in complex_cases()
         if getattr(OPS[name], "promote", 0) is not None and complex_example(name, i, only=1)
     ]
+
+
+def gradient_cases(name):
+    """(operands, static parameters) of all examples: real; complex; and complex beside real
+    operands, which are promoted to one dtype."""
+    cases = [example(n, i) for n, i in differentiable() if n == name]
+    cases += [complex_example(n, i) for n, i in complex_cases() if n == name]
+    for n, i in mixed_cases():
+        if n == name:
+            static = example(name, i)[1]
+            cases += [(complex_example(name, i, only)[0], static) for only in (0, 1)]
+    return cases
 
 
 def real_only():

@@ -13,7 +13,7 @@ from tests.registry import (
     complex_example,
     differentiable,
     example,
-    mixed_cases,
+    gradient_cases,
     real_only,
     tensors,
 )
@@ -23,24 +23,13 @@ from tinyxp.core.primitive import Primitive
 from tinyxp.errors import DTypeError, GradientError
 
 
-@pytest.mark.parametrize(("name", "i"), differentiable())
-def test_gradient_orders_1_and_2(name, i):
-    operands, static = example(name, i)
-    tx.gradcheck(lambda *xs: call(name, xs, static), *tensors(operands), order=2, name=name)
-
-
-@pytest.mark.parametrize(("name", "i"), complex_cases())
-def test_complex_gradient_orders_1_and_2(name, i):
-    operands, static = complex_example(name, i)
-    tx.gradcheck(lambda *xs: call(name, xs, static), *tensors(operands), order=2, name=name)
-
-
-@each(("name", "i"), mixed_cases())
-def test_complex_beside_real_operands(name, i):
-    static = example(name, i)[1]
-    for only in (0, 1):
-        operands, _ = complex_example(name, i, only)
+@pytest.mark.parametrize("name", sorted({name for name, _ in differentiable()}))
+def test_gradient_orders_1_and_2(name):
+    @each(("operands", "static"), gradient_cases(name))
+    def check(operands, static):
         tx.gradcheck(lambda *xs: call(name, xs, static), *tensors(operands), order=2, name=name)
+
+    check()
 
 
 SAMPLE = [

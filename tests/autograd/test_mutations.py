@@ -12,11 +12,9 @@ from tests.compare import as_one
 from tests.helpers import each
 from tests.registry import (
     call,
-    complex_cases,
-    complex_example,
     differentiable,
     example,
-    mixed_cases,
+    gradient_cases,
     tensors,
 )
 from tinyxp import backends
@@ -79,18 +77,9 @@ class Mutant:
         return new
 
 
-def cases(name):
-    """Everything that tests/autograd/test_gradients.py checks of an operation."""
-    yield from (example(n, i) for n, i in differentiable() if n == name)
-    yield from (complex_example(n, i) for n, i in complex_cases() if n == name)
-    for n, i in mixed_cases():
-        if n == name:
-            yield from ((complex_example(n, i, only)[0], example(n, i)[1]) for only in (0, 1))
-
-
 def first_complaint(name):
     """What the gradient check says of an operation, or None."""
-    for operands, static in cases(name):
+    for operands, static in gradient_cases(name):
         try:
             tx.gradcheck(
                 lambda *xs, static=static: call(name, xs, static),

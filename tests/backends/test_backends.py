@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import tinyxp as tx
-from tests.conftest import BACKENDS, PRESENT, reason_missing
+from tests.conftest import reason_missing
 from tinyxp import backends
 from tinyxp.errors import (
     BackendError,
@@ -34,13 +34,6 @@ def needs(name):
     why = reason_missing(name)
     if why:
         pytest.skip(why)
-
-
-@pytest.mark.parametrize("name", BACKENDS)
-def test_this_run_is_on(name):
-    """Skipped, with the reason, where no test at all runs on a backend."""
-    needs(name)
-    assert name in PRESENT
 
 
 # -- choosing ---------------------------------------------------------------------------------

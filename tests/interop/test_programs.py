@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from tests.conftest import PRESENT
+from tests.helpers import each
 from tests.interop import programs
 from tests.interop.programs import PROGRAMS, WAYS
 
@@ -23,10 +24,7 @@ def ways_of(name):
         if how.backend == "PyTorch" and "\nALONE" in text:
             continue
         if way != "plain":
-            yield name, way
-
-
-CASES = [case for name in PROGRAMS for case in ways_of(name)]
+            yield way
 
 
 def kind(key):
@@ -75,8 +73,12 @@ def refusal(module, how):
 
 
 @pytest.mark.filterwarnings("ignore:.*nested_tensor")
-@pytest.mark.parametrize(("name", "way"), CASES)
-def test_the_way_makes_no_difference(name, way):
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_the_way_makes_no_difference(name):
+    each("way", ways_of(name))(check_way)(name=name)
+
+
+def check_way(name, way):
     how = WAYS[way]
     module = programs.loaded(name, "tinyxp")
     tolerance = how.tolerance and getattr(module, "TOLERANCE", how.tolerance)

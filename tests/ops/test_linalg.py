@@ -58,7 +58,7 @@ def adjoint(x):
 
 
 def over_cases(*shapes):
-    return pytest.mark.parametrize(
+    return each(
         ("shape", "dtype"),
         [
             ((*stack, *shape), dtype)
