@@ -92,50 +92,41 @@ class Kernels:
 
     # -- elementwise --------------------------------------------------------------------------
 
+    def _map(self, name: str, *arrays: Array, options: tuple[Any, ...] = ()) -> Array:
+        """A new array, by a kernel that takes arrays of one shape, without gaps, and options."""
+        y = self.xp.empty(arrays[0].shape, dtype=arrays[0].dtype)
+        args = (*arrays, y, y.size, *options)
+        self.library.elementwise(name, y.size, args, y.dtype.name)
+        return y
+
     def gelu(self, x: Array, approximate: str) -> Any:
-        kind = self.kind(x)
-        if not kind:
+        if not self.kind(x):
             return NotImplemented
-        x, by_tanh = self.packed(x), int(approximate == "tanh")
-        y = self.xp.empty(x.shape, dtype=x.dtype)
-        self.library.elementwise("gelu", x.size, (x, y, x.size, by_tanh), kind)
-        return y, (x, by_tanh)
+        x, options = self.packed(x), (int(approximate == "tanh"),)
+        return self._map("gelu", x, options=options), (x, options)
 
     def gelu_vjp(self, g: Array, residuals: Any, needs: Needs) -> Gradients:
-        x, by_tanh = residuals
-        gx = self.xp.empty(x.shape, dtype=x.dtype)
-        args = (self.packed(g), x, gx, x.size, by_tanh)
-        self.library.elementwise("gelu_vjp", x.size, args, x.dtype.name)
-        return (gx,)
+        x, options = residuals
+        return (self._map("gelu_vjp", self.packed(g), x, options=options),)
 
     def relu(self, x: Array) -> Any:
-        kind = self.kind(x)
-        if not kind:
+        if not self.kind(x):
             return NotImplemented
-        x = self.packed(x)
-        y = self.xp.empty(x.shape, dtype=x.dtype)
-        self.library.elementwise("relu", x.size, (x, y, x.size), kind)
+        y = self._map("relu", self.packed(x))
         return y, y
 
     def relu_vjp(self, g: Array, y: Array, needs: Needs) -> Gradients:
-        gx = self.xp.empty(y.shape, dtype=y.dtype)
-        self.library.elementwise("relu_vjp", y.size, (self.packed(g), y, gx, y.size), y.dtype.name)
-        return (gx,)
+        return (self._map("relu_vjp", self.packed(g), y),)
 
     def dropout(self, x: Array, *, seed: int, counter: Any, p: float) -> Any:
         if not self.kind(x):
             return NotImplemented
         options = dropout_arguments(seed, counter, p)
-        return self._drop(x, options), options
+        return self._map("dropout", self.packed(x), options=options), options
 
     def dropout_vjp(self, g: Array, options: Any, needs: Needs) -> Gradients:
-        return (self._drop(g, options),)  # drawing again is cheaper than keeping the words
-
-    def _drop(self, x: Array, options: tuple[Any, ...]) -> Array:
-        y = self.xp.empty(x.shape, dtype=x.dtype)
-        args = (self.packed(x), y, x.size, *options)
-        self.library.elementwise("dropout", x.size, args, x.dtype.name)
-        return y
+        # drawing again is cheaper than keeping the words
+        return (self._map("dropout", self.packed(g), options=options),)
 
     # -- layer_norm and rms_norm over the last axes ---------------------------------------------
 
