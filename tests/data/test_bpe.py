@@ -148,10 +148,10 @@ def test_numbers_with_holes(files):
     [
         ({"lines": ["x y z"]}, "damaged"),
         ({"lines": ["Ġmi zz"]}, "damaged"),
-        ({"symbols": {END: 5}}, "the number 5 stands for '.*' and for"),
-        ({"symbols": {END: -1}}, "a number from 0 up"),
-        ({"symbols": {END: 1.5}}, "a number from 0 up"),
-        ({"added_tokens": {"<pad>": 3}}, "the number 3 stands for .* and for '<pad>'"),
+        ({"symbols": {END: 5}}, "the number 5 means both '.*' and"),
+        ({"symbols": {END: -1}}, "a number >= 0"),
+        ({"symbols": {END: 1.5}}, "a number >= 0"),
+        ({"added_tokens": {"<pad>": 3}}, "the number 3 means both .* and '<pad>'"),
         ({"added_tokens": {END: 400}}, "two numbers for .*: 300, 400"),
         ({"added_tokens": [1]}, "expects an object"),
     ],
@@ -165,7 +165,7 @@ def test_files_that_contradict_each_other(given, said, files):
 def test_a_key_that_comes_twice(files):
     folder = files()
     (folder / "added_tokens.json").write_text('{"<pad>": 301, "<pad>": 302}')
-    with pytest.raises(DataError, match="twice of the same symbol"):
+    with pytest.raises(DataError, match="the same symbol twice"):
         BPETokenizer.load(folder)
 
 
@@ -173,7 +173,7 @@ def test_a_text_loses_nothing(trained, files, tmp_path):
     """Neither to bytes without a symbol, nor to a length that was saved, nor to chance."""
     tokenizer = BPETokenizer.load(files(without="xz"))
     assert tokenizer.decode(tokenizer.encode("to be")) == "to be"
-    with pytest.raises(DataError, match="the vocabulary has no symbol for"):
+    with pytest.raises(DataError, match="without a symbol in the vocabulary"):
         tokenizer.encode("to be x")
     saved = tokenizers.Tokenizer.from_str(trained.tokenizer.to_str())
     saved.enable_truncation(3)
@@ -184,7 +184,7 @@ def test_a_text_loses_nothing(trained, files, tmp_path):
     np.testing.assert_array_equal(again.encode(TEXT), trained.encode(TEXT))
     words = tokenizers.Tokenizer(tokenizers.models.WordLevel({"a": 0}, "a"))
     words.save(str(tmp_path / "words.json"))
-    with pytest.raises(DataError, match="of the kind WordLevel, and no byte pairs"):
+    with pytest.raises(DataError, match="a byte-pair tokenizer, got one of the kind WordLevel"):
         BPETokenizer.load(tmp_path / "words.json")
 
 
@@ -207,12 +207,12 @@ def test_what_is_no_text(trained):
 def test_errors(trained, tmp_path, monkeypatch):
     with pytest.raises(DataError, match="expects some text"):
         BPETokenizer.train("")
-    with pytest.raises(ArgumentError, match="all 256 bytes first, got 10"):
+    with pytest.raises(ArgumentError, match="for all bytes, got 10"):
         BPETokenizer.train("a", 10)
     with pytest.raises(DataError, match="cannot read"):
         BPETokenizer.load(tmp_path)
     (tmp_path / "tokenizer.json").write_text(json.dumps({"model": 3}))
-    with pytest.raises(DataError, match="damaged or no tokenizer"):
+    with pytest.raises(DataError, match="damaged or not a tokenizer"):
         BPETokenizer.load(tmp_path)
     with pytest.raises(IndexingError, match="index 300 is outside the vocabulary"):
         trained.decode([1, 300])

@@ -219,7 +219,7 @@ def test_datasets_in_a_row():
     assert [both[i][0] for i in range(-5, 5)] == [0, 1, 0, 1, 2] * 2
     assert seen(DataLoader(both, 5)) == [[0, 1, 0, 1, 2]]
     for index in (5, -6):
-        with pytest.raises(IndexingError, match="5 samples in all"):
+        with pytest.raises(IndexingError, match="out of range for 5 samples"):
             both[index]
     with pytest.raises(ArgumentError, match="at least one dataset"):
         ConcatDataset([])
@@ -342,7 +342,7 @@ def test_errors():
         collate([np.zeros(3), np.zeros(2)])
     with pytest.raises(ShapeError, match="stack"):
         collate([tx.zeros(3), tx.zeros(2)])
-    with pytest.raises(ShapeError, match=r"equally many parts, got \[1, 2\]"):
+    with pytest.raises(ShapeError, match=r"the same number of parts, got \[1, 2\]"):
         collate([(1,), (1, 2)])
     with pytest.raises(ShapeError, match="the keys"):
         collate([{"a": 1}, {"b": 1}])

@@ -185,7 +185,7 @@ def test_a_file_that_will_not_do(tmp_path):
     for encoding in ("utf-16-le", "utf-16-be", "utf-32-le"):  # good UTF-8, and another text
         (wide := tmp_path / encoding).write_bytes("cafe".encode(encoding))
         assert message(wide) == (
-            f"{wide} holds NUL characters: it is no text, or UTF-16; save it as UTF-8"
+            f"{wide} holds NUL characters: it is not text, or UTF-16; save it as UTF-8"
         )
     (wide := tmp_path / "marked").write_bytes("cafe".encode("utf-16"))
     assert "is not UTF-8 text" in message(wide)

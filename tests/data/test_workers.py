@@ -80,10 +80,9 @@ def test_how_workers_start(monkeypatch):
     def start(default, chosen=None, gpu=False):
         monkeypatch.setattr(loader, "get_all_start_methods", lambda: [default, "other"])
         monkeypatch.setattr(loader, "get_start_method", lambda allow_none: chosen)
-        names = ["numpy", *["cupy"] * gpu]
-        used = [types.SimpleNamespace(name=name) for name in names]
+        used = [types.SimpleNamespace(fork_safe=safe) for safe in (True, not gpu)]
         monkeypatch.setattr(loader.backends, "loaded", lambda: used)
-        return loader._usual_start()
+        return loader._default_start()
 
     assert start("fork") == start("fork", "fork") == "fork"  # Linux up to Python 3.13
     assert start("forkserver") == start("forkserver", "forkserver") == "fork"  # from 3.14 on
@@ -426,10 +425,10 @@ def test_options_that_pytorch_refuses(options):
 
 def test_other_options():
     for options in ({"shuffle": True}, {"sampler": [1]}, {"batch_sampler": [[1]]}):
-        with pytest.raises(ArgumentError, match="an iterable dataset says its own order"):
+        with pytest.raises(ArgumentError, match="an iterable dataset sets its own order"):
             DataLoader(Stream(3), **options)
     for name in ("batch_size", "sampler", "batch_sampler", "drop_last", "persistent_workers"):
-        with pytest.raises(ArgumentError, match=f"the {name} of a DataLoader stays"):
+        with pytest.raises(ArgumentError, match=f"the {name} of a DataLoader cannot change"):
             setattr(DataLoader([1]), name, 2)
     with pytest.raises(ArgumentError, match="prefetch_factor expects an integer from 1 up"):
         DataLoader([1], prefetch_factor=0, num_workers=1)

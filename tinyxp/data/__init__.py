@@ -1,4 +1,4 @@
-"""Data: datasets and their batches, and text for language models."""
+"""Datasets, samplers and loaders, and text for language models."""
 
 from tinyxp.data.bpe import BPETokenizer
 from tinyxp.data.collation import collate

@@ -1,7 +1,7 @@
-"""Text in byte pairs: frequent runs of bytes are one symbol, rare ones are several.
+"""Byte-pair encoding: frequent sequences of bytes are one symbol, rare ones are several.
 
-The work is done by Hugging Face's library tokenizers (the extra ``text``), whose files are read and
-written as they are; GPT-2's older ones are put together by ``bpe_files``.
+It uses Hugging Face's library tokenizers (the extra ``text``) and its files; ``bpe_files`` also
+reads GPT-2's older pair of files.
 """
 
 import operator
@@ -18,10 +18,10 @@ from tinyxp.files.safetensors import write_atomically
 
 
 class BPETokenizer:
-    """Text as integers by byte-pair encoding, and back: any text, and exactly.
+    """Lossless byte-pair encoding of any text as integers.
 
-    Made by ``train`` or ``load``. Source: Sennrich et al. 2016; on bytes, as in GPT-2 (Radford et
-    al. 2019, sec. 2.2).
+    Make one with ``train`` or ``load``. Source: Sennrich et al. 2016; on bytes, as in GPT-2
+    (Radford et al. 2019, sec. 2.2).
 
     >>> tokenizer = tx.data.BPETokenizer.train("low lower lowest " * 9, vocab_size=262)
     >>> tokenizer.decode(tokenizer.encode("low, lower: größte"))
@@ -30,13 +30,14 @@ class BPETokenizer:
 
     def __init__(self, tokenizer: Any) -> None:
         self.tokenizer = tokenizer
-        self._seen = (-1, 0)  # how many symbols there were when the size was looked up, and it
-        # a tiny or damaged vocabulary: what has no symbol is left out by the library
+        self._seen = (-1, 0)  # a number of symbols and its vocab_size
+        # with a tiny or damaged vocabulary the library drops bytes without a symbol
         self._lacks_bytes = not holds_all_bytes(tokenizer)
 
     @classmethod
     def train(cls, text: str, vocab_size: int = 1024) -> "BPETokenizer":
-        """A vocabulary of the 256 bytes and their most frequent pairs, pairs of pairs and so on.
+        """Train on a text: the vocabulary is the 256 bytes and the most frequent pairs, again and
+        again.
 
         Raises DataError without text, or for a text that is not Unicode, ArgumentError for fewer
         symbols than bytes, BackendError if the library tokenizers is missing.
@@ -46,7 +47,9 @@ class BPETokenizer:
         if not text:
             raise DataError("BPETokenizer.train expects some text, got none; give a longer one")
         if not isinstance(vocab_size, (int, np.integer)) or vocab_size < 256:
-            raise ArgumentError(f"a vocabulary holds all 256 bytes first, got {vocab_size!r}")
+            raise ArgumentError(
+                f"vocab_size expects an integer >= 256, for all bytes, got {vocab_size!r}"
+            )
         tokenizer = byte_level(tokenizers.models.BPE())
         trainer = tokenizers.trainers.BpeTrainer(
             vocab_size=int(vocab_size),
@@ -58,13 +61,13 @@ class BPETokenizer:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "BPETokenizer":
-        """The tokenizer of a ``tokenizer.json``, or of a folder that has one, or that has GPT-2's
-        ``vocab.json`` and ``merges.txt``.
+        """Load a ``tokenizer.json``, or a folder with one or with GPT-2's ``vocab.json`` and
+        ``merges.txt``.
 
         In a folder ``added_tokens.json``, ``special_tokens_map.json`` and ``tokenizer_config.json``
-        name further symbols, as for transformers' GPT2Tokenizer; without them "<|endoftext|>" is
-        one, if it is in the vocabulary. Raises DataError if there is no tokenizer, it is damaged,
-        or its files contradict each other.
+        define more symbols, as for transformers' GPT2Tokenizer; without them "<|endoftext|>" is
+        one if the vocabulary has it. Raises DataError if there is no tokenizer, it is damaged, or
+        its files contradict each other.
         """
         return cls(load(path))
 
@@ -74,7 +77,7 @@ class BPETokenizer:
 
     @property
     def vocab_size(self) -> int:
-        """One more than the largest symbol: what a model's table of symbols must hold."""
+        """One more than the largest symbol: the number of rows of an embedding."""
         count = self.tokenizer.get_vocab_size()
         if self._seen[0] != count:
             self._seen = count, 1 + max(self.tokenizer.get_vocab().values(), default=-1)
@@ -86,40 +89,40 @@ class BPETokenizer:
     def encode(self, text: str) -> NDArray[np.int64]:
         """The symbols of a text: string -> (n,).
 
-        Raises DataError for a text that is not Unicode, or has bytes that the vocabulary lacks.
+        Raises DataError for a text that is not Unicode, or with bytes that the vocabulary lacks.
         """
         expect_unicode("encode", text)
         ids = np.asarray(self.tokenizer.encode(text).ids, dtype=np.int64)
         if self._lacks_bytes and not self.decode(ids).endswith(text):
             raise DataError(
-                "the text has bytes that the vocabulary has no symbol for, and would lose them; "
-                "take a tokenizer with all 256"
+                "the text has bytes without a symbol in the vocabulary, which would be lost; use a "
+                "tokenizer with all 256 bytes"
             )
         return ids
 
     def decode(self, ids: Iterable[int]) -> str:
         """The text of the symbols ``ids``: (n,) -> string.
 
-        Where symbols end within a character its bytes show as '\\ufffd'. Raises IndexingError
-        outside the vocabulary, DTypeError for anything but integers.
+        A part of a character becomes '\\ufffd'. Raises IndexingError for symbols outside the
+        vocabulary, DTypeError unless they are integers.
         """
-        given = ids.tolist() if isinstance(ids, np.ndarray) else list(ids)
+        values = ids.tolist() if isinstance(ids, np.ndarray) else list(ids)
         try:
-            numbers = [operator.index(i) for i in given]
+            numbers = [operator.index(i) for i in values]
         except TypeError as error:
-            raise DTypeError(f"decode expects a row of integers, got {given[:9]}") from error
+            raise DTypeError(f"decode expects a row of integers, got {values[:9]}") from error
         n, holes = len(self), len(self) != self._seen[0]
         for i in numbers:
             if not 0 <= i < n or (holes and self.tokenizer.id_to_token(i) is None):
                 raise IndexingError(
                     f"index {i} is outside the vocabulary; decode expects 0 to {n - 1}"
-                    f"{', and of those what is a symbol' if holes else ''}"
+                    f"{', without unused numbers' if holes else ''}"
                 )
         return str(self.tokenizer.decode(numbers, skip_special_tokens=False))
 
 
 def expect_unicode(name: str, text: Any) -> None:
-    """Raise DTypeError unless ``text`` is a string, DataError if half a character is in it."""
+    """Raise DTypeError unless ``text`` is a string, DataError if it has a lone surrogate."""
     if not isinstance(text, str):
         raise DTypeError(f"{name} expects a string, got {type(text).__name__}")
     try:
@@ -127,5 +130,5 @@ def expect_unicode(name: str, text: Any) -> None:
     except UnicodeEncodeError as error:
         raise DataError(
             f"{name}: {text[error.start]!r} at position {error.start} is half a character (a lone "
-            "surrogate), which no bytes stand for; remove it: text.encode(errors='ignore').decode()"
+            "surrogate); remove it: text.encode(errors='ignore').decode()"
         ) from None

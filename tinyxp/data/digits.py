@@ -1,4 +1,4 @@
-"""Handwritten digits of 8 x 8 pixels, which come with tinyxp: to learn from without a network."""
+"""Handwritten digits of 8 x 8 pixels that come with tinyxp, for training without a network."""
 
 from importlib.resources import as_file, files
 from typing import Any
@@ -11,11 +11,10 @@ TRAIN = 1437  # of 1,797
 
 
 def load_digits() -> tuple[TensorDataset, TensorDataset]:
-    """1,437 digits to learn from and 360 for tests: images (N, 1, 8, 8), labels (N,) int64.
+    """1,437 digits for training and 360 for tests: images (N, 1, 8, 8), labels (N,) int64.
 
-    Pixels are float32 in [0, 1]: sixteenths, each the part of a block of 4 x 4 dots that is black.
-    The split is always the same, one in five drawn at random for tests; so the same 13 people
-    wrote both.
+    Pixels are float32 in [0, 1]: the black part, in sixteenths, of a block of 4 x 4 dots. The
+    split is always the same random one, so the same 13 people wrote both parts.
 
     Source: E. Alpaydin & C. Kaynak 1998, Optical Recognition of Handwritten Digits, UCI Machine
     Learning Repository, doi 10.24432/C50P49, licence CC BY 4.0; its part for tests. See

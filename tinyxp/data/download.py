@@ -1,4 +1,4 @@
-"""Downloads that never hang and never leave half a file, and the folder that keeps them."""
+"""Downloads with a time limit and a check of the data, and the folder that caches them."""
 
 import hashlib
 import os
@@ -7,13 +7,15 @@ import sys
 import tempfile
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from tinyxp.errors import DataError
+from tinyxp.files.safetensors import write_atomically
 
 
 def cache_folder() -> Path:
-    """Where downloads are kept: ``TINY_CACHE``, or tinyxp's corner of the system's cache folder."""
+    """The cache folder: ``TINY_CACHE``, or the folder tinyxp in the system's cache folder."""
     if chosen := os.environ.get("TINY_CACHE"):
         return Path(chosen)
     try:
@@ -28,6 +30,7 @@ def cache_folder() -> Path:
 
 
 def verify(data: bytes, size: int, sha256: str) -> bytes:
+    """Return ``data``. Raises DataError unless it has this size and hash."""
     if len(data) != size:
         got = "more" if len(data) > size else f"{len(data):,}"
         raise DataError(f"expected {size:,} bytes, got {got}")
@@ -36,24 +39,31 @@ def verify(data: bytes, size: int, sha256: str) -> bytes:
     return data
 
 
+def store(path: Path, data: bytes) -> None:
+    """Keep a download in the cache, if it can be written."""
+    with suppress(OSError, DataError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, data)
+
+
 def download(
     url: str, size: int, sha256: str, *, patience: float = 5.0, limit: float = 15.0
 ) -> bytes:
-    """The file at ``url``, if it has that size and hash.
+    """The file at ``url``, which must have that size and hash.
 
-    Gives up after ``patience`` seconds without a byte (the name look-up counts) and ``limit``
-    seconds in all. Raises DataError.
+    Raises DataError, also after ``patience`` seconds without a byte (including the name look-up)
+    and after ``limit`` seconds in all.
     """
-    import urllib.error  # here, as ssl and email would slow down every import of tinyxp
+    import urllib.error  # slow to import, with ssl and email
     import urllib.request
 
     deadline = time.monotonic() + limit
     chunks: queue.SimpleQueue[bytes | Exception] = queue.SimpleQueue()
 
     def fetch() -> None:
-        left = size + 1  # one byte too many is enough to know
+        left = size + 1  # one byte too many is enough to notice
         try:
-            # half the patience: if the first address is dead, a second one gets its chance
+            # half the patience, to leave time for a second address
             with urllib.request.urlopen(url, timeout=patience / 2) as response:
                 while time.monotonic() < deadline:
                     chunk = response.read1(min(left, 65536))
@@ -61,12 +71,12 @@ def download(
                     left -= len(chunk)
                     if not chunk:
                         return
-        except Exception as error:  # whatever it is, the one who waits must hear of it
+        except Exception as error:  # the waiting thread raises it
             if isinstance(error, urllib.error.HTTPError):
                 error.close()
             chunks.put(error)
 
-    # a thread, since looking up a name heeds no timeout; a daemon, so that the program can end
+    # a thread, because a name look-up ignores timeouts; a daemon lets the program end
     threading.Thread(target=fetch, daemon=True).start()
     data = bytearray()
     while True:

@@ -1,4 +1,4 @@
-"""Epochs of a DataLoader that can be left in the middle, saved and gone on with."""
+"""Epochs of a DataLoader that can be saved in the middle and continued."""
 
 from collections.abc import Iterator
 from typing import Any, Self, TypeGuard
@@ -20,13 +20,12 @@ STATE = {"epoch", "position", "start", "generator"}
 
 class Epochs:
     """The batches of a DataLoader, epoch after epoch without end. It can be saved in the middle of
-    an epoch, and goes on there with the same order and the same random numbers.
+    an epoch and continues there with the same order and the same random numbers.
 
-    It takes the state of the loader's generator when its first batch is asked for, and then draws
-    by itself: other passes over the loader, as for an evaluation, change nothing. Of a sampler with
-    a generator of its own the state is saved, too. Of an iterable dataset the batches before the
-    place are made once more. ``shared``: it draws from the loader's generator itself, between
-    whatever else does, as a loop over the loader would.
+    It copies the loader's generator when the first batch is requested and then draws from the copy,
+    so other passes over the loader, as for an evaluation, do not matter. The state of a sampler's
+    own generator is saved, too. For an iterable dataset the earlier batches are made again. With
+    ``shared`` it draws from the loader's generator itself, as a loop over the loader does.
 
     >>> loader = tx.data.DataLoader([1, 2, 3], shuffle=True, generator=tx.random.Generator(0))
     >>> batches = tx.data.Epochs(loader)
@@ -44,8 +43,8 @@ class Epochs:
                 f"Epochs expects a DataLoader with its own __iter__, got {type(loader).__name__}"
             )
         self.loader, self.shared = loader, shared
-        self.epoch, self.position = 0, 0  # the batches that were given, of the present epoch
-        self.start: dict[str, Any] = {}  # the states of generators before the order was drawn
+        self.epoch, self.position = 0, 0  # batches so far in the present epoch
+        self.start: dict[str, Any] = {}  # states of generators before the order was drawn
         self.batches: Iterator[Any] = iter(())
         self.own: Generator | None = None
         self.over = False  # whether the present epoch has ended
@@ -57,11 +56,11 @@ class Epochs:
         for batch in self.rest():
             return batch
         if not self.position:
-            raise StopIteration  # an epoch has no batches
+            raise StopIteration  # an epoch without batches
         return next(self)
 
     def rest(self) -> Iterator[Any]:
-        """The batches that are left of the present epoch; of the next one, if it is over."""
+        """The remaining batches of the present epoch, or those of the next one if it is over."""
         if self.own is None:
             self._begin(self._generator())
         elif self.over:
@@ -73,14 +72,14 @@ class Epochs:
             except StopIteration:
                 break
             except Exception:
-                self.position += 1  # a batch that cannot be made has its place, too
+                self.position += 1  # a batch that fails counts, too
                 raise
             self.position += 1
             yield batch
         self.over = True
 
     def _generator(self) -> Generator:
-        """What to draw from: the loader's generator, or a copy of it."""
+        """The generator to draw from: the loader's, or a copy of it."""
         found = source(self.loader.generator)
         if not self.shared:
             state, found = found.state_dict(), Generator(0)
@@ -88,21 +87,21 @@ class Epochs:
         return found
 
     def _begin(self, own: Generator) -> None:
-        """The present epoch, from its batch ``position`` on."""
+        """Start the present epoch at its batch ``position``."""
         self.own, self.over = own, False
         samplers = [generator.state_dict() for generator in self._samplers()]
         self.start = own.state_dict() | ({"samplers": samplers} if samplers else {})
         self.batches = self.loader.begin(own, self.position, whole=not self.shared)
         shared = source(self.loader.generator)
-        if shared.seed == own.seed:  # who draws from it next shall not draw the same
+        if shared.seed == own.seed:  # later draws from it must differ
             shared.counter = max(shared.counter, own.counter)
 
     def _samplers(self) -> list[Generator]:
-        """The generators that a sampler has of its own."""
-        sampler, batches = self.loader._given
-        given = (sampler, batches, getattr(batches, "sampler", None))
-        found = [getattr(part, "generator", None) for part in given]
-        return [generator for generator in found if isinstance(generator, Generator)]
+        """The samplers' own generators."""
+        sampler, batches = self.loader._samplers
+        samplers = (sampler, batches, getattr(batches, "sampler", None))
+        generators = [getattr(part, "generator", None) for part in samplers]
+        return [generator for generator in generators if isinstance(generator, Generator)]
 
     def state_dict(self) -> dict[str, Any]:
         return {
@@ -113,7 +112,7 @@ class Epochs:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a state. Raises ArgumentError if it is none, or not one of such a loader."""
+        """Continue from a state. Raises ArgumentError unless it fits this loader."""
         if set(state) != STATE:
             raise ArgumentError(
                 f"the state of Epochs has {', '.join(sorted(STATE))}, got {sorted(state)}"
@@ -122,14 +121,14 @@ class Epochs:
         samplers = start.pop("samplers", [])
         if len(samplers) != len(self._samplers()):
             raise ArgumentError(
-                f"the state has {len(samplers)} generators of samplers, and the loader "
-                f"{len(self._samplers())}; make the loader as it was"
+                f"expected {len(self._samplers())} generators of samplers, got a state with "
+                f"{len(samplers)}; make the loader as it was"
             )
         batches = state["position"] and self._length()
         if batches is not None and state["position"] > batches:
             raise ArgumentError(
-                f"the state was saved after batch {state['position']} of an epoch, and here it has "
-                f"{batches}; make the loader as it was"
+                f"expected a state within an epoch of {batches} batches, got one after batch "
+                f"{state['position']}; make the loader as it was"
             )
         self.epoch, self.position, self.start = state["epoch"], state["position"], start
         self.batches, self.own = iter(()), None
@@ -143,11 +142,11 @@ class Epochs:
 
     @staticmethod
     def suits(batches: Any) -> TypeGuard[DataLoader]:
-        """Whether ``batches`` is a DataLoader whose order comes from our generators alone."""
+        """Whether ``batches`` is a DataLoader whose order depends only on our generators."""
         return (
             isinstance(batches, DataLoader)
             and type(batches).__iter__ is DataLoader.__iter__
-            and all(map(_draws_from_ours, batches._given))
+            and all(map(_draws_from_ours, batches._samplers))
             and not batches._streams()
         )
 
@@ -159,7 +158,7 @@ class Epochs:
 
 
 def _draws_from_ours(sampler: Any) -> bool:
-    """Whether a sampler draws from nothing but one of our generators."""
+    """Whether a sampler draws only from our generators."""
     if type(sampler) is BatchSampler:
         return _draws_from_ours(sampler.sampler)
     return sampler is None or type(sampler) in (*SAMPLERS, list, tuple, range)

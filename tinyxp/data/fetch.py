@@ -1,5 +1,5 @@
-"""From keys to a batch, with random numbers of the batch's own: what a DataLoader does in its own
-process or in workers."""
+"""Make batches from keys, with the batch's own random numbers; it runs in the process of the
+DataLoader or in a worker."""
 
 import os
 import random
@@ -20,19 +20,19 @@ from tinyxp.random import Generator, use_generator
 
 
 class Exhausted(Exception):
-    """There are no more samples. No StopIteration: a dataset may raise one by mistake."""
+    """There are no more samples. Not a StopIteration, which a dataset may raise by mistake."""
 
 
 @dataclass
 class Keyed:
-    """A batch of the samples that the sampler names; one sample, if not ``batched``."""
+    """Makes a batch of the samples that a sampler selects, or one sample if not ``batched``."""
 
     dataset: Any
     collate_fn: Callable[[Any], Any] | None
     batched: bool
 
     def restart(self) -> None:
-        """A new pass."""
+        """Start a new pass."""
 
     def __call__(self, keys: Any) -> Any:
         try:
@@ -44,14 +44,14 @@ class Keyed:
             return batch_of(self.dataset, keys)
         except StopIteration as error:
             raise DataError(
-                "the dataset or collate_fn raised StopIteration, which would end the loop over its "
-                f"batches without a word: {error}"
+                "the dataset or collate_fn raised StopIteration, which would end the loop over the "
+                f"batches silently: {error}"
             ) from error
 
 
 @dataclass
 class Streamed:
-    """The next batch of an iterable dataset; the next sample, if ``size`` is None."""
+    """Makes the next batch of an iterable dataset, or the next sample if ``size`` is None."""
 
     dataset: Any
     collate_fn: Callable[[Any], Any] | None
@@ -81,8 +81,8 @@ Load = Keyed | Streamed
 
 @dataclass(frozen=True)
 class Seeds:
-    """What the random numbers of a pass follow from: a generator's seed, and its counter when the
-    pass began. ``of(k)`` is the seed of batch k, ``base`` that of the worker processes."""
+    """The seeds of a pass, from a generator's seed and its counter when the pass began: ``of(k)``
+    is that of batch k, ``base`` that of the worker processes."""
 
     seed: int
     counter: int
@@ -92,7 +92,7 @@ class Seeds:
 
     @property
     def base(self) -> int:
-        return self._state(()) >> 2  # room to add a worker's number, within 63 bits
+        return self._state(()) >> 2  # leaves room to add a worker's number within 63 bits
 
     def _state(self, key: tuple[int, ...]) -> int:
         words = [word & (2**64 - 1) for word in (self.seed, self.counter)]
@@ -100,16 +100,16 @@ class Seeds:
         return int(sequence.generate_state(1, np.uint64)[0])
 
 
-_turn = threading.RLock()  # Python's and NumPy's random numbers are those of the whole process
-_bits = np.random.MT19937()  # put in NumPy's place, as to copy its state to and fro takes longer
+_turn = threading.RLock()  # Python's and NumPy's random numbers are global
+_bits = np.random.MT19937()  # replaces NumPy's; copying its state is slower
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=lambda: globals().update(_turn=threading.RLock()))
 
 
 @contextmanager
 def temporary_seed(seed: int) -> Iterator[None]:
-    """Within a block Python's, NumPy's and tinyxp's random numbers follow from ``seed``; after it
-    they go on as if nothing had been drawn. One thread at a time."""
+    """Seed Python's, NumPy's and tinyxp's random numbers within a block, and restore them after it.
+    One thread at a time."""
     with _turn:
         python, bits = random.getstate(), get_bit_generator()
         numpy = np.random.get_state(legacy=False)
@@ -121,11 +121,13 @@ def temporary_seed(seed: int) -> Iterator[None]:
         finally:
             random.setstate(python)
             set_bit_generator(bits)
-            if numpy["has_gauss"] or bits is _bits:  # half a pair of normal numbers; a block in one
+            if (
+                numpy["has_gauss"] or bits is _bits
+            ):  # the second normal number of a pair; nested blocks
                 np.random.set_state(numpy)
 
 
 def reseed(seed: int) -> None:
-    """Start Python's and NumPy's random numbers from ``seed``."""
+    """Seed Python's and NumPy's random numbers."""
     random.seed(seed)
     np.random.seed(seed % 2**32)

@@ -1,4 +1,4 @@
-"""IDX files, the format of MNIST, and the two data sets that come in it."""
+"""IDX files, the format of MNIST, and the data sets MNIST and Fashion-MNIST."""
 
 import gzip
 import io
@@ -6,24 +6,23 @@ import math
 import os
 import zlib
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 
 from tinyxp.data.datasets import TensorDataset
-from tinyxp.data.download import cache_folder, download
+from tinyxp.data.download import cache_folder, download, store
 from tinyxp.errors import ArgumentError, DataError
-from tinyxp.files.safetensors import expect_path, write_atomically
+from tinyxp.files.safetensors import expect_path
 
 TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
-LIMIT = 1 << 31  # bytes: no data set of a classroom has more
-AXES = 32  # as many as an array can have anywhere
-UNZIPPED = 1032  # bytes that one byte of a gzip file can become, at most
+LIMIT = 1 << 31  # bytes; no small data set has more
+AXES = 32  # the most that any array library allows
+UNZIPPED = 1032  # the largest ratio of unzipped to gzipped bytes
 
 PARTS = ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1")
-# where each set lies, tried in turn, and size and sha256 of its four files
+# the addresses of each set, tried in turn, and size and sha256 of its four files
 SOURCES: dict[str, tuple[tuple[str, ...], tuple[tuple[int, str], ...]]] = {
     "mnist": (
         (
@@ -54,11 +53,11 @@ SOURCES: dict[str, tuple[tuple[str, ...], tuple[tuple[int, str], ...]]] = {
 
 
 def read_idx(path: str | os.PathLike[str]) -> Any:
-    """The array in an IDX file, gzipped or not, as NumPy's, in the machine's byte order.
+    """The array in an IDX file, gzipped or not, as a NumPy array in native byte order.
 
     The format (LeCun, Cortes & Burges, the MNIST database): two zero bytes, a type, the number of
-    axes, the length of each axis (32 bits, big-endian), then the values. Raises DataError, naming
-    the file, if it is missing or anything else than that; no more is read than the header says.
+    axes, the length of each axis (32 bits, big-endian), then the values. Raises DataError with the
+    name of the file if it is missing or has another format; only the announced bytes are read.
 
     >>> _ = (tmp / "two.idx").write_bytes(bytes([0, 0, 8, 1, 0, 0, 0, 2, 7, 9]))
     >>> tx.data.read_idx(tmp / "two.idx")
@@ -82,13 +81,13 @@ def read_idx(path: str | os.PathLike[str]) -> Any:
 
 
 def parse_idx(data: bytes, name: str) -> Any:
-    """As :func:`read_idx`, of gzipped bytes that come from ``name``."""
+    """As :func:`read_idx`, for gzipped bytes that come from ``name``."""
     with gzip.open(io.BytesIO(data)) as file:
         return _read(file, name, len(data) * UNZIPPED)  # type: ignore[arg-type]
 
 
 def _read(file: BinaryIO, name: str, room: int) -> Any:
-    """The array in ``file``, which holds ``room`` bytes at most."""
+    """The array in ``file``, which holds at most ``room`` bytes."""
     head = file.read(4)
     if len(head) < 4 or head[:2] != b"\0\0" or head[2] not in TYPES or head[3] > AXES:
         page = "; it looks like a web page" if head.lstrip().startswith(b"<") else ""
@@ -103,9 +102,8 @@ def _read(file: BinaryIO, name: str, room: int) -> Any:
     dtype = np.dtype(TYPES[head[2]])
     size = math.prod(shape) * dtype.itemsize
     if math.prod(max(n, 1) for n in shape) * dtype.itemsize > LIMIT:
-        raise DataError(f"{name} says that it has the shape {shape}: {size:,} bytes are too many")
-    # one more, to see whether the file ends there; never more than there can be, as reading
-    # takes memory first and looks afterwards
+        raise DataError(f"{name} announces the shape {shape}: {size:,} bytes are too many")
+    # one byte more shows whether the file ends there; at most ``room``, because read() allocates
     data = file.read(min(size, room) + 1)
     if len(data) != size:
         got = "more follow" if len(data) > size else f"{len(data):,} are there"
@@ -119,9 +117,9 @@ def load_mnist(
     """MNIST (LeCun et al. 1998) or Fashion-MNIST (Xiao et al. 2017, ``name="fashion"``).
 
     Two datasets, for training (60,000) and for tests (10,000): images (N, 1, 28, 28), float32 in
-    [0, 1], and labels (N,), int64. Read from the four IDX files in ``folder``, gzipped or not; else
-    from the cache folder; else downloaded there, 12 or 31 MB, and checked. Raises DataError if
-    they cannot be had, ArgumentError for another name.
+    [0, 1], and labels (N,), int64. They are read from the four IDX files in ``folder``, gzipped or
+    not, or else from the cache folder, to which they are downloaded (12 or 31 MB) and checked.
+    Raises DataError if they are not available, ArgumentError for another name.
     """
     if name not in SOURCES:
         raise ArgumentError(f"unknown data set {name!r}; choose one of {', '.join(SOURCES)}")
@@ -134,7 +132,7 @@ def load_mnist(
 
 
 def dataset(images: Any, labels: Any, white: float, name: str) -> TensorDataset:
-    """Images (N, H, W) with their labels (N,), scaled to [0, 1]; DataError if they do not fit."""
+    """Images (N, H, W), scaled to [0, 1], with labels (N,). Raises DataError if they mismatch."""
     if images.ndim != 3 or labels.shape != images.shape[:1]:
         raise DataError(
             f"{name}: expected images (N, H, W) and labels (N,), got shapes {images.shape} and "
@@ -149,7 +147,7 @@ def dataset(images: Any, labels: Any, white: float, name: str) -> TensorDataset:
 
 
 def _part(name: str, i: int, folder: Path | None) -> Any:
-    """One of the four arrays of a data set: from ``folder``, the cache or the network."""
+    """One of the four arrays of a data set, from ``folder``, the cache or the network."""
     names = _spellings(PARTS[i])
     if folder is not None:
         found = _first_file(folder, names)
@@ -160,7 +158,7 @@ def _part(name: str, i: int, folder: Path | None) -> Any:
     if found := _first_file(kept, names):
         try:
             return read_idx(found)
-        except DataError as error:  # damaged: downloaded again
+        except DataError as error:  # damaged: download it again
             damage = f"{error}; "
     urls, facts = SOURCES[name]
     reasons = []
@@ -170,9 +168,7 @@ def _part(name: str, i: int, folder: Path | None) -> Any:
         except DataError as error:
             reasons.append(f"{url}: {error}")
             continue
-        with suppress(OSError, DataError):  # what cannot be kept is as good to learn from
-            kept.mkdir(parents=True, exist_ok=True)
-            write_atomically(kept / names[0], data)
+        store(kept / names[0], data)
         return parse_idx(data, url + names[0])
     raise DataError(
         f"{damage}{names[0]} of {name} not downloaded ({'; '.join(reasons)}); offline, put the "
@@ -181,7 +177,7 @@ def _part(name: str, i: int, folder: Path | None) -> Any:
 
 
 def _spellings(part: str) -> list[str]:
-    """The names that a file goes by: zipped or not, with '-idx' or '.idx'."""
+    """The possible names of a file: zipped or not, with '-idx' or '.idx'."""
     stems = [f"{part}-ubyte", f"{part}-ubyte".replace("-idx", ".idx")]
     return [stem + ending for stem in stems for ending in (".gz", "")]
 

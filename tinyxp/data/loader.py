@@ -1,4 +1,4 @@
-"""The DataLoader: batches of a dataset, in an order that a seed repeats."""
+"""The DataLoader: batches of a dataset, in an order that a seed reproduces."""
 
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice, repeat
@@ -22,35 +22,32 @@ FIXED = ("batch_size", "shuffle", "sampler", "batch_sampler", "drop_last", "pers
 
 
 class DataLoader:
-    """Batches of a dataset: of any object with ``len`` and keys, or of an :class:`IterableDataset`.
+    """Batches of a dataset: any object with ``len`` and keys, or an :class:`IterableDataset`.
 
-    The order is that of the samples; with ``shuffle`` a new one for every pass, drawn from
-    ``generator`` (default: the default one), so that a seed repeats all of them; or that of the
-    keys in ``sampler``, or of the lists of keys in ``batch_sampler``. ``drop_last`` leaves out a
-    last batch that is not full; ``batch_size=None`` gives samples instead of batches.
-    ``collate_fn`` makes a batch of a list of samples (default: :func:`collate`).
+    Samples come in order, with ``shuffle`` in a new random order for every pass, drawn from
+    ``generator`` (default: the global one), or in the order of the keys in ``sampler`` or of the
+    lists of keys in ``batch_sampler``. ``drop_last`` drops an incomplete last batch;
+    ``batch_size=None`` returns samples instead of batches. ``collate_fn`` makes a batch from a list
+    of samples (default: :func:`collate`).
 
     ``num_workers`` processes make ``prefetch_factor`` (2) batches each in advance. Batches, their
-    order and what datasets draw from Python's, NumPy's and tinyxp's random numbers are the same for
-    any number of them, none included: each batch has a seed of its own, which follows from the
-    generator. Workers start for every pass, with a copy of the dataset as it is then, and call
-    ``worker_init_fn`` with their number; ``persistent_workers`` keeps them, and their copy, for the
-    next one. One that dies, or needs longer than ``timeout`` seconds for a batch (0: no limit), is
-    a WorkerError. They work on NumPy, and batches come as tensors of the backend in use.
+    order and the numbers that datasets draw from Python's, NumPy's and tinyxp's generators are the
+    same for any number of workers, including 0, because each batch has its own seed. Workers start
+    for every pass with a copy of the dataset and call ``worker_init_fn`` with their number;
+    ``persistent_workers`` keeps them and their copy for the next pass. A worker that dies, or takes
+    longer than ``timeout`` seconds for a batch (0: no limit), raises WorkerError. Workers use
+    NumPy; batches are tensors of the current backend.
 
-    ``multiprocessing_context`` says how they start. Left out, that is what the program has chosen
-    by ``multiprocessing.set_start_method``, where that is not Python's own default; else "fork",
-    where there is one that is safe: at once, and with functions and classes from anywhere, a script
-    without ``if __name__ == "__main__":``, a notebook or a function among them. So it is on Linux
-    with every version of Python, also from 3.14 on, where Python's default is "forkserver": the
-    same programs run there as in PyTorch on Linux up to 3.13. A worker lets libraries use one
-    thread, and waits for none that the fork has left behind. Elsewhere, and once the backend cupy
-    was used, as CUDA does not survive a fork, it is "spawn": from nothing, with what can be
-    pickled.
+    ``multiprocessing_context`` chooses how workers start. The default is the method set by
+    ``multiprocessing.set_start_method``, if that is not Python's own default; else "fork" on Linux,
+    with every version of Python: it is fast and accepts functions and classes defined anywhere,
+    such as in a notebook or in a script without ``if __name__ == "__main__":``. It is "spawn" on
+    other systems, and after the cupy backend was used, because CUDA does not survive a fork; then
+    everything must be picklable. In a worker, libraries use one thread.
 
-    ``pin_memory`` and ``in_order`` are taken as in PyTorch and change nothing: every copy to a GPU
-    goes through pinned memory, and batches come in order. Raises ArgumentError for options out of
-    range or at odds with each other.
+    ``pin_memory`` and ``in_order`` are accepted and ignored: every copy to a GPU goes through
+    pinned memory, and batches come in order. Raises ArgumentError for options out of range or in
+    conflict.
 
     >>> loader = tx.data.DataLoader([1, 2, 3], batch_size=2)
     >>> list(loader)
@@ -88,54 +85,54 @@ class DataLoader:
         self.prefetch_factor, self.persistent_workers = prefetch_factor, persistent_workers
         self.pin_memory, self.pin_memory_device = pin_memory, pin_memory_device
         self.in_order, self.generator = in_order, generator
-        self._given = sampler, batch_sampler
-        self._workers: Workers | None = None  # those that persist
+        self._samplers = sampler, batch_sampler
+        self._workers: Workers | None = None  # persistent ones
         self._check()
         if batch_sampler is not None:
             self.batch_size = None
         self._fixed = True
 
     def _check(self) -> None:
-        """Raise what a combination of options means to nobody."""
+        """Raise ArgumentError or DTypeError for wrong options and combinations of them."""
         self._streams()
-        sampler, batch_sampler = self._given
+        sampler, batch_sampler = self._samplers
         expect_count("DataLoader", "num_workers", self.num_workers, 0)
         if self.batch_size is not None:
             expect_count("DataLoader", "batch_size", self.batch_size)
         if self.prefetch_factor is not None:
             expect_count("DataLoader", "prefetch_factor", self.prefetch_factor)
         if not isinstance(self.timeout, (int, float, np.number)) or not self.timeout >= 0:
-            raise ArgumentError(f"timeout expects seconds from 0 up, got {self.timeout!r}")
+            raise ArgumentError(f"timeout expects seconds >= 0, got {self.timeout!r}")
         for name in ("collate_fn", "worker_init_fn"):
             if getattr(self, name) is not None and not callable(getattr(self, name)):
                 raise DTypeError(f"DataLoader expects a function {name}, got {getattr(self, name)}")
         source(self.generator)
-        for name, given in (("sampler", sampler), ("batch_sampler", batch_sampler)):
-            if given is not None and not hasattr(given, "__iter__"):
-                raise DTypeError(f"{name} expects what gives keys in a loop, got {given!r}")
+        for name, keys in (("sampler", sampler), ("batch_sampler", batch_sampler)):
+            if keys is not None and not hasattr(keys, "__iter__"):
+                raise DTypeError(f"{name} expects an iterable of keys, got {keys!r}")
         if sampler is not None and self.shuffle:
-            raise ArgumentError("a sampler says the order; leave out shuffle or the sampler")
+            raise ArgumentError("a sampler sets the order; leave out shuffle or the sampler")
         if batch_sampler is not None and (
             self.batch_size != 1 or self.shuffle or sampler is not None or self.drop_last
         ):
             raise ArgumentError(
-                "a batch_sampler says the batches; leave out batch_size, shuffle, sampler and "
+                "a batch_sampler sets the batches; leave out batch_size, shuffle, sampler and "
                 "drop_last"
             )
         if self.batch_size is None and self.drop_last:
-            raise ArgumentError("batch_size=None gives samples and no batches; leave out drop_last")
+            raise ArgumentError("batch_size=None returns samples, not batches; leave out drop_last")
         if self._streams() and (self.shuffle or sampler is not None or batch_sampler is not None):
             raise ArgumentError(
-                "an iterable dataset says its own order; leave out shuffle, sampler, batch_sampler"
+                "an iterable dataset sets its own order; leave out shuffle, sampler, batch_sampler"
             )
         alone = ("prefetch_factor", "persistent_workers", "timeout", "multiprocessing_context")
         for name in alone:
             if not self.num_workers and getattr(self, name):
-                raise ArgumentError(f"{name} is for worker processes; it needs num_workers from 1")
+                raise ArgumentError(f"{name} is for worker processes; it needs num_workers >= 1")
         self._context()
 
     def _streams(self) -> bool:
-        """Whether the dataset is read from beginning to end, and not by keys."""
+        """Whether the dataset is a stream without keys."""
         if isinstance(self.dataset, IterableDataset):
             return True
         if hasattr(self.dataset, "__getitem__"):
@@ -147,37 +144,37 @@ class DataLoader:
         )
 
     def _context(self) -> Any:
-        """multiprocessing's way to start workers."""
-        found = self.multiprocessing_context
-        if found is None:
-            found = _usual_start()
-        if isinstance(found, str) and found in get_all_start_methods():
-            return get_context(found)
-        if not isinstance(found, BaseContext):
+        """The context of multiprocessing that starts workers."""
+        context = self.multiprocessing_context
+        if context is None:
+            context = _default_start()
+        if isinstance(context, str) and context in get_all_start_methods():
+            return get_context(context)
+        if not isinstance(context, BaseContext):
             raise ArgumentError(
                 f"multiprocessing_context expects one of {', '.join(get_all_start_methods())}, or "
-                f"what multiprocessing.get_context gives; got {found!r}"
+                f"a result of multiprocessing.get_context; got {context!r}"
             )
-        return found
+        return context
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name in FIXED and "_fixed" in vars(self):
-            raise ArgumentError(f"the {name} of a DataLoader stays what it is; make a new one")
+            raise ArgumentError(f"the {name} of a DataLoader cannot change; make a new one")
         super().__setattr__(name, value)
 
     @property
     def sampler(self) -> Any:
-        """The keys of all samples, in order; of an iterable dataset, nothing without end."""
+        """The keys of all samples, in order; for an iterable dataset, None without end."""
         return self._sampler(self.generator)
 
     @property
     def batch_sampler(self) -> Any:
-        """The keys of each batch; None where samples stay alone."""
+        """The keys of each batch; None if there are no batches."""
         return self._batch_sampler(self.sampler)
 
     def _sampler(self, generator: Generator | None) -> Any:
-        if self._given[0] is not None:
-            return self._given[0]
+        if self._samplers[0] is not None:
+            return self._samplers[0]
         if self._streams():
             return repeat(None)
         if self.shuffle:
@@ -185,8 +182,8 @@ class DataLoader:
         return SequentialSampler(self.dataset)
 
     def _batch_sampler(self, sampler: Any) -> Any:
-        if self._given[1] is not None or self.batch_size is None:
-            return self._given[1]
+        if self._samplers[1] is not None or self.batch_size is None:
+            return self._samplers[1]
         return BatchSampler(sampler, self.batch_size, self.drop_last)
 
     def __len__(self) -> int:
@@ -203,26 +200,26 @@ class DataLoader:
         return self.begin(source(self.generator))
 
     def begin(self, generator: Generator, first: int = 0, whole: bool = False) -> Iterator[Any]:
-        """A pass, from its batch ``first`` on: what it draws comes from ``generator``.
+        """A pass from its batch ``first`` on, with random numbers from ``generator``.
 
-        ``whole``: a given sampler gives all its keys now, and what it draws follows from the
-        generator, too; else it may go on without end.
+        With ``whole`` the user's sampler returns all its keys now, with random numbers that follow
+        from the generator, too; else it may be infinite.
         """
         seeds = Seeds(generator.seed, generator.counter)
         keys = self._keys(generator, seeds if whole else None)
         random = self.collate_fn is not None or draws(self.dataset)
         if random and generator.counter == seeds.counter:
-            generator._take(1)  # or the next pass would repeat the random numbers of this one
+            generator._take(1)  # or the next pass would draw the same numbers
         jobs: Iterator[tuple[int, Any]] = enumerate(keys)
         load = self._load()
-        left = 0  # batches to be made and thrown away: nobody can begin a stream in the middle
+        left = 0  # batches to skip, because a stream starts at its beginning
         if isinstance(load, Streamed):
             left = first
         else:
             jobs = islice(jobs, first, None)
         batches: Iterator[Any]
         if self.num_workers == 0:
-            batches = _Here(jobs, load, seeds if random else None)
+            batches = _Local(jobs, load, seeds if random else None)
         else:
             workers, kept = self._get_workers(load, seeds)
             ahead = self.prefetch_factor or 2
@@ -235,7 +232,7 @@ class DataLoader:
         sampler = self._sampler(generator)
         batches = self._batch_sampler(sampler)
         with use_generator(generator):
-            if seeds is None or self._given == (None, None):
+            if seeds is None or self._samplers == (None, None):
                 return iter(sampler if batches is None else batches)
         with temporary_seed(seeds.of(-1 % 2**32)), use_generator(generator):
             return iter(list(sampler if batches is None else batches))
@@ -243,11 +240,11 @@ class DataLoader:
     def _load(self) -> Load:
         if self._streams():
             return Streamed(self.dataset, self.collate_fn, self.batch_size, self.drop_last)
-        batched = self.batch_size is not None or self._given[1] is not None
+        batched = self.batch_size is not None or self._samplers[1] is not None
         return Keyed(self.dataset, self.collate_fn, batched)
 
     def _get_workers(self, load: Load, seeds: Seeds) -> tuple[Workers, Any]:
-        """Workers for a pass, and who keeps them."""
+        """Workers for a pass, and the loader if it keeps them."""
         start = (int(self.num_workers), load, self.worker_init_fn, seeds.base, self._context())
         if not self.persistent_workers:
             return Workers(*start), None
@@ -262,14 +259,14 @@ class DataLoader:
         return held, self
 
     def __getstate__(self) -> dict[str, Any]:
-        return vars(self) | {"_workers": None}  # a copy starts its own
+        return vars(self) | {"_workers": None}  # a copy starts its own workers
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
 
 
-def _usual_start() -> str:
-    """How worker processes start where nobody says it for a loader; the DataLoader tells why."""
+def _default_start() -> str:
+    """The default start method of worker processes; see DataLoader."""
     default, chosen = get_all_start_methods()[0], get_start_method(allow_none=True)
     if chosen is not None and chosen != default:
         return chosen
@@ -277,13 +274,13 @@ def _usual_start() -> str:
     return "fork" if forks else "spawn"
 
 
-class _Here:
+class _Local:
     """The batches of a pass, made in this process."""
 
     def __init__(self, jobs: Iterator[tuple[int, Any]], load: Load, seeds: Seeds | None) -> None:
         self.jobs, self.load, self.seeds = jobs, load, seeds
 
-    def __iter__(self) -> "_Here":
+    def __iter__(self) -> "_Local":
         return self
 
     def __next__(self) -> Any:

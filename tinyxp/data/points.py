@@ -1,4 +1,4 @@
-"""Points in the plane: what one line can part, and what no line can."""
+"""Points in the plane: two classes that a line separates, and XOR, which no line does."""
 
 import math
 
@@ -16,11 +16,11 @@ XOR = ([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]], [0, 1, 1, 0])
 def two_clouds(
     n: int, generator: Generator | None = None, gap: float = 0.5
 ) -> tuple[Tensor, Tensor]:
-    """n points of two classes, which a line parts: x (n, 2) float32, y (n,) int64 in {0, 1}.
+    """n points of two separable classes: x (n, 2) float32, y (n,) int64 in {0, 1}.
 
     Two discs of radius 1 on either side of the line u·x = 1, u = (0.6, 0.8), with a ``gap`` between
-    them: u·x ≥ 1 + gap/2 for class 1, u·x ≤ 1 - gap/2 for class 0. Raises ArgumentError unless
-    n ≥ 2 and gap ≥ 0. Half of the points, rounded down, are of class 1.
+    them: u·x ≥ 1 + gap/2 for class 1, u·x ≤ 1 - gap/2 for class 0. Half of the points, rounded
+    down, have class 1. Raises ArgumentError unless n ≥ 2 and gap ≥ 0.
 
     >>> x, y = tx.data.two_clouds(100, tx.random.Generator(0))
     >>> side = x @ tx.asarray([0.6, 0.8]) - 1
@@ -30,7 +30,7 @@ def two_clouds(
     if n < 2 or not 0 <= gap < math.inf:
         raise ArgumentError(f"two_clouds expects n >= 2 and gap >= 0, got n={n}, gap={gap}")
     generator = source(generator)
-    radius = generator.uniform((n,)) ** 0.5  # even over the disc
+    radius = generator.uniform((n,)) ** 0.5  # uniform over the disc
     angle = generator.uniform((n,)) * (2 * math.pi)
     y = asarray(generator.permutation(n) % 2)
     far = 1.0 + (2 * y - 1) * (1.0 + gap / 2)
@@ -43,10 +43,10 @@ def two_clouds(
 def xor_points(
     n: int = 4, generator: Generator | None = None, noise: float = 0.1
 ) -> tuple[Tensor, Tensor]:
-    """XOR: x (n, 2) float32, y (n,) int64, which is 1 where one coordinate alone is near 1.
+    """XOR: x (n, 2) float32, y (n,) int64, which is 1 if exactly one coordinate is near 1.
 
-    Four points are the truth table itself; more lie around its corners in turn, ``noise`` away in
-    each coordinate at most. Raises ArgumentError unless n ≥ 4 and 0 ≤ noise < 0.5.
+    Four points are the truth table itself; more lie around its corners in turn, at most ``noise``
+    away in each coordinate. Raises ArgumentError unless n ≥ 4 and 0 ≤ noise < 0.5.
 
     >>> tx.data.xor_points()
     (tensor([[0., 0.],
@@ -58,7 +58,7 @@ def xor_points(
         raise ArgumentError(f"xor_points expects at least the 4 corners, got n={n}")
     if not 0 <= noise < 0.5:
         raise ArgumentError(
-            f"xor_points expects 0 <= noise < 0.5, as corners meet there, got {noise}"
+            f"xor_points expects 0 <= noise < 0.5, where corners would meet, got {noise}"
         )
     corners, labels = asarray(XOR[0]), asarray(XOR[1])
     if n == 4:

@@ -1,4 +1,4 @@
-"""Samplers: in which order the samples of a dataset come, and how they are put into batches."""
+"""Samplers: the order of the samples of a dataset, and their batches."""
 
 from collections.abc import Iterable, Iterator
 from types import GenericAlias
@@ -14,10 +14,10 @@ from tinyxp.random import Generator, source
 
 
 class Sampler:
-    """The keys of samples, one after the other: a subclass adds ``__iter__``, and ``__len__``.
+    """The base of samplers, which yield keys: a subclass adds ``__iter__`` and ``__len__``.
 
-    Our samplers draw in ``__iter__`` itself. One without a ``generator`` draws from that of its
-    DataLoader, or else the default one.
+    Ours draw when ``__iter__`` is called. One without a ``generator`` draws from that of its
+    DataLoader, or else from the global one.
     """
 
     __class_getitem__: Any = classmethod(GenericAlias)
@@ -30,7 +30,7 @@ class Sampler:
 
 
 class SequentialSampler(Sampler):
-    """0, 1, … in order.
+    """The indices 0, 1, … in order.
 
     >>> list(tx.data.SequentialSampler("abc"))
     [0, 1, 2]
@@ -47,10 +47,10 @@ class SequentialSampler(Sampler):
 
 
 class RandomSampler(Sampler):
-    """Random order; or, with ``replacement``, each time any of the samples.
+    """Indices in random order, or drawn with ``replacement``.
 
-    ``num_samples``: how many there are, by default as many as the samples; without replacement one
-    random order follows on another. Raises ArgumentError unless it is a whole number from 1 up.
+    ``num_samples`` is their number, by default that of the samples; without replacement one random
+    order follows another. Raises ArgumentError unless it is an integer >= 1.
 
     >>> sorted(tx.data.RandomSampler("abc", generator=tx.random.Generator(0)))
     [0, 1, 2]
@@ -76,7 +76,7 @@ class RandomSampler(Sampler):
     def __iter__(self) -> Iterator[int]:
         generator, n, wanted = source(self.generator), len(self.data_source), self.num_samples
         if not n and self._num_samples is not None:
-            raise ArgumentError(f"RandomSampler cannot draw {wanted} samples of an empty dataset")
+            raise ArgumentError(f"RandomSampler cannot draw {wanted} samples from an empty dataset")
         if self.replacement:
             unit = _uniform(generator, wanted)
             return iter((unit * n).astype(np.int64).tolist())
@@ -89,7 +89,7 @@ class RandomSampler(Sampler):
 
 
 class SubsetRandomSampler(Sampler):
-    """The given indices in random order.
+    """The indices in random order.
 
     >>> sorted(tx.data.SubsetRandomSampler([3, 5], generator=tx.random.Generator(0)))
     [3, 5]
@@ -110,9 +110,9 @@ class SubsetRandomSampler(Sampler):
 class WeightedRandomSampler(Sampler):
     """``num_samples`` indices, i with probability weights[i] / Σ weights.
 
-    Without ``replacement`` each comes at most once, and those drawn leave the others' chances in
-    proportion (Efraimidis and Spirakis 2006: the smallest of -log(u) / w). Raises ArgumentError for
-    weights that are NaN, Inf, negative or all 0, and for more samples than there are to draw.
+    Without ``replacement`` each index comes at most once, and those drawn do not change the ratios
+    of the others (Efraimidis and Spirakis 2006: the smallest of -log(u) / w). Raises ArgumentError
+    for weights that are NaN, Inf, negative or all 0, and for too many samples.
 
     >>> list(tx.data.WeightedRandomSampler([0.0, 1.0], 3))
     [1, 1, 1]
@@ -136,15 +136,14 @@ class WeightedRandomSampler(Sampler):
         if not np.isfinite(self.weights).all() or (self.weights < 0).any():
             place = int(np.argmin(np.isfinite(self.weights) & (self.weights >= 0)))
             raise ArgumentError(
-                f"{name} expects weights from 0 up, without NaN or Inf; got "
+                f"{name} expects weights >= 0 without NaN or Inf, got "
                 f"{self.weights[place]:g} at {place}"
             )
         positive = int((self.weights > 0).sum())
         if not positive or (not replacement and num_samples > positive):
             raise ArgumentError(
                 f"{name} cannot draw {num_samples} samples"
-                f"{'' if replacement else ' without replacement'} where {positive} weights are "
-                "above 0"
+                f"{'' if replacement else ' without replacement'} from {positive} positive weights"
             )
         self.num_samples, self.replacement, self.generator = num_samples, replacement, generator
 
@@ -155,7 +154,7 @@ class WeightedRandomSampler(Sampler):
             drawn = _uniform(generator, self.num_samples) * ends[-1]
             return iter(np.searchsorted(ends, drawn, side="right").tolist())
         unit = 1 - _uniform(generator, len(self.weights))  # in (0, 1]
-        with np.errstate(divide="ignore"):  # by logarithms, which no tiny weight makes 0
+        with np.errstate(divide="ignore"):  # logarithms do not underflow for tiny weights
             wait = np.log(-np.log(unit)) - np.log(np.where(self.weights > 0, self.weights, 1.0))
         keys = np.where(self.weights > 0, wait, np.inf)
         return iter(np.argsort(keys, kind="stable")[: self.num_samples].tolist())
@@ -165,7 +164,7 @@ class WeightedRandomSampler(Sampler):
 
 
 class BatchSampler(Sampler):
-    """Lists of ``batch_size`` keys of a sampler; ``drop_last`` leaves out a last one that is short.
+    """Lists of ``batch_size`` keys of a sampler; ``drop_last`` drops an incomplete last one.
 
     >>> list(tx.data.BatchSampler(tx.data.SequentialSampler("abc"), 2, drop_last=False))
     [[0, 1], [2]]
@@ -195,7 +194,7 @@ class BatchSampler(Sampler):
 
 
 def expect_count(owner: str, name: str, n: Any, least: int = 1) -> None:
-    """Raise ArgumentError unless n is a whole number from ``least`` up."""
+    """Raise ArgumentError unless n is an integer >= ``least``."""
     if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < least:
         raise ArgumentError(f"{owner}: {name} expects an integer from {least} up, got {n!r}")
 
@@ -206,6 +205,6 @@ def _expect_bool(owner: str, name: str, value: Any) -> None:
 
 
 def _uniform(generator: Generator, n: int) -> Any:
-    """n numbers in [0, 1), of 53 bits, NumPy's."""
-    with backends.backend("numpy"):  # the same numbers, and no GPU to wait for
+    """n random numbers in [0, 1) with 53 bits, as a NumPy array."""
+    with backends.backend("numpy"):  # the same numbers, without waiting for a GPU
         return generator.uniform(n, dtype=dtypes.float64).numpy()

@@ -1,4 +1,4 @@
-"""Text symbol by symbol: how it becomes integers, and which of them are held out."""
+"""Text as characters: a tokenizer, and the split into training and validation."""
 
 from collections.abc import Iterable
 
@@ -10,9 +10,9 @@ from tinyxp.errors import ArgumentError, DataError, IndexingError
 
 
 class CharTokenizer:
-    """Text as integers, one for each symbol (a character) of a vocabulary, and back.
+    """Text as integers, one for each character; the vocabulary is a list of symbols.
 
-    Raises ArgumentError if the symbols are not distinct single characters.
+    Raises ArgumentError unless the symbols are distinct single characters.
 
     >>> tokenizer = CharTokenizer.train("hello")
     >>> tokenizer.symbols
@@ -36,13 +36,13 @@ class CharTokenizer:
             twice = next(s for s in self.symbols if self.symbols.count(s) > 1)
             raise ArgumentError(f"CharTokenizer expects distinct symbols, got {twice!r} twice")
         self._codes = _code_points("".join(self.symbols))
-        # code point -> index; the last entry answers for every code point beyond the vocabulary
+        # code point -> index; the last entry is for code points beyond the vocabulary
         self._indices = np.full(int(self._codes.max()) + 2, -1, np.int64)
         self._indices[self._codes] = np.arange(len(self.symbols))
 
     @classmethod
     def train(cls, text: str) -> "CharTokenizer":
-        """The tokenizer whose vocabulary is the characters of ``text``, sorted.
+        """A tokenizer for the sorted characters of ``text``.
 
         Raises DataError if there are none.
         """
@@ -52,7 +52,7 @@ class CharTokenizer:
 
     @property
     def vocab_size(self) -> int:
-        """How many symbols there are."""
+        """The number of symbols."""
         return len(self.symbols)
 
     def __len__(self) -> int:
@@ -62,7 +62,7 @@ class CharTokenizer:
     def encode(self, text: str) -> NDArray[np.int64]:
         """The index of each character: string of n characters -> (n,).
 
-        Raises DataError at the first character that is no symbol.
+        Raises DataError at the first character that is not a symbol.
         """
         codes = _code_points(text)
         ids = self._indices[np.minimum(codes, len(self._indices) - 1)]
@@ -76,9 +76,9 @@ class CharTokenizer:
 
     @typed
     def decode(self, ids: Iterable[int]) -> str:
-        """The text whose characters have the indices ``ids``: (n,) -> string of n characters.
+        """The text of the indices ``ids``: (n,) -> string of n characters.
 
-        Raises ArgumentError for anything but integers, IndexingError outside the vocabulary.
+        Raises ArgumentError unless they are integers, IndexingError outside the vocabulary.
         """
         indices = ids if isinstance(ids, np.ndarray) else np.asarray(list(ids))
         if not indices.size:
@@ -104,10 +104,11 @@ def _code_points(text: str) -> NDArray[np.uint32]:
 def split(
     ids: NDArray[np.int64], validation: float = 0.1
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The first part to train on and the last to validate on: (n,) -> (0.9 n,), (0.1 n,), as views.
+    """The first part for training and the last for validation: (n,) -> (0.9 n,), (0.1 n,), as
+    views.
 
-    By position, as nanoGPT does: a random choice would put a window's neighbours in both parts.
-    Raises ArgumentError for a fraction outside (0, 1), DataError if a part would be empty.
+    The split is by position, as in nanoGPT: a random one would put overlapping windows in both
+    parts. Raises ArgumentError for a fraction outside (0, 1), DataError if a part would be empty.
 
     >>> split(np.arange(10), validation=0.2)
     (array([0, 1, 2, 3, 4, 5, 6, 7]), array([8, 9]))

@@ -1,4 +1,4 @@
-"""Windows of a long sequence of symbols: what a language model reads, and what comes next."""
+"""Windows of a long sequence of symbols: the inputs and targets of a language model."""
 
 from collections.abc import Iterator
 from typing import Any, Self
@@ -18,7 +18,7 @@ Pair = tuple[Tensor, Tensor]
 
 @typed
 def windows(ids: Any, starts: Any, length: int) -> Pair:
-    """The symbols (n, length) from each of n ``starts``, and those one place later.
+    """The symbols (n, length) from each of n ``starts``, and those one position later.
 
     Raises IndexingError for a window that does not lie within ``ids``.
 
@@ -38,7 +38,7 @@ def windows(ids: Any, starts: Any, length: int) -> Pair:
 
 
 class RandomWindows:
-    """Endless batches of windows at random places; its state is that of its generator.
+    """Endless batches of windows at random positions; its state is that of its generator.
 
     Raises DataError if ``ids`` are fewer than ``length`` + 1, ArgumentError for a size below 1.
 
@@ -57,7 +57,7 @@ class RandomWindows:
 
     def __next__(self) -> Pair:
         last = len(self.ids) - self.length
-        with backends.backend("numpy"):  # the same numbers, and no GPU to wait for
+        with backends.backend("numpy"):  # the same numbers, without waiting for a GPU
             starts = self.generator.integers(0, last, (self.batch_size,)).numpy()
         return windows(self.ids, starts, self.length)
 
@@ -69,15 +69,15 @@ class RandomWindows:
 
 
 def all_windows(ids: Any, length: int, batch_size: int) -> Iterator[Pair]:
-    """Batches of windows side by side over all of ``ids``, but for a last part that is shorter.
+    """Batches of adjacent windows over all of ``ids``, except for a shorter last part.
 
     Raises DataError if ``ids`` are fewer than ``length`` + 1, ArgumentError for a size below 1.
     """
     _expect_room(ids, length, batch_size)
-    return _side_by_side(ids, length, batch_size)
+    return _adjacent(ids, length, batch_size)
 
 
-def _side_by_side(ids: Any, length: int, batch_size: int) -> Iterator[Pair]:
+def _adjacent(ids: Any, length: int, batch_size: int) -> Iterator[Pair]:
     starts = np.arange(0, len(ids) - length, length)
     for i in range(0, len(starts), batch_size):
         yield windows(ids, starts[i : i + batch_size], length)

@@ -1,4 +1,4 @@
-"""Errors on their way from a worker process to its DataLoader."""
+"""Errors that a worker process sends to its DataLoader."""
 
 import pickle
 import traceback
@@ -8,15 +8,15 @@ from tinyxp.errors import DataError
 
 
 class Failure:
-    """An error on its way to another process."""
+    """An error in a form that can be sent to another process."""
 
     def __init__(self, error: BaseException) -> None:
         self.text = "".join(traceback.format_exception(error))
         self.packed = _pack(error)
 
     def error(self) -> Exception:
-        """The error as it was, its cause the traceback in the worker. One that cannot be sent, or
-        would end the loop or the program, is a DataError instead."""
+        """The same error, with the traceback in the worker as its cause. It becomes a DataError if
+        it cannot be sent, or would end the loop or the program."""
         found = None if self.packed is None else _unpack(self.packed)
         if found is None:
             return DataError(f"in a worker process of the DataLoader:\n{self.text}")
@@ -49,7 +49,7 @@ def _pack(error: BaseException) -> bytes | None:
 def _unpack(data: bytes) -> Exception | None:
     try:
         found = pickle.loads(data)
-        if isinstance(found, tuple):  # its constructor wants other arguments than it keeps
+        if isinstance(found, tuple):  # made without its constructor, which needs other arguments
             kind, args, *state = found
             found = kind.__new__(kind, *args)
             found.args = args

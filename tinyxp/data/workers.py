@@ -1,4 +1,4 @@
-"""Worker processes that make the batches of a DataLoader ahead of time."""
+"""Worker processes that make the batches of a DataLoader in advance."""
 
 import contextlib
 import os
@@ -23,17 +23,17 @@ from tinyxp.data.worker_errors import Failure
 from tinyxp.errors import ArgumentError, WorkerError
 from tinyxp.random import manual_seed
 
-GRACE = 2.0  # seconds that a worker has to end by itself
-_ours: WeakSet[Any] = WeakSet()  # our ends of all pipes: a forked worker must not hold them open
+GRACE = 2.0  # seconds for a worker to end by itself
+_ours: WeakSet[Any] = WeakSet()  # our ends of all pipes; a forked worker must not keep them open
 _starting = threading.Lock()
-if hasattr(os, "register_at_fork"):  # the child of a fork would find it locked for ever
+if hasattr(os, "register_at_fork"):  # a fork may happen while another thread holds the lock
     os.register_at_fork(after_in_child=lambda: globals().update(_starting=threading.Lock()))
 
 
 @dataclass
 class WorkerInfo:
-    """Which worker process this is: its number ``id`` of ``num_workers``, the ``seed`` that it
-    began with, and its copy of the dataset."""
+    """A worker process: its number ``id`` of ``num_workers``, the ``seed`` with which it started,
+    and its copy of the dataset."""
 
     id: int
     num_workers: int
@@ -45,9 +45,9 @@ _info: WorkerInfo | None = None
 
 
 def get_worker_info() -> WorkerInfo | None:
-    """Within a worker process of a DataLoader, which one it is; None elsewhere.
+    """Describe this worker process of a DataLoader; None in other processes.
 
-    An iterable dataset gives each worker its share by it:
+    An iterable dataset uses it to select the share of each worker:
 
     >>> tx.data.get_worker_info() is None
     True
@@ -59,10 +59,10 @@ def get_worker_info() -> WorkerInfo | None:
 
 
 class Workers:
-    """``n`` processes that hold a copy of ``load``, which makes batches of keys.
+    """``n`` processes with a copy of ``load``, which makes batches from keys.
 
-    Each has one pipe, and no more. ``init`` is the loader's ``worker_init_fn``. Raises
-    ArgumentError if ``load`` cannot be sent to them, WorkerError if they cannot be started.
+    Each has one pipe. ``init`` is the loader's ``worker_init_fn``. Raises ArgumentError if ``load``
+    cannot be sent to them, WorkerError if they cannot be started.
     """
 
     def __init__(
@@ -74,11 +74,11 @@ class Workers:
         context: Any,
     ) -> None:
         self.load = load
-        self.turn = 0  # the pass that they work for
+        self.turn = 0  # the number of the present pass
         self.busy = self.closed = False
         self.workers: list[_Worker] = []
         self.owner = os.getpid()
-        backends.get("numpy")  # loaded once, and not by each fork
+        backends.get("numpy")  # loaded once, not in each fork
         try:
             with _starting, _interrupts_later():
                 for i in range(n):
@@ -91,20 +91,20 @@ class Workers:
             raise _start_error(error) from error
 
     def serve(self, load: Load, n: int) -> bool:
-        """Whether they all live, are n, and hold copies of these very objects."""
+        """Whether there are n, all alive, with copies of these very objects."""
         same = all(getattr(load, name, None) is value for name, value in vars(self.load).items())
         alive = not self.closed and all(w.process.is_alive() for w in self.workers)
         return type(load) is type(self.load) and same and alive and len(self.workers) == n
 
     def close(self, grace: float = GRACE) -> None:
-        """End the processes; those that hang, after ``grace`` seconds."""
+        """End the processes, and kill those that still run after ``grace`` seconds."""
         if self.closed:
             return
         self.closed = True
         for worker in self.workers:
             worker.pipe.close()
         if self.owner != os.getpid():
-            return  # in a fork of ours, where they are no children
+            return  # they are not children of a forked process
         end = time.monotonic() + grace
         for worker in self.workers:
             worker.process.join(max(end - time.monotonic(), 0))
@@ -115,7 +115,7 @@ class Workers:
 
 
 class _Worker:
-    """One process, and our end of its pipe."""
+    """One process and our end of its pipe."""
 
     def __init__(self, context: Any, work: tuple[Any, ...]) -> None:
         self.name = f"worker {work[0].id} of {work[0].num_workers} of the DataLoader"
@@ -124,7 +124,7 @@ class _Worker:
         try:
             self.process = context.Process(target=_serve, args=(theirs, *work), daemon=True)
             with warnings.catch_warnings():
-                # Python 3.12 and later: other threads may hold locks. _serve waits for none of ours
+                # Python 3.12 and later warn of locks that other threads hold; _serve needs none
                 warnings.filterwarnings("ignore", ".*multi-threaded.*fork", DeprecationWarning)
                 self.process.start()
         except BaseException:
@@ -134,11 +134,11 @@ class _Worker:
             theirs.close()
 
     def ask(self, job: tuple[Any, ...]) -> None:
-        with contextlib.suppress(OSError):  # it has died: what it has sent before comes first
+        with contextlib.suppress(OSError):  # it has died; its earlier answers come first
             self.pipe.send(job)
 
     def answer(self, turn: int, timeout: float) -> tuple[Any, ...]:
-        """What it made next, for the pass ``turn``: what is left of earlier ones is not for us."""
+        """The next answer for the pass ``turn``; those for earlier passes are dropped."""
         while True:
             ready = wait([self.pipe, self.process.sentinel], timeout or None)
             if not ready:
@@ -151,7 +151,7 @@ class _Worker:
                     continue
             except (EOFError, ConnectionError):
                 pass  # below
-            self.process.join(5 * GRACE)  # what it held is closed, and it ends in a moment
+            self.process.join(5 * GRACE)  # its pipe is closed, so it ends soon
             raise WorkerError(f"{self.name} died: {_cause(self.process.exitcode)}")
 
 
@@ -159,12 +159,12 @@ def _cause(code: int | None) -> str:
     if code is not None and code < 0:
         with contextlib.suppress(ValueError):
             name = signal.Signals(-code).name
-            memory = ", perhaps for its memory" if name == "SIGKILL" else ""
-            return f"{name} ended it{memory}; num_workers=0 loads here"
+            memory = ", perhaps because memory ran out" if name == "SIGKILL" else ""
+            return f"{name} ended it{memory}; num_workers=0 loads in this process"
     return (
-        f"it ended with exit code {code}, and may have said why above. If it could not start: a "
-        "script needs if __name__ == '__main__': around what it does, and a notebook's own classes "
-        "need multiprocessing_context='fork' or a module; num_workers=0 loads here"
+        f"it ended with exit code {code}, perhaps with an error above. If it could not start: a "
+        "script needs if __name__ == '__main__': around its code, and a notebook's own classes "
+        "need multiprocessing_context='fork' or a module; num_workers=0 loads in this process"
     )
 
 
@@ -172,20 +172,22 @@ def _start_error(error: Exception) -> Exception:
     if getattr(processes.current_process(), "_inheriting", False):
         return WorkerError(
             "a worker process cannot start others while it imports the script that started it: put "
-            "what the script does under if __name__ == '__main__':, or take num_workers=0"
+            "the code of the script under if __name__ == '__main__':, or use num_workers=0"
         )
     if isinstance(error, OSError) or processes.current_process().daemon:
-        return WorkerError(f"no worker process can be started here: {error}; num_workers=0 loads")
+        return WorkerError(
+            f"no worker process can be started: {error}; num_workers=0 loads in this process"
+        )
     return ArgumentError(
         f"worker processes need a copy of the dataset and its collate_fn, but {error}; define "
-        "functions and classes at the top of a module, or take multiprocessing_context='fork' or "
+        "functions and classes at the top of a module, or use multiprocessing_context='fork' or "
         "num_workers=0"
     )
 
 
 @contextlib.contextmanager
 def _interrupts_later() -> Iterator[None]:
-    """Ctrl-C reaches all processes of a terminal: none may see it before it is ready for it."""
+    """Ctrl-C reaches all processes of a terminal; delay it until a new one handles it."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
@@ -197,12 +199,12 @@ def _interrupts_later() -> Iterator[None]:
 
 
 class Batches:
-    """The batches of the jobs (number, keys), in their order; ``ahead`` of them for each worker are
-    made in advance.
+    """The batches of the jobs (number, keys) in order, made by workers, ``ahead`` per worker in
+    advance.
 
-    What a worker raises is raised here, with its traceback; as a DataError, if it cannot be sent.
-    Raises WorkerError if one dies, or needs longer than ``timeout`` seconds (0: no limit). At the
-    end the workers end, but for those that a loader has ``kept`` for its next pass.
+    An error in a worker is raised here with its traceback, or as a DataError if it cannot be sent.
+    Raises WorkerError if a worker dies, or takes longer than ``timeout`` seconds (0: no limit). The
+    workers end with the pass, unless a loader has ``kept`` them for the next one.
     """
 
     def __init__(
@@ -218,8 +220,8 @@ class Batches:
         workers.busy = True
         self.workers, self.jobs, self.seeds, self.timeout = workers, jobs, seeds, timeout
         self.turn = workers.turn
-        self.kept = kept  # which would end them if we did not hold it
-        self.due: deque[_Worker | Exception] = deque()  # in the order in which batches come
+        self.kept = kept  # a reference to the loader, whose end would end them
+        self.due: deque[_Worker | Exception] = deque()  # in the order of the batches
         self.end = finalize(self, _release, workers, kept is not None)
         for _ in range(ahead):
             for worker in workers.workers:
@@ -235,7 +237,7 @@ class Batches:
                 raise worker
             try:
                 failure, batch = worker.answer(self.turn, self.timeout)
-            except BaseException:  # also Ctrl-C: half a message may have been read
+            except BaseException:  # also Ctrl-C; a message may be half read
                 self.workers.close(grace=0)
                 self.end()
                 raise
@@ -253,7 +255,7 @@ class Batches:
             number, keys = next(self.jobs)
         except StopIteration:
             return
-        except Exception as error:  # the sampler's own: it comes after the batches before it
+        except Exception as error:  # the sampler's; it is raised after the batches before it
             self.due.append(error)
             return
         worker.ask((self.turn, keys, self.seeds.of(number)))
@@ -272,22 +274,23 @@ def _release(workers: Workers, kept: bool) -> None:
 def _serve(
     pipe: Connection, info: WorkerInfo, load: Load, init: Callable[[int], Any] | None
 ) -> None:
-    """What a worker process does, until its DataLoader closes the pipe."""
+    """The main function of a worker process, until its DataLoader closes the pipe."""
     global _info
     for other in list(_ours):
         other.close()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's business, as is
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    backends.use_backend("numpy")  # a GPU's memory
-    for backend in backends.loaded():  # the cores are shared among the workers; and a fork has
-        backend.set_threads(1)  # none of the threads that a library would wait for
-    torch: Any = sys.modules.get("torch")  # which the program may use beside tinyxp
+    backends.use_backend("numpy")  # needs no GPU memory
+    # workers share the cores, and threads of libraries do not survive a fork
+    for backend in backends.loaded():
+        backend.set_threads(1)
+    torch: Any = sys.modules.get("torch")  # the program may use it, too
     if hasattr(torch, "set_num_threads"):
         torch.set_num_threads(1)
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     _info = info
-    # sent by a thread of its own, so that the next batch is made while this one waits in the pipe
+    # a thread sends batches, so that the next one is made while this one waits in the pipe
     done: queue.SimpleQueue[bytes] = queue.SimpleQueue()
     unheard = threading.Event()
     threading.Thread(target=_send, args=(pipe, done, unheard), daemon=True).start()
@@ -325,7 +328,7 @@ def _seed(seed: int) -> None:
 
 
 def _attempt(f: Callable[[Any], Any], x: Any) -> tuple[Any, Any]:
-    """(None, f(x)); or what went wrong, and None."""
+    """(None, f(x)), or (the failure, None)."""
     try:
         return None, f(x)
     except Exhausted:
