@@ -1,6 +1,7 @@
 """CuPy: NVIDIA GPUs."""
 
 import functools
+import importlib
 from typing import Any
 
 from tinyxp.backends import HALVES, Array, Backend, Namespace, missing
@@ -125,16 +126,9 @@ def repeat(x: Array, repeats: Any, axis: int | None = None) -> Array:
     return cupy.repeat(x, each, axis=axis)
 
 
-def erf(x: Array) -> Array:
-    from cupyx.scipy.special import erf
-
-    return erf(x)
-
-
-def erfc(x: Array) -> Array:
-    from cupyx.scipy.special import erfc
-
-    return erfc(x)
+def special(name: str, x: Array) -> Array:
+    """A function of cupyx.scipy.special, which is slow to import."""
+    return getattr(importlib.import_module("cupyx.scipy.special"), name)(x)
 
 
 def device_number(name: str) -> int:
@@ -182,8 +176,8 @@ def load() -> Backend:
         name="cupy",
         xp=Namespace(
             compat,
-            erf=erf,
-            erfc=erfc,
+            erf=functools.partial(special, "erf"),
+            erfc=functools.partial(special, "erfc"),
             index_add=index_add,
             matmul=matmul,
             repeat=repeat,

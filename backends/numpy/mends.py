@@ -177,36 +177,25 @@ def cumulative(f: Callable[..., Array]) -> Callable[..., Array]:
 
 # array_api_compat's wrappers cost a microsecond each, so NumPy's functions are used where they are
 # right; while a step is recorded, what array_api_compat does in Python is one call
+AS_IN_NUMPY = (
+    "ceil empty_like fft floor full_like matrix_transpose ones_like permute_dims sign std "
+    "tensordot trunc var zeros_like"
+)
+IN_PYTHON = "argsort asarray astype clip sort take take_along_axis"
+LINALG = {name: f for name, f in vars(compat.linalg).items() if not name.startswith("_")}
+OWN = erf, erfc, expm1, floor_divide, index_add, log1p, matmul, remainder, tanh
 MENDS: dict[str, Any] = {
-    **{
-        name: getattr(np, name)
-        for name in (
-            *("ceil", "empty_like", "fft", "floor", "full_like", "matrix_transpose", "ones_like"),
-            *("permute_dims", "sign", "std", "tensordot", "trunc", "var", "zeros_like"),
-        )
-    },
+    **{name: getattr(np, name) for name in AS_IN_NUMPY.split()},
     **{name: constant(getattr(np, name)) for name in ("arange", "eye", "linspace")},
     **{name: new_filled(getattr(np, name)) for name in ("full", "ones", "zeros")},
-    **{
-        name: one_call(getattr(compat, name))
-        for name in ("argsort", "asarray", "astype", "clip", "sort", "take", "take_along_axis")
-    },
-    **{
-        f.__name__: f
-        for f in (erf, erfc, expm1, floor_divide, index_add, log1p, matmul, remainder, tanh)
-    },
+    **{name: one_call(getattr(compat, name)) for name in IN_PYTHON.split()},
+    **{f.__name__: f for f in OWN},
     "all": reduction(np.logical_and),
     "any": reduction(np.logical_or),
     "cumulative_prod": cumulative(np.cumulative_prod),
     "cumulative_sum": cumulative(np.cumulative_sum),
     "empty": new_empty(np.empty),
-    "linalg": SimpleNamespace(
-        **{
-            name: one_call(f) if callable(f) else f
-            for name, f in vars(compat.linalg).items()
-            if not name.startswith("_")
-        }
-    ),
+    "linalg": SimpleNamespace(**{k: one_call(f) if callable(f) else f for k, f in LINALG.items()}),
     "max": reduction(np.maximum),
     "min": reduction(np.minimum),
     "prod": total(np.multiply),
