@@ -35,7 +35,7 @@ def _(xp, g, x, y, axis, keepdims):
         axes = normalize_axes(axis, len(x.shape))
         shape = tuple(1 if i in axes else n for i, n in enumerate(x.shape))
         g, y = xp.reshape(g, shape), xp.reshape(y, shape)
-    zero = y == 0  # there x = 0, too
+    zero = y == 0  # and so x = 0
     return conj.on(xp, x) * (g / xp.where(zero, 1.0, y))
 
 
@@ -74,8 +74,8 @@ def vector_norm(x, /, *, axis=None, keepdims=False, ord=2):
     size = where(zero, 1.0, size)
     powers = where(zero, 0.0, size**ord) if ord > 0 else size**ord
     total = sum(powers, **over)
-    gone = any_of(zero, **over) & ~isnan(total) if ord < 0 else total == 0  # or an underflow
-    return where(gone, 0.0, where(gone, 1.0, total) ** (1 / ord))
+    vanishes = any_of(zero, **over) & ~isnan(total) if ord < 0 else total == 0  # or an underflow
+    return where(vanishes, 0.0, where(vanishes, 1.0, total) ** (1 / ord))
 
 
 vector_norm.example(normal((2, 3)))

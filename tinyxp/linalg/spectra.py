@@ -4,7 +4,7 @@ Vectors are determined up to a phase (a sign, if real), which is the same here o
 each column of U or of eigenvectors, the first element at least 0.4 times as large as the largest is
 real and positive. So the vectors have a derivative wherever no two values are equal.
 
-The values alone have a first derivative where some are equal, too. A function of the vectors of
+The values alone also have a first derivative where some are equal. A function of the vectors of
 equal values (up to rounding) raises GradientError in its backward pass, and so do second
 derivatives at equal values, which need their vectors. One case cannot be detected: if vectors are
 multiplied by equal values of 0, as in U diag(S), their gradient is 0 as if they were unused.

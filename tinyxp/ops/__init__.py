@@ -1,4 +1,4 @@
-"""The Array API's functions, each with its vjp beside it, one file a theme.
+"""The Array API's functions, each followed by its vjp; a file holds a theme.
 
 ``creation``, ``regular``: new tensors. ``shaping``, ``orders``, ``repetition``, ``padding``: the
 same elements arranged differently. ``arithmetic``, ``bounds``, ``complexes``, ``exponential``,

@@ -227,31 +227,30 @@ def to(x, backend_or_device=None, /, *, dtype=None):
     return x if dtype is None else astype(x, dtype, copy=False)
 
 
-def _new(name, args, dtype, device, default=dtypes.DEFAULT_FLOAT, **options):
-    """A tensor from the creation function ``name`` of the backend in use."""
-    backend = backends.current()
-    dtype = dtypes.as_dtype(default if dtype is None else dtype)
-    if dtype.itemsize == 2 and dtype.kind == "real floating":  # rounded once
-        return _astype(_new(name, args, dtypes.float32, device, **options), dtype=dtype)
-    dtype = raw(dtype, backend)
+def _call(backend, name, args, device, shown, **options):
+    """A tensor from the creation function ``name`` of a backend; ``shown`` goes into errors."""
     try:
-        array = getattr(backend.xp, name)(*args, dtype=dtype, **options)
+        array = getattr(backend.xp, name)(*args, **options)
     except Exception:
-        with foreign_errors(name, *args):
+        with foreign_errors(name, *shown):
             raise
     return wrap(array if device is None else backend.to_device(array, device), backend)
+
+
+def _new(name, args, dtype, device, **options):
+    """A tensor from the creation function ``name`` of the backend in use."""
+    backend = backends.current()
+    dtype = dtypes.as_dtype(dtypes.DEFAULT_FLOAT if dtype is None else dtype)
+    if dtype.itemsize == 2 and dtype.kind == "real floating":  # rounded once
+        return _astype(_new(name, args, dtypes.float32, device, **options), dtype=dtype)
+    return _call(backend, name, args, device, args, dtype=raw(dtype, backend), **options)
 
 
 def _like(name, x, *value, dtype, device):
     """A tensor like x from the creation function ``name`` of its backend."""
     expect_tensors(name, x)
     dtype = x.array.dtype if dtype is None else raw(dtype, x.backend)
-    try:
-        array = getattr(x.backend.xp, name)(x.array, *value, dtype=dtype)
-    except Exception:
-        with foreign_errors(name, x.shape, *value):
-            raise
-    return wrap(array if device is None else x.backend.to_device(array, device), x.backend)
+    return _call(x.backend, name, (x.array, *value), device, (x.shape, *value), dtype=dtype)
 
 
 def _default_for(*numbers):

@@ -220,7 +220,7 @@ def _parse(subscripts, operands):
         raise ArgumentError(
             f"einsum {subscripts!r} names {len(terms)} operands, got {len(operands)}"
         )
-    spread, found = [], 0
+    spread, widest = [], 0
     for term, x in zip(terms, operands, strict=True):
         hidden = x.ndim - len(term.replace("...", ""))
         letters = term.replace("...", "").replace(".", "!")
@@ -229,8 +229,8 @@ def _parse(subscripts, operands):
         dots = [str(i) for i in range(hidden, 0, -1)]
         before, _, after = term.partition("...")
         spread.append([*before, *(dots if "..." in term else []), *after])
-        found = max(found, hidden)
-    dots = [str(i) for i in range(found, 0, -1)]
+        widest = max(widest, hidden)
+    dots = [str(i) for i in range(widest, 0, -1)]
     if arrow:
         before, has_dots, after = right.partition("...")
         result = [*before, *(dots if has_dots else []), *after]

@@ -97,7 +97,7 @@ def _in_place(op):
 
 
 def takes_several(name, parameter, function):
-    """A method that takes a tuple as its arguments, too: ``x.reshape(2, 3)``, ``x.reshape((2, 3))``
+    """A method that also takes a tuple as its arguments: ``x.reshape(2, 3)``, ``x.reshape((2, 3))``
     and ``x.reshape(shape=(2, 3))``."""
     by_place = parameter in function.op.statics
 

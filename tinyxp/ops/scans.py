@@ -115,6 +115,5 @@ def diff(x, /, n=1, axis=-1, prepend=None, append=None):
         raise ArgumentError(f"diff expects n of 0 or more, got {n}")
     parts = [part for part in (prepend, x, append) if part is not None]
     whole = concat(parts, axis=axis) if len(parts) > 1 else x
-    return _diff(
-        whole, axis=axis, n=min(n, whole.shape[axis])
-    )  # after so many differences nothing is left
+    n = min(n, whole.shape[axis])  # after so many differences nothing is left
+    return _diff(whole, axis=axis, n=n)

@@ -83,7 +83,7 @@ class UniqueInverseResult(NamedTuple):
 
 
 def unique_all(x, /):
-    """The different elements of x in ascending order, where they lie, and how often each occurs.
+    """The different elements of x in ascending order, their first indices, inverse and counts.
 
     ``values[i]`` occurs ``counts[i]`` times in the flattened x, first at ``indices[i]``, and
     ``values[inverse_indices]`` is x. The gradient of a value goes to its first occurrence.
@@ -139,16 +139,16 @@ def isin(xp, x1, x2, /, *, invert=False):
     """
     like = x2 if isinstance(x1, (bool, int, float, complex)) else x1
     x1, x2 = (xp.asarray(x, dtype=like.dtype, device=like.device) for x in (x1, x2))
-    known, wanted = xp.reshape(x2, (-1,)), xp.reshape(x1, (-1,))
-    n = known.shape[0]
+    elements, wanted = xp.reshape(x2, (-1,)), xp.reshape(x1, (-1,))
+    n = elements.shape[0]
     if n == 0:
-        found = xp.zeros_like(wanted, dtype=xp.bool)
-    elif is_complex(known):  # no library searches for complex numbers
-        first, _, group = _groups.on(xp, xp.concat([known, wanted]))
-        found = xp.take(first, group[n:]) < n  # its first occurrence is in x₂
+        present = xp.zeros_like(wanted, dtype=xp.bool)
+    elif is_complex(elements):  # no library searches for complex numbers
+        first, _, group = _groups.on(xp, xp.concat([elements, wanted]))
+        present = xp.take(first, group[n:]) < n  # its first occurrence is in x₂
     else:
-        known, wanted = xp.sort(_sortable(xp, known)), _sortable(xp, wanted)
-        place = xp.searchsorted(known, wanted)
-        found = xp.take(known, xp.where(place < n, place, n - 1)) == wanted
-    found = xp.reshape(found, x1.shape)
-    return xp.logical_not(found) if invert else found
+        elements, wanted = xp.sort(_sortable(xp, elements)), _sortable(xp, wanted)
+        place = xp.searchsorted(elements, wanted)
+        present = xp.take(elements, xp.where(place < n, place, n - 1)) == wanted
+    present = xp.reshape(present, x1.shape)
+    return xp.logical_not(present) if invert else present

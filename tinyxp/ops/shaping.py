@@ -24,18 +24,18 @@ def normalize_axes(axis, ndim):
     """
     if type(axis) is int and -ndim <= axis < ndim:  # the common case
         return (axis % ndim,)
-    given = range(ndim) if axis is None else axis if isinstance(axis, (tuple, list)) else (axis,)
+    chosen = range(ndim) if axis is None else axis if isinstance(axis, (tuple, list)) else (axis,)
     try:
-        axes = [operator.index(i) for i in given]
+        axes = [operator.index(i) for i in chosen]
     except TypeError as error:
         raise DTypeError(f"an axis is an integer, got {axis!r}") from error
     for i in axes:
         if not -ndim <= i < ndim:
             raise AxisError(f"axis {i} does not exist in a tensor with {ndim} axes")
-    found = tuple(i % ndim for i in axes)
-    if len(set(found)) != len(found):
+    positive = tuple(i % ndim for i in axes)
+    if len(set(positive)) != len(positive):
         raise ShapeError(f"axes must differ, got {tuple(axes)}")
-    return found
+    return positive
 
 
 def expect_axes(x, axis):
