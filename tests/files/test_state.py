@@ -111,7 +111,7 @@ def test_names_that_meet_are_kept_apart(tmp_path):
 def test_what_has_no_end_is_refused(tmp_path):
     ring: list = []
     ring.append(ring)
-    for tree, message in ((ring, "nested so deep"), ({"n": 10**6000}, "cannot save: Exceeds")):
+    for tree, message in ((ring, "nested too deep"), ({"n": 10**6000}, "cannot save: Exceeds")):
         with pytest.raises(ArgumentError, match=message):
             save_state(tree, tmp_path / "a.safetensors")
     assert list(tmp_path.iterdir()) == []
@@ -143,7 +143,7 @@ def test_other_files_are_refused(tmp_path):
         load_state(path)
     for name, advice in (("a.npz", "np.load"), ("a.pt", "weights_only=True"), ("a.pkl", "trust")):
         for act in (lambda path: tx.save({}, path), tx.load, load_state):
-            with pytest.raises(DataError, match=f"safetensors only, because a .*{advice}"):
+            with pytest.raises(DataError, match=f"only safetensors, because a .*{advice}"):
                 act(tmp_path / name)
 
 

@@ -1,7 +1,7 @@
-"""A folder that one process writes to at a time.
+"""Locks of folders that only one process may write to at a time.
 
-The lock is the operating system's, on a file that holds the writer's number: it goes with the
-process, however that ends. Whoever only reads asks for none.
+The lock is the operating system's, on a file that holds the writer's process id. It ends with the
+process, whatever happens. Readers need no lock.
 """
 
 import errno
@@ -20,15 +20,15 @@ except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 NAME = "writer.pid"
-_held: dict[Path, list[int]] = {}  # in this process: the file's descriptor, and how often
+_held: dict[Path, list[int]] = {}  # in this process: a file descriptor, and the number of blocks
 _guard = threading.Lock()
 
 
 @contextmanager
 def only_writer(folder: Path) -> Iterator[None]:
-    """Nobody else writes to a folder inside the block; in one process blocks may be nested.
+    """Lock a folder for writing inside the block; blocks of one process may be nested.
 
-    Raises DataError, which names the process, if another one does already.
+    Raises DataError with the id of the process that holds the lock.
 
     >>> with only_writer(tmp):
     ...     (tmp / "writer.pid").read_text() == str(os.getpid())
@@ -43,16 +43,16 @@ def only_writer(folder: Path) -> Iterator[None]:
         yield
     finally:
         with _guard:
-            if place in _held:  # else this is a fork of the writer
+            if place in _held:  # if not, this is a fork of the writer
                 _held[place][1] -= 1
                 if not _held[place][1]:
                     _release(place / NAME, _held.pop(place)[0])
 
 
 def _after_fork() -> None:
-    """The child of a fork is not the writer, and must not keep the lock when the writer ends."""
+    """A forked child is not the writer and must not hold the lock longer than the writer does."""
     global _guard
-    _guard = threading.Lock()  # another thread may have held the old one
+    _guard = threading.Lock()  # another thread may hold the old one
     for file, _ in _held.values():
         os.close(file)
     _held.clear()
@@ -63,7 +63,7 @@ if hasattr(os, "register_at_fork"):
 
 
 def _acquire(path: Path) -> int:
-    """The descriptor of a file that is locked and there."""
+    """The descriptor of the locked file."""
     while True:
         try:
             file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
@@ -71,7 +71,7 @@ def _acquire(path: Path) -> int:
             raise DataError(f"cannot write {path}: {error.strerror or error}") from error
         try:
             _lock(file)
-            if os.name == "nt" or _same(path, file):  # else its last writer removed it just now
+            if os.name == "nt" or _same(path, file):  # if not, its last writer has just removed it
                 os.ftruncate(file, 0)
                 os.write(file, str(os.getpid()).encode())
                 return file
@@ -85,7 +85,7 @@ def _acquire(path: Path) -> int:
 
 
 def _lock(file: int) -> None:
-    """Lock an open file, if that can be had here. Raises BlockingIOError if another process has."""
+    """Lock an open file, if the file system can. Raises BlockingIOError if another process did."""
     busy = (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES, errno.EDEADLK)
     try:
         if fcntl is not None:
@@ -94,7 +94,7 @@ def _lock(file: int) -> None:
             import msvcrt
 
             windows: Any = msvcrt
-            os.lseek(file, 1 << 30, os.SEEK_SET)  # not the number, which others read
+            os.lseek(file, 1 << 30, os.SEEK_SET)  # not the process id, which others read
             windows.locking(file, windows.LK_NBLCK, 1)
             os.lseek(file, 0, os.SEEK_SET)
     except OSError as error:
@@ -115,7 +115,7 @@ def _release(path: Path, file: int) -> None:
     if os.name != "nt":
         path.unlink(missing_ok=True)
     os.close(file)
-    if os.name == "nt":  # where an open file cannot be removed
+    if os.name == "nt":  # an open file cannot be removed there
         try:
             path.unlink(missing_ok=True)
         except OSError:
@@ -123,17 +123,17 @@ def _release(path: Path, file: int) -> None:
 
 
 def alive(pid: int) -> bool:
-    """Whether a process of this machine is running, as far as can be told.
+    """Whether a process of this machine is running, if the system can tell.
 
     >>> alive(os.getpid())
     True
     """
     if os.name == "nt":
-        return False  # os.kill would end it; a file that it has open cannot be removed anyway
+        return False  # os.kill would end it; its open files cannot be removed anyway
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    except OSError:  # another user's
+    except OSError:  # it belongs to another user
         return True
     return True

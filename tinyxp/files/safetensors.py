@@ -1,7 +1,7 @@
-"""Saving tensors to disk and loading them: safetensors files, written atomically, with a digest.
+"""Safetensors files: saving tensors atomically, with a digest, and loading them.
 
-The format is a length, a header in JSON, and the numbers. It is read and written here: releases of
-its library scramble strided arrays, lose metadata, or the old file on a full disk.
+The format is a length, a header in JSON, and the data. tinyxp reads and writes it itself, because
+releases of the library scramble strided arrays, lose metadata, or lose the old file on a full disk.
 Source: section "Format" of the README of huggingface/safetensors.
 """
 
@@ -24,7 +24,7 @@ from tinyxp.errors import ArgumentError, BackendError, DataError
 from tinyxp.files.locks import alive
 from tinyxp.ops.creation import astype
 
-# safetensors' names of dtypes, and what NumPy reads them as: little-endian, in that format
+# the names of dtypes in safetensors, and NumPy's little-endian codes
 DTYPES = {"BOOL": "?", "BF16": "<u2", "F16": "<f2", "F32": "<f4", "F64": "<f8", "C64": "<c8"}
 DTYPES |= {f"{kind.upper()}{8 * n}": f"<{kind}{n}" for kind in "iu" for n in (1, 2, 4, 8)}
 NAMES = {np.dtype(code).name: name for name, code in DTYPES.items() if name != "BF16"}
@@ -33,8 +33,8 @@ HALVES = {"BF16": dtypes.bfloat16, "F16": dtypes.float16}
 
 METADATA = "__metadata__"  # in the header, among the names of tensors
 DIGEST = "tinyxp.sha256"  # in the metadata
-LONGEST = 1 << 24  # bytes of a header; a hundred thousand tensors need half of it
-OTHERS = {  # formats that are not read, and what to do about it
+LONGEST = 1 << 24  # bytes of a header; 100,000 tensors need half of it
+OTHERS = {  # formats that are refused, and how to convert them
     ".npz": "tx.save({k: tx.asarray(x) for k, x in np.load(path).items()}, 'new.safetensors')",
     ".pt": "safetensors.torch.save_file(torch.load(path, weights_only=True), 'new.safetensors')",
 }
@@ -43,9 +43,9 @@ OTHERS |= dict.fromkeys((".pkl", ".pickle"), "load it where you trust it, and tx
 
 
 def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
-    """Write ``data`` so that ``path`` holds the old content or the new, whatever happens."""
+    """Write ``data`` so that ``path`` holds either the old or the new content, whatever happens."""
     path = Path(path)
-    # as remove_temporary expects
+    # remove_temporary knows this form
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{uuid.uuid4().hex}")
     try:
         try:
@@ -63,15 +63,15 @@ def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
                 os.fsync(folder)
             finally:
                 os.close(folder)
-    except (OSError, ValueError) as error:  # a ValueError: no name of a file has a zero byte
+    except (OSError, ValueError) as error:  # ValueError: a file name with a NUL
         why = getattr(error, "strerror", None) or error
         raise DataError(f"cannot write {path}: {why}") from error
 
 
 def remove_temporary(folder: str | os.PathLike[str]) -> None:
-    """Remove what a process that was killed in :func:`write_atomically` left in a folder.
+    """Remove the temporary files of processes that were killed in :func:`write_atomically`.
 
-    Files of processes that are running stay; for the writer of a folder, not for who reads it.
+    Files of running processes stay. Only the writer of a folder may call this.
     """
     for path in Path(folder).glob(".*"):
         match = re.fullmatch(r"\..+?(?:\.(\d+))?\.[0-9a-f]{32}", path.name)
@@ -80,7 +80,7 @@ def remove_temporary(folder: str | os.PathLike[str]) -> None:
 
 
 def remove(path: Path) -> None:
-    """Remove a file, if it is there. Raises DataError."""
+    """Remove a file, if it exists. Raises DataError."""
     try:
         path.unlink(missing_ok=True)
     except OSError as error:
@@ -94,9 +94,9 @@ def save(
 ) -> None:
     """Save tensors by name in a safetensors file, which appears whole or not at all.
 
-    Its metadata, which map strings to strings, also get a SHA-256 of all the rest, so that a
-    flipped bit is found. Raises ArgumentError for a name that is no string or a value that is no
-    Tensor, DataError if the file cannot be written or has no word for a dtype (complex128).
+    Its metadata, a map from strings to strings, also holds a SHA-256 of the rest, which detects any
+    flipped bit. Raises ArgumentError unless the names are strings and the values Tensors, DataError
+    if the file cannot be written or a dtype is not part of the format (complex128).
 
     >>> save({"w": tx.asarray([1.0, 2.0])}, tmp / "w.safetensors")
     >>> read(tmp / "w.safetensors")[0]
@@ -116,17 +116,17 @@ def save(
             raise DataError(f"cannot save as safetensors: {name!r} is {array.dtype}; cast it")
         arrays[name] = array
     if not isinstance(metadata, Mapping | None):
-        raise ArgumentError(f"metadata map strings to strings, got {metadata!r}")
+        raise ArgumentError(f"metadata maps strings to strings, got {metadata!r}")
     words = dict(metadata or {})
     for key, value in words.items():
         if not (isinstance(key, str) and isinstance(value, str)):
-            raise ArgumentError(f"metadata map strings to strings, got {key!r}: {value!r}")
+            raise ArgumentError(f"metadata maps strings to strings, got {key!r}: {value!r}")
     write_atomically(path, _file(arrays, words))
 
 
 def _file(arrays: dict[str, Any], words: dict[str, str]) -> bytes:
     """The bytes of a safetensors file with these arrays and metadata."""
-    # wide dtypes first, so that all are aligned; the format knows no strides
+    # wide dtypes first, so that all are aligned; the format has no strides
     names = sorted(arrays, key=lambda name: (-arrays[name].itemsize, name))
     data = {name: arrays[name].tobytes() for name in names}
     shapes = {name: (NAMES[x.dtype.name], list(x.shape)) for name, x in arrays.items()}
@@ -141,15 +141,19 @@ def _file(arrays: dict[str, Any], words: dict[str, str]) -> bytes:
     try:
         text = json.dumps(header, ensure_ascii=False).encode()
     except UnicodeEncodeError as error:
-        raise ArgumentError(f"names and metadata have to be text, got {error.object!r}") from error
+        raise ArgumentError(
+            f"names and metadata must be Unicode text, got {error.object!r}"
+        ) from error
     text += b" " * (-len(text) % 8)
     if len(text) > LONGEST:
-        raise DataError(f"names and metadata of {len(text):,} bytes, {LONGEST:,} are the most")
+        raise DataError(
+            f"names and metadata have {len(text):,} bytes; at most {LONGEST:,} are allowed"
+        )
     return b"".join([len(text).to_bytes(8, "little"), text, *data.values()])
 
 
 def read(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """The tensors of a safetensors file and its metadata; without a digest if it had none."""
+    """The tensors of a safetensors file and its metadata; the digest is checked if there is one."""
     _expect_safetensors(path)
     try:
         with open(path, "rb") as file:
@@ -172,7 +176,7 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], dict[str, str
 
 
 def digest(parts: Iterable[tuple[str, str, list[int], Any]], words: Mapping[str, str]) -> str:
-    """SHA-256 over names, dtypes, shapes and bytes of tensors, in order of names, and metadata."""
+    """The SHA-256 of the metadata and of the names, dtypes, shapes and bytes of tensors by name."""
     sha = hashlib.sha256(json.dumps(sorted(words.items())).encode())
     for name, dtype, shape, data in parts:
         sha.update(json.dumps([name, dtype, shape]).encode())
@@ -181,7 +185,7 @@ def digest(parts: Iterable[tuple[str, str, list[int], Any]], words: Mapping[str,
 
 
 def expect_path(path: Any) -> None:
-    """Raise ArgumentError for what is no path: of a number, open() takes the stream that has it."""
+    """Raise ArgumentError unless it is a path; open() would take a number for a file descriptor."""
     if not isinstance(path, (str, os.PathLike)):
         raise ArgumentError(f"expected the path of a file, got {path!r}")
 
@@ -191,7 +195,7 @@ def _expect_safetensors(path: str | os.PathLike[str]) -> None:
     suffix = Path(path).suffix.lower()
     if suffix in OTHERS:
         raise DataError(
-            f"{path}: tinyxp reads and writes safetensors only, because a {suffix} file may run "
+            f"{path}: tinyxp reads and writes only safetensors, because a {suffix} file may run "
             f"code; convert it where it came from: {OTHERS[suffix]}"
         )
 
@@ -200,9 +204,8 @@ Entry = tuple[str, list[int]]  # dtype and shape of a tensor
 
 
 def _header(file: Any, size: int) -> tuple[dict[str, Entry], dict[str, str]]:
-    """The tensors of a file of ``size`` bytes, in the order of their numbers, and its metadata.
-
-    Raises ValueError unless they fill the file without a gap: no more is read than is there.
+    """The dtypes and shapes of tensors in a file of ``size`` bytes, in the order of their data, and
+    its metadata. Raises ValueError unless the tensors fill the file without a gap.
     """
     length = int.from_bytes(file.read(8), "little")
     if size < 8 or length > min(size - 8, LONGEST):
@@ -212,7 +215,7 @@ def _header(file: Any, size: int) -> tuple[dict[str, Entry], dict[str, str]]:
         raise ValueError("its header is no JSON object")
     words = header.pop(METADATA, None) or {}
     if not isinstance(words, dict) or not all(isinstance(word, str) for word in words.values()):
-        raise ValueError("its metadata do not map strings to strings")
+        raise ValueError("its metadata does not map strings to strings")
     places = sorted((*_offsets(name, entry), name) for name, entry in header.items())
     end = 0
     for first, last, name in places:
@@ -239,12 +242,12 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _offsets(name: str, entry: Any) -> tuple[int, int]:
-    """Where a tensor lies, if its entry in the header is one."""
+    """The first and last byte of a tensor. Raises ValueError if its entry is malformed."""
     match entry:
         case {"dtype": str(), "shape": [*shape], "data_offsets": [first, last]}:
             if len(entry) == 3 and all(type(n) is int and n >= 0 for n in (*shape, first, last)):
                 return first, last
-    raise ValueError(f"{name!r} has no dtype, shape and place in its header")
+    raise ValueError(f"{name!r} has no dtype, shape and offsets in the header")
 
 
 def _array(file: Any, dtype: str, shape: list[int]) -> Any:
@@ -260,15 +263,15 @@ def _tensor(array: Any, dtype: str) -> Tensor:
         array = (array.astype(np.uint32) << 16).view(np.float32)
     elif dtype == "F16":
         array = array.astype(np.float32)
-    elif dtype == "BOOL":  # any byte but 0 is true
+    elif dtype == "BOOL":  # every byte but 0 is True
         array = array.view(np.uint8) != 0
     x, half = Tensor(array), HALVES.get(dtype)
     return astype(x, half) if half is not None and _has_dtype(half) else x
 
 
 def _has_dtype(dtype: dtypes.DType) -> bool:
-    """Whether the backend in use has a dtype."""
+    """Whether the current backend has a dtype."""
     try:
         return backends.current().dtype(dtype.name) is not None
-    except BackendError:  # what brings it is not installed
+    except BackendError:  # the library for it is not installed
         return False

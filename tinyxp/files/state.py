@@ -1,4 +1,4 @@
-"""Trees of values as files: dicts, lists and numbers as JSON, their tensors as safetensors."""
+"""Nested values as files: tensors as safetensors, the rest as JSON in the metadata."""
 
 import json
 import os
@@ -17,15 +17,15 @@ KEY = "tinyxp.state"  # in the metadata
 
 
 def save(obj: Any, path: str | os.PathLike[str], metadata: Mapping[str, str] | None = None) -> None:
-    """Save tensors by name, or a checkpoint: dicts, lists and tuples of tensors, strings, numbers,
-    booleans and None, nested as one likes. ``tx.load`` gives back the same.
+    """Save tensors by name, or a checkpoint of nested dicts, lists and tuples of tensors, strings,
+    numbers, booleans and None. ``tx.load`` returns the same.
 
-    It is a safetensors file with a SHA-256, which appears whole or not at all, and nothing in it
-    can run. That of tensors by name, as of ``model.state_dict()``, is read by every library that
-    knows safetensors; the rest of a checkpoint is JSON in its metadata. NumPy arrays come back as
-    tensors. ``metadata`` map strings to strings. Raises ArgumentError for anything else, and for
-    keys that are neither strings nor integers, DataError if the file cannot be written, or has no
-    word for a dtype (complex128).
+    The file is a safetensors file with a SHA-256. It appears whole or not at all, and loading runs
+    no code from it. Tensors by name, such as ``model.state_dict()``, can be read by every library
+    that reads safetensors; the rest of a checkpoint is JSON in its metadata. NumPy arrays come back
+    as tensors. ``metadata`` maps strings to strings. Raises ArgumentError for other values and for
+    keys that are neither strings nor integers, DataError if the file cannot be written or a dtype
+    is not part of the format (complex128).
 
     >>> tx.save({"w": tx.asarray([1.0, 2.0])}, tmp / "w.safetensors")
     >>> tx.load(tmp / "w.safetensors")
@@ -34,9 +34,9 @@ def save(obj: Any, path: str | os.PathLike[str], metadata: Mapping[str, str] | N
     >>> optimizer = tx.optim.AdamW(model.parameters())
     >>> checkpoint = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "epoch": 1}
     >>> tx.save(checkpoint, tmp / "checkpoint.safetensors")
-    >>> found = tx.load(tmp / "checkpoint.safetensors")
-    >>> optimizer.load_state_dict(found["optimizer"])
-    >>> found["epoch"]
+    >>> checkpoint = tx.load(tmp / "checkpoint.safetensors")
+    >>> optimizer.load_state_dict(checkpoint["optimizer"])
+    >>> checkpoint["epoch"]
     1
     """
     if isinstance(obj, Mapping) and all(_is_named_tensor(name, x) for name, x in obj.items()):
@@ -50,12 +50,12 @@ def _is_named_tensor(name: Any, x: Any) -> bool:
 
 
 def load(path: str | os.PathLike[str]) -> Any:
-    """What ``tx.save`` saved: the tensors of a safetensors file by name, or a checkpoint; on the
-    backend in use.
+    """Load what ``tx.save`` saved: the tensors of a safetensors file by name, or a checkpoint, on
+    the current backend.
 
-    Where that has no float16 or bfloat16, they become float32, which holds them exactly. Raises
-    DataError if there is no such file, it is damaged, or holds a dtype that tinyxp does not have.
-    Nothing in a file is run, whoever made it.
+    If the backend has no float16 or bfloat16, they become float32, which is exact. Raises DataError
+    if there is no such file, it is damaged, or it holds a dtype that tinyxp does not have. No code
+    from the file is run.
     """
     tensors, metadata = read(path)
     return tensors if KEY not in metadata else _tree(path, tensors, metadata)
@@ -64,32 +64,34 @@ def load(path: str | os.PathLike[str]) -> Any:
 def save_state(
     tree: Any, path: str | os.PathLike[str], metadata: Mapping[str, str] | None = None
 ) -> None:
-    """Save a tree of dicts (their keys strings or integers), lists, tuples, tensors, NumPy arrays,
-    strings, numbers, booleans and None. The file appears whole or not at all.
+    """Save nested dicts (with keys that are strings or integers), lists, tuples, tensors, NumPy
+    arrays, strings, numbers, booleans and None. The file appears whole or not at all.
 
-    Raises ArgumentError for anything else, and for what is nested too deep, DataError if the file
-    cannot be written.
+    Raises ArgumentError for other values and for too deep nesting, DataError if the file cannot be
+    written.
 
     >>> save_state({"step": 3, "state": {0: (tx.asarray([1.0]), None)}}, tmp / "a.safetensors")
     >>> load_state(tmp / "a.safetensors")
     {'step': 3, 'state': {0: (tensor([1.]), None)}}
     """
     if not isinstance(metadata, Mapping | None):
-        raise ArgumentError(f"metadata map strings to strings, got {metadata!r}")
+        raise ArgumentError(f"metadata maps strings to strings, got {metadata!r}")
     tensors: dict[str, Tensor] = {}
     try:
         words = json.dumps(_to_json(tree, "", tensors))
     except RecursionError as error:
-        raise ArgumentError("cannot save what is nested so deep, or holds itself") from error
-    except ValueError as error:  # an integer of more digits than Python writes
+        raise ArgumentError(
+            "cannot save a value that is nested too deep, or contains itself"
+        ) from error
+    except ValueError as error:  # an integer with more digits than Python prints
         raise ArgumentError(f"cannot save: {error}") from error
     files.save(tensors, path, {**(metadata or {}), KEY: words})
 
 
 def load_state(path: str | os.PathLike[str]) -> Any:
-    """The tree that :func:`save_state` wrote, its tensors on the backend in use.
+    """Load what :func:`save_state` saved, with tensors on the current backend.
 
-    Raises DataError if the file is damaged in any bit, or was not written by it.
+    Raises DataError if any bit of the file is damaged, or :func:`save_state` did not write it.
     """
     tensors, metadata = read(path)
     if KEY not in metadata or DIGEST not in metadata:
@@ -109,14 +111,14 @@ def _tree(
 
 
 def _to_json(x: Any, place: str, tensors: dict[str, Tensor]) -> Any:
-    """x as JSON has it; what JSON lacks is a dict with one key, its kind."""
+    """x for JSON; a type that JSON lacks becomes a dict with its kind as the only key."""
     if isinstance(x, np.generic):
         x = x.item()
     if x is None or isinstance(x, (bool, int, float, str)):
         return x
     if isinstance(x, (Tensor, np.ndarray)):
         name, n = place, 1
-        while name in tensors:  # of {"a/b": x, "a": {"b": y}}
+        while name in tensors:  # as in {"a/b": x, "a": {"b": y}}
             name, n = f"{place} {n}", n + 1
         tensors[name] = asarray(x)
         return {"tensor": name}
