@@ -1,15 +1,20 @@
 """The Tensor: in-place syntax, ways in and out, dtypes."""
 
+import ast
 import copy
 import itertools
 import pickle
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import tinyxp as tx
 from tests.helpers import each, leaf, normal
+from tinyxp.core.composite import Composite
 from tinyxp.core.operation import OPS
+from tinyxp.core.primitive import Primitive
 from tinyxp.core.tape import edge_of
 from tinyxp.errors import (
     ArgumentError,
@@ -17,6 +22,7 @@ from tinyxp.errors import (
     GradientError,
     ShapeError,
 )
+from tinyxp.ops.methods import COMPARISONS, OPERATORS
 
 # -- in-place syntax ------------------------------------------------------------------------------
 
@@ -284,3 +290,30 @@ def test_what_an_operation_made_says_all_of_itself(backend):
     assert repr(x * 2) == f"tensor([2., 4.], {said})"
     with tx.no_grad():
         assert "op=" not in repr(x * 2)
+
+
+CORE = Path(__file__).parents[2] / "tinyxp" / "core"
+
+
+def test_stubs_and_methods_are_the_same():
+    """Type checkers see the operators that ops/methods.py gives to Tensor, and no others."""
+    tree = ast.parse((CORE / "tensor.py").read_text("utf-8"))
+    tensor = next(n for n in tree.body if isinstance(n, ast.ClassDef) and n.name == "Tensor")
+    block = next(n for n in tensor.body if isinstance(n, ast.If))
+    stubs = {n.name for n in block.body if isinstance(n, ast.FunctionDef)} - {"__getattr__"}
+    assert stubs <= {*dir(tx.Tensor)}
+    names = {f"__{name}__" for name in OPERATORS | COMPARISONS}
+    names |= {f"__r{name}__" for name in OPERATORS}
+    assert names <= stubs
+
+
+def test_the_readme_names_what_there_is():
+    text = (CORE / "README.md").read_text("utf-8")
+    for name in re.findall(r"`(\w+(?:/\w+)*\.py)`", text):
+        assert (CORE / name).exists() or (CORE.parent / name).exists(), name
+    for owner, name in re.findall(r"`(Primitive|Composite|Tensor)\.(\w+)`", text):
+        cls = {"Primitive": Primitive, "Composite": Composite, "Tensor": tx.Tensor}[owner]
+        assert hasattr(cls, name), f"{owner}.{name}"
+    listed = set(re.findall(r"`(\w+\.py)`", text))
+    assert {path.name for path in CORE.glob("*.py")} - {"__init__.py"} <= listed
+    assert len(text.splitlines()) <= 80

@@ -351,7 +351,7 @@ def test_a_write_to_an_item_is_one_write(backend):
     class Counter(Observer):
         count = 0
 
-        def called(self, op, args, static, y):
+        def on_call(self, op, args, static, y):
             self.count += op.name == "replace"
 
     x = counted(3, 4)

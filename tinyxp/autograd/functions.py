@@ -1,8 +1,8 @@
 """Transforms of functions: gradients, products with Jacobians, Hessians.
 
-All are made of the one backward pass. Arguments and results may be trees: tuples, lists and dicts,
-nested, of Tensors. Every transform nests in every other, to any order. What a function closes over
-is a constant for the transform; gradients of the result still flow on to it.
+All use the one backward pass. Arguments and results may be trees: nested tuples, lists and dicts of
+Tensors. Every transform nests in every other, to any order. Tensors that a function closes over are
+constants for the transform; gradients of the result still reach them.
 
 For complex numbers a gradient is PyTorch's ∂L/∂Re z + i ∂L/∂Im z, ``vjp`` is the adjoint of ``jvp``
 in the inner product Re Σ conj(a)·b, and ``jvp`` is the derivative along the tangent.
@@ -30,7 +30,7 @@ Argnums = int | Sequence[int]
 
 
 class _Run:
-    """One recorded call of ``f``, whose wanted arguments begin a graph of their own."""
+    """One recorded call of ``f``, in which the differentiated arguments start a new graph."""
 
     def __init__(
         self,
@@ -44,7 +44,7 @@ class _Run:
         self.recording = is_grad_enabled()
         self.inputs: list[Tensor] = []  # as the caller gave them
         self.nodes: list[Node] = []  # where their gradients arrive
-        self.hidden: list[Node] = []  # those of inputs that nobody outside differentiates
+        self.hidden: list[Node] = []  # of inputs that the caller does not differentiate
         inner = list(args)
         for i in wanted:
             if not -len(args) <= i < len(args):
@@ -52,8 +52,8 @@ class _Run:
                     f"there is no argument {i} to differentiate: f was called with "
                     f"{len(args)} positional arguments"
                 )
-            begun = [self._begin(x, f"argument {i}{at}") for at, x in leaves(args[i])]
-            inner[i] = fill(args[i], begun)
+            started = [self._start(x, f"argument {i}{at}") for at, x in leaves(args[i])]
+            inner[i] = fill(args[i], started)
         with enable_grad():
             result = f(*inner, **kwargs)
         self.aux: Any = None
@@ -67,38 +67,38 @@ class _Run:
         self.outputs = [self._checked(y, at) for at, y in leaves(result)]
         self.outside = self.recording and any(self._known_outside(y) for y in self.outputs)
         for node in self.hidden:
-            node.parents = (None,)  # no later pass sees a leaf that nobody has
+            node.parents = (None,)  # a later pass must not reach a leaf that nobody holds
 
-    def _begin(self, x: Any, where: str) -> Tensor:
+    def _start(self, x: Any, where: str) -> Tensor:
         if not isinstance(x, Tensor):
             raise ArgumentError(f"{where} must be a Tensor, got {type(x).__name__}")
         tracked = self.recording and x.requires_grad
         edge = edge_of(x) if tracked else x.detach().requires_grad_()
-        begun = behind_identity(x.array, x.backend, edge)
+        inner = behind_identity(x.array, x.backend, edge)
         self.inputs.append(wrap(x.array, x.backend))
-        self.nodes.append(begun._node)
+        self.nodes.append(inner._node)
         if not tracked:
-            self.hidden.append(begun._node)
-        return begun
+            self.hidden.append(inner._node)
+        return inner
 
     def _checked(self, y: Any, where: str) -> Tensor:
         if not isinstance(y, Tensor):
             raise ArgumentError(
-                f"f{where} must return a Tensor, got {type(y).__name__}; what is not to be "
-                "differentiated goes out by has_aux=True"
+                f"f{where} must return a Tensor, got {type(y).__name__}; return other values "
+                "by has_aux=True"
             )
         if y._cut and not y.requires_grad:
             raise GradientError(f"the result of f{where} has no gradient: {y._cut}")
         return y
 
     def _known_outside(self, y: Tensor) -> bool:
-        """Whether a leaf outside, of a model or an outer transform, led to ``y``."""
+        """Whether ``y`` depends on a leaf outside, of a model or an outer transform."""
         given = {*self.nodes} - {*self.hidden}
         reached = ordered([edge_of(y)], self.nodes)
         return any(isinstance(edge, Tensor) or edge in given for edge in reached)
 
     def pull(self, seeds: dict[int, Tensor | None], last: bool) -> list[Tensor]:
-        """The gradients of Σ outputs[k] · seeds[k] at the inputs; zeros where there are none.
+        """The gradients of Σ outputs[k] · seeds[k] at the inputs; zeros where there is no path.
 
         ``last``: the graph is not needed again.
         """
@@ -106,7 +106,7 @@ class _Run:
             self.outside or any(g is not None and g.requires_grad for g in seeds.values())
         )
         alive = [k for k in seeds if self.outputs[k].requires_grad]
-        found = propagate(
+        grads = propagate(
             [self.outputs[k] for k in alive],
             [seeds[k] for k in alive],
             self.nodes,
@@ -115,19 +115,21 @@ class _Run:
         )
         result = []
         for node, x in zip(self.nodes, self.inputs, strict=True):
-            g = found.get(node)
+            g = grads.get(node)
             if g is None:
                 g = x.backend.xp.zeros_like(x.array)
-            result.append(settled(g) if isinstance(g, Tensor) else wrap(g, x.backend))
+            result.append(detach_if_constant(g) if isinstance(g, Tensor) else wrap(g, x.backend))
         return result
 
-    def settle(self, tree: Any) -> Any:
-        """Results as the caller may see them."""
-        return tree_map(lambda x: settled(x, self.outside) if isinstance(x, Tensor) else x, tree)
+    def results(self, tree: Any) -> Any:
+        """A tree of results without graphs that lead nowhere."""
+        return tree_map(
+            lambda x: detach_if_constant(x, self.outside) if isinstance(x, Tensor) else x, tree
+        )
 
 
-def settled(x: Tensor, outside: bool = True) -> Tensor:
-    """``x``, or its bare value where no leaf is left that a gradient could reach."""
+def detach_if_constant(x: Tensor, outside: bool = True) -> Tensor:
+    """``x``, detached if no gradient from it could reach a leaf."""
     if not x.requires_grad:
         return x
     alive = outside and any(isinstance(edge, Tensor) for edge in ordered([edge_of(x)]))
@@ -163,7 +165,7 @@ def _tensors(values: Sequence[Any], like: Sequence[Tensor], what: str) -> list[T
 def value_and_grad(
     f: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False
 ) -> Callable[..., tuple[Any, Any]]:
-    """The function that computes ``(f(...), gradient)``: the value first, then what ``grad`` gives.
+    """The function that computes ``(f(...), gradient)``: the value, then the result of ``grad``.
 
     With ``has_aux``, ``((value, aux), gradient)`` for an f that returns ``(value, aux)``.
 
@@ -191,7 +193,7 @@ def value_and_grad(
             )
         found = run.pull({0: None}, last=True)
         trees = tuple(_fill_next(args[i], found) for i in wanted)
-        value, aux = run.settle((y, run.aux))
+        value, aux = run.results((y, run.aux))
         gradient = trees[0] if isinstance(argnums, int) else trees
         return ((value, aux) if has_aux else value), gradient
 
@@ -199,7 +201,7 @@ def value_and_grad(
 
 
 def _fill_next(tree: Any, values: list[Any]) -> Any:
-    """The tree filled with the first of ``values``, which are taken away."""
+    """The tree filled with the first of ``values``, which are removed from the list."""
     n = len(leaves(tree))
     taken, values[:] = values[:n], values[n:]
     return fill(tree, taken)
@@ -208,10 +210,11 @@ def _fill_next(tree: Any, values: list[Any]) -> Any:
 def grad(f: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False) -> Callable[..., Any]:
     """The function that computes the gradient of ``f`` (of one real number) at its arguments.
 
-    ``argnums`` says with respect to which: one gives a gradient of that argument's structure,
-    several a tuple. Zeros where ``f`` does not depend on it. Nests to any order. With ``has_aux``,
-    ``(gradient, aux)`` for an f that returns ``(value, aux)``. Raises ArgumentError for an argument
-    that is no Tensor, DTypeError for integers, GradientError for more than one number.
+    ``argnums`` names the arguments: a number gives a gradient with the structure of that argument,
+    several a tuple. The gradient is zero where ``f`` does not depend on the argument. Nests to any
+    order. With ``has_aux``, ``(gradient, aux)`` for an f that returns ``(value, aux)``. Raises
+    ArgumentError for an argument that is no Tensor, DTypeError for integers, GradientError for more
+    than one number.
 
     >>> slope = tx.grad(lambda x: x**3)
     >>> slope(tx.asarray(2.0)).item(), tx.grad(slope)(tx.asarray(2.0)).item()
@@ -231,8 +234,9 @@ def vjp(f: Callable[..., Any], *primals: Any, has_aux: bool = False) -> tuple[An
     """``(output, vjp_fn)``: vjp_fn takes cotangents v like the output and gives Jᵀv (Jᴴv for
     complex numbers) for each primal, as a tuple.
 
-    It may be called several times, and differentiated. With ``has_aux``, ``(output, vjp_fn, aux)``.
-    Raises ArgumentError, ShapeError or DTypeError for cotangents that do not fit the output.
+    vjp_fn may be called several times, and differentiated. With ``has_aux``,
+    ``(output, vjp_fn, aux)``. Raises ArgumentError, ShapeError or DTypeError for cotangents that do
+    not fit the output.
 
     >>> y, pull = tx.vjp(lambda x: x * x, tx.asarray([1.0, 2.0]))
     >>> pull(tx.asarray([1.0, 10.0]))
@@ -247,16 +251,16 @@ def vjp(f: Callable[..., Any], *primals: Any, has_aux: bool = False) -> tuple[An
         filled: tuple[Any, ...] = fill(primals, found)
         return filled
 
-    output = run.settle(run.output)
-    return (output, vjp_fn, run.settle(run.aux)) if has_aux else (output, vjp_fn)
+    output = run.results(run.output)
+    return (output, vjp_fn, run.results(run.aux)) if has_aux else (output, vjp_fn)
 
 
 def _floating(run: _Run) -> None:
     for y in run.outputs:
         if not y.dtype.kind.endswith("floating"):
             raise DTypeError(
-                f"f must return floating tensors, got {y.dtype!r}; what is not to be "
-                "differentiated goes out by has_aux=True"
+                f"f must return floating tensors, got {y.dtype!r}; return other values "
+                "by has_aux=True"
             )
 
 
@@ -265,8 +269,8 @@ def jvp(
 ) -> tuple[Any, ...]:
     """``(output, J t)``: f and its derivative along ``tangents``, which look like ``primals``.
 
-    The vjp is linear in its cotangent u, so J t is the vjp of u ↦ Jᵀu: two backward passes, with no
-    rules of their own. With ``has_aux``, ``(output, J t, aux)``.
+    The vjp is linear in its cotangent u, so J t is the vjp of u ↦ Jᵀu: two backward passes, and no
+    further rules. With ``has_aux``, ``(output, J t, aux)``.
     Source: J. Townsend, "A new trick for calculating Jacobian vector products", 2017.
 
     >>> tx.jvp(tx.square, (tx.asarray(3.0),), (tx.asarray(1.0),))
@@ -283,7 +287,7 @@ def jvp(
     zeros = [wrap(y.backend.xp.zeros_like(y.array), y.backend) for y in run.outputs]
     adjoint = _Run(lambda u: run.pull(dict(enumerate(u)), last=True), (zeros,), {}, (0,), False)
     pushed = adjoint.pull(dict(enumerate(given)), last=True)
-    output, aux = run.settle((run.output, run.aux))
+    output, aux = run.results((run.output, run.aux))
     tangent = fill(run.output, pushed)
     return (output, tangent, aux) if has_aux else (output, tangent)
 
@@ -297,7 +301,7 @@ def jacobian(f: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Any]:
     of y.
 
     Trees: the structure of the output, in each of its leaves that of the argument (several
-    ``argnums``: a tuple). Raises DTypeError for complex numbers, where such a matrix exists for
+    ``argnums``: a tuple). Raises DTypeError for complex numbers, whose Jacobian exists for
     holomorphic functions only: take tx.real and tx.imag of them, or ``jvp`` and ``vjp``.
 
     >>> tx.jacobian(tx.square)(tx.asarray([1.0, 2.0]))
@@ -348,7 +352,7 @@ def _rows(run: _Run, k: int) -> list[Tensor]:
 def hessian(f: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Any]:
     """The function that computes ∂²f/∂x², of shape ``y.shape + x.shape + x.shape``.
 
-    Trees as those of ``jacobian(jacobian(f))``, which it is; DTypeError for complex numbers.
+    It is ``jacobian(jacobian(f))``, with the same trees; raises DTypeError for complex numbers.
 
     >>> tx.hessian(lambda x: x[0] ** 2 * x[1])(tx.asarray([1.0, 2.0]))
     tensor([[4., 2.],

@@ -1,10 +1,10 @@
-"""Views: tensors that show elements of another one, and writes in place that all of them see.
+"""Views: tensors that show elements of another tensor, and writes in place that all of them see.
 
-No array is ever written to: a write computes new values, and the Tensor object takes them. So a
-view remembers its root (the tensor that is no view) and the path on which it was taken from it. A
-write to the view goes back along this path into the root, differentiably, and then every tensor
-that shows elements of the root takes its new ones. What is a view in PyTorch is one here, on every
-backend.
+No array is ever written to: a write computes new values, and the Tensor object takes them. A view
+remembers its root (the tensor that is not a view) and the path of steps that led from the root to
+it. A write to the view goes back along this path into the root, differentiably, and then every
+tensor that shows elements of the root takes its new ones. A result is a view wherever it is one in
+PyTorch, on every backend.
 """
 
 import functools
@@ -21,15 +21,15 @@ from tinyxp.core.tape import is_grad_enabled, no_grad, set_grad_enabled
 from tinyxp.core.tensor import Tensor, namespace, wrap
 from tinyxp.errors import ArgumentError, DTypeError, GradientError, ShapeError
 
-Path = tuple["Path | None", "Lens", Any]  # the path before, and the last step: a lens and its key
+Path = tuple["Path | None", "Lens", Any]  # the path so far and the last step: a lens and its key
 
 
 class Lens:
-    """How a view is got from x, and what x becomes when the view gets new values.
+    """How to take a view of x (``get``), and how x changes when the view gets new values (``put``).
 
-    ``key`` says which elements. ``layout`` gets the view of a NumPy array without reading it.
-    ``dense``: whether a view of what lies row by row does so too. ``may_copy``: it is no view where
-    the elements do not lie at regular distances.
+    ``key`` says which elements the view shows. ``layout`` takes the view of a NumPy array without
+    reading it. ``dense``: whether the view of a contiguous tensor is contiguous. ``may_copy``: the
+    result is a copy where the elements do not lie at regular distances.
     """
 
     def __init__(self, get: Callable[[Tensor, Any], Tensor], layout: Callable[[Any, Any], Any]):
@@ -37,19 +37,19 @@ class Lens:
         self.dense: Callable[[Any], bool] = lambda key: False
         self.may_copy = False
 
-    put: Callable[[Tensor, Tensor, Any], Tensor]  # x with v where the view was
+    put: Callable[[Tensor, Tensor, Any], Tensor]  # x with v in the place of the view
 
     def putting(self, rule: Callable[..., Tensor]) -> Callable[..., Tensor]:
-        """Declare ``put`` of a primitive, whose key are its static parameters."""
+        """Declare ``put`` of a primitive; the key holds its static parameters."""
         self.put = lambda x, v, key: rule(x, v, **key)
         return rule
 
 
 class View(weakref.ref[Tensor]):
-    """What a view knows of its root; the root finds its views by these weak references to it.
+    """The link from a view to its root; the root finds its views by these weak references to it.
 
-    The root is kept alive, as by a view in PyTorch; but not by what ``detach()`` gives, which would
-    keep a graph or gradients alive.
+    A view keeps its root alive, as in PyTorch. The result of ``detach()`` does not, because the
+    root may hold a graph or gradients.
     """
 
     __slots__ = ("cut", "path", "root", "seen", "tensor")
@@ -58,7 +58,7 @@ class View(weakref.ref[Tensor]):
     path: Path
     seen: Any  # the array of the root that this view shows
     tensor: "weakref.ref[Tensor]"  # the view
-    cut: bool  # it shares the root's numbers, and not its graph
+    cut: bool  # the view shares the root's values, but not its graph
 
 
 _ref = weakref.ref
@@ -67,14 +67,14 @@ _ref = weakref.ref
 def linked(y: Tensor, x: Tensor, lens: Lens, key: Any) -> Tensor:
     """y, which ``lens`` got from x, as a view of x."""
     old = x._view
-    if old is None or old.cut:  # what detach() gives has a graph, and views, of its own
+    if old is None or old.cut:  # the result of detach() has its own graph and views
         root, before, seen = x, None, x.array
     else:
         root, before, seen = old.root, old.path, old.seen
     if lens.may_copy and ((key.get("copy")) or not _strided(root, before, lens, key)):
         return y
     y._view = link = View(root)
-    link.root = root  # one by one: four at once would make a tuple first
+    link.root = root  # one by one: an assignment of four would make a tuple first
     link.path = before, lens, key
     link.seen = seen
     link.tensor = _ref(y)
@@ -83,7 +83,7 @@ def linked(y: Tensor, x: Tensor, lens: Lens, key: Any) -> Tensor:
 
 
 def detach(x: Tensor) -> Tensor:
-    """The same numbers, cut from the graph; a write in place to one is seen by the other.
+    """The same values, cut from the graph. A write in place to either tensor changes both.
 
     >>> x = tx.asarray([1.0, 2.0], requires_grad=True)
     >>> x.detach()
@@ -106,7 +106,7 @@ def detach(x: Tensor) -> Tensor:
 
 
 def own(y: Any, operands: tuple[Any, ...]) -> Any:
-    """The result of a formula as a value of its own: no operand, and no view."""
+    """The result of a formula as an independent value: neither an operand nor a view."""
     if isinstance(y, Tensor):
         if any(y is x for x in operands):
             return namespace().clone(y)
@@ -124,12 +124,12 @@ Tensor.detach = detach  # type: ignore[method-assign, assignment]
 
 
 def rebind(x: Tensor, value: Tensor, what: str) -> Tensor:
-    """Make ``x`` the tensor ``value``, as in-place syntax asks, and with it all that shows x.
+    """Give ``x``, and every tensor that shows x, the values of ``value``, as in-place syntax asks.
 
-    Under ``no_grad`` numbers alone change, and not the graph. ``value`` may have a wider dtype of
-    the same kind, and comes into that of x. Raises GradientError for a leaf that requires grad, or
-    a view of one, outside of ``no_grad``, ShapeError, DTypeError, and ArgumentError for a view
-    whose root has got other numbers there since, other than by a write in place.
+    Under ``no_grad`` only the values change, and the graph stays. ``value`` may have a wider dtype
+    of the same kind, and is cast to the dtype of x. Raises GradientError for a leaf that requires
+    grad, or a view of one, outside of ``no_grad``; ShapeError; DTypeError; and ArgumentError for a
+    view whose root has changed since other than by a write in place.
     """
     recording = is_grad_enabled()
     view = x._view
@@ -151,8 +151,8 @@ def rebind(x: Tensor, value: Tensor, what: str) -> Tensor:
     while root is not None:
         if not _current(below._view, below, root):
             raise ArgumentError(
-                f"{what} on a view of a tensor that has got other numbers since the view was taken "
-                "(by a step of an optimizer, say); take the view again, or a copy: y.clone()"
+                f"{what} on a view of a tensor that has changed since the view was taken (by an "
+                "optimizer step, for example); take the view again, or a copy: y.clone()"
             )
         below, root = root, None if root._view is None else root._view()
     _store(x, value, recording)
@@ -160,7 +160,7 @@ def rebind(x: Tensor, value: Tensor, what: str) -> Tensor:
 
 
 def shows(x: Tensor, y: Any, get: Callable[[], Tensor]) -> bool:
-    """Whether y is the view of x that ``get`` takes, so that to write it there changes nothing."""
+    """Whether y is the view of x that ``get`` takes, so that writing y there changes nothing."""
     view, own = y._view if isinstance(y, Tensor) else None, x._view
     root, before = (x, None) if own is None or own.cut else (own.root, own.path)
     if view is None or view.root is not root or view.path[0] is not before:
@@ -171,16 +171,16 @@ def shows(x: Tensor, y: Any, get: Callable[[], Tensor]) -> bool:
 
 
 def _store(x: Tensor, value: Tensor, recording: bool, by: Tensor | None = None) -> None:
-    """Give x new numbers, or a graph, and all that shows it; ``by`` is what is being written to."""
+    """Give x, and all that show it, new values and graph; ``by`` is the tensor written to."""
     view = x._view
     root = None if view is None else view()
     if root is not None:
         inner = recording and not view.cut
         with set_grad_enabled(inner):
-            whole = _put(root, view.path, value)
+            whole = _put_at(root, view.path, value)
         _store(root, whole, inner, x)
         if not view.cut:
-            return  # it has its elements of the root by now
+            return  # refresh() of the root has updated x
     if (log := access_log()) is not None:
         log.note_write(x)
     shown = shown_of(x, by)
@@ -195,8 +195,8 @@ def _take(x: Tensor, value: Tensor, recording: bool) -> None:
 
 
 def shown_of(root: Tensor, by: Tensor | None = None) -> list[tuple[Tensor, View]]:
-    """The living views that show the root as it is, as ``by`` does. While a step is recorded, those
-    that it made: each replay finds others from outside."""
+    """The living views that show the current root, ``by`` included. While a step is captured, only
+    the views that it made: each replay finds other views from outside."""
     if weakref.getweakrefcount(root) == 0:
         return []
     found, log = [], access_log()
@@ -210,12 +210,12 @@ def shown_of(root: Tensor, by: Tensor | None = None) -> list[tuple[Tensor, View]
 
 
 def refresh(root: Tensor, shown: list[tuple[Tensor, View]], recording: bool) -> None:
-    """Give views the elements of their root that they show."""
-    known: dict[bool, dict[int, Tensor]] = {True: {}, False: {}}  # recorded, and not
+    """Give views the current elements of their root."""
+    known: dict[bool, dict[int, Tensor]] = {True: {}, False: {}}  # by whether they are recorded
     for y, link in shown:
         inner = recording and not link.cut
         with set_grad_enabled(inner):
-            value = _got(root, link.path, known[inner])
+            value = _view_at(root, link.path, known[inner])
         below = shown_of(y) if link.cut else []
         _take(y, value, inner)
         link.seen = root.array
@@ -223,11 +223,11 @@ def refresh(root: Tensor, shown: list[tuple[Tensor, View]], recording: bool) -> 
 
 
 def _current(view: View, y: Tensor, root: Tensor) -> bool:
-    """Whether y shows the root as it is: taken from the very array, or one of the same bits."""
+    """Whether y shows the current root: the same array, or one with the same bits."""
     if view.seen is root.array:
         return True
     with no_grad():
-        now = _got(root, view.path, {})
+        now = _view_at(root, view.path, {})
     to_numpy = y.backend.to_numpy
     same = now.shape == y.shape and now.array.dtype == y.array.dtype
     if same and to_numpy(now.array).tobytes() == to_numpy(y.array).tobytes():
@@ -240,7 +240,7 @@ def _current(view: View, y: Tensor, root: Tensor) -> bool:
 
 
 def _steps(path: Path | None) -> list[Path]:
-    """The path up to each of its steps, the first step first."""
+    """The prefixes of a path, the shortest first."""
     found = []
     while path is not None:
         found.append(path)
@@ -248,8 +248,8 @@ def _steps(path: Path | None) -> list[Path]:
     return found[::-1]
 
 
-def _got(root: Tensor, path: Path, known: dict[int, Tensor]) -> Tensor:
-    """The view of ``root`` at the end of a path; ``known`` are those at other paths, by id."""
+def _view_at(root: Tensor, path: Path, known: dict[int, Tensor]) -> Tensor:
+    """The view of ``root`` at the end of a path; ``known`` caches views by the id of their path."""
     x = root
     for step in _steps(path):
         y = known.get(id(step))
@@ -259,19 +259,19 @@ def _got(root: Tensor, path: Path, known: dict[int, Tensor]) -> Tensor:
     return x
 
 
-def _put(root: Tensor, path: Path, value: Tensor) -> Tensor:
+def _put_at(root: Tensor, path: Path, value: Tensor) -> Tensor:
     """``root`` with ``value`` at the end of a path."""
     steps = _steps(path)
     known: dict[int, Tensor] = {}
     for step in reversed(steps):
-        x = root if step[0] is None else _got(root, step[0], known)
+        x = root if step[0] is None else _view_at(root, step[0], known)
         value = step[1].put(x, value, step[2])
     return value
 
 
-def _whole(root: Tensor, path: Path | None) -> tuple[Any, Any, list[Path]]:
-    """The path to a view from where its memory would begin, behind ``detach()`` too: the shape and
-    the dtype there, and the steps."""
+def _full_path(root: Tensor, path: Path | None) -> tuple[Any, Any, list[Path]]:
+    """The shape and dtype of the tensor in which a view's memory begins, past any ``detach()``, and
+    the steps that lead from there to the view."""
     steps, shape, dtype = _steps(path), root.array.shape, root.array.dtype
     outer = None if root._view is None else root._view.path
     while outer is not None:
@@ -282,8 +282,7 @@ def _whole(root: Tensor, path: Path | None) -> tuple[Any, Any, list[Path]]:
 
 @functools.lru_cache(maxsize=256)
 def _rows(shape: tuple[int, ...], complex: bool) -> Any:
-    """A NumPy array that lies row by row, of one element alone: for strides, which is all that may
-    be asked of it."""
+    """A contiguous NumPy array that holds one element only; nothing but its strides may be read."""
     one = np.empty(1, np.complex128 if complex else np.uint8)
     strides, step = [], one.itemsize
     for n in reversed(shape):
@@ -292,8 +291,8 @@ def _rows(shape: tuple[int, ...], complex: bool) -> Any:
     return as_strided(one, shape, strides[::-1])
 
 
-def _laid(x: Tensor, shape: Any, dtype: Any, steps: list[Path]) -> Any:
-    """A NumPy array laid out as the view is, if all begins row by row."""
+def _layout_of(x: Tensor, shape: Any, dtype: Any, steps: list[Path]) -> Any:
+    """A NumPy array with the strides of the view, if its memory begins as a contiguous tensor."""
     a = _rows(tuple(shape), dtype in x.backend.complex_floating)
     for _, lens, key in steps:
         a = lens.layout(a, key)
@@ -301,22 +300,22 @@ def _laid(x: Tensor, shape: Any, dtype: Any, steps: list[Path]) -> Any:
 
 
 def _strided(root: Tensor, path: Path | None, lens: Lens, key: Any) -> bool:
-    """Whether one more step leads to a view in PyTorch: it copies what has no regular distances."""
+    """Whether one more step gives a view in PyTorch, which copies where strides are irregular."""
     last = path
     while last is not None and last[1].dense(last[2]):
         last = last[0]
     if last is None and root._view is None:
         return True
-    shape, dtype, steps = _whole(root, path)
+    shape, dtype, steps = _full_path(root, path)
     try:
-        lens.layout(_laid(root, shape, dtype, steps), key)
+        lens.layout(_layout_of(root, shape, dtype, steps), key)
     except ValueError:
         return False
     return True
 
 
 def is_contiguous(x: Tensor) -> bool:
-    """Whether x lies row by row, over a root that does: what it is on a backend is its own affair.
+    """Whether x is contiguous, assuming that its root is; backends may lay arrays out differently.
 
     >>> x = tx.zeros((2, 3))
     >>> x.is_contiguous(), x.mT.is_contiguous()
@@ -324,4 +323,4 @@ def is_contiguous(x: Tensor) -> bool:
     """
     view = x._view
     root, path = (x, None) if view is None or view.cut else (view.root, view.path)
-    return bool(_laid(x, *_whole(root, path)).flags.c_contiguous)
+    return bool(_layout_of(x, *_full_path(root, path)).flags.c_contiguous)
