@@ -69,11 +69,6 @@ def _cofactors(xp, x, /):
     return phase * xp.matmul(conj.on(xp, u) * xp.expand_dims(others, axis=-2), conj.on(xp, vh))
 
 
-@_cofactors.vjp
-def _(xp, g, x):
-    return _minors.on(xp, x, g)
-
-
 @primitive(floating=True)
 def _minors(xp, x, h, /):
     """Σ h·∂²det/∂x², which is det(x) (tr(hᵀ x⁻ᵀ) x⁻ᵀ - x⁻ᵀ hᵀ x⁻ᵀ) if it exists.
@@ -108,6 +103,7 @@ def _(xp, g, x, h):
     return d * ((t * u - w) * b - u * bh - t * bg + twice)
 
 
+@_cofactors.vjp
 @_minors.vjp(1)
 def _(xp, g, x):
     return _minors.on(xp, x, g)
