@@ -1,7 +1,5 @@
 """New tensors from numbers, arrays and shapes; copies in another dtype or on another device."""
 
-import math
-
 import numpy as np
 
 from tinyxp import backends
@@ -18,7 +16,7 @@ from tinyxp.ops.examples import normal
 from tinyxp.ops.shaping import stack
 
 __all__ = [
-    "arange", "asarray", "astype", "clone", "empty", "empty_like", "from_dlpack", "full",
+    "asarray", "astype", "clone", "empty", "empty_like", "from_dlpack", "full",
     "full_like", "ones", "ones_like", "tensor", "zeros", "zeros_like",
 ]  # fmt: skip
 
@@ -227,30 +225,31 @@ def to(x, backend_or_device=None, /, *, dtype=None):
     return x if dtype is None else astype(x, dtype, copy=False)
 
 
-def _call(backend, name, args, device, shown, **options):
-    """A tensor from the creation function ``name`` of a backend; ``shown`` goes into errors."""
-    try:
-        array = getattr(backend.xp, name)(*args, **options)
-    except Exception:
-        with foreign_errors(name, *shown):
-            raise
-    return wrap(array if device is None else backend.to_device(array, device), backend)
-
-
 def _new(name, args, dtype, device, **options):
     """A tensor from the creation function ``name`` of the backend in use."""
     backend = backends.current()
     dtype = dtypes.as_dtype(dtypes.DEFAULT_FLOAT if dtype is None else dtype)
     if dtype.itemsize == 2 and dtype.kind == "real floating":  # rounded once
         return _astype(_new(name, args, dtypes.float32, device, **options), dtype=dtype)
-    return _call(backend, name, args, device, args, dtype=raw(dtype, backend), **options)
+    dtype = raw(dtype, backend)
+    try:
+        array = getattr(backend.xp, name)(*args, dtype=dtype, **options)
+    except Exception:
+        with foreign_errors(name, *args):
+            raise
+    return wrap(array if device is None else backend.to_device(array, device), backend)
 
 
 def _like(name, x, *value, dtype, device):
     """A tensor like x from the creation function ``name`` of its backend."""
     expect_tensors(name, x)
     dtype = x.array.dtype if dtype is None else raw(dtype, x.backend)
-    return _call(x.backend, name, (x.array, *value), device, (x.shape, *value), dtype=dtype)
+    try:
+        array = getattr(x.backend.xp, name)(x.array, *value, dtype=dtype)
+    except Exception:
+        with foreign_errors(name, x.shape, *value):
+            raise
+    return wrap(array if device is None else x.backend.to_device(array, device), x.backend)
 
 
 def _default_for(*numbers):
@@ -357,23 +356,6 @@ def full_like(x, /, fill_value, *, dtype=None, device=None):
     fill_value, _ = _number_and_dtype(fill_value)
     _expect_number(fill_value, x.dtype if dtype is None else dtypes.as_dtype(dtype))
     return _like("full_like", x, fill_value, dtype=dtype, device=device)
-
-
-def arange(start, /, stop=None, step=1, *, dtype=None, device=None):
-    """The numbers start, start + step, … below stop; ``arange(n)`` gives 0 … n - 1.
-
-    >>> tx.arange(3)
-    tensor([0, 1, 2])
-    """
-    start, stop = (0, start) if stop is None else (start, stop)
-    start, stop, step = (_number_and_dtype(number)[0] for number in (start, stop, step))
-    dtype = _default_for(start, stop, step) if dtype is None else dtypes.as_dtype(dtype)
-    if dtype in dtypes.SPANS:
-        with foreign_errors("arange", start, stop, step):
-            count = math.ceil((stop - start) / step)
-        for number in (start, start + (count - 1) * step) if count > 0 else ():
-            _expect_number(number, dtype)
-    return _new("arange", (start, stop, step), dtype, device)
 
 
 def from_dlpack(x, /, *, device=None, copy=None):

@@ -17,9 +17,10 @@ from tinyxp.core.tensor import Tensor
 from tinyxp.core.views import own, rebind, shows
 from tinyxp.errors import DTypeError, IndexingError, ShapeError
 from tinyxp.ops.arithmetic import where
-from tinyxp.ops.creation import arange, asarray, astype, move
+from tinyxp.ops.creation import asarray, astype, move
 from tinyxp.ops.gathering import _take, normalize_indices, take
 from tinyxp.ops.parts import PART, _replace, part, row
+from tinyxp.ops.regular import arange
 from tinyxp.ops.searching import argsort, nonzero, searchsorted
 from tinyxp.ops.shaping import (
     broadcast_arrays,

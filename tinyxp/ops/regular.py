@@ -1,13 +1,32 @@
 """Evenly spaced numbers and identity matrices."""
 
+import math
+
 import numpy as np
 
 from tinyxp.core import dtypes
 from tinyxp.core.dtypes import expect_held
 from tinyxp.core.foreign_errors import foreign_errors
-from tinyxp.ops.creation import _default_for, _new, _number_and_dtype, asarray
+from tinyxp.ops.creation import _default_for, _expect_number, _new, _number_and_dtype, asarray
 
-__all__ = ["eye", "linspace"]
+__all__ = ["arange", "eye", "linspace"]
+
+
+def arange(start, /, stop=None, step=1, *, dtype=None, device=None):
+    """The numbers start, start + step, … below stop; ``arange(n)`` gives 0 … n - 1.
+
+    >>> tx.arange(3)
+    tensor([0, 1, 2])
+    """
+    start, stop = (0, start) if stop is None else (start, stop)
+    start, stop, step = (_number_and_dtype(number)[0] for number in (start, stop, step))
+    dtype = _default_for(start, stop, step) if dtype is None else dtypes.as_dtype(dtype)
+    if dtype in dtypes.SPANS:
+        with foreign_errors("arange", start, stop, step):
+            count = math.ceil((stop - start) / step)
+        for number in (start, start + (count - 1) * step) if count > 0 else ():
+            _expect_number(number, dtype)
+    return _new("arange", (start, stop, step), dtype, device)
 
 
 def linspace(start, stop, /, num, *, dtype=None, device=None, endpoint=True):

@@ -13,9 +13,10 @@ from tinyxp.nn.functional.checks import in_place
 from tinyxp.ops import trigonometric
 from tinyxp.ops.arithmetic import logaddexp, where
 from tinyxp.ops.bounds import maximum
-from tinyxp.ops.creation import arange, astype, clone
+from tinyxp.ops.creation import astype, clone
 from tinyxp.ops.exponential import _erfc, _sigmoid, exp, log, log1p
 from tinyxp.ops.reductions import argmax, max, sum
+from tinyxp.ops.regular import arange
 from tinyxp.ops.shaping import normalize_axis, reshape
 from tinyxp.random import source
 
@@ -157,7 +158,7 @@ def _softsign(xp, x, /):
 @_softsign.vjp
 def _(xp, g, x):
     root = 1 / (1 + xp.abs(x))
-    return g * root * root  # in steps it would cancel, 1 / (1 + |x|) - |x| / (1 + |x|)²
+    return g * root * root  # step by step it cancels: 1 / (1 + |x|) - |x| / (1 + |x|)²
 
 
 def softsign(input):
@@ -186,7 +187,7 @@ def _tanhshrink(xp, x, /):
 @_tanhshrink.vjp
 def _(xp, g, x):
     t = xp.tanh(x)
-    return g * t * t  # in steps it would cancel near 0, 1 - (1 - tanh² x)
+    return g * t * t  # step by step it cancels near 0: 1 - (1 - tanh² x)
 
 
 def tanhshrink(input):
@@ -242,8 +243,8 @@ def glu(input, dim=-1):
 
 @composite(real=True, floating=("x",), autocast="float32")
 def _softmax(x, /, dim):
-    # the gradient of the largest adds up to 0, and yet has its use: made of that of all others, it
-    # takes the place of 1 - y, which cancels where y is near 1
+    # the maximum keeps its gradient, though that sums to 0: computed from the other elements, it
+    # replaces 1 - y, which cancels where y is near 1
     e = exp(x - max(x, axis=dim, keepdims=True))
     return e / sum(e, axis=dim, keepdims=True)
 
@@ -267,7 +268,7 @@ def _(rng):
 
 
 def _along(op, input, dim, dtype):
-    """``op`` along an axis; a tensor without axes is taken as one of length 1."""
+    """Apply ``op`` along an axis; a 0-d tensor counts as a vector of length 1."""
     expect_tensors(op.op.name, input)
     if dtype is not None:
         input = astype(input, dtype, copy=False)
@@ -275,7 +276,7 @@ def _along(op, input, dim, dtype):
         dim = 0 if input.ndim in (0, 1, 3) else 1
     dim = normalize_axis(op.op.name, dim, input.ndim or 1)
     if input.size == 0:
-        return clone(input)  # no largest to take off, and nothing to do
+        return clone(input)  # there is no maximum to subtract
     if input.ndim == 0:
         return reshape(op(reshape(input, (1,)), dim=dim), ())
     return op(input, dim=dim)
@@ -283,9 +284,9 @@ def _along(op, input, dim, dtype):
 
 @typed
 def softmax(input, dim=None, _stacklevel=3, dtype=None):
-    """y = e^x / Σ e^x along the axis ``dim``, without overflow; ``dtype``: to compute in.
+    """y = e^x / Σ e^x along the axis ``dim``, without overflow, in ``dtype``.
 
-    Say ``dim``: None takes axis 0 of 0, 1 or 3 axes, else axis 1. Raises AxisError, DTypeError.
+    Pass ``dim``: None means axis 0 for 0, 1 or 3 axes, else axis 1. Raises AxisError, DTypeError.
     Source: Bridle 1990.
 
     >>> tx.nn.functional.softmax(tx.asarray([0.0, 0.0]), dim=0)
@@ -302,7 +303,7 @@ def softmin(input, dim=None, _stacklevel=3, dtype=None):
     tensor([0.5, 0.5, 0. ])
     """
     expect_tensors("softmin", input)
-    (x,) = floats(input)  # there is no minus among the unsigned
+    (x,) = floats(input)  # unsigned integers have no negative
     return _along(_softmax, -x, dim, dtype)
 
 
@@ -318,11 +319,10 @@ def log_softmax(input, dim=None, _stacklevel=3, dtype=None):
 
 @typed
 def gumbel_softmax(logits, tau=1, hard=False, eps=1e-10, dim=-1, *, generator=None):
-    """y = softmax((x + G) / τ), G = -ln(-ln U): a draw by the probabilities softmax(x), made soft.
+    """y = softmax((x + G) / τ), G = -ln(-ln U): a soft sample of softmax(x).
 
-    ``hard``: one-hot, with the gradient of the soft one. ``eps`` has no effect. Raises AxisError,
-    ArgumentError unless τ > 0.
-    Source: Jang et al. 2017, eq. 2; Maddison et al. 2017.
+    With ``hard``, y is one-hot with the gradient of the soft sample. ``eps`` has no effect. Raises
+    AxisError, ArgumentError unless τ > 0. Source: Jang et al. 2017, eq. 2; Maddison et al. 2017.
 
     >>> g = tx.random.Generator(0)
     >>> tx.nn.functional.gumbel_softmax(tx.asarray([0.0, 1000.0]), hard=True, generator=g)
@@ -333,7 +333,7 @@ def gumbel_softmax(logits, tau=1, hard=False, eps=1e-10, dim=-1, *, generator=No
         raise ArgumentError(f"gumbel_softmax expects tau > 0, got {tau}")
     with backends.using(logits.backend):
         u = source(generator).uniform(logits.shape, dtype=dtypes.float64, device=logits.device)
-        noise = -log(-log1p(-maximum(u, 2.0**-54)))  # u may be 0, of which there is no logarithm
+        noise = -log(-log1p(-maximum(u, 2.0**-54)))  # u may be 0
         soft = softmax((logits + astype(noise, logits.dtype)) / tau, dim)
         if not hard or soft.ndim == 0:
             return soft

@@ -1,4 +1,4 @@
-"""Attention: each query takes a mean of the values, weighted by how well its key fits."""
+"""Attention: for each query a mean of the values, weighted by the similarity of their keys."""
 
 import math
 
@@ -8,10 +8,11 @@ from tinyxp.errors import ArgumentError, DTypeError, ShapeError
 from tinyxp.nn.functional.activations import softmax
 from tinyxp.nn.functional.dropouts import _dropout, probability
 from tinyxp.ops.arithmetic import where
-from tinyxp.ops.creation import arange, astype
+from tinyxp.ops.creation import astype
 from tinyxp.ops.linear import matmul
 from tinyxp.ops.parts import _unstack
 from tinyxp.ops.reductions import max
+from tinyxp.ops.regular import arange
 from tinyxp.ops.repetition import repeat
 from tinyxp.ops.shaping import broadcast_shapes, matrix_transpose, permute_dims
 from tinyxp.random import source
@@ -23,8 +24,8 @@ __all__ = ["attention_weights", "causal_mask", "scaled_dot_product_attention"]
 def attention_weights(q, k, mask=None, /, *, is_causal=False, scale):
     """weights = softmax(scale · Q Kᵀ + mask) over the keys; a query without any key gets zeros.
 
-    A boolean mask stands for 0 and -inf. What is added leaves a NaN what it is, as in PyTorch: a
-    key that a mask forbids must be finite. Later keys, of ``is_causal``, are not looked at.
+    A boolean mask means 0 and -inf. Masks are added, so NaN stays NaN, as in PyTorch: masked keys
+    must be finite. With ``is_causal``, later keys are ignored.
 
     Shapes: q (..., L, E), k (..., S, E), mask (..., L, S) -> (..., L, S).
 
@@ -34,20 +35,20 @@ def attention_weights(q, k, mask=None, /, *, is_causal=False, scale):
             [0.5, 0.5]])
     """
     scores = matmul(q * scale, matrix_transpose(k))  # (..., L, S)
-    if mask is not None:  # -inf is added: NaN stays NaN, also where a mask forbids
+    if mask is not None:  # NaN + -inf is NaN
         added = mask.dtype.kind != "bool"
         scores = scores + mask if added else where(mask, scores, scores - math.inf)
     if is_causal:
         scores = where(causal_mask(*scores.shape[-2:], device=scores.device), scores, -math.inf)
     if mask is None or scores.size == 0:
         return softmax(scores, dim=-1)
-    # a query without any key: of -inf alone the softmax would be NaN, gradient and all
+    # a query without any key: the softmax of -inf alone and its gradient would be NaN
     keyless = max(scores.detach(), axis=-1, keepdims=True) == -math.inf
     return where(keyless, 0.0, softmax(where(keyless, 0.0, scores), dim=-1))
 
 
 def causal_mask(length, keys=None, *, device=None):
-    """True where a query may look: at its own place and before. (length, keys)
+    """True for keys at the position of the query and before: (length, keys).
 
     >>> tx.nn.functional.causal_mask(2)
     tensor([[ True, False],
@@ -67,9 +68,9 @@ def _attention(q, k, v, mask=None, /, *, is_causal, scale, dropout_p=0.0, seed=0
 
 @composite(real=True, autocast="lower", narrow=True)
 def _self_attention(qkv, mask=None, /, *, is_causal, scale, dropout_p=0.0, seed=0, counter=0):
-    """Attention of queries, keys and values that lie together as a product made them:
+    """Attention of queries, keys and values in one tensor, as a product returns them:
     (N, T, 3, H, D) -> (N, T, H, D)."""
-    # by head in this order, so that the gradient of qkv is stacked as it has to lie
+    # in this order, so that the gradient of qkv is stacked contiguously
     q, k, v = (permute_dims(part, (0, 2, 1, 3)) for part in _unstack(qkv, axis=2))
     dropped = {"dropout_p": dropout_p, "seed": seed, "counter": counter}
     y = _attention(q, k, v, mask, is_causal=is_causal, scale=scale, **dropped)
@@ -152,11 +153,11 @@ def scaled_dot_product_attention(
     """y = dropout(softmax(scale · Q Kᵀ + mask)) V; ``scale`` is 1/√E if None.
 
     Shapes: query (..., L, E), key (..., S, E), value (..., S, Eᵥ), attn_mask (..., L, S) or
-    broadcast to it, -> (..., L, Eᵥ). A boolean mask says which keys take part (True); a floating
-    one is added, and its -inf forbids. ``is_causal``, in the place of a mask, forbids query i the
-    keys after i (for the last L of S places: ``attn_mask=causal_mask(S)[-L:]``). A query without
-    any key gets zeros. ``enable_gqa``: of H query heads (..., H, L, E) each group shares a head
-    of the keys and values (..., H / group, S, E). Raises ShapeError, DTypeError, ArgumentError.
+    broadcast to it, -> (..., L, Eᵥ). A boolean mask is True for keys that take part; a floating one
+    is added, and -inf excludes a key. ``is_causal``, instead of a mask, excludes the keys after i
+    for query i (for the last L of S positions: ``attn_mask=causal_mask(S)[-L:]``). A query without
+    any key gets zeros. With ``enable_gqa``, groups of the H query heads (..., H, L, E) share a head
+    of keys and values (..., H / group, S, E). Raises ShapeError, DTypeError, ArgumentError.
     Source: Vaswani et al. 2017, eq. 1; Ainslie et al. 2023 for groups.
 
     >>> x = tx.ones((1, 2, 3))  # (heads, time, head_dim)
@@ -177,7 +178,7 @@ def scaled_dot_product_attention(
 
 
 def attend_to_itself(qkv, mask, dropout_p, is_causal, generator=None):
-    """As ``attend``, of what ``_self_attention`` takes."""
+    """``attend`` for the argument of ``_self_attention``."""
     batch, time, _, heads, width = qkv.shape
     dropped = _dropout_options(*[(batch, heads, time, width)] * 2, dropout_p, generator)
     scale = 1 / math.sqrt(width)
@@ -185,14 +186,14 @@ def attend_to_itself(qkv, mask, dropout_p, is_causal, generator=None):
 
 
 def attend(query, key, value, mask, dropout_p, is_causal, scale=None, generator=None):
-    """Attention of checked operands, where ``mask`` and ``is_causal`` may come together."""
+    """Attention of checked operands; ``mask`` and ``is_causal`` may be combined."""
     scale = 1 / math.sqrt(query.shape[-1] or 1) if scale is None else scale
     dropped = _dropout_options(query.shape, key.shape, dropout_p, generator)
     return _attention(query, key, value, mask, is_causal=is_causal, scale=scale, **dropped)
 
 
 def _dropout_options(query_shape, key_shape, dropout_p, generator):
-    """The options that leave out weights, if any are to be: one draw for each pair."""
+    """The options of dropout, if there is any: one random number for each pair."""
     if dropout_p == 0:
         return {}
     dropout_p = probability(dropout_p)
@@ -203,7 +204,7 @@ def _dropout_options(query_shape, key_shape, dropout_p, generator):
 
 
 def _for_each_head(query, key, value):
-    """Heads of keys and values, each repeated for its group of query heads."""
+    """Repeat each head of keys and values for its group of query heads."""
     shapes = f"query {query.shape}, key {key.shape}, value {value.shape}"
     if min(query.ndim, key.ndim, value.ndim) < 3:
         raise ShapeError(f"grouped attention expects (..., heads, time, features), got {shapes}")
@@ -232,7 +233,7 @@ def _check(query, key, value):
 
 
 def check_mask(mask, query, key):
-    """An attention mask checked against (..., L, S), floating ones in the dtype of the query."""
+    """Check an attention mask against (..., L, S); a floating one gets the dtype of the query."""
     if mask is None:
         return None
     expect_tensors("scaled_dot_product_attention", mask)

@@ -1,4 +1,4 @@
-"""Connectionist temporal classification: a sequence is right if it is so in any alignment."""
+"""Connectionist temporal classification: the probability of all alignments of a target."""
 
 import math
 
@@ -15,11 +15,12 @@ from tinyxp.nn.functional.activations import log_softmax
 from tinyxp.nn.functional.checks import expect_indices
 from tinyxp.nn.functional.reduction import reduce_losses, resolve_reduction
 from tinyxp.ops.arithmetic import logaddexp, where
-from tinyxp.ops.creation import arange, asarray, astype, full_like
+from tinyxp.ops.creation import asarray, astype, full_like
 from tinyxp.ops.gathering import take, take_along_axis
 from tinyxp.ops.padding import pad
 from tinyxp.ops.parts import _unstack
 from tinyxp.ops.reductions import all, mean
+from tinyxp.ops.regular import arange
 from tinyxp.ops.shaping import expand_dims, reshape, squeeze, stack
 
 __all__ = ["ctc_loss"]
@@ -33,7 +34,7 @@ def _ctc_loss(log_probs, targets, input_lengths, target_lengths, /, blank=0):
     labels = reshape(stack([full_like(targets, blank), targets], axis=2), (n, -1))
     labels = pad(labels, ((0, 0), (0, 1)), constant_values=blank)
     states = arange(labels.shape[1], device=labels.device)
-    # a blank may be left out between two labels that differ
+    # a blank is optional between two different labels
     skips = (labels != blank) & (
         labels != pad(labels, ((0, 0), (2, 0)), constant_values=blank)[:, :-2]
     )
@@ -50,7 +51,7 @@ def _ctc_loss(log_probs, targets, input_lengths, target_lengths, /, blank=0):
     last = take_along_axis(alpha, ends, axis=1)  # the last blank, or the last label
     label = take_along_axis(alpha, where(ends > 0, ends - 1, 0), axis=1)
     losses = squeeze(-logaddexp(last, where(ends > 0, label, -math.inf)), axis=1)
-    return where(losses == math.inf, math.inf, losses)  # no alignment, and no gradient
+    return where(losses == math.inf, math.inf, losses)  # without an alignment there is no gradient
 
 
 @_ctc_loss.example
@@ -81,14 +82,14 @@ def ctc_loss(
     reduction="mean",
     zero_infinity=False,
 ):
-    """loss = -ln Σ Π_t p_t(π_t) over all π that are the target but for repetitions and blanks.
+    """loss = -ln Σ Π_t p_t(π_t) over all π that equal the target without repetitions and blanks.
 
     Shapes: log_probs (T, N, C), of probabilities as from ``log_softmax``; targets (N, S), or
-    all of them one after the other, (Σ target_lengths); lengths (N), as tensors or tuples. Or
-    without N: (T, C), (S), (), (). A target that has no alignment costs inf, or with
-    ``zero_infinity`` 0; its gradient is 0. The mean is that of loss / target length. ``log_probs``
-    are normalised here too: this changes none that are, and makes the gradient, as PyTorch's, that
-    of the scores before ``log_softmax``.
+    concatenated, (Σ target_lengths); lengths (N), as tensors or tuples. Or without N: (T, C), (S),
+    (), (). The loss of a target without an alignment is inf, or 0 with ``zero_infinity``, and its
+    gradient is 0. The mean is that of loss / target length. ``log_probs`` are normalized again,
+    which does not change log-probabilities, so the gradient is that of the scores before
+    ``log_softmax``, as in PyTorch.
     Raises ShapeError, DTypeError, IndexingError, ArgumentError. Source: Graves et al. 2006, sec. 4.
 
     >>> log_probs = tx.log(tx.asarray([[0.5, 0.5], [0.5, 0.5]]))  # 01, 10, 11 are right
@@ -113,9 +114,9 @@ def ctc_loss(
         )
         targets = _pad_targets(targets, sizes, n)
         inside = arange(targets.shape[1], device=targets.device) < expand_dims(counts, axis=1)
-    targets = where(inside, targets, blank)  # what stands in the margin is not looked at
+    targets = where(inside, targets, blank)  # the padding is not checked
     expect_indices(name, targets, classes, "classes")
-    # a time at which nothing can come has no softmax, and no target an alignment over it
+    # a time at which all probabilities are 0 has no softmax, and no target has an alignment
     nothing = all(log_probs == -math.inf, axis=2, keepdims=True)
     normalised = log_softmax(where(nothing, 0.0, log_probs), dim=2)
     log_probs = where(nothing, -math.inf, normalised)
@@ -128,7 +129,7 @@ def ctc_loss(
 
 
 def _lengths(what, value, n, most):
-    """Lengths as an array (n), from a tensor, numbers or one number."""
+    """Convert lengths, a tensor, integers or one integer, to an array (n)."""
     with foreign_errors("ctc_loss", what):
         lengths = np.asarray(value.tolist() if isinstance(value, Tensor) else value)
     if lengths.size and lengths.dtype.kind not in "iu":
@@ -142,7 +143,7 @@ def _lengths(what, value, n, most):
 
 
 def _pad_targets(targets, sizes, n):
-    """Targets as (N, S), from such or from all in a row."""
+    """Convert targets, (N, S) or concatenated, to (N, S)."""
     if not dtypes.isdtype(targets.dtype, "integral"):
         raise DTypeError(f"ctc_loss expects targets of an integer dtype, got {targets.dtype!r}")
     targets = astype(targets, dtypes.int64, copy=False)
@@ -150,8 +151,8 @@ def _pad_targets(targets, sizes, n):
         return targets
     if targets.ndim != 1 or targets.size != sizes.sum():
         raise ShapeError(
-            f"ctc_loss expects targets ({n}, S) with S of at least {max(sizes, default=0)}, or all "
-            f"in a row ({sizes.sum()},), got {targets.shape}"
+            f"ctc_loss expects targets ({n}, S) with S of at least {max(sizes, default=0)}, or "
+            f"concatenated ({sizes.sum()},), got {targets.shape}"
         )
     width = max(sizes, default=0)
     if width == 0:

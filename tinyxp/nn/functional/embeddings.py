@@ -9,10 +9,11 @@ from tinyxp.linalg.norms import vector_norm
 from tinyxp.nn.functional.checks import expect_indices, numbers
 from tinyxp.ops.arithmetic import where
 from tinyxp.ops.bounds import maximum
-from tinyxp.ops.creation import arange, astype, ones, zeros
+from tinyxp.ops.creation import astype, ones, zeros
 from tinyxp.ops.gathering import index_add, take, take_along_axis
 from tinyxp.ops.padding import pad
 from tinyxp.ops.reductions import max
+from tinyxp.ops.regular import arange
 from tinyxp.ops.scans import cumulative_sum
 from tinyxp.ops.searching import searchsorted
 from tinyxp.ops.shaping import broadcast_to, concat, expand_dims, reshape
@@ -56,7 +57,7 @@ def embedding(
 
 
 def _check(name, input, weight, padding_idx, sparse):
-    """Raise what both embeddings refuse; ``padding_idx``, counted from 0."""
+    """Check the arguments of both embeddings; returns ``padding_idx`` as an index from 0 up."""
     expect_tensors(name, weight)
     if weight.ndim != 2:
         raise ShapeError(
@@ -65,7 +66,7 @@ def _check(name, input, weight, padding_idx, sparse):
     n = weight.shape[0]
     expect_indices(name, input, n, "embeddings")
     if sparse:
-        raise ArgumentError(f"{name} has no sparse gradients; leave sparse=True out")
+        raise ArgumentError(f"{name} does not support sparse gradients; omit sparse=True")
     if padding_idx is None:
         return None
     if not -n <= padding_idx < n:
@@ -74,7 +75,7 @@ def _check(name, input, weight, padding_idx, sparse):
 
 
 def _counts(places, n):
-    """How often each of 0 … n - 1 comes among ``places``, in int64: 16 bits count to 2,048."""
+    """Count each of 0 … n - 1 among ``places``, in int64: float16 counts only to 2,048."""
     places = reshape(places, (-1,))
     with backends.using(places.backend):
         none = zeros(n, dtype=dtypes.int64, device=places.device)
@@ -83,10 +84,7 @@ def _counts(places, n):
 
 
 def _shorten(weight, input, max_norm, norm_type):
-    """Bring the rows that are looked up to ``max_norm`` at most. The tensor stays, its data is new.
-
-    Outside of any graph, as a step of an optimizer is.
-    """
+    """Scale the rows that are looked up to a norm of at most ``max_norm``, without gradients."""
     with no_grad():
         rows = weight.detach()
         length = vector_norm(rows, axis=1, keepdims=True, ord=norm_type)
@@ -96,7 +94,7 @@ def _shorten(weight, input, max_norm, norm_type):
 
 
 def _by_frequency(y, input, weight):
-    """The rows ``y``, the gradient of each divided by how often its index comes."""
+    """The rows ``y``, with the gradient of each divided by the count of its index."""
     times = take(_counts(input, weight.shape[0]), input, axis=0)
     scale = 1 / astype(times, weight.dtype)
     fixed = y.detach()
@@ -118,11 +116,11 @@ def embedding_bag(
 ):
     """The sum, mean or maximum (``mode``) of the rows of ``weight`` in each bag of indices.
 
-    Bags are the rows of input (B, N); or those parts of input (N) that begin at ``offsets`` (B),
-    with one more offset behind them if ``include_last_offset``. The last bag goes on to the end of
-    the input, whatever that offset says: no index is lost. Indices equal to ``padding_idx`` are
-    left out; an empty bag gives 0. ``per_sample_weights``, shaped as the input, multiply the rows
-    of a sum. Other options are those of ``embedding``.
+    Bags are the rows of input (B, N); or the slices of input (N) that begin at ``offsets`` (B),
+    with one more offset at the end if ``include_last_offset``. The last bag reaches to the end of
+    the input in any case. Indices equal to ``padding_idx`` are skipped; an empty bag gives 0.
+    ``per_sample_weights``, shaped as the input, multiply the rows of a sum. Other options as in
+    ``embedding``.
 
     Shapes: weight (num_embeddings, embedding_dim) -> (B, embedding_dim). Raises ShapeError,
     DTypeError, IndexingError, ArgumentError.
@@ -136,7 +134,7 @@ def embedding_bag(
     name = "embedding_bag"
     padding_idx = _check(name, input, weight, padding_idx, sparse)
     if mode not in ("sum", "mean", "max"):
-        raise ArgumentError(f"{name} knows the modes 'sum', 'mean' and 'max', got {mode!r}")
+        raise ArgumentError(f"{name} expects mode 'sum', 'mean' or 'max', got {mode!r}")
     if mode == "max" and scale_grad_by_freq:
         raise ArgumentError(f"{name} with mode 'max' cannot scale gradients by frequency")
     if per_sample_weights is not None:
@@ -177,7 +175,7 @@ def embedding_bag(
 
 
 def _bags(input, offsets, include_last_offset):
-    """The number of the bag of each index, flat, and how many bags there are."""
+    """The bag of each index, flat, and the number of bags."""
     if input.ndim == 2:
         if offsets is not None:
             raise ArgumentError("embedding_bag of input (B, N) takes no offsets; its rows are bags")
@@ -202,13 +200,13 @@ def _bags(input, offsets, include_last_offset):
 
 
 def _largest(rows, bags, n):
-    """The largest elements of the rows of each bag: (N, D) -> (n, D), 0 where there is no row."""
-    end = rows.shape[0]  # the place of a row of zeros, behind all others
+    """The maxima of the rows of each bag: (N, D) -> (n, D), 0 for an empty bag."""
+    end = rows.shape[0]  # the position of a row of zeros, after all others
     with backends.using(rows.backend):
         places = expand_dims(arange(end, device=rows.device), axis=1)
     best, places = rows.detach(), broadcast_to(places, rows.shape)
     sizes = _counts(bags, n)
-    # place i holds the first of the largest in i … i + step - 1, as far as its bag goes
+    # position i holds the first maximum of i … i + step - 1 within its bag
     step, longest = 1, int(max(sizes)) if n else 0
     while step < longest:
         near, far = best[:-step], best[step:]
@@ -225,7 +223,7 @@ def _largest(rows, bags, n):
 def one_hot(tensor, num_classes=-1):
     """y[..., c] = 1 where c is the index, else 0: (...) -> (..., num_classes), int64.
 
-    ``num_classes=-1``: one more than the largest index. Raises IndexingError, DTypeError.
+    ``num_classes=-1`` means the largest index + 1. Raises IndexingError, DTypeError.
 
     >>> tx.nn.functional.one_hot(tx.asarray([0, 2]))
     tensor([[1, 0, 0],

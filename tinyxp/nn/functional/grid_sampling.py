@@ -1,4 +1,4 @@
-"""Grids: images read at any places, given as coordinates from -1 to 1."""
+"""Grid sampling: images read at any positions, in coordinates from -1 to 1."""
 
 import itertools
 import math
@@ -14,9 +14,10 @@ from tinyxp.errors import ArgumentError, DTypeError, ShapeError
 from tinyxp.nn.functional.checks import numbers
 from tinyxp.ops.arithmetic import remainder, where
 from tinyxp.ops.bounds import clip
-from tinyxp.ops.creation import arange, asarray, astype, ones_like
+from tinyxp.ops.creation import asarray, astype, ones_like
 from tinyxp.ops.gathering import take
 from tinyxp.ops.linear import matmul
+from tinyxp.ops.regular import arange
 from tinyxp.ops.rounding import abs, floor, round
 from tinyxp.ops.shaping import expand_dims, matrix_transpose, moveaxis, reshape
 
@@ -46,7 +47,7 @@ def _(rng):
 
 
 def affine_grid(theta, size, align_corners=None):
-    """The places A p + b of all pixels p, for ``grid_sample``; theta holds [A b].
+    """The positions A p + b of all pixels p, for ``grid_sample``; theta holds [A b].
 
     Coordinates (x, y) or (x, y, z) go from -1 to 1: from the centre of the first pixel to that of
     the last with ``align_corners``, else from edge to edge.
@@ -62,7 +63,7 @@ def affine_grid(theta, size, align_corners=None):
     """
     expect_tensors("affine_grid", theta)
     if not theta.dtype.kind.endswith("floating"):
-        raise DTypeError(f"affine_grid expects theta of floating numbers, got {theta.dtype!r}")
+        raise DTypeError(f"affine_grid expects theta of a floating dtype, got {theta.dtype!r}")
     if not isinstance(size, (tuple, list)):
         raise DTypeError(f"affine_grid expects a size of integers, got {size!r}")
     size = numbers("affine_grid", "size", size, len(size), 0) if size else ()
@@ -78,7 +79,7 @@ def affine_grid(theta, size, align_corners=None):
 
 
 def _reflect(x, low, high):
-    """x folded at ``low`` and ``high`` until it lies between them."""
+    """x reflected at ``low`` and ``high`` until it is between them."""
     span = high - low
     if span == 0:
         return x * 0.0
@@ -87,20 +88,20 @@ def _reflect(x, low, high):
 
 
 def _inside(x, n, padding_mode, align_corners):
-    """Places beyond the ends of an axis of length n brought into it, unless zeros lie there."""
+    """Move positions beyond the ends of an axis of length n into it, unless zeros pad it."""
     if padding_mode == "zeros":
         return x
     if padding_mode == "reflection":
         edge = 0.0 if align_corners else 0.5
         x = _reflect(x, -edge, n - 1 + edge)
     ends = clip(x.detach(), 0.0, n - 1.0)
-    ends = where(ends == ends, ends, 0.0)  # nowhere is at the first pixel, as in PyTorch
-    # at an end, as beyond it, the gradient is 0
+    ends = where(ends == ends, ends, 0.0)  # NaN means the first pixel, as in PyTorch
+    # the gradient at an end, and beyond it, is 0
     return where((x > 0) & (x < n - 1), x, ends)
 
 
 def _cubic(t, a=-0.75):
-    """The weights of the four neighbours of a place, ``t`` behind the second one."""
+    """The weights of the four neighbours of a position, ``t`` after the second one."""
     u = 1 - t
     outer = [a * t * u * u, a * u * t * t]
     inner = [((a + 2) * v - (a + 3)) * v * v + 1 for v in (t, u)]
@@ -108,10 +109,10 @@ def _cubic(t, a=-0.75):
 
 
 def _taps(x, mode):
-    """[(element, weight)] along one axis for the places x."""
+    """[(element, weight)] along one axis for the positions x."""
     if mode == "nearest":
         return [(round(x.detach()), ones_like(x.detach()))]
-    first = floor(x.detach())  # constant in pieces
+    first = floor(x.detach())  # piecewise constant
     t = x - first
     if mode == "bilinear":
         return [(first, 1 - t), (first + 1, t)]
@@ -119,7 +120,7 @@ def _taps(x, mode):
 
 
 def _within(n, element, weight):
-    """A tap as an index; one beyond the axis as another, of weight 0, unless that is NaN."""
+    """A tap as an index; beyond the axis the weight is 0, unless it is NaN."""
     inside = (element >= 0) & (element <= n - 1)
     kept = inside | (weight != weight)
     return astype(where(inside, element, 0.0), dtypes.int64), where(kept, weight, 0.0)
@@ -129,13 +130,13 @@ def _within(n, element, weight):
 def _grid_sample(x, grid, /, *, mode, padding_mode, align_corners):
     batch, channels, *lengths = x.shape
     along = []
-    for i, n in enumerate(reversed(lengths)):  # the last axis comes first in a grid
+    for i, n in enumerate(reversed(lengths)):  # a grid begins with the last axis
         scale = (n - 1) / 2 if align_corners else n / 2
         place = (grid[..., i] + 1) * scale - (0.0 if align_corners else 0.5)
         if mode != "bicubic":
             place = _inside(place, n, padding_mode, align_corners)
         taps = _taps(place, mode)
-        if mode == "bicubic":  # its neighbours are folded back one by one
+        if mode == "bicubic":  # each neighbour is moved inside by itself
             taps = [(_inside(e, n, padding_mode, align_corners), weight) for e, weight in taps]
         along.insert(0, [_within(n, element, weight) for element, weight in taps])
     rows = reshape(moveaxis(x, 1, -1), (math.prod((batch, *lengths)), channels))
@@ -179,14 +180,14 @@ def _(rng):
 
 @typed
 def grid_sample(input, grid, mode="bilinear", padding_mode="zeros", align_corners=None):
-    """The input read at the places of ``grid``, coordinates (x, y) or (x, y, z) from -1 to 1.
+    """The input at the positions of ``grid``, coordinates (x, y) or (x, y, z) from -1 to 1.
 
-    These are the centres of the first and last pixels with ``align_corners``, else their outer
+    -1 and 1 are the centres of the first and last pixels with ``align_corners``, else their outer
     edges. ``mode``: "bilinear" (in three dimensions too), "nearest", or, in two dimensions,
-    "bicubic" (Keys' kernel, a = -3/4). ``padding_mode`` says what lies outside: "zeros"; "border",
-    the last pixels; "reflection", the image in mirrors. A place that is NaN or Inf gives NaN, as
-    its weights are; but "nearest" reads 0 there, and with "border" or "reflection" NaN is the first
-    pixel, unless bicubic.
+    "bicubic" (Keys' kernel, a = -3/4). ``padding_mode`` gives the values outside: "zeros";
+    "border", the last pixels; "reflection", the reflected image. A position of NaN or Inf gives
+    NaN, as its weights are NaN; but "nearest" gives 0, and with "border" or "reflection" NaN means
+    the first pixel, unless bicubic.
 
     Shapes: input (N, C, H, W), grid (N, H', W', 2) -> (N, C, H', W'); input (N, C, D, H, W), grid
     (N, D', H', W', 3) -> (N, C, D', H', W'). Raises ShapeError, DTypeError, ArgumentError.
@@ -200,7 +201,7 @@ def grid_sample(input, grid, mode="bilinear", padding_mode="zeros", align_corner
     modes, paddings = ("bilinear", "nearest", "bicubic"), ("zeros", "border", "reflection")
     if mode not in modes or padding_mode not in paddings:
         raise ArgumentError(
-            f"grid_sample knows the modes {modes} and the padding_mode {paddings}, "
+            f"grid_sample expects a mode of {modes} and a padding_mode of {paddings}, "
             f"got {mode!r} and {padding_mode!r}"
         )
     k = input.ndim - 2
@@ -214,12 +215,12 @@ def grid_sample(input, grid, mode="bilinear", padding_mode="zeros", align_corner
             f"grid_sample of {input.shape} expects a grid ({input.shape[0]}, ..., {k}) "
             f"with {k + 2} axes, got {grid.shape}"
         )
-    if casting() is not None:  # in autocast two dtypes meet in the wider, as everywhere
+    if casting() is not None:  # autocast promotes two dtypes to the wider one
         wide = dtypes.result_type(input, grid)
         input, grid = astype(input, wide, copy=False), astype(grid, wide, copy=False)
     if not input.dtype.kind.endswith("floating") or grid.dtype is not input.dtype:
         raise DTypeError(
-            f"grid_sample expects floating numbers of one dtype, got {input.dtype!r} and "
+            f"grid_sample expects one floating dtype, got {input.dtype!r} and "
             f"{grid.dtype!r}; cast one: tx.astype"
         )
     return _grid_sample(

@@ -1,6 +1,6 @@
-"""Losses that ask for a margin: between right and wrong scores, or between distances.
+"""Losses with a margin between right and wrong scores, or between distances.
 
-``reduction``: "mean", "sum" or "none". ``size_average`` and ``reduce`` are its forms in old code.
+``reduction``: "mean", "sum" or "none"; ``size_average`` and ``reduce`` are its older forms.
 """
 
 from tinyxp.core import dtypes
@@ -14,10 +14,11 @@ from tinyxp.nn.functional.distances import pairwise_distance
 from tinyxp.nn.functional.reduction import expect_alike, reduce_losses, resolve_reduction
 from tinyxp.ops.arithmetic import where
 from tinyxp.ops.bounds import minimum
-from tinyxp.ops.creation import arange, astype
+from tinyxp.ops.creation import astype
 from tinyxp.ops.exponential import sqrt
 from tinyxp.ops.gathering import take, take_along_axis
 from tinyxp.ops.reductions import any, sum
+from tinyxp.ops.regular import arange
 from tinyxp.ops.scans import cumulative_prod
 from tinyxp.ops.shaping import expand_dims, reshape
 
@@ -34,7 +35,7 @@ __all__ = [
 
 
 def _hinge(x):
-    """max(x, 0), its gradient 1 at 0: where a margin is just met it still pulls."""
+    """max(x, 0), with gradient 1 at 0: a margin that is exactly met still has a gradient."""
     return where(x < 0, 0.0, x)
 
 
@@ -165,7 +166,7 @@ def triplet_margin_loss(
 ):
     """loss = max(0, margin + d(anchor, positive) - d(anchor, negative)), d ``pairwise_distance``.
 
-    With ``swap``, d(positive, negative) takes the place of the last where it is smaller. Shapes:
+    With ``swap``, d(positive, negative) replaces the last distance where it is smaller. Shapes:
     all (N, D), or all (D). Raises ShapeError, ArgumentError unless the margin is above 0.
     Source: Balntas et al. 2016, sec. 3.
 
@@ -185,18 +186,11 @@ def triplet_margin_loss(
 
 
 def triplet_margin_with_distance_loss(
-    anchor,
-    positive,
-    negative,
-    *,
-    distance_function=None,
-    margin=1.0,
-    swap=False,
-    reduction="mean",
+    anchor, positive, negative, *, distance_function=None, margin=1.0, swap=False, reduction="mean"
 ):
     """``triplet_margin_loss`` with any distance: a function (N, ...), (N, ...) -> (N).
 
-    None stands for ``pairwise_distance``. Raises as ``triplet_margin_loss`` does.
+    None means ``pairwise_distance``. Raises as ``triplet_margin_loss`` does.
 
     >>> a, p, n = tx.asarray([[0.0, 0.0]]), tx.asarray([[3.0, 4.0]]), tx.asarray([[0.0, 3.0]])
     >>> far = lambda x1, x2: tx.max(tx.abs(x1 - x2), axis=-1)
@@ -247,14 +241,7 @@ def _(rng):
 
 @typed
 def multi_margin_loss(
-    input,
-    target,
-    p=1,
-    margin=1.0,
-    weight=None,
-    size_average=None,
-    reduce=None,
-    reduction="mean",
+    input, target, p=1, margin=1.0, weight=None, size_average=None, reduce=None, reduction="mean"
 ):
     """loss = Σ w_t max(0, margin - x_t + x_c)ᵖ / C over all classes c but the target t.
 
@@ -305,8 +292,8 @@ def _(rng):
 def multilabel_margin_loss(input, target, size_average=None, reduce=None, reduction="mean"):
     """loss = Σ max(0, 1 - x_t + x_c) / C over all right classes t and all wrong ones c.
 
-    Shapes: input and target (N, C), or (C). A row of the target lists the right classes; it ends
-    before its first -1. Raises ShapeError, DTypeError, IndexingError.
+    Shapes: input and target (N, C), or (C). A row of the target lists the right classes, up to
+    the first -1. Raises ShapeError, DTypeError, IndexingError.
 
     >>> x, target = tx.asarray([[0.1, 0.2, 0.4, 0.8]]), tx.asarray([[3, 0, -1, 1]])
     >>> tx.nn.functional.multilabel_margin_loss(x, target)
@@ -321,7 +308,7 @@ def multilabel_margin_loss(input, target, size_average=None, reduce=None, reduct
 
 
 def _classes(name, input, target):
-    """Scores as (N, C), targets as int64, and the shape of the losses."""
+    """Return the scores as (N, C), the targets as int64, and the shape of the losses."""
     expect_tensors(name, input, target)
     if input.ndim > 2 or 0 in input.shape[-1:]:
         raise ShapeError(f"{name} expects input (N, C) or (C), C not 0, got {input.shape}")
