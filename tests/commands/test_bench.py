@@ -1,4 +1,4 @@
-"""The benchmarks: every peer computes the same thing, and reports say what was measured."""
+"""The benchmarks: every peer computes the same, and reports show the measurements."""
 
 import importlib.util
 import json
@@ -159,7 +159,7 @@ def test_one_that_takes_too_long_is_left_behind():
 
 
 def test_a_contest_ends_in_time():
-    """Nobody begins after that, and whoever has begun has two rounds."""
+    """No contender starts after that, and those that have started run two rounds."""
     one = {"a": (sleeper, (0.0,))}
     assert contest(one, until=time.monotonic() - 1)[0].error == "no time was left"
     (result,) = contest(one, 50, 1, 1, until=time.monotonic() + 30)
@@ -169,7 +169,7 @@ def test_a_contest_ends_in_time():
     assert result.error or 2 <= len(result.seconds) < 50
 
 
-def test_a_loss_that_is_no_number_is_no_agreement():
+def test_a_loss_of_nan_is_no_agreement():
     a, b = Result("a", losses=[4.0, 2.0]), Result("b", losses=[4.0, 2.2])
     assert report.disagreement([a, b]) == pytest.approx(0.1)
     for worst in (math.nan, math.inf):

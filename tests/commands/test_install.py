@@ -62,7 +62,7 @@ def test_a_clone_named_as_the_package_does_not_hide_it(site, tmp_path, shadowed)
 
 
 def test_another_package_of_that_name_comes_before_it_as_usual(site, tmp_path):
-    """As in a second working tree: what stands in the folder itself is meant."""
+    """As in a second working tree: the package in the current folder wins."""
     (tmp_path / "tinyxp").mkdir()
     (tmp_path / "tinyxp" / "__init__.py").write_text("print('this one')\nraise SystemExit")
     (tmp_path / "mine.py").write_text(PROGRAM)

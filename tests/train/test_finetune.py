@@ -1,4 +1,4 @@
-"""Fine-tuning: a checkpoint goes on with a text, and what comes of it writes."""
+"""Fine-tuning: a checkpoint is trained on a text, and the result writes."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""What ``Trainer.fit`` takes, how often it runs through its batches, and what it says."""
+"""``Trainer.fit``: its arguments, its passes over the batches, its messages."""
 
 import copy
 import io
@@ -85,7 +85,7 @@ ADAM = Adam(NET.parameters())
         (lambda: Trainer(NET, ADAM, callbacks=["x"]), "^callbacks expects functions .*got a list"),
     ],
 )
-def test_a_part_of_a_trainer_that_is_none_is_named(make, message):
+def test_a_wrong_part_of_a_trainer_is_named(make, message):
     with pytest.raises(ArgumentError, match=message):
         make()
 
@@ -99,7 +99,7 @@ def test_one_callback_needs_no_list():
 
 @pytest.mark.parametrize("threads", [None, 2])
 @pytest.mark.parametrize("accumulate", [1, 2])
-def test_a_loss_that_is_none_is_named(threads, accumulate):
+def test_a_wrong_loss_is_named(threads, accumulate):
     for loss, got in ((None, "None"), (0.5, "a float"), ((X.sum(), X), "a tuple")):
         trainer, _, _ = made(threads=threads, accumulate=accumulate)
         with pytest.raises(DTypeError, match=f"^loss_of expects to return the loss .* got {got},"):
@@ -144,7 +144,7 @@ def test_epochs_are_checked_too():
         (lambda: [X] * 7, {"epochs": 3}, 21, 3),
         (lambda: DataLoader([X[0]] * 7, 2), {"epochs": 3}, 12, 3),
         (lambda: DataLoader([X[0]] * 7, 2), {"steps": 9}, 9, 2),
-        (lambda: DataLoader(Once(), 2), {"epochs": 3}, 6, 3),  # whose length nobody knows
+        (lambda: DataLoader(Once(), 2), {"epochs": 3}, 6, 3),  # of unknown length
         (lambda: DataLoader(Once(), 2), {"steps": 5}, 5, 2),
         (lambda: iter([X] * 7), {"epochs": 1}, 7, 1),
         (lambda: iter([X] * 7), {"steps": 7}, 7, 0),
@@ -164,7 +164,7 @@ def test_passes(batches, how, steps, epochs):
 
 
 def test_steps_of_several_batches_in_passes():
-    """The last one takes what is left."""
+    """The last step takes the remaining batches."""
     for batches in ([X] * 5, DataLoader(Once(), 1)):
         trainer, loss_of, _ = made(accumulate=2)
         assert trainer.fit(batches, loss_of, epochs=3).steps == (8 if batches == [X] * 5 else 5)
@@ -225,7 +225,7 @@ def test_a_fit_for_epochs_within_a_loop_goes_on(batches, tmp_path):
         found = trainer.fit(batches, loss_of, epochs=1)
         said = f"{epoch} epoch{'s' * (epoch > 1)} done"
         assert (found.steps, found.epochs, found.ended) == (3 * epoch, epoch, said)
-    # the same loop in a new program: what was done is not done again
+    # the same loop in a new program does not repeat the steps
     again, loss_of, _ = made(run=Run(run.folder, resumed=True))
     found = [again.fit(batches, loss_of, epochs=1) for _ in range(5)]
     assert [(s.steps, s.epochs) for s in found] == [(9, 3)] * 3 + [(12, 4), (15, 5)]
@@ -393,8 +393,8 @@ def test_every_module_keeps_its_mode(use, whole):
     assert tx.is_grad_enabled() and tx.get_num_threads() == threads
 
 
-def test_statistics_anew_keep_the_modes_too():
-    """Those of every BatchNorm are made in training mode; what is frozen is so afterwards."""
+def test_new_statistics_keep_the_modes():
+    """They are computed in training mode; frozen modules are in evaluation mode afterwards."""
     model = nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3).eval(), nn.Dropout(0.5))
     swa_utils.update_bn([X], model)
     assert [module.training for module in model.modules()] == [True, True, False, True]
@@ -407,7 +407,7 @@ def test_statistics_anew_keep_the_modes_too():
     assert model.training
 
 
-def test_a_model_that_was_left_in_evaluation_mode_is_told():
+def test_a_model_in_evaluation_mode_is_reported():
     trainer, loss_of, _ = made()
     trainer.model.eval()
     with pytest.warns(UserWarning, match="the model is in evaluation mode and is trained in it"):

@@ -1,4 +1,4 @@
-"""The five stories reach what they promise and beat their controls; and the check can fail."""
+"""The five stories reach their scores and beat their controls; and the check can fail."""
 
 import dataclasses
 import importlib
@@ -100,7 +100,7 @@ def test_what_is_a_milestone(capsys):
         ({"ceiling": 0.4}, "has 50.0%, but more than 40.0% is impossible"),
     ],
 )
-def test_what_is_none(change, message):
+def test_no_milestone(change, message):
     with pytest.raises(MilestoneError, match=f"story 1999 failed: .*{message}"):
         judge(dataclasses.replace(GOOD, **change))
 
@@ -135,7 +135,7 @@ def test_a_control_that_was_not_trained_is_no_rival():
 
 
 def test_what_the_transformer_must_reach(here, monkeypatch):
-    """1.9 for the usual run on Shakespeare, and else what guessing gives."""
+    """1.9 for the default run on Shakespeare, else the loss of guessing."""
     small = transformer.Config(**TINY)
     corpus = transformer.load_corpus("text.txt")
     monkeypatch.setattr(transformer, "learn", lambda model, *_: 2.0 if _[-1] != "control" else 3.0)

@@ -213,14 +213,14 @@ def test_what_comes_later_is_looked_at_too():
     "loss", [F.cross_entropy, lambda x, y: F.nll_loss(F.log_softmax(x, -1), y)]
 )
 def test_padding_is_seen_in_every_batch(loss):
-    """Also where nobody compares."""
+    """Also in batches that are not compared."""
     tx.manual_seed(0)
     model = plain()
     loss_of = lambda b: loss(model(b[0]), b[1])  # noqa: E731
     batches = [(tx.asarray(X), tx.asarray(y)) for y in (Y, Y, PADDED)]
     trainer = Trainer(model, tx.optim.SGD(model.parameters()), threads=2, stream=io.StringIO())
     with pytest.raises(
-        ArgumentError, match=r"is a weighted one \(ignore_index=-100\), so that its"
+        ArgumentError, match=r"is weighted \(ignore_index=-100\), so the means"
     ):
         trainer.fit(batches, loss_of, 3)
     assert trainer.done == 2
@@ -311,7 +311,7 @@ def test_limits_that_overlap_hold_to_the_last():
     tx.set_num_threads(before)
 
 
-def test_another_blas_is_told_how_to_limit_it(monkeypatch):
+def test_the_error_of_another_blas_says_how_to_limit_it(monkeypatch):
     monkeypatch.setitem(tx.backends.get("numpy").__dict__, "set_threads", lambda n: False)
     with pytest.raises(BackendError, match="OMP_NUM_THREADS before Python starts"):
         tx.set_num_threads(2)

@@ -1,4 +1,4 @@
-"""Progress: what stands on a terminal, in a pipe and in a notebook, and what a lost reader does."""
+"""Progress on a terminal, in a pipe and in a notebook, and after its reader has left."""
 
 import io
 import sys

@@ -54,7 +54,7 @@ def writer(tmp_path):
 
 @pytest.mark.filterwarnings("ignore:resumed in another setting")
 def test_looks_do_not_disturb_a_run_that_trains(writer, tmp_path):
-    """And what another process began by mistake says whose it is, and changes nothing."""
+    """A second writer is refused with the process of the first, and changes nothing."""
     folder, end = tmp_path / "run", time.monotonic() + 1.5
     model = nn.Linear(200, 200)
     refused = f"{folder} is being written to by process {writer.pid}"
@@ -74,7 +74,7 @@ def test_looks_do_not_disturb_a_run_that_trains(writer, tmp_path):
         assert writer.poll() is None
     writer.send_signal(signal.SIGKILL)
     writer.wait()
-    assert (folder / NAME).exists()  # of a dead process: it keeps nobody away
+    assert (folder / NAME).exists()  # of a dead process, so it is ignored
     run = Run.create(Run(folder, resumed=True), {"model": "mine"})
     assert not (folder / NAME).exists()
     step = run.checkpoints().latest()[0]
@@ -222,7 +222,7 @@ def test_a_second_ctrl_c_stops_within_the_step(tmp_path):
     assert again.fit([tx.ones((2, 3))], lambda x: model(x).mean(), 9).steps == 9
 
 
-def test_a_checkpoint_of_another_version_is_told(tmp_path):
+def test_a_checkpoint_of_another_version_is_named(tmp_path):
     run = Run.create(tmp_path / "run", {})
     run.checkpoints().save(3, {"parts": {}, "trainer": {"done": 3}})
     model = nn.Linear(3, 1)

@@ -126,7 +126,7 @@ def test_embedding_with_repeated_ids():
 
 
 def test_dropout():
-    """y = mask · x / (1 - p): what is dropped gets no gradient, the rest that of the scale."""
+    """y = mask · x / (1 - p): dropped elements get no gradient, the others that of the scale."""
     x, p = normal(4, 5), 0.25
     mask = np.arange(20).reshape(4, 5) % 4 != 1
     y = np.where(mask, x / 0.75, 0)

@@ -141,7 +141,7 @@ def test_metrics_as_lines_tables_and_curves(tmp_path):
     assert [line["step"] for line in lines] == [1, 2, 3, 4] == [int(row["step"]) for row in rows]
     assert [float(row["loss"]) for row in rows] == [line["loss"] for line in lines]
     assert [row["validation loss"] for row in rows] == ["", "0.5", "", "0.25"]
-    CSV(tmp_path / "a.csv")({"step": 5, "more": 1})  # another one goes on with the table
+    CSV(tmp_path / "a.csv")({"step": 5, "more": 1})  # another one continues the table
     with open(tmp_path / "a.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["step"] for row in rows] == ["1", "2", "3", "4", "5"]
@@ -175,7 +175,7 @@ def test_wrong_options_are_named(option):
             made(**wrong)
 
 
-# -- losses that are no numbers -------------------------------------------------------------------
+# -- losses that are NaN or Inf --------------------------------------------------------------------
 
 
 def spoilt(loss_of, steps, how):
@@ -222,7 +222,7 @@ def test_a_batch_that_holds_a_nan_is_named(value, place, said, capture):
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
-def test_a_loss_that_diverged_is_told():
+def test_a_loss_that_diverged_is_reported():
     _model, trainer, batches, loss_of = made()
     trainer.optimizer.param_groups[0]["lr"] = 1e6
     with pytest.raises(DataError, match="the loss diverged: weight holds .* lower the learning r"):
@@ -241,7 +241,7 @@ def test_skipping_leaves_out_the_step(how):
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
-def test_a_gradient_that_is_no_number_stops_and_names_the_operation():
+def test_a_gradient_of_nan_stops_and_names_the_operation():
     """Where the loss itself is finite; and the weights are those of the step before."""
     model, trainer, batches, loss_of = made()
     trap = spoilt(loss_of, {3, 4}, lambda loss: loss + tx.sqrt(loss - loss.detach()))
@@ -258,7 +258,7 @@ def test_a_gradient_that_is_no_number_stops_and_names_the_operation():
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 @pytest.mark.parametrize("policy", ["stop", "skip"])
-def test_weights_that_are_no_numbers_are_not_saved(policy, tmp_path):
+def test_weights_of_nan_are_not_saved(policy, tmp_path):
     run = Run.create(tmp_path / "run", {})
     _model, trainer, batches, loss_of = made(run=run, save_every=1, on_nan=policy)
 
@@ -273,7 +273,7 @@ def test_weights_that_are_no_numbers_are_not_saved(policy, tmp_path):
 
 
 def test_large_gradients_are_numbers():
-    """Their squares are none in float32."""
+    """Their squares are Inf in float32."""
     _model, trainer, batches, loss_of = made()
     trainer.optimizer.param_groups[0]["lr"] = 0.0
     trainer.fit(batches, lambda batch: loss_of(batch) * 1e30, 2)
@@ -292,7 +292,7 @@ def test_a_step_that_is_left_out_leaves_no_trace_in_buffers():
     assert all(np.isfinite(b.numpy()).all() for b in model.buffers())
 
 
-def test_an_evaluation_that_is_no_number_is_not_the_best(tmp_path):
+def test_an_evaluation_of_nan_is_not_the_best(tmp_path):
     scores = iter([math.nan, 2.0, math.nan, 1.0, 3.0])
     run = Run.create(tmp_path / "run", {})
     _model, trainer, batches, loss_of = made(
@@ -304,7 +304,7 @@ def test_an_evaluation_that_is_no_number_is_not_the_best(tmp_path):
 
 
 def test_evaluation_comes_when_it_is_due():
-    """Also between the steps that are logged; what it returns may be a tensor."""
+    """Also between logged steps; it may return a tensor."""
     lines = []
     _model, trainer, batches, loss_of = made(
         evaluate=lambda: tx.asarray(float(trainer.done)),
@@ -622,7 +622,7 @@ def test_the_best_evaluation_has_its_checkpoint(tmp_path):
 
 @pytest.mark.parametrize("name", ["config.json", "metrics.jsonl"])
 @pytest.mark.parametrize("data", [b"\xff\xfe\n", b"[" * 100_000 + b"\n", b"{\n", b"no\n", b"[1]\n"])
-def test_a_damaged_run_is_told(name, data, tmp_path):
+def test_a_damaged_run_is_reported(name, data, tmp_path):
     run = Run.create(tmp_path / "run", {"model": "x"})
     (run.folder / name).write_bytes(data)
     with pytest.raises(DataError, match=f"{name} is damaged"):
