@@ -118,6 +118,10 @@ class Capture(ABC):
         can."""
         return array
 
+    def state(self, arrays: list[Array]) -> list[Array]:
+        """The arrays of an optimizer's state, for calls that are recorded to change."""
+        return arrays
+
     @abstractmethod
     def call_update(
         self, places: list[Array], gradients: list[Array], update: Update, copied: bool

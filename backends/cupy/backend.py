@@ -7,6 +7,7 @@ from typing import Any
 from tinyxp.backends import HALVES, Array, Backend, Namespace, missing
 from tinyxp.backends.common.capture import capturing
 from tinyxp.backends.common.halves import bfloat16
+from tinyxp.backends.cupy.capture import DeviceCapture
 from tinyxp.backends.cupy.checks import Checks
 from tinyxp.backends.cupy.kernels.dense import Kernels
 from tinyxp.backends.cupy.launch import Library, arguments, homes, source
@@ -70,8 +71,8 @@ kernels, checks = Kernels(LIBRARY), Checks(LIBRARY)
 
 def to_numpy(array: Array) -> Any:
     """Waits for the device, and raises what checks on it found."""
-    capture: Any = capturing()
-    if capture is not None:
+    capture = capturing()
+    if isinstance(capture, DeviceCapture):
         return capture.look(array, cupy.asnumpy)
     values = cupy.asnumpy(array)
     checks.look()

@@ -3,15 +3,11 @@
 from collections.abc import Callable
 from typing import Any
 
-from tinyxp.backends import missing
+import cupy
+
 from tinyxp.backends.common.memory import GIB, Memory
 from tinyxp.backends.cupy.memory import shortage
 from tinyxp.errors import OutOfMemoryError
-
-try:
-    import cupy
-except ImportError as error:
-    raise missing("CuPy", "cuda12", "cuda13") from error
 
 private_pools: dict[int, Any] = {}  # of CUDA graphs and cuBLAS, by the id of who holds them
 peaks: dict[int, int] = {}  # the most bytes that were reserved, by device

@@ -6,18 +6,15 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from tinyxp.backends import Array, missing
+import cupy
+
+from tinyxp.backends import Array
 from tinyxp.backends.cupy.capture import DeviceCapture, DeviceRecording
 from tinyxp.backends.cupy.checks import Checks
 from tinyxp.backends.cupy.device import private_pools, with_explanation
 from tinyxp.backends.cupy.kernels.optimizer import ManyArrays
 from tinyxp.backends.cupy.launch import Library
 from tinyxp.errors import CaptureError, TinyError
-
-try:
-    import cupy
-except ImportError as error:
-    raise missing("CuPy", "cuda12", "cuda13") from error
 
 
 class GraphRecording(DeviceRecording):

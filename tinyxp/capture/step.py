@@ -1,6 +1,5 @@
 """``tx.capture``: a whole training step, recorded once and replayed without its Python."""
 
-import copy
 import functools
 import threading
 from collections.abc import Callable
@@ -64,10 +63,7 @@ class CapturedStep:
             own[self.step] = CapturedStep(MethodType(self.step, instance), self._backend)
         return own[self.step]
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> "CapturedStep":
-        return CapturedStep(copy.deepcopy(self.step, memo), self._backend)
-
-    def __reduce__(self) -> Any:
+    def __reduce__(self) -> Any:  # a copy records for itself
         return CapturedStep, (self.step, self._backend)
 
     def capture(self, *args: Any, **options: Any) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 from tinyxp.backends import Array
 from tinyxp.backends.common.adamw import AdamWStep, Advance, Arrays
 from tinyxp.backends.common.capture import capturing
+from tinyxp.backends.cupy.capture import DeviceCapture
 from tinyxp.backends.cupy.launch import Library, alike
 from tinyxp.errors import ShapeError
 
@@ -37,8 +38,8 @@ class ManyArrays:
         firsts = [0, *itertools.accumulate(-(-size // CHUNK) for size in sizes)]
         rows = [[self.library.address(x) for x in arrays] for arrays in lists]
         host = np.asarray([*rows, sizes, firsts[:-1]], dtype=np.int64)
-        capture: Any = capturing()
-        if capture is not None and capture.recording:
+        capture = capturing()
+        if isinstance(capture, DeviceCapture) and capture.recording:
             return capture.constant(host), firsts[-1]
         return self.xp.asarray(host), firsts[-1]
 

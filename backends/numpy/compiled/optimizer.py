@@ -27,11 +27,12 @@ def adamw(
     """See ``AdamWStep``. A captured step changes the parameters in place, too."""
     if not fits(*params, *grads, *m, *v):
         return NotImplemented
-    capture: Any = capturing()
     if advance is None:
         numbers = np.asarray(step.factors())
         news = [empty(p.shape, p.dtype, lasting=True) for p in params]
     else:
+        capture = capturing()
+        assert capture is not None
         numbers = capture.numbers(3, lambda: advance().factors())
         m, v, news = capture.state(m), capture.state(v), params
     for arrays in zip(params, grads, m, v, news, strict=True):

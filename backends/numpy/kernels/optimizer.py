@@ -16,10 +16,11 @@ def adamw(
 ) -> Arrays:
     """See ``AdamWStep``. A captured step changes the parameters in place, too; whether there is
     weight decay is part of the recording."""
-    capture: Any = capturing()
     if advance is None:
         root, size, shrink = step.factors()
     else:
+        capture = capturing()
+        assert capture is not None
         numbers = capture.numbers(3, lambda: advance().factors())
         root, size, shrink = numbers.astype(params[0].dtype)
         m, v = capture.state(m), capture.state(v)

@@ -74,7 +74,6 @@ class HostCapture(Capture):
         program.append(call, arguments, {}, places)
 
     def state(self, arrays: list[Array]) -> list[Array]:
-        """The arrays of an optimizer's state, which calls now change."""
         program: Any = tracing()
         program.changed = True
         return [program.place(array) for array in arrays]
