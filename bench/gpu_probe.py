@@ -124,7 +124,7 @@ def a_step_is_captured() -> str:
             logits = F.dropout(model(x), 0.1, generator=rest[1])
             loss = F.cross_entropy(logits.flatten(0, -2), y.flatten())
             loss.backward()
-            tx.optim.clip_grad_norm_(model.parameters(), 1.0)
+            tx.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             rest[0].step()
             return loss.detach()
 
