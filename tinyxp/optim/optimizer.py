@@ -37,8 +37,8 @@ Parameters = Iterable[Tensor] | Iterable[tuple[str, Tensor]] | Iterable[Group]
 
 @dataclass_transform(eq_default=False)
 class Optimizer:
-    """The base of all optimizers. A subclass declares its options as fields, returns its first
-    state from ``start`` and computes a step in ``formula``.
+    """The base of all optimizers. A subclass returns its first state from ``start`` and computes a
+    step in ``formula``. Those of tinyxp declare their options as fields; others pass ``defaults``.
 
     ``params`` is an iterable of Tensors, of pairs (name, Tensor) as ``named_parameters()`` yields
     them, or of groups ``{"params": tensors, **options}`` whose options override ``defaults``.
