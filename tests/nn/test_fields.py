@@ -61,7 +61,7 @@ def test_fields():
 def test_wrong_arguments_are_refused(args, options):
     with pytest.raises(DTypeError, match="Longer cannot take"):
         Longer(*args, **options)
-    with pytest.raises(DTypeError, match="unexpected keyword argument 'slope'"):
+    with pytest.raises(DTypeError, match="'slope'"):
         nn.LeakyReLU(slope=0.1)
     with pytest.raises(DTypeError, match="offset must be a Tensor or None"):
         Longer(1.0, offset=[1.0])

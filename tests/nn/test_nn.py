@@ -688,7 +688,7 @@ def test_errors_of_losses():
         F.cross_entropy(logits, [0, 1])
     with pytest.raises(ArgumentError, match="reduction is 'mean', 'sum' or 'none', got 'avg'"):
         F.mse_loss(logits, logits, reduction="avg")
-    with pytest.raises(ArgumentError, match=r"label_smoothing lies in \[0, 1\], got 2"):
+    with pytest.raises(ArgumentError, match=r"label_smoothing must be in \[0, 1\], got 2"):
         F.cross_entropy(logits, tx.asarray([0, 1]), label_smoothing=2)
     for p in (1.5, -0.1, math.nan):
         with pytest.raises(ArgumentError, match="binary_cross_entropy_with_logits"):

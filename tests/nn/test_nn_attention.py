@@ -353,7 +353,7 @@ REFUSED = {
         lambda n, f, o: forward(n, f, o, use_separate_proj_weight=True),
         "q_proj_weight .* got None, None, None",
     ),
-    "one bias": (lambda n, f, o: forward(n, f, o, bias_k=o(4)), r"come together, got \(4,\), None"),
+    "one bias": (lambda n, f, o: forward(n, f, o, bias_k=o(4)), r"both or none of bias_k and bias_v, got \(4,\), None"),
     "a bias to static keys": (
         lambda n, f, o: forward(n, f, o, bias_k=o(4), bias_v=o(4), static_k=o(4, 6, 2)),
         "are for projected keys|as many values",

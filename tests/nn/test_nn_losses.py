@@ -483,7 +483,7 @@ LOG_PROBS = tx.zeros((4, 2, 3))
         ({"input_lengths": (4.0, 4.0)}, DTypeError, "input_lengths to be integers"),
         ({"target_lengths": (1, -1)}, ArgumentError, "target_lengths between 0 and 4, got -1"),
         ({"target_lengths": (1, 3)}, ShapeError, "S of at least 3"),
-        ({"targets": tx.asarray([1, 2, 1])}, ShapeError, r"all in a row \(4,\), got \(3,\)"),
+        ({"targets": tx.asarray([1, 2, 1])}, ShapeError, r"concatenated \(4,\), got \(3,\)"),
         ({"targets": tx.zeros((2, 2))}, DTypeError, "targets of an integer dtype"),
         ({"targets": tx.asarray([[1, 2], [3, 1]])}, IndexingError, "index 3 is out of range"),
         ({"reduction": "avg"}, ArgumentError, "reduction is 'mean'"),

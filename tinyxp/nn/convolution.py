@@ -13,14 +13,7 @@ from tinyxp.nn.functional.convolution import margins, transposed_size
 from tinyxp.nn.parameter import register_empty
 from tinyxp.random import Generator
 
-__all__ = [
-    "Conv1d",
-    "Conv2d",
-    "Conv3d",
-    "ConvTranspose1d",
-    "ConvTranspose2d",
-    "ConvTranspose3d",
-]
+__all__ = ["Conv1d", "Conv2d", "Conv3d", "ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d"]
 
 Sizes = int | tuple[int, ...]
 

@@ -7,14 +7,7 @@ from tinyxp.nn.fields import FunctionalModule
 from tinyxp.nn.functional.dropouts import probability
 from tinyxp.random import Generator
 
-__all__ = [
-    "AlphaDropout",
-    "Dropout",
-    "Dropout1d",
-    "Dropout2d",
-    "Dropout3d",
-    "FeatureAlphaDropout",
-]
+__all__ = ["AlphaDropout", "Dropout", "Dropout1d", "Dropout2d", "Dropout3d", "FeatureAlphaDropout"]
 
 
 class _Dropout(FunctionalModule, shown="p={p}, inplace={inplace}"):

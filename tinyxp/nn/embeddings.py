@@ -203,10 +203,7 @@ class EmbeddingBag(_Table):
         )
 
     def forward(
-        self,
-        input: Tensor,
-        offsets: Tensor | None = None,
-        per_sample_weights: Tensor | None = None,
+        self, input: Tensor, offsets: Tensor | None = None, per_sample_weights: Tensor | None = None
     ) -> Any:
         return F.embedding_bag(
             input,

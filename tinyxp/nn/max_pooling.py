@@ -6,14 +6,7 @@ from tinyxp.core.tensor import Tensor
 from tinyxp.nn import functional as F
 from tinyxp.nn.fields import FunctionalModule
 
-__all__ = [
-    "MaxPool1d",
-    "MaxPool2d",
-    "MaxPool3d",
-    "MaxUnpool1d",
-    "MaxUnpool2d",
-    "MaxUnpool3d",
-]
+__all__ = ["MaxPool1d", "MaxPool2d", "MaxPool3d", "MaxUnpool1d", "MaxUnpool2d", "MaxUnpool3d"]
 
 Sizes = int | tuple[int, ...]
 

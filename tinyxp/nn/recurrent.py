@@ -22,13 +22,7 @@ from tinyxp.nn.utils.rnn import PackedSequence, sizes_of
 from tinyxp.ops.creation import empty
 from tinyxp.ops.gathering import take
 from tinyxp.ops.parts import _split, _unstack
-from tinyxp.ops.shaping import (
-    concat,
-    expand_dims,
-    permute_dims,
-    squeeze,
-    stack,
-)
+from tinyxp.ops.shaping import concat, expand_dims, permute_dims, squeeze, stack
 from tinyxp.random import Generator
 
 __all__ = ["GRU", "LSTM", "RNN", "RNNBase"]

@@ -8,14 +8,7 @@ from tinyxp.errors import DTypeError
 from tinyxp.nn import functional as F
 from tinyxp.nn.loss import Criterion, Loss
 
-__all__ = [
-    "GaussianNLLLoss",
-    "HuberLoss",
-    "L1Loss",
-    "MSELoss",
-    "PoissonNLLLoss",
-    "SmoothL1Loss",
-]
+__all__ = ["GaussianNLLLoss", "HuberLoss", "L1Loss", "MSELoss", "PoissonNLLLoss", "SmoothL1Loss"]
 
 
 class MSELoss(Loss, function=F.mse_loss):

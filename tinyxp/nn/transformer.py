@@ -214,10 +214,7 @@ class Transformer(Module):
                 f"axes and the same batch size, or both with two, got {src.shape} and {tgt.shape}"
             )
         memory = self.encoder(
-            src,
-            mask=src_mask,
-            src_key_padding_mask=src_key_padding_mask,
-            is_causal=src_is_causal,
+            src, mask=src_mask, src_key_padding_mask=src_key_padding_mask, is_causal=src_is_causal
         )
         return self.decoder(
             tgt,

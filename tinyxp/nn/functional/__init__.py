@@ -1,4 +1,4 @@
-"""Functions of layers without their parameters, under PyTorch's names: ``tx.nn.functional``."""
+"""``tx.nn.functional``: layers, activations and losses as functions, with PyTorch's names."""
 
 from tinyxp.nn.functional.activations import *
 from tinyxp.nn.functional.adaptive_pooling import *

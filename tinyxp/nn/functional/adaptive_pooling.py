@@ -1,4 +1,4 @@
-"""Pooling to a given size: the windows follow from it, evenly spread or drawn at random."""
+"""Pooling to a given output size, with windows that are evenly spaced or random."""
 
 import functools
 import itertools
@@ -41,7 +41,7 @@ def _adaptive_avg_pool(x, /, size):
     first = x.ndim - len(size)
     if size == x.shape[first:]:
         return clone(x)
-    # each window apart: in a product with a matrix of shares, 0 · inf would spoil them all
+    # window by window: in a product with a weight matrix, 0 · inf would be NaN in every window
     for axis, m in enumerate(size, first):
         if m != x.shape[axis]:
             before = (slice(None),) * axis
@@ -63,14 +63,14 @@ def _(rng):
 
 @functools.lru_cache(maxsize=256)
 def _columns(length, out):
-    """For each place in a window, where it lies for every window; short ones repeat their last."""
+    """For each offset, its position in every window; shorter windows repeat their last."""
     bounds = _bounds(length, out)
     width = max((end - start for start, end in bounds), default=1)
     return tuple(tuple(min(a + k, b - 1) for a, b in bounds) for k in range(width))
 
 
 def _target(name, n, input, output_size):
-    """The lengths of the input's last n axes, and those they become: None keeps one."""
+    """The last n lengths of the input and of the output; None keeps a length."""
     spatial = spatial_of(name, input, n)
     given = output_size if isinstance(output_size, (tuple, list)) else (output_size,) * n
     if len(given) != n:
@@ -79,7 +79,7 @@ def _target(name, n, input, output_size):
         )
     kept = tuple(m if size is None else size for m, size in zip(spatial, given, strict=True))
     size = numbers(name, "output_size", kept, n, 0)
-    if max(size) >= 2**31:  # each place is listed: that would not end
+    if max(size) >= 2**31:  # the positions are listed one by one
         raise ArgumentError(f"{name}: output_size is below 2**31, got {output_size!r}")
     return spatial, size
 
@@ -110,7 +110,7 @@ def adaptive_avg_pool1d():
 
 @over_axes(_adaptive_avg_pool_nd, 2)
 def adaptive_avg_pool2d():
-    """The means of as many windows as ``output_size`` asks for, whatever the size of the input.
+    """The means of ``output_size`` windows, for any size of the input.
 
     Along an axis of length n, window i of m reaches from ⌊i · n / m⌋ to ⌈(i + 1) · n / m⌉.
     ``output_size`` is a number or one for each axis; None leaves an axis as it is.
@@ -125,8 +125,8 @@ def adaptive_avg_pool2d():
 
 @over_axes(_adaptive_avg_pool_nd, 3)
 def adaptive_avg_pool3d():
-    """The means of as many windows as ``output_size`` asks for, (N, C, D, H, W) ->
-    (N, C, *output_size); see ``adaptive_avg_pool2d``.
+    """The means of ``output_size`` windows, (N, C, D, H, W) -> (N, C, *output_size); see
+    ``adaptive_avg_pool2d``.
 
     >>> tx.nn.functional.adaptive_avg_pool3d(tx.reshape(tx.arange(8.0), (1, 2, 2, 2)), 1)
     tensor([[[[3.5]]]])
@@ -144,8 +144,8 @@ def adaptive_max_pool1d():
 
 @over_axes(_adaptive_max_pool_nd, 2)
 def adaptive_max_pool2d():
-    """The maxima of as many windows as ``output_size`` asks for, which are those of
-    ``adaptive_avg_pool2d``; ``return_indices`` and equal numbers as in ``max_pool2d``.
+    """The maxima of the windows of ``adaptive_avg_pool2d``; ``return_indices`` and ties as in
+    ``max_pool2d``.
 
     Shapes: input (N, C, H, W) or (C, H, W) -> (N, C, *output_size). Raises ShapeError,
     ArgumentError.
@@ -158,20 +158,20 @@ def adaptive_max_pool2d():
 
 @over_axes(_adaptive_max_pool_nd, 3)
 def adaptive_max_pool3d():
-    """The maxima of as many windows as ``output_size`` asks for, (N, C, D, H, W) ->
-    (N, C, *output_size); see ``adaptive_max_pool2d``.
+    """The maxima of ``output_size`` windows, (N, C, D, H, W) -> (N, C, *output_size); see
+    ``adaptive_max_pool2d``.
 
     >>> tx.nn.functional.adaptive_max_pool3d(tx.reshape(tx.arange(8.0), (1, 2, 2, 2)), 1)
     tensor([[[[7.]]]])
     """
 
 
-# -- windows at random places -----------------------------------------------------------------
+# -- random windows ---------------------------------------------------------------------------
 
 
-@primitive(real=True, no_gradient="it returns places")
+@primitive(real=True, no_gradient="it returns positions")
 def _fractional_places(xp, x, samples, /, size, out):
-    """Where the maxima lie in x (N, C, *spatial), the windows as ``samples`` (N, C, n) say.
+    """The positions of the maxima in x (N, C, *spatial), for windows by ``samples`` (N, C, n).
 
     Window i of m, of size k on an axis of length l, begins at ⌊(i + u) a⌋ - ⌊u a⌋ for the sample u,
     with a = (l - k) / (m - 1); the last one at l - k.
@@ -208,7 +208,7 @@ def _fractional_max_pool_nd(
     *,
     generator=None,
 ):
-    """The maxima of windows at random places over n axes, after all checks."""
+    """The maxima of random windows over n axes, after all checks."""
     spatial = spatial_of(name, input, n)
     size = numbers(name, "kernel_size", kernel_size, n, 1)
     if (output_size is None) == (output_ratio is None):
@@ -246,11 +246,11 @@ def _fractional_max_pool_nd(
 
 @over_axes(_fractional_max_pool_nd, 2)
 def fractional_max_pool2d():
-    """The maxima of windows that begin at random places, ``output_size`` of them.
+    """The maxima of ``output_size`` windows that begin at random positions.
 
-    The places lie l / m apart in the mean, for m windows on an axis of length l, and are other ones
-    for each image and channel. ``output_ratio`` gives m / l instead, in (0, 1). They follow from
-    ``_random_samples`` (N, C, 2) in [0, 1), W's number first, which are drawn if None.
+    The positions differ for each image and channel, with a mean distance of l / m for m windows on
+    an axis of length l. ``output_ratio`` gives m / l instead, in (0, 1). They follow from
+    ``_random_samples`` (N, C, 2) in [0, 1), first for W, which are drawn if None.
 
     Shapes: input (N, C, H, W) or (C, H, W) -> (N, C, *output_size). Raises ShapeError for
     output_size + kernel_size - 1 above the input's size, ArgumentError.
@@ -265,8 +265,8 @@ def fractional_max_pool2d():
 
 @over_axes(_fractional_max_pool_nd, 3)
 def fractional_max_pool3d():
-    """The maxima of windows that begin at random places of three axes, (N, C, D, H, W) ->
-    (N, C, *output_size); see ``fractional_max_pool2d``. ``_random_samples`` (N, C, 3): D, H, W.
+    """The maxima of windows at random positions, (N, C, D, H, W) -> (N, C, *output_size); see
+    ``fractional_max_pool2d``. ``_random_samples`` (N, C, 3): D, H, W.
 
     >>> x = tx.reshape(tx.arange(8.0), (1, 2, 2, 2))
     >>> tx.nn.functional.fractional_max_pool3d(x, 2, output_size=1)

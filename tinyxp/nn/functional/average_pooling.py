@@ -1,4 +1,4 @@
-"""Pooling by means: each window of the trailing axes becomes the mean of its numbers or powers."""
+"""Average pooling and power-average (Lp) pooling over the trailing axes."""
 
 import functools
 import math
@@ -19,14 +19,7 @@ from tinyxp.ops.reductions import sum
 from tinyxp.ops.rounding import abs
 from tinyxp.ops.windows import _windows
 
-__all__ = [
-    "avg_pool1d",
-    "avg_pool2d",
-    "avg_pool3d",
-    "lp_pool1d",
-    "lp_pool2d",
-    "lp_pool3d",
-]
+__all__ = ["avg_pool1d", "avg_pool2d", "avg_pool3d", "lp_pool1d", "lp_pool2d", "lp_pool3d"]
 
 
 @composite(real=True)
@@ -54,7 +47,7 @@ def _(rng):
 
 
 def expect_floating(name, input):
-    """Raise DTypeError for an input that has no means in its own dtype."""
+    """Raise DTypeError unless the input is of a real floating dtype."""
     if input.dtype.kind != "real floating":
         raise DTypeError(
             f"{name} expects a real floating dtype, got {input.dtype!r}; "
@@ -107,12 +100,12 @@ def avg_pool1d(input, kernel_size, stride=None, padding=0, ceil_mode=False, coun
 
 @over_axes(_avg_pool_nd, 2)
 def avg_pool2d():
-    """y[n, c, i] = the mean over the window's places k of x[n, c, stride · i + k - padding].
+    """y[n, c, i] = the mean over positions k in the window of x[n, c, stride · i + k - padding].
 
-    Windows move by ``stride`` (``kernel_size`` if None). The sum is divided by the number of places
-    in the window, zeros of the margin included if ``count_include_pad``, or by
-    ``divisor_override``. With ``ceil_mode`` a last window may reach over the end of the margin;
-    what is there does not count.
+    Windows move by ``stride`` (``kernel_size`` if None). The sum is divided by the number of
+    elements in the window, including the padding if ``count_include_pad``, or by
+    ``divisor_override``. With ``ceil_mode`` a last window may extend beyond the padding; elements
+    there are not counted.
 
     Shapes: input (N, C, H, W) or (C, H, W) -> (N, C, H', W') with
     H' = ⌊(H + 2 · padding - K) / stride⌋ + 1, or ⌈…⌉. Raises ShapeError, DTypeError, ArgumentError
@@ -145,7 +138,7 @@ def _lp_pool_nd(name, n, input, norm_type, kernel_size, stride=None, ceil_mode=F
     powers = input**norm_type
     y = _avg_pool_nd(name, n, powers, kernel_size, stride, 0, ceil_mode, True)
     places = math.prod(numbers(name, "kernel_size", kernel_size, n, 1))
-    zero = y == 0  # a window of zeros has the gradient 0, and not NaN
+    zero = y == 0  # the gradient of a window of zeros is 0, not NaN
     return where(zero, 0.0, (places * where(zero, 1.0, y)) ** (1.0 / norm_type))
 
 
@@ -160,11 +153,11 @@ def lp_pool1d():
 
 @over_axes(_lp_pool_nd, 2)
 def lp_pool2d():
-    """y[n, c, i] = (Σ x[n, c, stride · i + k]ᵖ)^(1/p) over places k in the window, p the norm_type.
+    """y[n, c, i] = (Σ x[n, c, stride · i + k]ᵖ)^(1/p) over k in the window, p = norm_type.
 
-    p = ∞ gives the maximum of |x|. There is no absolute value otherwise, as in PyTorch: an odd p
-    wants x ≥ 0. Where the sum is 0 the gradient is 0. Shapes as in ``avg_pool2d``; with
-    ``ceil_mode`` a window over the end is scaled up to a whole one. Raises as ``avg_pool2d`` does.
+    p = ∞ gives the maximum of |x|. Otherwise no absolute value is taken, as in PyTorch: an odd p
+    needs x ≥ 0. The gradient of a sum of 0 is 0. Shapes as in ``avg_pool2d``; with ``ceil_mode`` a
+    window beyond the end is scaled to a full one. Raises as ``avg_pool2d`` does.
     Source: Sermanet et al. 2012, eq. 1.
 
     >>> tx.nn.functional.lp_pool2d(tx.asarray([[[3.0, 0.0], [0.0, 4.0]]]), 2, 2)

@@ -1,4 +1,4 @@
-"""What several functions check of their inputs before they compute."""
+"""Checks of arguments that several functions share."""
 
 import operator
 from numbers import Real
@@ -13,7 +13,7 @@ from tinyxp.errors import ArgumentError, DTypeError, IndexingError
 def expect_indices(name, indices, n, things, ignore_index=None):
     """Raise DTypeError unless indices are integers, IndexingError unless they lie in [0, n).
 
-    Those equal to ``ignore_index`` are left aside.
+    Indices equal to ``ignore_index`` are not checked.
     """
     expect_tensors(name, indices)
     if not indices.dtype.kind.endswith("integer"):
@@ -23,7 +23,7 @@ def expect_indices(name, indices, n, things, ignore_index=None):
         )
     if indices.size == 0:
         return
-    # on raw arrays: one look at the values, outside of any graph
+    # on raw arrays, so that nothing is recorded
     xp, raw = indices.backend.xp, indices.array
     if raw.dtype != indices.backend.dtypes["int64"]:
         raw = xp.astype(raw, indices.backend.dtypes["int64"])
@@ -47,8 +47,8 @@ def expect_indices(name, indices, n, things, ignore_index=None):
 
 
 def numbers(name, what, value, n, least):
-    """``value`` as n integers: one for all axes, or one for each. Raises DTypeError, ArgumentError
-    unless they are n (or one), none below ``least`` or beyond int64."""
+    """Return ``value``, an integer for all axes or one for each, as n integers. Raises DTypeError;
+    ArgumentError unless there are n (or one), from ``least`` to the largest int64."""
     if type(value) is int and least <= value < 2**63:
         return (value,) * n
     given = value if isinstance(value, (tuple, list)) else (value,)
@@ -61,7 +61,7 @@ def numbers(name, what, value, n, least):
             f"{name}: {what} is an integer or {n} of them, none below {least}, got {value!r}"
         )
     if max(found) >= 2**63:
-        raise ArgumentError(f"{name}: {what} has no place in int64, got {value!r}")
+        raise ArgumentError(f"{name}: {what} does not fit into int64, got {value!r}")
     return found * n if len(found) == 1 else found
 
 
@@ -73,7 +73,7 @@ def expect_numbers(name, **options):
 
 
 def in_place(x, y, inplace):
-    """x made to be y, if ``inplace`` asks for it: differentiably, and refused where ``x += y`` is.
+    """Return y, which with ``inplace`` becomes the value of x, under the rules of ``x += y``.
 
     Raises DTypeError unless it is True or False.
     """

@@ -1,6 +1,6 @@
-"""Losses of scores for classes, one of which is right, or each with a probability.
+"""Losses of class scores; the target is a class, or a probability for each class.
 
-``reduction``: "mean", "sum" or "none". ``size_average`` and ``reduce`` are its forms in old code.
+``reduction``: "mean", "sum" or "none"; ``size_average`` and ``reduce`` are its older forms.
 """
 
 import math
@@ -24,13 +24,13 @@ __all__ = ["cross_entropy", "linear_cross_entropy", "nll_loss"]
 
 
 def _pick(x, targets, valid):
-    """x[i, targets[i]], and of rows that are not valid any: (N, C), (N) -> (N)."""
+    """x[i, targets[i]], for invalid rows any element: (N, C), (N) -> (N)."""
     places = expand_dims(where(valid, targets, 0), axis=1)
     return squeeze(take_along_axis(x, places, axis=1), axis=1)
 
 
 def _weights(weight, targets, valid):
-    """weight[targets[i]], and 0 for rows that are not valid: (C), (N) -> (N)."""
+    """weight[targets[i]], for invalid rows 0: (C), (N) -> (N)."""
     return where(valid, take(weight, where(valid, targets, 0), axis=0), 0.0)
 
 
@@ -118,11 +118,11 @@ def cross_entropy(
 
     Shapes: input (N, C) with target (N); or (N, C, d₁, …) with (N, d₁, …); or (C) with (). Targets
     of the input's own shape and a floating dtype are probabilities. ``weight`` (C) holds w, else 1.
-    With label smoothing ε, q becomes (1 - ε) q + ε/C. Indices equal to ``ignore_index`` cost
-    nothing. The mean of indices divides by the sum of their weights, so that ignored ones do not
-    count; that of probabilities divides by N d₁ ….
-    Raises ShapeError, DTypeError for indices that are not integers, IndexingError for a class that
-    does not exist, ArgumentError. Source: Szegedy et al. 2016, sec. 7 (smoothing).
+    With label smoothing ε, q becomes (1 - ε) q + ε/C. The loss of indices equal to ``ignore_index``
+    is 0. The mean for indices divides by the sum of the weights of the others; that for
+    probabilities divides by N d₁ …. Raises ShapeError, DTypeError for indices that are not
+    integers, IndexingError for a class that does not exist, ArgumentError. Source: Szegedy et al.
+    2016, sec. 7 (smoothing).
 
     >>> logits = tx.asarray([[0.0, 0.0]])
     >>> tx.nn.functional.cross_entropy(logits, tx.asarray([1]))
@@ -132,7 +132,7 @@ def cross_entropy(
     """
     expect_numbers("cross_entropy", ignore_index=ignore_index, label_smoothing=label_smoothing)
     if not 0 <= label_smoothing <= 1:
-        raise ArgumentError(f"label_smoothing lies in [0, 1], got {label_smoothing}")
+        raise ArgumentError(f"label_smoothing must be in [0, 1], got {label_smoothing}")
     expect_tensors("cross_entropy", input, target)
     if input.ndim and input.shape == target.shape:
         return _of_probabilities(
@@ -151,8 +151,8 @@ def _of_probabilities(input, target, weight, ignore_index, label_smoothing, redu
     if not dtypes.isdtype(target.dtype, "real floating"):
         raise DTypeError(
             "cross_entropy takes a target of the input's shape for probabilities of a floating "
-            f"dtype, got {target.dtype!r}; for class indices leave out the axis of classes (of "
-            f"one-hot rows tx.argmax(target, axis={min(1, input.ndim - 1)}))"
+            f"dtype, got {target.dtype!r}; class indices have no axis of classes (for "
+            f"one-hot rows: tx.argmax(target, axis={min(1, input.ndim - 1)}))"
         )
     if ignore_index >= 0:
         raise ArgumentError(f"ignore_index={ignore_index} is for class indices, not probabilities")
@@ -188,15 +188,9 @@ def _(rng):
 
 
 def nll_loss(
-    input,
-    target,
-    weight=None,
-    size_average=None,
-    ignore_index=-100,
-    reduce=None,
-    reduction="mean",
+    input, target, weight=None, size_average=None, ignore_index=-100, reduce=None, reduction="mean"
 ):
-    """loss = -w_t input[t], t the target and the input log-probabilities; else ``cross_entropy``.
+    """loss = -w_t input[t], t the target, of log-probabilities; the rest as in ``cross_entropy``.
 
     >>> tx.nn.functional.nll_loss(tx.asarray([[-1.0, -2.0]]), tx.asarray([1]))
     tensor(2.)
@@ -223,7 +217,7 @@ def _expect_weight(name, weight, classes):
 
 
 def _as_rows(x, axis):
-    """x with the axis of classes last and all others as one: (N, C, d₁, …) -> (N d₁ …, C)."""
+    """x with the axis of classes last and the others merged: (N, C, d₁, …) -> (N d₁ …, C)."""
     if x.ndim == 2:
         return x
     x = moveaxis(x, axis, -1)
@@ -231,7 +225,7 @@ def _as_rows(x, axis):
 
 
 def _rows(name, input, target, weight, ignore_index):
-    """Scores and targets as (N, C) and (N), after all checks."""
+    """Check scores and targets, and return them as (N, C) and (N)."""
     expect_tensors(name, input, target)
     axis = min(1, input.ndim - 1)
     if input.ndim == 1 and target.shape == (1,):
@@ -246,7 +240,7 @@ def _rows(name, input, target, weight, ignore_index):
     expect_indices(name, target, classes, "classes", ignore_index)
     _expect_weight(name, weight, classes)
     if target.dtype is not dtypes.int64:
-        target = astype(target, dtypes.int64)  # so that it can meet any ignore_index
+        target = astype(target, dtypes.int64)  # which can be compared with any ignore_index
     return _as_rows(input, axis), target if target.ndim == 1 else reshape(target, (-1,))
 
 
@@ -255,7 +249,7 @@ def _reduce_classes(losses, places, valid, weight, reduction):
         return reduce_losses(losses, reduction)
     counts = astype(valid, losses.dtype) if weight is None else _weights(weight, places, valid)
     total = sum(counts)
-    return sum(losses) / where(total == 0, math.nan, total)  # no target at all: NaN, in silence
+    return sum(losses) / where(total == 0, math.nan, total)  # NaN without any target
 
 
 def linear_cross_entropy(
@@ -273,8 +267,8 @@ def linear_cross_entropy(
     """``cross_entropy`` of the logits input · linear_weightᵀ + linear_bias.
 
     Shapes: input (N, I), linear_weight (C, d₁, …, I), linear_bias (C, d₁, …), target as for logits
-    (N, C, d₁, …); or input (I), linear_weight (C, I). ``options`` say how PyTorch saves memory
-    at it; they change no value and are not read. Raises what ``cross_entropy`` raises.
+    (N, C, d₁, …); or input (I), linear_weight (C, I). ``options`` choose among
+    PyTorch's implementations; they have no effect. Raises what ``cross_entropy`` raises.
 
     >>> x, w = tx.asarray([[1.0, 2.0]]), tx.zeros((3, 2))
     >>> tx.nn.functional.linear_cross_entropy(x, w, tx.asarray([1]))

@@ -1,7 +1,7 @@
 """Convolutions over one, two or three axes, and their transposes.
 
-A convolution is a product of matrices: the weight with the windows of the input, one column for
-each place. The transpose, its gradient, adds such columns up where the windows lie.
+A convolution is a matrix product of the weight with the windows of the input, a column for each
+output position. The transpose, its gradient, sums such columns at the positions of the windows.
 """
 
 import math
@@ -24,18 +24,11 @@ from tinyxp.ops.shaping import (
 )
 from tinyxp.ops.windows import _overlap_add, _windows
 
-__all__ = [
-    "conv1d",
-    "conv2d",
-    "conv3d",
-    "conv_transpose1d",
-    "conv_transpose2d",
-    "conv_transpose3d",
-]
+__all__ = ["conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d"]
 
 
-# Inside, channels come first and places of all samples last, so that each group is one product of
-# large matrices: (out, window · in) with (window · in, batch · places).
+# Internally channels come first and the positions of all samples last, so that each group is one
+# product of large matrices: (out, window · in) with (window · in, batch · positions).
 
 
 @composite(narrow=True, autocast="lower")
@@ -75,13 +68,13 @@ def _conv_transpose(x, weight, bias=None, /, *, stride, padding, output_padding,
 
 
 def transposed_size(places, size, stride, padding, output_padding, dilation):
-    """The lengths that a transposed convolution gives."""
+    """The output lengths of a transposed convolution."""
     axes = zip(places, size, stride, padding, output_padding, dilation, strict=True)
     return tuple(s * (m - 1) + d * (k - 1) + 1 + more - 2 * p for m, k, s, p, more, d in axes)
 
 
 def _rows(weight, groups):
-    """(A, B, *size) -> (groups, A / groups, window · B), the order of the windows' columns."""
+    """(A, B, *size) -> (groups, A / groups, window · B), in the order of the columns of windows."""
     a, b, *size = weight.shape
     rows = moveaxis(weight, 1, -1)
     return reshape(rows, (groups, a // groups, math.prod(size) * b))
@@ -161,7 +154,9 @@ def _conv_transpose_nd(
             )
     out = transposed_size(spatial, size, stride, padding, extra, dilation)
     if min(out) < 1:
-        raise ShapeError(f"{name} of input {input.shape} would have the size {out}; pad less")
+        raise ShapeError(
+            f"{name} of input {input.shape} would have the output size {out}; pad less"
+        )
     static = {
         "stride": stride,
         "padding": padding,
@@ -175,7 +170,7 @@ def _conv_transpose_nd(
 
 
 def _check(name, n, input, weight, bias, groups, transposed):
-    """Check operands against each other; the number of input channels."""
+    """Check the operands; returns the number of input channels."""
     expect_tensors(name, input, weight, *(() if bias is None else (bias,)))
     places = ("length", "height, width", "depth, height, width")[n - 1]
     (groups,) = numbers(name, "groups", groups, 1, 1)
@@ -194,8 +189,8 @@ def _check(name, n, input, weight, bias, groups, transposed):
         )
     if weight.shape[0] % groups or not weight.size:
         raise ShapeError(
-            f"{name} with groups={groups} expects a weight whose first axis it divides and that "
-            f"is not empty, got {weight.shape}"
+            f"{name} with groups={groups} expects a weight that is not empty and whose first "
+            f"axis is a multiple of groups, got {weight.shape}"
         )
     out = weight.shape[1] * groups if transposed else weight.shape[0]
     if bias is not None and bias.shape != (out,):
@@ -204,7 +199,7 @@ def _check(name, n, input, weight, bias, groups, transposed):
 
 
 def margins(name, padding, size, stride, dilation):
-    """What is added (before, after) each axis; 'same' puts the odd one after."""
+    """The padding (before, after) of each axis; 'same' adds an odd element after."""
     if padding == "same":
         if any(s != 1 for s in stride):
             raise ArgumentError(f"{name}: padding='same' needs stride=1, got {stride}")
@@ -213,7 +208,7 @@ def margins(name, padding, size, stride, dilation):
     if padding == "valid":
         return ((0, 0),) * len(size)
     if isinstance(padding, str):
-        raise ArgumentError(f"{name}: padding is 'same', 'valid' or numbers, got {padding!r}")
+        raise ArgumentError(f"{name}: padding is 'same', 'valid' or integers, got {padding!r}")
     return tuple((p, p) for p in numbers(name, "padding", padding, len(size), 0))
 
 
@@ -233,10 +228,10 @@ def conv1d():
 def conv2d():
     """y[n, o, i] = b[o] + Σ W[o, c, k] · x[n, c, stride · i + dilation · k - padding].
 
-    The sum is over the channels c of o's group and the places k = (k₁, k₂) of the kernel; outside
-    of x are zeros. ``padding`` is a number for each axis, "valid" (0), or "same": so many that the
-    output is as large as the input (stride 1). ``groups`` parts channels in and out into as many
-    groups that do not meet. All are integers or one for each axis.
+    The sum is over the channels c of o's group and the positions k = (k₁, k₂) of the kernel; x is 0
+    outside. ``padding`` is an integer for each axis, "valid" (0), or "same", which gives the output
+    the size of the input (stride 1). ``groups`` splits the channels in and out into independent
+    groups. All are integers, or one for each axis.
 
     Shapes: input (N, C, H, W) or (C, H, W), weight (O, C / groups, K₁, K₂), bias (O) ->
     (N, O, H', W') with H' = ⌊(H + 2 · padding - dilation · (K₁ - 1) - 1) / stride⌋ + 1.
@@ -279,8 +274,8 @@ def conv_transpose2d():
     """The gradient of ``conv2d`` with respect to its input, as a function: y = b + Wᵀ x.
 
     Each x[n, c, i] adds W[c, o, k] · x[n, c, i] to y[n, o, stride · i + dilation · k - padding],
-    for every o of c's group and every place k of the kernel. ``output_padding`` makes y longer at
-    the end, to tell apart the sizes that a convolution with a stride brings to one.
+    for every o of c's group and every position k of the kernel. ``output_padding`` makes y longer
+    at the end: a convolution with a stride maps several input sizes to one.
 
     Shapes: input (N, C, H, W) or (C, H, W), weight (C, O / groups, K₁, K₂), bias (O) ->
     (N, O, H', W') with

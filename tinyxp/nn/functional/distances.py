@@ -1,4 +1,4 @@
-"""Distances and angles between vectors, and vectors brought to length 1."""
+"""Distances and cosines of vectors, and their normalization."""
 
 import numpy as np
 
@@ -23,7 +23,7 @@ def _expect_floating(name, *tensors):
     expect_tensors(name, *tensors)
     for x in tensors:
         if not x.dtype.kind.endswith("floating"):
-            raise DTypeError(f"{name} expects floating numbers, got {x.dtype!r}; cast: tx.astype")
+            raise DTypeError(f"{name} expects floating dtypes, got {x.dtype!r}; cast: tx.astype")
 
 
 @composite(real=True, autocast="float32")
@@ -48,8 +48,7 @@ def _(rng):
 def cosine_similarity(x1, x2, dim=1, eps=1e-8):
     """y = x₁ · x₂ / (max(‖x₁‖, ε) · max(‖x₂‖, ε)) along ``dim`` of the shape both are broadcast to.
 
-    The gradient is that of this formula; where a norm is below ε PyTorch's is not, as it holds only
-    the norm's value.
+    The gradient is that of this formula; PyTorch's differs where a norm is below ε.
     Shapes: (..., D, ...), (..., D, ...) -> (..., ...). Raises ShapeError, AxisError, DTypeError.
 
     >>> x, y = tx.asarray([[3.0, 4.0]]), tx.asarray([[0.0, 2.0]])

@@ -1,8 +1,8 @@
-"""Dropout: parts of a value left out at random while training.
+"""Dropout: random elements or channels are set to 0 in training.
 
-What is drawn comes from ``generator``, or from the default one (``tx.manual_seed``). All raise
-ArgumentError for p outside of [0, 1], and GradientError where ``inplace`` meets a leaf that
-requires grad.
+Random numbers come from ``generator``, or the default one (``tx.manual_seed``). All raise
+ArgumentError for p outside of [0, 1], and GradientError for ``inplace`` on a leaf that requires
+grad.
 """
 
 import math
@@ -39,7 +39,7 @@ def _(rng):
 
 
 def probability(p):
-    """p as Python's number. Raises DTypeError unless it is one, ArgumentError beyond [0, 1]."""
+    """Return p as a float. Raises DTypeError for other types, ArgumentError outside of [0, 1]."""
     expect_numbers("dropout", p=p)
     if not 0 <= p <= 1:
         raise ArgumentError(f"a dropout probability lies in [0, 1], got {p}")
@@ -47,7 +47,7 @@ def probability(p):
 
 
 def _draw(name, input, axes, p, generator):
-    """True with probability 1 - p: one draw for each place in the first ``axes`` axes."""
+    """True with probability 1 - p, drawn for each element of the first ``axes`` axes."""
     like = input
     if axes < input.ndim:
         with backends.using(input.backend):
@@ -74,7 +74,7 @@ def _drop(name, input, axes, p, training, inplace, generator):
 
 @typed
 def dropout(input, p=0.5, training=True, inplace=False, *, generator=None):
-    """y = x / (1 - p) with probability 1 - p, else 0: so that the mean stays. (...) -> (...)
+    """y = x / (1 - p) with probability 1 - p, else 0, which keeps the mean: (...) -> (...).
 
     Does nothing unless ``training``. Source: Srivastava et al. 2014, scaled at training time.
 
@@ -102,7 +102,7 @@ def dropout1d(input, p=0.5, training=True, inplace=False, *, generator=None):
 def dropout2d(input, p=0.5, training=True, inplace=False, *, generator=None):
     """``dropout`` of whole channels: (N, C, H, W) -> the same. Raises ShapeError.
 
-    The first two axes are N and C whatever follows: (N, C, L) and not (C, H, W), as in PyTorch.
+    Three axes are (N, C, L) and not (C, H, W), as in PyTorch.
     Source: Tompson et al. 2015, sec. 3.2.
 
     >>> x = tx.ones((2, 1, 1, 2))
@@ -127,11 +127,11 @@ def dropout3d(input, p=0.5, training=True, inplace=False, *, generator=None):
     return _drop("dropout3d", input, axes, p, training, inplace, generator)
 
 
-FLOOR = -1.7580993408473766  # -λ α of selu: what it comes to far below 0
+FLOOR = -1.7580993408473766  # -λ α, the limit of selu at -inf
 
 
 def _alpha_drop(name, input, axes, p, training, inplace, generator):
-    """a x + b, or a ``FLOOR`` + b with probability p; a and b keep mean 0 and variance 1."""
+    """a x + b, or a · FLOOR + b with probability p; a and b keep mean 0 and variance 1."""
     p = probability(p)
     expect_tensors(name, input)
     if not training or p == 0:
@@ -146,8 +146,8 @@ def _alpha_drop(name, input, axes, p, training, inplace, generator):
 def alpha_dropout(input, p=0.5, training=False, inplace=False, *, generator=None):
     """Dropout for ``selu``: y = a x + b, or a α' + b with probability p; (...) -> (...).
 
-    α' ≈ -1.7581, a = ((1 - p) (1 + p α'²))^(-1/2), b = -a α' p: an input of mean 0 and variance 1
-    stays so. Does nothing unless ``training``. Source: Klambauer et al. 2017, "New Dropout
+    α' ≈ -1.7581, a = ((1 - p) (1 + p α'²))^(-1/2), b = -a α' p: mean 0 and variance 1 are
+    kept. Does nothing unless ``training``. Source: Klambauer et al. 2017, "New Dropout
     Technique".
 
     >>> tx.nn.functional.alpha_dropout(tx.ones(2), 0.5, True, generator=tx.random.Generator(0))

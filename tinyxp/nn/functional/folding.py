@@ -1,4 +1,4 @@
-"""Windows as columns, and columns as windows that overlap."""
+"""Sliding windows as columns, and the sum of columns at overlapping windows."""
 
 import math
 
@@ -36,7 +36,7 @@ def _fold(x, /, output_size, size, dilation, padding, stride):
 
 
 def _counts(spatial, size, dilation, padding, stride):
-    """How many windows fit along each axis."""
+    """The number of windows along each axis."""
     axes = zip(spatial, size, dilation, padding, stride, strict=True)
     return tuple((m + 2 * p - d * (k - 1) - 1) // s + 1 for m, k, d, p, s in axes)
 
@@ -65,12 +65,12 @@ def _geometry(name, kernel_size, dilation, padding, stride):
 def unfold(input, kernel_size, dilation=1, padding=0, stride=1):
     """The windows of images as columns.
 
-    y[n, (c, k), i] = x[n, c, stride · i + dilation · k - padding], for windows i and places k in
-    them; outside of x are zeros. A convolution is the product of its weight (O, C · K₁ · K₂) with
-    these columns.
+    y[n, (c, k), i] = x[n, c, stride · i + dilation · k - padding], for windows i and positions k in
+    them; x is 0 outside. A convolution is the product of its weight (O, C · K₁ · K₂) with these
+    columns.
 
-    Shapes: input (N, C, H, W) or (C, H, W) -> (N, C · K₁ · K₂, L), for L windows, counted row by
-    row. Raises ShapeError, ArgumentError.
+    Shapes: input (N, C, H, W) or (C, H, W) -> (N, C · K₁ · K₂, L), for L windows in row-major
+    order. Raises ShapeError, ArgumentError.
 
     >>> tx.nn.functional.unfold(tx.reshape(tx.arange(6.0), (1, 2, 3)), (2, 1))
     tensor([[0., 1., 2.],
@@ -94,14 +94,14 @@ def unfold(input, kernel_size, dilation=1, padding=0, stride=1):
 
 
 def fold(input, output_size, kernel_size, dilation=1, padding=0, stride=1):
-    """The adjoint of ``unfold``: columns added up where their windows lie in an image.
+    """The adjoint of ``unfold``: the sum of columns at the positions of their windows in an image.
 
-    y[n, c, j] = Σ x[n, (c, k), i] over all windows i and places k with
+    y[n, c, j] = Σ x[n, (c, k), i] over all windows i and positions k with
     stride · i + dilation · k - padding = j.
 
     Shapes: input (N, C · K₁ · K₂, L) or (C · K₁ · K₂, L), with L the number of windows that
-    ``unfold`` finds in an image of ``output_size`` -> (N, C, *output_size). Integers add up in 64
-    bits, as in ``sum``. Raises ShapeError, ArgumentError.
+    ``unfold`` finds in an image of ``output_size`` -> (N, C, *output_size). Integers are summed in
+    64 bits, as in ``sum``. Raises ShapeError, ArgumentError.
 
     >>> tx.nn.functional.fold(tx.ones((2, 2)), (1, 3), (1, 2))
     tensor([[[1., 2., 1.]]])
@@ -121,7 +121,7 @@ def fold(input, output_size, kernel_size, dilation=1, padding=0, stride=1):
             f"fold to output_size={output_size} expects {out[0]} x {out[1]} windows, "
             f"got {input.shape[-1]}: input {input.shape}"
         )
-    if dtypes.RANK[input.dtype.kind] < 2:  # as in a sum, which would leave a small dtype's range
+    if dtypes.RANK[input.dtype.kind] < 2:  # as in sum: a small dtype would overflow
         unsigned = input.dtype.kind == "unsigned integer"
         input = astype(input, dtypes.uint64 if unsigned else dtypes.int64, copy=False)
     if input.ndim == 3:

@@ -1,6 +1,6 @@
-"""Resampling: tensors read at another spacing than their own.
+"""Interpolation: tensors resampled to another size.
 
-Each axis is resampled by itself, and linearly: y = M x, each row of M the weights of one new place.
+Each axis is resampled by a matrix: y = M x, a row of M has the weights of one new position.
 """
 
 import functools
@@ -32,7 +32,7 @@ def _triangle(d):
 
 
 def _cubic(d, a=-0.75):
-    """Keys' kernel: through 1 at 0 and 0 at all other integers, with slope ``a`` at 1."""
+    """Keys' kernel: 1 at 0 and 0 at all other integers, with slope ``a`` at 1."""
     d = abs(d)
     near = ((a + 2) * d - (a + 3)) * d * d + 1
     far = ((a * d - 5 * a) * d + 8 * a) * d - 4 * a
@@ -47,13 +47,13 @@ def _lanczos(d):
     return np.where(abs(d) < 3, np.sinc(d) * np.sinc(d / 3), 0.0)
 
 
-# mode: a kernel and how far it reaches; then that of ``antialias``
+# mode: a kernel and its radius; _SMOOTH with ``antialias``
 _KERNELS = {"linear": (_triangle, 1), "cubic": (_cubic, 2)}
 _SMOOTH = {"linear": (_triangle, 1), "cubic": (_soft_cubic, 2), "lanczos": (_lanczos, 3)}
 
 
 def _step(n, m, scale, align_corners):
-    """How far apart new places lie, in elements."""
+    """The distance of new positions, in elements."""
     if align_corners:
         return (n - 1) / (m - 1) if m > 1 else 0.0
     return n / m if scale is None else 1 / scale
@@ -63,12 +63,12 @@ def _step(n, m, scale, align_corners):
 def _weights(n, m, mode, scale, align_corners, antialias):
     """The matrix (m, n) that resamples an axis of length n to m."""
     if n == m and (mode == "linear" or antialias):
-        return np.eye(n)  # as in PyTorch, where a scale of, say, 1.2 keeps the length
+        return np.eye(n)  # as in PyTorch, also where a scale such as 1.2 keeps the length
     new, old = np.arange(m)[:, None], np.arange(n)
     step = _step(n, m, scale, align_corners)
     if antialias:
         kernel, reach = _SMOOTH[mode]
-        wide = max(step, 1)  # a kernel as wide as what falls between two new places
+        wide = max(step, 1)  # the kernel covers the distance of two new positions
         centre = step * (new + 0.5)
         first, end = (np.trunc(centre + side * reach * wide + 0.5) for side in (-1, 1))
         weights = kernel((old + 0.5 - centre) / wide) * ((old >= first) & (old < end))
@@ -77,13 +77,13 @@ def _weights(n, m, mode, scale, align_corners, antialias):
     places = step * new if align_corners else step * (new + 0.5) - 0.5
     taps = np.floor(places) + np.arange(1 - reach, 1 + reach)
     weights = np.zeros((m, n))
-    # beyond the ends lie copies of the last elements
+    # the last elements are repeated beyond the ends
     np.add.at(weights, (new, np.clip(taps, 0, n - 1).astype(int)), kernel(places - taps))
     return weights
 
 
 def _nearest(n, m, scale, shift, kind):
-    """The element that each new place reads, found in the precision of ``kind``, as in PyTorch."""
+    """The element of each new position, computed in the precision of ``kind``, as in PyTorch."""
     step = kind(n) / kind(m) if scale is None else kind(1 / scale)
     places = (np.arange(m, dtype=kind) + kind(shift)) * step
     return np.minimum(np.floor(places).astype(np.int64), n - 1)
@@ -144,9 +144,9 @@ def interpolate(
     recompute_scale_factor=None,
     antialias=False,
 ):
-    """x at another size: (N, C, d₁, …) -> (N, C, D₁, …), one to three axes resampled.
+    """Resample one to three axes to another size: (N, C, d₁, …) -> (N, C, D₁, …).
 
-    D is ``size``, or ⌊d · scale_factor⌋; either is a number or one for each axis. New place j lies
+    D is ``size``, or ⌊d · scale_factor⌋; either is a number or one for each axis. New position j is
     at (j + ½) s - ½, with s = 1 / scale_factor, or s = d/D if the size is given or
     ``recompute_scale_factor``; with ``align_corners`` at j (d - 1) / (D - 1). Modes:
 
@@ -160,8 +160,8 @@ def interpolate(
         element ⌊j s⌋; element ⌊(j + ½) s⌋.
 
     ``antialias``, for "bilinear" and "bicubic" (then a = -1/2), widens the kernel by s where s > 1;
-    "lanczos" (three lobes) is there with it only. The lines and cubics are products with a matrix:
-    an inf or NaN becomes NaN all along its axes, in PyTorch only near it. Raises ArgumentError,
+    "lanczos" (three lobes) needs it. Linear and cubic modes are matrix products: an inf or NaN
+    becomes NaN along its whole axes, in PyTorch only near it. Raises ArgumentError,
     ShapeError; DTypeError for integers, except by "nearest". Source: Keys 1981, eq. 4.
 
     >>> x = tx.asarray([[[1.0, 2.0, 4.0]]])
@@ -170,7 +170,7 @@ def interpolate(
     """
     expect_tensors("interpolate", input)
     if not isinstance(mode, str) or mode not in _MODES:
-        raise ArgumentError(f"interpolate knows the modes {list(_MODES)}, got {mode!r}")
+        raise ArgumentError(f"interpolate expects a mode of {list(_MODES)}, got {mode!r}")
     kind, axes = _MODES[mode]
     k = input.ndim - 2
     if k not in axes:
@@ -182,7 +182,7 @@ def interpolate(
         raise ArgumentError(f"interpolate with mode {mode!r} takes no align_corners")
     if (antialias and kind not in _SMOOTH) or (kind == "lanczos" and not antialias):
         raise ArgumentError(
-            f"interpolate with mode {mode!r} and antialias={antialias}: no such way"
+            f"interpolate does not support mode {mode!r} with antialias={antialias}"
         )
     if antialias and k != 2:
         raise ShapeError(
@@ -201,7 +201,7 @@ def interpolate(
         return input
     if not input.dtype.kind.endswith("floating"):
         raise DTypeError(
-            f"interpolate with mode {mode!r} expects floating numbers, got {input.dtype!r}; "
+            f"interpolate with mode {mode!r} expects a floating dtype, got {input.dtype!r}; "
             "cast them: tx.astype"
         )
     if kind == "area":
@@ -217,9 +217,9 @@ def interpolate(
 
 
 def _sizes(lengths, size, scale_factor, recompute):
-    """New lengths, and the scales that places follow or None."""
+    """The new lengths, and the scales that give the positions, or None."""
     if (size is None) == (scale_factor is None):
-        raise ArgumentError("interpolate expects one of size and scale_factor, not both, not none")
+        raise ArgumentError("interpolate expects either size or scale_factor")
     if recompute and size is not None:
         raise ArgumentError("recompute_scale_factor is for a scale_factor, not for a size")
     given = scale_factor if size is None else size

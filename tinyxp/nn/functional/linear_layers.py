@@ -1,4 +1,4 @@
-"""Maps that are linear in each of their inputs, plus a bias."""
+"""Linear and bilinear maps with a bias."""
 
 from tinyxp.core import hints as advice
 from tinyxp.core.composite import composite

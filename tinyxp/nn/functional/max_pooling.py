@@ -1,7 +1,7 @@
-"""Pooling by maxima, and its partial inverse.
+"""Max pooling, and its partial inverse.
 
-The places of the maxima are found first, without a gradient, and the input is then read there: so
-its gradient goes to the first of equal numbers.
+The positions of the maxima are found first, without a gradient, and the input is then read there,
+so the first of equal numbers gets the gradient.
 """
 
 import functools
@@ -20,22 +20,16 @@ from tinyxp.ops.creation import astype
 from tinyxp.ops.gathering import _take_along
 from tinyxp.ops.shaping import reshape
 
-__all__ = [
-    "max_pool1d",
-    "max_pool2d",
-    "max_pool3d",
-    "max_unpool1d",
-    "max_unpool2d",
-    "max_unpool3d",
-]
+__all__ = ["max_pool1d", "max_pool2d", "max_pool3d", "max_unpool1d", "max_unpool2d", "max_unpool3d"]
 
 
-@primitive(real=True, no_gradient="it returns places")
+@primitive(real=True, no_gradient="it returns positions")
 def _max_places(xp, x, /, columns):
-    """Where the maximum of each window lies, counted over all spatial axes in row-major order.
+    """The position of the maximum of each window, in row-major order over all spatial axes.
 
-    ``columns[axis][k]`` holds the k-th place of every window along that axis. Axis by axis: the
-    first of equal numbers in row-major order is the first of its row, in the first such row.
+    ``columns[axis][k]`` is the k-th position of every window along an axis. The axes are reduced
+    one by one: the first of equal numbers in row-major order is the first of its row, in the first
+    row.
     """
     n = len(columns)
     spatial = tuple(x.shape[-n:])
@@ -49,7 +43,7 @@ def _max_places(xp, x, /, columns):
 
 
 def _read(xp, x, column, axis):
-    """x at the places ``column`` of one axis: a slice, where they are evenly spaced."""
+    """x at the positions ``column`` of one axis: a slice, if they are evenly spaced."""
     step = column[1] - column[0] if len(column) > 1 else 1
     even = range(column[0], column[-1] + 1, step) if column and step > 0 else range(0)
     if column == tuple(even):
@@ -59,7 +53,7 @@ def _read(xp, x, column, axis):
 
 
 def first_max(xp, parts):
-    """The largest of arrays, elementwise, and the place it came with; NaN is larger than all."""
+    """The elementwise maximum of arrays, and its position; NaN is larger than all."""
     parts = iter(parts)
     best, places = next(parts)
     for x, there in parts:
@@ -69,7 +63,7 @@ def first_max(xp, parts):
 
 
 def at_places(x, places, n):
-    """x (..., *spatial) read at places (..., *out), which are counted over n spatial axes."""
+    """x (..., *spatial) at positions (..., *out), counted over n spatial axes."""
     lead = x.shape[:-n]
     flat = reshape(x, (*lead, math.prod(x.shape[-n:])))
     y = _take_along(flat, reshape(places, (*lead, math.prod(places.shape[-n:]))), dim=len(lead))
@@ -95,10 +89,10 @@ def _(rng):
 
 @functools.lru_cache(maxsize=256)
 def _columns(length, size, out, stride, padding, dilation):
-    """For each place in the window, where it lies in the input for every window along one axis.
+    """For each offset in the window, its position in the input for every window along one axis.
 
-    What lies in the margin is replaced by the window's nearest place in the input, which changes no
-    maximum, so that nothing need be smaller than every number. None if a window has no place in it.
+    The nearest position of the window in the input replaces positions in the padding: this does not
+    change the maximum, and needs no smallest number. None if a window lies outside of the input.
     """
     starts = [i * stride - padding for i in range(out)]
     firsts = [max(start, start % dilation) for start in starts]
@@ -129,8 +123,8 @@ def max_pool_nd(
     columns = tuple(map(_columns, spatial, *geometry, dilation))
     if None in columns:
         raise ArgumentError(
-            f"{name}: with dilation={dilation} and padding={padding} a window holds no element of "
-            f"the input {input.shape}; pad or dilate less"
+            f"{name}: with dilation={dilation} and padding={padding} a window contains no element "
+            f"of the input {input.shape}; pad or dilate less"
         )
     if not return_indices:
         return _max_pool(input, columns=columns)
@@ -139,7 +133,7 @@ def max_pool_nd(
 
 
 def spatial_of(name, input, n):
-    """The lengths of the last n axes, after the checks that all pooling shares."""
+    """The lengths of the last n axes, after the checks that all pooling functions share."""
     expect_tensors(name, input)
     if input.ndim not in (n + 1, n + 2) or 0 in input.shape[-n - 1 :]:
         raise ShapeError(
@@ -150,13 +144,13 @@ def spatial_of(name, input, n):
 
 
 def _strides(name, stride, size):
-    """The stride along each axis: the window's size, unless one is given."""
+    """The stride along each axis, by default the size of the window."""
     absent = stride is None or (isinstance(stride, (tuple, list)) and not stride)
     return size if absent else numbers(name, "stride", stride, len(size), 1)
 
 
 def geometry_of(name, spatial, kernel_size, stride, padding, dilation, ceil_mode):
-    """Window sizes, how many windows, strides and margins, each a number for every axis."""
+    """The size of the windows, their number, strides and padding, each for every axis."""
     n = len(spatial)
     size = numbers(name, "kernel_size", kernel_size, n, 1)
     stride = _strides(name, stride, size)
@@ -171,7 +165,7 @@ def geometry_of(name, spatial, kernel_size, stride, padding, dilation, ceil_mode
             )
         room = m + 2 * p - width
         count = (-(-room // s) if ceil_mode else room // s) + 1
-        if ceil_mode and (count - 1) * s >= m + p:  # a window that starts behind the input
+        if ceil_mode and (count - 1) * s >= m + p:  # the last window would start after the input
             count -= 1
         if count < 1 or m + 2 * p < 1:
             raise ShapeError(
@@ -193,12 +187,12 @@ def max_pool1d():
 
 @over_axes(max_pool_nd, 2)
 def max_pool2d():
-    """y[n, c, i] = max over the window's places k of x[n, c, stride · i + dilation · k - padding].
+    """y[n, c, i] = max over k in the window of x[n, c, stride · i + dilation · k - padding].
 
-    Windows move by ``stride`` (``kernel_size`` if None); numbers of the margin never count. With
-    ``ceil_mode`` a last window may reach over the end. ``return_indices`` also gives the places of
-    the maxima in each image, counted row by row. Of equal numbers the first is taken, and has the
-    gradient; NaN is larger than all.
+    Windows move by ``stride`` (``kernel_size`` if None); the padding never is a maximum. With
+    ``ceil_mode`` a last window may extend beyond the end. ``return_indices`` also returns the
+    positions of the maxima in each image, in row-major order. The first of equal numbers is the
+    maximum, and has the gradient; NaN is larger than all.
 
     Shapes: input (N, C, H, W) or (C, H, W) -> (N, C, H', W') with
     H' = ⌊(H + 2 · padding - dilation · (K - 1) - 1) / stride⌋ + 1, or ⌈…⌉. Raises ShapeError,
@@ -225,7 +219,7 @@ def max_pool3d():
 
 @primitive(promote=None)
 def _max_unpool(xp, x, places, /, n):
-    """y[r, places[r, i]] = x[r, i] for rows of n, 0 elsewhere; of several, the last stays."""
+    """y[r, places[r, i]] = x[r, i] for rows of n, 0 elsewhere; of several, the last one counts."""
     rows, k = x.shape
     firsts = xp.reshape(xp.arange(rows, device=x.device) * n, (rows, 1))
     cells = xp.reshape(places + firsts, (rows * k,))
@@ -240,7 +234,7 @@ def _max_unpool(xp, x, places, /, n):
 
 @_max_unpool.vjp(0)
 def _(xp, g, places):
-    return _take_along.on(xp, g, places, dim=1)  # of several, each: as in PyTorch
+    return _take_along.on(xp, g, places, dim=1)  # each of several, as in PyTorch
 
 
 @_max_unpool.example
@@ -250,7 +244,7 @@ def _(rng):
 
 
 def _max_unpool_nd(name, n, input, indices, kernel_size, stride=None, padding=0, output_size=None):
-    """The maxima put back over n axes, after all checks."""
+    """Max unpooling over n axes, after all checks."""
     spatial = spatial_of(name, input, n)
     size = numbers(name, "kernel_size", kernel_size, n, 1)
     stride = _strides(name, stride, size)
@@ -278,7 +272,7 @@ def _max_unpool_nd(name, n, input, indices, kernel_size, stride=None, padding=0,
 
 @over_axes(_max_unpool_nd, 1)
 def max_unpool1d():
-    """Maxima put back where they were on one axis; see ``max_unpool2d``.
+    """Maxima at their original positions on one axis; see ``max_unpool2d``.
 
     >>> F = tx.nn.functional
     >>> F.max_unpool1d(*F.max_pool1d(tx.asarray([[1.0, 3.0, 2.0, 0.0]]), 2, return_indices=True), 2)
@@ -290,10 +284,10 @@ def max_unpool1d():
 def max_unpool2d():
     """y[n, c, indices[n, c, i]] = x[n, c, i], and 0 elsewhere: a partial inverse of ``max_pool2d``.
 
-    ``indices`` are those of ``max_pool2d``; where one comes several times, the last number stays
-    (and each has the gradient, as in PyTorch). The output has ``output_size``, given with or
-    without (N, C), or else stride · (H - 1) + K - 2 · padding: sizes less than a stride from it
-    have the same pooled one. Raises ShapeError, DTypeError, IndexingError for a place outside.
+    ``indices`` are those of ``max_pool2d``; the last of equal ones counts (and each has the
+    gradient, as in PyTorch). The output has ``output_size``, with or without (N, C), by default
+    stride · (H - 1) + K - 2 · padding; sizes that differ by less than a stride are pooled to the
+    same size. Raises ShapeError, DTypeError, IndexingError for an index outside.
 
     >>> x, places = tx.asarray([[[5.0, 7.0]]]), tx.asarray([[[5, 2]]])
     >>> tx.nn.functional.max_unpool2d(x, places, 2)
@@ -304,7 +298,7 @@ def max_unpool2d():
 
 @over_axes(_max_unpool_nd, 3)
 def max_unpool3d():
-    """Maxima put back where they were on three axes; see ``max_unpool2d``.
+    """Maxima at their original positions on three axes; see ``max_unpool2d``.
 
     >>> x, places = tx.asarray([[[[7.0]]]]), tx.asarray([[[[1]]]])
     >>> tx.nn.functional.max_unpool3d(x, places, (1, 1, 2))

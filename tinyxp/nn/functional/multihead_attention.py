@@ -1,4 +1,4 @@
-"""Multi-head attention: several attentions side by side, each with its own projections."""
+"""Multi-head attention: several attentions in parallel, each with its own projections."""
 
 import functools
 import math
@@ -15,14 +15,7 @@ from tinyxp.ops.creation import astype, zeros_like
 from tinyxp.ops.linear import matmul
 from tinyxp.ops.padding import pad
 from tinyxp.ops.parts import _unstack
-from tinyxp.ops.shaping import (
-    broadcast_to,
-    concat,
-    expand_dims,
-    permute_dims,
-    reshape,
-    squeeze,
-)
+from tinyxp.ops.shaping import broadcast_to, concat, expand_dims, permute_dims, reshape, squeeze
 
 __all__ = ["multi_head_attention_forward"]
 
@@ -62,15 +55,14 @@ def multi_head_attention_forward(
     by head (N, H, L, S) unless ``average_attn_weights``; all without N for one sequence.
     Projections: in_proj_weight (3 E, E) for Q, K and V, or with ``use_separate_proj_weight``
     q_proj_weight (E, E), k_proj_weight (E, K), v_proj_weight (E, V); in_proj_bias (3 E),
-    out_proj_weight (E, E), out_proj_bias (E). bias_k and bias_v (E) are one more key and value,
-    ``add_zero_attn`` another of zeros; both are seen by every query. static_k and static_v
+    out_proj_weight (E, E), out_proj_bias (E). bias_k and bias_v (E) are an additional key and
+    value, ``add_zero_attn`` adds one of zeros; no mask excludes them. static_k and static_v
     (N · H, S, E / H) replace the projected ones.
 
-    key_padding_mask (N, S) and attn_mask (L, S) or (N · H, L, S): booleans say which keys are NOT
-    to be looked at (the opposite of ``scaled_dot_product_attention``), floating ones are added.
-    ``is_causal`` forbids later keys, besides the masks; it needs none. A query without any key
-    gets zeros. Raises ShapeError, DTypeError, ArgumentError.
-    Source: Vaswani et al. 2017, sec. 3.2.2.
+    In key_padding_mask (N, S) and attn_mask (L, S) or (N · H, L, S), True excludes a key (the
+    opposite of ``scaled_dot_product_attention``), and floating masks are added. ``is_causal``
+    excludes later keys, with or without a mask. A query without any key gets zeros. Raises
+    ShapeError, DTypeError, ArgumentError. Source: Vaswani et al. 2017, sec. 3.2.2.
 
     >>> x, eye = tx.ones((3, 2)), tx.eye(2)  # (time, embed_dim)
     >>> y, weights = tx.nn.functional.multi_head_attention_forward(
@@ -128,10 +120,8 @@ def attend_by_heads(
     batch_first=False,
     generator=None,
 ):
-    """What the function and the module share; ``output`` is the projection at the end.
-
-    ``weight``: that of the three projections, or one of each.
-    """
+    """Multi-head attention, for the function and the module; ``output`` is the last projection,
+    ``weight`` one weight for query, key and value, or a tuple of three."""
     expect_tensors("multi_head_attention_forward", query, key, value)
     weights = _check_weights(weight, embed_dim, num_heads)
     _check_inputs(query, key, value, weights, embed_dim)
@@ -177,11 +167,11 @@ def attend_by_heads(
     return (y if batch_first else permute_dims(y, (1, 0, 2))), found
 
 
-# -- what is given ----------------------------------------------------------------------------
+# -- checks -----------------------------------------------------------------------------------
 
 
 def _check_weights(weight, embed_dim, num_heads):
-    """The weights of the projections: one for all three, or three."""
+    """Check the weights of the projections; returns one for all three, or three."""
     if not isinstance(num_heads, int):
         raise DTypeError(f"attention expects num_heads as an integer, got {num_heads!r}")
     if num_heads < 1 or embed_dim < 1 or embed_dim % num_heads:
@@ -214,7 +204,7 @@ def _check_inputs(query, key, value, weights, embed_dim):
 
 
 def _static(projected, name, static):
-    """A static key or value (N · H, S, D) in the place of a projected one (N, H, ·, D), if any."""
+    """A static key or value (N · H, S, D), if any, instead of a projected one (N, H, ·, D)."""
     if static is None:
         return projected
     n, heads, _, width = projected.shape
@@ -233,7 +223,9 @@ def _check_keys(q, k, v, bias_k, bias_v, static_k, static_v):
         )
     more = bias_k, bias_v
     if (bias_k is None) != (bias_v is None):
-        raise ArgumentError(f"bias_k and bias_v come together, got {', '.join(map(_shape, more))}")
+        raise ArgumentError(
+            f"pass both or none of bias_k and bias_v, got {', '.join(map(_shape, more))}"
+        )
     if bias_k is not None and not static_k is static_v is None:
         raise ArgumentError("bias_k and bias_v are for projected keys, got static_k or static_v")
 
@@ -250,7 +242,7 @@ def _heads(inputs, weights, bias, num_heads, same):
     if len(weights) == 3:
         biases = (None,) * 3 if bias is None else _unstack(reshape(bias, (3, -1)))
         jobs = zip(inputs, weights, biases, (1, 1, 1), strict=True)
-    else:  # inputs that are one are multiplied once
+    else:  # the same input is multiplied once
         (weight,) = weights
         counts = (3,) if same[0] else (1, 2) if same[1] else (1, 1, 1)
         jobs = _parts(inputs, weight, bias, counts)
@@ -258,7 +250,7 @@ def _heads(inputs, weights, bias, num_heads, same):
 
 
 def _parts(inputs, weight, bias, counts):
-    """(input, rows of the weight, of the bias, how many projections these are) in turn."""
+    """Iterate over (input, rows of the weight, rows of the bias, number of projections)."""
     width, first = weight.shape[0] // 3, 0
     for count in counts:
         rows = slice(first * width, (first + count) * width)
@@ -279,7 +271,7 @@ def _split(x, weight, bias, count, num_heads):
 
 
 def _more_keys(x, bias, add_zero_attn):
-    """Keys or values (N, H, S, D) and behind them the learned one, and zeros."""
+    """Append the learned one and zeros to keys or values (N, H, S, D)."""
     n, heads, _, width = x.shape
     if bias is not None:
         learned = broadcast_to(reshape(bias, (heads, 1, width)), (n, heads, 1, width))
@@ -291,7 +283,7 @@ def _more_keys(x, bias, add_zero_attn):
 
 
 def _mask(padding, attn_mask, is_causal, q, heads, length, keys, more=0):
-    """All masks as one for ``attend``, broadcast to (N, H, L, S + more); and what is_causal is."""
+    """Combine all masks for ``attend``, (N, H, L, S + more); returns it and is_causal."""
     n, found = q.shape[0], []
     if padding is not None:
         _expect("key_padding_mask", padding, {(n, keys): "(N, S)"})
@@ -301,7 +293,7 @@ def _mask(padding, attn_mask, is_causal, q, heads, length, keys, more=0):
         _expect("attn_mask", attn_mask, {(length, keys): "(L, S)", each: "(N * H, L, S)"})
         by_head = (n, heads, length, keys)
         found.append(reshape(attn_mask, by_head) if attn_mask.ndim == 3 else attn_mask)
-    if is_causal and more:  # what is added at the end is not later: every query sees it
+    if is_causal and more:  # the keys added at the end are not later ones
         with backends.using(q.backend):
             found.append(~causal_mask(length, keys, device=q.device))
         is_causal = False
@@ -330,7 +322,7 @@ def _expect(name, mask, shapes):
 
 
 def _additive(mask, like):
-    """A mask to be added to the scores: -inf where a boolean one forbids."""
+    """Convert a mask to one that is added to the scores: -inf for True."""
     if mask.dtype.kind == "bool":
         return where(mask, -math.inf, zeros_like(mask, dtype=like.dtype))
     return astype(mask, like.dtype, copy=False)

@@ -1,12 +1,12 @@
-"""Normalisation: values brought to mean 0 and variance 1, then scaled and shifted.
+"""Normalization to mean 0 and variance 1, followed by a scale and a shift.
 
-Over which axes mean and variance are taken, of an input (N, C, ...):
+The axes of mean and variance, for an input (N, C, ...):
 
 ===============  =====================================================================
-batch_norm       the batch and the places, for each channel
-instance_norm    the places, for each channel of each sample
-group_norm       the places and the channels of one group, for each sample
-layer_norm       the trailing axes that are named
+batch_norm       the batch and the positions, for each channel
+instance_norm    the positions, for each channel of each sample
+group_norm       the positions and the channels of one group, for each sample
+layer_norm       the trailing axes, for each sample and position
 ===============  =====================================================================
 """
 
@@ -46,7 +46,7 @@ def _affine(x, weight, bias):
 
 @composite(real=True, floating=("x", "weight", "bias"), autocast="float32")
 def _layer_norm(x, weight=None, bias=None, /, axes=1, eps=1e-5):
-    if x.size:  # else there is no mean
+    if x.size:  # an empty input has no mean
         last = tuple(range(-axes, 0))
         centred = x - mean(x, axis=last, keepdims=True)
         variance = mean(centred * centred, axis=last, keepdims=True)
@@ -70,14 +70,14 @@ def _(rng):
 
 
 def shape_of(name, normalized_shape):
-    """The trailing axes' lengths, from one or several. Raises DTypeError, ArgumentError."""
+    """The lengths of the trailing axes as a tuple. Raises DTypeError, ArgumentError."""
     several = isinstance(normalized_shape, (tuple, list))
     n = len(normalized_shape) if several else 1
     return numbers(name, "normalized_shape", normalized_shape, n, 0) if n else ()
 
 
 def _trailing(name, input, normalized_shape, **parts):
-    """How many axes ``normalized_shape`` names, after all checks."""
+    """The number of axes of ``normalized_shape``, after all checks."""
     expect_tensors(name, input, *(given for given in parts.values() if given is not None))
     shape = shape_of(name, normalized_shape)
     n = len(shape)
@@ -122,8 +122,8 @@ def _(rng):
 def rms_norm(input, normalized_shape, weight=None, eps=None):
     """y = x / √(mean of x² + eps) · weight, the mean over the trailing axes.
 
-    Shapes: input (..., *normalized_shape), weight (*normalized_shape). ``eps``: if None, the
-    distance from 1 to the next number of the input's dtype. Raises ShapeError.
+    Shapes: input (..., *normalized_shape), weight (*normalized_shape). ``eps``: by default
+    the distance from 1 to the next number of the input's dtype. Raises ShapeError.
     Source: Zhang & Sennrich 2019, eq. 4.
 
     >>> tx.nn.functional.rms_norm(tx.asarray([[1.0, 7.0]]), (2,))
@@ -140,7 +140,7 @@ def rms_norm(input, normalized_shape, weight=None, eps=None):
 
 @composite(real=True)
 def _batch_norm(centred, variance, weight=None, bias=None, /, *, eps):
-    scale = 1 / sqrt(variance + eps)  # one for each channel, so that all is passed over but twice
+    scale = 1 / sqrt(variance + eps)  # for each channel, so that the data is read only twice
     return _affine(centred, scale if weight is None else scale * weight, bias)
 
 
@@ -156,7 +156,7 @@ def _(rng):
 
 
 def _per_channel(name, input, **parts):
-    """Tensors (C) in a shape that meets the input's, (N, C, ...), after all checks."""
+    """Reshape tensors (C) to broadcast with the input (N, C, ...), after all checks."""
     expect_tensors(name, input, *(given for given in parts.values() if given is not None))
     if input.ndim < 2:
         raise ShapeError(f"{name} expects input (N, C, ...), got {input.shape}")
@@ -171,7 +171,7 @@ def _per_channel(name, input, **parts):
 
 
 def _by_statistics(name, input, axes, running_mean, running_var, weight, bias, momentum, eps):
-    """Normalised by the mean and variance over ``axes``, which the running ones move towards."""
+    """Normalize by the mean and variance over ``axes``, and update the running ones."""
     if (running_mean is None) != (running_var is None):
         raise ArgumentError(f"{name} expects both or none of running_mean and running_var")
     centre = mean(input, axis=axes, keepdims=True)
@@ -189,7 +189,7 @@ def _by_statistics(name, input, axes, running_mean, running_var, weight, bias, m
 
 
 def _round_once(norm):
-    """16 bits in, 16 bits out, though statistics and weights are float32, in which it computes."""
+    """Compute a norm of 16-bit inputs in float32, and round the result once to 16 bits."""
 
     @functools.wraps(norm)
     def call(input, *args, **options):
@@ -204,20 +204,13 @@ def _round_once(norm):
 @typed
 @_round_once
 def batch_norm(
-    input,
-    running_mean,
-    running_var,
-    weight=None,
-    bias=None,
-    training=False,
-    momentum=0.1,
-    eps=1e-5,
+    input, running_mean, running_var, weight=None, bias=None, training=False, momentum=0.1, eps=1e-5
 ):
     """y = (x - mean) / √(var + eps) · weight + bias, for each channel.
 
-    While ``training``, mean and var (1/n) are those of the input over all axes but the channels,
-    and if running ones are given they become (1 - momentum) · running + momentum · new, with the
-    unbiased var (1/(n - 1)). Otherwise the running ones are used.
+    With ``training``, mean and var (1/n) are those of the input over all axes but the channels, and
+    running ones, if any, become (1 - momentum) · running + momentum · new, with the unbiased var
+    (1/(n - 1)). Otherwise the running ones are used.
     Shapes: input (N, C, ...), all others (C) or None. Raises ShapeError, also when training with
     one value per channel; ArgumentError for eps below 0 (in training: 0), or without running
     statistics where they are needed. Source: Ioffe & Szegedy 2015, algorithms 1 and 2.
@@ -272,8 +265,8 @@ def instance_norm(
 ):
     """y = (x - mean) / √(var + eps) · weight + bias, for each channel of each sample.
 
-    With ``use_input_stats`` mean and var are over the trailing axes, and running ones, if given,
-    move towards their means over the batch as in ``batch_norm``; else the running ones are used.
+    With ``use_input_stats`` mean and var are over the trailing axes, and running ones, if any, are
+    updated by their means over the batch as in ``batch_norm``; else the running ones are used.
     Shapes: input (N, C, ...), all others (C) or None. Raises ShapeError, also for one value per
     channel; ArgumentError. Source: Ulyanov et al. 2016, eq. 2.
 
@@ -344,7 +337,7 @@ def group_norm(input, num_groups, weight=None, bias=None, eps=1e-5):
     return _group_norm(input, weight, bias, groups=num_groups, eps=eps)
 
 
-# -- by the neighbours ------------------------------------------------------------------------
+# -- over neighbouring channels ---------------------------------------------------------------
 
 
 @composite(real=True, floating=("x",), autocast="float32")

@@ -1,4 +1,4 @@
-"""Padding: margins made of a constant, or of a tensor's own elements."""
+"""Padding by a constant, or by the elements of the tensor."""
 
 import operator
 
@@ -17,16 +17,16 @@ __all__ = ["pad"]
 
 @typed
 def pad(input, pad, mode="constant", value=None):
-    """x with margins; those of negative width are cut off.
+    """Pad x; a negative width removes elements.
 
-    ``pad`` is (before, after) of the last axis, then of the one before it, and so on. Modes, shown
-    for a b c d with the margins (2, 2):
+    ``pad`` is (before, after) of the last axis, then of the one before it, and so on. Modes, for
+    a b c d with the padding (2, 2):
 
     ===========  ===================  =========================================
     "constant"   v v a b c d v v      v = ``value``, 0 if None; any axes
-    "reflect"    c b a b c d c b      margins below the axis' length
+    "reflect"    c b a b c d c b      less than the length of the axis
     "replicate"  a a a b c d d d
-    "circular"   c d a b c d a b      margins up to the axis' length
+    "circular"   c d a b c d a b      at most the length of the axis
     ===========  ===================  =========================================
 
     All but "constant" pad the last k = 1, 2 or 3 axes of an input with k + 1 or k + 2 axes.
@@ -41,7 +41,7 @@ def pad(input, pad, mode="constant", value=None):
         return _constant(input, margins, 0 if value is None else value)
     if mode not in ("reflect", "replicate", "circular"):
         raise ArgumentError(
-            f"pad knows the modes 'constant', 'reflect', 'replicate', 'circular', got {mode!r}"
+            f"pad expects mode 'constant', 'reflect', 'replicate' or 'circular', got {mode!r}"
         )
     if value is not None and value != 0:
         raise ArgumentError(f"pad with mode {mode!r} takes no value, got {value}")
@@ -61,7 +61,7 @@ def pad(input, pad, mode="constant", value=None):
 
 
 def _margins(input, pad):
-    """{axis: (before, after)}, after all checks that do not depend on the mode."""
+    """{axis: (before, after)}, after the checks for all modes."""
     expect_tensors("pad", input)
     if not isinstance(pad, (tuple, list)) or not all(hasattr(n, "__index__") for n in pad):
         raise DTypeError(f"pad expects a tuple of integers, got {pad!r}")
@@ -79,30 +79,28 @@ def _constant(x, margins, value):
     if any(n < 0 for pair in every for n in pair):
         kept = [_kept(pair, n) for pair, n in zip(every, x.shape, strict=True)]
         if any(start > stop for start, stop in kept):
-            raise ShapeError(f"pad by {every} cuts off more than there is of shape {x.shape}")
+            raise ShapeError(f"pad by {every} removes more elements than the shape {x.shape} has")
         x = x[tuple(slice(*bounds) for bounds in kept)]
         every = [(max(before, 0), max(after, 0)) for before, after in every]
     return padding.pad(x, tuple(every), constant_values=value)
 
 
 def _kept(margin, n):
-    """Where what is left of an axis begins and ends."""
+    """The begin and end of the remaining part of an axis."""
     return max(-margin[0], 0), n - max(-margin[1], 0)
 
 
 def _places(mode, margin, n):
-    """Where in an axis of length n each element of the padded one comes from."""
+    """The position in an axis of length n of each element of the padded axis."""
     before, after = margin
     start, stop = _kept(margin, n)
     if mode == "circular":
         if max(before, after) > max(stop - start, 0):
-            raise ShapeError(
-                f"pad with mode 'circular' by {margin} goes round an axis of length {n} twice"
-            )
+            raise ShapeError(f"pad with mode 'circular' by {margin} exceeds an axis of length {n}")
     elif n + before + after < 1 or n == 0 or (mode == "reflect" and max(before, after) >= n):
         raise ShapeError(
             f"pad with mode {mode!r} by {margin} does not fit an axis of length {n}; "
-            "something must be left, and a reflected margin be shorter than the axis"
+            "at least one element must remain, and a reflected padding be shorter than the axis"
         )
     places = np.arange(-before, n + after)
     if mode == "reflect":

@@ -46,11 +46,11 @@ __all__ = [
 
 
 def _ramp(rng):
-    """Numbers of both signs, and 0: every piece, and where they meet."""
+    """Numbers of both signs, and 0: every piece, and the joints."""
     return (rng.permutation(13) - 6.0) / 2
 
 
-# -- one piece per sign -----------------------------------------------------------------------
+# -- a joint at 0 -----------------------------------------------------------------------------
 
 
 @composite(real=True)
@@ -76,7 +76,7 @@ def relu(input, inplace=False):
 @composite(real=True, floating=("x", "slope"), autocast="lower")
 def _prelu(x, slope, /):
     positive = x > 0
-    below = where(positive, 0.0, x)  # for the slope's gradient: inf above 0 would make it NaN
+    below = where(positive, 0.0, x)  # inf above 0 would make the gradient of the slope NaN
     return where(positive, x, slope * below)
 
 
@@ -129,7 +129,7 @@ def leaky_relu(input, negative_slope=0.01, inplace=False):
 
 @typed
 def rrelu(input, lower=1 / 8, upper=1 / 3, training=False, inplace=False, *, generator=None):
-    """y = x above 0, else a x; while ``training``, a ~ U(lower, upper) for each element anew.
+    """y = x above 0, else a x; with ``training``, a ~ U(lower, upper) for each element.
 
     Otherwise a = (lower + upper) / 2. Raises ArgumentError if lower is above upper, or one is NaN.
     Source: Xu et al. 2015, sec. 2.4.
@@ -154,7 +154,7 @@ def rrelu(input, lower=1 / 8, upper=1 / 3, training=False, inplace=False, *, gen
 @composite(real=True, floating=("x",))
 def _elu(x, /, *, alpha, scale=1.0, input_scale=1.0):
     positive = x > 0
-    below = where(positive, 0.0, x)  # not to overflow where it is not used
+    below = where(positive, 0.0, x)  # expm1 of large numbers would overflow
     return scale * where(positive, x, alpha * expm1(input_scale * below))
 
 
@@ -176,7 +176,7 @@ def elu(input, alpha=1.0, inplace=False):
 def selu(input, inplace=False):
     """y = λ x above 0, else λ α (eˣ - 1), with λ ≈ 1.0507 and α ≈ 1.6733; the slope at 0 is λ α.
 
-    Layers of mean 0 and variance 1 stay so. Source: Klambauer et al. 2017, eq. 2 and 14.
+    It keeps mean 0 and variance 1 through layers. Source: Klambauer et al. 2017, eq. 2 and 14.
 
     >>> tx.nn.functional.selu(tx.asarray([-1000.0, 2.0]))
     tensor([-1.7580993,  2.101402 ])
@@ -200,7 +200,7 @@ def celu(input, alpha=1.0, inplace=False):
     return y if inplace is False else in_place(input, y, inplace)
 
 
-# -- held between two bounds ------------------------------------------------------------------
+# -- two bounds -------------------------------------------------------------------------------
 
 
 @composite(real=True)
@@ -214,7 +214,7 @@ def _(rng):
 
 
 def hardtanh(input, min_val=-1.0, max_val=1.0, inplace=False):
-    """y = x held between ``min_val`` and ``max_val``, where its gradient is 0.
+    """y = min(max(x, ``min_val``), ``max_val``); its gradient at both bounds is 0.
 
     Raises ArgumentError if the first is above the second.
 
@@ -273,7 +273,7 @@ def _(rng):
     return (2 * _ramp(rng) + 0.1,)
 
 
-# -- with a gap -------------------------------------------------------------------------------
+# -- thresholds -------------------------------------------------------------------------------
 
 
 @composite(real=True, floating=("x",))
@@ -282,7 +282,7 @@ def _hardshrink(x, /, *, lambd):
 
 
 def hardshrink(input, lambd=0.5):
-    """y = 0 between -λ and λ, and there the gradient is 0; else x.
+    """y = 0 between -λ and λ, with gradient 0; else x.
 
     >>> tx.nn.functional.hardshrink(tx.asarray([-2.0, 0.5, 0.6]))
     tensor([-2. ,  0. ,  0.6])
@@ -302,7 +302,7 @@ def _(rng):
 
 
 def softshrink(input, lambd=0.5):
-    """y = 0 between -λ and λ, and there the gradient is 0; else x nearer to 0 by λ.
+    """y = 0 between -λ and λ, with gradient 0; else x - λ sign(x).
 
     Raises ArgumentError for λ below 0.
 
@@ -326,7 +326,7 @@ def _(rng):
 
 
 def threshold(input, threshold, value, inplace=False):
-    """y = x above ``threshold``, else ``value``, and there the gradient is 0.
+    """y = x above ``threshold``, else ``value``, with gradient 0.
 
     >>> tx.nn.functional.threshold(tx.asarray([1.0, 2.0]), 1.0, 20.0)
     tensor([20.,  2.])

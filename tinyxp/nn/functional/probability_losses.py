@@ -1,6 +1,6 @@
-"""Losses of probabilities, each of a yes or a no, or together a distribution.
+"""Losses of probabilities, of binary variables or of a distribution.
 
-``reduction``: "mean", "sum" or "none". ``size_average`` and ``reduce`` are its forms in old code.
+``reduction``: "mean", "sum" or "none"; ``size_average`` and ``reduce`` are its older forms.
 """
 
 import math
@@ -61,9 +61,9 @@ def binary_cross_entropy(
 ):
     """loss = -w (target · ln p + (1 - target) · ln(1 - p)), the input p in [0, 1].
 
-    Logarithms are held above -100, and the gradient's divisor p (1 - p) above 1e-12, as in PyTorch.
-    ``weight`` broadcasts to the input. Raises ShapeError unless shapes are equal, ArgumentError for
-    p or a target outside of [0, 1].
+    Logarithms are at least -100, and the gradient's divisor p (1 - p) at least 1e-12, as in
+    PyTorch. ``weight`` broadcasts to the input. Raises ShapeError unless shapes are equal,
+    ArgumentError for p or a target outside of [0, 1].
 
     >>> tx.nn.functional.binary_cross_entropy(tx.asarray([0.5, 0.0]), tx.asarray([1.0, 0.0]))
     tensor(0.3465736)
@@ -72,7 +72,7 @@ def binary_cross_entropy(
     input, target = floats(input, target)
     xp = input.backend.xp
     inside = [xp.all((x.array >= 0) & (x.array <= 1)) for x in (input, target)]
-    if not bool(inside[0] & inside[1]):  # one look for both
+    if not bool(inside[0] & inside[1]):  # one synchronization for both
         if bool(inside[0]):
             raise ArgumentError("binary_cross_entropy expects targets in [0, 1]")
         raise ArgumentError(
@@ -102,18 +102,12 @@ def _(rng):
 
 
 def binary_cross_entropy_with_logits(
-    input,
-    target,
-    weight=None,
-    size_average=None,
-    reduce=None,
-    reduction="mean",
-    pos_weight=None,
+    input, target, weight=None, size_average=None, reduce=None, reduction="mean", pos_weight=None
 ):
     """``binary_cross_entropy(sigmoid(x), target)``, exact for logits x of any size:
 
-    loss = w ((1 - target) · x + (1 + (p - 1) · target) · ln(1 + e⁻ˣ)), p being ``pos_weight``, by
-    which the loss of a target of 1 is multiplied. Both weights broadcast to the input. Raises
+    loss = w ((1 - target) · x + (1 + (p - 1) · target) · ln(1 + e⁻ˣ)), p = ``pos_weight``,
+    which multiplies the loss of a target of 1. Both weights broadcast to the input. Raises
     ShapeError unless the shapes of input and target are equal.
 
     >>> logits, target = tx.asarray([1000.0, 0.0]), tx.asarray([1.0, 0.0])

@@ -16,7 +16,7 @@ from tinyxp.ops.trigonometric import tanh
 __all__ = ["gru_cell", "lstm_cell", "rnn_relu_cell", "rnn_tanh_cell"]
 
 
-# -- one step, of an input that has met its weights already: for all times that is one product --
+# -- one step, after the product of input and weights, which is computed for all times at once --
 
 
 @composite(real=True, narrow=True, autocast="lower")
@@ -151,7 +151,7 @@ def gru_cell(input, hx, w_ih, w_hh, b_ih=None, b_hh=None):
 
 
 def pair(name, hx):
-    """The pair (h, c). Raises DTypeError if it is none."""
+    """Return the pair (h, c). Raises DTypeError for anything else."""
     if not isinstance(hx, (tuple, list)) or len(hx) != 2:
         raise DTypeError(f"{name} expects the pair (h, c), got {type(hx).__name__}")
     return hx
@@ -192,9 +192,9 @@ def expect_dtype(name, dtype, *tensors):
 def run(step, inputs, state, reverse=False):
     """Step through time: ``state = step(x, *state)`` for each x of ``inputs``.
 
-    Those are (N₀, G), (N₁, G), …, never growing: of sequences sorted by length, the ones that are
-    still there. ``state`` is a tuple of (N₀, H). Returns state[0] after each step, in the order of
-    the inputs, and each sequence's last state.
+    These are (N₀, G), (N₁, G), …, with N₀ ≥ N₁ ≥ …: the sequences are sorted by length, and the
+    short ones end first. ``state`` is a tuple of (N₀, H). Returns state[0] after each step, in the
+    order of the inputs, and the last state of each sequence.
     """
     return _backward(step, inputs, state) if reverse else _forward(step, inputs, state)
 
@@ -203,7 +203,7 @@ def _forward(step, inputs, state):
     outputs, ended = [], []
     for x in inputs:
         n, before = x.shape[0], state[0].shape[0]
-        if n < before:  # some sequences are over
+        if n < before:  # some sequences have ended
             parts = [_split(s, sizes=(n, before - n)) for s in state]
             state = tuple(going for going, _ in parts)
             ended.append(tuple(over for _, over in parts))
@@ -222,7 +222,7 @@ def _backward(step, inputs, state):
     waiting = zip(*(_split(s, sizes=counts) for s in state), strict=True)
     state, outputs = next(waiting), []
     for x in reversed(inputs):
-        if x.shape[0] > state[0].shape[0]:  # sequences that end here begin
+        if x.shape[0] > state[0].shape[0]:  # these sequences begin with their last element
             state = tuple(concat(parts) for parts in zip(state, next(waiting), strict=True))
         state = step(x, *state)
         outputs.append(state[0])

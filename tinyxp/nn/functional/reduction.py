@@ -1,4 +1,4 @@
-"""The losses of all elements reduced to one number, and what losses check of their operands."""
+"""The reduction of losses to one number, and the checks that losses share."""
 
 from contextvars import ContextVar
 
@@ -7,27 +7,25 @@ from tinyxp.errors import ArgumentError, ShapeError
 from tinyxp.ops.reductions import mean, sum
 
 REDUCTIONS = ("mean", "sum", "none")
-# whether what is computed is a part of a batch, whose mean stands for its share of the whole's
+# whether the input is a part of a batch, whose mean is combined with the means of other parts
 in_a_part: ContextVar[bool] = ContextVar("tinyxp_in_a_part", default=False)
 
 
 def expect_plain_mean(reduction, weight, targets, ignore_index):
-    """In a part of a batch, raise ArgumentError for a mean that is not one over its samples."""
+    """In a part of a batch, raise ArgumentError for a weighted mean."""
     if reduction != "mean" or not in_a_part.get():
         return
     if weight is not None or (targets == ignore_index).any():
         what = "class weights" if weight is not None else f"ignore_index={ignore_index}"
         raise ArgumentError(
-            f"the mean of this batch is a weighted one ({what}), so that its parts on several "
-            "threads would train something else; leave threads out"
+            f"the mean of this batch is weighted ({what}), so the means of its parts on several "
+            "threads give another gradient; omit threads"
         )
 
 
 def resolve_reduction(reduction, size_average=None, reduce=None):
-    """The reduction meant by PyTorch's three arguments, of which the last two are its old ones.
-
-    Raises ArgumentError.
-    """
+    """The reduction that ``size_average`` and ``reduce``, its older forms, mean, if one is passed;
+    otherwise ``reduction``. Raises ArgumentError."""
     if size_average is not None or reduce is not None:
         if reduce is False:
             return "none"
@@ -38,13 +36,13 @@ def resolve_reduction(reduction, size_average=None, reduce=None):
 
 
 def reduce_losses(losses, reduction, size_average=None, reduce=None):
-    """The mean or the sum of all losses, or the losses as they are."""
+    """The mean or the sum of all losses, or the losses unchanged."""
     reduction = resolve_reduction(reduction, size_average, reduce)
     return {"mean": mean, "sum": sum, "none": lambda y: y}[reduction](losses)
 
 
 def weigh(losses, weight, name):
-    """losses · weight, the weight broadcast to the losses. Raises ShapeError."""
+    """losses · weight, with the weight broadcast to the losses. Raises ShapeError."""
     if weight is None:
         return losses
     expect_tensors(name, weight)

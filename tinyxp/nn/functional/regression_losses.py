@@ -1,7 +1,7 @@
-"""Losses of predicted numbers, and of the parameters of distributions that numbers come from.
+"""Losses of regression, and of the parameters of a distribution of the targets.
 
-``reduction``: "mean", "sum" or "none". ``size_average`` and ``reduce`` are its forms in old code.
-Nothing is broadcast where the shapes of input and target differ: (N, 1) against (N) would be N².
+``reduction``: "mean", "sum" or "none"; ``size_average`` and ``reduce`` are its older forms.
+Input and target are not broadcast: (N, 1) and (N) would give N² losses.
 """
 
 import math
@@ -43,7 +43,7 @@ def _l1_loss(input, target, /):
 @composite(real=True, floating=("input", "target"), autocast="float32")
 def _smooth_l1_loss(input, target, /, beta=1.0):
     distance = abs(input - target)
-    near = minimum(distance, beta)  # no square of what is far: its gradient at inf would be NaN
+    near = minimum(distance, beta)  # the square of inf would have the gradient NaN
     return near / beta * (distance - near / 2)
 
 
@@ -179,8 +179,8 @@ def poisson_nll_loss(
 ):
     """-ln of a Poisson distribution at the target t: loss = eˣ - t x + ln t!, the input x = ln λ.
 
-    Without ``log_input`` the input is λ, and loss = λ - t ln(λ + ε) + ln t!. The last term is left
-    out, or with ``full`` is Stirling's t ln t - t + ½ ln 2πt where t > 1. Shapes must be equal;
+    Without ``log_input`` the input is λ, and loss = λ - t ln(λ + ε) + ln t!. The last term is
+    omitted, or with ``full`` is Stirling's t ln t - t + ½ ln 2πt where t > 1. Shapes must be equal;
     raises ShapeError.
 
     >>> tx.nn.functional.poisson_nll_loss(tx.asarray([0.0]), tx.asarray([2.0]))
@@ -193,7 +193,7 @@ def poisson_nll_loss(
 
 @composite(real=True, floating=("input", "target", "var"), autocast="float32")
 def _gaussian_nll_loss(input, target, var, /, full=False, eps=1e-6):
-    # held above ε in value only: the gradient passes, so that a variance below can grow again
+    # only the value is at least ε: the gradient passes, so that a smaller variance can grow
     var = where(var < eps, var - var.detach() + eps, var)
     difference = input - target
     loss = (log(var) + difference * difference / var) / 2
@@ -246,7 +246,7 @@ def gaussian_nll_loss(input, target, var, full=False, eps=1e-6, reduction="mean"
 
 
 def _spreads(shape, whole):
-    """Whether ``shape`` is ``whole``, or has 1 in place of one axis."""
+    """Whether ``shape`` is ``whole``, except for one axis of length 1."""
     if len(shape) != len(whole):
         return False
     others = [a for a, b in zip(shape, whole, strict=True) if a != b]

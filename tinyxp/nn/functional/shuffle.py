@@ -1,4 +1,4 @@
-"""Channels and pixels rearranged: the same numbers at other places."""
+"""Pixel shuffle and channel shuffle."""
 
 from tinyxp.core.operation import expect_tensors
 from tinyxp.errors import ArgumentError, ShapeError
@@ -16,7 +16,7 @@ def _expect(name, factor, input, axes):
 
 
 def pixel_shuffle(input, upscale_factor):
-    """Channels as pixels, r = ``upscale_factor``: y[c, r h + i, r w + j] = x[r² c + r i + j, h, w].
+    """y[c, r h + i, r w + j] = x[r² c + r i + j, h, w] with r = ``upscale_factor``.
 
     Shapes: (..., r² C, H, W) -> (..., C, r H, r W). Raises ShapeError, ArgumentError.
     Source: Shi et al. 2016, eq. 4.
@@ -39,7 +39,7 @@ def pixel_shuffle(input, upscale_factor):
 
 
 def pixel_unshuffle(input, downscale_factor):
-    """Pixels as channels, r = ``downscale_factor``: the inverse of ``pixel_shuffle``.
+    """Move pixels to channels, r = ``downscale_factor``: the inverse of ``pixel_shuffle``.
 
     Shapes: (..., C, r H, r W) -> (..., r² C, H, W). Raises ShapeError, ArgumentError.
 
@@ -61,7 +61,7 @@ def pixel_unshuffle(input, downscale_factor):
 
 
 def channel_shuffle(input, groups):
-    """Channel c of group g of ``groups`` goes to place groups · c + g: (N, C, ...) -> (N, C, ...).
+    """Move channel c of group g of ``groups`` to groups · c + g: (N, C, ...) -> (N, C, ...).
 
     Raises ShapeError, ArgumentError. Source: Zhang et al. 2018, sec. 3.1.
 
