@@ -68,8 +68,9 @@ class Block(AbstractContextManager[Any]):
 
 
 def _bare(cls: Any, *args: Any, **options: Any) -> Any:
-    if len(args) == 1 and not options and _takes(args[0]):
-        return cls()(args[0])  # no instance of cls: Python calls no __init__
+    methods = classmethod, staticmethod
+    if len(args) == 1 and not options and (callable(args[0]) or isinstance(args[0], methods)):
+        return cls()(args[0])  # no instance of cls, so that Python calls no __init__
     return object.__new__(cls)
 
 
@@ -146,10 +147,6 @@ def run_on_threads(pool: Executor, functions: Iterable[Callable[[], Any]]) -> li
 
 
 # -- decorators -----------------------------------------------------------------------------------
-
-
-def _takes(f: Any) -> bool:
-    return callable(f) or isinstance(f, (classmethod, staticmethod))
 
 
 def _decorated(block: Block, f: Any) -> Any:
