@@ -279,6 +279,19 @@ def test_the_first_kernel_that_accepts_has_the_gradient(monkeypatch):
     assert kernel.accept([np.ones(3)], {})[2] is kernel.next
 
 
+def test_the_first_function_that_accepts_computes():
+    def root(x):
+        return NotImplemented if x < 0 else x**0.5
+
+    def double(x):
+        """Twice x."""
+        return NotImplemented if x == -1 else 2 * x
+
+    call = backends.first_of(root, double)
+    assert (call(4), call(-2), call(-1)) == (2, -4, NotImplemented)
+    assert call.__doc__ == "Twice x."
+
+
 def test_autocast_asks_the_first_kernel_that_reads_16_bits(monkeypatch):
     def single(logits, targets, **static):
         return np.asarray(5.0, "float32"), logits
