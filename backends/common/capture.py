@@ -9,7 +9,7 @@ the bits are the same.
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from contextvars import ContextVar
 from typing import Any
 
@@ -39,7 +39,7 @@ def reads_numbers(what: str) -> CaptureError:
     """The error for a look at numbers that differ in each step."""
     return CaptureError(
         f"this step reads numbers out of a tensor ({what}), which a replay would not do again; do "
-        "that outside, with what the step returns"
+        "that outside, with the results of the step"
     )
 
 
@@ -171,6 +171,11 @@ class Recording(ABC):
     def replay(self) -> bool:
         """Do what was recorded once more. False, and nothing has changed, where the step would now
         take another branch."""
+
+    def restoring(self) -> AbstractContextManager[None]:
+        """A ``with`` block after which everything is restored that replays inside changed; needed
+        if ``exact``."""
+        return nullcontext()
 
     @abstractmethod
     def place(self, array: Array) -> Array:

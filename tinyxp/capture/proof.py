@@ -28,11 +28,10 @@ def prove(recorder: Any, replay: Replay, trials: list[Any]) -> None:
             wrong = [what for what, a, b in pairs if not equal_bits(a, b)]
             if wrong:
                 raise CaptureError(
-                    f"the replay of this step gave other numbers than the step, in {wrong[0]}: "
-                    "it takes numbers from where a recording does not see them, such as "
-                    "NumPy's functions on x.numpy() or Python's random, or from tensors that "
-                    "it has changed since; stay within tinyxp's operations, and pass what else "
-                    "changes as an input"
+                    f"a replay of this step differs from the step in {wrong[0]}: the step takes "
+                    "numbers from a place that a recording does not see, such as NumPy's functions "
+                    "on x.numpy() or Python's random, or from tensors that it has changed since; "
+                    "use tinyxp's operations only, and pass other changing values as inputs"
                 )
 
 

@@ -127,13 +127,13 @@ class Recorder:
         if self.names.unknown:
             label, kind = self.names.unknown[0]
             raise CaptureError(
-                f"this step uses {label} ({kind}), of which a replay would not see what changes in "
-                "it; use it outside, and pass what it gives as an input"
+                f"this step uses {label} ({kind}), and a replay would not see changes in it; use "
+                "it outside, and pass its values as inputs"
             )
         self._look_at_gradients()
         if not self.recording.exact:
             return [self._run(self.inputs)]
-        try:  # what a recording would take for constant differs in the second run
+        try:  # values that a recording would take for constants differ in the second run
             varied = tree_map(self._vary, self.inputs)
             others = [varied, tree_map(self._vary, varied)]
             return [self._run(given) for given in (self.inputs, *others)]
@@ -203,7 +203,7 @@ class Recorder:
         where = f" ({line})" if line else ""
         return CaptureError(
             f"this step leaves {what} in {name.label}{where}, which a replay would not do "
-            f"again{advice or '; do that outside, with what the step returns'}"
+            f"again{advice or '; do that outside, with the results of the step'}"
         )
 
     def _look_at_gradients(self) -> None:
@@ -358,8 +358,8 @@ class Recorder:
         for x in kept():
             what = f"the result of {x._node.op.name}" if x._node is not None else "a tensor"
             raise CaptureError(
-                f"this step keeps {what}, {brief(x)}, where no replay would put another; return "
-                "it, and keep what the step returns"
+                f"this step keeps {what}, {brief(x)}, which a replay would not replace; return it, "
+                "and keep the returned tensor"
             )
 
 

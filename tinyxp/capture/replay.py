@@ -127,8 +127,8 @@ class Replay:
             if not isinstance(own, Tensor):
                 if not same(x, own):
                     raise InputsError(
-                        f"this step was captured with {own!r}, got {x!r}; what is no Tensor is "
-                        "part of the recording: capture the step again for it"
+                        f"this step was captured with {own!r}, got {x!r}; inputs that are no "
+                        "Tensors are part of the recording: capture the step again for others"
                     )
                 continue
             if not isinstance(x, Tensor) or x.shape != own.shape or x.dtype is not own.dtype:

@@ -32,7 +32,7 @@ class CapturedStep:
         self._replay: Replay | None = None
         self._lock = threading.RLock()
         functools.update_wrapper(self, step, updated=())
-        self._known: Any = None  # what the step depended on when it was last run itself
+        self._known: Any = None  # the names and modes of the last run of the step itself
         self._failures = 0  # in a row, to record the step
 
     def __repr__(self) -> str:
@@ -79,8 +79,8 @@ class CapturedStep:
         return self._replay
 
     def _record_again(self, given: Any) -> tuple[Replay | None, Moved]:
-        """Record the step for what it now depends on. If that is new since the last call, run the
-        step itself, as it may change with each call."""
+        """Record the step anew. But if the values that it depends on are new since the last call,
+        run the step itself, because they may change with each call."""
         if self._replay is not None:
             forms = [(x.shape, x.array.strides) for x in tensors_in(given)]
             known = self._known
@@ -98,7 +98,7 @@ class CapturedStep:
         return replay, replay.match(given)
 
     def _run_step(self, given: Any) -> Any:
-        """The step itself, where no recording does what it would do."""
+        """Run the step itself, where a replay would differ."""
         args, options = given
         with checks_later(), backends.using(backends.get(self._backend)):
             return tree_map(_without_graph, self.step(*args, **options))
@@ -106,8 +106,8 @@ class CapturedStep:
 
 def _never() -> CaptureError:
     return CaptureError(
-        "this step cannot be recorded: it binds names to other things each time, or always fails; "
-        "pass what changes as an input, and return what it becomes"
+        "this step cannot be recorded: it always fails, or binds names to other values each time; "
+        "pass such values as inputs, and return the new ones"
     )
 
 

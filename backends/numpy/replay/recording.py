@@ -223,7 +223,6 @@ class HostRecording(Recording):
 
     @contextmanager
     def restoring(self) -> Iterator[None]:
-        """Restore what a step changes inside a ``with`` block."""
         before = [place.copy() for place in self.places]
         try:
             yield
