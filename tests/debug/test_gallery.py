@@ -12,15 +12,15 @@ broken_cases = pytest.mark.parametrize("case", BROKEN, ids=lambda case: case.nam
 RAW = {case for case in BROKEN if case.make.__module__.endswith("detours")}
 
 
-def made(make):
+def build(make):
     """A fresh model, its loss's function, and its optimizer or None."""
     tx.manual_seed(0)
     model, run, *rest = make()
     return model, run, *(rest or [None])
 
 
-def examined(make):
-    model, run, optimizer = made(make)
+def examine(make):
+    model, run, optimizer = build(make)
     with np.errstate(all="ignore"):
         with tx.doctor.watch():
             loss = run()
@@ -34,7 +34,7 @@ def test_the_gallery_is_large():
 
 @broken_cases
 def test_a_broken_model_is_understood(case):
-    report = examined(case.make)
+    report = examine(case.make)
     found = [finding for finding in report.findings if finding.kind == case.kind]
     assert found, str(report)
     names = {name for finding in found for name in finding.parameters}
@@ -66,7 +66,7 @@ def test_on_other_backends(case, name):
 
 @pytest.mark.parametrize("make", HEALTHY, ids=lambda make: make.__name__)
 def test_a_healthy_model_is_left_in_peace(make):
-    report = examined(make)
+    report = examine(make)
     assert report.findings == [], str(report)
     assert str(report).splitlines()[-1].startswith("healthy")
 
@@ -77,7 +77,7 @@ def test_a_healthy_model_is_left_in_peace(make):
 @broken_cases
 def test_a_broken_model_is_broken(case):
     """By its gradients, its parameters' names, its steps, or a difference; see the kinds."""
-    model, run, optimizer = made(case.make)
+    model, run, optimizer = build(case.make)
     params = dict(model.named_parameters())
     with np.errstate(all="ignore"):
         loss = run()
@@ -122,7 +122,7 @@ def slope_is_wrong(make, name):
     """Whether a parameter's gradient is far from the difference of losses along it."""
     losses = []
     for shift in (0.0, 1e-2, -1e-2):
-        model, run, _ = made(make)
+        model, run, _ = build(make)
         p = dict(model.named_parameters())[name]
         loss = run()
         if shift == 0.0:
@@ -139,7 +139,7 @@ def slope_is_wrong(make, name):
 
 @pytest.mark.parametrize("make", HEALTHY, ids=lambda make: make.__name__)
 def test_a_healthy_model_learns(make):
-    model, run, optimizer = made(make)
+    model, run, optimizer = build(make)
     before = {name: p.detach() for name, p in model.named_parameters() if p.requires_grad}
     losses = []
     for _ in range(40):

@@ -240,7 +240,9 @@ def test_a_boundary_says_what_it_expects():
         Boundary(right_half, x.T, y, "")
     with pytest.raises(ArgumentError, match=r"classes 0 and 1, got \[-1, 0, 1\]"):
         Boundary(right_half, x, np.asarray([0, 1, -1, 0]), "")
-    with pytest.raises(ShapeError, match=r"ask to return scores \(\d+,\) .* got the shape \(\d+, 2\)"):
+    with pytest.raises(
+        ShapeError, match=r"ask to return scores \(\d+,\) .* got the shape \(\d+, 2\)"
+    ):
         Boundary(lambda points: points, x, y, "").text()
 
 

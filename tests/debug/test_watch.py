@@ -14,7 +14,7 @@ from tinyxp.core.composite import Composite
 from tinyxp.core.primitive import Primitive
 from tinyxp.core.tensor import Tensor
 from tinyxp.debug.observers import WRAPPED
-from tinyxp.debug.traced import Traced, origins
+from tinyxp.debug.origins import ArrayWithOrigins, origins
 from tinyxp.nn import functional as F
 
 
@@ -112,7 +112,7 @@ ORIGIN = frozenset(["here"])
 
 
 def raw():
-    array = np.arange(1.0, 7.0).reshape(2, 3).view(Traced)
+    array = np.arange(1.0, 7.0).reshape(2, 3).view(ArrayWithOrigins)
     array.origins = ORIGIN
     return array
 
@@ -136,8 +136,8 @@ KEEPING = {
     "split": lambda a: np.split(a, 3, axis=1)[2],
     "clip": lambda a: np.clip(a, 2, 3),
     "linalg": lambda a: np.linalg.norm(a, axis=1),
-    "filled": lambda a: fill(np.zeros((2, 3)).view(Traced), a),
-    "out": lambda a: np.add(a, 1, out=np.zeros((2, 3)).view(Traced)),
+    "filled": lambda a: fill(np.zeros((2, 3)).view(ArrayWithOrigins), a),
+    "out": lambda a: np.add(a, 1, out=np.zeros((2, 3)).view(ArrayWithOrigins)),
     "list": list,
 }  # fmt: skip
 

@@ -22,8 +22,8 @@ from tinyxp.core.primitive import Primitive
 from tinyxp.core.tape import Node
 from tinyxp.core.tensor import Tensor
 from tinyxp.core.value import Value
+from tinyxp.debug.origins import bare
 from tinyxp.debug.sites import of_library
-from tinyxp.debug.traced import bare
 from tinyxp.nn import parameter
 from tinyxp.ops import creation
 

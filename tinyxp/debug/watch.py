@@ -17,8 +17,8 @@ from tinyxp.core.primitive import Projection
 from tinyxp.core.tape import Node, edge_of, is_grad_enabled
 from tinyxp.core.tensor import Tensor
 from tinyxp.debug.observers import Observer, observing
+from tinyxp.debug.origins import origins, with_origins
 from tinyxp.debug.sites import Site, site
-from tinyxp.debug.traced import origins, with_origins
 
 DETACH = "detach()"
 DATA = ".data"

@@ -1,7 +1,7 @@
-"""Models as students break them, and healthy ones beside: what the doctor is tested on.
+"""Broken models, as students write them, and healthy ones, to test the doctor.
 
-A case is a function that makes a model and returns it with a function that computes its loss, and
-an optimizer if there is one. In a broken one the line to be named ends with a comment, CUT.
+A case is a function that returns a model, a function that computes its loss, and an optimizer if
+there is one. In a broken model the line that the doctor must name ends with the comment CUT.
 """
 
 import inspect
@@ -19,7 +19,7 @@ HEALTHY: list[Callable[[], Any]] = []
 
 @dataclass(frozen=True)
 class Case:
-    """A broken model: what kind of finding it deserves, for which parameters, and which words."""
+    """A broken model with the kind, the parameters and some words of the expected finding."""
 
     make: Callable[[], Any]
     kind: str
@@ -40,7 +40,7 @@ class Case:
 
 
 def broken(kind: str, parameters: str, *words: str) -> Any:
-    """Enter a case: the names of its suffering parameters, and words that must be said."""
+    """Register a case, with the names of the affected parameters and words of the report."""
 
     def enter(make: Any) -> Any:
         BROKEN.append(Case(make, kind, tuple(parameters.split()), words))
@@ -50,17 +50,17 @@ def broken(kind: str, parameters: str, *words: str) -> Any:
 
 
 def healthy(make: Any) -> Any:
-    """Enter a model with which nothing is wrong."""
+    """Register a healthy model."""
     HEALTHY.append(make)
     return make
 
 
 def points(*shape: int, seed: int = 0) -> Any:
-    """Numbers of a normal distribution, float32."""
+    """Normal random numbers in float32."""
     return tx.asarray(np.random.default_rng(seed).normal(size=shape).astype("float32"))
 
 
 def squares(y: Any) -> Any:
-    """A loss that every element of y moves."""
+    """A loss that depends on every element of y."""
     target = points(*y.shape, seed=9)
     return ((y - target) ** 2).mean()

@@ -1,4 +1,4 @@
-"""Gradients cut inside tinyxp: by detach, by no_grad, by operations that have none."""
+"""Gradients cut inside tinyxp: by detach, no_grad, and operations without a derivative."""
 
 import tinyxp as tx
 from tests.debug.gallery import broken, points, squares

@@ -1,4 +1,4 @@
-"""Models with which nothing is wrong, some of which look as if there were."""
+"""Healthy models, some of which look broken."""
 
 import copy
 

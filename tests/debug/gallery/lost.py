@@ -1,4 +1,4 @@
-"""Gradients that arrive, but as zero, as next to nothing, as far too much, or as no number."""
+"""Gradients that are zero, vanishing, exploding, NaN or Inf."""
 
 import tinyxp as tx
 from tests.debug.gallery import broken, points, squares

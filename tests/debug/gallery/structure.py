@@ -1,4 +1,4 @@
-"""Parameters that nobody knows of, that nobody uses, or that nobody moves."""
+"""Parameters that are unregistered, unused, or not updated."""
 
 import copy
 

@@ -11,7 +11,7 @@ import numpy as np
 NONE: frozenset[Any] = frozenset()
 
 
-class Traced(np.ndarray[Any, Any]):
+class ArrayWithOrigins(np.ndarray[Any, Any]):
     """An array with ``origins``: for each source, its id, how it left tinyxp, and where."""
 
     origins: frozenset[Any]
@@ -26,7 +26,7 @@ class Traced(np.ndarray[Any, Any]):
         plain = {name: bare(value) for name, value in options.items()}
         result = getattr(ufunc, method)(*(bare(x) for x in inputs), **plain)
         for out in options.get("out", ()):
-            if isinstance(out, Traced):
+            if isinstance(out, ArrayWithOrigins):
                 out.origins |= origins((inputs, options))
                 return out
         return with_origins(result, origins((inputs, options)))
@@ -44,11 +44,11 @@ class Traced(np.ndarray[Any, Any]):
 
 
 def origins(value: Any) -> frozenset[Any]:
-    """The origins of all traced arrays in ``value``: an array, or lists and dicts of them."""
+    """The origins of all arrays with origins in ``value``: an array, or lists and dicts of them."""
     if isinstance(value, np.ndarray):
         array: Any = value
-        while array is not None:  # np.asarray returns a plain view of a traced array
-            if isinstance(array, Traced):
+        while array is not None:  # np.asarray returns a plain view of an array with origins
+            if isinstance(array, ArrayWithOrigins):
                 return array.origins
             array = array.base if isinstance(array.base, np.ndarray) else None
         return NONE
@@ -65,14 +65,14 @@ def with_origins(value: Any, known: frozenset[Any]) -> Any:
         return type(value)(with_origins(x, known) for x in value)
     if not known or not isinstance(value, (np.ndarray, np.generic)) or value.dtype.kind not in "fc":
         return value
-    array = np.asarray(value).view(Traced)
+    array = np.asarray(value).view(ArrayWithOrigins)
     array.origins = known
     return array
 
 
 def bare(value: Any) -> Any:
-    """``value`` with plain arrays instead of traced ones."""
-    if isinstance(value, Traced):
+    """``value`` with plain arrays instead of arrays with origins."""
+    if isinstance(value, ArrayWithOrigins):
         return value.view(np.ndarray)
     if type(value) in (list, tuple):
         return type(value)(bare(x) for x in value)
