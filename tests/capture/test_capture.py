@@ -114,8 +114,8 @@ def test_every_operation_is_replayed_bit_for_bit(first, monkeypatch):
         return {name: case.step(inputs[name]) for name, case in cases.items()}
 
     expected = {name: case.everything(case.step(case.inputs)) for name, case in cases.items()}
-    graph = tx.capture(step, {name: case.others() for name, case in cases.items()})
-    found = graph({name: case.inputs for name, case in cases.items()})
+    captured = tx.capture(step, {name: case.others() for name, case in cases.items()})
+    found = captured({name: case.inputs for name, case in cases.items()})
     wrong = [name for name, case in cases.items() if case.everything(found[name]) != expected[name]]
     assert not wrong
 
@@ -221,13 +221,13 @@ def pair(model="mlp", optimizer="AdamW", **options):
     return plain, other, tx.capture(other.step)
 
 
-def same_steps(plain, other, graph, model="mlp", steps=5, first=0):
+def same_steps(plain, other, captured, model="mlp", steps=5, first=0):
     losses = set()
     for k in range(first, first + steps):
         tx.random.default_generator().manual_seed(k)
         expected = bits(plain.step(batch(model, k)))
         tx.random.default_generator().manual_seed(k)
-        assert bits(graph(batch(model, k))) == expected, f"step {k}"
+        assert bits(captured(batch(model, k))) == expected, f"step {k}"
         assert plain.everything() == other.everything(), f"step {k}"
         plain.schedule.step(), other.schedule.step()
         losses.add(expected[0])
@@ -259,31 +259,31 @@ def test_with_every_optimizer(optimizer, options):
 
 
 def test_recording_is_no_step():
-    _, learner, graph = pair()
+    _, learner, captured = pair()
     learner.step(batch("mlp", 9))
     before = learner.everything()
-    graph.capture(batch("mlp", 0))
+    captured.capture(batch("mlp", 0))
     assert learner.everything() == before
-    assert repr(graph) == "<captured step step, recorded>"
+    assert repr(captured) == "<captured step step, recorded>"
 
 
 def test_steps_outside_and_weights_from_outside_count():
-    plain, other, graph = pair()
-    same_steps(plain, other, graph, steps=2)
+    plain, other, captured = pair()
+    same_steps(plain, other, captured, steps=2)
     plain.step(batch("mlp", 7)), other.step(batch("mlp", 7))
-    same_steps(plain, other, graph, steps=2, first=2)
+    same_steps(plain, other, captured, steps=2, first=2)
     weights = {k: 0.5 * v for k, v in plain.model.state_dict().items()}
     plain.model.load_state_dict(weights), other.model.load_state_dict(weights)
-    same_steps(plain, other, graph, steps=2, first=4)
+    same_steps(plain, other, captured, steps=2, first=4)
 
 
 @pytest.mark.parametrize("optimizer", ["AdamW", "SGD"])
 def test_snapshots_stay_what_they_are(optimizer):
-    _, learner, graph = pair(optimizer=optimizer)
-    graph(batch("mlp", 0))
+    _, learner, captured = pair(optimizer=optimizer)
+    captured(batch("mlp", 0))
     snapshot, weight = learner.model.state_dict(), next(learner.model.parameters()).detach()
     before = bits([list(snapshot.values()), weight])
-    graph(batch("mlp", 1))
+    captured(batch("mlp", 1))
     assert bits([list(snapshot.values()), weight]) == before
     assert bits(next(learner.model.parameters())) != bits(weight)
 
@@ -302,10 +302,10 @@ def test_another_answer_has_the_step_run():
         runs = 0
 
     plain, other = Branching(mlp), Branching(mlp)
-    graph = tx.capture(other.step)
+    captured = tx.capture(other.step)
     signs = [batch("mlp", k)[0][0, 0].item() > 0 for k in range(8)]
     assert len(set(signs[1:])) == 2  # so that both ways are gone
-    same_steps(plain, other, graph, steps=8)
+    same_steps(plain, other, captured, steps=8)
 
 
 def test_targets_left_out_are_looked_for_in_each_step():
@@ -317,12 +317,12 @@ def test_targets_left_out_are_looked_for_in_each_step():
         loss.backward()
         return loss, logits.grad
 
-    graph = tx.capture(step, tx.asarray([0, 1, 2, 0]))
+    captured = tx.capture(step, tx.asarray([0, 1, 2, 0]))
     for targets in ([2, 1, 0, 0], [2, -100, 0, -100], [1, 1, 1, 1], [-100] * 4):
         expected = bits(step(tx.asarray(targets)))
-        assert bits([*graph(tx.asarray(targets))[:1], logits.grad]) == expected
+        assert bits([*captured(tx.asarray(targets))[:1], logits.grad]) == expected
     with pytest.raises(IndexingError, match="index 3 is out of range for 3 classes"):
-        graph(tx.asarray([0, 1, 2, 3]))
+        captured(tx.asarray([0, 1, 2, 3]))
 
 
 def test_a_look_after_the_change_is_refused():
@@ -383,12 +383,12 @@ def test_a_step_that_fails_leaves_all_as_it_was():
 
 
 def test_other_inputs_are_told():
-    _, _, graph = pair()
-    graph(batch("mlp", 0))
+    _, _, captured = pair()
+    captured(batch("mlp", 0))
     with pytest.raises(ArgumentError, match=r"captured with .*\(6, 4\)"):
-        graph(tuple(x[:3] for x in batch("mlp", 0)))
+        captured(tuple(x[:3] for x in batch("mlp", 0)))
     with pytest.raises(ArgumentError, match="gets no gradient"):
-        graph((batch("mlp", 0)[0].requires_grad_(), batch("mlp", 0)[1]))
+        captured((batch("mlp", 0)[0].requires_grad_(), batch("mlp", 0)[1]))
 
 
 CHANGES = {
@@ -418,13 +418,13 @@ CHANGES = {
 @pytest.mark.parametrize("change", CHANGES)
 def test_what_changes_after_the_capture_counts(change):
     """Whether it is read anew, recorded anew, or the step is run by itself for it."""
-    plain, other, graph = pair()
+    plain, other, captured = pair()
     dtype = "float64" if change == "float64" else "float32"
     for k in range(8):
         if k == 3:
             CHANGES[change](plain), CHANGES[change](other)
         found = []
-        for step in (plain.step, graph):
+        for step in (plain.step, captured):
             tx.random.default_generator().counter = 100 * k
             found.append([bits(step(batch("mlp", k, dtype if k > 2 else "float32")))])
         assert found[0] == found[1], f"step {k}"
@@ -485,15 +485,15 @@ def test_a_recording_uses_its_memory_again():
             x = F.relu(layer(x))
         return x.sum()
 
-    graph = tx.capture(step, tx.ones((256, 256)))
+    captured = tx.capture(step, tx.ones((256, 256)))
     one = 256 * 256 * 4
     arrays = [
         x
-        for call in graph._replay.recording.calls
+        for call in captured._replay.recording.calls
         for x in arrays_in([list(call.args), call.keywords])
     ]
     assert sum(x.nbytes == one for x in arrays) >= 16  # the products and the maxima
-    assert one < graph._replay.recording.bytes < 4 * one
+    assert one < captured._replay.recording.bytes < 4 * one
 
 
 # -- the Trainer -----------------------------------------------------------------------------------
@@ -623,9 +623,9 @@ def trained_with_looks(capture, spoilt, **options):
     ],
     ids=str,
 )
-def test_a_trainers_graph_leaves_out_steps(options, spoilt):
-    """A step without finite gradients, as without a graph: its buffers, random numbers and all. One
-    that is recorded as left out is recorded anew."""
+def test_a_trainers_capture_skips_steps(options, spoilt):
+    """A step without finite gradients is skipped as without a capture, with its buffers and random
+    numbers. If a skipped step was recorded, the next is recorded anew."""
     if options.get("loss_scale", 0) > 2.0**128:
         spoilt = ()
     expected, _ = trained_with_looks(False, spoilt, **options)

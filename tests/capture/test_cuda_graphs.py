@@ -89,33 +89,33 @@ def gradients(seed, dtype="float32"):
 @pytest.mark.parametrize(("dtype", "steps"), [("float32", 10), ("float64", 2)])
 def test_replays_are_steps_bit_for_bit(dtype, steps, recorder):
     """With a rate that changes, two groups, dropout, clipping, and a step or two before."""
-    plain, graphed = Learner(dtype), Learner(dtype)
-    graph = CapturedStep(graphed.step, "numpy")
-    for learner in (plain, graphed):
+    plain, captured = Learner(dtype), Learner(dtype)
+    fast = CapturedStep(captured.step, "numpy")
+    for learner in (plain, captured):
         learner.step(*gradients(99, dtype))
     norms = []
     for k in range(steps):
         grads = gradients(k, dtype)
         expected = plain.step(*grads)["norm"]
-        found = graph(*grads)["norm"]
+        found = fast(*grads)["norm"]
         norms.append(found.item())
         assert found.item() == expected.item()
-        plain.schedule.step(), graphed.schedule.step()
-        same(plain.everything(), graphed.everything(), f"step {k}")
+        plain.schedule.step(), captured.schedule.step()
+        same(plain.everything(), captured.everything(), f"step {k}")
     assert len(set(norms)) == steps and min(norms) > 5  # so that clipping clips
 
 
 def test_recording_is_no_step(recorder):
     learner = Learner()
     before = learner.everything()
-    graph = CapturedStep(learner.step, "numpy")
-    graph.capture(*gradients(0))
+    fast = CapturedStep(learner.step, "numpy")
+    fast.capture(*gradients(0))
     after = learner.everything()
     same(before[:5], after[:5])  # values
     assert before[-6:] == after[-6:]  # counter, gradients
     state = learner.optimizer.state_dict()["state"]
     assert all(each["step"] == 0 and not each["exp_avg"].any() for each in state.values())
-    assert repr(graph) == "<captured step step, recorded>"
+    assert repr(fast) == "<captured step step, recorded>"
 
 
 def test_a_step_that_fails_leaves_all_as_it_was(recorder):
@@ -130,58 +130,58 @@ def test_a_step_that_fails_leaves_all_as_it_was(recorder):
             if sys.runs == failing:
                 raise ValueError("a fault of the user's")
 
-        graph = CapturedStep(step, "numpy")
+        fast = CapturedStep(step, "numpy")
         with pytest.raises(ValueError, match="a fault of the user's"):
-            graph.capture(*gradients(0))
+            fast.capture(*gradients(0))
         same(before, learner.everything())
         assert sys.runs == failing and recorder.tape is None
-    graph(*gradients(0))  # and now it goes
+    fast(*gradients(0))  # and now it goes
     assert differences(before, learner.everything())
 
 
 def test_snapshots_stay_and_loaded_values_count(recorder):
-    plain, graphed = Learner(p=0.0), Learner(p=0.0)
-    graph = CapturedStep(graphed.step, "numpy")
-    early = [p.detach() for p in graphed.params]
-    start = graphed.values()
-    graph(*gradients(0)), plain.step(*gradients(0))
+    plain, captured = Learner(p=0.0), Learner(p=0.0)
+    fast = CapturedStep(captured.step, "numpy")
+    early = [p.detach() for p in captured.params]
+    start = captured.values()
+    fast(*gradients(0)), plain.step(*gradients(0))
     same([x.numpy() for x in early], start)
-    snapshot, twin = [p.detach() for p in graphed.params], copy.deepcopy(graphed.params)
-    then = graphed.values()
+    snapshot, twin = [p.detach() for p in captured.params], copy.deepcopy(captured.params)
+    then = captured.values()
     for k in (1, 2):
-        graph(*gradients(k)), plain.step(*gradients(k))
+        fast(*gradients(k)), plain.step(*gradients(k))
         same([x.numpy() for x in snapshot], then)
         same([x.detach().numpy() for x in twin], then)
-    same(graphed.values(), plain.values())
-    for learner in (plain, graphed):  # other values, and a step outside of the graph
+    same(captured.values(), plain.values())
+    for learner in (plain, captured):  # other values, and a step that is not captured
         for p, x in zip(learner.params, start, strict=True):
             p.array = np.asarray(x + 1)
         learner.step(*gradients(3))
-    graph(*gradients(4)), plain.step(*gradients(4))
-    same(graphed.everything(), plain.everything())
-    graphed.params[0].array = np.zeros(4, "float32")
+    fast(*gradients(4)), plain.step(*gradients(4))
+    same(captured.everything(), plain.everything())
+    captured.params[0].array = np.zeros(4, "float32")
     with pytest.raises(ShapeError, match="its tensor's shape"):
-        graph(*gradients(5))  # as the step says
+        fast(*gradients(5))  # as the step says
 
 
 def test_an_optimizers_state_loaded_later_counts(recorder):
     """A step by itself, and then a recording of its own."""
-    plain, graphed = Learner(), Learner()
-    graph = CapturedStep(graphed.step, "numpy")
+    plain, captured = Learner(), Learner()
+    fast = CapturedStep(captured.step, "numpy")
     for k in range(6):
         if k == 2:
-            for learner in (plain, graphed):
+            for learner in (plain, captured):
                 learner.optimizer.load_state_dict(learner.optimizer.state_dict())
-        plain.step(*gradients(k)), graph(*gradients(k))
-        same(plain.everything(), graphed.everything(), f"step {k}")
+        plain.step(*gradients(k)), fast(*gradients(k))
+        same(plain.everything(), captured.everything(), f"step {k}")
 
 
 def test_a_call_leaves_its_gradients(recorder):
     learner = Learner(p=0.0)
-    graph = CapturedStep(learner.step, "numpy")
-    graph(*gradients(0))
+    fast = CapturedStep(learner.step, "numpy")
+    fast(*gradients(0))
     learner.optimizer.zero_grad()
-    norm = graph(*gradients(1))["norm"]
+    norm = fast(*gradients(1))["norm"]
     factor = np.float32(5) / np.float32(norm.item() + 1e-6)
     for p, g in zip(learner.params, gradients(1), strict=True):
         np.testing.assert_allclose(p.grad.numpy(), g.numpy() * factor, rtol=1e-6)
@@ -199,11 +199,11 @@ def test_buffers_of_a_module_are_state_too(recorder):
             return F.relu(self.weight), x
 
     model = Model()
-    graph = CapturedStep(model, "numpy")
-    y, x = graph(tx.asarray([1.0]))
+    fast = CapturedStep(model, "numpy")
+    y, x = fast(tx.asarray([1.0]))
     assert y.numpy().tolist() == [1.0, 0.0, 3.0] and not y.requires_grad
     model.load_state_dict({"weight": np.asarray([5.0, 6.0, -7.0])})
-    again, x = graph(tx.asarray([4.0]))
+    again, x = fast(tx.asarray([4.0]))
     assert y.numpy().tolist() == [1.0, 0.0, 3.0] and again.numpy().tolist() == [5.0, 6.0, 0.0]
     assert x.numpy().tolist() == [4.0]
 
@@ -211,7 +211,7 @@ def test_buffers_of_a_module_are_state_too(recorder):
 def test_attention_leaves_out_others_in_each_replay(recorder):
     """In tiles, where the kernel draws by itself: forward, and the same again backward."""
     ends = []
-    for graphed in (False, True):
+    for captured in (False, True):
         generator = Generator(2**40 + 1)
         x = tx.asarray(np.random.default_rng(3).normal(size=(1, 2, 5, 4)).astype("float32"))
         leaf = tx.zeros((1, 2, 5, 4)).requires_grad_()
@@ -225,7 +225,7 @@ def test_attention_leaves_out_others_in_each_replay(recorder):
             grads = kernel.vjp(g.array, kept, (True, True, True))
             return [wrap(part, q.backend) for part in (y, *grads[:3])]
 
-        take = CapturedStep(step, "numpy") if graphed else step
+        take = CapturedStep(step, "numpy") if captured else step
         found = [[part.numpy().copy() for part in take(x, x)] for _ in range(3)]
         assert not np.array_equal(found[0][0], found[1][0]) and generator.counter == 3 * 13
         ends.append([part for parts in found for part in parts])
@@ -263,17 +263,17 @@ def test_norm_and_clipping_are_the_formulas(dtype, tolerance, recorder, monkeypa
 
 def test_inputs_are_those_of_the_capture(recorder):
     learner = Learner()
-    graph = CapturedStep(lambda grads, clip: learner.step(*grads), "numpy")
-    graph(gradients(0), clip=True)
+    fast = CapturedStep(lambda grads, clip: learner.step(*grads), "numpy")
+    fast(gradients(0), clip=True)
     before = learner.everything()
     with pytest.raises(ArgumentError, match="captured with True, got False"):
-        graph(gradients(0), clip=False)
+        fast(gradients(0), clip=False)
     with pytest.raises(ArgumentError, match="takes inputs like those it was captured with"):
-        graph(gradients(0))
+        fast(gradients(0))
     with pytest.raises(ArgumentError, match=r"captured with \(3,\) \S+float32, got \(4,\)"):
-        graph([tx.zeros(4), *gradients(0)[1:]], clip=True)
+        fast([tx.zeros(4), *gradients(0)[1:]], clip=True)
     with pytest.raises(ArgumentError, match=r"got \(3,\) tinyxp.float64"):
-        graph([tx.zeros(3, dtype=tx.float64), *gradients(0)[1:]], clip=True)
+        fast([tx.zeros(3, dtype=tx.float64), *gradients(0)[1:]], clip=True)
     same(before, learner.everything())
     with pytest.raises(ArgumentError, match="an input of a captured step gets no gradient"):
         CapturedStep(learner.step, "numpy")(learner.params[0])
@@ -296,34 +296,34 @@ HOST_STEPS = [
 @pytest.mark.parametrize(("make", "options"), HOST_STEPS)
 def test_an_optimizer_steps_between_two_graphs(make, options, recorder):
     """One whose numbers the host reckons with, at the rate of each step."""
-    plain, graphed = (Learner(make=make, **options) for _ in range(2))
-    plain.step(*gradients(99)), graphed.step(*gradients(99))
-    before = graphed.everything()
+    plain, captured = (Learner(make=make, **options) for _ in range(2))
+    plain.step(*gradients(99)), captured.step(*gradients(99))
+    before = captured.everything()
 
     def step(*grads):
-        found = graphed.step(*grads)
-        return found | {"after": F.relu(graphed.params[1].detach())}  # which the second reads
+        found = captured.step(*grads)
+        return found | {"after": F.relu(captured.params[1].detach())}  # which the second reads
 
-    graph = CapturedStep(step, "numpy")
-    graph.capture(*gradients(0))
-    same(graphed.everything(), before)
-    parts = graph._replay.recording.parts
+    fast = CapturedStep(step, "numpy")
+    fast.capture(*gradients(0))
+    same(captured.everything(), before)
+    parts = fast._replay.recording.parts
     kinds = [hasattr(call, "__closure__") and call.__name__ for call in parts]
     assert kinds.count("call") == 1 and kinds.index("call") not in (0, len(kinds) - 1)
     for k in range(4):
         norm = plain.step(*gradients(k))["norm"]
-        found = graph(*gradients(k))
+        found = fast(*gradients(k))
         assert found["norm"].item() == norm.item()
         expected = np.maximum(plain.params[1].detach().numpy(), 0)
         assert np.array_equal(found["after"].numpy(), expected)
-        same(plain.everything(), graphed.everything(), f"step {k}")
-        plain.schedule.step(), graphed.schedule.step()
+        same(plain.everything(), captured.everything(), f"step {k}")
+        plain.schedule.step(), captured.schedule.step()
     loaded = [tx.asarray(0.5 * p) for p in plain.values()]
-    for learner in (plain, graphed):
+    for learner in (plain, captured):
         for p, new in zip(learner.params, loaded, strict=True):
             p.array = new.array
-    plain.step(*gradients(7)), graph(*gradients(7))
-    same(plain.everything(), graphed.everything())
+    plain.step(*gradients(7)), fast(*gradients(7))
+    same(plain.everything(), captured.everything())
 
 
 def looking(monkeypatch):
@@ -342,8 +342,8 @@ def looking(monkeypatch):
 def test_another_answer_has_the_step_run(first, recorder, monkeypatch):
     """Then nothing is drawn, counted or changed but by the step."""
     looking(monkeypatch)
-    plain, graphed = Learner(), Learner()
-    plain.step(*gradients(99)), graphed.step(*gradients(99))
+    plain, captured = Learner(), Learner()
+    plain.step(*gradients(99)), captured.step(*gradients(99))
 
     def leaving_out(learner):
         def step(good, *grads):
@@ -356,16 +356,16 @@ def test_another_answer_has_the_step_run(first, recorder, monkeypatch):
 
         return step
 
-    one, graph = leaving_out(plain), CapturedStep(leaving_out(graphed), "numpy")
+    one, fast = leaving_out(plain), CapturedStep(leaving_out(captured), "numpy")
     ran = []
-    by_itself = graph._run_step
-    monkeypatch.setattr(graph, "_run_step", lambda *args: ran.append(k) or by_itself(*args))
+    by_itself = fast._run_step
+    monkeypatch.setattr(fast, "_run_step", lambda *args: ran.append(k) or by_itself(*args))
     for k, good in enumerate([first, True, False, True, True, False, False, True]):
         good = tx.asarray(good)
         expected = [y.numpy() for y in one(good, *gradients(k))]
-        same([y.numpy() for y in graph(good, *gradients(k))], expected)
-        same(plain.everything(), graphed.everything(), f"step {k}")
-        plain.schedule.step(), graphed.schedule.step()
+        same([y.numpy() for y in fast(good, *gradients(k))], expected)
+        same(plain.everything(), captured.everything(), f"step {k}")
+        plain.schedule.step(), captured.schedule.step()
     assert ran == ([2, 5, 6] if first else [1, 3, 4, 7])
 
 
