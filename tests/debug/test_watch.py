@@ -130,6 +130,7 @@ KEEPING = {
     "matmul": lambda a: np.ones((4, 2)) @ a,
     "dot": lambda a: np.dot(a, np.ones(3)),
     "einsum": lambda a: np.einsum("ij->j", a),
+    "a field of a named tuple": lambda a: np.linalg.svd(a).S,
     "stack": lambda a: np.stack([np.zeros((2, 3)), a]),
     "concatenate": lambda a: np.concatenate([a, np.zeros((2, 3))]),
     "where": lambda a: np.where(a > 2, a, 0.0),

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from tinyxp.core.tree import leaves_of, tree_map
+
 NONE: frozenset[Any] = frozenset()
 
 
@@ -43,39 +45,32 @@ class ArrayWithOrigins(np.ndarray[Any, Any]):
         self.origins |= origins(value)
 
 
-def origins(value: Any) -> frozenset[Any]:
-    """The origins of all arrays with origins in ``value``: an array, or lists and dicts of them."""
-    if isinstance(value, np.ndarray):
-        array: Any = value
-        while array is not None:  # np.asarray returns a plain view of an array with origins
-            if isinstance(array, ArrayWithOrigins):
-                return array.origins
-            array = array.base if isinstance(array.base, np.ndarray) else None
-        return NONE
-    if isinstance(value, dict):
-        value = value.values()
-    elif not isinstance(value, (list, tuple)):
-        return NONE
-    return NONE.union(*(origins(x) for x in value))
+def origins(tree: Any) -> frozenset[Any]:
+    """The origins of all arrays in ``tree``: an array, or tuples, lists and dicts of them."""
+    return NONE.union(*map(_origins_of, leaves_of(tree)))
 
 
-def with_origins(value: Any, known: frozenset[Any]) -> Any:
-    """``value`` with origins if it is floating: arrays, NumPy scalars, and tuples of them."""
-    if type(value) in (tuple, list):
-        return type(value)(with_origins(x, known) for x in value)
-    if not known or not isinstance(value, (np.ndarray, np.generic)) or value.dtype.kind not in "fc":
-        return value
-    array = np.asarray(value).view(ArrayWithOrigins)
-    array.origins = known
-    return array
+def _origins_of(x: Any) -> frozenset[Any]:
+    while isinstance(x, np.ndarray):
+        if isinstance(x, ArrayWithOrigins):
+            return x.origins
+        x = x.base  # np.asarray returns a plain view of an array with origins
+    return NONE
 
 
-def bare(value: Any) -> Any:
-    """``value`` with plain arrays instead of arrays with origins."""
-    if isinstance(value, ArrayWithOrigins):
-        return value.view(np.ndarray)
-    if type(value) in (list, tuple):
-        return type(value)(bare(x) for x in value)
-    if type(value) is dict:
-        return {name: bare(x) for name, x in value.items()}
-    return value
+def with_origins(tree: Any, known: frozenset[Any]) -> Any:
+    """``tree`` with origins for its floating arrays and NumPy scalars."""
+
+    def mark(x: Any) -> Any:
+        if not isinstance(x, (np.ndarray, np.generic)) or x.dtype.kind not in "fc":
+            return x
+        array = np.asarray(x).view(ArrayWithOrigins)
+        array.origins = known
+        return array
+
+    return tree_map(mark, tree) if known else tree
+
+
+def bare(tree: Any) -> Any:
+    """``tree`` with plain arrays instead of arrays with origins."""
+    return tree_map(lambda x: x.view(np.ndarray) if isinstance(x, ArrayWithOrigins) else x, tree)
