@@ -188,62 +188,77 @@ class ModuleList(_Numbered):
                 yield f"{names[0]}-{names[-1]}", f"{len(names)} x {text}"
 
 
-class ModuleDict(Module):
+class NamedContainer(Module):
+    """The base of ModuleDict and ParameterDict: what they share with a dict."""
+
+    _thing: str
+
+    def _names(self) -> Mapping[str, Any]:
+        """A dict that has the names as keys."""
+        raise NotImplementedError
+
+    def __len__(self) -> int:
+        return len(self._names())
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names())
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._names()
+
+    def __getitem__(self, name: str) -> Any:
+        self._expect(name)
+        return getattr(self, name)
+
+    def __delitem__(self, name: str) -> None:
+        self._expect(name)
+        delattr(self, name)
+
+    def _expect(self, name: str) -> None:
+        if name not in self:
+            raise ArgumentError(f"no {self._thing} is called {name!r}; there are {list(self)}")
+
+    def keys(self) -> Iterable[str]:
+        return self._names().keys()
+
+    def values(self) -> Iterable[Any]:
+        return [self[name] for name in self]
+
+    def items(self) -> Iterable[tuple[str, Any]]:
+        return [(name, self[name]) for name in self]
+
+    def pop(self, name: str) -> Any:
+        """Remove and return the value of that name."""
+        value = self[name]
+        del self[name]
+        return value
+
+    def clear(self) -> None:
+        """Remove all values."""
+        for name in list(self):
+            del self[name]
+
+
+class ModuleDict(NamedContainer):
     """A dict of modules, which are registered; it has no ``forward``.
 
     >>> list(tx.nn.ModuleDict({"a": tx.nn.ReLU()}))
     ['a']
     """
 
+    _thing = "module"
+
     def __init__(self, modules: Any = None) -> None:
         super().__init__()
         self.update(modules or {})
 
-    def __len__(self) -> int:
-        return len(self._modules)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._modules)
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._modules
-
-    def __getitem__(self, name: str) -> Any:
-        expect_name(name, self._modules, "module")
-        return self._modules[name]
+    def _names(self) -> Mapping[str, Any]:
+        return self._modules
 
     def __setitem__(self, name: str, module: Module) -> None:
         self.add_module(name, module)
-
-    def __delitem__(self, name: str) -> None:
-        expect_name(name, self._modules, "module")
-        del self._modules[name]
-
-    def keys(self) -> Iterable[str]:
-        return self._modules.keys()
-
-    def values(self) -> Iterable[Any]:
-        return self._modules.values()
-
-    def items(self) -> Iterable[tuple[str, Any]]:
-        return self._modules.items()
 
     def update(self, modules: Any) -> None:
         """Add modules by name, from a mapping or pairs (name, module)."""
         for name, module in pairs("ModuleDict.update", modules):
             self.add_module(name, module)
-
-    def pop(self, name: str) -> Any:
-        """Remove and return the module of that name."""
-        module = self[name]
-        del self[name]
-        return module
-
-    def clear(self) -> None:
-        """Remove all modules."""
-        self._modules.clear()
-
-
-def expect_name(name: str, names: Iterable[str], thing: str) -> None:
-    if name not in names:
-        raise ArgumentError(f"no {thing} is called {name!r}; there are {list(names)}")

@@ -49,12 +49,12 @@ class _Table(FieldModule):
             self.weight.array = weight.array
 
     @classmethod
-    def _of(cls: Any, embeddings: Tensor, freeze: bool, **options: Any) -> Any:
+    def _of(cls: Any, embeddings: Tensor, freeze: bool, *options: Any, **named: Any) -> Any:
         if embeddings.ndim != 2:
             raise ShapeError(
                 f"from_pretrained expects (num_embeddings, embedding_dim), got {embeddings.shape}"
             )
-        module = cls(*embeddings.shape, _weight=embeddings, **options)
+        module = cls(*embeddings.shape, *options, _weight=embeddings, **named)
         module.weight.requires_grad_(not freeze)
         return module
 
@@ -118,15 +118,8 @@ class Embedding(_Table):
         >>> tx.nn.Embedding.from_pretrained(tx.eye(3))(tx.asarray([2]))
         tensor([[0., 0., 1.]])
         """
-        return cls._of(
-            embeddings,
-            freeze,
-            padding_idx=padding_idx,
-            max_norm=max_norm,
-            norm_type=norm_type,
-            scale_grad_by_freq=scale_grad_by_freq,
-            sparse=sparse,
-        )
+        options = padding_idx, max_norm, norm_type, scale_grad_by_freq, sparse
+        return cls._of(embeddings, freeze, *options)
 
     def forward(self, input: Tensor) -> Any:
         return F.embedding(
@@ -190,17 +183,9 @@ class EmbeddingBag(_Table):
         >>> tx.nn.EmbeddingBag.from_pretrained(tx.eye(2))(tx.asarray([[0, 1]]))
         tensor([[0.5, 0.5]])
         """
-        return cls._of(
-            embeddings,
-            freeze,
-            max_norm=max_norm,
-            norm_type=norm_type,
-            scale_grad_by_freq=scale_grad_by_freq,
-            mode=mode,
-            sparse=sparse,
-            include_last_offset=include_last_offset,
-            padding_idx=padding_idx,
-        )
+        options = max_norm, norm_type, scale_grad_by_freq, mode, sparse
+        last = {"include_last_offset": include_last_offset, "padding_idx": padding_idx}
+        return cls._of(embeddings, freeze, *options, **last)
 
     def forward(
         self, input: Tensor, offsets: Tensor | None = None, per_sample_weights: Tensor | None = None

@@ -7,7 +7,7 @@ from typing import Any, Self
 
 from tinyxp.core.tensor import Tensor
 from tinyxp.errors import ArgumentError, DTypeError
-from tinyxp.nn.containers import expect_name, pairs, place, several
+from tinyxp.nn.containers import NamedContainer, pairs, place, several
 from tinyxp.nn.module import Module
 from tinyxp.nn.parameter import Parameter
 
@@ -68,7 +68,7 @@ class ParameterList(Module):
         return self
 
 
-class ParameterDict(Module):
+class ParameterDict(NamedContainer):
     """A dict of parameters, which are registered; Tensors become Parameters.
 
     Other values are stored unchanged, and are not part of the state. The items of a plain dict are
@@ -78,26 +78,18 @@ class ParameterDict(Module):
     ['a', 'b']
     """
 
+    _thing = "parameter"
+
     def __init__(self, parameters: Any = None) -> None:
         super().__init__()
         self._keys: dict[str, None] = {}
         self.update({} if parameters is None else parameters)
 
-    def __len__(self) -> int:
-        return len(self._keys)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._keys)
+    def _names(self) -> Mapping[str, Any]:
+        return self._keys
 
     def __reversed__(self) -> Iterator[str]:
         return reversed(self._keys)
-
-    def __contains__(self, key: object) -> bool:
-        return key in self._keys
-
-    def __getitem__(self, key: str) -> Any:
-        expect_name(key, self._keys, "parameter")
-        return getattr(self, key)
 
     def __setitem__(self, key: str, value: Any) -> None:
         if not isinstance(key, str):
@@ -110,8 +102,7 @@ class ParameterDict(Module):
         self._keys[key] = None
 
     def __delitem__(self, key: str) -> None:
-        expect_name(key, self._keys, "parameter")
-        delattr(self, key)
+        super().__delitem__(key)
         del self._keys[key]
 
     def __or__(self, other: Any) -> "ParameterDict":
@@ -122,15 +113,6 @@ class ParameterDict(Module):
     def __ior__(self, other: Any) -> Self:
         self.update(other)
         return self
-
-    def keys(self) -> Iterable[str]:
-        return self._keys.keys()
-
-    def values(self) -> Iterable[Any]:
-        return [self[key] for key in self._keys]
-
-    def items(self) -> Iterable[tuple[str, Any]]:
-        return [(key, self[key]) for key in self._keys]
 
     def get(self, key: str, default: Any = None) -> Any:
         """Return the value of that name, or ``default``."""
@@ -149,23 +131,12 @@ class ParameterDict(Module):
         for key, value in sorted(found, key=operator.itemgetter(0)) if plain else found:
             self[key] = value
 
-    def pop(self, key: str) -> Any:
-        """Remove and return the value of that name."""
-        value = self[key]
-        del self[key]
-        return value
-
     def popitem(self) -> tuple[str, Any]:
         """Remove and return the last pair (name, value)."""
         if not self._keys:
             raise ArgumentError("popitem: the ParameterDict is empty")
         key = next(reversed(self._keys))
         return key, self.pop(key)
-
-    def clear(self) -> None:
-        """Remove all values."""
-        for key in list(self._keys):
-            del self[key]
 
     def copy(self) -> "ParameterDict":
         """Return a new dict of the same parameters."""

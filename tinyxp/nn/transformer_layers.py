@@ -27,6 +27,20 @@ def _activation(name: str | Activation) -> Activation:
     return known[name]
 
 
+def _attend(
+    attention: Module,
+    x: Tensor,
+    memory: Tensor,
+    attn_mask: Tensor | None,
+    key_padding_mask: Tensor | None,
+    is_causal: bool,
+) -> Any:
+    """The attention of x to the positions of ``memory``, without the weights."""
+    masks = {"attn_mask": attn_mask, "key_padding_mask": key_padding_mask}
+    y, _ = attention(x, memory, memory, is_causal=is_causal, need_weights=False, **masks)
+    return y
+
+
 class _Layer(Module):
     """Residual blocks, each with a norm: one or two of attention, and a perceptron."""
 
@@ -77,16 +91,8 @@ class _Layer(Module):
         key_padding_mask: Tensor | None,
         is_causal: bool = False,
     ) -> Any:
-        y, _ = self.self_attn(
-            x,
-            x,
-            x,
-            attn_mask=attn_mask,
-            key_padding_mask=key_padding_mask,
-            is_causal=is_causal,
-            need_weights=False,
-        )
-        return self.dropout1(y)
+        masks = attn_mask, key_padding_mask, is_causal
+        return self.dropout1(_attend(self.self_attn, x, x, *masks))
 
     def _ff_block(self, x: Tensor) -> Any:
         x = self.linear2(self.dropout(self.activation(self.linear1(x))))
@@ -170,13 +176,5 @@ class TransformerDecoderLayer(_Layer):
         key_padding_mask: Tensor | None,
         is_causal: bool = False,
     ) -> Any:
-        y, _ = self.multihead_attn(
-            x,
-            mem,
-            mem,
-            attn_mask=attn_mask,
-            key_padding_mask=key_padding_mask,
-            is_causal=is_causal,
-            need_weights=False,
-        )
-        return self.dropout2(y)
+        masks = attn_mask, key_padding_mask, is_causal
+        return self.dropout2(_attend(self.multihead_attn, x, mem, *masks))
