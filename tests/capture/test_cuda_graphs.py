@@ -454,7 +454,7 @@ def test_there_is_room_for_so_many(recorder):
 # -- the Trainer -----------------------------------------------------------------------------------
 
 
-def test_training_with_a_graph_ends_with_one_line_without_a_gpu(capsys, monkeypatch):
+def test_training_with_a_capture_ends_with_one_line_without_a_gpu(capsys, monkeypatch):
     monkeypatch.setenv("TINY_BACKEND", "")  # --backend sets it, for children
     options = ["--capture", "--steps", "1", "--set", "n_layer=1", "--backend", "cupy"]
     assert main(["train", "transformer", *options]) == 2

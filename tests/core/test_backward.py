@@ -147,11 +147,9 @@ def test_backward_of_many_numbers_needs_their_gradient(backend):
     ):
         (x * x).backward()
     y = x * x
-    with pytest.raises(
-        ShapeError, match=r"must match its tensor, \(2,\) tinyxp.float64, got \(3,\)"
-    ):
+    with pytest.raises(ShapeError, match=r"must have its tensor's shape \(2,\), got \(3,\)"):
         y.backward(tx.ones(3, dtype=tx.float64))
-    with pytest.raises(ShapeError, match=r"got \(2,\) tinyxp.float32"):
+    with pytest.raises(DTypeError, match=r"dtype tinyxp.float64, got tinyxp.float32"):
         y.backward(tx.ones(2))
     y.backward(tx.asarray([1.0, 10.0], dtype=tx.float64))
     assert x.grad.tolist() == [2, 40]
@@ -168,9 +166,7 @@ def test_a_gradient_from_another_backend_is_refused():
     y = leaf([1.0]) * 2
     with tx.backend("strict"):
         g = tx.ones(1, dtype=tx.float64)
-    with pytest.raises(
-        BackendError, match=r"on 'strict', the tensor on 'numpy'; move it: gradient\.to"
-    ):
+    with pytest.raises(BackendError, match=r"on 'strict', its tensor on 'numpy'; move it: g\.to"):
         y.backward(g)
 
 

@@ -162,7 +162,7 @@ BAD = {  # a call, the error, what its message says
     "astype": (lambda: tx.astype([1.0], tx.int64), DTypeError, "astype expects Tensors, got list"),
     "T": (lambda: A5().T, ShapeError, r"T expects two axes, got shape \(5,\)"),
     "mT": (lambda: A5().mT, ShapeError, "matrix_transpose expects two axes"),
-    "len": (lambda: len(tx.asarray(1.0)), DTypeError, r"len\(\) of a tensor without axes"),
+    "len": (lambda: len(tx.asarray(1.0)), DTypeError, r"a 0-d tensor has no len\(\)"),
     "keyword": (
         lambda: tx.mean(A5(), along=0),
         DTypeError,

@@ -51,7 +51,7 @@ MISTAKES = {  # a call, and what its message says
     ),
     "product of batches": (
         lambda: zeros(2, 3, 4) @ zeros(3, 4, 5),
-        r"matmul.*\(2, 3, 4\).*\(3, 4, 5\).*the leading axes \(2,\) and \(3,\) do not meet",
+        r"matmul.*\(2, 3, 4\).*\(3, 4, 5\).*the leading axes \(2,\) and \(3,\) do not broadcast",
     ),
     "sum along the other axis": (
         lambda: zeros(3, 4) + zeros(3),
@@ -64,12 +64,12 @@ MISTAKES = {  # a call, and what its message says
     ),
     "images without channels": (
         lambda: nn.Conv2d(1, 8, 3)(zeros(28, 28)),
-        r"conv2d expects input.*got \(28, 28\) and \(8, 1, 3, 3\); give it its axis of channels: "
+        r"conv2d expects input.*got \(28, 28\) and \(8, 1, 3, 3\); add a channel axis: "
         r"tx\.expand_dims\(x, axis=0\)",
     ),
     "a batch without channels": (
         lambda: nn.Conv2d(1, 8, 3)(zeros(5, 28, 28)),
-        r"got input \(5, 28, 28\); give it its axis of channels: tx\.expand_dims\(x, axis=1\)",
+        r"got input \(5, 28, 28\); add a channel axis: tx\.expand_dims\(x, axis=1\)",
     ),
     "channels last": (
         lambda: nn.Conv2d(3, 8, 3)(zeros(1, 32, 32, 3)),
@@ -90,7 +90,7 @@ MISTAKES = {  # a call, and what its message says
     ),
     "one-hot targets": (
         lambda: F.cross_entropy(zeros(2, 3), ids(2, 3)),
-        r"cross_entropy.*int64.*of one-hot rows tx\.argmax\(target, axis=1\)",
+        r"cross_entropy.*int64.*for one-hot rows: tx\.argmax\(target, axis=1\)",
     ),
     "reshape": (
         lambda: zeros(3, 4).reshape(5, 2),
@@ -98,16 +98,16 @@ MISTAKES = {  # a call, and what its message says
     ),
     "reshape, the rest": (
         lambda: zeros(3, 4).reshape(5, -1),
-        r"reshape.*\(3, 4\).*12 elements are no multiple of 5",
+        r"reshape.*\(3, 4\).*12 elements are not a multiple of 5",
     ),
     "concat": (
         lambda: tx.concat([zeros(2, 3), zeros(2, 4)]),
-        r"concat.*\(2, 3\).*\(2, 4\).*axis 1 is 3 in operand 0 and 4 in operand 1; along axis=1 "
-        r"they would join",
+        r"concat.*\(2, 3\).*\(2, 4\).*axis 1 is 3 in operand 0 and 4 in operand 1; with axis=1 "
+        r"they could be joined",
     ),
     "concat of ranks": (
         lambda: tx.concat([zeros(2, 3), zeros(3)]),
-        r"concat.*operand 1 has 1 axes, operand 0 has 2; all need as many",
+        r"concat.*operand 1 has 1 axes, operand 0 has 2; all need the same number",
     ),
     "permute_dims": (
         lambda: tx.permute_dims(zeros(2, 3), (0, 2)),

@@ -12,6 +12,7 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from tinyxp.core.gradients import expect_like
 from tinyxp.core.operation import expect_callable
 from tinyxp.core.tape import (
     Node,
@@ -24,7 +25,7 @@ from tinyxp.core.tape import (
 )
 from tinyxp.core.tensor import Tensor, namespace, wrap
 from tinyxp.core.tree import fill, leaves, matching, tree_map
-from tinyxp.errors import ArgumentError, DTypeError, GradientError, ShapeError
+from tinyxp.errors import ArgumentError, DTypeError, GradientError
 
 Argnums = int | Sequence[int]
 
@@ -144,21 +145,9 @@ def _positions(argnums: Argnums) -> tuple[int, ...]:
 
 
 def _tensors(values: Sequence[Any], like: Sequence[Tensor], what: str) -> list[Tensor]:
-    """Checked tangents or cotangents: Tensors of the shape, dtype and backend of ``like``."""
+    """Tangents or cotangents, checked against their tensors."""
     for value, x in zip(values, like, strict=True):
-        if not isinstance(value, Tensor):
-            raise ArgumentError(f"a {what} must be a Tensor, got {type(value).__name__}")
-        if value.backend is not x.backend:
-            raise ArgumentError(
-                f"a {what} must lie on {x.backend.name!r} as its tensor does, got "
-                f"{value.backend.name!r}; move it: {what}.to({x.backend.name!r})"
-            )
-        if value.shape != x.shape:
-            raise ShapeError(f"a {what} must have its tensor's shape {x.shape}, got {value.shape}")
-        if value.dtype is not x.dtype:
-            raise DTypeError(
-                f"a {what} must have its tensor's dtype {x.dtype!r}, got {value.dtype!r}"
-            )
+        expect_like(f"a {what}", value, x)
     return list(values)
 
 

@@ -1,4 +1,4 @@
-"""Gradients proven: the vjps of any function against central differences in float64."""
+"""Gradient checks: the gradients of any function against central differences in float64."""
 
 import functools
 import operator
@@ -31,9 +31,9 @@ def gradcheck(
     Every floating Tensor among ``inputs`` must be float64 or complex128 and is differentiated. The
     result, a tensor or several, is reduced to one number with random weights w:
     L(x) = Re Σ w · f(x). Each element of dL/dx is compared with (L(x + eps) - L(x - eps)) / 2 eps,
-    for a complex x along the real and the imaginary axis. With ``order=2`` d(cL)/dx itself is
-    checked too, as a function of x and of c = 1 (an argument after the inputs), and so on. The
-    error names argument, place and both values.
+    for a complex x along the real and the imaginary axis. With ``order=2`` d(cL)/dx is checked
+    too, as a function of x and of c = 1 (an argument after the inputs), and so on. The error names
+    the argument, the index and both values.
 
     >>> tx.gradcheck(lambda x: x**3, tx.asarray([1.0, 2.0], dtype=tx.float64), order=2)
     True
@@ -72,7 +72,7 @@ def gradcheck(
             pairs = zip(wanted, found, strict=True)
             return tuple(args[i].detach() * 0 if g is None else g for i, g in pairs)
 
-        # and as a function of a factor of L: a vjp is linear in the gradient that comes in
+        # also as a function of a factor of L, in which a vjp must be linear
         gradcheck(
             slopes,
             *inputs,
@@ -127,7 +127,7 @@ def _compare(
     atol: float,
     label: str,
 ) -> None:
-    # without the graph first: the weights are drawn, and f must not need one
+    # first without a graph: this draws the weights, and f must not need a graph
     loss(*inputs)
     for i, g in zip(wanted, _gradients(loss, inputs, wanted, False), strict=True):
         x = inputs[i]
@@ -141,7 +141,7 @@ def _compare(
             return float(ahead - behind) / (2 * eps)
 
         if g is None and abs(difference(_normal(np.random.default_rng(0), x))) <= atol:
-            continue  # one direction at random shows that nothing depends on x
+            continue  # one random direction shows that nothing depends on x
         found = np.zeros_like(values) if g is None else x.backend.to_numpy(g.array)
         directions = (1, 1j) if x.dtype.kind == "complex floating" else (1,)
         for place in np.ndindex(values.shape):

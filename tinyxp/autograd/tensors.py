@@ -1,4 +1,4 @@
-"""``tx.autograd``: gradients of tensors. Those of functions are in ``transforms``."""
+"""``tx.autograd.grad``: gradients of tensors. Gradients of functions are in ``functions``."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -21,7 +21,7 @@ def grad(
 
     ``inputs`` may be leaves or intermediate results; nothing is written to ``grad``. With
     ``create_graph`` the gradients can be differentiated again. Raises GradientError for an input
-    that the outputs do not depend on, unless ``allow_unused`` (None stands for it then).
+    that the outputs do not depend on, unless ``allow_unused``: then its gradient is None.
 
     >>> x = tx.asarray(2.0, requires_grad=True)
     >>> (slope,) = tx.autograd.grad(x**3, x, create_graph=True)
@@ -52,7 +52,7 @@ def grad(
 
 
 def _several(x: Any) -> list[Any]:
-    """One Tensor or several (None among them for a gradient of ones) as a list."""
+    """One Tensor or several as a list; None stands for a gradient of ones."""
     found = [x] if isinstance(x, Tensor) or not isinstance(x, Iterable) else list(x)
     expect_tensors("grad", *(y for y in found if y is not None))
     return found

@@ -1,4 +1,4 @@
-"""Data types: tinyxp's own objects, the same on every backend, and the rules that join them."""
+"""Data types: tinyxp's own objects, the same on every backend, and the rules of promotion."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -30,7 +30,7 @@ class DType:
         return f"tinyxp.{self.name}"
 
     def __reduce__(self) -> str:
-        return self.name  # pickled and copied as the one object that it is
+        return self.name  # pickle and copy keep the one object
 
 
 bool = DType("bool", "bool", 1)
@@ -93,11 +93,11 @@ def as_dtype(dtype: Any) -> DType:
 
 
 def promote(a: DType, b: DType) -> DType:
-    """The dtype that ``a`` and ``b`` meet in: the standard's table within a kind.
+    """The common dtype of ``a`` and ``b``: the standard's table within a kind.
 
     Between kinds, which the standard leaves open, the higher kind wins (bool, integer, real,
-    complex), with PyTorch: int64 and float32 give float32. Neither of the dtypes of 16 bits holds
-    the other: they meet in float32.
+    complex), with PyTorch: int64 and float32 give float32. Neither 16-bit
+    dtype holds the other, so that float16 and bfloat16 give float32.
 
     >>> promote(int8, uint8), promote(int64, float32), promote(float64, complex64)
     (tinyxp.int16, tinyxp.float32, tinyxp.complex128)
@@ -123,7 +123,7 @@ def promote(a: DType, b: DType) -> DType:
 
 
 def promote_scalar(dtype: DType, scalar: complex) -> DType:
-    """The dtype of ``dtype`` joined with a Python number, which is weak: only its kind counts.
+    """The common dtype of ``dtype`` and a Python number, of which only the kind counts.
 
     >>> promote_scalar(float64, 1), promote_scalar(int8, 0.5)
     (tinyxp.float64, tinyxp.float32)
@@ -157,7 +157,7 @@ def result_type(*operands: Any) -> DType:
 
 
 def expect_held(numbers: Any, dtype: DType) -> None:
-    """Raise unless a dtype holds numbers that the user wrote: a cast alone may wrap them round.
+    """Raise unless a dtype holds numbers that the user wrote, because a cast may wrap around.
 
     ArgumentError for integers out of its range, NaN and Inf, DTypeError for complex numbers.
     """
@@ -208,7 +208,7 @@ def isdtype(dtype: DType, kind: Any) -> Any:
 
 
 def can_cast(from_: Any, to: DType, /) -> Any:
-    """Whether a tensor or dtype may be cast to ``to`` by promotion, so without losing its kind.
+    """Whether promotion may cast a tensor or dtype to ``to``, so that it keeps its kind.
 
     >>> can_cast(float32, float64), can_cast(int64, int8)
     (True, False)
@@ -222,7 +222,7 @@ def can_cast(from_: Any, to: DType, /) -> Any:
 
 @dataclass(frozen=True, init=False)
 class finfo:
-    """Limits of a floating dtype (or a tensor's), as Python floats; of its parts, if complex.
+    """Limits of a floating dtype or of a tensor's, as Python floats; of its parts if complex.
 
     >>> finfo(float32).eps == 2.0**-23
     True

@@ -1,28 +1,32 @@
-"""The gradient that a tensor holds: what is assigned has its shape and dtype, and its place."""
+"""The gradient that a tensor holds: a tensor of its shape and dtype on its backend."""
+
+from typing import Any
 
 from tinyxp.core.tensor import Tensor
 from tinyxp.errors import BackendError, DTypeError, GradientError, ShapeError
 
 
+def expect_like(what: str, value: Any, x: Tensor) -> None:
+    """Raise unless ``value`` is a Tensor on the backend of x, with its shape and its dtype."""
+    if not isinstance(value, Tensor):
+        raise DTypeError(f"{what} must be a Tensor, got {type(value).__name__}")
+    if value.backend is not x.backend:
+        raise BackendError(
+            f"{what} lies on {value.backend.name!r}, its tensor on {x.backend.name!r}; "
+            f"move it: g.to({x.backend.name!r})"
+        )
+    if value.array.shape != x.array.shape:
+        raise ShapeError(f"{what} must have its tensor's shape {x.shape}, got {value.shape}")
+    if value.array.dtype != x.array.dtype:
+        raise DTypeError(f"{what} must have its tensor's dtype {x.dtype!r}, got {value.dtype!r}")
+
+
 def assign(self: Tensor, grad: Tensor | None) -> None:
-    """``x.grad = g``: None, or a tensor that lies and looks as x does."""
-    if grad is None:
-        self._grad = None
-        return
-    if not isinstance(grad, Tensor):
-        raise DTypeError(f"a gradient is a Tensor or None, got {type(grad).__name__}")
+    """``x.grad = g``: None, or a tensor like x."""
     if grad is self:
         raise GradientError("a tensor cannot be its own gradient; clone it")
-    if grad.backend is not self.backend:
-        raise BackendError(
-            f"the gradient lies on {grad.backend.name!r}, the tensor on {self.backend.name!r}; "
-            f"move it: g.to({self.backend.name!r})"
-        )
-    ours, theirs = self.array, grad.array
-    if theirs.dtype != ours.dtype:
-        raise DTypeError(f"the gradient of a {self.dtype!r} has its dtype, got {grad.dtype!r}")
-    if theirs.shape != ours.shape:
-        raise ShapeError(f"the gradient of {self.shape} has its shape, got {grad.shape}")
+    if grad is not None:
+        expect_like("a gradient", grad, self)
     self._grad = grad
 
 

@@ -1,6 +1,6 @@
-"""What would fit: advice for an error about shapes, sought only when the error is there.
+"""Hints for errors about shapes: what would fit. They are computed only once an error is raised.
 
-Each function takes shapes and gives a sentence, ``"; …"``, or nothing where it has no advice.
+Each function takes shapes and returns a clause, ``"; …"``, or nothing where it has no hint.
 """
 
 import math
@@ -24,16 +24,20 @@ def for_features(shape: Shape, features: int, layer: str = "") -> str:
     if features in shape[:-1]:
         axis = shape.index(features)
         return f"; axis {axis} has {features}: tx.moveaxis(x, {axis}, -1) makes it the last"
-    if len(shape) > 3:  # images, it seems
+    if len(shape) > 3:  # probably images
         return f"; x.flatten(1) would give it {math.prod(shape[1:])} features"
     return f"; with this x it would have to be {layer}" if layer else ""
 
 
 def for_matmul(a: Shape, b: Shape) -> str:
-    """For a @ b: a transposed operand, or leading axes that do not meet."""
+    """For a @ b: a transposed operand, or leading axes that do not broadcast."""
     if len(a) > 1 and len(b) > 1 and a[-1] == b[-2]:
         problem = broadcast(a[:-2], b[:-2])
-        return f"; the leading axes {a[:-2]} and {b[:-2]} do not meet: {problem}" if problem else ""
+        return (
+            f"; the leading axes {a[:-2]} and {b[:-2]} do not broadcast: {problem}"
+            if problem
+            else ""
+        )
     if len(b) > 1 and a[-1] == b[-1]:
         turned = (*b[:-2], b[-1], b[-2])
         return f"; with the second transposed it fits: x1 @ x2.mT, {a} @ {turned}"
@@ -63,7 +67,7 @@ def _broadcast_advice(shapes: Sequence[Shape]) -> str:
     n = len(short)
     if 0 < n < len(long):
         for start in range(len(long) - n):
-            if long[start : start + n] == short:  # it lies along earlier axes
+            if long[start : start + n] == short:  # short matches earlier axes of long
                 new = len(long) - n - start
                 to = (*short, *(1,) * new)
                 return f"; to lie along axis {start}, reshape {short} to {to}"
@@ -73,23 +77,21 @@ def _broadcast_advice(shapes: Sequence[Shape]) -> str:
 
 
 def for_channels(shape: Shape, channels: int, spatial: int) -> str:
-    """For an image batch whose channels are not where a convolution expects them."""
+    """For a batch of images whose channel axis is not where a convolution expects it."""
     if len(shape) == spatial and channels == 1:
-        return "; give it its axis of channels: tx.expand_dims(x, axis=0)"
+        return "; add a channel axis: tx.expand_dims(x, axis=0)"
     if len(shape) == spatial + 1 and shape[0] != channels and channels == 1:
-        return "; give it its axis of channels: tx.expand_dims(x, axis=1)"
+        return "; add a channel axis: tx.expand_dims(x, axis=1)"
     if shape and shape[-1] == channels:
         to = len(shape) - spatial - 1
-        return (
-            f"; the channels seem to be last: tx.moveaxis(x, -1, {to}) puts them where they belong"
-        )
+        return f"; the channels seem to be last: tx.moveaxis(x, -1, {to}) moves them to axis {to}"
     return ""
 
 
 def for_classes(scores: Shape, target: Shape) -> str:
     """For scores (N, C, …) beside class numbers (N, …)."""
     if target and target[-1] == 1 and target[:-1] == scores[:1]:
-        return "; take the last axis of the target away: target.squeeze(-1)"
+        return "; remove the last axis of the target: target.squeeze(-1)"
     if len(scores) > 2 and scores[:-1] == target:
         return "; the classes seem to be last: tx.moveaxis(scores, -1, 1)"
     if scores and target and scores[0] != target[0]:
@@ -98,13 +100,13 @@ def for_classes(scores: Shape, target: Shape) -> str:
 
 
 def for_reshape(size: int, shape: Any) -> str | None:
-    """For ``size`` numbers that do not fill a shape, if it is one."""
+    """For ``size`` elements that do not fill a shape."""
     shape = tuple(shape) if isinstance(shape, (tuple, list)) else (shape,)
     if not all(isinstance(n, int) for n in shape):
         return None
     known = math.prod(n for n in shape if n != -1)
     if -1 in shape:
-        return f"{size} elements are no multiple of {known}"
+        return f"{size} elements are not a multiple of {known}"
     fitting = [
         (*shape[:i], -1, *shape[i + 1 :])
         for i, n in enumerate(shape)
@@ -115,17 +117,18 @@ def for_reshape(size: int, shape: Any) -> str | None:
 
 
 def for_concat(shapes: Sequence[Shape], axis: int) -> str | None:
-    """For tensors that do not join along an axis: the first that differs."""
+    """For tensors that cannot be joined along an axis: the first one that differs."""
     first = shapes[0]
     for i, shape in enumerate(shapes):
         if len(shape) != len(first):
             return (
-                f"operand {i} has {len(shape)} axes, operand 0 has {len(first)}; all need as many"
+                f"operand {i} has {len(shape)} axes, operand 0 has {len(first)}; all need the same "
+                "number"
             )
         for k, (a, b) in enumerate(zip(first, shape, strict=True)):
             if a != b and k != axis % len(first):
                 other = [j for j in range(len(first)) if j != k and first[j] != shape[j]]
-                hint = "" if other else f"; along axis={k} they would join"
+                hint = "" if other else f"; with axis={k} they could be joined"
                 return f"axis {k} is {a} in operand 0 and {b} in operand {i}{hint}"
     return None
 

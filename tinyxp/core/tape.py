@@ -1,7 +1,7 @@
 """The graph: Nodes, and the one backward pass over them.
 
-A Node knows its op, its parents and the raw arrays that its gradient needs, never the Tensor that
-it made: without that link back there are no reference cycles.
+A Node refers to its op, its parents and the raw arrays that its gradient needs, but never to the
+Tensor that it made. Without that link back there are no reference cycles.
 """
 
 import itertools
@@ -17,8 +17,9 @@ from tinyxp import backends
 from tinyxp.backends import Array, Backend
 from tinyxp.backends.common.context import bound, put_back
 from tinyxp.core.foreign_errors import PASSED_ON, first_line, users_own
+from tinyxp.core.gradients import expect_like
 from tinyxp.core.tensor import Tensor, is_complex, namespace, wrap
-from tinyxp.errors import BackendError, DTypeError, GradientError, ShapeError
+from tinyxp.errors import DTypeError, GradientError
 
 # hot paths ask it directly, others by is_grad_enabled()
 grad_enabled: ContextVar[bool] = ContextVar("tinyxp_grad_enabled", default=True)
@@ -36,10 +37,10 @@ def is_grad_enabled() -> bool:
 
 
 class set_grad_enabled(bound):
-    """Record a graph, or not, from here on: at once, and as a ``with`` block until its end.
+    """Record a graph, or not: from this statement on, or inside a ``with`` block.
 
-    It decorates functions too. It holds in this thread or task. Raises DTypeError unless ``mode``
-    is True or False.
+    It decorates functions too, and holds for the current thread or task. Raises DTypeError unless
+    ``mode`` is True or False.
 
     >>> x = tx.asarray([1.0], requires_grad=True)
     >>> with tx.set_grad_enabled(False):
@@ -62,7 +63,7 @@ class set_grad_enabled(bound):
         return super().__call__(f)
 
     def _begin_anew(self) -> None:
-        """Take back what the statement did: it was the beginning of a block or a decorator."""
+        """Undo the effect of the call itself, because it opens a block or decorates a function."""
         if self._at_once is not None and put_back(self._variable, self._at_once):
             self._at_once = None
 
@@ -96,7 +97,7 @@ class enable_grad(bound, bare=True):
 class inference_mode(bound, bare=True):
     """PyTorch's name of ``no_grad`` for computing without training; ``False``: record again.
 
-    What is computed in it may be used in a graph later, as a constant.
+    Its results may be used in a graph later, as constants.
 
     >>> x = tx.asarray([1.0], requires_grad=True)
     >>> with tx.inference_mode():
@@ -115,15 +116,13 @@ def _switch(name: str, mode: Any) -> bool:
 
 
 class Op(Protocol):
-    """What a Node needs of the operation that made it."""
+    """The operation of a Node."""
 
     name: str
 
     def pull(self, node: "Node", g: Any, recording: bool) -> Sequence[Any]:
-        """The gradient of each of ``node.parents`` from ``g``, the gradient of the result.
-
-        Recording, gradients are Tensors; else they are raw arrays.
-        """
+        """The gradients of ``node.parents`` from ``g``, the gradient of the result: Tensors if
+        recording, raw arrays if not."""
 
 
 class Node:
@@ -138,8 +137,8 @@ class Node:
     def __init__(self, op: Op, parents: Sequence["Edge"], context: Any) -> None:
         self.op = op
         self.parents = parents
-        self.context = context  # None when a backward pass has used it up
-        self.born = _birth()  # a node is younger than all that it was made from
+        self.context = context  # None once a backward pass has used it
+        self.born = _birth()  # a node is younger than all its parents
 
 
 Edge = Node | Tensor | None
@@ -178,12 +177,12 @@ def attach(array: Array, backend: Backend, edge: Edge) -> Tensor:
 
 
 def behind_identity(array: Array, backend: Backend, edge: Edge) -> Tensor:
-    """As ``attach``, with a node of its own, at which an inner backward pass can stop."""
+    """As ``attach``, with a separate node at which an inner backward pass can stop."""
     return wrap(array, backend, None if edge is None else Node(_identity, (edge,), ()))
 
 
 def fit(xp: Any, g: Any, shape: tuple[int, ...], dtype: Any) -> Any:
-    """Bring a gradient to its operand's shape and dtype: broadcasting undone, in one place."""
+    """Sum a gradient over broadcast axes and cast it, to its operand's shape and dtype."""
     if g.shape != shape:
         extra = len(g.shape) - len(shape)
         stretched = (i + extra for i, n in enumerate(shape) if n != g.shape[i + extra])
@@ -197,10 +196,10 @@ def fit(xp: Any, g: Any, shape: tuple[int, ...], dtype: Any) -> Any:
 
 
 def at_border(g: Any) -> Any:
-    """A gradient, Tensor or array, on its way in or out.
+    """The gradient g, a Tensor or array, as it enters or leaves a backward pass: its conjugate.
 
-    Inside, dL = Re Σ g·dy, so that a vjp is the textbook's formula without conjugates; users see
-    the conjugate, PyTorch's ∂L/∂Re y + i ∂L/∂Im y.
+    Inside a pass dL = Re Σ g·dy, so that a vjp is the textbook formula without conjugates. Users
+    see the conjugate, which is PyTorch's ∂L/∂Re y + i ∂L/∂Im y.
     """
     if not is_complex(g):
         return g
@@ -209,7 +208,7 @@ def at_border(g: Any) -> Any:
 
 
 def ordered(edges: Iterable[Edge], stop: Iterable[Edge] = ()) -> list[Node | Tensor]:
-    """Every node and leaf below ``edges``, each once, parents before what was made from them."""
+    """Every node and leaf below ``edges``, once each, and parents before their children."""
     leaves: list[Tensor] = []
     nodes: list[Node] = []
     ends = {*stop}
@@ -231,7 +230,7 @@ def ordered(edges: Iterable[Edge], stop: Iterable[Edge] = ()) -> list[Node | Ten
 
 
 def _sum(a: Any, b: Any) -> Any:
-    """The sum of two gradients; those of a many-valued op are tuples with gaps."""
+    """The sum of two gradients; those of an op with several results are tuples with gaps."""
     if isinstance(a, tuple):
         return tuple(
             y if x is None else x if y is None else x + y for x, y in zip(a, b, strict=True)
@@ -250,14 +249,14 @@ def propagate(
 ) -> dict[Any, Any]:
     """The one backward pass: the gradient at every leaf, or at the ``targets`` alone.
 
-    Visits each node once, in reverse topological order. Recording, the gradients are Tensors that
-    can be differentiated again; else raw arrays. ``stop`` is for a pass inside a vjp: it ends the
-    walk at the targets, and crosses no border (see ``at_border``).
+    Visits each node once, in reverse topological order. The gradients are Tensors that can be
+    differentiated again if ``recording``, and raw arrays if not. ``stop`` is for a pass inside a
+    vjp: it ends at the targets and conjugates nothing (see ``at_border``).
     """
     retain = recording if retain is None else retain
     edges = [edge_of(y) for y in outputs]
     wanted: frozenset[Edge] = frozenset()
-    useful: set[Edge] | None = None  # all are
+    useful: set[Edge] | None = None  # None: every node leads to a target
     if targets is not None:
         wanted = frozenset(targets)
         useful = {*wanted}
@@ -265,7 +264,9 @@ def propagate(
             if type(edge) is Node and not useful.isdisjoint(edge.parents):
                 useful.add(edge)
     grads: dict[Any, Any] = {}  # by Edge
-    owned: set[Edge] = set()  # sums that we made, so that nobody else holds them
+    owned: set[Edge] = (
+        set()
+    )  # sums made here, which nobody else holds, so that they may be added to in place
 
     with bound(grad_enabled, recording):
         seeds = [_seed(y, g) for y, g in zip(outputs, gradients, strict=True)]
@@ -273,7 +274,7 @@ def propagate(
         seeds = seeds if recording else [seed.array for seed in seeds]
         root = Node(_root, edges, seeds)  # where the gradients start
         grads[root] = ()
-        # the youngest node that has a gradient has all of it: what used it is younger still
+        # the gradient of the youngest waiting node is complete: all nodes that used it are younger
         waiting = [(-root.born, root)]
         while waiting:
             node = heappop(waiting)[1]
@@ -298,7 +299,7 @@ def propagate(
                 problem = f"the gradient of {node.op.name} failed: {first_line(error)}"
                 raise GradientError(problem) from error
             if not retain:
-                node.context = None  # saved arrays go as soon as they are used
+                node.context = None  # free the saved arrays at once
             for parent, part in zip(node.parents, parts, strict=True):
                 if part is None or parent is None or (useful is not None and parent not in useful):
                     continue
@@ -319,7 +320,7 @@ def propagate(
 
 
 def _pull(node: Node, g: Any) -> Sequence[Any]:
-    """A recorded pull, which makes its constants where ``g`` lies: a graph may cross backends."""
+    """A recorded pull on the backend of ``g``, because a graph may cross backends."""
     if node.op is _root:
         return node.op.pull(node, g, True)
     one = next(part for part in g if part is not None) if isinstance(g, tuple) else g
@@ -347,16 +348,7 @@ def _seed(output: Tensor, gradient: Tensor | None) -> Tensor:
                 "with .sum() or .mean(), or pass the gradient of its own"
             )
         return wrap(output.backend.xp.ones_like(output.array), output.backend)
-    if gradient.backend is not output.backend:
-        raise BackendError(
-            f"the gradient lies on {gradient.backend.name!r}, the tensor on "
-            f"{output.backend.name!r}; move it: gradient.to({output.backend.name!r})"
-        )
-    if gradient.shape != output.shape or gradient.dtype is not output.dtype:
-        raise ShapeError(
-            f"the gradient must match its tensor, {output.shape} {output.dtype!r}, "
-            f"got {gradient.shape} {gradient.dtype!r}"
-        )
+    expect_like("the gradient", gradient, output)
     return gradient
 
 

@@ -1,7 +1,7 @@
 """The Tensor: an immutable value on a backend, with a link to the graph that made it.
 
-What looks like a change (``x += y``, ``x[i] = v``) computes a new value and rebinds the object to
-it, its ``views`` too. So the arrays that a graph has saved never change behind its back.
+An apparent change (``x += y``, ``x[i] = v``) computes a new value and rebinds the object and its
+views to it (see ``views``). So the arrays that a graph has saved never change.
 """
 
 import sys
@@ -26,7 +26,7 @@ SCALARS = frozenset((bool, int, float, complex))
 
 
 def namespace() -> Any:
-    """The namespace tinyxp itself: what ``xp`` is when a vjp runs on Tensors."""
+    """The package tinyxp: the namespace ``xp`` of a vjp that runs on Tensors."""
     return sys.modules["tinyxp"]
 
 
@@ -103,9 +103,9 @@ class Tensor(Value):
 
     @property
     def data(self) -> "Tensor":
-        """A tensor of the same numbers without the graph, as ``detach()`` gives it.
+        """A tensor of the same values without the graph, like ``detach()``.
 
-        Assigning a tensor replaces the numbers, and neither ``requires_grad`` nor ``grad``.
+        Assigning a tensor replaces the values, but neither ``requires_grad`` nor ``grad``.
 
         >>> w = tx.asarray([1.0, 2.0], requires_grad=True)
         >>> w.data = w.data * 0.5
@@ -158,7 +158,7 @@ class Tensor(Value):
         return bool(namespace().any(self == value))
 
     def __repr__(self) -> str:
-        """The values and what is not usual; of what an operation made, all that there is to say."""
+        """The values and all unusual properties; for the result of an operation, all properties."""
         shown = self.float() if self.dtype is dtypes.bfloat16 else self  # NumPy cannot print it
         array = self.backend.to_numpy(shown.array)
         values = np.array2string(array, separator=", ", prefix="tensor(")
@@ -228,8 +228,8 @@ def to_array(
 ) -> tuple[Array, Backend]:
     """An array on a backend from numbers, nested lists or another library's array.
 
-    The backend is the array's own, or the one in use for numbers, lists and NumPy arrays. What the
-    user holds is copied unless ``copy`` is False, so that nobody can change a tensor from outside.
+    The backend is the array's own, or the one in use for numbers, lists and NumPy arrays. An array
+    of the user is copied unless ``copy`` is False, so that nobody can change a tensor from outside.
     """
     if isinstance(obj, Tensor):
         raise DTypeError("expected numbers or an array, got a Tensor; tx.asarray takes it")
@@ -253,16 +253,16 @@ def to_array(
     wanted = wanted or dtypes.BY_NAME.get(array.dtype.name) or dtypes.as_dtype(array.dtype)
     if backend is None or isinstance(obj, np.generic):
         dtypes.expect_held(array, wanted)
-    # an array made of numbers is ours already
+    # an array made from numbers needs no copy
     numpy = raw(wanted, backends.get("numpy"))
     array = array.astype(numpy, copy=copy is not False and backend is not None)
     backend = backends.current()
-    raw(wanted, backend)  # which says so if it has none
+    raw(wanted, backend)  # raises if the backend has no such dtype
     return backend.from_numpy(array, device), backend
 
 
 def holds_tensors(obj: Any) -> bool:
-    """Whether there is a Tensor in nested lists."""
+    """Whether nested lists contain a Tensor."""
     if SCALARS.issuperset(map(type, obj)):
         return False
     return any(
@@ -274,9 +274,9 @@ Tensor._grad = vars(Tensor)["grad"]  # the slot itself; gradients.py checks what
 
 
 def raw(dtype: Any, backend: Backend) -> Any:
-    """The backend's own dtype for one of ours, or what ``as_dtype`` takes for one.
+    """The backend's dtype for one of ours, or for any argument of ``as_dtype``.
 
-    Raises DTypeError if it has none.
+    Raises DTypeError if the backend has none.
     """
     if type(dtype) is not dtypes.DType:
         dtype = dtypes.as_dtype(dtype)

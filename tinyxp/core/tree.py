@@ -1,4 +1,4 @@
-"""Trees: tuples, lists and dicts, nested, whose leaves are anything else."""
+"""Trees: nested tuples, lists and dicts; every other object is a leaf."""
 
 from collections.abc import Callable
 from typing import Any
@@ -30,7 +30,7 @@ def tree_map(f: Callable[[Any], Any], tree: Any) -> Any:
 
 
 def leaves(tree: Any, where: str = "") -> list[tuple[str, Any]]:
-    """The leaves from left to right, each with its place: ``where[0]['w']``."""
+    """The leaves from left to right, each with its path: ``where[0]['w']``."""
     if not isinstance(tree, BRANCHES):
         return [(where, tree)]
     return [pair for key, part in children(tree) for pair in leaves(part, f"{where}[{key!r}]")]
@@ -42,8 +42,8 @@ def leaves_of(tree: Any) -> list[Any]:
 
 
 def pairs(own: Any, given: Any) -> list[tuple[Any, Any]] | None:
-    """The leaves of two trees beside each other, or None if the trees differ in shape, in the kinds
-    of their branches or in the order of names."""
+    """The pairs of leaves of two trees, or None if the trees differ in structure, in the types of
+    their branches or in the order of their keys."""
     if isinstance(own, dict):
         if not isinstance(given, dict) or list(own) != list(given):
             return None
@@ -63,7 +63,7 @@ def pairs(own: Any, given: Any) -> list[tuple[Any, Any]] | None:
 
 
 def fill(tree: Any, values: list[Any]) -> Any:
-    """The tree with ``values`` for its leaves, from left to right."""
+    """The tree with ``values`` as its leaves, from left to right."""
     rest = iter(values)
     return tree_map(lambda _: next(rest), tree)
 

@@ -41,7 +41,7 @@ class Value:
 
     @property
     def device(self) -> str:
-        """Where the data lies: 'cpu', 'cuda:0' …"""
+        """The device of the array: 'cpu', 'cuda:0' …"""
         return self.backend.device_of(self.array)
 
     # -- numbers of Python ---------------------------------------------------------------------
@@ -75,9 +75,9 @@ class Value:
         try:
             return kind(value, *rest)
         except TypeError as error:  # of a complex number
-            raise DTypeError(f"{value} is no real number; take tx.real of it") from error
+            raise DTypeError(f"{value} is not a real number; take tx.real of it") from error
         except (ValueError, OverflowError) as error:  # of NaN and infinity
-            raise ArgumentError(f"{value} is no such number: {error}") from error
+            raise ArgumentError(f"{value} cannot be converted: {error}") from error
 
     def __complex__(self) -> complex:
         return self._converted(complex)
@@ -89,8 +89,8 @@ class Value:
         return self._converted(math.trunc)
 
     def __format__(self, spec: str) -> str:
-        """A tensor without axes is formatted as its number, as in PyTorch: ``f"{loss:.4f}"``; with
-        a format, so is any tensor of one element."""
+        """A 0-d tensor is formatted as its number, as in PyTorch: ``f"{loss:.4f}"``; with a format,
+        so is any tensor of one element."""
         if self.ndim and not spec:
             return str(self)
         if self.size != 1:
@@ -106,5 +106,5 @@ class Value:
 
     def __len__(self) -> int:
         if self.ndim == 0:
-            raise DTypeError("len() of a tensor without axes; it has one element, see item()")
+            raise DTypeError("a 0-d tensor has no len(); use item()")
         return self.shape[0]
