@@ -20,42 +20,11 @@ import array_api_compat.torch as compat
 from tinyxp.backends.common.halves import bfloat16
 from tinyxp.backends.torch.mends import MENDS, by_numpy
 
-HALVES = frozenset((torch.float16, torch.bfloat16))
-
 
 def asarray(obj: Any, **options: Any) -> Array:
     if isinstance(obj, torch.Tensor) and obj.requires_grad:
         raise GradientError("this tensor requires grad in PyTorch; pass x.detach() to tinyxp")
     return compat.asarray(obj, **options)
-
-
-def index_add(x: Array, indices: Array, values: Array) -> Array:
-    """A copy of ``x`` with ``x[indices[i]] += values[i]``, repeated indices included."""
-    if x.dtype in HALVES:  # PyTorch would round after each addition
-        return x.float().index_add(0, as_int64(indices), values.float()).to(x.dtype)
-    return x.index_add(0, as_int64(indices), values)
-
-
-def as_int64(indices: Array) -> Array:
-    """Indices as int64, the only dtype that all of PyTorch's functions take."""
-    return indices if indices.dtype == torch.int64 else indices.to(torch.int64)
-
-
-def gather(select: Any, x: Array, indices: Array, axis: int) -> Array:
-    """``select(x, axis, indices)``, which takes no negative indices. Raises IndexError."""
-    n, indices = x.shape[axis], as_int64(indices)
-    try:
-        return select(x, axis, torch.where(indices < 0, indices + n, indices))
-    except (IndexError, RuntimeError) as error:
-        raise IndexError(f"an index is out of bounds for axis {axis} of length {n}") from error
-
-
-def take(x: Array, indices: Array, *, axis: int | None = None) -> Array:
-    return gather(torch.index_select, x, indices, axis or 0)
-
-
-def take_along_axis(x: Array, indices: Array, *, axis: int = -1) -> Array:
-    return gather(torch.gather, x, indices, axis)
 
 
 def to_device(array: Array, name: str) -> Array:
@@ -106,9 +75,6 @@ def load() -> Backend:
             erf=torch.erf,
             erfc=torch.erfc,
             float16=torch.float16,
-            index_add=index_add,
-            take=take,
-            take_along_axis=take_along_axis,
             **MENDS,
         ),
         array_types=(torch.Tensor,),

@@ -14,6 +14,7 @@ from tinyxp.errors import ArgumentError
 # -- unsigned integers: for 16 bits and more PyTorch has hardly any operation -------------------
 
 UNSIGNED = frozenset((torch.uint8, torch.uint16, torch.uint32, torch.uint64))
+HALVES = frozenset((torch.float16, torch.bfloat16))
 STORED_ONLY = UNSIGNED - {torch.uint8}
 
 
@@ -60,7 +61,7 @@ def totals(name: str) -> Callable[..., Array]:
     library = getattr(compat, name)
 
     def total(x: Array, /, *, dtype: Any = None, **options: Any) -> Array:
-        if dtype is None and x.dtype in (torch.float16, torch.bfloat16):
+        if dtype is None and x.dtype in HALVES:
             return library(x, dtype=torch.float32, **options).to(x.dtype)
         y = library(x, dtype=dtype, **options)
         return y.to(torch.uint64) if dtype is None and x.dtype in UNSIGNED else y
@@ -159,10 +160,39 @@ def concat(arrays: Sequence[Array], /, *, axis: int = 0) -> Array:
     return compat.concat(arrays, axis=axis)
 
 
-MENDS: dict[str, Callable[..., Any]] = {
-    **{name: totals(name) for name in ("prod", "cumulative_sum", "cumulative_prod")},
-    **{
-        mend.__name__: mend
-        for mend in (acos, concat, expm1, floor_divide, log1p, remainder, round, sum, tanh)
-    },
-}
+# -- indices -------------------------------------------------------------------------------------
+
+
+def index_add(x: Array, indices: Array, values: Array) -> Array:
+    """A copy of ``x`` with ``x[indices[i]] += values[i]``, repeated indices included."""
+    if x.dtype in HALVES:  # PyTorch would round after each addition
+        return x.float().index_add(0, as_int64(indices), values.float()).to(x.dtype)
+    return x.index_add(0, as_int64(indices), values)
+
+
+def as_int64(indices: Array) -> Array:
+    """Indices as int64, the only dtype that all of PyTorch's functions take."""
+    return indices if indices.dtype == torch.int64 else indices.to(torch.int64)
+
+
+def gather(select: Any, x: Array, indices: Array, axis: int) -> Array:
+    """``select(x, axis, indices)``, which takes no negative indices. Raises IndexError."""
+    n, indices = x.shape[axis], as_int64(indices)
+    try:
+        return select(x, axis, torch.where(indices < 0, indices + n, indices))
+    except (IndexError, RuntimeError) as error:
+        raise IndexError(f"an index is out of bounds for axis {axis} of length {n}") from error
+
+
+def take(x: Array, indices: Array, *, axis: int | None = None) -> Array:
+    return gather(torch.index_select, x, indices, axis or 0)
+
+
+def take_along_axis(x: Array, indices: Array, *, axis: int = -1) -> Array:
+    return gather(torch.gather, x, indices, axis)
+
+
+OWN = acos, concat, expm1, floor_divide, log1p, remainder, round, sum, tanh
+INDEXING = index_add, take, take_along_axis
+MENDS: dict[str, Callable[..., Any]] = {f.__name__: f for f in (*OWN, *INDEXING)}
+MENDS |= {name: totals(name) for name in ("prod", "cumulative_sum", "cumulative_prod")}
