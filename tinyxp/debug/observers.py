@@ -102,7 +102,7 @@ def _uninstall() -> None:
 
 def _call(original: Any) -> Any:
     def call(self: Any, args: tuple[Any, ...], static: dict[str, Any]) -> Any:
-        y = original(self, tuple([bare(x) for x in args]), static)
+        y = original(self, bare(args), static)
         for observer in _observers.get():
             observer.on_call(self, args, static, y)
         return y

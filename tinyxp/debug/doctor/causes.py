@@ -7,6 +7,7 @@ from tinyxp import backends
 from tinyxp.backends import Array
 from tinyxp.core.tape import Node, edge_of, ordered
 from tinyxp.core.tensor import Tensor
+from tinyxp.debug.anomaly import state
 from tinyxp.debug.doctor.flow import Flow
 from tinyxp.debug.sites import Site
 from tinyxp.debug.watch import Record, Watch
@@ -159,7 +160,4 @@ def why_nonfinite(scene: Scene, flow: Flow | None) -> tuple[str, Site | None, st
 
 
 def _finite(array: Array) -> bool:
-    backend = backends.of(array)
-    if backend is None or array.dtype not in backend.floating:
-        return True
-    return bool(backend.xp.all(backend.xp.isfinite(array)))
+    return state(array)[2]
