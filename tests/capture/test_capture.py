@@ -500,7 +500,7 @@ def test_a_recording_uses_its_memory_again():
 
 
 @pytest.mark.parametrize("accumulate", [1, 2])
-def test_a_trainers_graph_takes_its_steps(accumulate):
+def test_a_trainers_capture_takes_its_steps(accumulate):
     found = []
     for capture in (False, True):
         tx.manual_seed(0)
@@ -561,7 +561,7 @@ def trained_on_odd_batches(capture, accumulate, make):
 
 @pytest.mark.parametrize("make", ["AdamW", "SGD"])
 @pytest.mark.parametrize("accumulate", [1, 2])
-def test_a_batch_of_another_size_is_a_step_without_the_graph(accumulate, make):
+def test_a_batch_of_another_size_is_a_step_without_the_capture(accumulate, make):
     expected, none = trained_on_odd_batches(False, accumulate, make)
     found, replays = trained_on_odd_batches(True, accumulate, make)
     assert found == expected and len(found[0]) == -(-9 // accumulate)
@@ -634,7 +634,7 @@ def test_a_trainers_capture_skips_steps(options, spoilt):
     assert captures == (2 if 2 in spoilt else 1)  # by then one has gone well, and is recorded next
 
 
-def test_a_trainers_graph_is_for_numpy_and_cupy():
+def test_a_trainers_capture_is_for_numpy_and_cupy():
     model = tx.nn.Linear(2, 2).to("strict")
     with pytest.raises(BackendError, match="got one on 'strict'"):
         Trainer(model, tx.optim.AdamW(model.parameters()), capture=True)
