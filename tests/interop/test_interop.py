@@ -1,7 +1,7 @@
-"""Tensors in the hands of other libraries: array-api-compat, NumPy, einops, SciPy, array-api-extra.
+"""Tensors in other libraries: array-api-compat, NumPy, einops, SciPy, array-api-extra.
 
-Each library is the real one; its own result on NumPy arrays says what the values are, finite
-differences say what the gradients are.
+Each test uses the real library. Its results on NumPy arrays are the expected values, finite
+differences the expected gradients.
 """
 
 import importlib
@@ -416,7 +416,7 @@ def test_array_api_extra_at_refuses_to_lose_a_leaf():
 
 def test_dlpack_shares_or_copies(backend):
     x = tx.arange(6, dtype=tx.float32)
-    xp = tx.backends.current().xp  # NumPy could not read what lies on a GPU
+    xp = tx.backends.current().xp  # NumPy cannot read a GPU's memory
     shared, own = xp.from_dlpack(x), xp.from_dlpack(x, copy=True)
     x.array[0] = 7  # behind the tensor's back, as another library could
     assert tx.asarray(shared).tolist() == [7, 1, 2, 3, 4, 5]

@@ -1,4 +1,4 @@
-"""Whole programs: however one is run, it computes the same (see tests/interop/programs)."""
+"""Whole programs give the same results in every way to run them (see tests/interop/programs)."""
 
 import numpy as np
 import pytest
@@ -28,19 +28,19 @@ def ways_of(name):
 
 
 def kind(key):
-    """Numbers of one kind, such as all gradients of a model, are of one size."""
+    """Numbers of one kind, such as all gradients of a model, share a scale."""
     return key.partition(".")[0], key.rpartition(".")[2] if key.startswith("optimizer") else ""
 
 
 def far(found, expected, atol):
-    """Whether two arrays differ: in a bit, or by more than they may."""
+    """Whether two arrays differ: in a bit, or by more than the tolerance."""
     if atol is None:
         return found.dtype != expected.dtype or found.tobytes() != expected.tobytes()
     return not np.allclose(found, expected, rtol=0, atol=atol, equal_nan=True)
 
 
 def difference(found, expected, tolerance):
-    """What differs first between the logs of two runs, or None."""
+    """The first difference between the logs of two runs, or None."""
     if len(found) != len(expected):
         return f"{len(found)} entries in the log, not {len(expected)}"
     for i, (one, other) in enumerate(zip(found, expected, strict=True)):
@@ -63,7 +63,7 @@ def difference(found, expected, tolerance):
 
 
 def refusal(module, how):
-    """What the message must be in which a program ends that cannot be run in this way."""
+    """The expected message of a program that cannot be run in this way."""
     if how.captures:
         return getattr(module, "REFUSED", None)
     options = dict(how.trainer or ())
@@ -111,5 +111,5 @@ def test_it_learns(name):
 
 
 def value_keys(run):
-    """The names of what had a gradient at some step."""
+    """The names of tensors that had a gradient at some step."""
     return {key for step in run.steps for key, value in step.items() if value is not None}

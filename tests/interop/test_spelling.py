@@ -271,7 +271,7 @@ def test_meshgrid_asks_for_its_indexing():
     ],
 )
 def test_errors(kind, call, backend):
-    """An argument too many was dropped once: ``tx.sum(x, 1)`` summed over everything."""
+    """A surplus argument must not be dropped: ``tx.sum(x, 1)`` once summed over everything."""
     for x in (tx.asarray(X), tx.asarray(X, requires_grad=True)):
         with pytest.raises(kind):
             call(x)

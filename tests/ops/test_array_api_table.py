@@ -1,4 +1,4 @@
-"""The table of the standard's tests: outcomes counted, causes found, what has none shown."""
+"""The table of the standard's tests counts outcomes, finds causes and lists what has none."""
 
 import subprocess
 import sys

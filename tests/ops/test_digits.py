@@ -1,4 +1,4 @@
-"""Digits of values and gradients: in float32 as in float64, where a formula could lose them."""
+"""Accuracy of values and gradients in float32, where a formula could cancel, against float64."""
 
 import numpy as np
 import pytest
@@ -10,11 +10,11 @@ from tests.registry import example, slopes
 from tinyxp.core.operation import OPS
 from tinyxp.nn import functional as F
 
-pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")  # of NumPy, for such numbers
+pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")  # NumPy warns of such numbers
 
 
 def spread(low=-12.0, high=2.2, signs=(1, -1)):
-    """Numbers of all sizes between 10^low and 10^high, of these signs."""
+    """Numbers of all sizes between 10^low and 10^high, with these signs."""
     rng = np.random.default_rng(3)
     return 10 ** rng.uniform(low, high, 300) * rng.choice(signs, 300)
 
@@ -48,7 +48,7 @@ DIGITS = {
 
 @each("name", DIGITS)
 def test_digits(name, backend):
-    """In float32 as in float64: to a few ε of the number itself, and of what an ε of x makes."""
+    """float32 agrees with float64 to a few ε of the result and of its change by an ε of x."""
     x = DIGITS[name].astype("float32")
     static = example(name, 0)[1]
     cases = [static, {"approximate": "tanh"}] if name == "gelu" else [static]
@@ -65,7 +65,7 @@ def test_digits(name, backend):
         exact = [y.detach().numpy(), first.detach().numpy(), second.numpy()]
         for what, k in (("y", 0), ("d1", 1)):
             if (name, what) == ("tanhshrink", "y"):
-                continue  # x - tanh x, as in PyTorch
+                continue  # x - tanh x cancels, as in PyTorch
             allowed = 12 * np.finfo("f").eps * (abs(exact[k]) + abs(x * exact[k + 1])) + 1e-35
             wrong = ~(abs(found[what] - exact[k]) <= allowed) & (abs(exact[k]) < 1e38)
             i = np.argmax(wrong)
@@ -75,7 +75,7 @@ def test_digits(name, backend):
 @pytest.mark.parametrize("axis", [0, 1])
 @pytest.mark.parametrize("name", ["softmax", "log_softmax", "cross_entropy"])
 def test_gradient_of_a_class_that_is_nearly_sure(name, axis, backend):
-    """Minus that of all others, of which rounding would leave 0."""
+    """It is minus the sum of all others, where rounding could leave 0."""
     x = np.array([[20.0, 0.0, 1.0], [-3.0, 9.0, 0.0], [0.5, 0.25, 30.0]])
     chosen = np.eye(3)
 
@@ -110,7 +110,7 @@ def test_log1p_of_complex_numbers(z, backend):
 
 @pytest.mark.parametrize("name", ["tanh", "tan", "atan", "asinh", "asin", "atanh", "expm1"])
 def test_complex_slopes_keep_their_digits(name, backend):
-    """Where 1 - y² or 1 + x² would cancel; the exact ones by their expansions there."""
+    """Where 1 - y² or 1 + x² would cancel; the exact values come from series."""
     z, slope = {
         "tanh": (20 + 1j, 4 * np.exp(-2 * (20 + 1j))),
         "tan": (1 + 20j, 4 * np.exp(2j * (1 + 20j))),
@@ -131,7 +131,7 @@ def test_complex_slopes_keep_their_digits(name, backend):
     [((100_003, 4), 0), ((3, 40_000, 2), 1), ((5000, 2, 3), (0, 2)), ((60_000, 3), (-2,))],
 )
 def test_long_sums(shape, axis, name):
-    """Numbers that are alike, whose errors go to one side, in every order in memory."""
+    """Equal numbers, whose rounding errors have one sign, in every memory layout."""
     if reason_missing(name):
         pytest.skip(reason_missing(name))
     with tx.backend(name):

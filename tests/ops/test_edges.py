@@ -1,7 +1,7 @@
-"""Numbers at the edges: zeros with their signs, infinities, NaN, borders of domains, saturation.
+"""Edge cases: signed zeros, infinities, NaN, borders of domains, saturation.
 
-Values and slopes of every elementwise operation are held to PyTorch's, and to the limits that they
-have. A NaN that goes in comes out.
+Values and slopes of every elementwise operation are compared with PyTorch's and with their limits.
+A NaN in an operand gives a NaN.
 """
 
 import importlib
@@ -22,7 +22,7 @@ INF, NAN = math.inf, math.nan
 GRID = [s * x for x in (0.0, 1e-30, 0.5, 1.0, 2.0, 3.0, 6.0, 25.0, 1e4, INF) for s in (1, -1)] + [
     NAN
 ]
-pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")  # of NumPy, for such numbers
+pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")  # NumPy warns of such numbers
 
 # -- every elementwise operation against PyTorch --------------------------------------------------
 
@@ -39,7 +39,7 @@ ELEMENTWISE = [
 DOMAIN = {"binary_cross_entropy": [0.0, 1e-30, 0.3, 1.0], "gaussian_nll_loss": GRID[:-1]}
 
 
-# where we give something else than PyTorch: operation, result, where, and why
+# where tinyxp differs from PyTorch: operation, result, where, and why
 DEVIATIONS = [
     ("atan2", "d1", lambda y, x: (abs(x) < 1) & (abs(y) < 1), "its squares underflow to 0"),
     ("atan2", "d2", lambda y, x: (abs(x) < 1) & (abs(y) < 1), "its squares underflow to 0"),
@@ -50,7 +50,7 @@ DEVIATIONS = [
 
 
 def grid(name, dtype):
-    """The operands of an operation: its numbers, or all pairs of them, and 1 for a third."""
+    """The operands of an operation: the numbers, or all pairs of them, and 1 for a third."""
     operands, static = example(name, 0)
     numbers = np.array(DOMAIN.get(name, GRID), dtype)
     if len(operands) == 1:
@@ -77,7 +77,7 @@ def slopes_of_torch(torch, f, operands):
 
 @each("name", ELEMENTWISE)
 def test_as_pytorch(name, backend):
-    """Aside from slopes where the value is NaN, and from those that PyTorch has not (0 · ∞)."""
+    """Except slopes where the value is NaN, and those where PyTorch gives 0 · ∞."""
     torch = pytest.importorskip("torch", reason="PyTorch is the reference")
     reference = importlib.import_module("tests.ops.test_reference").REFERENCE[name]
     for dtype in ("float32", "float64"):
@@ -102,7 +102,7 @@ def test_as_pytorch(name, backend):
             assert not wrong, f"{name} {what}, {dtype}: {wrong}"
 
 
-# -- limits, whatever PyTorch has -----------------------------------------------------------------
+# -- limits, independent of PyTorch ----------------------------------------------------------------
 
 LIMITS = {  # operation: {x: (value, slope)}
     "exp": {-INF: (0, 0), -1e4: (0, 0), 0.0: (1, 1), INF: (INF, INF)},
@@ -207,7 +207,7 @@ PAIRS = {  # operation: {(x1, x2): slopes}
 def test_slopes_of_pairs(name, backend):
     for dtype, (x, expected) in itertools.product(("float32", "float64"), PAIRS[name].items()):
         if x == (1.0, 0.1) and dtype == "float32":
-            continue  # where 0.1 is larger than 1/10
+            continue  # in these dtypes 0.1 is larger than 1/10
         found = slopes(lambda *xs: OPS[name].call(xs, {}), [np.array([v], dtype) for v in x])
         for what, wanted in zip(("d1", "d2"), expected, strict=True):
             if wanted is not None:
@@ -239,7 +239,7 @@ def test_gradients_behind_where_are_not_nan(backend):
         assert np.isfinite(slopes(lambda x, f=f: tx.where(x > 0, f(x), 0.0), [x])["d1"]).all()
 
 
-# -- a NaN that goes in comes out -----------------------------------------------------------------
+# -- a NaN in an operand gives a NaN ---------------------------------------------------------------
 
 FOLDS = {
     **{f.__name__: f for f in (tx.cumulative_prod, tx.logsumexp, tx.max, tx.mean, tx.min, tx.prod)},

@@ -61,7 +61,7 @@ def test_several_axes(name, s, axes, backend):
 
 
 def test_all_of_the_last_axis(backend):
-    """-1 stands for all elements, of which irfftn makes 2 (m - 1); NumPy makes m."""
+    """-1 means all elements, of which irfftn makes 2 (m - 1), while NumPy makes m."""
     x = numbers((3, 4), "complex128")
     close(tx.fft.irfftn(tx.asarray(x), s=(3, -1), axes=(0, 1)), np.fft.irfftn(x))
 
@@ -92,7 +92,7 @@ def test_inverses(n, backend):
 
 
 def test_a_batch_of_none(backend):
-    """PyTorch's library cannot transform no arrays at all."""
+    """An empty batch, which PyTorch's library cannot transform."""
     x = tx.zeros((0, 4), dtype=tx.float64)
     assert tx.fft.fft(x).shape == (0, 4)
     assert tx.fft.rfft(x).shape == (0, 3) and tx.fft.rfft(x).dtype is tx.complex128
@@ -125,7 +125,7 @@ def test_frequencies(n, backend):
 
 
 def test_one_operation_on_the_tape_in_either_direction(pulls):
-    """The gradient of a transform is a transform: nothing is composed of smaller steps."""
+    """The gradient of a transform is one transform, not several smaller steps."""
     x = tx.asarray(numbers((8,), "complex128"), requires_grad=True)
     tx.fft.fft(x).backward(tx.ones(8, dtype=tx.complex128))
     assert pulls == ["dft"]
@@ -141,7 +141,7 @@ def test_the_gradient_of_a_real_signal_is_real(backend):
 @each("n", range(1, 8))
 @each("name", [*TAKE_COMPLEX, *TAKE_REAL])
 def test_gradient_for_every_length(name, n):
-    """Of even and odd lengths, cut and filled up, up to the third order."""
+    """Even and odd lengths, cut and padded, up to the third order."""
     kind = "complex128" if name in TAKE_COMPLEX else "float64"
     x = tx.asarray(numbers((4,), kind))
     f = getattr(tx.fft, name)

@@ -1,5 +1,5 @@
-"""Reading and replacing parts of a tensor, by NumPy's rules on every backend, but for the order of
-axes where an integer stands beside arrays: there PyTorch's."""
+"""Reading and replacing parts of a tensor, by NumPy's rules on every backend. The order of axes for
+an integer beside arrays is PyTorch's."""
 
 import re
 
@@ -57,15 +57,15 @@ KEYS = [
 
 
 def plain(key):
-    """The key for NumPy, to which an empty list inside of a tuple is one of floats."""
+    """The key for NumPy, which takes an empty list in a tuple for floats."""
     if isinstance(key, tuple):
         return tuple(map(plain, key))
     return np.asarray(key, None if np.size(key) else np.int64) if isinstance(key, list) else key
 
 
 def parts_of(a, key):
-    """``a`` with the integers of a key taken, a view, and the rest of the key: beside arrays
-    integers come first, as in PyTorch, which NumPy takes as arrays."""
+    """The view of ``a`` by the integers of a key, and the rest of the key: beside arrays, integers
+    are applied first, as in PyTorch, while NumPy takes them for arrays."""
     items = list(key) if isinstance(key, tuple) else [key]
     used = sum(np.ndim(k) if is_mask(k) else k is not None and k is not ... for k in items)
     at = next((i for i, k in enumerate(items) if k is ...), len(items))
@@ -98,7 +98,7 @@ def normal(shape=SHAPE, seed=0):
 
 @each("key", KEYS)
 def test_getitem_and_its_gradient(key, backend):
-    """y = x[key]; the gradient of a place is the sum over all that was read from there."""
+    """y = x[key]; the gradient of an element is the sum over everything read from it."""
     x = tx.asarray(normal(), requires_grad=True)
     expected = read(normal(), key)
     for ours in (key, on_backend(plain(key))):  # lists and NumPy's arrays, or Tensors
@@ -113,7 +113,7 @@ def test_getitem_and_its_gradient(key, backend):
 
 @each("key", KEYS)
 def test_setitem_and_its_gradients(key, backend):
-    """y = x with x[key] = v: the last v stays in a place, and it alone gets its gradient."""
+    """y = x with x[key] = v: the last v written to an element stays, and only it has a gradient."""
     expected, places = normal(), read(np.arange(60).reshape(SHAPE), key)
     v = normal(places.shape, seed=1)
     view, rest = parts_of(expected, plain(key))
@@ -124,7 +124,7 @@ def test_setitem_and_its_gradients(key, backend):
 
     g = normal(seed=2)
     y.backward(tx.asarray(g))
-    source = np.full(60, -1)  # which value lies in a place in the end
+    source = np.full(60, -1)  # the index of the value that stays in each element
     source[places.reshape(-1)] = np.arange(places.size)
     gx = np.where(source < 0, g.reshape(-1), 0).reshape(SHAPE)
     gv = np.zeros(places.size)

@@ -358,7 +358,8 @@ def test_the_hermitian_part_counts(backend):
 
 @each("dtype", ["float64", "complex128"])
 @each("name", ["inv", "solve", "eigvalsh", "det", "slogdet", "pinv", "cholesky"])
-def test_third_derivatives(name, dtype, backend):
+def test_third_derivatives(name, dtype):
+    """On NumPy: the rules are one for all backends, and test_parity.py compares their numbers."""
     x = positive((2, 2), dtype) / 2
     others = [numbers((2,), dtype, 3)] if name == "solve" else []
     tx.gradcheck(getattr(la, name), t(x), *map(t, others), order=3, rtol=1e-4, name=name)
@@ -399,7 +400,7 @@ def test_gradients_of_empty_matrices(name, shape, backend):
 
 
 @pytest.mark.parametrize("dtype", ["float64", "complex128"])
-def test_third_derivatives_of_vectors(dtype, backend):
+def test_third_derivatives_of_vectors(dtype):
     tx.gradcheck(la.eigh, t(symmetric((2, 2), dtype)), order=3, rtol=1e-4)
     tx.gradcheck(la.svd, t(numbers((2, 2), dtype)), order=3, rtol=1e-4)
     tx.gradcheck(la.qr, t(numbers((2, 2), dtype)), order=3, rtol=1e-4)
@@ -407,8 +408,9 @@ def test_third_derivatives_of_vectors(dtype, backend):
 
 @each("dtype", ["float64", "complex128"])
 @each("shape", [(4, 2), (2, 4), (3, 3), (2, 3, 1)])
-def test_projectors_on_completed_columns(shape, dtype, backend):
-    """What all bases of the last columns share has a derivative, also of the second order."""
+def test_projectors_on_completed_columns(shape, dtype):
+    """What all bases of the last columns share has a derivative, also of the second order. On
+    NumPy, as the third derivatives."""
     x = t(numbers(shape, dtype))
     k = min(shape[-2:])
 
@@ -435,14 +437,14 @@ def test_a_choice_of_basis_has_no_derivative(backend):
     for y in (la.svd(x).U, la.qr(x, mode="complete").Q):
         with pytest.raises(GradientError, match="are an arbitrary basis"):
             (y * w).sum().backward()
-    # but the first columns have one, and so has the only column left over
+    # but the first columns have one, and so has a single last column
     (la.svd(x).U[:, :2] * w[:, :2]).sum().backward()
     tx.gradcheck(lambda x: la.qr(x, mode="complete").Q, t(numbers((3, 2))), order=2)
     tx.gradcheck(lambda x: la.svd(x), t(numbers((3, 2), "complex128")), order=2)
 
 
 def test_orthonormality_has_gradient_zero(backend):
-    """Where there is nothing but rounding in the gradient, no error comes of it."""
+    """A gradient that is only rounding error raises no error."""
     x = t(numbers((4, 2)), requires_grad=True)
     q = la.qr(x, mode="complete").Q
     ((q.mT @ q - t(np.eye(4))) ** 2).sum().backward()
@@ -458,7 +460,7 @@ def test_what_does_not_depend_on_the_gauge(dtype, backend):
     tx.gradcheck(lambda x: projector(la.svd(x).U), t(numbers((3, 3), dtype)), order=2)
     tx.gradcheck(lambda x: projector(la.qr(x).Q), t(numbers((3, 2), dtype)), order=2)
 
-    def spectral(x):  # v w² v⁻¹ = x², whatever the vectors' lengths
+    def spectral(x):  # v w² v⁻¹ = x² for vectors of any length
         w, v = la.eig(x)
         return (v * w[..., None, :] ** 2) @ la.inv(v)
 
@@ -482,7 +484,7 @@ def gradient(f, x):
 @each("dtype", ["float64", "complex128"])
 @each("kind", ["equal", "zero", "both", "tall", "wide", "nothing"])
 def test_equal_and_zero_singular_values(kind, dtype, backend):
-    """Σ s² = Σ |x|², and its gradient is 2x, whatever the singular values."""
+    """Σ s² = Σ |x|², and its gradient is 2x for all singular values."""
     u, _ = np.linalg.qr(numbers((3, 3), dtype, 1))
     v, _ = np.linalg.qr(numbers((3, 3), dtype, 2))
     values = {"equal": [2, 2, 1], "zero": [2, 1, 0], "both": [1, 0, 0], "nothing": [0, 0, 0]}
@@ -496,7 +498,7 @@ def test_equal_and_zero_singular_values(kind, dtype, backend):
 
 @pytest.mark.parametrize("dtype", ["float64", "complex128"])
 def test_vectors_of_equal_values_have_no_derivative(dtype, backend):
-    """The projector on them all and v f(w) vᴴ both have one, but not the same, from the same g."""
+    """The projector on all of them and v f(w) vᴴ have different derivatives from the same g."""
     equal = np.eye(3, dtype=dtype) * 2
     for f in (
         lambda x: la.eigh(x).eigenvectors,
@@ -520,7 +522,7 @@ def test_vectors_of_equal_values_have_no_derivative(dtype, backend):
 
 @pytest.mark.parametrize("dtype", ["float64", "complex128"])
 def test_vectors_beside_equal_values(dtype, backend):
-    """That others are equal does not matter to the vectors of a value that stands alone."""
+    """The vectors of a simple value have a derivative, also if other values are equal."""
     q, _ = np.linalg.qr(numbers((4, 4), dtype, 1))
     x = q * np.asarray([1.0, 1.0, 0.0, 3.0]) @ q.conj().T
     step, weights = symmetric((4, 4), dtype, 2), numbers((4, 4), dtype, 3)
@@ -621,7 +623,7 @@ def test_slogdet_of_a_singular_matrix(backend):
     sign, log = la.slogdet(t(x))
     assert list(sign.numpy()) == [0, 1] and log.numpy()[0] == -math.inf
     leaf = t(x, requires_grad=True)
-    la.slogdet(leaf).logabsdet[1].backward()  # nothing is asked of the singular one
+    la.slogdet(leaf).logabsdet[1].backward()  # the singular one is unused
     np.testing.assert_allclose(leaf.grad.numpy(), [np.zeros((2, 2)), np.eye(2) / 2])
     with pytest.raises(GradientError, match="slogdet has no derivative where the determinant is 0"):
         la.slogdet(leaf).logabsdet.sum().backward()

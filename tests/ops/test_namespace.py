@@ -65,7 +65,7 @@ FFT = [
 SIGNATURES = {  # parameters as the standard writes them
     "asarray": "(obj, /, *, dtype=None, device=None, copy=None, requires_grad=False)",
     "astype": "(x, dtype, /, *, copy=True, device=None)",
-    "diff": "(x, /, n=1, axis=-1, prepend=None, append=None)",  # by place in the order of PyTorch
+    "diff": "(x, /, n=1, axis=-1, prepend=None, append=None)",  # by position as in PyTorch
     "from_dlpack": "(x, /, *, device=None, copy=None)",
     "isin": "(x1, x2, /, *, invert=False)",
     "meshgrid": "(*arrays, indexing='xy')",
@@ -398,7 +398,7 @@ def test_diff_of_joined_tensors(backend):
         tx.diff(x, n=-1)
 
 
-# -- single truth values, and masks without elements, as keys -------------------------------------
+# -- single booleans, and empty masks, as keys -----------------------------------------------------
 
 
 @pytest.mark.parametrize("truth", [True, False])

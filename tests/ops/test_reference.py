@@ -28,7 +28,7 @@ OTHERS = [
     importlib.import_module(f"tests.ops.reference.{path.stem}")
     for path in sorted((Path(__file__).parent / "reference").glob("[a-z]*.py"))
 ]
-NO_REFERENCE: dict[str, str] = {}  # operation: why PyTorch cannot be asked
+NO_REFERENCE: dict[str, str] = {}  # operation: why PyTorch has no reference
 
 
 def pad(x, pad_width, constant_values=0):
@@ -51,7 +51,7 @@ def unslice(g, shape, key):
 
 
 def over_axes(fold):
-    """A function of one axis as one over several: ``fold`` is applied to the last one first."""
+    """A function of one axis for several: ``fold`` is applied to the last axis first."""
 
     def reduce(x, axis=None, keepdims=False):
         axes = range(x.ndim) if axis is None else axis if isinstance(axis, tuple) else (axis,)
@@ -267,7 +267,7 @@ INPUTS = (
     | {
         "argsort": [
             (REALS[:1], {"axis": 0}),
-            (REALS[:1], {"descending": True}),  # equal ones keep their order
+            (REALS[:1], {"descending": True}),  # equal elements keep their order
         ],
         "count_nonzero": [(REALS[:1], {}), (INTEGERS[:1], {"axis": 0})],
         "nextafter": [(REALS, {})],

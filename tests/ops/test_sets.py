@@ -1,4 +1,4 @@
-"""Sets by the standard's rule: equality, first places, counts; and the search for a place."""
+"""Sets by the standard's rule: equality, first indices, counts; and searchsorted."""
 
 import numpy as np
 from hypothesis import given
@@ -19,7 +19,7 @@ LISTS = st.sampled_from(sorted(ELEMENTS)).flatmap(
 
 
 def first_places(values):
-    """The standard's rule, element by element: the first place of each different element."""
+    """The standard's rule, element by element: the first index of each different element."""
     return [i for i, v in enumerate(values) if not any(v == u for u in values[:i])]
 
 

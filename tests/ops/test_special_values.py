@@ -1,4 +1,4 @@
-"""What NumPy's mended functions give beside the values for which they are mended."""
+"""NumPy's corrected functions are unchanged for the values that need no correction."""
 
 import numpy as np
 import pytest

@@ -1,7 +1,7 @@
-"""The rules of the Array API 2025.12, in our own words: what its own suite checks, every day.
+"""The rules of the Array API 2025.12, which its own suite checks, as tests of every run.
 
-Here signatures, dtypes and special values; the rest is in test_standard_values.py, names,
-inspection and interchange are in test_namespace.py. ``tests/array_api.sh`` runs the suite itself.
+This file has signatures, dtypes and special values; test_standard_values.py has the values, and
+test_namespace.py names, inspection and interchange. ``tests/array_api.sh`` runs the suite itself.
 """
 
 import inspect

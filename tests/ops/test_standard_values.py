@@ -62,7 +62,7 @@ def in_turn(backend, check, *strategies):
     run()
 
 
-INSIDE = {  # where a function is real; elsewhere the rest are given any number
+INSIDE = {  # where a function is real; the others take any number
     **dict.fromkeys(["acos", "asin", "atanh"], (-0.9, 0.9)),
     **dict.fromkeys(["acosh"], (1.0, 50.0)),
     **dict.fromkeys(["log", "log10", "log2", "sqrt", "reciprocal"], (1e-6, 50.0)),
@@ -87,7 +87,7 @@ def test_elementwise(name, backend):
             found = np.asarray(getattr(tx, name)(tx.asarray(z)))
             np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-12)
 
-    inside = st.floats(low, high, allow_subnormal=False)  # which a library may flush to zero
+    inside = st.floats(low, high, allow_subnormal=False)  # a library may flush subnormals to zero
     circle = st.builds(complex, inside, st.floats(0.1, 3))  # away from the branch cuts
     in_turn(
         backend,
@@ -332,7 +332,7 @@ def test_indexing(backend):
         key = data.draw(hnp.basic_indices(a.shape, allow_newaxis=True, allow_ellipsis=True))
         parts = key if isinstance(key, tuple) else (key,)
         length = len([part for part in parts if part is not None and part is not ...])
-        assume(length == a.ndim or ... in parts)  # what the standard defines
+        assume(length == a.ndim or ... in parts)  # the cases that the standard defines
         same(x[key], a[key])
         mask = data.draw(hnp.arrays("bool", a.shape))
         same(x[tx.asarray(mask)], a[mask])

@@ -1,19 +1,18 @@
-"""Small whole programs, each written once, as for PyTorch, and the ways to run them.
+"""Small whole programs, each written once for PyTorch, and the ways to run them.
 
-A program is a file of this folder with a function ``program(run)``. It is run on PyTorch as it
-stands and on tinyxp with nothing but its imports changed. What it computes must not depend on the
-way in which it is run: see WAYS. Its ``run`` gives it numbers, the same for both libraries, and
-takes down after each step all that there is: losses, parameters, gradients, buffers and the state
-of optimizers. A file may say, in capitals, what is particular about it:
+A program is a file of this folder with a function ``program(run)``. It runs on PyTorch unchanged,
+and on tinyxp with only its imports changed. Its results must not depend on the way in which it is
+run: see WAYS. ``run`` gives it numbers, the same for both libraries, and logs everything after each
+step: losses, parameters, gradients, buffers and the state of optimizers. A file may declare:
 
-- REFUSED: the message of the CaptureError that a captured step of it must end in
-- TRAINER_REFUSED: that of Trainer(capture=True), if it is another one
-- PARTS_REFUSED: why Trainer(threads=2) must refuse to part its batches
-- STILL: names of parameters that training leaves as they were
+- REFUSED: the message of the CaptureError that a captured step must raise
+- TRAINER_REFUSED: the message of Trainer(capture=True), if it differs
+- PARTS_REFUSED: why Trainer(threads=2) must refuse to split its batches
+- STILL: names of parameters that training leaves unchanged
 - LEARNS = False: its loss need not fall
-- ALONE: why PyTorch has other numbers, such as those that it draws itself
-- TOLERANCE: relative to the largest value, where the dtype allows no 1e-5
-- BACKENDS: those that it can be run on
+- ALONE: why PyTorch has other numbers, such as random numbers of its own
+- TOLERANCE: relative to the largest value, if the dtype allows no 1e-5
+- BACKENDS: the backends that it can run on
 """
 
 import functools
@@ -42,13 +41,13 @@ PROGRAMS = sorted(path.stem for path in FOLDER.glob("*.py") if path.stem != "__i
 class Way:
     """A way to run a program, and what it is compared with."""
 
-    backend: str = "numpy"  # or "PyTorch", which is no backend of ours
-    kernels: str = "all"  # those of numba and NumPy, of "numpy" alone, or "none": the formulas
+    backend: str = "numpy"  # or "PyTorch", which is no backend of tinyxp
+    kernels: str = "all"  # "all": numba's and NumPy's, "numpy": NumPy's, "none": the formulas
     captures: bool = False
-    trainer: tuple[tuple[str, object], ...] | None = None  # the options of one
+    trainer: tuple[tuple[str, object], ...] | None = None  # the options of a Trainer
     dtype: str = "float32"
     like: str = "plain"
-    tolerance: float | None = None  # None: bit for bit
+    tolerance: float | None = None  # None means bit for bit
 
 
 WAYS = {
@@ -87,7 +86,7 @@ def loaded(name: str, library: str) -> ModuleType:
 
 @functools.cache
 def outcome(name: str, way: str) -> "Run":
-    """A program that was run in a way."""
+    """One run of a program."""
     how = WAYS[way]
     library = "torch" if how.backend == "PyTorch" else "tinyxp"
     with surroundings(how):
@@ -121,7 +120,7 @@ def surroundings(way: Way) -> Iterator[None]:
 
 
 class Run:
-    """What a program has around it: numbers, a way to take its steps, and a log."""
+    """The environment of a program: numbers, a way to take its steps, and a log."""
 
     def __init__(self, way: Way) -> None:
         self.way = way
@@ -143,7 +142,7 @@ class Run:
     # -- numbers, which do not depend on the library ------------------------------------------
 
     def tensor(self, array):
-        """A tensor of numbers, those that are real being of the dtype of the run."""
+        """A tensor of numbers; real numbers have the dtype of the run."""
         array = np.array(array)
         dtype = self.dtype if array.dtype.kind == "f" else getattr(self.library, str(array.dtype))
         return self.library.asarray(array.tolist(), dtype=dtype).reshape(array.shape)
@@ -155,7 +154,7 @@ class Run:
         return self.tensor(self.rng.integers(0, below, size=shape))
 
     def begin(self, module, name="model"):
-        """A module with initial weights that do not depend on the library, and under watch."""
+        """A module with initial weights that do not depend on the library; the log shows it."""
         if self.way.dtype == "float64":
             module.double()
         state = module.state_dict()
@@ -181,14 +180,14 @@ class Run:
         return thing
 
     def log(self, **values):
-        """Take down these values and all that is watched, as it is now."""
+        """Log these values, and the current state of everything that is watched."""
         found = {name: numbers(value) for name, value in values.items()}
         for name, thing in self.watched.items():
             found |= snapshot(name, thing)
         self.steps.append(found)
 
     def keep(self, *tensors):
-        """Hold tensors until the end: their values must then be those of now."""
+        """Keep tensors until the end, when their values must be unchanged."""
         self.kept += [(x, numbers(x)) for x in tensors]
 
     def end(self):
@@ -200,7 +199,7 @@ class Run:
     # -- ways to take steps -------------------------------------------------------------------
 
     def capture(self, step):
-        """The step, captured or as it is; one that is refused is taken without."""
+        """The step, captured or plain; a step that cannot be captured runs plain."""
         if not self.way.captures:
             return step
         graph = tx.capture(step)
@@ -217,7 +216,7 @@ class Run:
         return taken
 
     def fit(self, model, optimizer, loss_of, batches, **options):
-        """Whether a Trainer has done the training; else the program's own loop has to."""
+        """Whether a Trainer has done the training; if not, the program's own loop does it."""
         if self.way.trainer is None:
             return False
         self.fits += 1
@@ -237,7 +236,7 @@ class Run:
 
 
 def numbers(x) -> np.ndarray:
-    """The values of a tensor or number, as an array of its own."""
+    """A copy of the values of a tensor or number, as an array."""
     if isinstance(x, float | int):
         return np.asarray(x, dtype="float64")
     x = x.detach()
@@ -248,7 +247,7 @@ def numbers(x) -> np.ndarray:
 
 
 def snapshot(name: str, thing) -> dict[str, np.ndarray | None]:
-    """All that a module, an optimizer or a tensor holds."""
+    """The whole state of a module, an optimizer or a tensor."""
     found = {}
     if hasattr(thing, "param_groups"):
         for i, state in thing.state_dict()["state"].items():

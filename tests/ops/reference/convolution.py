@@ -51,7 +51,7 @@ def avg_pool(x, size, stride, padding, divisors):
 
 
 def max_pool(x, columns):
-    """The maxima of windows whose places along each axis the columns tell."""
+    """The maxima of windows; the columns are their places along each axis."""
     for axis, places in zip(range(-len(columns), 0), columns, strict=True):
         parts = [x.index_select(axis, torch.tensor(column)) for column in places]
         x = torch.stack(parts).amax(0)
@@ -59,7 +59,7 @@ def max_pool(x, columns):
 
 
 def max_places(x, columns):
-    """The places of windows without margins, whose stride and dilation the columns tell."""
+    """The places of windows without padding, with the stride and dilation of the columns."""
     size = [len(column) for column in columns]
     stride = [column[0][1] - column[0][0] for column in columns]
     dilation = [column[1][0] - column[0][0] for column in columns]

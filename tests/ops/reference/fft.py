@@ -17,7 +17,7 @@ def several_axes(name):
 
 
 def primitive(forward, backward):
-    """As ours, which have one function for both directions."""
+    """One function for both directions, as in tinyxp."""
 
     def run(x, axes=None, axis=None, inverse=False, **static):
         return (backward if inverse else forward)(x, dim=axis if axes is None else axes, **static)
@@ -26,7 +26,7 @@ def primitive(forward, backward):
 
 
 def groups(x):
-    """PyTorch's unique does not tell the first places."""
+    """PyTorch's unique does not return the first indices."""
     _, inverse, counts = torch.unique(x, return_inverse=True, return_counts=True)
     firsts = [(inverse == i).nonzero()[0, 0] for i in range(len(counts))]
     return torch.stack(firsts), counts, inverse

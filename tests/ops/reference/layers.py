@@ -58,7 +58,7 @@ def philox(key, counter):
 
 
 def dropout(x, seed, counter, p):
-    """PyTorch draws other numbers, so the mask is made here."""
+    """PyTorch draws other numbers, so the mask is computed here."""
     words = [word for i in range(-(-x.numel() // 4)) for word in philox(seed, counter + i)]
     kept = [word < (1 - p) * 2**32 for word in words[: x.numel()]]
     return x * torch.tensor(kept).reshape(x.shape) / (1 - p)

@@ -1,7 +1,7 @@
-"""The functions of PyTorch that the linear algebra of tinyxp is compared with, by name.
+"""The functions of PyTorch that tinyxp's linear algebra is compared with, by name.
 
-Vectors are brought to the gauge of tinyxp first; then PyTorch too finds their derivative. A matrix
-that is to be Hermitian is replaced by its Hermitian part.
+Vectors get the phase that tinyxp gives them, so that PyTorch has their derivative too. A matrix
+that must be Hermitian is replaced by its Hermitian part.
 """
 
 import numpy as np
@@ -13,7 +13,7 @@ NO_REFERENCE: dict[str, str] = {}
 
 
 def phases(v):
-    """What makes the first element of each column real that is at least 0.4 of the largest."""
+    """The phase that makes the first element of 0.4 of the largest real, for each column."""
     size = v.detach().abs()
     large = size >= 0.4 * size.amax(-2, keepdim=True)
     first = large.to(torch.int64).argmax(-2, keepdim=True)
@@ -47,7 +47,7 @@ def qr(x):
 
 
 def complement(q):
-    """Of n - 1 columns the one left over: a column of the projector on it, of length 1."""
+    """The unit vector orthogonal to n - 1 columns: a column of the projector on it."""
     rest = torch.eye(q.shape[-2], dtype=q.dtype) - q @ torch.linalg.pinv(q)
     column = rest[..., :1]
     y = column / torch.linalg.vector_norm(column, dim=-2, keepdim=True)
@@ -77,7 +77,7 @@ def vector_norm(x, axis=None, keepdims=False, ord=2):
 
 
 def matrix_norm(x, keepdims=False, ord="fro"):
-    if ord in (2, -2):  # its own sorts the singular values, which has no second derivative
+    if ord in (2, -2):  # PyTorch's own sorts the singular values, without a second derivative
         s = torch.linalg.svdvals(x)
         y = s.amax(-1) if ord == 2 else s.amin(-1)
         return y[..., None, None] if keepdims else y

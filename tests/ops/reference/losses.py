@@ -12,7 +12,7 @@ def without_reduction(loss):
     return lambda *args, **static: loss(*args, reduction="none", **static)
 
 
-# by their formulas where PyTorch's own lack a gradient by a target or a weight, or a second one
+# by their formulas where PyTorch's lack the gradient of a target or a weight, or the second one
 
 
 def logits_with_pos_weight(input, target, pos_weight=None):
@@ -68,8 +68,8 @@ def soft_cross_entropy(x, target, weight=None, label_smoothing=0.0):
 
 
 def ctc_loss(log_probs, targets, input_lengths, target_lengths, blank=0):
-    """By its definition, all alignments one by one: PyTorch's own is differentiable but once, and
-    with the gradient of what log_softmax takes."""
+    """By its definition, alignment by alignment: PyTorch's is differentiable only once, with the
+    gradient of the operand of log_softmax."""
     losses = []
     for i, (frames, size) in enumerate(zip(input_lengths, target_lengths, strict=True)):
         wanted, terms = targets[i, :size].tolist(), []

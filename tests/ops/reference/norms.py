@@ -7,7 +7,7 @@ F = torch.nn.functional
 
 
 def batch_norm(centred, variance, weight=None, bias=None, *, eps):
-    """PyTorch's own has no gradient by the statistics that it is given."""
+    """PyTorch's has no gradient of its statistics."""
     y = centred / torch.sqrt(variance + eps)
     return y if weight is None else y * weight + bias
 

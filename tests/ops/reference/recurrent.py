@@ -6,7 +6,7 @@ torch = pytest.importorskip("torch", reason="PyTorch is the reference: pip insta
 
 
 def _weights(a, w_hh, b_hh):
-    """Those of a cell whose input needs no weights: the identity, and no bias."""
+    """The weights of a cell without input weights: the identity and no bias."""
     return (
         torch.eye(len(w_hh), dtype=a.dtype),
         w_hh,
@@ -16,7 +16,7 @@ def _weights(a, w_hh, b_hh):
 
 
 def _rows(*xs):
-    """Those without a batch as a batch of one."""
+    """Operands without a batch as a batch of one."""
     return [x if x.ndim == 2 else x[None] for x in xs]
 
 
