@@ -97,8 +97,6 @@ def typed(f: Callable[P, R], name: str = "") -> Callable[P, R]:
 
     @functools.wraps(f)
     def call(*args: Any, **options: Any) -> R:
-        if options and not open_ended and not options.keys() <= names:
-            options = bind(name or f.__name__.strip("_"), (), (), options, names)
         try:
             return f(*args, **options)
         except PASSED_ON:
@@ -108,13 +106,21 @@ def typed(f: Callable[P, R], name: str = "") -> Callable[P, R]:
                 type(args[0]).__name__ if of_class and args else name or f.__qualname__.strip("_")
             )
             trace = error.__traceback__
+            bound = options
             if trace is not None and trace.tb_next is None and not open_ended:
-                bind(called, places, args[: len(places)], options, names)  # f was not entered
-            kind, given = kind_of(error), [*args[method:], *options.values()]
-            if kind is ShapeError and not any(hasattr(x, "shape") for x in given):
-                kind = ArgumentError
-            shown = [*map(brief, args[method:]), *(f"{k}={brief(x)}" for k, x in options.items())]
-            raise problem(called, error, shown, kind) from error
+                # Python refused the arguments, so f was not entered: look at the keywords now
+                bind(called, places, args[: len(places)], options, names)
+                bound = bind(called, (), (), options, names)
+            if bound.keys() == options.keys():
+                kind, given = kind_of(error), [*args[method:], *options.values()]
+                if kind is ShapeError and not any(hasattr(x, "shape") for x in given):
+                    kind = ArgumentError
+                shown = [
+                    *map(brief, args[method:]),
+                    *(f"{k}={brief(x)}" for k, x in options.items()),
+                ]
+                raise problem(called, error, shown, kind) from error
+        return call(*args, **bound)
 
     return call
 

@@ -272,12 +272,14 @@ def _along(op, input, dim, dtype):
     expect_tensors(op.op.name, input)
     if dtype is not None:
         input = astype(input, dtype, copy=False)
+    shape = input.shape
     if dim is None:
-        dim = 0 if input.ndim in (0, 1, 3) else 1
-    dim = normalize_axis(op.op.name, dim, input.ndim or 1)
-    if input.size == 0:
+        dim = 0 if len(shape) in (0, 1, 3) else 1
+    if type(dim) is not int or not 0 <= dim < len(shape):
+        dim = normalize_axis(op.op.name, dim, len(shape) or 1)
+    if 0 in shape:
         return clone(input)  # there is no maximum to subtract
-    if input.ndim == 0:
+    if not shape:
         return reshape(op(reshape(input, (1,)), dim=dim), ())
     return op(input, dim=dim)
 
