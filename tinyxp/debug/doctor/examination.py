@@ -157,18 +157,16 @@ class Examination:
             Row(name, p.shape, self.weights[name], self.norms.get(name), self._ratio(name), state)
             for (name, p), state in zip(self.params.items(), self.states.values(), strict=True)
         ]
-        parts = (
-            self.find_frozen,
-            self.find_unregistered,
-            self.find_missing,
-            self.find_nonfinite,
-            self.find_scale,
-            self.find_steps,
-        )
-        found = [finding for part in parts for finding in part()]
-        for message, site, remedy in losses.probabilities(self.scene, self.loss):
-            found.append(Finding("probabilities", [], site, message, remedy))
-        return Report(rows, found)
+        findings = [
+            *self.find_frozen(),
+            *self.find_unregistered(),
+            *self.find_missing(),
+            *self.find_nonfinite(),
+            *self.find_scale(),
+            *self.find_steps(),
+            *losses.probabilities(self.scene, self.loss),
+        ]
+        return Report(rows, findings)
 
     def _ratio(self, name: str) -> float | None:
         moved, weight = self.updates.get(name), self.weights[name]

@@ -8,6 +8,7 @@ from tinyxp.backends import Array
 from tinyxp.core.tape import Node, edge_of, ordered
 from tinyxp.core.tensor import Tensor
 from tinyxp.debug.doctor.causes import Scene
+from tinyxp.debug.doctor.report import Finding
 from tinyxp.debug.sites import Site
 from tinyxp.debug.watch import Record
 
@@ -28,8 +29,8 @@ FAR = 6  # at most so many operations between the two
 CLOSE = 1e-3
 
 
-def probabilities(scene: Scene, loss: Tensor) -> Iterator[tuple[str, Site | None, str]]:
-    """For each loss that gets probabilities: a sentence, the line that makes them, a remedy."""
+def probabilities(scene: Scene, loss: Tensor) -> Iterator[Finding]:
+    """A finding for each loss that gets probabilities, with the line that makes them."""
     if scene.watch is not None:
         told = set()
         for record in scene.watch.records.values():
@@ -55,11 +56,11 @@ def probabilities(scene: Scene, loss: Tensor) -> Iterator[tuple[str, Site | None
                 yield _finding(node.op.name, None)
 
 
-def _finding(name: str, site: Site | None) -> tuple[str, Site | None, str]:
+def _finding(name: str, site: Site | None) -> Finding:
     expected, before = EXPECTED[name]
     where = f" at {site}" if site else ""
     message = f"F.{name} gets the result of {before}{where}, but expects {expected}."
-    return message, site, REMEDY[name]
+    return Finding("probabilities", [], site, message, REMEDY[name])
 
 
 def _is_meant(name: str, source: Record, scene: Scene) -> bool:
