@@ -9,6 +9,7 @@ import pytest
 from hypothesis import settings
 
 import tinyxp as tx
+from tests.backends import cuda_on_cpu
 from tinyxp import backends
 from tinyxp.core.primitive import Primitive
 from tinyxp.errors import BackendError
@@ -55,6 +56,14 @@ def backend(request):
     """Each backend in turn, in use during the test."""
     with tx.backend(request.param):
         yield request.param
+
+
+@pytest.fixture(scope="session", autouse=True)
+def compiled_sources(tmp_path_factory):
+    """The CUDA sources are compiled for the CPU once for all processes of a run."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    cuda_on_cpu.folder = shared / "cuda_on_cpu"
 
 
 @pytest.fixture

@@ -65,6 +65,8 @@ def wrong(name, options, *inputs, sizes=(2, 3)):
 @each("bidirectional", [False, True])
 @each("batch_first", [False, True])
 def test_layers(kind, layers, bidirectional, batch_first, backend):
+    if backend != "numpy" and not (layers == 2) == bidirectional == batch_first:
+        return  # the formulas are one for all backends: there every option once, not all products
     name, options = KINDS[kind]
     options = options | {"num_layers": layers, "bidirectional": bidirectional}
     options |= {"batch_first": batch_first, "bias": not batch_first}
@@ -79,6 +81,8 @@ def test_layers(kind, layers, bidirectional, batch_first, backend):
 @each("lengths", [(4, 2, 1), (2, 4, 1, 4, 3), (1, 1)])
 @each("bidirectional", [False, True])
 def test_packed_sequences(kind, lengths, bidirectional, backend):
+    if backend != "numpy" and bidirectional != (lengths == (4, 2, 1)):
+        return  # as above
     name, options = KINDS[kind]
     options = options | {"num_layers": 2, "bidirectional": bidirectional}
     padded = leaf(0, max(lengths), len(lengths), 2).detach()

