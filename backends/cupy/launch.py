@@ -133,7 +133,7 @@ def chunks(rows: int, n: int) -> int:
     return max(1, min(-(-512 // -(-n // 32)), rows // 64))
 
 
-def summed(dtype: Any) -> str:
+def sum_dtype(dtype: Any) -> str:
     """The name of the type A beside a dtype of numbers."""
     return "float64" if dtype.name == "float64" else "float32"
 

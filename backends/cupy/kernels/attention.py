@@ -13,7 +13,7 @@ from tinyxp.backends.common.precision import get_float32_matmul_precision
 from tinyxp.backends.common.self_attention import self_attention
 from tinyxp.backends.cupy.capture import dropout_arguments
 from tinyxp.backends.cupy.kernels.tiles import Tiles, tensor_tiles, tiles
-from tinyxp.backends.cupy.launch import Library, alike, summed
+from tinyxp.backends.cupy.launch import Library, alike, sum_dtype
 
 
 class Attention:
@@ -56,7 +56,7 @@ class Attention:
         q, k, v = (self._by_heads(x) for x in (q, k, v))
         batch, heads, queries, width = q.shape
         y = self._like(q)
-        known = self.library.xp.empty((batch * heads, queries, 2), dtype=summed(q.dtype))
+        known = self.library.xp.empty((batch * heads, queries, 2), dtype=sum_dtype(q.dtype))
         sizes = (heads, queries, k.shape[2], width, float(scale), int(is_causal))
         options = (*sizes, *masked, *dropout_arguments(seed, counter, dropout_p))
         args = (q, k, v, y, known, *strides(q, k, v, y), *options)
@@ -72,7 +72,7 @@ class Attention:
         g = self._by_heads(g)
         batch, heads, queries, width = q.shape
         rows = batch * heads * queries
-        deltas = xp.empty((batch * heads, queries), dtype=summed(q.dtype))
+        deltas = xp.empty((batch * heads, queries), dtype=sum_dtype(q.dtype))
         args = (g, y, deltas, *strides(g, y), heads, queries, width, rows)
         grid, block = (-(-rows // 4),), (128,)  # a warp for each query
         self.library.launch("attention_deltas", grid, block, args, kind, (("EXTRAS", 0),))
@@ -101,7 +101,7 @@ class Attention:
         if (rough or kind in HALVES) and self.library.tensor_cores():
             choose, size = tensor_tiles, q.dtype.itemsize
         else:
-            choose, size = tiles, np.dtype(summed(q.dtype)).itemsize
+            choose, size = tiles, np.dtype(sum_dtype(q.dtype)).itemsize
         return choose(width, size, False, extras), choose(width, size, True, extras)
 
     def _mask(self, mask: Array | None, shape: tuple[int, ...], kind: str) -> Any:

@@ -14,7 +14,7 @@ import numpy as np
 
 from tinyxp.backends import Array, Gradients, Kernel, Needs
 from tinyxp.backends.common.operands import conv_fits, conv_transpose_fits
-from tinyxp.backends.cupy.launch import Library, alike, summed
+from tinyxp.backends.cupy.launch import Library, alike, sum_dtype
 
 Pair = tuple[int, int]
 MOST = 1 << 26  # numbers in columns at a time: 256 MiB of float32
@@ -170,7 +170,9 @@ class Windows:
             y, image = (image, g) if transposed else (g, image)
             gw = self._across(y, image, geometry).reshape(weight_shape)
         if len(needs) > 2 and needs[2]:
-            gb = self.xp.sum(g, axis=(0, 2, 3), dtype=summed(g.dtype)).astype(g.dtype, copy=False)
+            gb = self.xp.sum(g, axis=(0, 2, 3), dtype=sum_dtype(g.dtype)).astype(
+                g.dtype, copy=False
+            )
         return (gx, gw, gb)[: len(needs)]
 
     def _rows(self, weight: Array, groups: int) -> Array:

@@ -18,7 +18,7 @@ from tinyxp.backends.cupy.capture import dropout_arguments, philox_arguments
 from tinyxp.backends.cupy.kernels.attention import Attention
 from tinyxp.backends.cupy.kernels.convolution import Windows
 from tinyxp.backends.cupy.kernels.optimizer import ManyArrays
-from tinyxp.backends.cupy.launch import Library, alike, chunks, summed
+from tinyxp.backends.cupy.launch import Library, alike, chunks, sum_dtype
 
 
 class Kernels:
@@ -63,7 +63,7 @@ class Kernels:
         (2, n)."""
         rows, n = g.shape
         parts = chunks(rows, n)
-        sums = self.xp.empty((2, parts, n), dtype=summed(g.dtype))
+        sums = self.xp.empty((2, parts, n), dtype=sum_dtype(g.dtype))
         args = (g, *normal, sums[0], sums[1], rows, n, -(-rows // parts))
         if n:
             grid, block = (-(-n // 32), parts), (32, 8)
@@ -151,7 +151,7 @@ class Kernels:
         n = math.prod(shape)
         rows = x.size // n
         y = self.xp.empty(x.shape, dtype=x.dtype)
-        known = self.xp.empty((2, rows), dtype=summed(x.dtype))
+        known = self.xp.empty((2, rows), dtype=sum_dtype(x.dtype))
         mean, scale = known[0], known[1]
         args = (x, weight, bias, y, mean, scale, n, float(eps), centred)
         self.library.by_rows("layer_norm", rows, n, args, kind)
@@ -209,7 +209,7 @@ class Kernels:
         if targets.dtype.name != "int64" or targets.shape != logits.shape[:1]:
             return NotImplemented
         logits, step = self._rows(logits)
-        targets, sums = self.packed(targets), summed(logits.dtype)
+        targets, sums = self.packed(targets), sum_dtype(logits.dtype)
         rows, n = logits.shape
         losses = self.xp.empty((rows,), dtype=sums)
         known = self.xp.empty((rows, 2), dtype=sums)
