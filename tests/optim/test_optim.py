@@ -459,4 +459,4 @@ def test_every_optimizer_and_schedule_is_exported():
         classes = {k for k in below(base) if k.__module__.startswith(f"{home.__name__}.")}
         names = {k.__name__ for k in classes}
         assert len(names) > 12
-        assert names - vars(home).keys() <= {"FactorLR", "MomentumLR", "CompositeScheduler"}
+        assert names - vars(home).keys() <= {"FactorLR", "MomentumLR", "CombinedScheduler"}

@@ -518,5 +518,5 @@ def test_errors():
     short = lr_scheduler.OneCycleLR(o, 1.0, 3)
     for _ in range(3):
         short.step()
-    with pytest.raises(ArgumentError, match="step 4 of a cycle that has 3"):
+    with pytest.raises(ArgumentError, match="step 4 is beyond the 3 steps"):
         short.step()

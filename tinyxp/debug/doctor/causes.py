@@ -106,7 +106,7 @@ def why_zero(scene: Scene, flow: Flow, leaf: Tensor) -> tuple[str, Site | None, 
 
 def why_scaled(scene: Scene, flow: Flow, worst: Tensor, sign: int) -> tuple[str, Site | None, str]:
     """The operation that shrinks (sign -1) or grows (+1) the gradient of ``worst`` most."""
-    found = flow.changed_by(worst, sign)
+    found = flow.strongest_change(worst, sign)
     if found is None:
         return "its scale is unusual.", None, "check the scale of the data and of the loss."
     op, times, node = found

@@ -58,7 +58,7 @@ def missing(
         yield _cut("missing", some, sites)
     for some, sites in group(partial):
         yield _cut("incomplete", some, sites)
-    yield from _apart(watch, loss, towards, used, apart)
+    yield from _unconnected(watch, loss, towards, used, apart)
 
 
 def _by_mistake(record: Record, link: Link) -> bool:
@@ -89,7 +89,7 @@ def _cut(kind: str, parameters: list[str], sites: tuple[Any, ...]) -> Finding:
     return Finding(kind, parameters, site, message, remedy.format(where), [*dict.fromkeys(lines)])
 
 
-def _apart(
+def _unconnected(
     watch: Watch, loss: Tensor, towards: Uses, used: Uses, apart: list[tuple[str, Tensor]]
 ) -> Iterator[Finding]:
     """The findings for parameters from which no recorded path leads to the loss."""

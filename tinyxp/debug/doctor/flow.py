@@ -61,7 +61,7 @@ class Flow(Observer):
                     seen.add(id(node))
                     queue.append(node)
 
-    def changed_by(self, leaf: Tensor, sign: int) -> tuple[str, int, Node] | None:
+    def strongest_change(self, leaf: Tensor, sign: int) -> tuple[str, int, Node] | None:
         """The operation that shrinks (sign -1) the gradient most on its path to ``leaf``, or, among
         those with weights, grows it most (+1): its name, how often it occurs, and its node with
         the largest effect.

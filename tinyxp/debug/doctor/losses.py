@@ -39,7 +39,7 @@ def probabilities(scene: Scene, loss: Tensor) -> Iterator[Finding]:
                 source = scene.record(link.source)
                 if link.why or source is None or not isinstance(source.thing, Node):
                     continue
-                if source.site.function_called == name or not _is_meant(name, source, scene):
+                if source.site.function_called == name or not _is_probability(name, source, scene):
                     continue
                 made = _maker(scene, source, EXPECTED[name][1]) or source
                 if (name, made.site) not in told:
@@ -63,7 +63,7 @@ def _finding(name: str, site: Site | None) -> Finding:
     return Finding("probabilities", [], site, message, REMEDY[name])
 
 
-def _is_meant(name: str, source: Record, scene: Scene) -> bool:
+def _is_probability(name: str, source: Record, scene: Scene) -> bool:
     """Whether the values sum to 1 as after a softmax, or come from a sigmoid. Being between 0 and 1
     is not enough, because logits may be."""
     if EXPECTED[name][1] == "softmax":

@@ -17,7 +17,7 @@ from tinyxp.optim.optimizer import Optimizer
 __all__ = ["ChainedScheduler", "SequentialLR"]
 
 
-class CompositeScheduler(LRScheduler):
+class CombinedScheduler(LRScheduler):
     """The base of schedules that consist of others."""
 
     schedulers: list[LRScheduler]
@@ -59,7 +59,7 @@ class CompositeScheduler(LRScheduler):
             scheduler.load_state_dict(state)
 
 
-class SequentialLR(CompositeScheduler):
+class SequentialLR(CombinedScheduler):
     """One schedule after the other: schedule i starts at step ``milestones[i - 1]``.
 
     >>> optimizer = tx.optim.SGD([tx.asarray([1.0])], lr=1.0)
@@ -116,7 +116,7 @@ class SequentialLR(CompositeScheduler):
         return self.schedulers[i].lr_at(epoch - start, base_lr, group)
 
 
-class ChainedScheduler(CompositeScheduler):
+class ChainedScheduler(CombinedScheduler):
     """All schedules at every step; each continues from the rate that the previous one set.
 
     >>> optimizer = tx.optim.SGD([tx.asarray([1.0])], lr=1.0)
