@@ -29,7 +29,7 @@ DTYPES = {"BOOL": "?", "BF16": "<u2", "F16": "<f2", "F32": "<f4", "F64": "<f8", 
 DTYPES |= {f"{kind.upper()}{8 * n}": f"<{kind}{n}" for kind in "iu" for n in (1, 2, 4, 8)}
 NAMES = {np.dtype(code).name: name for name, code in DTYPES.items() if name != "BF16"}
 NAMES["bfloat16"] = "BF16"
-HALVES = {"BF16": dtypes.bfloat16, "F16": dtypes.float16}
+SIXTEEN_BITS = {"BF16": dtypes.bfloat16, "F16": dtypes.float16}
 
 METADATA = "__metadata__"  # in the header, among the names of tensors
 DIGEST = "tinyxp.sha256"  # in the metadata
@@ -265,8 +265,8 @@ def _tensor(array: Any, dtype: str) -> Tensor:
         array = array.astype(np.float32)
     elif dtype == "BOOL":  # every byte but 0 is True
         array = array.view(np.uint8) != 0
-    x, half = Tensor(array), HALVES.get(dtype)
-    return astype(x, half) if half is not None and _has_dtype(half) else x
+    x, narrow = Tensor(array), SIXTEEN_BITS.get(dtype)
+    return astype(x, narrow) if narrow is not None and _has_dtype(narrow) else x
 
 
 def _has_dtype(dtype: dtypes.DType) -> bool:
