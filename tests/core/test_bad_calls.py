@@ -45,7 +45,7 @@ LEFT_OUT = {  # and why
         "a context, without operands",
     ),
     **dict.fromkeys(
-        ("watch_generators", "rewind_generators", "use_generator", "skipped"),
+        ("watch_generators", "rewind_generators", "use_generator", "skip_draws"),
         "a context for the inside",
     ),
     **dict.fromkeys(
