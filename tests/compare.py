@@ -32,7 +32,7 @@ def numbers(x):
     if isinstance(x, tx.Tensor):
         return x.detach().numpy()
     if hasattr(x, "resolve_conj"):  # PyTorch's
-        return x.detach().resolve_conj().resolve_neg().cpu().numpy()
+        return x.numpy(force=True)
     return np.asarray(x)
 
 
@@ -74,7 +74,10 @@ def different_bits(a, b):
 
 
 def differences(found, expected, tolerance=0.0, place=""):
-    """Those of two trees of lists, tuples and dicts: "[0]['x']: 1.0 instead of 2.0 at (3,) …"."""
+    """Those of two trees of lists, tuples and dicts: "[0]['x']: 1.0 instead of 2.0 at (3,) …".
+
+    A tolerance of None is that of the precision, TOLERANCES; integers must be equal.
+    """
     if isinstance(expected, (dict, list, tuple)):
         if not isinstance(found, (dict, list, tuple)) or len(found) != len(expected):
             return [f"{place}: {found!r} instead of {expected!r}"]
@@ -86,18 +89,15 @@ def differences(found, expected, tolerance=0.0, place=""):
             for key in keys
             for text in differences(found[key], expected[key], tolerance, f"{place}[{key!r}]")
         ]
+    if tolerance is None:
+        tolerance = TOLERANCES.get(numbers(expected).dtype.name, 0.0)
     text = difference(found, expected, tolerance)
     return [] if text is None else [f"{place}: {text}" if place else text]
 
 
 def close(found, expected, tolerance=None, what=""):
     """``found``, nested as ``expected``, has its dtypes and shapes, and its numbers up to the
-    tolerance: TOLERANCES of the precision unless one is given."""
-    if tolerance is None:
-        leaf = expected
-        while isinstance(leaf, (list, tuple)):
-            leaf = leaf[0]
-        tolerance = TOLERANCES[numbers(leaf).dtype.name]
+    tolerance: that of the precision, TOLERANCES, unless one is given."""
     wrong = differences(found, expected, tolerance, what)
     assert not wrong, "\n".join(wrong[:10])
 

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 import tinyxp as tx
+from tests.compare import same
 from tests.helpers import leaf, normal
 from tinyxp import nn
-from tinyxp.core.tape import Node, edge_of, ordered
+from tinyxp.core.tape import Node, edge_of, graph_order
 from tinyxp.errors import GradientError
 
 
@@ -18,11 +19,6 @@ def gradients(run, *leaves, **options):
         x.grad = None
     run().backward(**options)
     return [x.grad.detach().numpy() for x in leaves]
-
-
-def same(found, expected):
-    for a, b in zip(found, expected, strict=True):
-        np.testing.assert_array_equal(a, b)
 
 
 def test_arguments_get_the_same_bits_as_without(backend):
@@ -146,7 +142,7 @@ def test_nothing_inside_is_kept():
     try:
         y = tx.recompute(f, x)
         assert [r() for r in nodes] == [None] and [r() for r in values] == [None, None]
-        inner = [n for n in ordered([edge_of(y)]) if isinstance(n, Node)]
+        inner = [n for n in graph_order([edge_of(y)]) if isinstance(n, Node)]
         assert {n.op.name for n in inner} == {"identity", "recompute"}
         y.sum().backward()
         assert len(nodes) == 2

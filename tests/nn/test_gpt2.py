@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import tinyxp as tx
+from tests.compare import close
 from tinyxp.errors import ArgumentError, DataError, ShapeError
 from tinyxp.models.gpt2 import GPT2, Config
 from tinyxp.random import Generator
@@ -27,12 +28,6 @@ def reference(**options):
 
 def ids(*shape, vocab=100):
     return np.random.default_rng(0).integers(0, vocab, size=shape)
-
-
-def close(ours, theirs, tolerance=1e-4):
-    a, b = ours.detach().numpy(), theirs.detach().numpy()
-    assert a.shape == b.shape
-    np.testing.assert_allclose(a, b, rtol=0, atol=tolerance * max(1, abs(b).max()))
 
 
 @pytest.mark.parametrize(

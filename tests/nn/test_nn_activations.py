@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 import tinyxp as tx
+from tests.compare import close
 from tests.helpers import each, leaf
-from tests.nn.test_nn_torch import close, compare
+from tests.nn.test_nn_torch import compare
 from tinyxp import nn
 from tinyxp.errors import ArgumentError, AxisError, DTypeError, GradientError, ShapeError
 from tinyxp.random import Generator
@@ -108,7 +109,7 @@ def test_in_place(name, backend, rng):
     with tx.no_grad():
         assert getattr(F, name)(x, **options) is x
     expected = getattr(TF, name)(torch.from_numpy(values), **ELEMENTWISE[name])
-    close(x, expected, name)
+    close(x, expected, 1e-10, name)
 
 
 @each("name", [name for name in ELEMENTWISE if hasattr(F, f"{name}_")])
@@ -161,7 +162,9 @@ def test_rrelu_in_training(backend, rng):
     again = nn.RReLU(0.2, 0.6, generator=Generator(0))
     assert (again(x.detach()).numpy() == found).all()
     assert (again(x.detach()).numpy() != found).any()
-    close(again.eval()(x.detach()), TF.rrelu(torch.from_numpy(values), 0.2, 0.6), "evaluation")
+    close(
+        again.eval()(x.detach()), TF.rrelu(torch.from_numpy(values), 0.2, 0.6), 1e-10, "evaluation"
+    )
 
 
 # -- along an axis ----------------------------------------------------------------------------
@@ -187,11 +190,11 @@ def test_softmax_of_a_view_and_in_another_dtype(name, backend, rng):
     y = getattr(F, name)(ours, dim=1, dtype=tx.float64)
     theirs = torch.tensor(x, dtype=torch.float32, requires_grad=True)
     z = getattr(TF, name)(theirs, dim=1, dtype=torch.float64)
-    close(y, z, "value")
+    close(y, z, 1e-10, "value")
     (y * y).sum().backward()
     (z * z).sum().backward()
     assert ours.grad.dtype is tx.float32
-    close(ours.grad, theirs.grad, "gradient", 1e-6)
+    close(ours.grad, theirs.grad, 1e-6, "gradient")
 
 
 @pytest.mark.parametrize("dim", [0, 1, -1])
@@ -275,7 +278,7 @@ def test_modules(name, backend, rng):
         assert repr(ours).split("  #")[0] == repr(theirs)
         assert list(ours.state_dict()) == list(theirs.state_dict())
         for key, value in theirs.state_dict().items():
-            close(ours.state_dict()[key], value, f"first value of {key}")
+            close(ours.state_dict()[key], value, 1e-10, f"first value of {key}")
         compare(  # times 1, because inplace=True refuses leaves
             lambda x, ours=ours: ours(x * 1),
             lambda x, theirs=theirs: theirs(x * 1),

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 import tinyxp as tx
+from tests.compare import close
 from tests.helpers import each
-from tests.nn.test_nn_torch import close, compare, compare_modules
+from tests.nn.test_nn_torch import compare, compare_modules
 from tinyxp import nn
 from tinyxp.errors import ArgumentError, DTypeError, ShapeError
 
@@ -32,7 +33,7 @@ def same_state(ours, theirs):
     assert list(found) == list(expected)
     for name, value in expected.items():
         assert str(found[name].dtype) == str(value.dtype).replace("torch", "tinyxp"), name
-        close(found[name], value, name)
+        close(found[name], value, 1e-10, name)
 
 
 # -- running statistics -----------------------------------------------------------------------
@@ -100,7 +101,7 @@ def test_a_model_whose_statistics_do_not_change_when_frozen(backend, rng):
     y = F.batch_norm(tx.asarray(x), mean, var)
     assert (mean.tolist(), var.tolist()) == expected
     z = TF.batch_norm(torch.from_numpy(x), *(torch.tensor(v.numpy()) for v in (mean, var)))
-    close(y, z, "value")
+    close(y, z, 1e-10, "value")
 
 
 # -- shapes -----------------------------------------------------------------------------------
@@ -209,7 +210,7 @@ def test_rms_norm(shape, backend, rng):
     compare(lambda x: F.rms_norm(x, shape), lambda x: TF.rms_norm(x, shape), tiny)
     y = F.rms_norm(tx.asarray(tiny, dtype=tx.float32), shape)
     z = TF.rms_norm(torch.tensor(tiny, dtype=torch.float32), shape)
-    close(y, z, "in float32", 1e-5)
+    close(y, z, 1e-5, "in float32")
 
 
 @each(

@@ -6,18 +6,12 @@ import numpy as np
 import pytest
 
 import tinyxp as tx
+from tests.compare import close
 from tests.helpers import each
 from tinyxp import nn
 
 torch = pytest.importorskip("torch", reason="PyTorch is the reference here: pip install torch")
 F, TF = nn.functional, torch.nn.functional
-
-
-def close(ours, theirs, what, rtol=1e-10):
-    ours, theirs = np.asarray(ours.detach()), theirs.detach().numpy()
-    assert ours.shape == theirs.shape, what
-    scale = max(1e-300, np.abs(theirs).max()) if theirs.size else 1
-    np.testing.assert_allclose(ours, theirs, rtol=rtol, atol=rtol * scale, err_msg=what)
 
 
 def compare(ours, theirs, *arrays, rtol=1e-10):
@@ -29,13 +23,13 @@ def compare(ours, theirs, *arrays, rtol=1e-10):
             x.requires_grad_()
             t.requires_grad_()
     y, expected = ours(*xs), theirs(*ts)
-    close(y, expected, "value", rtol)
+    close(y, expected, rtol, "value")
     weights = np.random.default_rng(7).normal(size=y.shape)
     (y * tx.asarray(weights)).sum().backward()
     (expected * torch.from_numpy(np.asarray(weights))).sum().backward()
     for i, (x, t) in enumerate(zip(xs, ts, strict=True)):
         if t.requires_grad and t.grad is not None:
-            close(x.grad, t.grad, f"gradient of argument {i}", rtol)
+            close(x.grad, t.grad, rtol, f"gradient of argument {i}")
 
 
 def twins(ours, theirs, rng):
@@ -53,7 +47,7 @@ def compare_modules(ours, theirs, *arrays):
     expected = dict(theirs.named_parameters())
     assert [name for name, _ in ours.named_parameters()] == list(expected)
     for name, p in ours.named_parameters():
-        close(p.grad, expected[name].grad, f"gradient of {name}")
+        close(p.grad, expected[name].grad, 1e-10, f"gradient of {name}")
 
 
 # -- activations and norms --------------------------------------------------------------------
@@ -266,7 +260,7 @@ def test_multihead_self_attention(bias, batch_first, need_weights, rng):
         for name, p in theirs.named_parameters():
             if p.grad is not None:
                 mine = ours.get_submodule(name.rpartition(".")[0])
-                close(getattr(mine, name.rpartition(".")[2]).grad, p.grad, name)
+                close(getattr(mine, name.rpartition(".")[2]).grad, p.grad, 1e-10, name)
 
 
 @pytest.mark.parametrize("shared", ["key is value", "all differ"])
@@ -371,7 +365,7 @@ def test_encoder_layer_with_masks(rng):
         x,
     )
     mask = tx.asarray(later)
-    close(ours(tx.asarray(x), is_causal=True), theirs(torch.from_numpy(x), torchs[0]), "is_causal")
+    close(ours(tx.asarray(x), is_causal=True), theirs(torch.from_numpy(x), torchs[0]), 1e-10)
     assert bool((ours(tx.asarray(x), is_causal=True) == ours(tx.asarray(x), mask)).all())
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import tinyxp as tx
+from tests.compare import close
 from tests.helpers import each
 from tinyxp import backends
 from tinyxp.errors import ArgumentError, AxisError, DTypeError, ShapeError
@@ -21,13 +22,6 @@ def numbers(shape, dtype, seed=0):
     if np.dtype(dtype).kind == "c":
         x = x + 1j * rng.normal(size=shape)
     return x.astype(dtype)
-
-
-def close(y, expected):
-    assert y.numpy().dtype == expected.dtype
-    assert y.shape == expected.shape
-    tolerance = 1e-5 if expected.dtype in ("float32", "complex64") else 1e-12
-    np.testing.assert_allclose(y.numpy(), expected, rtol=tolerance, atol=10 * tolerance)
 
 
 @each("n", [None, 1, 2, 4, 5, 9])

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import tinyxp as tx
+from tests.compare import close
 from tests.helpers import each
 from tinyxp.errors import ArgumentError, AxisError, DTypeError, GradientError, ShapeError
 
@@ -36,17 +37,6 @@ def symmetric(shape, dtype="float64", seed=0):
 
 def t(x, **options):
     return tx.asarray(x, **options)
-
-
-def close(y, expected, tolerance=None):
-    expected = np.asarray(expected)
-    y = y.detach().numpy()
-    assert y.dtype == expected.dtype
-    assert y.shape == expected.shape
-    rough = y.dtype in ("float32", "complex64")
-    tolerance = tolerance or (2e-4 if rough else 1e-11)
-    size = 1 + float(np.abs(expected).max(initial=0))
-    np.testing.assert_allclose(y, expected, rtol=tolerance, atol=tolerance * size)
 
 
 def real_dtype(dtype):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import tinyxp as tx
+from tests.compare import close
 from tests.helpers import each
 from tests.registry import (
     call,
@@ -322,14 +323,6 @@ def several(y):
     return list(y) if isinstance(y, (tuple, list)) else [y]
 
 
-def close(ours, theirs, what, tolerance=1e-12):
-    a, b = ours.detach().numpy(), theirs.numpy(force=True)
-    assert a.dtype == b.dtype, what
-    np.testing.assert_allclose(
-        a, b, rtol=tolerance, atol=tolerance * (1 + abs(b).max(initial=0)), err_msg=what
-    )
-
-
 def weighted(ys, make, seed):
     """Re Σ weights · y over several results, the weights from one seed on both sides."""
     rng = np.random.default_rng(seed)
@@ -361,7 +354,7 @@ def compare(name, operands, static):
     zs = several(REFERENCE[name](*theirs, **as_torch(static)))
     assert len(ys) == len(zs)
     for y, z in zip(ys, zs, strict=True):
-        close(y, z, f"{name}: value")
+        close(y, z, 1e-12, f"{name}: value")
 
     xs = [x for x in ours if isinstance(x, tx.Tensor) and x.requires_grad]
     ts = [x for x in theirs if torch.is_tensor(x) and x.requires_grad]
@@ -370,7 +363,7 @@ def compare(name, operands, static):
     hs = torch.autograd.grad(reference, ts, create_graph=True, allow_unused=True)
     gs, hs = filled(gs, xs, tx.zeros_like), filled(hs, ts, torch.zeros_like)
     for k, (g, h) in enumerate(zip(gs, hs, strict=True)):
-        close(g, h, f"{name}: d/dx{k}")
+        close(g, h, 1e-12, f"{name}: d/dx{k}")
 
     curved, bent = weighted(gs, tx.asarray, 2), weighted(hs, torch.tensor, 2)
     unbent = (None,) * len(xs)  # linear: no second derivative is recorded
@@ -378,7 +371,7 @@ def compare(name, operands, static):
     hs = torch.autograd.grad(bent, ts, allow_unused=True) if bent.requires_grad else unbent
     gs, hs = filled(gs, xs, tx.zeros_like), filled(hs, ts, torch.zeros_like)
     for k, (g, h) in enumerate(zip(gs, hs, strict=True)):
-        close(g, h, f"{name}: second derivative at x{k}", tolerance=1e-11)
+        close(g, h, 1e-11, f"{name}: second derivative at x{k}")
 
 
 def filled(gs, xs, zeros):

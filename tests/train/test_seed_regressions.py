@@ -8,10 +8,7 @@ import numpy as np
 import pytest
 
 import tinyxp as tx
-
-
-def normal(*shape, seed=0):
-    return np.random.default_rng(seed).normal(size=shape)
+from tests.helpers import normal
 
 
 def check(f, arrays, value, gradients):
