@@ -1,12 +1,7 @@
 """Optimizers, learning-rate schedules, weight averaging and gradient clipping, with PyTorch's names
 and formulas."""
 
-from tinyxp.nn.utils.clip_grad import (
-    clip_grad_norm_,
-    clip_grad_value_,
-    clip_grads_with_norm_,
-    get_total_norm,
-)
+from tinyxp.nn.utils.clip_grad import *
 from tinyxp.optim import lr_scheduler, swa_utils
 from tinyxp.optim.adagrad import *
 from tinyxp.optim.adam import *

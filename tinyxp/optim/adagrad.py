@@ -114,7 +114,7 @@ class Adadelta(Optimizer):
     maximize: bool = False
     differentiable: bool = False
 
-    def __post_init__(self) -> None:
+    def prepare(self) -> None:
         if not 0 <= self.defaults["rho"] <= 1:
             raise ArgumentError(f"rho expects a number in [0, 1], got {self.defaults['rho']}")
 

@@ -47,7 +47,7 @@ class Adam(Optimizer):
     fused: bool | None = None
     decoupled_weight_decay: bool = False
 
-    def __post_init__(self) -> None:
+    def prepare(self) -> None:
         self._plans: dict[int, Plan] = {}  # by the id of a group
 
     def start(self, group: Group) -> dict[str, Any]:

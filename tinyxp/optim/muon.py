@@ -43,7 +43,7 @@ class Muon(Optimizer):
     ns_steps: int = 5
     adjust_lr_fn: str | None = None
 
-    def __post_init__(self) -> None:
+    def prepare(self) -> None:
         adjust_lr_fn, ns_steps = self.defaults["adjust_lr_fn"], self.defaults["ns_steps"]
         ns_coefficients = self.defaults["ns_coefficients"]
         if adjust_lr_fn not in (None, "original", "match_rms_adamw"):

@@ -36,7 +36,11 @@ Parameters = Iterable[Tensor] | Iterable[tuple[str, Tensor]] | Iterable[Group]
 
 
 @dataclass_transform(eq_default=False)
-class Optimizer:
+class _DeclaresFields:
+    """What tells type checkers that fields are arguments of the constructor, ``params`` too."""
+
+
+class Optimizer(_DeclaresFields):
     """The base of all optimizers. A subclass returns its first state from ``start`` and computes a
     step in ``formula``. Those of tinyxp declare their options as fields; others pass ``defaults``.
 
@@ -96,7 +100,7 @@ class Optimizer:
         for group in groups:
             self.add_param_group(group)
 
-    def __post_init__(self) -> None:
+    def prepare(self) -> None:
         """Check the options together. Raises ArgumentError."""
 
     def __repr__(self) -> str:

@@ -30,7 +30,7 @@ def constructor(
         bound.apply_defaults()
         options = {name: bound.arguments[name] for name in fields} | cls.fixed
         init(self, bound.arguments["params"], options)
-        self.__post_init__()
+        self.prepare()
 
     __init__.__qualname__ = f"{cls.__qualname__}.__init__"
     __init__.__module__ = cls.__module__

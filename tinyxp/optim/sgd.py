@@ -38,7 +38,7 @@ class SGD(Optimizer):
     differentiable: bool = False
     fused: bool | None = None
 
-    def __post_init__(self) -> None:
+    def prepare(self) -> None:
         momentum, dampening = self.defaults["momentum"], self.defaults["dampening"]
         if self.defaults["nesterov"] and (momentum <= 0 or dampening != 0):
             raise ArgumentError(

@@ -69,7 +69,7 @@ class Rprop(Optimizer):
     maximize: bool = False
     differentiable: bool = False
 
-    def __post_init__(self) -> None:
+    def prepare(self) -> None:
         etas = self.defaults["etas"]
         if not 0 < etas[0] < 1 < etas[1]:
             raise ArgumentError(f"etas expects one number in (0, 1) and one above 1, got {etas}")

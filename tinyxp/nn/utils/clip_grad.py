@@ -16,6 +16,8 @@ from tinyxp.errors import GradientError
 from tinyxp.ops.bounds import clip
 from tinyxp.ops.creation import asarray, astype, move
 
+__all__ = ["clip_grad_norm_", "clip_grad_value_", "clip_grads_with_norm_", "get_total_norm"]
+
 Tensors = Tensor | Iterable[Tensor]
 
 
