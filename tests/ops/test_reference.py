@@ -371,7 +371,7 @@ def compare(name, operands, static):
     hs = torch.autograd.grad(bent, ts, allow_unused=True) if bent.requires_grad else unbent
     gs, hs = filled(gs, xs, tx.zeros_like), filled(hs, ts, torch.zeros_like)
     for k, (g, h) in enumerate(zip(gs, hs, strict=True)):
-        close(g, h, 1e-11, f"{name}: second derivative at x{k}")
+        close(g, h, 2e-11, f"{name}: second derivative at x{k}")
 
 
 def filled(gs, xs, zeros):
