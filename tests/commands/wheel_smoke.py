@@ -29,7 +29,8 @@ for module in pkgutil.walk_packages(tinyxp.__path__, "tinyxp."):
         importlib.import_module(module.name)
         imported.append(module.name)
     except ModuleNotFoundError as error:  # a program for another library
-        others = ("tinyxp.bench.peers.", "tinyxp.bench.torch_models")
+        backends = ("tinyxp.backends.cupy.", "tinyxp.backends.torch.")  # after their backend.py
+        others = (*backends, "tinyxp.bench.peers.", "tinyxp.bench.torch_models")
         assert module.name.startswith(others), error
     except BackendError as error:  # our own words for an optional library that is not here
         assert "pip install" in str(error), error
