@@ -218,14 +218,14 @@ def test_the_second_derivative_reaches_what_lies_before_and_after_a_kernel(kerne
 
 def test_the_replay_of_a_kernel_does_not_walk_the_graph_before_it(kernel, monkeypatch):
     walked = []
-    walk = tape.ordered
+    walk = tape.graph_order
 
     def counted(*args):
         order = walk(*args)
         walked.append(len(order))
         return order
 
-    monkeypatch.setattr(tape, "ordered", counted)
+    monkeypatch.setattr(tape, "graph_order", counted)
     totals = []
     for depth in (10, 20, 40):
         x = leaf(normal(3))

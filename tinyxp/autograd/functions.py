@@ -19,8 +19,8 @@ from tinyxp.core.tape import (
     behind_identity,
     edge_of,
     enable_grad,
+    graph_order,
     is_grad_enabled,
-    ordered,
     propagate,
 )
 from tinyxp.core.tensor import Tensor, namespace, wrap
@@ -95,7 +95,7 @@ class _Run:
     def _known_outside(self, y: Tensor) -> bool:
         """Whether ``y`` depends on a leaf outside, of a model or an outer transform."""
         given = {*self.nodes} - {*self.hidden}
-        reached = ordered([edge_of(y)], self.nodes)
+        reached = graph_order([edge_of(y)], self.nodes)
         return any(isinstance(edge, Tensor) or edge in given for edge in reached)
 
     def pull(self, seeds: dict[int, Tensor | None], last: bool) -> list[Tensor]:
@@ -133,7 +133,7 @@ def detach_if_constant(x: Tensor, outside: bool = True) -> Tensor:
     """``x``, detached if no gradient from it could reach a leaf."""
     if not x.requires_grad:
         return x
-    alive = outside and any(isinstance(edge, Tensor) for edge in ordered([edge_of(x)]))
+    alive = outside and any(isinstance(edge, Tensor) for edge in graph_order([edge_of(x)]))
     return x if alive else x.detach()
 
 

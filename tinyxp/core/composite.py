@@ -21,7 +21,7 @@ from tinyxp.core.operation import (
     floats,
     in_float32,
     is_half,
-    widened,
+    to_float32,
 )
 from tinyxp.core.tape import Edge, Node, behind_identity, edge_of, fit, grad_enabled, propagate
 from tinyxp.core.tensor import Tensor, is_complex, wrap
@@ -161,7 +161,7 @@ class Composite(Operation[P]):
         edges = [edge_of(x) for x in replayed]
         with within(None):  # as in the first run
             if kernel.forward is kernel.single:  # in float32, as in ``single``
-                y = self.fn(*widened(replayed), **static)
+                y = self.fn(*to_float32(replayed), **static)
             elif any(map(is_half, replayed)) and not self.narrow:
                 y = in_float32(lambda wide, static: self.fn(*wide, **static), replayed, static)
             else:

@@ -47,7 +47,7 @@ def _first(obj: Any) -> Any:
     return obj
 
 
-def imported(obj: Any, importer: Callable[[Any], Any]) -> Any:
+def import_array(obj: Any, importer: Callable[[Any], Any]) -> Any:
     """Another library's array, imported through DLPack. Raises GradientError if that would cut its
     graph, ExportError if the library cannot export it."""
     try:

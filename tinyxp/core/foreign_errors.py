@@ -58,7 +58,7 @@ def brief(x: Any) -> str:
     return text if len(text) <= 60 else f"{text[:40]} … {text[-15:]}"
 
 
-def described(x: Any, backend: Backend) -> str:
+def describe(x: Any, backend: Backend) -> str:
     """An operand in an error: an array by its shape and dtype, anything else as it is."""
     if not hasattr(x, "shape"):
         return repr(x)
@@ -178,7 +178,7 @@ def explain(
     if kind is IndexingError and {"axis", "axes", "source"} & op.parameters:
         kind = AxisError  # libraries raise an IndexError for an axis that does not exist
     operands = ", ".join(
-        [described(x, backend) for x in arrays]
+        [describe(x, backend) for x in arrays]
         + [f"{k}={v!r}" for k, v in static.items() if v is not op.defaults.get(k)]
     )
     reason = what_would_fit(op, arrays, static) if issubclass(kind, ShapeError) else None

@@ -110,7 +110,7 @@ def in_float32(call: Callable[..., Any], args: Sequence[Any], static: dict[str, 
     tx = namespace()
     floats = [x.dtype for x in args if isinstance(x, Tensor) and x.dtype.kind.endswith("floating")]
     target = functools.reduce(dtypes.promote, floats)
-    y = call(widened(args), static)
+    y = call(to_float32(args), static)
     if target.itemsize > 2 or static.get("dtype") is not None:
         return y
 
@@ -120,7 +120,7 @@ def in_float32(call: Callable[..., Any], args: Sequence[Any], static: dict[str, 
     return tuple([rounded(part) for part in y]) if isinstance(y, (tuple, list)) else rounded(y)
 
 
-def widened(args: Sequence[Any]) -> tuple[Any, ...]:
+def to_float32(args: Sequence[Any]) -> tuple[Any, ...]:
     """Operands, those of 16 bits as float32."""
     return tuple([cast(x, dtypes.float32) if is_half(x) else x for x in args])
 

@@ -94,7 +94,7 @@ class Primitive(Operation[P]):
             x.array.dtype if isinstance(x, Tensor) else getattr(array, "dtype", None)
             for x, array in zip(args, arrays, strict=True)
         ]
-        return self.recorded(y, backend, parents, arrays, static, kinds)
+        return self.record(y, backend, parents, arrays, static, kinds)
 
     def wide(
         self, args: Sequence[Any], arrays: list[Any], backend: Backend, static: dict[str, Any]
@@ -185,7 +185,7 @@ class Primitive(Operation[P]):
 
     # -- gradients ----------------------------------------------------------------------------
 
-    def recorded(
+    def record(
         self,
         y: Any,
         backend: Backend,

@@ -11,7 +11,7 @@ from tinyxp.backends import Array, Backend
 from tinyxp.core.autocast import casting
 from tinyxp.core.tape import edge_of, grad_enabled
 from tinyxp.core.tensor import Tensor, raw, wrap
-from tinyxp.core.views import linked
+from tinyxp.core.views import link_view
 
 Plain = Tensor  # the type that may take a shortcut; no type may while calls are observed (debug/)
 NONE: dict[str, Any] = {}
@@ -27,7 +27,7 @@ def shortcut(op: Any, general: Any = None) -> Any:
 
     ``general`` replaces ``op.call`` for two operands that cannot take the shortcut.
     """
-    fn, recorded, nodes, lens = op.fn, op.recorded, op.nodes, op.lens
+    fn, record, nodes, lens = op.fn, op.record, op.nodes, op.lens
     general = general or (lambda args, static: op.call(args, static))
     any_dtype = not (op.floating or op.real)  # else only floats need no cast and no check
     takes_dtype = "dtype" in op.parameters
@@ -43,7 +43,7 @@ def shortcut(op: Any, general: Any = None) -> Any:
                 except Exception:  # the general call explains it
                     return op.call((x,), {})
                 if (x._node is not None or x._leaf) and recording():
-                    return recorded(y, backend, (edge_of(x),), (array,), {}, (array.dtype,))
+                    return record(y, backend, (edge_of(x),), (array,), {}, (array.dtype,))
                 return wrap(y, backend) if not isinstance(y, tuple) else _several(y, backend)
         return op.call((x,), {})
 
@@ -72,7 +72,7 @@ def shortcut(op: Any, general: Any = None) -> Any:
                 if (edge1 is not None or edge2 is not None) and recording():
                     node = nodes.get((edge1 is not None, edge2 is not None))
                     if node is None:
-                        return recorded(y, backend, (edge1, edge2), (a, b), NONE, (dtype, kind))
+                        return record(y, backend, (edge1, edge2), (a, b), NONE, (dtype, kind))
                     return wrap(
                         y, backend, node(y, backend, (edge1, edge2), (a, b), NONE, (dtype, kind))
                     )
@@ -92,7 +92,7 @@ def shortcut(op: Any, general: Any = None) -> Any:
                 except Exception:
                     return op.call((x, *rest), static)
                 if tracked:
-                    return recorded(y, backend, (edge_of(x),), (array,), static, (array.dtype,))
+                    return record(y, backend, (edge_of(x),), (array,), static, (array.dtype,))
                 return wrap(y, backend) if not isinstance(y, tuple) else _several(y, backend)
         return op.call((x, *rest), static)
 
@@ -109,12 +109,12 @@ def shortcut(op: Any, general: Any = None) -> Any:
                 y = op.call((x, *rest), static)
             else:
                 if (x._node is not None or x._leaf) and recording():
-                    y = recorded(y, backend, (edge_of(x),), (array,), key, (array.dtype,))
+                    y = record(y, backend, (edge_of(x),), (array,), key, (array.dtype,))
                 else:
                     y = wrap(y, backend)
-            return linked(y, x, lens, key)
+            return link_view(y, x, lens, key)
         y = op.call((x, *rest), static)
-        return linked(y, x, lens, key) if isinstance(x, Tensor) else y
+        return link_view(y, x, lens, key) if isinstance(x, Tensor) else y
 
     def variadic(*operands: Any, **static: Any) -> Any:
         if operands and type(operands[0]) is Plain:

@@ -207,7 +207,7 @@ def at_border(g: Any) -> Any:
     return xp.conj(g)
 
 
-def ordered(edges: Iterable[Edge], stop: Iterable[Edge] = ()) -> list[Node | Tensor]:
+def graph_order(edges: Iterable[Edge], stop: Iterable[Edge] = ()) -> list[Node | Tensor]:
     """Every node and leaf below ``edges``, once each, and parents before their children."""
     leaves: list[Tensor] = []
     nodes: list[Node] = []
@@ -260,7 +260,7 @@ def propagate(
     if targets is not None:
         wanted = frozenset(targets)
         useful = {*wanted}
-        for edge in ordered(edges, wanted if stop else ()):
+        for edge in graph_order(edges, wanted if stop else ()):
             if type(edge) is Node and not useful.isdisjoint(edge.parents):
                 useful.add(edge)
     grads: dict[Any, Any] = {}  # by Edge

@@ -14,7 +14,7 @@ from tinyxp import backends
 from tinyxp.backends import Array, Backend
 from tinyxp.backends.common.capture import capturing, refuse_recording
 from tinyxp.core import dtypes
-from tinyxp.core.exchange import from_numbers, imported, scipy_hint
+from tinyxp.core.exchange import from_numbers, import_array, scipy_hint
 from tinyxp.core.value import Value
 from tinyxp.errors import (
     ArgumentError,
@@ -236,7 +236,7 @@ def to_array(
     wanted = None if dtype is None else dtypes.as_dtype(dtype)
     backend = backends.of(obj)
     if backend is None and hasattr(obj, "__dlpack__"):
-        obj, backend = imported(obj, np.from_dlpack), backends.get("numpy")
+        obj, backend = import_array(obj, np.from_dlpack), backends.get("numpy")
     if backend is not None and not isinstance(obj, (np.ndarray, np.generic)):
         raw_dtype = obj.dtype if wanted is None else raw(wanted, backend)
         if obj.dtype not in backend.dtype_names and backend.dtype(str(obj.dtype)) is None:

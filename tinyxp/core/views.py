@@ -64,7 +64,7 @@ class View(weakref.ref[Tensor]):
 _ref = weakref.ref
 
 
-def linked(y: Tensor, x: Tensor, lens: Lens, key: Any) -> Tensor:
+def link_view(y: Tensor, x: Tensor, lens: Lens, key: Any) -> Tensor:
     """y, which ``lens`` got from x, as a view of x."""
     old = x._view
     if old is None or old.cut:  # the result of detach() has its own graph and views

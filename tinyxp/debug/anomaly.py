@@ -9,7 +9,7 @@ import numpy as np
 
 from tinyxp import backends
 from tinyxp.backends.common.context import Block, block
-from tinyxp.core.foreign_errors import described
+from tinyxp.core.foreign_errors import describe
 from tinyxp.core.tape import Node
 from tinyxp.core.tensor import Tensor
 from tinyxp.debug.observers import Observer, observing
@@ -124,6 +124,6 @@ def _shapes(values: Sequence[Any]) -> str:
     arrays = [x.array if isinstance(x, Tensor) else x for x in values if x is not None]
     owners = [backends.of(x) if hasattr(x, "dtype") else None for x in arrays]
     return ", ".join(
-        repr(x) if owner is None else described(x, owner)
+        repr(x) if owner is None else describe(x, owner)
         for x, owner in zip(arrays, owners, strict=True)
     )

@@ -5,7 +5,7 @@ import numpy as np
 from tinyxp import backends
 from tinyxp.core import dtypes
 from tinyxp.core.dtypes import expect_held, not_held
-from tinyxp.core.exchange import imported
+from tinyxp.core.exchange import import_array
 from tinyxp.core.foreign_errors import foreign_errors
 from tinyxp.core.operation import expect_tensors
 from tinyxp.core.primitive import primitive
@@ -375,7 +375,7 @@ def from_dlpack(x, /, *, device=None, copy=None):
             raise DTypeError(
                 f"from_dlpack cannot take a {type(x).__name__}, which has no __dlpack__"
             )
-        x = imported(x, backends.current().xp.from_dlpack)
+        x = import_array(x, backends.current().xp.from_dlpack)
     y = wrap(*to_array(x, None, device, copy is True))
     if copy is False and not _shares_memory(x, y):
         raise ArgumentError(f"from_dlpack(copy=False) would have to copy to {y.device!r}")

@@ -7,7 +7,7 @@ import numpy as np
 from tinyxp.core.foreign_errors import typed
 from tinyxp.core.primitive import primitive
 from tinyxp.core.tensor import Tensor
-from tinyxp.core.views import Lens, linked
+from tinyxp.core.views import Lens, link_view
 from tinyxp.ops.examples import normal
 from tinyxp.ops.orders import flip
 from tinyxp.ops.shaping import expand_dims, normalize_axes, squeeze
@@ -104,13 +104,13 @@ PART.put, PART.dense = _put, _dense
 def part(x, key):
     """The view of x that a key selects."""
     y = _get(x, key)
-    return y if y is x else linked(y, x, PART, key)
+    return y if y is x else link_view(y, x, PART, key)
 
 
 def row(x, i):
     """The view x[i]: ``part`` without its checks."""
     basic = (i, ...)
-    return linked(_slice(x, key=basic), x, PART, (basic, (), ()))
+    return link_view(_slice(x, key=basic), x, PART, (basic, (), ()))
 
 
 def _link_all(parts, x, axis, picks):
@@ -118,7 +118,10 @@ def _link_all(parts, x, axis, picks):
         return parts
     before = (slice(None),) * (axis % x.ndim)
     return tuple(
-        [linked(y, x, PART, ((*before, i, ...), (), ())) for y, i in zip(parts, picks, strict=True)]
+        [
+            link_view(y, x, PART, ((*before, i, ...), (), ()))
+            for y, i in zip(parts, picks, strict=True)
+        ]
     )
 
 

@@ -7,7 +7,7 @@ from tinyxp.core.foreign_errors import typed
 from tinyxp.core.operation import expect_tensors
 from tinyxp.core.primitive import primitive
 from tinyxp.core.tensor import Tensor
-from tinyxp.core.views import linked
+from tinyxp.core.views import link_view
 from tinyxp.errors import ArgumentError, AxisError, DTypeError, ShapeError
 from tinyxp.ops.examples import normal
 
@@ -221,7 +221,7 @@ def broadcast_arrays(*arrays):
     """
     lens = broadcast_to.op.lens
     return tuple(
-        linked(y, x, lens, {"shape": y.shape}) if isinstance(x, Tensor) else y
+        link_view(y, x, lens, {"shape": y.shape}) if isinstance(x, Tensor) else y
         for x, y in zip(arrays, _broadcast_arrays(*arrays), strict=True)
     )
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from tinyxp.core.tape import edge_of, ordered, propagate
+from tinyxp.core.tape import edge_of, graph_order, propagate
 from tinyxp.core.tensor import Tensor, wrap
 from tinyxp.debug.observers import Observer, observing
 from tinyxp.errors import DTypeError, TinyError
@@ -127,7 +127,7 @@ def _norm(arrays: dict[Any, Any]) -> float:
 
 def operands(loss: Tensor) -> Iterator[list[Any]]:
     """The arrays that each recorded operation of a loss holds."""
-    for node in ordered([edge_of(loss)]):
+    for node in graph_order([edge_of(loss)]):
         held = node.context[0] if not isinstance(node, Tensor) and node.context else ()
         if isinstance(held, (list, tuple)):
             yield [x for x in held if hasattr(x, "shape")]

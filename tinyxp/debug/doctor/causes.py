@@ -5,7 +5,7 @@ from typing import Any
 
 from tinyxp import backends
 from tinyxp.backends import Array
-from tinyxp.core.tape import Node, edge_of, ordered
+from tinyxp.core.tape import Node, edge_of, graph_order
 from tinyxp.core.tensor import Tensor
 from tinyxp.debug.anomaly import state
 from tinyxp.debug.doctor.flow import Flow
@@ -121,7 +121,7 @@ def why_scaled(scene: Scene, flow: Flow, worst: Tensor, sign: int) -> tuple[str,
 def saturations(scene: Scene, loss: Tensor) -> Iterator[tuple[Node, str, Site]]:
     """The sigmoids and tanhs before the loss that have nearly all outputs at their limits."""
     records = scene.watch.records if scene.watch else {}
-    for node in ordered([edge_of(loss)]):
+    for node in graph_order([edge_of(loss)]):
         record = records.get(id(node))
         if isinstance(node, Node) and record is not None and node.op.name in ("sigmoid", "tanh"):
             xp: Any = backends.of(record.array).xp  # type: ignore[union-attr]

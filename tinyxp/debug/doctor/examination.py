@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-from tinyxp.core.tape import Node, edge_of, ordered
+from tinyxp.core.tape import Node, edge_of, graph_order
 from tinyxp.core.tensor import Tensor, wrap
 from tinyxp.debug.doctor import causes, cuts, losses
 from tinyxp.debug.doctor.flow import Flow, norm
@@ -189,7 +189,7 @@ class Examination:
     def find_unregistered(self) -> Iterator[Finding]:
         ours = {id(p) for p in self.params.values()}
         homes = dict(_hidden_tensors(self.model))
-        leaves = [x for x in ordered([edge_of(self.loss)]) if isinstance(x, Tensor)]
+        leaves = [x for x in graph_order([edge_of(self.loss)]) if isinstance(x, Tensor)]
         strange = [leaf for leaf in leaves if id(leaf) not in ours]
         held = {homes[id(leaf)]: leaf for leaf in strange if id(leaf) in homes}
         if held:
@@ -244,7 +244,7 @@ class Examination:
                 yield Finding(kind, parameters, site, message, remedy)
         well = set(self._in("fine"))
         for node, message, site in causes.saturations(self.scene, self.loss):
-            below = {id(leaf) for leaf in ordered([node])}
+            below = {id(leaf) for leaf in graph_order([node])}
             some = [name for name, p in self.params.items() if id(p) in below and name in well]
             if some:
                 text = f"{message}: almost no gradient passes."

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tinyxp import backends
-from tinyxp.core.tape import Edge, Node, edge_of, ordered, propagate
+from tinyxp.core.tape import Edge, Node, edge_of, graph_order, propagate
 from tinyxp.core.tensor import Tensor
 from tinyxp.debug.observers import Observer, observing
 
@@ -29,7 +29,7 @@ class Flow(Observer):
     def __init__(self, loss: Tensor) -> None:
         self.steps: dict[int, Step] = {}  # by the id of the node, in the order of the pass
         self.users: dict[int, list[tuple[Node, int]]] = {}  # of a node or leaf
-        for thing in ordered([edge_of(loss)]):
+        for thing in graph_order([edge_of(loss)]):
             for i, parent in enumerate(thing.parents if isinstance(thing, Node) else ()):
                 self.users.setdefault(id(parent), []).append((thing, i))  # type: ignore[arg-type]
         with observing(self):

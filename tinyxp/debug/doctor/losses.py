@@ -5,7 +5,7 @@ from typing import Any
 
 from tinyxp import backends
 from tinyxp.backends import Array
-from tinyxp.core.tape import Node, edge_of, ordered
+from tinyxp.core.tape import Node, edge_of, graph_order
 from tinyxp.core.tensor import Tensor
 from tinyxp.debug.doctor.causes import Scene
 from tinyxp.debug.doctor.report import Finding
@@ -46,7 +46,7 @@ def probabilities(scene: Scene, loss: Tensor) -> Iterator[Finding]:
                     told.add((name, made.site))
                     yield _finding(name, made.site)
         return
-    for node in ordered([edge_of(loss)]):
+    for node in graph_order([edge_of(loss)]):
         if isinstance(node, Node) and node.op.name in EXPECTED and node.parents:
             before: Any = node.parents[0]
             for _ in range(FAR):

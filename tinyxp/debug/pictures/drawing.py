@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tinyxp.core.operation import Operation
-from tinyxp.core.tape import Node, edge_of, ordered
+from tinyxp.core.tape import Node, edge_of, graph_order
 from tinyxp.core.tensor import Tensor
 from tinyxp.debug.sites import of_library
 from tinyxp.debug.watch import CutEdge, Watch
@@ -84,10 +84,10 @@ def names_of(model: Module | None, depth: int) -> dict[int, str]:
 def draw(loss: Tensor, names: dict[int, str], watch: Watch | None) -> Drawing:
     """The tape behind ``loss``, and the values that were cut from it, if a watch knows them."""
     root = _visible(edge_of(loss))
-    things = ordered([root])
+    things = graph_order([root])
     behind = {id(thing) for thing in things}
     cuts = [cut for cut in (watch.cut_edges() if watch else ()) if id(cut.target) in behind]
-    severed = [thing for thing in ordered(_visible(cut.source) for cut in cuts)
+    severed = [thing for thing in graph_order(_visible(cut.source) for cut in cuts)
                if id(thing) not in behind]  # fmt: skip
     shapes = _shapes([*things, *severed], watch)
     shapes[id(root)] = loss.shape
