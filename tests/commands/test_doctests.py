@@ -14,7 +14,8 @@ from tests.helpers import each
 from tinyxp.core.operation import OPS
 from tinyxp.errors import BackendError
 
-OTHERS = "tinyxp.bench.peers.", "tinyxp.bench.torch_models"  # each imports another library
+# modules that import another library
+OTHERS = "tinyxp.backends.cupy.", "tinyxp.bench.peers.", "tinyxp.bench.torch_models"
 
 
 def modules():
