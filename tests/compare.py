@@ -73,7 +73,7 @@ def different_bits(a, b):
     return wrong
 
 
-def differences(found, expected, tolerance=0.0, place=""):
+def differences(found, expected, tolerance=0.0, place="", floor=1.0):
     """Those of two trees of lists, tuples and dicts: "[0]['x']: 1.0 instead of 2.0 at (3,) …".
 
     A tolerance of None is that of the precision, TOLERANCES; integers must be equal.
@@ -87,18 +87,20 @@ def differences(found, expected, tolerance=0.0, place=""):
         return [
             text
             for key in keys
-            for text in differences(found[key], expected[key], tolerance, f"{place}[{key!r}]")
+            for text in differences(
+                found[key], expected[key], tolerance, f"{place}[{key!r}]", floor
+            )
         ]
     if tolerance is None:
         tolerance = TOLERANCES.get(numbers(expected).dtype.name, 0.0)
-    text = difference(found, expected, tolerance)
+    text = difference(found, expected, tolerance, floor)
     return [] if text is None else [f"{place}: {text}" if place else text]
 
 
-def close(found, expected, tolerance=None, what=""):
+def close(found, expected, tolerance=None, what="", floor=1.0):
     """``found``, nested as ``expected``, has its dtypes and shapes, and its numbers up to the
     tolerance: that of the precision, TOLERANCES, unless one is given."""
-    wrong = differences(found, expected, tolerance, what)
+    wrong = differences(found, expected, tolerance, what, floor)
     assert not wrong, "\n".join(wrong[:10])
 
 

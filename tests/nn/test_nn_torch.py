@@ -23,13 +23,13 @@ def compare(ours, theirs, *arrays, rtol=1e-10):
             x.requires_grad_()
             t.requires_grad_()
     y, expected = ours(*xs), theirs(*ts)
-    close(y, expected, rtol, "value")
+    close(y, expected, rtol, "value", floor=1e-6)
     weights = np.random.default_rng(7).normal(size=y.shape)
     (y * tx.asarray(weights)).sum().backward()
     (expected * torch.from_numpy(np.asarray(weights))).sum().backward()
     for i, (x, t) in enumerate(zip(xs, ts, strict=True)):
         if t.requires_grad and t.grad is not None:
-            close(x.grad, t.grad, rtol, f"gradient of argument {i}")
+            close(x.grad, t.grad, rtol, f"gradient of argument {i}", floor=1e-6)
 
 
 def twins(ours, theirs, rng):
@@ -47,7 +47,7 @@ def compare_modules(ours, theirs, *arrays):
     expected = dict(theirs.named_parameters())
     assert [name for name, _ in ours.named_parameters()] == list(expected)
     for name, p in ours.named_parameters():
-        close(p.grad, expected[name].grad, 1e-10, f"gradient of {name}")
+        close(p.grad, expected[name].grad, 1e-10, f"gradient of {name}", floor=1e-6)
 
 
 # -- activations and norms --------------------------------------------------------------------

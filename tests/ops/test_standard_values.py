@@ -25,7 +25,7 @@ from tests.ops.standard import (
 from tinyxp.errors import TinyError
 
 
-def same(x, expected, what=""):
+def alike(x, expected, what=""):
     """Equal values, and the same dtype and shape."""
     expected = np.asarray(expected)
     assert isinstance(x, tx.Tensor), what
@@ -100,15 +100,15 @@ def test_elementwise(name, backend):
 def test_integer_arithmetic(backend):
     def check(a, b, c):
         x, y, n = tx.asarray(a), tx.asarray(b), tx.asarray(c)
-        same(x // y, a // b)
-        same(x % y, a % b)
-        same((x // y) * y + x % y, a)
-        same(x**n, a**c)
-        same(x << n, a << c)
-        same(x >> n, a >> c)
-        same(x & y, a & b)
-        same(x ^ y, a ^ b)
-        same(~x, ~a)
+        alike(x // y, a // b)
+        alike(x % y, a % b)
+        alike((x // y) * y + x % y, a)
+        alike(x**n, a**c)
+        alike(x << n, a << c)
+        alike(x >> n, a >> c)
+        alike(x & y, a & b)
+        alike(x ^ y, a ^ b)
+        alike(~x, ~a)
 
     whole, count = st.integers(-30, 30), st.integers(0, 5)
     divisor = whole.filter(bool)
@@ -119,13 +119,13 @@ def test_integer_arithmetic(backend):
 def test_clip_and_where(backend):
     def check(a, low, high):
         x, low, high = tx.asarray(a), min(low, high), max(low, high)
-        same(tx.clip(x, low, high), np.clip(a, low, high))
-        same(tx.clip(x, None, high), np.minimum(a, high))
-        same(tx.clip(x, min=low), np.maximum(a, low))
-        same(tx.clip(x), a)
-        same(tx.clip(x, tx.full_like(x, low), high), np.clip(a, low, high))
-        same(tx.where(x > low, x, low), np.where(a > low, a, np.asarray(low, dtype=a.dtype)))
-        same(tx.where(x > low, 1, x), np.where(a > low, np.asarray(1, dtype=a.dtype), a))
+        alike(tx.clip(x, low, high), np.clip(a, low, high))
+        alike(tx.clip(x, None, high), np.minimum(a, high))
+        alike(tx.clip(x, min=low), np.maximum(a, low))
+        alike(tx.clip(x), a)
+        alike(tx.clip(x, tx.full_like(x, low), high), np.clip(a, low, high))
+        alike(tx.where(x > low, x, low), np.where(a > low, a, np.asarray(low, dtype=a.dtype)))
+        alike(tx.where(x > low, 1, x), np.where(a > low, np.asarray(1, dtype=a.dtype), a))
 
     in_turn(backend, check, arrays(), st.integers(-9, 9), st.integers(-9, 9))
     assert tx.isnan(tx.clip(tx.asarray([math.nan]), 0, 1)).tolist() == [True]
@@ -139,7 +139,7 @@ def test_astype(backend):
                 with pytest.raises(TypeError):
                     tx.astype(x, target)
             else:
-                same(tx.astype(x, target), np.asarray([0, 1, 1], dtype=target.name))
+                alike(tx.astype(x, target), np.asarray([0, 1, 1], dtype=target.name))
     x = tx.asarray([-1.7, 1.7, math.nan])
     assert tx.astype(x, tx.bool).tolist() == [True] * 3
     assert tx.astype(x[:2], tx.int32).tolist() == [-1, 1]
@@ -165,11 +165,11 @@ def test_broadcasting(backend):
     def check(shapes):
         a, b = (np.arange(math.prod(s)).reshape(s) for s in shapes.input_shapes)
         z = tx.asarray(a) + tx.asarray(b)
-        same(z, a + b)
+        alike(z, a + b)
         assert tx.broadcast_shapes(a.shape, b.shape) == shapes.result_shape
         x, y = tx.broadcast_arrays(tx.asarray(a), tx.asarray(b))
         assert x.shape == y.shape == shapes.result_shape
-        same(tx.broadcast_to(tx.asarray(a), shapes.result_shape), np.broadcast_to(a, z.shape))
+        alike(tx.broadcast_to(tx.asarray(a), shapes.result_shape), np.broadcast_to(a, z.shape))
 
     in_turn(backend, check, hnp.mutually_broadcastable_shapes(num_shapes=2, max_dims=4))
 
@@ -189,13 +189,13 @@ def test_reductions(backend):
         x = tx.asarray(a)
         for name in ("sum", "prod", "max", "min", "any", "all"):
             expected = getattr(np, name)(a, axis=axis, keepdims=keep)
-            same(getattr(tx, name)(x, axis=axis, keepdims=keep), expected, name)
+            alike(getattr(tx, name)(x, axis=axis, keepdims=keep), expected, name)
         count = np.count_nonzero(a, axis=axis, keepdims=keep)
-        same(tx.count_nonzero(x, axis=axis, keepdims=keep), np.asarray(count, dtype="int64"))
+        alike(tx.count_nonzero(x, axis=axis, keepdims=keep), np.asarray(count, dtype="int64"))
         if not isinstance(axis, tuple):
             for name in ("argmax", "argmin"):
                 expected = getattr(np, name)(a, axis=axis, keepdims=keep)
-                same(getattr(tx, name)(x, axis=axis, keepdims=keep), expected, name)
+                alike(getattr(tx, name)(x, axis=axis, keepdims=keep), expected, name)
         if a.dtype == "float64":
             n = a.size if axis is None else a.size // max(1, np.mean(a, axis=axis).size)
             for name in ("mean", "std", "var"):
@@ -212,8 +212,8 @@ def test_reductions(backend):
 
 def test_reductions_of_nothing(backend):
     x = tx.zeros((0, 3), dtype=tx.float64)
-    same(tx.sum(x, axis=0), np.zeros(3))
-    same(tx.prod(x, axis=0), np.ones(3))
+    alike(tx.sum(x, axis=0), np.zeros(3))
+    alike(tx.prod(x, axis=0), np.ones(3))
     assert tx.sum(x).item() == 0 and tx.prod(x).item() == 1
     assert tx.all(x).item() is True and tx.any(x).item() is False
     assert tx.count_nonzero(x).item() == 0
@@ -236,8 +236,8 @@ def test_scans(backend):
         for name in ("cumulative_sum", "cumulative_prod"):
             for first in (False, True):
                 expected = getattr(np, name)(a, axis=axis, include_initial=first)
-                same(getattr(tx, name)(x, axis=axis, include_initial=first), expected, name)
-        same(tx.diff(x, axis=axis), np.diff(a, axis=axis))
+                alike(getattr(tx, name)(x, axis=axis, include_initial=first), expected, name)
+        alike(tx.diff(x, axis=axis), np.diff(a, axis=axis))
 
     in_turn(backend, check, arrays(min_dims=1), st.data())
 
@@ -248,21 +248,21 @@ def test_shaping(backend):
         axis = data.draw(st.integers(-n, n - 1))
         axes = data.draw(st.permutations(range(n)))
         shift = data.draw(st.integers(-5, 5))
-        same(tx.permute_dims(x, tuple(axes)), np.permute_dims(a, axes))
-        same(tx.flip(x, axis=axis), np.flip(a, axis=axis))
-        same(tx.roll(x, shift, axis=axis), np.roll(a, shift, axis=axis))
-        same(tx.roll(x, shift), np.roll(a, shift))
-        same(tx.moveaxis(x, axis, 0), np.moveaxis(a, axis, 0))
-        same(tx.concat([x, x], axis=axis), np.concat([a, a], axis=axis))
-        same(tx.concat([x, x], axis=None), np.concat([a, a], axis=None))
-        same(tx.stack([x, x], axis=axis), np.stack([a, a], axis=axis))
-        same(tx.expand_dims(x, axis=axis), np.expand_dims(a, axis=axis))
-        same(tx.squeeze(tx.expand_dims(x, axis=axis), axis=axis), a)
-        same(tx.tile(x, (2, 1)), np.tile(a, (2, 1)))
-        same(tx.repeat(x, 2, axis=axis), np.repeat(a, 2, axis=axis))
-        same(tx.reshape(x, (-1,)), a.reshape(-1))
+        alike(tx.permute_dims(x, tuple(axes)), np.permute_dims(a, axes))
+        alike(tx.flip(x, axis=axis), np.flip(a, axis=axis))
+        alike(tx.roll(x, shift, axis=axis), np.roll(a, shift, axis=axis))
+        alike(tx.roll(x, shift), np.roll(a, shift))
+        alike(tx.moveaxis(x, axis, 0), np.moveaxis(a, axis, 0))
+        alike(tx.concat([x, x], axis=axis), np.concat([a, a], axis=axis))
+        alike(tx.concat([x, x], axis=None), np.concat([a, a], axis=None))
+        alike(tx.stack([x, x], axis=axis), np.stack([a, a], axis=axis))
+        alike(tx.expand_dims(x, axis=axis), np.expand_dims(a, axis=axis))
+        alike(tx.squeeze(tx.expand_dims(x, axis=axis), axis=axis), a)
+        alike(tx.tile(x, (2, 1)), np.tile(a, (2, 1)))
+        alike(tx.repeat(x, 2, axis=axis), np.repeat(a, 2, axis=axis))
+        alike(tx.reshape(x, (-1,)), a.reshape(-1))
         for part, row in zip(tx.unstack(x, axis=axis), np.unstack(a, axis=axis), strict=True):
-            same(part, row)
+            alike(part, row)
 
     in_turn(backend, check, arrays(min_dims=1), st.data())
 
@@ -274,21 +274,21 @@ def test_sorting_and_searching(backend):
         down = data.draw(st.booleans())
         y = tx.sort(x, axis=axis, descending=down)
         expected = np.sort(a, axis=axis)
-        same(y, np.flip(expected, axis=axis) if down else expected)
+        alike(y, np.flip(expected, axis=axis) if down else expected)
         order = tx.argsort(x, axis=axis, descending=down)
         assert order.dtype is tx.int64
-        same(tx.take_along_axis(x, order, axis=axis), np.asarray(y))
+        alike(tx.take_along_axis(x, order, axis=axis), np.asarray(y))
         picked = np.take_along_axis(
             a, np.asarray(order), axis
         )  # stable: equal ones keep their order
         ties = np.diff(np.asarray(order), axis=axis)[np.diff(picked, axis=axis) == 0]
         assert (ties > 0).all()
         for mine, theirs in zip(tx.nonzero(x), np.nonzero(a), strict=True):
-            same(mine, theirs)
+            alike(mine, theirs)
         line = np.sort(a, axis=None)
         for side in ("left", "right"):
             found = tx.searchsorted(tx.asarray(line), x, side=side)
-            same(found, np.searchsorted(line, a, side=side))
+            alike(found, np.searchsorted(line, a, side=side))
 
     in_turn(backend, check, arrays(min_dims=1), st.data())
 
@@ -299,7 +299,7 @@ def test_sets(backend):
         unique, first, inverse, counts = tx.unique_all(x)
         order = np.argsort(np.asarray(unique))
         expected, numbers = np.unique(a, return_counts=True)
-        same(unique[tx.asarray(order)], expected)
+        alike(unique[tx.asarray(order)], expected)
         assert np.asarray(counts)[order].tolist() == numbers.tolist()
         assert a.reshape(-1)[np.asarray(first)].tolist() == np.asarray(unique).tolist()
         assert inverse.shape == x.shape
@@ -319,8 +319,8 @@ def test_linear_algebra(backend):
                 with pytest.raises(TinyError):
                     f(x, y)
             else:
-                same(f(x, y), expected)
-        same(tx.tensordot(x, y, axes=0), np.tensordot(a, b, axes=0))
+                alike(f(x, y), expected)
+        alike(tx.tensordot(x, y, axes=0), np.tensordot(a, b, axes=0))
 
     shapes = {"min_dims": 1, "max_side": 2}
     in_turn(backend, check, *[arrays(["float64", "complex128"], **shapes)] * 2)
@@ -333,17 +333,17 @@ def test_indexing(backend):
         parts = key if isinstance(key, tuple) else (key,)
         length = len([part for part in parts if part is not None and part is not ...])
         assume(length == a.ndim or ... in parts)  # the cases that the standard defines
-        same(x[key], a[key])
+        alike(x[key], a[key])
         mask = data.draw(hnp.arrays("bool", a.shape))
-        same(x[tx.asarray(mask)], a[mask])
+        alike(x[tx.asarray(mask)], a[mask])
         changed, expected = tx.asarray(a), a.copy()
         changed[key] = 7
         expected[key] = 7
-        same(changed, expected)
+        alike(changed, expected)
         changed[tx.asarray(mask)] = 3
         expected[mask] = 3
-        same(changed, expected)
-        same(x, a)
+        alike(changed, expected)
+        alike(x, a)
 
     in_turn(backend, check, arrays(), st.data())
 
@@ -352,9 +352,9 @@ def test_integer_arrays_as_indices(backend):
     a = np.arange(24).reshape(2, 3, 4)
     x = tx.asarray(a)
     i, j, k = np.asarray([0, -1, 1]), np.asarray([[2], [0]]), np.asarray([3, 3, 0])
-    same(x[tx.asarray(i), tx.asarray(j), tx.asarray(k)], a[i, j, k])
-    same(x[tx.asarray(i), 2, tx.asarray(k)], a[i, 2, k])
-    same(tx.take(x, tx.asarray(k), axis=2), np.take(a, k, axis=2))
+    alike(x[tx.asarray(i), tx.asarray(j), tx.asarray(k)], a[i, j, k])
+    alike(x[tx.asarray(i), 2, tx.asarray(k)], a[i, 2, k])
+    alike(tx.take(x, tx.asarray(k), axis=2), np.take(a, k, axis=2))
 
 
 # -- creation, in-place operators, arrays of one element -------------------------------------------
@@ -364,22 +364,22 @@ def test_integer_arrays_as_indices(backend):
 def test_creation(dtype, backend):
     name = dtype.name
     for shape in ((), (3,), 3, (2, 0), (2, 3)):
-        same(tx.zeros(shape, dtype=dtype), np.zeros(shape, dtype=name))
-        same(tx.ones(shape, dtype=dtype), np.ones(shape, dtype=name))
-        same(tx.full(shape, True, dtype=dtype), np.full(shape, True, dtype=name))
+        alike(tx.zeros(shape, dtype=dtype), np.zeros(shape, dtype=name))
+        alike(tx.ones(shape, dtype=dtype), np.ones(shape, dtype=name))
+        alike(tx.full(shape, True, dtype=dtype), np.full(shape, True, dtype=name))
         assert tx.empty(shape, dtype=dtype).shape == np.empty(shape).shape
         x = tx.ones(shape, dtype=dtype)
-        same(tx.zeros_like(x), np.zeros(shape, dtype=name))
-        same(tx.full_like(x, 0), np.zeros(shape, dtype=name))
-    same(tx.eye(2, 3, k=1, dtype=dtype), np.eye(2, 3, k=1, dtype=name))
+        alike(tx.zeros_like(x), np.zeros(shape, dtype=name))
+        alike(tx.full_like(x, 0), np.zeros(shape, dtype=name))
+    alike(tx.eye(2, 3, k=1, dtype=dtype), np.eye(2, 3, k=1, dtype=name))
     if dtype is not tx.bool and dtype not in COMPLEXES:
-        same(tx.arange(2, 9, 3, dtype=dtype), np.arange(2, 9, 3, dtype=name))
-        same(tx.arange(5, dtype=dtype), np.arange(5, dtype=name))
+        alike(tx.arange(2, 9, 3, dtype=dtype), np.arange(2, 9, 3, dtype=name))
+        alike(tx.arange(5, dtype=dtype), np.arange(5, dtype=name))
     if dtype in REALS:
-        same(tx.linspace(0, 1, 5, dtype=dtype), np.linspace(0, 1, 5, dtype=name))
+        alike(tx.linspace(0, 1, 5, dtype=dtype), np.linspace(0, 1, 5, dtype=name))
         open_end = np.linspace(0, 1, 4, endpoint=False, dtype=name)
-        same(tx.linspace(0, 1, 4, endpoint=False, dtype=dtype), open_end)
-    same(tx.asarray([[1, 0]], dtype=dtype), np.asarray([[1, 0]], dtype=name))
+        alike(tx.linspace(0, 1, 4, endpoint=False, dtype=dtype), open_end)
+    alike(tx.asarray([[1, 0]], dtype=dtype), np.asarray([[1, 0]], dtype=name))
 
 
 def test_default_dtypes(backend):
@@ -396,7 +396,7 @@ def test_meshgrid(backend):
         for indexing in ("xy", "ij"):
             ours = tx.meshgrid(*map(tx.asarray, lines[:n]), indexing=indexing)
             for x, a in zip(ours, np.meshgrid(*lines[:n], indexing=indexing), strict=True):
-                same(x, a)
+                alike(x, a)
 
 
 @each("name", ARITHMETIC | BITS)
@@ -408,9 +408,9 @@ def test_in_place_operators(name, backend):
     x = y = tx.asarray(a)
     x = dunder(x, tx.asarray(b))
     assert x is y  # the object lives on, as with NumPy
-    same(x, dunder(a.copy(), b))
+    alike(x, dunder(a.copy(), b))
     z = dunder(tx.asarray(a), 2)
-    same(z, dunder(a.copy(), 2))
+    alike(z, dunder(a.copy(), 2))
     with pytest.raises(TinyError, match="in-place"):  # cannot grow
         dunder(tx.ones((1,), dtype=dtype), tx.ones((2,), dtype=dtype))
 
