@@ -1,7 +1,7 @@
-"""The course: its scripts run and say what they claim; the checkers find what a student got wrong.
+"""The scripts of the course run and print what they claim; the checkers find students' mistakes.
 
-Wrong solutions are right ones with one change (tests/lessons/wrong.py), so that what is said must
-be about that change.
+A wrong solution is a right one with one change (tests/lessons/wrong.py), so that the hint must be
+about that change.
 """
 
 import math
@@ -16,44 +16,44 @@ import pytest
 
 from tests.lessons.wrong import WRONG
 from tinyxp.commands import main
-from tinyxp.lessons.checking import LESSONS, check, lesson_of
-from tinyxp.lessons.student import examine, titles
+from tinyxp.lessons.student import all_points, examine
+from tinyxp.lessons.verdict import LESSONS, check, load_lesson
 
 HERE = Path(__file__).parents[1] / "lessons"
 RIGHT = {name: HERE / f"{name}.py" for name in LESSONS}
 
 
 @pytest.fixture(autouse=True)
-def as_it_was(monkeypatch):
-    """A student's file is a module called student, and its folder is on the path, for one test."""
+def unloaded(monkeypatch):
+    """After each test, forget the module "student" and the folder on the path."""
     monkeypatch.setattr(sys, "path", [*sys.path])
     yield
     sys.modules.pop("student", None)
 
 
-def examined(lesson, path):
-    return examine(lesson_of(lesson), path)
+def outcomes_of(lesson, path):
+    return examine(load_lesson(lesson), path)
 
 
 @pytest.mark.parametrize("lesson", LESSONS)
 def test_a_right_solution_passes(lesson):
-    states = [(str(outcome), outcome.state) for outcome in examined(lesson, RIGHT[lesson])]
+    states = [(str(outcome), outcome.state) for outcome in outcomes_of(lesson, RIGHT[lesson])]
     assert len(states) > 5
     assert all(state == "ok" for _, state in states), states
 
 
 @pytest.mark.parametrize(
-    ("lesson", "right", "wrong", "told"), WRONG, ids=[f"{w[0]}-{w[3][:30]}" for w in WRONG]
+    ("lesson", "right", "wrong", "hint"), WRONG, ids=[f"{w[0]}-{w[3][:30]}" for w in WRONG]
 )
-def test_a_wrong_solution_is_told_why(lesson, right, wrong, told, tmp_path):
+def test_a_wrong_solution_gets_the_right_hint(lesson, right, wrong, hint, tmp_path):
     source = RIGHT[lesson].read_text("utf-8")
     assert source.count(right) >= 1, "the right solution has no such line"
     file = tmp_path / "mine.py"
     file.write_text(source.replace(right, wrong), "utf-8")
-    outcomes = examined(lesson, file)
+    outcomes = outcomes_of(lesson, file)
     failed = [outcome for outcome in outcomes if outcome.state == "not ok"]
     assert len(failed) == 1, "\n".join(map(str, failed))
-    assert " ".join(told.split()) in " ".join(str(failed[0]).split()), str(failed[0])
+    assert " ".join(hint.split()) in " ".join(str(failed[0]).split()), str(failed[0])
 
 
 def test_every_lesson_has_typical_mistakes():
@@ -61,30 +61,30 @@ def test_every_lesson_has_typical_mistakes():
     assert all(counts[lesson] >= 4 for lesson in LESSONS)
 
 
-# -- files that are broken ------------------------------------------------------------------------
+# -- broken files ------------------------------------------------------------------------
 
 BROKEN = {
     "def f(:\n": ("SyntaxError", "line 1"),
-    "def f():\nreturn 1\n": ("IndentationError", "indent by four blanks"),
+    "def f():\nreturn 1\n": ("IndentationError", "indent by four spaces"),
     "import nowhere\n": ("No module named 'nowhere'", "line 1"),
     "import sys\nsys.exit(0)\n": ("SystemExit", "if __name__ == '__main__':"),
     "name = input('who? ')\n": ("EOFError", "input() waits for a keyboard"),
     "1 / 0\n": ("ZeroDivisionError", "line 1: 1 / 0"),
-    "import os\nos._exit(0)\n": ("ended there, with code 0", "os._exit() ends Python at once"),
-    "import os\nos.kill(os.getpid(), 9)\n": ("it was ended from outside (SIGKILL)", "all memory"),
-    "raise KeyboardInterrupt\n": ("KeyboardInterrupt", "the code raises it itself"),
-    "while True:\n    pass\n": ("it still ran after 3 s, and was at line", "an endless loop?"),
+    "import os\nos._exit(0)\n": ("ended there, with exit code 0", "os._exit() ends Python"),
+    "import os\nos.kill(os.getpid(), 9)\n": ("the program was killed (SIGKILL)", "all memory"),
+    "raise KeyboardInterrupt\n": ("KeyboardInterrupt", "the code raises this itself"),
+    "while True:\n    pass\n": ("it was still running after 3 s, at line", "an endless loop?"),
 }
 
 
-@pytest.mark.parametrize("source", BROKEN, ids=[told[0][:20] for told in BROKEN.values()])
-def test_a_broken_file_is_named(source, tmp_path):
+@pytest.mark.parametrize("source", BROKEN, ids=[words[0][:20] for words in BROKEN.values()])
+def test_a_broken_file_is_explained(source, tmp_path):
     file = tmp_path / "my file.py"
     file.write_text(source, "utf-8")
     verdict = check("lesson1", file, limit=3)
     assert not verdict.passed
     assert verdict.outcomes[0].state == "not ok"
-    assert all(told in str(verdict.outcomes[0]) for told in BROKEN[source]), str(verdict)
+    assert all(words in str(verdict.outcomes[0]) for words in BROKEN[source]), str(verdict)
 
 
 SLIPS = {
@@ -94,16 +94,16 @@ SLIPS = {
     "def standardize(x, axis): return x\n": "standardize(x, axis)",
     "def standardize(x): x + 1\n": "None (nothing was returned)",
     "def standardize(x): return 'done'\n": "str 'done'",
-    "def standardize(x): return standardize(x)\n": "calls itself without an end",
+    "def standardize(x): return standardize(x)\n": "calls itself without end",
     "def standardize(x): return x[9]\n": "(line 1: def standardize(x): return x[9])",
 }
 
 
 @pytest.mark.parametrize("source", SLIPS)
-def test_a_function_that_is_not_what_was_asked_for(source, tmp_path):
+def test_a_missing_or_wrong_function_is_explained(source, tmp_path):
     file = tmp_path / "mine.py"
     file.write_text(source, "utf-8")
-    outcomes = examined("lesson1", file)
+    outcomes = outcomes_of("lesson1", file)
     assert outcomes[0].state == "ok"
     first = next(outcome for outcome in outcomes if outcome.state == "not ok")
     assert first.title.startswith("standardize")
@@ -111,17 +111,17 @@ def test_a_function_that_is_not_what_was_asked_for(source, tmp_path):
     assert outcomes[3].state == "later"
 
 
-def test_a_rule_that_never_rests_is_stopped_on_xor(tmp_path):
+def test_a_rule_that_never_ends_is_stopped_on_xor(tmp_path):
     source = RIGHT["lesson3"].read_text("utf-8").replace("for _ in range(100):", "while True:")
     file = tmp_path / "mine.py"
     file.write_text(source, "utf-8")
     verdict = check("lesson3", file, limit=4)
     assert [outcome.state for outcome in verdict.outcomes] == ["ok"] * 7 + ["not ok"]
-    assert "comes to an end on XOR" in verdict.outcomes[-1].title
-    assert "it still ran after 4 s" in verdict.outcomes[-1].came
+    assert "ends on XOR" in verdict.outcomes[-1].title
+    assert "it was still running after 4 s" in verdict.outcomes[-1].got
 
 
-def test_what_follows_an_endless_loop_is_looked_at(tmp_path):
+def test_the_points_after_an_endless_loop_are_checked(tmp_path):
     source = RIGHT["lesson1"].read_text("utf-8")
     source = source.replace("def standardize(x):", "def standardize(x):\n    while True: pass")
     source = source.replace(
@@ -131,16 +131,16 @@ def test_what_follows_an_endless_loop_is_looked_at(tmp_path):
     file.write_text("print('once')\n" + source, "utf-8")
     verdict = check("lesson1", file, limit=2)
     states = {outcome.title: outcome.state for outcome in verdict.outcomes}
-    assert list(states) == titles(lesson_of("lesson1"))
+    assert list(states) == [point.title for point in all_points(load_lesson("lesson1"))]
     assert (
         list(states.values())
         == ["ok", "ok", "not ok", "later", "ok", "not ok", "later"] + ["ok"] * 3
     )
     assert verdict.printed == "once\n"
-    assert "ended there, with code 3" in str(verdict)
+    assert "ended there, with exit code 3" in str(verdict)
 
 
-def test_the_inputs_of_a_miss_are_shown(tmp_path):
+def test_the_inputs_of_a_failed_call_are_shown(tmp_path):
     file = tmp_path / "mine.py"
     source = (
         RIGHT["lesson1"]
@@ -148,28 +148,28 @@ def test_the_inputs_of_a_miss_are_shown(tmp_path):
         .replace("def outer_table(a, b):", "def outer_table(a, b):\n    return a[:, None] + b")
     )
     file.write_text(source, "utf-8")
-    (missed,) = (o for o in examined("lesson1", file) if o.state == "not ok")
-    assert "called:   outer_table([1., 2., 3.], [2., 3., 4.])" in str(missed)
-    assert "a a " not in str(missed)
+    (failed,) = (o for o in outcomes_of("lesson1", file) if o.state == "not ok")
+    assert "called:   outer_table([1., 2., 3.], [2., 3., 4.])" in str(failed)
+    assert "a a " not in str(failed)
 
 
 STUBS = (
     "def standardize(x): return x\ndef outer_table(a, b): return a\ndef distances(a, b): return a\n"
 )
-FRAME = "import sys\ndef standardize(x): sys._getframe(2).f_globals['near']"
+FRAME = "import sys\ndef standardize(x): sys._getframe(2).f_globals['compare']"
 REPORT = """import glob, json, os
 line = json.dumps({'outcome': {'title': 'the file runs'}}) + '\\n' + json.dumps({'end': True})
 [open(path, 'a').write(line) for path in glob.glob('/tmp/*/report.jsonl')]; os._exit(0)
 """
 FORGED = {
-    "import tinyxp.lessons.comparing as c\nc.same = lambda *_: True\n": "does not use the checker",
-    "from tinyxp.lessons.lesson1 import LESSON\nLESSON.points.clear()": "does not use the checker",
+    "import tinyxp.lessons.comparison as c\nc.close = print\n": "must not use the checker",
+    "from tinyxp.lessons.lesson1 import LESSON\nLESSON.points.clear()": "must not use the checker",
     "import numpy as np\nnp.all = lambda *_, **__: True\n": "numpy.all was replaced",
     "import builtins\nbuiltins.bool = lambda _: True\n": "bool was replaced",
     "import tinyxp\ntinyxp.Tensor.numpy = lambda self: None\n": "Tensor.numpy was replaced",
-    REPORT: "ended there, with code 0",
-    FRAME + " = lambda *_: None\n": "near was replaced",
-    FRAME + ".__code__ = (lambda *_: 0).__code__\n": "near was changed",
+    REPORT: "ended there, with exit code 0",
+    FRAME + " = lambda *_: None\n": "compare was replaced",
+    FRAME + ".__code__ = (lambda *_: 0).__code__\n": "compare was changed",
 }
 
 
@@ -182,7 +182,7 @@ def test_a_pass_cannot_be_forged_in_three_lines(source, tmp_path):
     assert FORGED[source] in str(verdict), str(verdict)
 
 
-def test_a_result_that_says_it_is_right_is_not_believed(tmp_path):
+def test_a_result_with_its_own_arithmetic_does_not_pass(tmp_path):
     source = """
 import numpy as np
 import tinyxp as tx
@@ -207,7 +207,7 @@ def distances(a, b):
 """
     file = tmp_path / "mine.py"
     file.write_text(source, "utf-8")
-    outcomes = [o for o in examined("lesson1", file) if o.title.count(":") == 1]
+    outcomes = [o for o in outcomes_of("lesson1", file) if o.title.count(":") == 1]
     assert [o.state for o in outcomes if "is there" not in o.title][::2] == ["not ok"] * 3
 
 
@@ -226,7 +226,7 @@ def test_the_command(tmp_path, capsys, monkeypatch):
     Path("random.py").write_text("raise ImportError('not the library')", "utf-8")
     Path("wrong.py").write_text(noisy.replace("tx.sqrt", ""), "utf-8")
     assert main(["check", "lesson1", "wrong.py"]) == 1
-    assert "8 of 10 points. Mend the first 'not ok' and check again.\n" in capsys.readouterr().out
+    assert "8 of 10 points. Fix the first 'not ok' and check again.\n" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -235,8 +235,8 @@ def test_the_command(tmp_path, capsys, monkeypatch):
         (["lesson8", "mine.py"], "unknown lesson 'lesson8'; choose one of lesson1, lesson2"),
         (["lesson1", "absent.py"], "there is no file absent.py"),
         (["lesson1", "mine.ipynb"], "expected a Python file, got mine.ipynb"),
-        (["lesson1", "mine.py", "--limit", "0"], "the limit must be above 0 seconds"),
-        (["lesson1", "mine.py", "--limit", "inf"], "and a day at most, got inf"),
+        (["lesson1", "mine.py", "--limit", "0"], "limit must be above 0 seconds"),
+        (["lesson1", "mine.py", "--limit", "inf"], "and at most a day, got inf"),
     ],
 )
 def test_bad_usage_is_one_line_and_exit_code_2(args, message, tmp_path, capsys, monkeypatch):
@@ -252,25 +252,25 @@ def test_bad_usage_is_one_line_and_exit_code_2(args, message, tmp_path, capsys, 
 # -- the lessons themselves -----------------------------------------------------------------------
 
 
-def printed(lesson):
-    """What a script prints, without a terminal, on a console of Windows."""
+def run_script(lesson):
+    """The output of a script, without a terminal, in the code page of a Windows console."""
     script = next((HERE.parents[1] / "docs" / "lessons").glob(f"{lesson}_*.py"))
     environment = os.environ | {"PYTHONIOENCODING": "cp1252"}
-    found = subprocess.run(
+    script_run = subprocess.run(
         [sys.executable, str(script)],
         stdin=subprocess.DEVNULL,
         capture_output=True,
         env=environment,
         check=False,
     )
-    assert found.returncode == 0, found.stderr.decode()
-    assert not found.stderr
-    return found.stdout.decode("ascii")
+    assert script_run.returncode == 0, script_run.stderr.decode()
+    assert not script_run.stderr
+    return script_run.stdout.decode("ascii")
 
 
-def said(lesson, *parts):
-    """The numbers that follow each of ``parts`` in what a script prints."""
-    out, numbers = printed(lesson), []
+def printed_numbers(lesson, *parts):
+    """The number after each of ``parts`` in the output of a script."""
+    out, numbers = run_script(lesson), []
     for part in parts:
         match = re.search(re.escape(part) + r"\D*?(-?[\d.]+\d|\d)", out)
         assert match, f"{part!r} is not in\n{out}"
@@ -279,7 +279,7 @@ def said(lesson, *parts):
 
 
 def test_lesson_1_runs():
-    out = printed("lesson1")
+    out = run_script("lesson1")
     assert "row 2, column 1 is 3 h 15 min: 195 minutes" in out
     assert "so each column adds up to tensor([0., 0.])" in out
     squares = [int(n) for n in re.findall(r"(?:squares|/6): +(\d+)", out)]
@@ -289,34 +289,38 @@ def test_lesson_1_runs():
 
 def test_lesson_2_finds_one_slope_three_ways():
     ways = ("differences:", "hand:", "tape:")
-    slopes = said("lesson2", *(f"dL/dw by {way}" for way in ways), "second backward():", "step 10:")
+    slopes = printed_numbers(
+        "lesson2", *(f"dL/dw by {way}" for way in ways), "second backward():", "step 10:"
+    )
     y = math.tanh(-0.5)
     assert slopes[:3] == pytest.approx([2 * (y - 1) * (1 - y * y) * 2] * 3, abs=2e-6)
     assert slopes[3] == pytest.approx(2 * slopes[0], abs=2e-6)
     assert slopes[4] < 0.02
 
 
-def test_lesson_3_parts_the_clouds_and_not_xor():
-    seen, fresh, xor = said("lesson3", "60 points it saw:", "500 fresh points:", "best round had")
+def test_lesson_3_separates_the_clouds_and_not_xor():
+    seen, fresh, xor = printed_numbers(
+        "lesson3", "60 points it saw:", "500 fresh points:", "best round had"
+    )
     assert (seen, fresh >= 99, xor <= 75) == (100, True, True)
 
 
-def test_lesson_4_needs_the_bend():
-    out = printed("lesson4")
+def test_lesson_4_needs_the_non_linearity():
+    out = run_script("lesson4")
     right = [float(found) for found in re.findall(r"fresh points right: ([\d.]+)%", out)]
     assert "the best gets 3 of 4 corners right" in out
     assert right[0] == 100
     assert right[1] <= 76
 
 
-def test_lesson_5_beats_its_control():
-    before, ahead = said("lesson5", "loss before training:", "features are ahead by")
+def test_lesson_5_is_better_than_its_control():
+    before, ahead = printed_numbers("lesson5", "loss before training:", "features are ahead by")
     assert before == pytest.approx(math.log(10), abs=0.2)
     assert ahead > 3
 
 
-def test_lesson_6_copes_with_moved_digits():
-    out = printed("lesson6")
+def test_lesson_6_reads_shifted_digits():
+    out = run_script("lesson6")
     assert "by hand at row 0, column 1: 27.0" in out
     assert "moves the answer down by one: True" in out
     (cnn, cnn_moved), (mlp, mlp_moved) = (
@@ -327,7 +331,7 @@ def test_lesson_6_copes_with_moved_digits():
     assert cnn_moved > mlp_moved + 10
 
 
-def test_lesson_7_looks_back():
-    attends, blind, h2 = said("lesson7", "with attention", ", without", "and H2 is")
+def test_lesson_7_uses_earlier_characters():
+    attends, blind, h2 = printed_numbers("lesson7", "with attention", ", without", "and H2 is")
     assert attends < 0.7 < h2 - 0.3
     assert blind > h2 - 0.15

@@ -2,8 +2,8 @@ import tinyxp as tx
 
 
 def perceptron_step(w, b, x, y):
-    said = 1 if x @ w + b > 0 else 0
-    if said == y:
+    guess = 1 if x @ w + b > 0 else 0
+    if guess == y:
         return w, b
     t = 2 * y - 1
     return w + t * x, b + t

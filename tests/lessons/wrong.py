@@ -1,4 +1,4 @@
-"""What students usually get wrong: (lesson, right code, wrong code, what they must be told)."""
+"""Common mistakes: (lesson, right code, wrong code, words of the hint that a student must get)."""
 
 WRONG = [
     # 1: tensors
@@ -18,15 +18,15 @@ WRONG = [
      "line 5 cuts the tape by .array, a detour"),
     ("lesson1", "a[:, None] * b", "a * b", "element by element, without a new axis"),
     ("lesson1", "a[:, None] * b", "b[:, None] * a", "rows belong to a"),
-    ("lesson1", "a[:, None] * b", "a[:, None] + b", "that is a sum, not a product"),
+    ("lesson1", "a[:, None] * b", "a[:, None] + b", "this is a sum, not a product"),
     ("lesson1", "tx.sqrt(tx.sum(difference**2, axis=2))", "tx.sum(difference**2, axis=2)",
      "the square root is missing"),
     ("lesson1", "tx.sqrt(tx.sum(difference**2, axis=2))", "tx.sum(tx.abs(difference), axis=2)",
-     "absolute differences are another distance"),
+     "absolute differences give another distance"),
     ("lesson1", "difference**2, axis=2", "difference**2, axis=1", "shape (4, 2)"),
     # 2: gradients
     ("lesson2", " / len(t)", "", "the loss is a mean: divide by n"),
-    ("lesson2", "2 * (y - t)", "(y - t)", "the square's derivative has a factor 2"),
+    ("lesson2", "2 * (y - t)", "(y - t)", "the derivative of the square has a factor 2"),
     ("lesson2", "dy * (1 - y**2)", "dy", "tanh is missing in the chain"),
     ("lesson2", "(y - t)", "(t - y)", "the sign is wrong"),
     ("lesson2", "1 - y**2", "1 - (x @ w + b) ** 2", "not 1 - s**2"),
@@ -35,22 +35,22 @@ WRONG = [
     ("lesson2", "x.T @ ds, ", "x * ds[:, None], ", "sum over the samples: x.T @ ds"),
     ("lesson2", "    y = tx.tanh", "    w.requires_grad_()\n    loss = tx.mean((tx.tanh(x @ w + b) "
      "- t) ** 2)\n    loss.backward()\n    return w.grad, b\n    y = tx.tanh", "GradientError"),
-    ("lesson2", "f(w - e)) / (2 * eps)", "f(w)) / eps", "a one-sided difference errs by eps"),
+    ("lesson2", "f(w - e)) / (2 * eps)", "f(w)) / eps", "a one-sided difference has an error"),
     ("lesson2", "(2 * eps)", "eps", "divide by 2 * eps"),
     ("lesson2", "f(w + e) - f(w - e)", "f(w - e) - f(w + e)", "the sign: f(w + e) comes first"),
     ("lesson2", "eps * tx.eye(len(w), dtype=tx.float64)[i]", "eps * tx.ones(len(w))",
-     "all places were shifted at once"),
+     "all elements were shifted at once"),
     # 3: the perceptron
-    ("lesson3", "t = 2 * y - 1", "t = 1 - 2 * y", "that is the wrong way"),
+    ("lesson3", "t = 2 * y - 1", "t = 1 - 2 * y", "this is the wrong way"),
     ("lesson3", "t = 2 * y - 1", "t = y", "y * x is 0 for it"),
-    ("lesson3", "w + t * x, b + t", "w + t * x, b", "b learns too"),
-    ("lesson3", "    if said == y:\n        return w, b\n", "", "only from them"),
+    ("lesson3", "w + t * x, b + t", "w + t * x, b", "b changes too"),
+    ("lesson3", "    if guess == y:\n        return w, b\n", "", "only from them"),
     ("lesson3", "+ b > 0 else", "+ b >= 0 else", "class 1 needs a score above 0"),
     ("lesson3", "            w, b = perceptron_step(", "            perceptron_step(",
      "w and b are still 0: are the results of perceptron_step kept?"),
     ("lesson3", "w, b = perceptron_step(w, b, x, y)", "w, _ = perceptron_step(w, b, x, y)",
      "b stayed 0"),
-    ("lesson3", "range(100)", "range(1)", "go round and round"),
+    ("lesson3", "range(100)", "range(1)", "repeat until one round"),
     ("lesson3", "        return w, b\n    t", "        return w\n    t", "two values: return w, b"),
     # 4: XOR
     ("lesson4", "if (score > 0) != (label == 1)", "if (score > 0) == (label == 1)",
@@ -64,10 +64,10 @@ WRONG = [
      "self.bend = lambda x: self.layers[0](x)", "unregistered"),
     ("lesson4", "        optimizer.zero_grad()\n", "", "backward() adds to .grad"),
     ("lesson4", "        optimizer.step()\n", "", "no step"),
-    ("lesson4", "        loss.backward()\n", "", "is loss.backward() there?"),
+    ("lesson4", "        loss.backward()\n", "", "is loss.backward() there"),
     ("lesson4", "Adam(net.parameters(), lr=0.05)", "Adam(Net().parameters(), lr=0.05)",
-     "is loss.backward() there?"),
-    ("lesson4", "range(300)", "range(20)", "about what one line gets"),
+     "does the optimizer hold this model's parameters?"),
+    ("lesson4", "range(300)", "range(20)", "one line reaches about as much"),
     # 5: the MLP
     ("lesson5", "self.readout(h)", "tx.softmax(self.readout(h), dim=1)", "no softmax at the end"),
     ("lesson5", "h = tx.tanh(self.features(x.flatten(1)))", "h = self.features(x.flatten(1))",
@@ -102,7 +102,7 @@ WRONG = [
     ("lesson6", "out = 0\n", "out = 0\n    w = w.detach()\n", "line 10 cuts the tape by detach()"),
     ("lesson6", "F.relu(self.filters(x))", "self.filters(x).detach()", "mine.py:24 by detach()"),
     ("lesson6", "nn.Conv2d(1, 16, kernel_size=3)",
-     "nn.Conv2d(1, 16, kernel_size=3).requires_grad_(False)", "leave out requires_grad_(False)"),
+     "nn.Conv2d(1, 16, kernel_size=3).requires_grad_(False)", "remove requires_grad_(False)"),
     ("lesson6", "return self.readout(x)", "return tx.softmax(self.readout(x), dim=1)",
      "no softmax at the end"),
     ("lesson6", "nn.Conv2d(1, 16, kernel_size=3)",
@@ -130,5 +130,5 @@ WRONG = [
     ("lesson7", "logits[:, :-1], ids[:, 1:]", "logits[:, 1:], ids[:, :-1]", "the wrong way"),
     ("lesson7", "logits[:, :-1], ids[:, 1:]", "logits, tx.roll(ids, -1, axis=1)", "wraps round"),
     ("lesson7", "targets.reshape(-1))", 'targets.reshape(-1), reduction="sum")',
-     "that is the sum: take the mean"),
+     "this is the sum: take the mean"),
 ]  # fmt: skip

@@ -1,5 +1,5 @@
-"""The checkers of the course in docs/lessons: they test a student's code and say what is wrong."""
+"""The checkers of the course in docs/lessons: they test a student's code and explain mistakes."""
 
-from tinyxp.lessons.checking import LESSONS, LIMIT, Verdict, check
+from tinyxp.lessons.verdict import LESSONS, LIMIT, Verdict, check
 
 __all__ = ["LESSONS", "LIMIT", "Verdict", "check"]

@@ -1,22 +1,22 @@
-"""The checker and a student's file in one process: who changes the checker is found out."""
+"""Finds out whether a student's file changes the checker, which runs in the same process."""
 
 import sys
 from importlib.abc import MetaPathFinder
 from typing import Any
 
-from tinyxp.lessons.points import NotYet
+from tinyxp.lessons.lesson import NotYet
 
 HOME = "tinyxp.lessons"
 LIBRARIES = ("tinyxp", "numpy", "builtins")
-HINT = "a solution leaves Python, NumPy and tinyxp as they are, and computes for itself"
+HINT = "a solution must not change Python, NumPy or tinyxp"
 
 
 class Guard(MetaPathFinder):
-    """What functions and classes the libraries have before a student's file runs.
+    """The functions and classes of the libraries before a student's file runs.
 
-    :meth:`close` takes the checker's own modules out of reach: a solution that imports them gets an
-    ImportError. :meth:`look` raises NotYet if a function of a library, a method of one of its
-    classes or the code of either is another one than before.
+    :meth:`close` hides the checker's own modules: a solution that imports them gets an ImportError.
+    :meth:`look` raises NotYet if a function of a library, a method of one of its classes or the
+    code of a function of the checker has been replaced.
     """
 
     def __init__(self) -> None:
@@ -49,14 +49,14 @@ class Guard(MetaPathFinder):
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> None:
         if (name + ".").startswith(HOME + "."):
-            raise ImportError(f"a solution does not use the checker, {name}")
+            raise ImportError(f"a solution must not use the checker, {name}")
 
     def look(self) -> None:
         for name, space, kept in self.known:
             for key, value in kept.items():
                 if space.get(key) is not value:
                     what = f"{name}.{key}".removeprefix("builtins.")
-                    raise NotYet("the libraries as they are", f"{what} was replaced", HINT)
+                    raise NotYet("unchanged libraries", f"{what} was replaced", HINT)
         for what, function, code in self.codes:
             if function.__code__ is not code:
-                raise NotYet("the libraries as they are", f"{what} was changed", HINT)
+                raise NotYet("unchanged libraries", f"{what} was changed", HINT)

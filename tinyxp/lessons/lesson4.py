@@ -1,15 +1,14 @@
-"""Lesson 4, XOR: no line parts it, and a hidden layer does."""
+"""Lesson 4, XOR: no line separates it, and a hidden layer does."""
 
 from typing import Any
 
 import numpy as np
 
 import tinyxp as tx
-from tinyxp import Tensor
 from tinyxp.data import xor_points
-from tinyxp.lessons import learning
-from tinyxp.lessons.comparing import numbers
-from tinyxp.lessons.points import Lesson, NotYet
+from tinyxp.lessons import model_checks
+from tinyxp.lessons.comparison import numbers
+from tinyxp.lessons.lesson import Lesson, NotYet
 from tinyxp.nn import functional as F
 from tinyxp.random import Generator
 
@@ -18,18 +17,18 @@ CORNERS = {(0, 0): 0, (0, 1): 1, (1, 0): 1, (1, 1): 0}
 
 
 def lines() -> Any:
-    """Lines of all kinds: also those that get three corners right."""
+    """Lines of all kinds, among them those that get three corners right."""
     rng = np.random.default_rng(4)
     yield from (([0.0, 0.0], 0.0), ([1.0, 1.0], -0.5), ([-1.0, -1.0], 1.5), ([1.0, 1.0], -1.5))
     yield from (([1.0, -1.0], -0.5), ([-1.0, 1.0], -0.5), ([-1.0, -1.0], 0.5))
     yield from ((rng.normal(size=2).tolist(), float(rng.normal())) for _ in range(200))
 
 
-@LESSON.point("wrong_corner", "names, for any line, a corner that it gets wrong")
+@LESSON.point("wrong_corner", "names, for any line, a corner that the line gets wrong")
 def _(student: Any) -> None:
     for w, b in lines():
         found = student.wrong_corner(tx.asarray(w), tx.asarray(b))
-        corner = numbers(found, "a corner, as (0, 1)").reshape(-1)
+        corner = numbers(found, "a corner, such as (0, 1)").reshape(-1)
         key = tuple(int(v) for v in corner)
         if corner.shape != (2,) or key not in CORNERS or not np.array_equal(corner, key):
             raise NotYet("one of the corners (0, 0), (0, 1), (1, 0), (1, 1)", repr(found))
@@ -38,58 +37,36 @@ def _(student: Any) -> None:
             raise NotYet(
                 f"a corner that the line w = {np.round(w, 3).tolist()}, b = {b:.3g} gets wrong",
                 f"{key}, whose class {CORNERS[key]} it gets right: its score is {score:.3g}",
-                "ask all four corners; class 1 needs a score above 0, and 0 itself says class 0",
+                "try all four corners; class 1 needs a score above 0, and 0 means class 0",
             )
 
 
-def targets(y: Tensor) -> Tensor:
-    return tx.astype(y, tx.float32)
+model_checks.add_model_points(
+    LESSON,
+    "Net",
+    "points (n, 2) -> scores (n,)",
+    lambda: xor_points(20, Generator(1)),
+    (),
+    lambda scores, y: F.binary_cross_entropy_with_logits(scores, tx.astype(y, tx.float32)),
+)
 
 
-@LESSON.point("Net", "is a model: points (n, 2) -> scores (n,)")
+@LESSON.point("train", "takes steps with fresh gradients, and changes every parameter", "Net")
 def _(student: Any) -> None:
-    tx.manual_seed(0)
-    net = learning.module(student.Net)
-    learning.answers(net, xor_points(4)[0], (4,))
-    learning.answers(net, xor_points(7, Generator(0))[0], (7,))
-
-
-@LESSON.point("Net", "bends the plane")
-def _(student: Any) -> None:
-    tx.manual_seed(0)
-    learning.bends(learning.module(student.Net), xor_points(20, Generator(1))[0] * 4, (20,))
-
-
-@LESSON.point("Net", "every parameter gets a gradient")
-def _(student: Any) -> None:
-    tx.manual_seed(0)
-    net = learning.module(student.Net)
-    x, y = xor_points(20, Generator(1))
-    learning.healthy(
-        net, lambda: F.binary_cross_entropy_with_logits(learning.answers(net, x, (20,)), targets(y))
-    )
-
-
-@LESSON.point("train", "steps with fresh gradients, and every parameter moves", "Net")
-def _(student: Any) -> None:
-    tx.manual_seed(1)
-    net = learning.module(student.Net)
-    before = learning.snapshot(net)
-    with learning.watched() as steps:
+    net = model_checks.make_model(student.Net, seed=1)
+    with model_checks.require_training(net, 10):
         student.train(net, *xor_points(40, Generator(2)))
-    learning.stepped(steps, 10)
-    learning.moved(before, net)
 
 
-@LESSON.point("train", "solves XOR from three starts: all of 200 fresh points", "Net")
+@LESSON.point("train", "solves XOR from three starts: all of 200 new points", "Net")
 def _(student: Any) -> None:
     for seed in range(3):
-        tx.manual_seed(seed)
-        net = learning.module(student.Net)
+        net = model_checks.make_model(student.Net, seed)
         student.train(net, *xor_points(100, Generator(seed)))
         x, y = xor_points(200, Generator(100 + seed))
-        found = learning.right(learning.answers(net, x, (200,)), y)
-        hint = "more hidden units (8), more steps, or another learning rate"
+        found = model_checks.accuracy(model_checks.outputs(net, x, (200,)), y)
+        hint = "try more hidden units (8), more steps, or another learning rate"
         if found <= 0.76:
-            hint = "about what one line gets: does the loss fall at all?"
-        learning.reaches(found, 1.0, f"the fresh points, from start {seed},", hint)
+            hint = "one line reaches about as much: does the loss fall at all?"
+        what = f"the new points, from start {seed},"
+        model_checks.require_accuracy(found, 1.0, what, hint)

@@ -7,27 +7,25 @@ import numpy as np
 import tinyxp as tx
 from tinyxp import Tensor, nn
 from tinyxp.data import load_digits
-from tinyxp.lessons import learning
-from tinyxp.lessons.comparing import numbers
-from tinyxp.lessons.points import Lesson, NotYet
+from tinyxp.lessons import model_checks
+from tinyxp.lessons.comparison import numbers
+from tinyxp.lessons.lesson import Lesson, NotYet
 from tinyxp.nn import functional as F
 from tinyxp.optim import SGD, Adam
 
 LESSON = Lesson({"MLP": "", "train_one_epoch": "model, optimizer, x, y"})
-EPOCHS, ENOUGH = 12, 0.95
+EPOCHS, ACCURACY = 12, 0.95
 
 
 class Counting(nn.Module):
-    """A model of the checker's, which counts the images that it sees."""
+    """A model of the checker, which records the batches that it sees."""
 
     def __init__(self) -> None:
         super().__init__()
         self.hidden, self.out = nn.Linear(64, 16), nn.Linear(16, 10)
-        self.seen = 0
         self.batches: list[int] = []
 
     def forward(self, x: Tensor) -> Tensor:
-        self.seen += len(x)
         self.batches.append(len(x))
         return self.out(tx.tanh(self.hidden(x.flatten(1))))
 
@@ -37,75 +35,57 @@ def digits(n: int) -> tuple[Tensor, Tensor]:
     return x[:n], y[:n]
 
 
-def classifier(make: Any) -> nn.Module:
-    """A fresh model, asked for the raw logits of digits."""
-    tx.manual_seed(0)
-    model = learning.module(make)
-    learning.raw_logits(learning.answers(model, digits(30)[0], (30, 10)))
-    return model
+def add_classifier_points(lesson: Lesson, name: str) -> None:
+    """Add the points of every model that reads digits."""
+    shapes = "images (n, 1, 8, 8) -> logits (n, 10)"
+    model_checks.add_model_points(lesson, name, shapes, lambda: digits(30), (10,), F.cross_entropy)
 
 
-@LESSON.point("MLP", "is a model: images (n, 1, 8, 8) -> logits (n, 10)")
-def _(student: Any) -> None:
-    classifier(student.MLP)
+def require_unseen_digits(model: nn.Module, hint: str) -> None:
+    """Raise NotYet unless the model reads enough digits that it was not trained on."""
+    x, y = load_digits()[1].tensors
+    model.eval()
+    with tx.no_grad():
+        found = model_checks.accuracy(model(x), y)
+    model_checks.require_accuracy(found, ACCURACY, f"{len(x)} unseen digits", hint)
 
 
-@LESSON.point("MLP", "bends")
-def _(student: Any) -> None:
-    learning.bends(classifier(student.MLP), digits(30)[0], (30, 10))
-
-
-@LESSON.point("MLP", "every parameter gets a gradient")
-def _(student: Any) -> None:
-    model, (x, y) = classifier(student.MLP), digits(30)
-    learning.healthy(model, lambda: F.cross_entropy(learning.answers(model, x, (30, 10)), y))
-
-
-def epoch(student: Any, model: nn.Module, optimizer: Any, x: Tensor, y: Tensor) -> Any:
+def train_one_epoch(student: Any, model: nn.Module, optimizer: Any, x: Tensor, y: Tensor) -> Any:
+    """Run the student's loop; an error of cross_entropy gets a hint."""
     try:
         return student.train_one_epoch(model, optimizer, x, y)
     except tx.errors.TinyError as error:
         if "cross_entropy" in str(error):
-            raise NotYet(
-                "F.cross_entropy(logits (n, 10), labels (n,))",
-                f"{type(error).__name__}: {error}",
-                "are labels and logits swapped? logits come first, labels are integers",
-            ) from None
+            hint = "are labels and logits swapped? Logits come first; labels are integers"
+            got = f"{type(error).__name__}: {error}"
+            raise NotYet("F.cross_entropy(logits (n, 10), labels (n,))", got, hint) from None
         raise
 
 
-@LESSON.point("train_one_epoch", "a fresh gradient and a step for every batch")
+add_classifier_points(LESSON, "MLP")
+
+
+@LESSON.point(
+    "train_one_epoch", "takes a step for every batch, and changes every parameter of the model"
+)
 def _(student: Any) -> None:
-    tx.manual_seed(1)
-    model, (x, y) = Counting(), digits(200)
-    with learning.watched() as steps:
-        epoch(student, model, SGD(model.parameters(), lr=0.01), x, y)
-    learning.stepped(steps, 1)
+    model = model_checks.make_model(Counting, seed=1)
+    with model_checks.require_training(model, 1) as steps:
+        train_one_epoch(student, model, SGD(model.parameters(), lr=0.01), *digits(200))
     if steps.count == 1:
-        raise NotYet(
-            "several steps in one epoch",
-            "one step with all images",
-            "batches of 32, say: for i in range(0, len(x), 32): x[i : i + 32]",
-        )
+        hint = "take batches of 32, for example: for i in range(0, len(x), 32): x[i : i + 32]"
+        raise NotYet("several steps in one epoch", "one step with all images", hint)
 
 
-@LESSON.point("train_one_epoch", "every image is seen once")
+@LESSON.point("train_one_epoch", "uses every image once")
 def _(student: Any) -> None:
     tx.manual_seed(1)
-    model, (x, y) = Counting(), digits(200)
-    epoch(student, model, SGD(model.parameters(), lr=0.01), x, y)
-    if model.seen != 200:
-        hint = "is the last, shorter batch left out?" if model.seen < 200 else "once is enough"
-        raise NotYet("200 images through the model", f"{model.seen}", hint)
-
-
-@LESSON.point("train_one_epoch", "moves every parameter of the model that it got")
-def _(student: Any) -> None:
-    tx.manual_seed(1)
-    model, (x, y) = Counting(), digits(200)
-    before = learning.snapshot(model)
-    epoch(student, model, SGD(model.parameters(), lr=0.01), x, y)
-    learning.moved(before, model)
+    model = Counting()
+    train_one_epoch(student, model, SGD(model.parameters(), lr=0.01), *digits(200))
+    seen = sum(model.batches)
+    if seen != 200:
+        hint = "is the last, shorter batch left out?" if seen < 200 else "once is enough"
+        raise NotYet("200 images through the model", f"{seen}", hint)
 
 
 @LESSON.point("train_one_epoch", "returns the mean loss of the epoch")
@@ -114,40 +94,31 @@ def _(student: Any) -> None:
     model, (x, y) = Counting(), digits(200)
     order = tx.argsort(y)
     x, y = x[order], y[order]
-    bias = np.linspace(-3, 3, 10)  # another loss for each class: no batch stands for all
+    bias = np.linspace(-3, 3, 10)  # gives each class another loss, so that no batch is typical
     model.out.load_state_dict({"weight": model.out.weight.detach(), "bias": bias})
-    logits = numbers(model(x))
-    picked = logits[np.arange(200), y.numpy()]
-    expected = float(np.mean(np.log(np.exp(logits).sum(axis=1)) - picked))
+    expected = F.cross_entropy(model(x), y).item()
     model.batches.clear()
-    found = numbers(epoch(student, model, SGD(model.parameters(), lr=1e-9), x, y), "a number")
-    batches = len(model.batches)
+    result = train_one_epoch(student, model, SGD(model.parameters(), lr=1e-9), x, y)
+    found = numbers(result, "a number")
     if found.size != 1 or not abs(float(found) - expected) < 0.08 * expected:
         hint = "add up loss.item() * len(batch), and divide by len(x)"
-        if found.size == 1 and abs(float(found) / batches - expected) < 0.1 * expected:
-            hint = "that is the sum over the batches: divide it by their number"
-        raise NotYet(
-            f"about {expected:.3g}, the cross-entropy over all 200 images",
-            f"{np.round(found, 3).tolist()}",
-            hint,
-        )
+        if found.size == 1 and abs(found / len(model.batches) - expected) < 0.1 * expected:
+            hint = "this is the sum over the batches: divide it by their number"
+        wanted = f"about {expected:.3g}, the cross-entropy over all 200 images"
+        raise NotYet(wanted, f"{np.round(found, 3).tolist()}", hint)
 
 
 @LESSON.point(
     "train_one_epoch",
-    f"with your MLP: {ENOUGH:.0%} of unseen digits after {EPOCHS} epochs",
+    f"with your MLP: {ACCURACY:.0%} of unseen digits after {EPOCHS} epochs",
     "MLP",
 )
 def _(student: Any) -> None:
-    model, (data, test) = classifier(student.MLP), load_digits()
+    model, (x, y) = model_checks.make_model(student.MLP), load_digits()[0].tensors
     optimizer = Adam(model.parameters(), lr=5e-3)
-    losses = [numbers(epoch(student, model, optimizer, *data.tensors)) for _ in range(EPOCHS)]
+    losses = [numbers(train_one_epoch(student, model, optimizer, x, y)) for _ in range(EPOCHS)]
     if not losses[-1] < losses[0] / 2:
-        raise NotYet(
-            "a loss that falls to less than half",
-            f"{float(losses[0]):.3g} in the first epoch, {float(losses[-1]):.3g} in the last",
-            "are images and labels of a batch taken by the same indices?",
-        )
-    model.eval()
-    found = learning.right(model(test.tensors[0]), test.tensors[1])
-    learning.reaches(found, ENOUGH, "360 unseen digits", "more hidden units: 32 or more")
+        got = f"{float(losses[0]):.3g} in the first epoch, {float(losses[-1]):.3g} in the last"
+        hint = "are the images and labels of a batch taken by the same indices?"
+        raise NotYet("a loss that falls to less than half", got, hint)
+    require_unseen_digits(model, "try more hidden units: 32 or more")

@@ -1,4 +1,4 @@
-"""Lesson 6, convolution: by hand out of slices, and a network of it."""
+"""Lesson 6, convolution: by hand from slices, and a network that uses it."""
 
 from typing import Any
 
@@ -6,20 +6,19 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 import tinyxp as tx
-from tinyxp import nn
 from tinyxp.data import load_digits
-from tinyxp.lessons import learning
-from tinyxp.lessons.comparing import gradients, near
-from tinyxp.lessons.lesson5 import classifier, digits
-from tinyxp.lessons.points import Lesson, NotYet
+from tinyxp.lessons import model_checks
+from tinyxp.lessons.comparison import compare, compare_gradients
+from tinyxp.lessons.lesson import Lesson, NotYet
+from tinyxp.lessons.lesson5 import ACCURACY, add_classifier_points, require_unseen_digits
 from tinyxp.nn import functional as F
 from tinyxp.optim import Adam
 
 LESSON = Lesson({"conv2d": "x, w", "CNN": ""})
-STEPS, BATCH, ENOUGH = 600, 32, 0.95
+STEPS, BATCH = 600, 32
 
 
-def slid(x: Any, w: Any) -> Any:
+def convolve(x: Any, w: Any) -> Any:
     """(n, c, h, w) and (o, c, k, l) -> (n, o, h - k + 1, w - l + 1), window by window."""
     windows = sliding_window_view(x, w.shape[2:], axis=(2, 3))
     return np.einsum("nchwkl,ockl->nohw", windows, w)
@@ -32,84 +31,62 @@ def example(
     return rng.normal(size=(n, c, *size)), rng.normal(size=(o, c, *kernel))
 
 
+def compare_convolution(student: Any, x: Any, w: Any) -> None:
+    expected = convolve(x, w)
+    padded = np.pad(x, ((0, 0), (0, 0), (1, 1), (1, 1)))
+    flipped, first = w[:, :, ::-1, ::-1], convolve(x[:, :1], w[:, :1])
+    turned = convolve(x, w.swapaxes(2, 3)) if w.shape[2] == w.shape[3] else np.nan
+    mistakes = {
+        "the filter is flipped, but networks use it as it is": convolve(x, flipped),
+        "no padding here: use only windows that lie inside the image": convolve(padded, w),
+        "one channel only: sum over all input channels": first,
+        "rows and columns of the filter are exchanged": turned,
+        "the last row and column of windows are missing: there are h - k + 1": expected[
+            :, :, :-1, :-1
+        ],
+    }
+    hint = f"x {x.shape} and w {w.shape}: out[n, o, i, j] = sum over c, k, l of "
+    hint += "x[n, c, i + k, j + l] * w[o, c, k, l]"
+    compare(student.conv2d(tx.asarray(x), tx.asarray(w)), expected, hint, mistakes)
+
+
 @LESSON.point("conv2d", "slides one filter over one image")
 def _(student: Any) -> None:
-    compared(student, *example(1, 1, 1, 1, (5, 6), (3, 3)))
+    compare_convolution(student, *example(1, 1, 1, 1, (5, 6), (3, 3)))
 
 
-@LESSON.point("conv2d", "adds up the channels, for every filter and image")
+@LESSON.point("conv2d", "sums over the channels, for every filter and image")
 def _(student: Any) -> None:
-    compared(student, *example(2, 2, 3, 4, (6, 5), (3, 3)))
-    compared(student, *example(3, 3, 2, 2, (5, 5), (2, 3)))
+    compare_convolution(student, *example(2, 2, 3, 4, (6, 5), (3, 3)))
+    compare_convolution(student, *example(3, 3, 2, 2, (5, 5), (2, 3)))
 
 
-def compared(student: Any, x: Any, w: Any) -> None:
-    padded = np.pad(x, ((0, 0), (0, 0), (1, 1), (1, 1)))
-    near(
-        student.conv2d(tx.asarray(x), tx.asarray(w)),
-        slid(x, w),
-        f"x {x.shape} and w {w.shape}: out[n, o, i, j] = sum over c, k, l of "
-        "x[n, c, i + k, j + l] * w[o, c, k, l]",
-        {
-            "the filter is flipped: networks do not flip it (cross-correlation)": slid(
-                x, w[:, :, ::-1, ::-1]
-            ),
-            "no padding here: only windows that lie inside the image": slid(padded, w),
-            "one channel only: sum over all input channels": slid(x[:, :1], w[:, :1]),
-            "rows and columns of the filter are exchanged": slid(x, w.swapaxes(2, 3))
-            if w.shape[2] == w.shape[3]
-            else np.nan,
-            "the last row and column of windows are missing: there are h - k + 1": slid(x, w)[
-                :, :, :-1, :-1
-            ],
-        },
-    )
-
-
-@LESSON.point("conv2d", "the tape sees it")
+@LESSON.point("conv2d", "gradients flow through it")
 def _(student: Any) -> None:
     x, w = example(4, 2, 2, 2, (4, 4), (3, 2))
-    gradients(student.conv2d, slid, {"x": x, "w": w})
+    compare_gradients(student.conv2d, convolve, {"x": x, "w": w})
 
 
-@LESSON.point("CNN", "is a model: images (n, 1, 8, 8) -> logits (n, 10), with filters")
+add_classifier_points(LESSON, "CNN")
+
+
+@LESSON.point("CNN", "has filters")
 def _(student: Any) -> None:
-    model = classifier(student.CNN)
-    if all(p.ndim != 4 for p in model.parameters()):
-        raise NotYet(
-            "filters: a parameter of shape (out, in, k, k)",
-            f"parameters of shapes {', '.join(str(p.shape) for p in model.parameters())}",
-            "use nn.Conv2d, or your conv2d with an nn.Parameter",
-        )
+    shapes = [p.shape for p in model_checks.make_model(student.CNN).parameters()]
+    if all(len(shape) != 4 for shape in shapes):
+        hint = "use nn.Conv2d, or your conv2d with an nn.Parameter"
+        got = f"parameters of shapes {', '.join(map(str, shapes))}"
+        raise NotYet("filters: a parameter of shape (out, in, k, k)", got, hint)
 
 
-@LESSON.point("CNN", "bends")
+@LESSON.point("CNN", f"learns: {ACCURACY:.0%} of unseen digits after {STEPS} steps of Adam")
 def _(student: Any) -> None:
-    learning.bends(classifier(student.CNN), digits(30)[0], (30, 10))
-
-
-@LESSON.point("CNN", "every parameter gets a gradient, the filters too")
-def _(student: Any) -> None:
-    model, (x, y) = classifier(student.CNN), digits(30)
-    learning.healthy(model, lambda: F.cross_entropy(model(x), y))
-
-
-@LESSON.point("CNN", f"learns: {ENOUGH:.0%} of unseen digits after {STEPS} steps of Adam")
-def _(student: Any) -> None:
-    model, (data, test) = classifier(student.CNN), load_digits()
-    before = learning.snapshot(model)
-    train(model, *data.tensors)
-    learning.moved(before, model)
-    model.eval()
-    with tx.no_grad():
-        found = learning.right(model(test.tensors[0]), test.tensors[1])
-    learning.reaches(found, ENOUGH, "360 unseen digits", "more filters (8 or 16), two layers?")
-
-
-def train(model: nn.Module, x: Any, y: Any) -> None:
+    model, (x, y) = model_checks.make_model(student.CNN), load_digits()[0].tensors
     optimizer, draw = Adam(model.parameters(), lr=3e-3), np.random.default_rng(6)
-    for _ in range(STEPS):
-        batch = tx.asarray(draw.integers(0, len(x), BATCH))
-        optimizer.zero_grad()
-        F.cross_entropy(model(x[batch]), y[batch]).backward()
-        optimizer.step()
+    with model_checks.require_training(model, STEPS):
+        for _ in range(STEPS):
+            batch = tx.asarray(draw.integers(0, len(x), BATCH))
+            optimizer.zero_grad()
+            F.cross_entropy(model(x[batch]), y[batch]).backward()
+            optimizer.step()
+    require_unseen_digits(model, "try more filters (8 or 16), or two layers")

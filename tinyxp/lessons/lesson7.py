@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 
 import tinyxp as tx
-from tinyxp.lessons.comparing import gradients, near, numbers
-from tinyxp.lessons.points import Lesson, NotYet
+from tinyxp.lessons.comparison import compare, compare_gradients, numbers
+from tinyxp.lessons.lesson import Lesson, NotYet
 
 LESSON = Lesson({"causal_attention": "q, k, v", "next_symbol_loss": "logits, ids"})
 T, D = 5, 4
@@ -21,13 +21,13 @@ def scores(q: Any, k: Any) -> Any:
     return q @ k.swapaxes(-1, -2) / np.sqrt(q.shape[-1])
 
 
-def hidden(s: Any, later: int = 1) -> Any:
-    """Scores with minus infinity, nearly, from the ``later``-th place after a position on."""
-    return np.where(np.triu(np.ones(s.shape[-2:], dtype=bool), later), -1e30, s)
+def mask(s: Any, diagonal: int = 1) -> Any:
+    """The scores, almost minus infinity from this diagonal upwards."""
+    return np.where(np.triu(np.ones(s.shape[-2:], dtype=bool), diagonal), -1e30, s)
 
 
 def attention(q: Any, k: Any, v: Any) -> Any:
-    return softmax(hidden(scores(q, k))) @ v
+    return softmax(mask(scores(q, k))) @ v
 
 
 def example(seed: int, *batch: int) -> tuple[Any, Any, Any]:
@@ -36,43 +36,40 @@ def example(seed: int, *batch: int) -> tuple[Any, Any, Any]:
     return 2 * q, k, v
 
 
-def given(student: Any, q: Any, k: Any, v: Any) -> Any:
+def ask(student: Any, q: Any, k: Any, v: Any) -> Any:
     return numbers(student.causal_attention(*(tx.asarray(x) for x in (q, k, v))))
 
 
 @LESSON.point("causal_attention", "mixes values by weights that add up to 1")
 def _(student: Any) -> None:
     q, k, v = example(2, 3)
-    found = given(student, q, k, np.ones_like(v))
-    near(
-        found,
-        np.ones_like(v),
-        "softmax along the last axis, the keys, after the mask",
-        {
-            "masked after the softmax: the rest no longer adds up to 1. Mask the scores": (
-                np.tril(softmax(scores(q, k))) @ np.ones_like(v)
-            ),
-            "the values are v, not k": attention(q, k, k),
-            "softmax over the wrong axis: each query's weights lie along the last one": (
-                softmax(hidden(scores(q, k)), axis=-2) @ np.ones_like(v)
-            ),
-        },
-    )
+    s, ones = scores(q, k), np.ones_like(v)
+    mistakes = {
+        "masked after the softmax, so that the rest no longer adds up to 1: mask the scores": (
+            np.tril(softmax(s)) @ ones
+        ),
+        "the values are v, not k": attention(q, k, k),
+        "softmax over the wrong axis: each query's weights lie along the last one": (
+            softmax(mask(s), axis=-2) @ ones
+        ),
+    }
+    hint = "softmax along the last axis, the keys, after the mask"
+    compare(ask(student, q, k, ones), ones, hint, mistakes)
 
 
 @LESSON.point("causal_attention", "does not see the future")
 def _(student: Any) -> None:
     q, k, v = example(1, 2)
-    first = given(student, q, k, v)
+    first = ask(student, q, k, v)
     for t in range(1, T):
         k2, v2 = k.copy(), v.copy()
         k2[:, t:] += 1
         v2[:, t:] -= 2
-        changed = np.abs(given(student, q, k2, v2) - first)[:, :t]
-        if not changed.max() < 1e-6:
-            at = int(np.argmax(changed.max(axis=(0, 2))))
+        changes = np.abs(ask(student, q, k2, v2) - first)[:, :t]
+        if not changes.max() < 1e-6:
+            at = int(np.argmax(changes.max(axis=(0, 2))))
             raise NotYet(
-                f"an output at position {at} that knows positions 0 to {at}",
+                f"an output at position {at} that depends on positions 0 to {at}",
                 f"it changed when position {t} was changed: the mask leaks the future",
                 "scores above the diagonal (tx.triu with k=1) become -inf before the softmax, "
                 "whose axis is the last: the keys",
@@ -83,64 +80,54 @@ def _(student: Any) -> None:
 def _(student: Any) -> None:
     for q, k, v in (example(3), example(4, 2), example(5, 2, 3)):
         s = scores(q, k)
-        near(
-            given(student, q, k, v),
-            attention(q, k, v),
-            "scores q @ k.mT / sqrt(d), masked, softmax along the last axis, times v",
-            {
-                "the scores are not divided by sqrt(d)": softmax(hidden(s * np.sqrt(D))) @ v,
-                "divide by sqrt(d), not by d": softmax(hidden(s / np.sqrt(D))) @ v,
-                "a position may see itself: the mask begins one above the diagonal": softmax(
-                    hidden(s, 0)
-                )
-                @ v,
-                "q and k are exchanged": attention(k, q, v),
-                "there is no softmax over scores: all weights are equal": softmax(hidden(0 * s))
-                @ v,
-            },
-        )
+        wrong_scores = {
+            "the scores are not divided by sqrt(d)": mask(s * np.sqrt(D)),
+            "divide by sqrt(d), not by d": mask(s / np.sqrt(D)),
+            "a position may see itself: the mask starts one above the diagonal": mask(s, 0),
+            "there is no softmax over scores: all weights are equal": mask(0 * s),
+        }
+        mistakes = {hint: softmax(wrong) @ v for hint, wrong in wrong_scores.items()}
+        mistakes["q and k are exchanged"] = attention(k, q, v)
+        hint = "scores q @ k.mT / sqrt(d), masked, softmax along the last axis, times v"
+        compare(ask(student, q, k, v), attention(q, k, v), hint, mistakes)
 
 
 @LESSON.point("causal_attention", "gradients flow to q, k and v")
 def _(student: Any) -> None:
     q, k, v = example(6, 2)
-    gradients(student.causal_attention, attention, {"q": q, "k": k, "v": v})
+    compare_gradients(student.causal_attention, attention, {"q": q, "k": k, "v": v})
 
 
-def surprise(logits: Any, targets: Any) -> Any:
+def cross_entropy(logits: Any, targets: Any) -> Any:
     p = softmax(logits)
     return -np.log(np.take_along_axis(p, targets[..., None], axis=-1))
 
 
-@LESSON.point("next_symbol_loss", "is the mean surprise at each next symbol")
+@LESSON.point("next_symbol_loss", "is the mean cross-entropy of each next symbol")
 def _(student: Any) -> None:
     for seed, n, t, symbols in ((7, 2, 6, 5), (8, 3, 4, 9)):
         rng = np.random.default_rng(seed)
         logits, ids = rng.normal(size=(n, t, symbols)), rng.integers(0, symbols, (n, t))
-        shifted = surprise(logits[:, :-1], ids[:, 1:])
-        near(
-            student.next_symbol_loss(tx.asarray(logits), tx.asarray(ids)),
-            shifted.mean(),
-            "logits[:, t] guess ids[:, t + 1]: F.cross_entropy over all but the last position",
-            {
-                "each position is asked for its own symbol, which it sees: shift the ids by "
-                "one": surprise(logits, ids).mean(),
-                "shifted the wrong way: the target of position t is ids[:, t + 1]": surprise(
-                    logits[:, 1:], ids[:, :-1]
-                ).mean(),
-                "that is the sum: take the mean over sequences and positions": shifted.sum(),
-                "the last position wraps round to the first symbol: leave it out": surprise(
-                    logits, np.roll(ids, -1, axis=1)
-                ).mean(),
-            },
-        )
+        losses = cross_entropy(logits[:, :-1], ids[:, 1:])
+        backwards = cross_entropy(logits[:, 1:], ids[:, :-1])
+        around = cross_entropy(logits, np.roll(ids, -1, axis=1))
+        mistakes = {
+            "each position is asked for its own symbol, which it sees: shift the ids by "
+            "one": cross_entropy(logits, ids).mean(),
+            "shifted the wrong way: the target of position t is ids[:, t + 1]": backwards.mean(),
+            "this is the sum: take the mean over sequences and positions": losses.sum(),
+            "the last position wraps round to the first symbol: leave it out": around.mean(),
+        }
+        found = student.next_symbol_loss(tx.asarray(logits), tx.asarray(ids))
+        hint = "logits[:, t] guess ids[:, t + 1]: F.cross_entropy over all but the last position"
+        compare(found, losses.mean(), hint, mistakes)
 
 
-@LESSON.point("next_symbol_loss", "the tape sees it")
+@LESSON.point("next_symbol_loss", "gradients flow through it")
 def _(student: Any) -> None:
     ids = np.array([[0, 2, 1], [1, 1, 0]])
-    gradients(
+    compare_gradients(
         lambda logits: student.next_symbol_loss(logits, tx.asarray(ids)),
-        lambda logits: surprise(logits[:, :-1], ids[:, 1:]).mean(),
+        lambda logits: cross_entropy(logits[:, :-1], ids[:, 1:]).mean(),
         {"logits": np.random.default_rng(9).normal(size=(2, 3, 3))},
     )

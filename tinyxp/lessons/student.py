@@ -1,4 +1,4 @@
-"""A student's file: loaded, asked, and its own mistakes told with the line that made them."""
+"""A student's file: load it, check its points, and explain its errors with their lines."""
 
 import functools
 import inspect
@@ -10,55 +10,39 @@ from pathlib import Path
 from typing import Any
 
 from tinyxp.core.tensor import Tensor
-from tinyxp.lessons.comparing import said, shown
-from tinyxp.lessons.points import Lesson, NotYet, Outcome
+from tinyxp.lessons.comparison import describe, format_array
+from tinyxp.lessons.lesson import Lesson, NotYet, Outcome, Point
 
 MODULE = "student"
 RUNS = "the file runs"
-SMALL = 12  # numbers of an argument that are all shown
-WORDS = 400  # of a message: no flood
-TELLING = {
-    SystemExit: "put what ends the program under if __name__ == '__main__':",
-    EOFError: "input() waits for a keyboard, and a check has none",
-    ModuleNotFoundError: "the file may use tinyxp, NumPy and Python's own library",
-    IndentationError: "indent by four blanks, and do not mix them with tabs",
-    SyntaxError: "look at this line and the one above it: a bracket, a colon, a quote?",
-    RecursionError: "a function calls itself without an end",
-    KeyboardInterrupt: "nobody pressed Ctrl-C here: the code raises it itself; leave that out",
+SMALL = 12  # an argument with at most so many numbers is shown in full
+MESSAGE_LENGTH = 400  # a longer message is cut off
+HINTS = {
+    SystemExit: "move the code that ends the program under if __name__ == '__main__':",
+    EOFError: "input() waits for a keyboard, and the check has none",
+    ModuleNotFoundError: "the file may use tinyxp, NumPy and Python's standard library",
+    IndentationError: "indent by four spaces, and do not mix them with tabs",
+    SyntaxError: "look at this line and the one above: is a bracket, colon or quote missing?",
+    RecursionError: "a function calls itself without end",
+    KeyboardInterrupt: "nobody pressed Ctrl-C; the code raises this itself, so remove that",
 }
 
 
-def load(path: Path) -> Any:
-    """The module that a file makes; what is under ``if __name__ == "__main__"`` does not run."""
-    spec = spec_from_file_location(MODULE, path)
-    assert spec is not None and spec.loader is not None, "the caller asked for a .py file"
-    module = module_from_spec(spec)
-    sys.path.insert(0, str(path.parent))  # for what it imports, as python FILE.py does
-    sys.modules[MODULE] = module  # where dataclasses look
-    spec.loader.exec_module(module)
-    return module
+class Student:
+    """A student's module, whose functions remember their last call."""
 
+    def __init__(self, path: Path) -> None:
+        self._path, self._module, self._last = path, None, ""
 
-def missed(error: BaseException, path: Path) -> NotYet:
-    """What an exception of the student's code means."""
-    if isinstance(error, NotYet):
-        return error
-    hint = next((told for kind, told in TELLING.items() if isinstance(error, kind)), "")
-    if isinstance(error, SyntaxError):
-        return NotYet("Python code", f"{type(error).__name__}: {error.msg}, line {error.lineno}: "
-                      f"{(error.text or '').strip()}", hint)  # fmt: skip
-    lines = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == str(path)]
-    where = f" (line {lines[-1].lineno}: {lines[-1].line})" if lines else ""
-    text = str(error)
-    text = text if len(text) <= WORDS else f"{text[:WORDS]} ..."
-    return NotYet("no error", f"{type(error).__name__}: {text}{where}", hint)
-
-
-class Asked:
-    """A student's module, whose functions remember what they were called with last."""
-
-    def __init__(self, module: Any) -> None:
-        self._module, self._last = module, ""
+    def _load(self) -> None:
+        """Run the file; code under ``if __name__ == "__main__"`` does not run."""
+        spec = spec_from_file_location(MODULE, self._path)
+        assert spec is not None and spec.loader is not None, "the caller checked for a .py file"
+        module = module_from_spec(spec)
+        sys.path.insert(0, str(self._path.parent))  # for its imports, as python FILE.py does
+        sys.modules[MODULE] = module  # where dataclasses look
+        spec.loader.exec_module(module)
+        self._module = module
 
     def __getattr__(self, name: str) -> Any:
         value = getattr(self._module, name)
@@ -67,27 +51,44 @@ class Asked:
 
         @functools.wraps(value)
         def call(*args: Any, **options: Any) -> Any:
-            told = [*map(input_of, args), *(f"{k}={input_of(v)}" for k, v in options.items())]
-            self._last = f"{name}({', '.join(told)})"
+            inputs = [*map(_input, args), *(f"{k}={_input(v)}" for k, v in options.items())]
+            self._last = f"{name}({', '.join(inputs)})"
             return value(*args, **options)
 
         return call
 
 
-def input_of(value: Any) -> str:
-    """An argument in a few letters: all numbers of a small one."""
+def _input(value: Any) -> str:
+    """An argument in a few words; a small one with all its numbers."""
     if isinstance(value, Tensor) and value.size <= SMALL:
-        return shown(value.detach().numpy())
-    return said(value)
+        return format_array(value.detach().numpy())
+    return describe(value)
 
 
-def titles(lesson: Lesson) -> list[str]:
-    """What is asked in a lesson, in order."""
-    found = [RUNS]
+def require_function(name: str, parameters: str, student: Student) -> None:
+    """Raise NotYet unless the student's file has ``name`` and takes these parameters."""
+    value = getattr(student._module, name, None)
+    if not callable(value):
+        similar = [own for own in vars(student._module) if own.lower() == name.lower()]
+        got = "a value, not a function" if value is not None else "no such name in your file"
+        hint = f"you have {similar[0]}: capitals count" if similar and value is None else ""
+        raise NotYet(f"def {name}({parameters})" if name[0].islower() else f"class {name}",
+                     got, hint)  # fmt: skip
+    try:
+        inspect.signature(value).bind(*[p for p in parameters.split(", ") if p])
+    except TypeError as error:
+        got = f"{name}{inspect.signature(value)}"
+        raise NotYet(f"{name}({parameters})", got, f"such a call gives: {error}") from None
+
+
+def all_points(lesson: Lesson) -> list[Point]:
+    """The points in the order of the report: the file runs; each function is there and right."""
+    points = [Point(RUNS, "", Student._load, frozenset())]
     for name, parameters in lesson.functions.items():
-        found.append(f"{name}({parameters}): is there")
-        found += [f"{name}: {point.says}" for point in lesson.points if point.function == name]
-    return found
+        there = functools.partial(require_function, name, parameters)
+        points.append(Point(f"{name}({parameters}): is there", name, there, frozenset({""})))
+        points += [point for point in lesson.points if point.function == name]
+    return points
 
 
 def examine(
@@ -97,72 +98,47 @@ def examine(
     known: Sequence[Outcome] = (),
     look: Callable[[], None] = lambda: None,
 ) -> list[Outcome]:
-    """Every point of a lesson, in order, but for those of which the outcome is ``known``; ``tell``
-    hears of each before it and after. ``look`` is called after each, and may raise NotYet."""
+    """The outcomes of all points, in order; ``known`` ones are not checked again.
+
+    ``tell`` is called before and after each check. ``look`` is called at the end of each, and may
+    raise NotYet.
+    """
+    before = {outcome.title: outcome for outcome in known if outcome.title != RUNS}
     outcomes: list[Outcome] = []
     failed: set[str] = set()
-    before = {outcome.title: outcome for outcome in known if outcome.title != RUNS}
-    module: Any = None
-
-    def attempt(title: str, ask: Callable[[], None], *, after: set[str], name: str) -> None:
-        if title in before:
-            outcomes.append(before[title])
-            if before[title].state == "not ok":
-                failed.add(name)
-            return
-        outcome = Outcome(title)
-        if after & failed:
-            outcome.state = "later"
-        else:
-            tell(title, None)
-            try:
-                ask()
-                look()
-            except BaseException as error:
-                fault = missed(error, path)
-                called = getattr(module, "_last", "")
-                outcome = Outcome(title, "not ok", fault.expected, fault.came, fault.hint, called)
-                failed.add(name)
+    student = Student(path)
+    for point in all_points(lesson):
+        outcome = before.get(point.title, Outcome(point.title))
+        if point.title not in before:
+            if point.needs & failed:
+                outcome.state = "later"
+            else:
+                tell(point.title, None)
+                student._last = ""
+                try:
+                    point.check(student)
+                    look()
+                except BaseException as error:
+                    fault = explain(error, path)
+                    outcome = Outcome(point.title, "not ok", fault.expected, fault.got, fault.hint)
+                    outcome.called = student._last
+            tell(point.title, outcome)
+        if outcome.state == "not ok":
+            failed.add(point.function)
         outcomes.append(outcome)
-        tell(title, outcome)
-
-    def read() -> None:
-        nonlocal module
-        module = Asked(load(path))
-
-    def asked(check: Callable[[Any], None]) -> None:
-        module._last = ""
-        check(module)
-
-    attempt(RUNS, read, after=set(), name="")
-    for name, parameters in lesson.functions.items():
-        attempt(
-            f"{name}({parameters}): is there",
-            lambda name=name, parameters=parameters: defined(module._module, name, parameters),  # type: ignore[misc]
-            after={""},
-            name=name,
-        )
-        for point in (point for point in lesson.points if point.function == name):
-            attempt(
-                f"{name}: {point.says}",
-                lambda point=point: asked(point.check),  # type: ignore[misc]
-                after={"", *point.needs},
-                name=name,
-            )
     return outcomes
 
 
-def defined(module: Any, name: str, parameters: str) -> None:
-    """Raise NotYet unless the module has ``name`` and it can be called so."""
-    wanted = f"{name}({parameters})"
-    made = getattr(module, name, None)
-    if not callable(made):
-        near = [own for own in vars(module) if own.lower() == name.lower()]
-        came = "a value, not a function" if made is not None else "no such name in your file"
-        hint = f"you have {near[0]}: capitals count" if near and made is None else ""
-        raise NotYet(f"def {wanted}" if name[0].islower() else f"class {name}", came, hint)
-    try:
-        inspect.signature(made).bind(*[p for p in parameters.split(", ") if p])
-    except TypeError as error:
-        came = f"{name}{inspect.signature(made)}"
-        raise NotYet(wanted, came, f"calling it so gives: {error}") from None
+def explain(error: BaseException, path: Path) -> NotYet:
+    """What an exception of the student's code means."""
+    if isinstance(error, NotYet):
+        return error
+    hint = next((hint for kind, hint in HINTS.items() if isinstance(error, kind)), "")
+    if isinstance(error, SyntaxError):
+        return NotYet("Python code", f"{type(error).__name__}: {error.msg}, line {error.lineno}: "
+                      f"{(error.text or '').strip()}", hint)  # fmt: skip
+    lines = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == str(path)]
+    where = f" (line {lines[-1].lineno}: {lines[-1].line})" if lines else ""
+    text = str(error)
+    text = text if len(text) <= MESSAGE_LENGTH else f"{text[:MESSAGE_LENGTH]} ..."
+    return NotYet("no error", f"{type(error).__name__}: {text}{where}", hint)
