@@ -21,7 +21,7 @@ from tinyxp.backends import Kernel
 from tinyxp.backends.common.adamw import AdamWStep
 from tinyxp.backends.cupy.kernels.dense import Kernels
 from tinyxp.backends.numpy.kernels import convolution, dense, optimizer
-from tinyxp.core.exchange import imported
+from tinyxp.core.exchange import import_array
 from tinyxp.core.operation import OPS
 from tinyxp.core.tape import fit
 from tinyxp.core.tensor import wrap
@@ -390,7 +390,7 @@ def test_conjugated_and_negated_views_of_pytorch_keep_their_signs(view):
     """DLPack knows neither: handed over as they lie in memory they would be other numbers."""
     z = pytest.importorskip("torch").tensor([1 + 2j, 3 - 1j])
     right = np.asarray(view(z).resolve_conj().resolve_neg())
-    assert np.array_equal(imported(view(z), np.from_dlpack), right)
+    assert np.array_equal(import_array(view(z), np.from_dlpack), right)
     with tx.backend("torch"):
         assert np.array_equal(tx.asarray(view(z)).numpy(), right)
         assert np.array_equal(tx.from_dlpack(view(z)).numpy(), right)

@@ -11,7 +11,7 @@ import pytest
 import tinyxp as tx
 from tests.helpers import each
 from tinyxp import nn
-from tinyxp.core.exchange import imported
+from tinyxp.core.exchange import import_array
 from tinyxp.errors import (
     ArgumentError,
     BackendError,
@@ -266,10 +266,10 @@ def test_an_assigned_gradient_fits(backend):
 def test_tensors_of_pytorch_that_cannot_be_handed_over():
     torch = pytest.importorskip("torch")
     with pytest.raises(GradientError, match="detach"):
-        imported(torch.ones(2, requires_grad=True), np.from_dlpack)
+        import_array(torch.ones(2, requires_grad=True), np.from_dlpack)
     with pytest.raises(ExportError, match="DLPack"):
-        imported(torch.ones(2, dtype=torch.bfloat16), np.from_dlpack)
-    assert imported(torch.ones(2), np.from_dlpack).tolist() == [1.0, 1.0]
+        import_array(torch.ones(2, dtype=torch.bfloat16), np.from_dlpack)
+    assert import_array(torch.ones(2), np.from_dlpack).tolist() == [1.0, 1.0]
 
 
 def test_scipy_without_its_variable_is_told_of_it(monkeypatch):
