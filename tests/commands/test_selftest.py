@@ -1,4 +1,4 @@
-"""The selftest's checks hold, and find what they are there to find."""
+"""The selftest's checks pass, and each fails when the fault that it looks for is there."""
 
 import io
 import mmap
@@ -18,7 +18,7 @@ TRIES |= {"mixed": 120}
 
 
 @pytest.mark.parametrize("name", selftest.CHECKS)
-def test_a_check_holds(name):
+def test_a_check_passes(name):
     (outcome,) = selftest.run([name], TRIES[name], io.StringIO())
     assert outcome.failures == []
     if outcome.tries == 0:
@@ -29,17 +29,15 @@ def test_a_check_holds(name):
 
 def test_the_command_prints_a_table(capsys):
     assert main(["selftest", "threads", "download", "--tries", "1"]) == 0
-    said = capsys.readouterr()
-    assert said.out.splitlines()[0].split() == [
+    out = capsys.readouterr().out.splitlines()
+    assert out[0].split() == [
         "check",
         "tries",
         "failed",
         "seconds",
-        "what",
-        "was",
-        "seen",
+        "result",
     ]
-    assert [line.split()[:3] for line in said.out.splitlines()[1:]] == [
+    assert [line.split()[:3] for line in out[1:]] == [
         ["threads", "1", "0"],
         ["download", "11", "0"],
     ]
@@ -47,26 +45,26 @@ def test_the_command_prints_a_table(capsys):
     assert "unknown check 'virtue'; choose among kill, fuzz" in capsys.readouterr().err
 
 
-def test_failures_are_told():
-    said = selftest.table([Outcome(9, ["file 3: KeyError: 'x'"], "1 refused", "fuzz", 1.0)])
-    assert said.splitlines()[1].split()[:3] == ["fuzz", "9", "1"]
-    assert said.splitlines()[-1] == "fuzz: file 3: KeyError: 'x'"
+def test_failures_are_listed():
+    text = selftest.table([Outcome(9, ["file 3: KeyError: 'x'"], "1 refused", "fuzz", 1.0)])
+    assert text.splitlines()[1].split()[:3] == ["fuzz", "9", "1"]
+    assert text.splitlines()[-1] == "fuzz: file 3: KeyError: 'x'"
     with pytest.raises(ArgumentError, match="tries must be at least 1"):
         selftest.run(["fuzz"], 0)
 
 
-# -- each check notices the fault that it looks for -----------------------------------------------
+# -- each check finds its fault -----------------------------------------------
 
 
 def test_fuzz_notices_a_loader_without_a_digest(monkeypatch, tmp_path):
     monkeypatch.setattr(files, "digest", lambda *_: "0" * 64)
-    found = fuzz.read_all(0, 300, tmp_path)
+    found = fuzz.read_damaged(0, 300, tmp_path)
     assert any("accepted, and not what was saved" in line for line in found["failures"])
 
 
 def test_fuzz_notices_a_foreign_error(monkeypatch, tmp_path):
     monkeypatch.setattr(fuzz, "load_state", lambda path: {}["key"])
-    assert "KeyError" in fuzz.read_all(0, 1, tmp_path)["failures"][0]
+    assert "KeyError" in fuzz.read_damaged(0, 1, tmp_path)["failures"][0]
 
 
 def test_disk_notices_a_save_that_is_not_atomic(monkeypatch, tmp_path):
@@ -83,14 +81,14 @@ def test_disk_notices_a_save_that_is_not_atomic(monkeypatch, tmp_path):
 
 def test_kill_notices_other_bits(monkeypatch, tmp_path):
     victim = kill.Victim(tmp_path / "run", 0.05, True, 0.5)
-    problem, _ = victim.run("another fingerprint")
+    problem, _ = victim.test("another fingerprint")
     assert problem.startswith("it ends with other bits")
 
 
 def test_kill_notices_a_run_that_never_saves(tmp_path, monkeypatch):
     victim = kill.Victim(tmp_path / "run", 0.0, True, 0.5)
     monkeypatch.setattr(kill.Victim, "kill", lambda self: (self.folder.mkdir(), b".)")[1])
-    assert victim.run("") == ("in 10 attempts it was not killed where it should be", False)
+    assert victim.test("") == ("it was not killed at the wanted moment in 10 attempts", False)
 
 
 def test_threads_notice_a_shared_generator(monkeypatch):
@@ -109,19 +107,26 @@ def test_memory_notices_a_leak(monkeypatch):
         step(self)
 
     monkeypatch.setattr(tx.optim.AdamW, "step", leaky)
-    monkeypatch.setattr(memory, "WARM", 5)
-    assert memory.growth(100)[0] > memory.MOST
+    monkeypatch.setattr(memory, "WARM_UP", 5)
+    assert memory.growth(100)[0] > memory.LIMIT
 
 
-def test_memory_tells_a_child_that_fails(monkeypatch):
+def test_a_child_that_fails_is_a_failure(monkeypatch):
     monkeypatch.setattr(
         child, "start", lambda module, *a, **k: kill.start("fuzz", "no number", **k)
     )
-    (failure,) = memory.check(3, lambda *_: None).failures
-    assert failure.startswith("exit code 1: ")
+    (outcome,) = selftest.run(["memory"], 3, io.StringIO())
+    assert outcome.failures[0].startswith("exit code 1: ")
 
 
-def test_memory_notices_what_only_the_collector_frees(monkeypatch):
+def test_a_child_that_hangs_or_prints_nothing_is_a_failure():
+    with pytest.raises(child.ChildError, match=r"hung for 0\.2 s"):
+        child.result("memory", 10**6, seconds=0.2)
+    with pytest.raises(child.ChildError, match="expected JSON from outcome, got b''"):
+        child.result("outcome", seconds=60)
+
+
+def test_memory_notices_reference_cycles(monkeypatch):
     step = tx.optim.AdamW.step
 
     def circular(self):
@@ -129,7 +134,7 @@ def test_memory_notices_what_only_the_collector_frees(monkeypatch):
         ring.append(ring)
         step(self)
 
-    monkeypatch.setattr(memory, "WARM", 5)
+    monkeypatch.setattr(memory, "WARM_UP", 5)
     assert memory.growth(20)[1] == 0
     monkeypatch.setattr(tx.optim.AdamW, "step", circular)
     assert memory.growth(20)[1] >= 20

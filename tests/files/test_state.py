@@ -13,7 +13,7 @@ import tinyxp as tx
 from tinyxp.errors import ArgumentError, DataError
 from tinyxp.files.safetensors import DIGEST, read, remove_temporary
 from tinyxp.files.state import load_state, save_state
-from tinyxp.selftest.fuzz import same
+from tinyxp.selftest.fuzz import equal_bits
 from tinyxp.train.checkpoints import Checkpoints
 
 
@@ -34,7 +34,7 @@ def test_a_tree_comes_back(backend, tmp_path, rng):
     assert found["numpy number"] == 0.1
     assert found["empty"][:3] == [{}, (), []]
     del tree["array"], found["array"]
-    assert same(found, tree)
+    assert equal_bits(found, tree)
     for part, place in ((found["nested"][0][1], x.T), (found["nested"]["a/b"]["c"], x[:, ::2])):
         np.testing.assert_array_equal(part.numpy(), place.numpy())
         assert part.backend.name == backend
@@ -71,7 +71,7 @@ def test_a_checkpoint_as_pytorchs_users_write_it(backend, tmp_path):
     tx.save(saved, path, {"made": "today"})
     assert read(path)[1]["made"] == "today"
     found = tx.load(path)
-    assert same(found, saved) and list(found) == list(saved)
+    assert equal_bits(found, saved) and list(found) == list(saved)
     expected = trained(*parts, 3)
     heirs = begun()
     for heir, name in zip(heirs, ("model", "optimizer", "scheduler"), strict=True):
@@ -89,7 +89,7 @@ def test_a_checkpoint_as_pytorchs_users_write_it(backend, tmp_path):
 )
 def test_whatever_is_saved_comes_back(obj, tmp_path):
     tx.save(obj, tmp_path / "a.safetensors")
-    assert same(tx.load(tmp_path / "a.safetensors"), obj)
+    assert equal_bits(tx.load(tmp_path / "a.safetensors"), obj)
 
 
 def test_tensors_by_name_stay_a_plain_file(tmp_path):
@@ -105,7 +105,7 @@ def test_names_that_meet_are_kept_apart(tmp_path):
     one, two, three, four = (tx.asarray(float(n)) for n in range(1, 5))
     tree = {"a/b": one, "a/b 1": two, "a/b 2": three, "a": {"b": four}, 0: one, "0": two}
     save_state(tree, tmp_path / "a.safetensors")
-    assert same(load_state(tmp_path / "a.safetensors"), tree)
+    assert equal_bits(load_state(tmp_path / "a.safetensors"), tree)
 
 
 def test_what_has_no_end_is_refused(tmp_path):
@@ -162,7 +162,7 @@ def test_every_flipped_bit_is_found(tmp_path):
             continue
         accepted += 1
         if DIGEST in metadata:  # else the flip was in that word, and there is nothing to compare
-            assert same(found, tensors) and metadata == words
+            assert equal_bits(found, tensors) and metadata == words
     assert accepted < 8 * len(DIGEST) + 8
 
 

@@ -32,7 +32,8 @@ class Student:
     """A student's module, whose functions remember their last call."""
 
     def __init__(self, path: Path) -> None:
-        self._path, self._module, self._last = path, None, ""
+        self._module: Any = None
+        self._path, self._last = path, ""
 
     def _load(self) -> None:
         """Run the file; code under ``if __name__ == "__main__"`` does not run."""

@@ -1,4 +1,4 @@
-"""What tinyxp promises about faults, proven on the machine that it runs on: ``tinyxp selftest``."""
+"""Checks, on the user's machine, of what tinyxp promises about faults: ``tinyxp selftest``."""
 
 import importlib
 import time
@@ -7,10 +7,11 @@ from typing import TextIO
 
 from tinyxp.errors import ArgumentError
 from tinyxp.nn.model_summary import align_columns
+from tinyxp.selftest.child import ChildError
 from tinyxp.selftest.outcome import Outcome, Unavailable
 from tinyxp.train.progress import Progress
 
-# check -> how many tries are usual
+# check -> the usual number of tries
 CHECKS = {
     "kill": 20,
     "fuzz": 2000,
@@ -25,9 +26,9 @@ CHECKS = {
 def run(
     names: Iterable[str] = (), tries: int | None = None, stream: TextIO | None = None
 ) -> list[Outcome]:
-    """Run checks by their names, or all; ``tries`` is how often, else as often as is usual.
+    """Run the named checks, or all, with ``tries`` tries each, or the usual number.
 
-    Raises ArgumentError for an unknown name.
+    Raises ArgumentError for an unknown name or tries below 1.
     """
     names = [name for name in names if name != "all"] or [*CHECKS]
     if unknown := [name for name in names if name not in CHECKS]:
@@ -48,15 +49,17 @@ def run(
         try:
             outcome = check(wanted, report)
         except Unavailable as error:
-            outcome = Outcome(0, [], f"not here: {error}")
+            outcome = Outcome(0, [], f"not available: {error}")
+        except ChildError as error:
+            outcome = Outcome(wanted, [str(error)], "")
         outcome.name, outcome.seconds = name, time.monotonic() - start
         outcomes.append(outcome)
     return outcomes
 
 
 def table(outcomes: Iterable[Outcome]) -> str:
-    """The checks side by side, and what failed in them."""
-    rows, failures = [["check", "tries", "failed", "seconds", "what was seen"]], []
+    """One row for each check, and the first failures below."""
+    rows, failures = [["check", "tries", "failed", "seconds", "result"]], []
     for o in outcomes:
         failed = str(len(o.failures)) if o.tries else "-"
         rows.append([o.name, str(o.tries), failed, f"{o.seconds:.1f}", o.seen])

@@ -1,21 +1,25 @@
-"""A check's work in a process of its own, which may be killed, and has limits of its own."""
+"""The child processes of the checks: they may be killed, and have limits of their own."""
 
+import json
 import os
 import subprocess
 import sys
 import threading
+import time
+from collections.abc import Callable
 from typing import Any
 
 from tinyxp.errors import TinyError
-from tinyxp.selftest.outcome import Report
+
+Done = Callable[[int], object]  # takes the number of tries that are done
 
 
 class ChildError(TinyError):
-    """A child process ended in another way than it should."""
+    """A child process hung, failed, or printed no result."""
 
 
 def start(module: str, *args: Any, **pipes: Any) -> subprocess.Popen[bytes]:
-    """``python -m tinyxp.selftest.MODULE ARGS``: on NumPy alone, with one thread of BLAS."""
+    """``python -m tinyxp.selftest.MODULE ARGS``, with NumPy's kernels and one BLAS thread."""
     environment = os.environ | {
         "TINY_FAST": "0",
         "TINY_BACKEND": "numpy",
@@ -26,31 +30,36 @@ def start(module: str, *args: Any, **pipes: Any) -> subprocess.Popen[bytes]:
     return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, **pipes)
 
 
-def last_line(module: str, tries: int, report: Report, seconds: float) -> bytes:
-    """What ``start(module, tries)`` prints last; lines of digits before it are tries that are done.
-    Raises ChildError as ``finish``."""
-    process, line = start(module, tries, stdout=subprocess.PIPE), b""
-    end = threading.Timer(seconds, process.kill)
-    end.start()
+def finish(
+    process: subprocess.Popen[bytes], seconds: float, report: Done = lambda done: None
+) -> bytes:
+    """Wait for the end of a process, and return the last line that it printed.
+
+    Each line of digits is a number of tries for ``report``. Raises ChildError if the process fails
+    or runs for more than ``seconds``.
+    """
+    end, line = time.monotonic() + seconds, b""
+    timer = threading.Timer(seconds, process.kill)
+    timer.start()
     try:
         for line in process.stdout or ():
             if line.strip().isdigit():
-                report(int(line), tries)
-        finish(process, seconds)
+                report(int(line))
+        errors = process.communicate()[1].decode(errors="replace")
     finally:
-        end.cancel()
+        timer.cancel()
+    if process.returncode != 0:
+        if time.monotonic() >= end:
+            raise ChildError(f"hung for {seconds:g} s")
+        last = errors.strip().splitlines()[-1:] or ["no message"]
+        raise ChildError(f"exit code {process.returncode}: {last[0]}")
     return line
 
 
-def finish(process: subprocess.Popen[bytes], seconds: float) -> str:
-    """Wait for its end; what it printed. Raises ChildError if it hangs or fails."""
+def result(module: str, *args: Any, seconds: float, report: Done = lambda done: None) -> Any:
+    """The JSON that ``start(module, *args)`` prints last. Raises ChildError as ``finish`` does."""
+    line = finish(start(module, *args, stdout=subprocess.PIPE), seconds, report)
     try:
-        out, said = process.communicate(timeout=seconds)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.communicate()
-        raise ChildError(f"hung for {seconds:g} s") from None
-    if process.returncode != 0:
-        last = said.decode(errors="replace").strip().splitlines()[-1:] or ["it said nothing"]
-        raise ChildError(f"exit code {process.returncode}: {last[0]}")
-    return (out or b"").decode()
+        return json.loads(line)
+    except ValueError:
+        raise ChildError(f"expected JSON from {module}, got {line!r}") from None

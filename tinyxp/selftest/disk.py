@@ -1,15 +1,13 @@
-"""A disk that is full at every position of a write: the old checkpoint stays, nothing else does."""
+"""Fills the disk at each byte of a write: the old checkpoint must stay, and no other file."""
 
 import json
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
 from tinyxp.errors import DataError
 from tinyxp.files.state import save_state
-from tinyxp.selftest.child import ChildError, finish, start
+from tinyxp.selftest.child import ChildError, result
 from tinyxp.selftest.fuzz import example
 from tinyxp.selftest.outcome import Outcome, Report, Unavailable
 
@@ -17,15 +15,15 @@ PATIENCE = 120.0  # seconds
 
 
 def check(tries: int, report: Report) -> Outcome:
-    """Each try goes through all positions."""
+    """Each try saves with a disk that is full at byte 0, 1, 2 … of the file."""
     try:
         import resource  # noqa: F401
     except ImportError:
-        raise Unavailable("this system has no limit for the size of files") from None
+        raise Unavailable("this system cannot limit the size of files") from None
     failures, positions = [], 0
     for i in range(tries):
         try:
-            found = json.loads(finish(start("disk", stdout=subprocess.PIPE), PATIENCE))
+            found = result("disk", seconds=PATIENCE)
             failures += found["failures"]
             positions = found["positions"]
         except ChildError as error:
@@ -35,7 +33,7 @@ def check(tries: int, report: Report) -> Outcome:
 
 
 def fill(folder: Path) -> dict[str, Any]:
-    """Save over a checkpoint with room for 0, 1, 2 … bytes; what went wrong."""
+    """Save over a checkpoint with room for 0, 1, 2 … bytes; return the failures."""
     import resource
 
     path, failures = folder / "a.safetensors", []
@@ -65,4 +63,4 @@ def fill(folder: Path) -> dict[str, Any]:
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as temporary:
-        sys.stdout.write(json.dumps(fill(Path(temporary))))
+        print(json.dumps(fill(Path(temporary))))

@@ -1,4 +1,4 @@
-"""Downloads from a server on this machine that does everything wrong: no file is left."""
+"""Downloads from a faulty server on this machine: none may leave a file."""
 
 import hashlib
 import tempfile
@@ -17,15 +17,15 @@ from tinyxp.selftest.outcome import Outcome, Report
 
 Answer = Callable[[BaseHTTPRequestHandler], object]
 DATA = b"To be, or not to be, that is the question:\n" * 500
-PATIENCE, LIMIT = 0.4, 0.8  # seconds without a byte, and in all
+PATIENCE, LIMIT = 0.4, 0.8  # seconds for one read, and for the whole download
 
 
 def check(tries: int, report: Report) -> Outcome:
-    """Each try goes through all faults."""
+    """Each try downloads once with each fault."""
     failures = []
     for i in range(tries):
         for done, (name, answer) in enumerate(FAULTS.items(), 1):
-            with tempfile.TemporaryDirectory() as temporary, serving(answer) as url:
+            with tempfile.TemporaryDirectory() as temporary, local_server(answer) as url:
                 problem = fetch(url, Path(temporary))
                 left = [path.name for path in Path(temporary).iterdir()]
             if problem or left:
@@ -35,7 +35,7 @@ def check(tries: int, report: Report) -> Outcome:
 
 
 def fetch(url: str, folder: Path) -> str:
-    """What is wrong with how a faulty download ends."""
+    """Download from a faulty server; return the problem if that does not fail as it should."""
     start = time.monotonic()
     try:
         sha = hashlib.sha256(DATA).hexdigest()
@@ -43,15 +43,15 @@ def fetch(url: str, folder: Path) -> str:
         write_atomically(folder / "data", data)
     except DataError:
         late = time.monotonic() - start > 4 * LIMIT
-        return "given up late" if late else ""
+        return "it failed too late" if late else ""
     except Exception as error:
         return f"{type(error).__name__}: {error}"
     return "no error"
 
 
 @contextmanager
-def serving(answer: Answer) -> Iterator[str]:
-    """The URL of a server that lets ``answer(handler)`` do the talking."""
+def local_server(answer: Answer) -> Iterator[str]:
+    """The URL of a server that answers each request by ``answer(handler)``."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -77,41 +77,46 @@ class _Server(ThreadingHTTPServer):
         pass  # the client hangs up on purpose
 
 
+def send_headers(handler: BaseHTTPRequestHandler, status: int = 200, length: int = -1) -> None:
+    handler.send_response(status)
+    if length >= 0:
+        handler.send_header("Content-Length", str(length))
+    handler.end_headers()
+
+
 def reply(body: bytes, status: int = 200, length: int | None = None) -> Answer:
+    """An answer with this body; ``length`` is the promised one, if it is another."""
+
     def answer(handler: BaseHTTPRequestHandler) -> None:
-        handler.send_response(status)
-        handler.send_header("Content-Length", str(len(body) if length is None else length))
-        handler.end_headers()
+        send_headers(handler, status, len(body) if length is None else length)
         handler.wfile.write(body)
 
     return answer
 
 
-def silent(handler: BaseHTTPRequestHandler) -> None:
+def stay_silent(handler: BaseHTTPRequestHandler) -> None:
     time.sleep(3 * LIMIT)
 
 
-def stalled(handler: BaseHTTPRequestHandler) -> None:
+def stall(handler: BaseHTTPRequestHandler) -> None:
     reply(DATA[:1000], length=len(DATA))(handler)
     time.sleep(3 * LIMIT)
 
 
-def endless(handler: BaseHTTPRequestHandler) -> None:
-    handler.send_response(200)
-    handler.end_headers()
+def send_forever(handler: BaseHTTPRequestHandler) -> None:
+    send_headers(handler)
     while True:
         handler.wfile.write(DATA)
 
 
-def dripping(handler: BaseHTTPRequestHandler) -> None:
-    handler.send_response(200)
-    handler.end_headers()
+def drip(handler: BaseHTTPRequestHandler) -> None:
+    send_headers(handler)
     for _ in range(300):
         handler.wfile.write(b".")
         time.sleep(0.01)
 
 
-def hung_up(handler: BaseHTTPRequestHandler) -> None:
+def hang_up(handler: BaseHTTPRequestHandler) -> None:
     handler.connection.close()
 
 
@@ -119,12 +124,12 @@ FAULTS: dict[str, Answer] = {
     "cut off": reply(DATA[:1000], length=len(DATA)),
     "too short": reply(DATA[:1000]),
     "other content": reply(DATA[::-1]),
-    "a page instead": reply(b"<html>please log in</html>"),
-    "not there": reply(b"gone", status=404),
-    "out of order": reply(b"oops", status=500),
-    "silent": silent,
-    "stalled": stalled,
-    "dripping": dripping,
-    "endless": endless,
-    "hung up": hung_up,
+    "login page": reply(b"<html>please log in</html>"),
+    "not found": reply(b"gone", status=404),
+    "server error": reply(b"oops", status=500),
+    "silent": stay_silent,
+    "stalled": stall,
+    "dripping": drip,
+    "endless": send_forever,
+    "hung up": hang_up,
 }

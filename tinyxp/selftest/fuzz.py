@@ -1,4 +1,4 @@
-"""Checkpoints damaged in every way: each is refused with a typed error, or is what it was."""
+"""Damages checkpoints: each must be refused with a typed error, or load unchanged."""
 
 import json
 import random
@@ -12,34 +12,31 @@ import tinyxp as tx
 from tinyxp.core.tree import leaves
 from tinyxp.errors import DataError
 from tinyxp.files.state import load_state, save_state
-from tinyxp.selftest.child import ChildError, finish, start
+from tinyxp.selftest.child import ChildError, result
 from tinyxp.selftest.outcome import Outcome, Report
 
 LIMIT = 512 << 20  # bytes of memory
-PORTION = 500  # files of one process
-PATIENCE = 120.0  # seconds for these
+PORTION = 500  # files for one process
+PATIENCE = 120.0  # seconds for one process
 
 
 def check(tries: int, report: Report) -> Outcome:
-    """Each try is one mutated file, read by a process with little memory."""
+    """Each try is one damaged file, read by a process with little memory."""
     failures, seen = [], Counter[str]()
     for first in range(0, tries, PORTION):
         last = min(first + PORTION, tries)
         try:
-            import subprocess
-
-            out = finish(start("fuzz", first, last, stdout=subprocess.PIPE), PATIENCE)
-            found = json.loads(out)
+            found = result("fuzz", first, last, seconds=PATIENCE)
             failures += found["failures"]
             seen.update(found["seen"])
-        except (ChildError, ValueError) as error:
+        except ChildError as error:
             failures.append(f"files {first} to {last - 1}: {error}")
         report(last, tries)
     return Outcome(tries, failures, ", ".join(f"{n} {what}" for what, n in seen.most_common()))
 
 
 def example() -> dict[str, Any]:
-    """A training state in small."""
+    """A small training state."""
     draw = tx.random.Generator(0)
     return {
         "model": {"weight": draw.normal((3, 4)), "bias": draw.normal(3)},
@@ -49,14 +46,14 @@ def example() -> dict[str, Any]:
     }
 
 
-def damaged(data: bytes, draw: random.Random) -> bytes:
-    """A file with one to three faults."""
+def damage(data: bytes, draw: random.Random) -> bytes:
+    """The bytes of a file with one to three faults."""
     for _ in range(draw.randint(1, 3)):
         data = draw.choice(FAULTS)(data, draw)
     return data
 
 
-def flip(data: bytes, draw: random.Random) -> bytes:
+def flip_bit(data: bytes, draw: random.Random) -> bytes:
     if not data:
         return data
     i = draw.randrange(len(data))
@@ -71,12 +68,12 @@ def extend(data: bytes, draw: random.Random) -> bytes:
     return data + draw.randbytes(draw.choice([1, 8, 1000]))
 
 
-def cut(data: bytes, draw: random.Random) -> bytes:
+def remove(data: bytes, draw: random.Random) -> bytes:
     i = draw.randrange(len(data) + 1)
     return data[:i] + data[i + draw.choice([1, 4, 100]) :]
 
 
-def double(data: bytes, draw: random.Random) -> bytes:
+def repeat(data: bytes, draw: random.Random) -> bytes:
     i = draw.randrange(len(data) + 1)
     return data[:i] + data[i : i + draw.choice([1, 8, 200])] + data[i:]
 
@@ -86,14 +83,14 @@ def overwrite(data: bytes, draw: random.Random) -> bytes:
     return data[:i] + draw.choice([bytes(n), b"\xff" * n, draw.randbytes(n)]) + data[i + n :]
 
 
-def lie(data: bytes, draw: random.Random) -> bytes:
-    """Another length of the header."""
+def change_length(data: bytes, draw: random.Random) -> bytes:
+    """Change the length of the header."""
     length = draw.choice([0, 1, len(data), 2**24, 2**32, 2**63, 2**64 - 1, draw.randrange(4096)])
     return length.to_bytes(8, "little") + data[8:]
 
 
-def rewrite(data: bytes, draw: random.Random) -> bytes:
-    """A header that is JSON, and says something else."""
+def change_header(data: bytes, draw: random.Random) -> bytes:
+    """Change the content of the header, which stays JSON in most cases."""
     n = int.from_bytes(data[:8], "little")
     try:
         header = json.loads(data[8 : 8 + n])
@@ -117,17 +114,27 @@ def rewrite(data: bytes, draw: random.Random) -> bytes:
             case 7:
                 header["__metadata__"]["tinyxp.state"] = draw.choice(["null", "{}", "", "[[]]"])
             case _:
-                return _with_header(data, n, draw.choice(GIANTS))
+                return _replace_header(data, n, draw.choice(GIANTS))
     except (ValueError, TypeError, KeyError, RecursionError, IndexError, AttributeError):
-        return data  # an earlier fault left no header
-    return _with_header(data, n, json.dumps(header).encode())
+        return data  # an earlier fault has destroyed the header
+    return _replace_header(data, n, json.dumps(header).encode())
 
 
-def _with_header(data: bytes, n: int, header: bytes) -> bytes:
+def _replace_header(data: bytes, n: int, header: bytes) -> bytes:
     return len(header).to_bytes(8, "little") + header + data[8 + n :]
 
 
-FAULTS = (flip, truncate, extend, cut, double, overwrite, lie, rewrite, rewrite)
+FAULTS = (
+    flip_bit,
+    truncate,
+    extend,
+    remove,
+    repeat,
+    overwrite,
+    change_length,
+    change_header,
+    change_header,
+)
 GIANTS = (
     b"[" * 200_000,
     b'{"a":' * 100_000,
@@ -139,23 +146,23 @@ GIANTS = (
 )
 
 
-def same(a: Any, b: Any) -> bool:
-    """Whether two trees hold the same, bit for bit."""
-    ours, theirs = (
+def equal_bits(a: Any, b: Any) -> bool:
+    """Whether two trees have the same leaves, bit for bit."""
+    left, right = (
         [(p, x.numpy().tobytes() if isinstance(x, tx.Tensor) else x) for p, x in leaves(tree)]
         for tree in (a, b)
     )
-    return ours == theirs
+    return left == right
 
 
-def read_all(first: int, last: int, folder: Path) -> dict[str, Any]:
-    """What became of the files of these numbers: failures, and how often what was seen."""
+def read_damaged(first: int, last: int, folder: Path) -> dict[str, Any]:
+    """Read the damaged files of these numbers; return failures, and counts of the other results."""
     path, failures, seen = folder / "a.safetensors", [], Counter[str]()
     state = example()
     save_state(state, path)
     whole = path.read_bytes()
     for number in range(first, last):
-        path.write_bytes(damaged(whole, random.Random(number)))
+        path.write_bytes(damage(whole, random.Random(number)))
         try:
             found = load_state(path)
         except DataError as error:
@@ -166,7 +173,7 @@ def read_all(first: int, last: int, folder: Path) -> dict[str, Any]:
             failures.append(f"file {number}: {type(error).__name__}: {str(error)[:80]}")
         else:
             seen["unchanged"] += 1
-            if not same(found, state):
+            if not equal_bits(found, state):
                 failures.append(f"file {number}: accepted, and not what was saved")
     return {"failures": failures, "seen": seen}
 
@@ -179,4 +186,4 @@ if __name__ == "__main__":
     except (ImportError, ValueError, OSError):
         pass  # Windows has no such limit
     with tempfile.TemporaryDirectory() as temporary:
-        print(json.dumps(read_all(int(sys.argv[1]), int(sys.argv[2]), Path(temporary))))
+        print(json.dumps(read_damaged(int(sys.argv[1]), int(sys.argv[2]), Path(temporary))))

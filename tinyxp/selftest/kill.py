@@ -1,4 +1,4 @@
-"""Kill a training run at a random moment; what is resumed must end with the same bits."""
+"""Kills training runs at random moments: the resumed runs must end with the same bits."""
 
 import hashlib
 import random
@@ -16,29 +16,30 @@ from tinyxp.selftest.outcome import Outcome, Report
 from tinyxp.selftest.training import STEPS
 
 PATIENCE = 60.0  # seconds for a whole run
-ATTEMPTS = 10  # to kill one run where it should be killed
-SAVING = 0.01  # seconds of a save, before one was timed
+ATTEMPTS = 10  # to kill one run at the wanted moment
+SAVE_SECONDS = 0.01  # an estimate, until a save has been timed
 
 
 def check(tries: int, report: Report) -> Outcome:
-    """Each try: a run killed at a random moment, every second one inside a save, then resumed to
-    its end. Its last checkpoint, which holds all states, its model and its metrics must be those
-    of a run left in peace."""
+    """Each try kills a run at a random moment, every second one inside a save, and resumes it.
+
+    Its last checkpoint, its model and its metrics must be those of an undisturbed run.
+    """
     draw, failures, inside = random.Random(0), [], 0
     with tempfile.TemporaryDirectory() as temporary, ThreadPoolExecutor(2) as pool:
         folder = Path(temporary)
-        process = begun(folder / "whole")
-        start = time.monotonic()
+        process = start_run(folder / "whole")
+        begin = time.monotonic()
         finish(process, PATIENCE)
-        seconds = time.monotonic() - start
+        seconds = time.monotonic() - begin
         expected = fingerprint(folder / "whole")
         futures = []
         for i in range(tries):
             victim = Victim(folder / str(i), seconds * draw.random(), i % 2 == 0, draw.random())
-            futures.append(pool.submit(victim.run, expected))
+            futures.append(pool.submit(victim.test, expected))
         for i, future in enumerate(futures):
-            problem, saving = future.result()
-            inside += saving
+            problem, in_save = future.result()
+            inside += in_save
             failures += [f"run {i}: {problem}"] if problem else []
             report(i + 1, tries)
     return Outcome(tries, failures, f"{inside} of {tries} killed inside a save")
@@ -46,56 +47,57 @@ def check(tries: int, report: Report) -> Outcome:
 
 @dataclass
 class Victim:
-    """A run to be killed after ``seconds`` of training; or ``inside`` the save that comes next, of
-    which the ``fraction`` is over."""
+    """A run to kill after ``seconds`` of training, or ``inside`` the next save after them, when
+    this ``fraction`` of the save is over."""
 
     folder: Path
     seconds: float
     inside: bool
     fraction: float
 
-    def run(self, expected: str) -> tuple[str, bool]:
-        """What went wrong, if anything, and whether it was killed inside a save."""
+    def test(self, expected: str) -> tuple[str, bool]:
+        """Kill and resume the run; return the problem, if any, and whether a save was hit."""
         for _ in range(ATTEMPTS):
-            said = self.kill()
-            saving = said.endswith(b"(")
-            if said and (saving or not self.inside):
+            output = self.kill()
+            in_save = output.endswith(b"(")
+            if output and (in_save or not self.inside):
                 break
-            # it was faster, or its save was: once more, earlier
+            # the run or its save had ended before: try again, earlier
             self.seconds, self.fraction = self.seconds / 2, self.fraction / 2
             shutil.rmtree(self.folder)
         else:
-            return f"in {ATTEMPTS} attempts it was not killed where it should be", False
+            return f"it was not killed at the wanted moment in {ATTEMPTS} attempts", False
         try:
-            finish(begun(self.folder), PATIENCE)
+            finish(start_run(self.folder), PATIENCE)
         except ChildError as error:
-            return f"it cannot be resumed: {error}", saving
+            return f"it cannot be resumed: {error}", in_save
         found = fingerprint(self.folder)
-        return "" if found == expected else f"it ends with other bits: {found}", saving
+        return "" if found == expected else f"it ends with other bits: {found}", in_save
 
     def kill(self) -> bytes:
-        """What it said until it was killed: "(" and ")" for every save; nothing if it was not."""
-        process = begun(self.folder)
+        """Start and kill the run. Return its output, "(" and ")" for each save, or nothing if the
+        run ended before."""
+        process = start_run(self.folder)
         end = time.monotonic() + self.seconds
-        said, opened, took = b".", 0.0, SAVING
+        output, save_start, save_seconds = b".", 0.0, SAVE_SECONDS
         while self.inside and process.stdout and (byte := process.stdout.read(1)):
-            said += byte
+            output += byte
             if byte == b"(":
-                opened = time.monotonic()
-                if opened > end:
-                    time.sleep(self.fraction * took)
+                save_start = time.monotonic()
+                if save_start > end:
+                    time.sleep(self.fraction * save_seconds)
                     break
             else:
-                took = time.monotonic() - opened
+                save_seconds = time.monotonic() - save_start
         if not self.inside:
             time.sleep(max(0.0, end - time.monotonic()))
         process.kill()
-        said += process.communicate()[0]
-        return said if process.returncode != 0 else b""
+        output += process.communicate()[0]
+        return output if process.returncode != 0 else b""
 
 
-def begun(folder: Path) -> subprocess.Popen[bytes]:
-    """A run, begun or resumed, that has imported everything."""
+def start_run(folder: Path) -> subprocess.Popen[bytes]:
+    """Start or resume a run, and wait until it has imported everything."""
     process = start("training", folder, stdout=subprocess.PIPE, bufsize=0)
     assert process.stdout is not None
     process.stdout.read(1)
@@ -103,7 +105,7 @@ def begun(folder: Path) -> subprocess.Popen[bytes]:
 
 
 def fingerprint(folder: Path) -> str:
-    """A hash of what a run ends with."""
+    """A hash of the results of a run, or the names of temporary files in its folder."""
     last = folder / "checkpoints" / f"step-{STEPS:08d}.safetensors"
     if strays := [path.name for path in folder.rglob(".*")]:
         return f"temporary files: {', '.join(strays)}"

@@ -1,48 +1,49 @@
-"""Training steps with Python's garbage collector off: memory stays flat."""
+"""Training steps without Python's garbage collector: the memory of the process must stay flat."""
 
 import gc
 import json
 import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import tinyxp as tx
 from tinyxp import nn
 from tinyxp.nn import functional as F
-from tinyxp.selftest.child import ChildError, last_line
+from tinyxp.selftest.child import Done, result
 from tinyxp.selftest.outcome import Outcome, Report, Unavailable
 
-MOST = 5.0  # MB of growth
-WARM = 500  # steps before the first look
+LIMIT = 5.0  # MB of growth
+WARM_UP = 500  # steps before the first measurement
 PATIENCE = 600.0  # seconds
+STATM = Path("/proc/self/statm")
 
 
 def check(tries: int, report: Report) -> Outcome:
-    """Each try is a training step of a small transformer; what a cycle of references keeps alive
-    would add up."""
-    if not Path("/proc/self/statm").exists():
-        raise Unavailable("this system does not tell how much memory a process holds")
-    try:
-        line = last_line("memory", tries, report, PATIENCE)
-    except ChildError as error:
-        return Outcome(tries, [str(error)], "")
-    grown, cyclic = json.loads(line)
-    failures = [f"grew by {grown:.1f} MB, at most {MOST:g} are fine"] if grown >= MOST else []
+    """Each try is a training step of a small transformer. Memory that a reference cycle keeps
+    would add up over the steps."""
+    grown, cyclic = measure("memory", tries, report, PATIENCE)
+    failures = [f"grew by {grown:.1f} MB, allowed are {LIMIT:g}"] if grown >= LIMIT else []
     if cyclic >= tries:
-        failures.append(f"{cyclic} objects are left over, which refer to one another")
-    return Outcome(tries, failures, f"{grown:.2f} MB more after {tries:,} steps")
+        failures.append(f"{cyclic} objects are left in reference cycles")
+    return Outcome(tries, failures, f"{grown:+.2f} MB after {tries:,} steps")
 
 
-def held() -> float:
+def measure(check: str, tries: int, report: Report, seconds: float) -> Any:
+    """The result of a check's child process, which reads its resources from /proc."""
+    if not STATM.exists():
+        raise Unavailable("this system has no /proc with the resources of a process")
+    return result(check, tries, seconds=seconds, report=lambda done: report(done, tries))
+
+
+def memory_in_use() -> float:
     """The memory of this process, in MB."""
-    pages = int(Path("/proc/self/statm").read_text("ascii").split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+    return int(STATM.read_text("ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
-def growth(steps: int, report: Callable[[int], object] = lambda done: None) -> tuple[float, int]:
-    """By how many MB the process grows in that many steps, and how many objects are left over that
-    only the garbage collector could free."""
+def growth(steps: int, report: Done = lambda done: None) -> tuple[float, int]:
+    """By how many MB the process grows in that many steps, and how many objects are left that only
+    the garbage collector frees."""
     tx.manual_seed(0)
     model = nn.Sequential(
         nn.Embedding(8, 8),
@@ -54,20 +55,20 @@ def growth(steps: int, report: Callable[[int], object] = lambda done: None) -> t
     x = tx.randint(0, 8, (4, 4))
     gc.disable()
     try:
-        for step in range(WARM + steps):
-            if step == WARM:
+        for step in range(WARM_UP + steps):
+            if step == WARM_UP:
                 gc.collect()
-                before = held()
+                before = memory_in_use()
             optimizer.zero_grad()
             loss = F.cross_entropy(model(x), x[:, 0])
             loss.backward()
             tx.optim.clip_grad_norm_(model.parameters(), 1.0)
             optimizer.step()
             loss.item()
-            done = step + 1 - WARM
+            done = step + 1 - WARM_UP
             if done > 0 and (done % 500 == 0 or done == steps):
                 report(done)
-        return held() - before, gc.collect()
+        return memory_in_use() - before, gc.collect()
     finally:
         gc.enable()
 

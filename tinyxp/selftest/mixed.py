@@ -1,9 +1,9 @@
-"""Steps plain and captured, errors in their middle, loaders left early: nothing is left behind.
+"""A training loop with captured steps, errors and abandoned loaders: it must leave nothing behind.
 
-Each try is a step of a training loop as people write them. From time to time the step is captured
-anew, a batch has targets that there are not, views and snapshots of parameters are kept for a
-while, and a loop over a DataLoader with worker processes ends after its first batch. Memory, open
-files, processes and shared memory have to be at the end what they were after a quarter of it all.
+Each try is a step of such a loop. Now and then the loop captures its step again, passes targets
+that do not exist, keeps views of parameters, and leaves a DataLoader with worker processes after
+the first batch. At the end the process must hold as much memory and as many open files, child
+processes and shared memory segments as after a quarter of the steps.
 """
 
 import gc
@@ -11,7 +11,6 @@ import json
 import os
 import sys
 from collections import deque
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,17 +21,17 @@ from tinyxp import nn
 from tinyxp.data import DataLoader
 from tinyxp.errors import IndexingError
 from tinyxp.nn import functional as F
-from tinyxp.selftest.child import ChildError, last_line
-from tinyxp.selftest.memory import held
-from tinyxp.selftest.outcome import Outcome, Report, Unavailable
+from tinyxp.selftest.child import Done
+from tinyxp.selftest.memory import measure, memory_in_use
+from tinyxp.selftest.outcome import Outcome, Report
 
-MOST = 8.0  # MB of growth
+LIMIT = 8.0  # MB of growth
 PATIENCE = 3600.0  # seconds
-ANEW, WRONG, LOADER = 100, 7, 50  # every so many steps: a capture, an error, a loader
+CAPTURE_EVERY, ERROR_EVERY, LOADER_EVERY = 100, 7, 50  # steps
 
 
-class Held(NamedTuple):
-    """What a process holds."""
+class Resources(NamedTuple):
+    """The resources of a process."""
 
     memory: float  # MB
     files: int
@@ -40,37 +39,27 @@ class Held(NamedTuple):
     segments: int  # of shared memory
 
     @classmethod
-    def now(cls) -> "Held":
+    def now(cls) -> "Resources":
         gc.collect()
-        own = str(os.getpid())
-        stats = [path.read_text() for path in Path("/proc").glob("[0-9]*/stat") if _there(path)]
-        children = [text for text in stats if text.rpartition(")")[2].split()[1] == own]
+        children = 0
+        for path in Path("/proc").glob("[0-9]*/stat"):
+            try:
+                parent = path.read_text().rpartition(")")[2].split()[1]
+            except OSError:  # the process has ended in the meantime
+                continue
+            children += parent == str(os.getpid())
         shared = Path("/dev/shm")
         segments = len(list(shared.iterdir())) if shared.is_dir() else 0
-        return cls(held(), len(os.listdir("/proc/self/fd")), len(children), segments)
-
-
-def _there(path: Path) -> bool:
-    try:
-        path.read_text()
-    except OSError:  # it has ended in the meantime
-        return False
-    return True
+        return cls(memory_in_use(), len(os.listdir("/proc/self/fd")), children, segments)
 
 
 def check(tries: int, report: Report) -> Outcome:
     """Each try is a step."""
-    if not Path("/proc/self/statm").exists():
-        raise Unavailable("this system does not tell what a process holds")
-    try:
-        line = last_line("mixed", tries, report, PATIENCE)
-    except ChildError as error:
-        return Outcome(tries, [str(error)], "")
-    before, after = (Held(*each) for each in json.loads(line))
+    before, after = (Resources(*r) for r in measure("mixed", tries, report, PATIENCE))
     failures = [
         f"{name}: {then:g} after a quarter of the steps, {now:g} at the end"
-        for name, then, now in zip(Held._fields, before, after, strict=True)
-        if now > then + (MOST if name == "memory" else 0)
+        for name, then, now in zip(Resources._fields, before, after, strict=True)
+        if now > then + (LIMIT if name == "memory" else 0)
     ]
     seen = f"{after.memory - before.memory:+.1f} MB, {after.files - before.files:+d} open files, "
     seen += f"{after.processes - before.processes:+d} processes"
@@ -88,8 +77,8 @@ class Rows:
         return rng.normal(size=6).astype("float32"), i % 3
 
 
-def mixed(steps: int, report: Callable[[int], object] = lambda done: None) -> tuple[Held, Held]:
-    """What the process holds after a quarter of the steps, and at their end."""
+def train(steps: int, report: Done = lambda done: None) -> tuple[Resources, Resources]:
+    """The resources of the process after a quarter of the steps, and at the end."""
     tx.manual_seed(0)
     model = nn.Sequential(nn.Linear(6, 16), nn.BatchNorm1d(16), nn.GELU(), nn.Linear(16, 3))
     optimizer = tx.optim.AdamW(model.parameters(), lr=0.01)
@@ -103,27 +92,27 @@ def mixed(steps: int, report: Callable[[int], object] = lambda done: None) -> tu
         optimizer.step()
         return loss
 
-    fast, kept = tx.capture(step), deque[Any](maxlen=20)
-    first, before = max(1, steps // 4), None
+    captured, kept = tx.capture(step), deque[Any](maxlen=20)
+    quarter, before = max(1, steps // 4), None
     for k in range(steps):
-        if k % ANEW == 0:
-            fast = tx.capture(step)
-        wrong = 7 if k % WRONG == 0 else 0
+        if k % CAPTURE_EVERY == 0:
+            captured = tx.capture(step)
+        wrong = 7 if k % ERROR_EVERY == 0 else 0
         try:
-            kept.append((step if k % 3 == 0 else fast)(batch * (1 + k % 5), targets + wrong))
+            kept.append((step if k % 3 == 0 else captured)(batch * (1 + k % 5), targets + wrong))
         except IndexingError:
             kept.append([p.detach()[0] for p in model.parameters()])
-        if k % LOADER == 0:
+        if k % LOADER_EVERY == 0:
             for x, y in DataLoader(Rows(), 8, num_workers=1):
                 step(x, y)
                 break
-        if k + 1 == first:
-            before = Held.now()
+        if k + 1 == quarter:
+            before = Resources.now()
         if (k + 1) % 100 == 0:
             report(k + 1)
     assert before is not None
-    return before, Held.now()
+    return before, Resources.now()
 
 
 if __name__ == "__main__":
-    print(json.dumps(mixed(int(sys.argv[1]), lambda done: print(done, flush=True))))
+    print(json.dumps(train(int(sys.argv[1]), lambda done: print(done, flush=True))))

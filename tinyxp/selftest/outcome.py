@@ -1,14 +1,14 @@
-"""What a check of the selftest found."""
+"""The outcome of a check of the selftest."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
-Report = Callable[[int, int], None]  # how many tries are done, of how many
+Report = Callable[[int, int], None]  # takes the tries that are done, and all tries
 
 
 @dataclass
 class Outcome:
-    """How often a check tried, in what words each failure is told, and what else was seen."""
+    """The number of tries, a line for each failure, and a summary of the rest."""
 
     tries: int
     failures: list[str]

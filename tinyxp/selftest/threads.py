@@ -1,4 +1,4 @@
-"""Threads that train and evaluate at once: each ends with the bits of running alone."""
+"""Threads that train and evaluate at the same time: each must end with the bits of a run alone."""
 
 import hashlib
 import io
@@ -15,51 +15,46 @@ LARGE = 256  # the side of matrices that BLAS multiplies on several threads
 
 
 def check(tries: int, report: Report) -> Outcome:
-    """Each try is four threads with seeds of their own, side by side, in loops of their own and
-    then with a Trainer each."""
+    """Each try runs four threads with a seed each, in a plain loop and then with a Trainer."""
     failures: list[str] = []
     before = tx.get_num_threads()
-    with ThreadPoolExecutor(1) as pool:  # whose random numbers are its own
-        alone = {live: list(pool.map(live, range(THREADS))) for live in (life, trained)}
+    with ThreadPoolExecutor(1) as pool:  # a thread has its own random numbers
+        alone = {work: list(pool.map(work, range(THREADS))) for work in (run_loop, run_trainer)}
     for i in range(tries):
-        for live, expected in alone.items():
+        for work, expected in alone.items():
             with ThreadPoolExecutor(THREADS) as pool:
-                together = list(pool.map(live, range(THREADS)))
+                together = list(pool.map(work, range(THREADS)))
             wrong = [seed for seed in range(THREADS) if together[seed] != expected[seed]]
-            failures += (
-                [f"try {i}, {live.__name__}: other bits in threads {wrong}"] if wrong else []
-            )
+            if wrong:
+                failures.append(f"try {i}, {work.__name__}: other bits in threads {wrong}")
         report(i + 1, tries)
     if tx.get_num_threads() != before:
-        failures.append(f"BLAS has {tx.get_num_threads()} threads, and had {before}")
+        failures.append(f"BLAS had {before} threads, and now has {tx.get_num_threads()}")
     return Outcome(tries, failures, f"{THREADS} threads, bits as alone")
 
 
-def life(seed: int, steps: int = 12) -> str:
-    """Train a model with dropout, evaluate it in between; a hash of all that came out."""
+def run_loop(seed: int, steps: int = 12) -> str:
+    """Train a model with dropout, evaluate it in between, and return a hash of all results."""
     tx.manual_seed(seed)
     model = nn.Sequential(nn.Linear(5, 12), nn.GELU(), nn.Dropout(0.3), nn.Linear(12, 3))
     optimizer = tx.optim.AdamW(model.parameters(), lr=0.05)
-    sha = hashlib.sha256()
+    outputs = []
     for step in range(steps):
         x, y = tx.randn(8, 5), tx.randint(0, 3, (8,))
         optimizer.zero_grad()
         with tx.backend("numpy"):
             F.cross_entropy(model(x), y).backward()
         optimizer.step()
-        if step % 3 == seed % 3:  # a flag that leaked would end another thread's graph
+        if step % 3 == seed % 3:  # a flag that leaked would stop another thread's recording
             model.eval()
             with tx.no_grad():
-                sha.update(model(x).numpy().tobytes())
+                outputs.append(model(x))
             model.train()
-    for p in model.parameters():
-        sha.update(p.detach().numpy().tobytes())
-    return sha.hexdigest()
+    return digest([*outputs, *model.parameters()])
 
 
-def trained(seed: int, steps: int = 4) -> str:
-    """The weights after a Trainer's steps, as a hash: on one thread, in two parts, or as it
-    chooses."""
+def run_trainer(seed: int, steps: int = 4) -> str:
+    """Train with a Trainer, on one thread, two, or as many as it chooses; a hash of the weights."""
     tx.manual_seed(seed)
     model = nn.Sequential(nn.Linear(64, LARGE), nn.GELU(), nn.Linear(LARGE, 64))
     batch = (tx.randn(LARGE, 64),)
@@ -68,7 +63,11 @@ def trained(seed: int, steps: int = 4) -> str:
         model, optimizer, threads=("auto", 1, 2, "auto")[seed % 4], stream=io.StringIO()
     )
     trainer.fit([batch] * steps, lambda batch: F.mse_loss(model(batch[0]), batch[0]), steps)
+    return digest([*model.parameters()])
+
+
+def digest(tensors: list[tx.Tensor]) -> str:
     sha = hashlib.sha256()
-    for p in model.parameters():
-        sha.update(p.detach().numpy().tobytes())
+    for tensor in tensors:
+        sha.update(tensor.detach().numpy().tobytes())
     return sha.hexdigest()

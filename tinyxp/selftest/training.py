@@ -1,4 +1,4 @@
-"""A small training run with everything that a checkpoint has to keep. As a program: train it."""
+"""A small training run that uses all that a checkpoint stores; as a program, it trains."""
 
 import io
 import os
@@ -35,7 +35,7 @@ def model() -> nn.Module:
 
 
 def train(run: Run, *, seed: int = 0, steps: int = STEPS, save_every: int = 1) -> nn.Module:
-    """Train, or go on: shuffled epochs of 9 batches, of which a step takes two."""
+    """Train or continue: shuffled epochs of 9 batches, two for each step."""
     tx.manual_seed(seed)
     random.seed(seed)
     np.random.seed(seed)
@@ -54,11 +54,11 @@ def train(run: Run, *, seed: int = 0, steps: int = STEPS, save_every: int = 1) -
         accumulate=2,
         ema=0.9,
         save_every=save_every,
-        stream=io.StringIO(),  # nobody looks
+        stream=io.StringIO(),  # no output
     )
 
     def loss_of(batch: Pair) -> tx.Tensor:
-        noise = 1 + 0.1 * random.random() + 0.1 * np.random.random()  # as augmentation draws
+        noise = 1 + 0.1 * random.random() + 0.1 * np.random.random()  # like data augmentation
         loss: tx.Tensor = F.cross_entropy(net(batch[0] * noise), batch[1])
         return loss
 
@@ -68,7 +68,7 @@ def train(run: Run, *, seed: int = 0, steps: int = STEPS, save_every: int = 1) -
     return net
 
 
-class Announced(Checkpoints):
+class PrintingCheckpoints(Checkpoints):
     """Checkpoints that write "(" to the standard output before each save and ")" after it."""
 
     def save(self, step: int, state: Any, score: float | None = None) -> None:
@@ -77,14 +77,14 @@ class Announced(Checkpoints):
         os.write(1, b")")
 
 
-class AnnouncedRun(Run):
-    def checkpoints(self, label: str = "", keep: int = 3) -> Announced:
-        return Announced(super().checkpoints(label, keep).folder, keep)
+class PrintingRun(Run):
+    def checkpoints(self, label: str = "", keep: int = 3) -> PrintingCheckpoints:
+        return PrintingCheckpoints(super().checkpoints(label, keep).folder, keep)
 
 
 if __name__ == "__main__":
     folder = Path(sys.argv[1])
-    again = folder.exists()
+    exists = folder.exists()
     os.write(1, b".")  # everything is imported
     config = {"model": "selftest"}
-    train(AnnouncedRun.create(AnnouncedRun(folder, resumed=True) if again else folder, config))
+    train(PrintingRun.create(PrintingRun(folder, resumed=True) if exists else folder, config))
