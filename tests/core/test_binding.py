@@ -152,7 +152,10 @@ def test_bind():
     for wrong, message in (
         (lambda: bind("f", ("a",), (1, 2), {}), r"f takes 1 positional arguments \(a\), got 2"),
         (lambda: bind("f", ("a",), (), {"b": 1}), "f has no parameter 'b'; it takes a"),
-        (lambda: bind("f", (), (), {"b": 1}), "f has no parameter 'b'; it takes operands alone"),
+        (
+            lambda: bind("f", (), (), {"b": 1}),
+            "f has no parameter 'b'; it takes positional arguments alone",
+        ),
         (lambda: bind("f", ("dim",), (1,), {"axis": 1}), r"f got dim twice \(as axis\)"),
         (lambda: bind("f", (), (), {"input": 1}, operands=("x",)), "f got input twice"),
     ):

@@ -56,10 +56,16 @@ def test_fields():
 
 
 @pytest.mark.parametrize(
-    ("args", "options"), [((), {}), ((1, 2, None, 4, 5), {}), ((1,), {"scale": 2})]
+    ("args", "options", "match"),
+    [
+        ((), {}, "Longer cannot take nothing: .* missing"),
+        ((1, 2, None, 4, 5), {}, "Longer cannot take 1, 2, None, 4, 5: .* 6 were given"),
+        ((1,), {"scale": 2}, "Longer got scale twice"),
+        ((1,), {"self": 2}, "Longer has no parameter 'self'; it takes scale, "),
+    ],
 )
-def test_wrong_arguments_are_refused(args, options):
-    with pytest.raises(DTypeError, match="Longer cannot take"):
+def test_wrong_arguments_are_refused(args, options, match):
+    with pytest.raises(DTypeError, match=match):
         Longer(*args, **options)
     with pytest.raises(DTypeError, match="'slope'"):
         nn.LeakyReLU(slope=0.1)
@@ -71,6 +77,18 @@ def test_wrong_arguments_are_refused(args, options):
 def test_forward_takes_the_inputs_alone(args, options):
     with pytest.raises(TypeError):
         nn.ReLU()(*args, **options)
+
+
+def test_a_traceback_shows_the_generated_line():
+    with pytest.raises(DTypeError) as caught:
+        nn.ReLU()("text")
+    lines = [str(entry.statement) for entry in caught.traceback]
+    assert any(line.strip() == "return relu(input, inplace=self.inplace)" for line in lines)
+    assert "self.register_buffer('weight', weight)" in inspect.getsource(nn.BCELoss.__init__)
+
+
+def test_a_module_in_place_of_an_option_is_shown():
+    assert "Linear" in repr(nn.Softshrink(nn.Linear(2, 3)))
 
 
 def test_copies_and_subclasses():

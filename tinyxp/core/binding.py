@@ -52,7 +52,7 @@ def bind(
             also = "" if own == keyword else f" (as {keyword})"
             raise DTypeError(f"{name} got {own} twice{also}; give it once")
         if own not in places and own not in keywords:
-            known = ", ".join(dict.fromkeys([*places, *keywords])) or "operands alone"
+            known = ", ".join(dict.fromkeys([*places, *keywords])) or "positional arguments alone"
             raise DTypeError(f"{name} has no parameter {keyword!r}; it takes {known}")
         bound[own] = value
     return bound

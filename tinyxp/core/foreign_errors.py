@@ -91,9 +91,9 @@ def typed(f: Callable[P, R], name: str = "") -> Callable[P, R]:
     ``name`` is for errors, instead of the function's own. Not for a function that calls code of the
     user, whose errors are the user's.
     """
-    places, names, open_ended = _parameters(f)
     of_class = f.__name__ == "__init__"
     method = "." in f.__qualname__ and "<locals>" not in f.__qualname__
+    places, names, open_ended = _parameters(f, method)
 
     @functools.wraps(f)
     def call(*args: Any, **options: Any) -> R:
@@ -105,29 +105,26 @@ def typed(f: Callable[P, R], name: str = "") -> Callable[P, R]:
             called = (
                 type(args[0]).__name__ if of_class and args else name or f.__qualname__.strip("_")
             )
-            trace = error.__traceback__
-            bound = options
+            given, trace, bound = args[method:], error.__traceback__, options
             if trace is not None and trace.tb_next is None and not open_ended:
                 # Python refused the arguments, so f was not entered: look at the keywords now
-                bind(called, places, args[: len(places)], options, names)
+                bind(called, places, given[: len(places)], options, names)
                 bound = bind(called, (), (), options, names)
             if bound.keys() == options.keys():
-                kind, given = kind_of(error), [*args[method:], *options.values()]
-                if kind is ShapeError and not any(hasattr(x, "shape") for x in given):
+                kind, values = kind_of(error), [*given, *options.values()]
+                if kind is ShapeError and not any(hasattr(x, "shape") for x in values):
                     kind = ArgumentError
-                shown = [
-                    *map(brief, args[method:]),
-                    *(f"{k}={brief(x)}" for k, x in options.items()),
-                ]
+                shown = [*map(brief, given), *(f"{k}={brief(x)}" for k, x in options.items())]
                 raise problem(called, error, shown, kind) from error
         return call(*args, **bound)
 
     return call
 
 
-def _parameters(f: Callable[..., Any]) -> tuple[list[str], frozenset[str], bool]:
-    """The names of parameters by position and by keyword, and whether any keyword is taken."""
-    parameters = inspect.signature(f).parameters.values()
+def _parameters(f: Callable[..., Any], method: bool) -> tuple[list[str], frozenset[str], bool]:
+    """The names of parameters by position and by keyword, without the ``self`` of a method, and
+    whether any keyword is taken."""
+    parameters = [*inspect.signature(f).parameters.values()][method:]
     places = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     names = [p.name for p in parameters if p.kind in (p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD)]
     return places, frozenset(names), any(p.kind is p.VAR_KEYWORD for p in parameters)

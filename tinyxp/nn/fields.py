@@ -1,6 +1,8 @@
 """Modules whose options are declared as fields: the constructor and more follow from them."""
 
 import inspect
+import linecache
+import os
 from collections.abc import Callable
 from dataclasses import KW_ONLY, InitVar
 from inspect import Parameter
@@ -31,58 +33,57 @@ def _is_stored(field: Parameter) -> bool:
     return not isinstance(field.annotation, InitVar)
 
 
+def _method(
+    cls: Any, name: str, parameters: list[Parameter], body: list[str], **names: Any
+) -> Callable[..., Any]:
+    """A method of ``cls``, compiled once from source, as ``dataclasses`` does: its calls cost as
+    much as those of a method written by hand. ``names`` are the globals of its body."""
+    own = Parameter("self", Parameter.POSITIONAL_OR_KEYWORD)
+    bare = [p.replace(annotation=p.empty) for p in parameters]
+    source = "\n    ".join([f"def {name}{inspect.Signature([own, *bare])}:", *body]) + "\n"
+    title = f"{cls.__qualname__}.{name}"
+    # inside this folder, because tinyxp tells its own frames from the user's by their file
+    file = f"{os.path.dirname(__file__)}/<{cls.__module__}.{title}>"
+    linecache.cache[file] = (len(source), None, source.splitlines(True), file)  # for tracebacks
+    names["__name__"] = cls.__module__
+    exec(compile(source, file, "exec"), names)
+    method = names[name]
+    method.__qualname__ = title
+    annotated = [p for p in parameters if p.annotation is not p.empty]
+    method.__annotations__ = {p.name: p.annotation for p in annotated}
+    return method
+
+
 def _constructor(cls: Any) -> Callable[..., None]:
     """The ``__init__`` of a class with these fields."""
-    fields = cls._fields.values()
-    buffers = {field.name for field in fields if field.annotation == Tensor | None}
-    stored = {field.name for field in fields if _is_stored(field)}
-    own = Parameter("self", Parameter.POSITIONAL_ONLY)
-    shown = [
-        field if _is_stored(field) else field.replace(annotation=field.annotation.type)
-        for field in fields
-    ]
-    signature = inspect.Signature([own, *shown], return_annotation=None)
-
-    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
-        bound = signature.bind(self, *args, **kwargs)
-        bound.apply_defaults()
-        super(FieldModule, self).__init__()
-        passed_on = []
-        for name in cls._fields:
-            value = bound.arguments[name]
-            if name in buffers:
-                self.register_buffer(name, value)
-            elif name in stored:
-                setattr(self, name, value)
-            else:
-                passed_on.append(value)
-        self.__post_init__(*passed_on)
-
-    __init__.__qualname__ = f"{cls.__qualname__}.__init__"
-    __init__.__module__ = cls.__module__
-    __init__.__signature__ = signature  # type: ignore[attr-defined]
-    return __init__
+    parameters, passed_on = [], []
+    body = ["Module.__init__(self)"]
+    for name, field in cls._fields.items():
+        if not _is_stored(field):
+            passed_on.append(name)
+            field = field.replace(annotation=field.annotation.type)
+        elif field.annotation == Tensor | None:
+            body.append(f"self.register_buffer({name!r}, {name})")
+        else:
+            body.append(f"self.{name} = {name}")
+        parameters.append(field)
+    body.append(f"self.__post_init__({', '.join(passed_on)})")
+    constructor = _method(cls, "__init__", parameters, body, Module=Module)
+    constructor.__annotations__["return"] = None
+    return constructor
 
 
 def _forward(cls: Any, function: Callable[..., Any]) -> Callable[..., Any]:
     """The ``forward`` of a class that calls this function with its fields."""
-    stored, inputs = [], [Parameter("self", Parameter.POSITIONAL_ONLY)]
+    inputs, args = [], []
     for p in inspect.signature(function).parameters.values():
         if p.name == "training" or (p.name in cls._fields and _is_stored(cls._fields[p.name])):
-            stored.append(p.name)
+            args.append(f"{p.name}=self.{p.name}")
         elif p.default is p.empty:
             inputs.append(p)
-    signature, count = inspect.Signature(inputs), len(inputs) - 1
-
-    def forward(self: Any, *args: Any, **kwargs: Any) -> Any:
-        if kwargs or len(args) != count:
-            args = signature.bind(self, *args, **kwargs).args[1:]
-        return function(*args, **{name: getattr(self, name) for name in stored})
-
-    forward.__qualname__ = f"{cls.__qualname__}.forward"
-    forward.__module__ = cls.__module__
-    forward.__signature__ = signature  # type: ignore[attr-defined]
-    return forward
+            args.append(p.name)
+    call = f"{function.__name__}({', '.join(args)})"
+    return _method(cls, "forward", inputs, [f"return {call}"], **{function.__name__: function})
 
 
 @dataclass_transform(eq_default=False)
@@ -119,8 +120,8 @@ class FieldModule(Module):
 
     def extra_repr(self) -> str:
         values = self.__dict__
-        if self._template is not None:
-            return self._template.format_map(values)
+        if self._template is not None:  # a field may hold a module or a parameter
+            return self._template.format_map({**values, **self._modules, **self._parameters})
         names = [name for name in self._fields if name in values and name != "generator"]
         if not values.get("inplace", True):
             names.remove("inplace")
