@@ -209,7 +209,7 @@ def test_the_checks_can_fail():
         not_below("tinyxp.attic.box", set())
     inside = {"tinyxp.backends.numpy.memory", "tinyxp.backends.common.philox"}
     assert insides("tinyxp.optim.sgd", inside) == ["tinyxp.backends.numpy.memory"]
-    assert insides("tinyxp.backends.cupy.dense", inside) == ["tinyxp.backends.numpy.memory"]
+    assert insides("tinyxp.backends.cupy.kernels.dense", inside) == ["tinyxp.backends.numpy.memory"]
     assert not insides("tinyxp.backends.numpy.kernels.dense", inside)
     assert packages_of({"tinyxp.attic.box": Path("box.py")}) == {"tinyxp.attic"}
     assert circle({"a": {"b"}, "b": {"c"}, "c": {"a"}}) == ["a", "b", "c"]

@@ -132,9 +132,23 @@ def test_overloaded_methods(name):
 @each(
     "call",
     [
-        lambda x: tx.add(x, x, x2=x),
         lambda x: tx.add(x, x, other=x),
+        lambda x: tx.multiply(2.0, x, other=x),
+        lambda x: tx.matmul(x, x.mT, other=x),
         lambda x: tx.exp(x, input=x),
+        lambda x: x.exp(input=x),
+        lambda x: x.matmul(x.mT, other=x),
+    ],
+)
+def test_operands_given_twice(call):
+    with pytest.raises(DTypeError, match="got (input|other) twice"):
+        call(tx.asarray(X))
+
+
+@each(
+    "call",
+    [
+        lambda x: tx.add(x, x, x2=x),
         lambda x: x.relu(False, inplace=True),
         lambda x: tx.zeros((2,), shape=(3,)),
         lambda x: F.linear(x, x, weight=x),

@@ -219,9 +219,7 @@ def test_padding_is_seen_in_every_batch(loss):
     loss_of = lambda b: loss(model(b[0]), b[1])  # noqa: E731
     batches = [(tx.asarray(X), tx.asarray(y)) for y in (Y, Y, PADDED)]
     trainer = Trainer(model, tx.optim.SGD(model.parameters()), threads=2, stream=io.StringIO())
-    with pytest.raises(
-        ArgumentError, match=r"is weighted \(ignore_index=-100\), so the means"
-    ):
+    with pytest.raises(ArgumentError, match=r"is weighted \(ignore_index=-100\), so the means"):
         trainer.fit(batches, loss_of, 3)
     assert trainer.done == 2
     alone = Trainer(model, tx.optim.SGD(model.parameters()), stream=io.StringIO())

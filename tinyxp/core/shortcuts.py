@@ -34,8 +34,10 @@ def shortcut(op: Any, general: Any = None) -> Any:
     free = op.autocast is None  # autocast leaves the operands as they are
     first = op.statics[0] if op.statics else None
 
-    def unary(x: Any, /) -> Any:
-        if type(x) is Plain:
+    # PyTorch's names of operands are parameters so that the general call can refuse an operand given
+    # twice; keyword-only ones, or **options, would cost twice as much
+    def unary(x: Any, input: Any = None) -> Any:
+        if type(x) is Plain and input is None:
             backend, array = x.backend, x.array
             if (any_dtype or array.dtype in backend.native) and (free or casting() is None):
                 try:
@@ -45,10 +47,10 @@ def shortcut(op: Any, general: Any = None) -> Any:
                 if (x._node is not None or x._leaf) and recording():
                     return record(y, backend, (edge_of(x),), (array,), {}, (array.dtype,))
                 return wrap(y, backend) if not isinstance(y, tuple) else _several(y, backend)
-        return op.call((x,), {})
+        return op.call((x,), {} if input is None else {"input": input})
 
-    def binary(x1: Any, x2: Any, /) -> Any:
-        if type(x1) is Plain:
+    def binary(x1: Any, x2: Any, other: Any = None, input: Any = None) -> Any:
+        if type(x1) is Plain and other is None and input is None:
             backend, a, edge1, edge2 = x1.backend, x1.array, x1._node, None
             dtype = a.dtype
             if type(x2) is Plain:
@@ -77,7 +79,8 @@ def shortcut(op: Any, general: Any = None) -> Any:
                         y, backend, node(y, backend, (edge1, edge2), (a, b), NONE, (dtype, kind))
                     )
                 return wrap(y, backend) if not isinstance(y, tuple) else _several(y, backend)
-        return general((x1, x2), {})
+        named = {"input": input, "other": other}
+        return general((x1, x2), {k: x for k, x in named.items() if x is not None})
 
     def with_static(x: Any, /, *rest: Any, **static: Any) -> Any:
         if type(x) is Plain and not (rest and (takes_dtype or len(rest) > 1)):
