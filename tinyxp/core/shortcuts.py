@@ -34,7 +34,7 @@ def shortcut(op: Any, general: Any = None) -> Any:
     free = op.autocast is None  # autocast leaves the operands as they are
     first = op.statics[0] if op.statics else None
 
-    # PyTorch's names of operands are parameters, so that the general call refuses an operand that is
+    # PyTorch's names of operands are parameters, so that the general call can refuse an operand
     # given twice; keyword-only parameters, or **options, would cost twice as much
     def unary(x: Any, input: Any = None) -> Any:
         if type(x) is Plain and input is None:
