@@ -75,7 +75,7 @@ def test_disk_notices_a_save_that_is_not_atomic(monkeypatch, tmp_path):
             file.write(data)
 
     monkeypatch.setattr(files, "write_atomically", plain)
-    failures = disk.fill(tmp_path)["failures"]
+    failures = disk.fill(tmp_path)[0]
     assert failures and "the old checkpoint is changed" in failures[-1]
 
 
@@ -94,7 +94,7 @@ def test_kill_notices_a_run_that_never_saves(tmp_path, monkeypatch):
 def test_threads_notice_a_shared_generator(monkeypatch):
     shared = tx.random.Generator(0)
     monkeypatch.setattr(threads.tx, "manual_seed", lambda seed: tx.random._default.set(shared))
-    assert threads.check(2, lambda *_: None).failures
+    assert threads.check(2, lambda done: None).failures
 
 
 def test_memory_notices_a_leak(monkeypatch):
@@ -146,5 +146,5 @@ def test_download_notices_a_file_left_behind(monkeypatch):
         return ""
 
     monkeypatch.setattr(download, "fetch", careless)
-    failures = download.check(1, lambda *_: None).failures
+    failures = download.check(1, lambda done: None).failures
     assert len(failures) == len(download.FAULTS) and "left behind: ['half']" in failures[0]

@@ -1,6 +1,6 @@
 """Compares a student's values and gradients with an independent formula in NumPy float64."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -8,7 +8,7 @@ import numpy as np
 import tinyxp as tx
 from tinyxp import Tensor
 from tinyxp.debug import Watch
-from tinyxp.lessons.lesson import NotYet
+from tinyxp.lessons.lesson import Lesson, NotYet
 
 Array = Any
 STAY = "use only tinyxp's functions in between: numpy(), tolist() and float() leave the tape"
@@ -83,18 +83,20 @@ def compare_gradients(
 ) -> None:
     """Raise NotYet unless the tape's gradients of ``f`` are the central differences of ``formula``.
 
-    With random weights r, L = Σ r · f(...) is differentiated by every input.
+    With random weights r, L = Σ r · f(...) is differentiated by every input of real numbers.
     """
-    arrays = [np.asarray(x, dtype=np.float64) for x in inputs.values()]
+    arrays = [*inputs.values()]
     weights = np.random.default_rng(5).normal(size=formula(*arrays).shape)
     with tx.doctor.watch() as watch:
-        tensors = [tx.asarray(x, requires_grad=True) for x in arrays]
+        tensors = [tx.asarray(x, requires_grad=x.dtype.kind == "f") for x in arrays]
         y = f(*tensors)
         if not isinstance(y, Tensor):
             raise NotYet("a tensor", describe(y), _cut_hint(watch))
         if y.requires_grad:
             (y * tx.asarray(weights)).sum().backward()
     for name, x, tensor in zip(inputs, arrays, tensors, strict=True):
+        if not tensor.requires_grad:
+            continue
         if tensor.grad is None:
             raise NotYet(f"a gradient by {name}", "none: the tape is cut", _cut_hint(watch))
 
@@ -103,6 +105,33 @@ def compare_gradients(
 
         hint = f"the value is right, but d/d{name} is not: is a part computed outside the tape?"
         compare(tensor.grad, differences(loss, x), f"{hint} {_cut_hint(watch)}")
+
+
+def add_formula_points(
+    lesson: Lesson,
+    name: str,
+    requirement: str,
+    formula: Callable[..., Array],
+    cases: Sequence[tuple[Array, ...]],
+    hint: str,
+    mistakes: Callable[..., Mapping[str, Array]],
+) -> None:
+    """Add two points of the function ``name``: its values and its gradients are the formula's.
+
+    ``cases`` are the arguments of several calls; the gradients are taken at the last ones.
+    """
+
+    @lesson.point(name, requirement)
+    def _(student: Any) -> None:
+        for arrays in cases:
+            value = getattr(student, name)(*map(tx.asarray, arrays))
+            compare(value, formula(*arrays), hint, mistakes(*arrays))
+
+    @lesson.point(name, "gradients flow through it")
+    def _(student: Any) -> None:
+        names = lesson.functions[name].split(", ")
+        inputs = dict(zip(names, cases[-1], strict=True))
+        compare_gradients(getattr(student, name), formula, inputs)
 
 
 def _cut_hint(watch: Watch) -> str:

@@ -8,7 +8,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 import tinyxp as tx
 from tinyxp.data import load_digits
 from tinyxp.lessons import model_checks
-from tinyxp.lessons.comparison import compare, compare_gradients
+from tinyxp.lessons.comparison import add_formula_points
 from tinyxp.lessons.lesson import Lesson, NotYet
 from tinyxp.lessons.lesson5 import ACCURACY, add_classifier_points, require_unseen_digits
 from tinyxp.nn import functional as F
@@ -31,42 +31,32 @@ def example(
     return rng.normal(size=(n, c, *size)), rng.normal(size=(o, c, *kernel))
 
 
-def compare_convolution(student: Any, x: Any, w: Any) -> None:
-    expected = convolve(x, w)
+def conv2d_mistakes(x: Any, w: Any) -> dict[str, Any]:
     padded = np.pad(x, ((0, 0), (0, 0), (1, 1), (1, 1)))
-    flipped, first = w[:, :, ::-1, ::-1], convolve(x[:, :1], w[:, :1])
     turned = convolve(x, w.swapaxes(2, 3)) if w.shape[2] == w.shape[3] else np.nan
-    mistakes = {
-        "the filter is flipped, but networks use it as it is": convolve(x, flipped),
+    without_last = convolve(x[:, :, :-1, :-1], w)
+    return {
+        "the filter is flipped, but networks use it as it is": convolve(x, w[:, :, ::-1, ::-1]),
         "no padding here: use only windows that lie inside the image": convolve(padded, w),
-        "one channel only: sum over all input channels": first,
+        "one channel only: sum over all input channels": convolve(x[:, :1], w[:, :1]),
         "rows and columns of the filter are exchanged": turned,
-        "the last row and column of windows are missing: there are h - k + 1": expected[
-            :, :, :-1, :-1
-        ],
+        "the last row and column of windows are missing: there are h - k + 1": without_last,
     }
-    hint = f"x {x.shape} and w {w.shape}: out[n, o, i, j] = sum over c, k, l of "
-    hint += "x[n, c, i + k, j + l] * w[o, c, k, l]"
-    compare(student.conv2d(tx.asarray(x), tx.asarray(w)), expected, hint, mistakes)
 
 
-@LESSON.point("conv2d", "slides one filter over one image")
-def _(student: Any) -> None:
-    compare_convolution(student, *example(1, 1, 1, 1, (5, 6), (3, 3)))
-
-
-@LESSON.point("conv2d", "sums over the channels, for every filter and image")
-def _(student: Any) -> None:
-    compare_convolution(student, *example(2, 2, 3, 4, (6, 5), (3, 3)))
-    compare_convolution(student, *example(3, 3, 2, 2, (5, 5), (2, 3)))
-
-
-@LESSON.point("conv2d", "gradients flow through it")
-def _(student: Any) -> None:
-    x, w = example(4, 2, 2, 2, (4, 4), (3, 2))
-    compare_gradients(student.conv2d, convolve, {"x": x, "w": w})
-
-
+add_formula_points(
+    LESSON,
+    "conv2d",
+    "slides every filter over every image, and sums over the channels",
+    convolve,
+    [
+        example(1, 1, 1, 1, (5, 6), (3, 3)),
+        example(2, 2, 3, 4, (6, 5), (3, 3)),
+        example(3, 3, 2, 2, (5, 5), (2, 3)),
+    ],
+    "out[n, o, i, j] = sum over c, k, l of x[n, c, i + k, j + l] * w[o, c, k, l]",
+    conv2d_mistakes,
+)
 add_classifier_points(LESSON, "CNN")
 
 

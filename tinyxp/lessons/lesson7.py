@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 import tinyxp as tx
-from tinyxp.lessons.comparison import compare, compare_gradients, numbers
+from tinyxp.lessons.comparison import add_formula_points, compare, numbers
 from tinyxp.lessons.lesson import Lesson, NotYet
 
 LESSON = Lesson({"causal_attention": "q, k, v", "next_symbol_loss": "logits, ids"})
@@ -76,26 +76,27 @@ def _(student: Any) -> None:
             )
 
 
-@LESSON.point("causal_attention", "is softmax(q k^T / sqrt(d)) v")
-def _(student: Any) -> None:
-    for q, k, v in (example(3), example(4, 2), example(5, 2, 3)):
-        s = scores(q, k)
-        wrong_scores = {
-            "the scores are not divided by sqrt(d)": mask(s * np.sqrt(D)),
-            "divide by sqrt(d), not by d": mask(s / np.sqrt(D)),
-            "a position may see itself: the mask starts one above the diagonal": mask(s, 0),
-            "there is no softmax over scores: all weights are equal": mask(0 * s),
-        }
-        mistakes = {hint: softmax(wrong) @ v for hint, wrong in wrong_scores.items()}
-        mistakes["q and k are exchanged"] = attention(k, q, v)
-        hint = "scores q @ k.mT / sqrt(d), masked, softmax along the last axis, times v"
-        compare(ask(student, q, k, v), attention(q, k, v), hint, mistakes)
+def attention_mistakes(q: Any, k: Any, v: Any) -> dict[str, Any]:
+    s = scores(q, k)
+    wrong_scores = {
+        "the scores are not divided by sqrt(d)": mask(s * np.sqrt(D)),
+        "divide by sqrt(d), not by d": mask(s / np.sqrt(D)),
+        "a position may see itself: the mask starts one above the diagonal": mask(s, 0),
+        "there is no softmax over scores: all weights are equal": mask(0 * s),
+        "q and k are exchanged": mask(s.swapaxes(-1, -2)),
+    }
+    return {hint: softmax(wrong) @ v for hint, wrong in wrong_scores.items()}
 
 
-@LESSON.point("causal_attention", "gradients flow to q, k and v")
-def _(student: Any) -> None:
-    q, k, v = example(6, 2)
-    compare_gradients(student.causal_attention, attention, {"q": q, "k": k, "v": v})
+add_formula_points(
+    LESSON,
+    "causal_attention",
+    "is softmax(q k^T / sqrt(d)) v",
+    attention,
+    [example(3), example(4, 2), example(5, 2, 3)],
+    "scores q @ k.mT / sqrt(d), masked, softmax along the last axis, times v",
+    attention_mistakes,
+)
 
 
 def cross_entropy(logits: Any, targets: Any) -> Any:
@@ -103,31 +104,34 @@ def cross_entropy(logits: Any, targets: Any) -> Any:
     return -np.log(np.take_along_axis(p, targets[..., None], axis=-1))
 
 
-@LESSON.point("next_symbol_loss", "is the mean cross-entropy of each next symbol")
-def _(student: Any) -> None:
-    for seed, n, t, symbols in ((7, 2, 6, 5), (8, 3, 4, 9)):
-        rng = np.random.default_rng(seed)
-        logits, ids = rng.normal(size=(n, t, symbols)), rng.integers(0, symbols, (n, t))
-        losses = cross_entropy(logits[:, :-1], ids[:, 1:])
-        backwards = cross_entropy(logits[:, 1:], ids[:, :-1])
-        around = cross_entropy(logits, np.roll(ids, -1, axis=1))
-        mistakes = {
-            "each position is asked for its own symbol, which it sees: shift the ids by "
-            "one": cross_entropy(logits, ids).mean(),
-            "shifted the wrong way: the target of position t is ids[:, t + 1]": backwards.mean(),
-            "this is the sum: take the mean over sequences and positions": losses.sum(),
-            "the last position wraps round to the first symbol: leave it out": around.mean(),
-        }
-        found = student.next_symbol_loss(tx.asarray(logits), tx.asarray(ids))
-        hint = "logits[:, t] guess ids[:, t + 1]: F.cross_entropy over all but the last position"
-        compare(found, losses.mean(), hint, mistakes)
+def next_symbol_loss(logits: Any, ids: Any) -> Any:
+    return cross_entropy(logits[:, :-1], ids[:, 1:]).mean()
 
 
-@LESSON.point("next_symbol_loss", "gradients flow through it")
-def _(student: Any) -> None:
-    ids = np.array([[0, 2, 1], [1, 1, 0]])
-    compare_gradients(
-        lambda logits: student.next_symbol_loss(logits, tx.asarray(ids)),
-        lambda logits: cross_entropy(logits[:, :-1], ids[:, 1:]).mean(),
-        {"logits": np.random.default_rng(9).normal(size=(2, 3, 3))},
-    )
+def next_symbol_mistakes(logits: Any, ids: Any) -> dict[str, Any]:
+    own = cross_entropy(logits, ids).mean()
+    backwards = cross_entropy(logits[:, 1:], ids[:, :-1]).mean()
+    total = next_symbol_loss(logits, ids) * ids[:, 1:].size
+    around = cross_entropy(logits, np.roll(ids, -1, axis=1)).mean()
+    return {
+        "each position is asked for its own symbol, which it sees: shift the ids by one": own,
+        "shifted the wrong way: the target of position t is ids[:, t + 1]": backwards,
+        "this is the sum: take the mean over sequences and positions": total,
+        "the last position wraps round to the first symbol: leave it out": around,
+    }
+
+
+def guesses(seed: int, n: int, time: int, symbols: int) -> tuple[Any, Any]:
+    rng = np.random.default_rng(seed)
+    return rng.normal(size=(n, time, symbols)), rng.integers(0, symbols, (n, time))
+
+
+add_formula_points(
+    LESSON,
+    "next_symbol_loss",
+    "is the mean cross-entropy of each next symbol",
+    next_symbol_loss,
+    [guesses(7, 2, 6, 5), guesses(8, 3, 4, 9)],
+    "logits[:, t] guess ids[:, t + 1]: F.cross_entropy over all but the last position",
+    next_symbol_mistakes,
+)

@@ -96,7 +96,7 @@ def add_model_points(
 
 @dataclass
 class Steps:
-    """What :func:`record_steps` saw of the optimizers."""
+    """The steps of optimizers under :func:`require_training`."""
 
     count: int = 0
     stale: bool = False  # a step used the gradient of an earlier one
@@ -104,8 +104,10 @@ class Steps:
 
 
 @contextlib.contextmanager
-def record_steps() -> Iterator[Steps]:
-    """Record every ``optimizer.step()``, and mark the gradients that it leaves."""
+def require_training(model: nn.Module, least: int) -> Iterator[Steps]:
+    """Raise NotYet unless the block takes ``least`` steps or more, each with a fresh gradient, and
+    they change every parameter. Meanwhile each step leaves a mark in the gradients."""
+    before = {name: p.detach() for name, p in model.named_parameters()}
     steps, step = Steps(), Optimizer.step
 
     def recording_step(self: Optimizer, *args: Any, **kwargs: Any) -> Any:
@@ -126,15 +128,6 @@ def record_steps() -> Iterator[Steps]:
         yield steps
     finally:
         Optimizer.step = step  # type: ignore[method-assign]
-
-
-@contextlib.contextmanager
-def require_training(model: nn.Module, least: int) -> Iterator[Steps]:
-    """Raise NotYet unless the block takes ``least`` steps or more, each with a fresh gradient, and
-    they change every parameter."""
-    before = {name: p.detach() for name, p in model.named_parameters()}
-    with record_steps() as steps:
-        yield steps
     if steps.count == 0:
         hint = "without a step nothing is learned"
         raise NotYet("optimizer.step() after every backward()", "no step", hint)
@@ -143,9 +136,8 @@ def require_training(model: nn.Module, least: int) -> Iterator[Steps]:
         got = "a gradient that still contains the last step's"
         raise NotYet("a fresh gradient for every step", got, hint)
     if steps.without == steps.count:
-        raise NotYet("a gradient at each step", "no parameter had one",
-                     "is loss.backward() there, and does the optimizer hold this model's "
-                     "parameters?")  # fmt: skip
+        hint = "is loss.backward() there, and does the optimizer hold this model's parameters?"
+        raise NotYet("a gradient at each step", "no parameter had one", hint)
     if steps.count < least:
         hint = "continue: the loss is still falling"
         raise NotYet(f"at least {least} steps", f"{steps.count}", hint)

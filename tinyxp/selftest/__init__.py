@@ -3,6 +3,7 @@
 import importlib
 import time
 from collections.abc import Iterable
+from functools import partial
 from typing import TextIO
 
 from tinyxp.errors import ArgumentError
@@ -39,15 +40,9 @@ def run(
     for name in names:
         check = importlib.import_module(f"tinyxp.selftest.{name}").check
         start, wanted = time.monotonic(), tries or CHECKS[name]
-        progress: list[Progress] = []
-
-        def report(done: int, total: int, name: str = name, bar: list[Progress] = progress) -> None:
-            if not bar:
-                bar.append(Progress(total, stream))
-            bar[0].update(done, name)
-
+        progress = Progress(wanted, stream)
         try:
-            outcome = check(wanted, report)
+            outcome = check(wanted, partial(progress.update, note=name))
         except Unavailable as error:
             outcome = Outcome(0, [], f"not available: {error}")
         except ChildError as error:

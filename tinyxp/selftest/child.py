@@ -6,12 +6,10 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
 from typing import Any
 
 from tinyxp.errors import TinyError
-
-Done = Callable[[int], object]  # takes the number of tries that are done
+from tinyxp.selftest.outcome import Report
 
 
 class ChildError(TinyError):
@@ -31,7 +29,7 @@ def start(module: str, *args: Any, **pipes: Any) -> subprocess.Popen[bytes]:
 
 
 def finish(
-    process: subprocess.Popen[bytes], seconds: float, report: Done = lambda done: None
+    process: subprocess.Popen[bytes], seconds: float, report: Report = lambda done: None
 ) -> bytes:
     """Wait for the end of a process, and return the last line that it printed.
 
@@ -56,7 +54,7 @@ def finish(
     return line
 
 
-def result(module: str, *args: Any, seconds: float, report: Done = lambda done: None) -> Any:
+def result(module: str, *args: Any, seconds: float, report: Report = lambda done: None) -> Any:
     """The JSON that ``start(module, *args)`` prints last. Raises ChildError as ``finish`` does."""
     line = finish(start(module, *args, stdout=subprocess.PIPE), seconds, report)
     try:

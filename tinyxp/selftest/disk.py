@@ -3,11 +3,10 @@
 import json
 import tempfile
 from pathlib import Path
-from typing import Any
 
 from tinyxp.errors import DataError
 from tinyxp.files.state import save_state
-from tinyxp.selftest.child import ChildError, result
+from tinyxp.selftest.child import result
 from tinyxp.selftest.fuzz import example
 from tinyxp.selftest.outcome import Outcome, Report, Unavailable
 
@@ -20,28 +19,24 @@ def check(tries: int, report: Report) -> Outcome:
         import resource  # noqa: F401
     except ImportError:
         raise Unavailable("this system cannot limit the size of files") from None
-    failures, positions = [], 0
+    failures: list[str] = []
+    positions = 0
     for i in range(tries):
-        try:
-            found = result("disk", seconds=PATIENCE)
-            failures += found["failures"]
-            positions = found["positions"]
-        except ChildError as error:
-            failures.append(str(error))
-        report(i + 1, tries)
+        found, positions = result("disk", seconds=PATIENCE)
+        failures += found
+        report(i + 1)
     return Outcome(tries, failures, f"a full disk at each of {positions} positions")
 
 
-def fill(folder: Path) -> dict[str, Any]:
-    """Save over a checkpoint with room for 0, 1, 2 … bytes; return the failures."""
+def fill(folder: Path) -> tuple[list[str], int]:
+    """Save over a checkpoint with room for 0, 1, 2 … bytes; return the failures and the size."""
     import resource
 
-    path, failures = folder / "a.safetensors", []
+    path, new, failures = folder / "a.safetensors", example(), []
+    save_state(new, path)
+    size = path.stat().st_size
     save_state({"old": 1}, path)
-    old, new = path.read_bytes(), example()
-    save_state(new, folder / "b.safetensors")
-    size = (folder / "b.safetensors").stat().st_size
-    (folder / "b.safetensors").unlink()
+    old = path.read_bytes()
     _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
     for room in range(size):
         resource.setrlimit(resource.RLIMIT_FSIZE, (room, most))
@@ -58,7 +53,7 @@ def fill(folder: Path) -> dict[str, Any]:
         if strays := [p.name for p in folder.iterdir() if p != path]:
             problem += f"; left behind: {strays}"
         failures += [f"full at byte {room}: {problem}"] if problem else []
-    return {"failures": failures, "positions": size}
+    return failures, size
 
 
 if __name__ == "__main__":

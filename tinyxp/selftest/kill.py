@@ -41,7 +41,7 @@ def check(tries: int, report: Report) -> Outcome:
             problem, in_save = future.result()
             inside += in_save
             failures += [f"run {i}: {problem}"] if problem else []
-            report(i + 1, tries)
+            report(i + 1)
     return Outcome(tries, failures, f"{inside} of {tries} killed inside a save")
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import tinyxp as tx
 from tinyxp import nn
 from tinyxp.nn import functional as F
-from tinyxp.selftest.child import Done, result
+from tinyxp.selftest.child import result
 from tinyxp.selftest.outcome import Outcome, Report, Unavailable
 
 LIMIT = 5.0  # MB of growth
@@ -33,7 +33,7 @@ def measure(check: str, tries: int, report: Report, seconds: float) -> Any:
     """The result of a check's child process, which reads its resources from /proc."""
     if not STATM.exists():
         raise Unavailable("this system has no /proc with the resources of a process")
-    return result(check, tries, seconds=seconds, report=lambda done: report(done, tries))
+    return result(check, tries, seconds=seconds, report=report)
 
 
 def memory_in_use() -> float:
@@ -41,7 +41,7 @@ def memory_in_use() -> float:
     return int(STATM.read_text("ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
-def growth(steps: int, report: Done = lambda done: None) -> tuple[float, int]:
+def growth(steps: int, report: Report = lambda done: None) -> tuple[float, int]:
     """By how many MB the process grows in that many steps, and how many objects are left that only
     the garbage collector frees."""
     tx.manual_seed(0)

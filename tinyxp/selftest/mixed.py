@@ -21,7 +21,6 @@ from tinyxp import nn
 from tinyxp.data import DataLoader
 from tinyxp.errors import IndexingError
 from tinyxp.nn import functional as F
-from tinyxp.selftest.child import Done
 from tinyxp.selftest.memory import measure, memory_in_use
 from tinyxp.selftest.outcome import Outcome, Report
 
@@ -77,7 +76,7 @@ class Rows:
         return rng.normal(size=6).astype("float32"), i % 3
 
 
-def train(steps: int, report: Done = lambda done: None) -> tuple[Resources, Resources]:
+def train(steps: int, report: Report = lambda done: None) -> tuple[Resources, Resources]:
     """The resources of the process after a quarter of the steps, and at the end."""
     tx.manual_seed(0)
     model = nn.Sequential(nn.Linear(6, 16), nn.BatchNorm1d(16), nn.GELU(), nn.Linear(16, 3))

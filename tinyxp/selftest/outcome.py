@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-Report = Callable[[int, int], None]  # takes the tries that are done, and all tries
+Report = Callable[[int], object]  # takes the number of tries that are done
 
 
 @dataclass

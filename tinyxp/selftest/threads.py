@@ -27,7 +27,7 @@ def check(tries: int, report: Report) -> Outcome:
             wrong = [seed for seed in range(THREADS) if together[seed] != expected[seed]]
             if wrong:
                 failures.append(f"try {i}, {work.__name__}: other bits in threads {wrong}")
-        report(i + 1, tries)
+        report(i + 1)
     if tx.get_num_threads() != before:
         failures.append(f"BLAS had {before} threads, and now has {tx.get_num_threads()}")
     return Outcome(tries, failures, f"{THREADS} threads, bits as alone")
