@@ -71,7 +71,7 @@ BROKEN = {
     "name = input('who? ')\n": ("EOFError", "input() waits for a keyboard"),
     "1 / 0\n": ("ZeroDivisionError", "line 1: 1 / 0"),
     "import os\nos._exit(0)\n": ("ended there, with exit code 0", "os._exit() ends Python"),
-    "import os\nos.kill(os.getpid(), 9)\n": ("the program was killed (SIGKILL)", "all memory"),
+    "import os\nos.kill(os.getpid(), 9)\n": ("a signal ended the program: Killed", "all memory"),
     "raise KeyboardInterrupt\n": ("KeyboardInterrupt", "the code raises this itself"),
     "while True:\n    pass\n": ("it was still running after 3 s, at line", "an endless loop?"),
 }

@@ -2,6 +2,7 @@
 
 import io
 import mmap
+from pathlib import Path
 
 import pytest
 
@@ -108,7 +109,8 @@ def test_memory_notices_a_leak(monkeypatch):
 
     monkeypatch.setattr(tx.optim.AdamW, "step", leaky)
     monkeypatch.setattr(memory, "WARM_UP", 5)
-    assert memory.growth(100)[0] > memory.LIMIT
+    before, after = memory.train(100)
+    assert after.memory > before.memory + memory.LIMIT
 
 
 def test_a_child_that_fails_is_a_failure(monkeypatch):
@@ -135,9 +137,20 @@ def test_memory_notices_reference_cycles(monkeypatch):
         step(self)
 
     monkeypatch.setattr(memory, "WARM_UP", 5)
-    assert memory.growth(20)[1] == 0
+    assert memory.train(20)[1].cyclic == 0
     monkeypatch.setattr(tx.optim.AdamW, "step", circular)
-    assert memory.growth(20)[1] >= 20
+    assert memory.train(20)[1].cyclic >= 20
+
+
+def test_growth_of_any_resource_is_a_failure(monkeypatch):
+    rows = [[1.0, 0, 3, 1, 0], [7.0, 10, 4, 1, 0]]
+    monkeypatch.setattr(memory, "result", lambda *args, **options: rows)
+    monkeypatch.setattr(memory, "STATM", Path(__file__))
+    assert memory.check(10, lambda done: None).failures == [
+        "memory: 1 before the steps, 7 after them",
+        "cyclic: 0 before the steps, 10 after them",
+        "files: 3 before the steps, 4 after them",
+    ]
 
 
 def test_download_notices_a_file_left_behind(monkeypatch):

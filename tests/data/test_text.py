@@ -18,14 +18,7 @@ from tinyxp.data import CharTokenizer, Corpus, load_corpus, split
 from tinyxp.data import corpus as source
 from tinyxp.data import download as downloads
 from tinyxp.errors import ArgumentError, DataError, IndexingError
-from tinyxp.selftest.download import (
-    drip,
-    local_server,
-    reply,
-    send_forever,
-    stall,
-    stay_silent,
-)
+from tinyxp.selftest.download import FAULTS, local_server, reply
 
 PLAY = b"First Citizen:\nBefore we proceed any further, hear me speak.\n\n" * 3000
 DIGEST = hashlib.sha256(PLAY).hexdigest()
@@ -312,7 +305,7 @@ def test_a_good_download_is_cached_and_found_again(serve, cache, monkeypatch):
         (reply(PLAY[::-1]), f"expected sha256 {DIGEST[:12]}, got [0-9a-f]{{12}}"),
         (reply(b"<html>please log in</html>"), "expected 186,000 bytes, got 26"),
         (reply(b"gone", status=404), "HTTP Error 404: Not Found"),
-        (send_forever, "expected 186,000 bytes, got more"),
+        (FAULTS["endless"], "expected 186,000 bytes, got more"),
     ],
     ids=["short", "truncated", "other hash", "page", "404", "endless"],
 )
@@ -328,9 +321,9 @@ def test_a_bad_download_leaves_nothing(serve, cache, monkeypatch, answer, reason
 @pytest.mark.parametrize(
     ("answer", "reason"),
     [
-        (stay_silent, r"timed out|no answer in 0\.4 s"),
-        (stall, r"timed out|no answer in 0\.4 s"),
-        (drip, r"not done in 0\.6 s"),
+        (FAULTS["silent"], r"timed out|no answer in 0\.4 s"),
+        (FAULTS["stalled"], r"timed out|no answer in 0\.4 s"),
+        (FAULTS["dripping"], r"not done in 0\.6 s"),
     ],
 )
 def test_a_slow_server_is_given_up(serve, answer, reason):

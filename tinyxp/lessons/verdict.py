@@ -151,14 +151,8 @@ def explain_exit(code: int) -> tuple[str, str]:
     if code >= 0:
         hint = "os._exit() ends Python, and the check with it, at once: remove it"
         return f"the program ended there, with exit code {code}", hint
-    try:
-        name = signal.Signals(-code).name
-    except ValueError:
-        name = f"signal {-code}"
-    if name == "SIGKILL":
-        return f"the program was killed ({name})", "did it use all memory? Try smaller arrays"
-    hint = "does a list or a recursion grow without end, or does the code call os.kill()?"
-    return f"Python crashed ({name})", hint
+    hint = "did a list or a recursion use all memory, or does the code call os.kill()?"
+    return f"a signal ended the program: {signal.strsignal(-code)}", hint
 
 
 def sign(key: str, line: dict[str, Any]) -> str:

@@ -77,47 +77,22 @@ class _Server(ThreadingHTTPServer):
         pass  # the client hangs up on purpose
 
 
-def send_headers(handler: BaseHTTPRequestHandler, status: int = 200, length: int = -1) -> None:
-    handler.send_response(status)
-    if length >= 0:
-        handler.send_header("Content-Length", str(length))
-    handler.end_headers()
-
-
-def reply(body: bytes, status: int = 200, length: int | None = None) -> Answer:
-    """An answer with this body; ``length`` is the promised one, if it is another."""
+def reply(
+    body: bytes, status: int = 200, length: int | None = None, times: int = 1, pause: float = 0.0
+) -> Answer:
+    """An answer that sends this body ``times`` often with a ``pause`` after each; its header gives
+    ``length``, or else the length of a body that is sent once."""
 
     def answer(handler: BaseHTTPRequestHandler) -> None:
-        send_headers(handler, status, len(body) if length is None else length)
-        handler.wfile.write(body)
+        handler.send_response(status)
+        if times == 1:
+            handler.send_header("Content-Length", str(len(body) if length is None else length))
+        handler.end_headers()
+        for _ in range(times):
+            handler.wfile.write(body)
+            time.sleep(pause)
 
     return answer
-
-
-def stay_silent(handler: BaseHTTPRequestHandler) -> None:
-    time.sleep(3 * LIMIT)
-
-
-def stall(handler: BaseHTTPRequestHandler) -> None:
-    reply(DATA[:1000], length=len(DATA))(handler)
-    time.sleep(3 * LIMIT)
-
-
-def send_forever(handler: BaseHTTPRequestHandler) -> None:
-    send_headers(handler)
-    while True:
-        handler.wfile.write(DATA)
-
-
-def drip(handler: BaseHTTPRequestHandler) -> None:
-    send_headers(handler)
-    for _ in range(300):
-        handler.wfile.write(b".")
-        time.sleep(0.01)
-
-
-def hang_up(handler: BaseHTTPRequestHandler) -> None:
-    handler.connection.close()
 
 
 FAULTS: dict[str, Answer] = {
@@ -127,9 +102,9 @@ FAULTS: dict[str, Answer] = {
     "login page": reply(b"<html>please log in</html>"),
     "not found": reply(b"gone", status=404),
     "server error": reply(b"oops", status=500),
-    "silent": stay_silent,
-    "stalled": stall,
-    "dripping": drip,
-    "endless": send_forever,
-    "hung up": hang_up,
+    "silent": lambda handler: time.sleep(3 * LIMIT),
+    "stalled": reply(DATA[:1000], length=len(DATA), pause=3 * LIMIT),
+    "dripping": reply(b".", times=300, pause=0.01),
+    "endless": reply(DATA, times=10**9),
+    "hung up": lambda handler: handler.connection.close(),
 }

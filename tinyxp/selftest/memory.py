@@ -1,11 +1,12 @@
-"""Training steps without Python's garbage collector: the memory of the process must stay flat."""
+"""Training steps without Python's garbage collector: the process must not grow."""
 
 import gc
 import json
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import tinyxp as tx
 from tinyxp import nn
@@ -13,37 +14,76 @@ from tinyxp.nn import functional as F
 from tinyxp.selftest.child import result
 from tinyxp.selftest.outcome import Outcome, Report, Unavailable
 
+STATM = Path("/proc/self/statm")
 LIMIT = 5.0  # MB of growth
 WARM_UP = 500  # steps before the first measurement
 PATIENCE = 600.0  # seconds
-STATM = Path("/proc/self/statm")
+
+
+class Resources(NamedTuple):
+    """The resources of a process."""
+
+    memory: float  # MB
+    cyclic: int  # objects in reference cycles, which only the garbage collector frees
+    files: int
+    processes: int
+    segments: int  # of shared memory
+
+    @classmethod
+    def now(cls) -> "Resources":
+        memory = int(STATM.read_text("ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
+        cyclic, children, shared = gc.collect(), 0, Path("/dev/shm")
+        for path in Path("/proc").glob("[0-9]*/stat"):
+            try:
+                parent = path.read_text().rpartition(")")[2].split()[1]
+            except OSError:  # the process has ended in the meantime
+                continue
+            children += parent == str(os.getpid())
+        segments = len(list(shared.iterdir())) if shared.is_dir() else 0
+        return cls(memory, cyclic, len(os.listdir("/proc/self/fd")), children, segments)
 
 
 def check(tries: int, report: Report) -> Outcome:
     """Each try is a training step of a small transformer. Memory that a reference cycle keeps
     would add up over the steps."""
-    grown, cyclic = measure("memory", tries, report, PATIENCE)
-    failures = [f"grew by {grown:.1f} MB, allowed are {LIMIT:g}"] if grown >= LIMIT else []
-    if cyclic >= tries:
-        failures.append(f"{cyclic} objects are left in reference cycles")
-    return Outcome(tries, failures, f"{grown:+.2f} MB after {tries:,} steps")
+    return check_growth("memory", tries, report, LIMIT, PATIENCE)
 
 
-def measure(check: str, tries: int, report: Report, seconds: float) -> Any:
-    """The result of a check's child process, which reads its resources from /proc."""
+def check_growth(module: str, tries: int, report: Report, limit: float, seconds: float) -> Outcome:
+    """Compare the resources before and after the steps of a child process."""
     if not STATM.exists():
         raise Unavailable("this system has no /proc with the resources of a process")
-    return result(check, tries, seconds=seconds, report=report)
+    found = result(module, tries, seconds=seconds, report=report)
+    before, after = Resources(*found[0]), Resources(*found[1])
+    allowed = Resources(limit, tries - 1, 0, 0, 0)
+    failures = [
+        f"{name}: {then:g} before the steps, {now:g} after them"
+        for name, then, now, most in zip(Resources._fields, before, after, allowed, strict=True)
+        if now > then + most
+    ]
+    growth = f"{after.memory - before.memory:+.2f} MB, {after.files - before.files:+d} open files"
+    return Outcome(tries, failures, f"{growth}, {after.processes - before.processes:+d} processes")
 
 
-def memory_in_use() -> float:
-    """The memory of this process, in MB."""
-    return int(STATM.read_text("ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
+def measure(
+    step: Callable[[int], object], warm_up: int, steps: int, report: Report
+) -> tuple[Resources, Resources]:
+    """The resources after ``warm_up`` steps, and after ``steps`` more."""
+    for k in range(warm_up):
+        step(k)
+    gc.collect()
+    before = Resources.now()
+    for k in range(1, steps + 1):
+        step(k)
+        if k % 100 == 0 or k == steps:
+            report(k)
+    if gc.isenabled():  # cycles may stay until the collector runs
+        gc.collect()
+    return before, Resources.now()
 
 
-def growth(steps: int, report: Report = lambda done: None) -> tuple[float, int]:
-    """By how many MB the process grows in that many steps, and how many objects are left that only
-    the garbage collector frees."""
+def train(steps: int, report: Report = lambda done: None) -> tuple[Resources, Resources]:
+    """The resources before and after that many steps without the garbage collector."""
     tx.manual_seed(0)
     model = nn.Sequential(
         nn.Embedding(8, 8),
@@ -53,25 +93,21 @@ def growth(steps: int, report: Report = lambda done: None) -> tuple[float, int]:
     )
     optimizer = tx.optim.AdamW(model.parameters())
     x = tx.randint(0, 8, (4, 4))
+
+    def step(k: int) -> None:
+        optimizer.zero_grad()
+        loss = F.cross_entropy(model(x), x[:, 0])
+        loss.backward()
+        tx.optim.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        loss.item()
+
     gc.disable()
     try:
-        for step in range(WARM_UP + steps):
-            if step == WARM_UP:
-                gc.collect()
-                before = memory_in_use()
-            optimizer.zero_grad()
-            loss = F.cross_entropy(model(x), x[:, 0])
-            loss.backward()
-            tx.optim.clip_grad_norm_(model.parameters(), 1.0)
-            optimizer.step()
-            loss.item()
-            done = step + 1 - WARM_UP
-            if done > 0 and (done % 500 == 0 or done == steps):
-                report(done)
-        return memory_in_use() - before, gc.collect()
+        return measure(step, WARM_UP, steps, report)
     finally:
         gc.enable()
 
 
 if __name__ == "__main__":
-    print(json.dumps(growth(int(sys.argv[1]), lambda done: print(done, flush=True))))
+    print(json.dumps(train(int(sys.argv[1]), lambda done: print(done, flush=True))))
