@@ -83,7 +83,7 @@ def test_a_traceback_shows_the_generated_line():
     with pytest.raises(DTypeError) as caught:
         nn.ReLU()("text")
     lines = [str(entry.statement) for entry in caught.traceback]
-    assert any(line.strip() == "return relu(input, inplace=self.inplace)" for line in lines)
+    assert any(line.strip() == "return relu(input, self.inplace)" for line in lines)
     assert "self.register_buffer('weight', weight)" in inspect.getsource(nn.BCELoss.__init__)
 
 
@@ -109,6 +109,13 @@ def test_copies_and_subclasses():
     assert isinstance(loss, nn.BCELoss)
 
 
+# fields that the parameters of a module follow from
+SIZES = {
+    "affine", "elementwise_affine", "embedding_dim", "in1_features", "in2_features", "in_features",
+    "num_channels", "num_embeddings", "out_features",
+}  # fmt: skip
+
+
 def test_every_field_is_a_parameter_of_its_function():
     """Else an option would be stored and change nothing."""
     for name in dir(nn):
@@ -116,4 +123,4 @@ def test_every_field_is_a_parameter_of_its_function():
         if isinstance(cls, type) and "_function" in vars(cls):
             parameters = inspect.signature(cls._function).parameters
             stored = {n for n, f in cls._fields.items() if not isinstance(f.annotation, InitVar)}
-            assert stored <= set(parameters), name
+            assert stored - SIZES <= set(parameters), name

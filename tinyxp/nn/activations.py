@@ -10,21 +10,9 @@ from tinyxp.nn.fields import FunctionalModule
 from tinyxp.nn.module import Module
 
 __all__ = [
-    "GELU",
-    "GLU",
-    "LogSigmoid",
-    "LogSoftmax",
-    "Mish",
-    "SiLU",
-    "Sigmoid",
-    "Softmax",
-    "Softmax2d",
-    "Softmin",
-    "Softplus",
-    "Softsign",
-    "Tanh",
-    "Tanhshrink",
-]
+    "GELU", "GLU", "LogSigmoid", "LogSoftmax", "Mish", "SiLU", "Sigmoid", "Softmax",
+    "Softmax2d", "Softmin", "Softplus", "Softsign", "Tanh", "Tanhshrink",
+]  # fmt: skip
 
 
 class GELU(FunctionalModule, function=F.gelu):

@@ -101,9 +101,7 @@ class _Conv(_Convolution):
         if self.padding_mode != "zeros":
             name = type(self).__name__
             pairs = margins(name, padding, self.kernel_size, self.stride, self.dilation)
-            flat = tuple(
-                p for pair in reversed(pairs) for p in pair
-            )  # F.pad starts with the last axis
+            flat = tuple(p for pair in reversed(pairs) for p in pair)  # the last axis first
             input, padding = F.pad(input, flat, mode=self.padding_mode), 0
         return conv(input, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
 

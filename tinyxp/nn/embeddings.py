@@ -7,7 +7,7 @@ from tinyxp.core.tensor import Tensor
 from tinyxp.errors import ArgumentError, ShapeError
 from tinyxp.nn import functional as F
 from tinyxp.nn import init
-from tinyxp.nn.fields import FieldModule
+from tinyxp.nn.fields import FunctionalModule
 from tinyxp.nn.parameter import Parameter
 from tinyxp.ops.creation import empty
 from tinyxp.random import Generator
@@ -15,7 +15,7 @@ from tinyxp.random import Generator
 __all__ = ["Embedding", "EmbeddingBag"]
 
 
-class _Table(FieldModule):
+class _Table(FunctionalModule):
     """The base of both embeddings: checks and the weight."""
 
     num_embeddings: int
@@ -68,7 +68,7 @@ class _Table(FieldModule):
         return sizes + (options + after + padding if after else padding + options)
 
 
-class Embedding(_Table):
+class Embedding(_Table, function=F.embedding, learned=("weight",)):
     """y[...] = weight[x[...]]: integers (...) -> (..., embedding_dim).
 
     ``weight`` (num_embeddings, embedding_dim) starts from N(0, 1); the row ``padding_idx`` starts
@@ -120,17 +120,6 @@ class Embedding(_Table):
         """
         options = padding_idx, max_norm, norm_type, scale_grad_by_freq, sparse
         return cls._of(embeddings, freeze, *options)
-
-    def forward(self, input: Tensor) -> Any:
-        return F.embedding(
-            input,
-            self.weight,
-            self.padding_idx,
-            self.max_norm,
-            self.norm_type,
-            self.scale_grad_by_freq,
-            self.sparse,
-        )
 
     def extra_repr(self) -> str:
         return self._description()

@@ -73,12 +73,17 @@ def _constructor(cls: Any) -> Callable[..., None]:
     return constructor
 
 
-def _forward(cls: Any, function: Callable[..., Any]) -> Callable[..., Any]:
-    """The ``forward`` of a class that calls this function with its fields."""
+def _forward(
+    cls: Any, function: Callable[..., Any], learned: tuple[str, ...]
+) -> Callable[..., Any]:
+    """The ``forward`` of a class that calls this function with its fields and parameters."""
+    stored = {name for name, field in cls._fields.items() if _is_stored(field)}
+    stored.update(learned, ["training"])
     inputs, args = [], []
-    for p in inspect.signature(function).parameters.values():
-        if p.name == "training" or (p.name in cls._fields and _is_stored(cls._fields[p.name])):
-            args.append(f"{p.name}=self.{p.name}")
+    for i, p in enumerate(inspect.signature(function).parameters.values()):
+        if p.name in stored:
+            by_place = len(args) == i and p.kind is not p.KEYWORD_ONLY  # which is faster
+            args.append(f"self.{p.name}" if by_place else f"{p.name}=self.{p.name}")
         elif p.default is p.empty:
             inputs.append(p)
             args.append(p.name)
@@ -94,7 +99,7 @@ class FieldModule(Module):
       ``_: KW_ONLY`` by keyword. It stores them, a ``Tensor | None`` as a buffer, but no InitVar,
       and calls ``__post_init__`` with the values of the InitVars.
     - ``extra_repr`` shows the stored fields, ``inplace`` only if it is True; or it fills the
-      template ``shown``, such as ``"{padding}"``.
+      template ``shown``, such as ``"{padding}, bias={has_bias}"``.
     - ``axes`` is an attribute of the class, for classes that differ in it alone.
     """
 
@@ -121,7 +126,9 @@ class FieldModule(Module):
     def extra_repr(self) -> str:
         values = self.__dict__
         if self._template is not None:  # a field may hold a module or a parameter
-            return self._template.format_map({**values, **self._modules, **self._parameters})
+            has_bias = self._parameters.get("bias") is not None
+            named = {**values, **self._modules, **self._parameters, "has_bias": has_bias}
+            return self._template.format_map(named)
         names = [name for name in self._fields if name in values and name != "generator"]
         if not values.get("inplace", True):
             names.remove("inplace")
@@ -138,13 +145,19 @@ class FunctionalModule(FieldModule):
             inplace: bool = False
 
     ``forward`` takes the parameters of the function that are not fields and have no default.
+    ``learned`` are the names of parameters of the module that the function takes.
     """
 
     _function: ClassVar[Callable[..., Any]]
 
-    def __init_subclass__(cls, function: Callable[..., Any] | None = None, **options: Any) -> None:
+    def __init_subclass__(
+        cls,
+        function: Callable[..., Any] | None = None,
+        learned: tuple[str, ...] = (),
+        **options: Any,
+    ) -> None:
         super().__init_subclass__(**options)
         if function is not None:
             cls._function = staticmethod(function)
             if cls.forward is Module.forward:
-                cls.forward = _forward(cls, function)  # type: ignore[method-assign]
+                cls.forward = _forward(cls, function, learned)  # type: ignore[method-assign]

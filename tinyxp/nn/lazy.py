@@ -18,21 +18,11 @@ from tinyxp.nn.parameter import Parameter
 from tinyxp.ops.creation import zeros
 
 __all__ = [
-    "LazyBatchNorm1d",
-    "LazyBatchNorm2d",
-    "LazyBatchNorm3d",
-    "LazyConv1d",
-    "LazyConv2d",
-    "LazyConv3d",
-    "LazyConvTranspose1d",
-    "LazyConvTranspose2d",
-    "LazyConvTranspose3d",
-    "LazyInstanceNorm1d",
-    "LazyInstanceNorm2d",
-    "LazyInstanceNorm3d",
-    "LazyLinear",
+    "LazyBatchNorm1d", "LazyBatchNorm2d", "LazyBatchNorm3d", "LazyConv1d", "LazyConv2d",
+    "LazyConv3d", "LazyConvTranspose1d", "LazyConvTranspose2d", "LazyConvTranspose3d",
+    "LazyInstanceNorm1d", "LazyInstanceNorm2d", "LazyInstanceNorm3d", "LazyLinear",
     "UninitializedParameter",
-]
+]  # fmt: skip
 
 
 class UninitializedParameter(Parameter):
@@ -59,9 +49,8 @@ class _Lazy(Module):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__()
-        given = inspect.signature(self.eager).bind(
-            0, *args, **kwargs
-        )  # raises TypeError for a wrong one
+        # raises TypeError for a wrong argument
+        given = inspect.signature(self.eager).bind(0, *args, **kwargs)
         self._given = {**self.defaults, **dict(list(given.arguments.items())[1:])}
         place = {name: self._given.pop(name, None) for name in ("device", "dtype")}
         self.weight = UninitializedParameter(zeros(0, **place))

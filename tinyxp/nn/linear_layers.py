@@ -9,7 +9,7 @@ from tinyxp.core.tensor import Tensor
 from tinyxp.errors import ArgumentError, DTypeError, ShapeError
 from tinyxp.nn import functional as F
 from tinyxp.nn import init
-from tinyxp.nn.fields import FieldModule
+from tinyxp.nn.fields import FieldModule, FunctionalModule
 from tinyxp.nn.module import Module
 from tinyxp.nn.parameter import register_empty
 from tinyxp.ops.shaping import flatten, normalize_axis, reshape
@@ -32,7 +32,12 @@ class Identity(Module):
         return input
 
 
-class Linear(FieldModule):
+class Linear(
+    FunctionalModule,
+    function=F.linear,
+    learned=("weight", "bias"),
+    shown="in_features={in_features}, out_features={out_features}, bias={has_bias}",
+):
     """y = x Wᵀ + b: (..., in_features) -> (..., out_features).
 
     ``weight`` (out_features, in_features) and ``bias`` (out_features) start from U(-b, b) with
@@ -61,17 +66,14 @@ class Linear(FieldModule):
         """Draw new initial values."""
         init.default_(self.weight, self.bias, generator)
 
-    def forward(self, input: Tensor) -> Any:
-        return F.linear(input, self.weight, self.bias)
 
-    def extra_repr(self) -> str:
-        return (
-            f"in_features={self.in_features}, out_features={self.out_features}, "
-            f"bias={self.bias is not None}"
-        )
-
-
-class Bilinear(FieldModule):
+class Bilinear(
+    FunctionalModule,
+    function=F.bilinear,
+    learned=("weight", "bias"),
+    shown="in1_features={in1_features}, in2_features={in2_features}, "
+    "out_features={out_features}, bias={has_bias}",
+):
     """yₖ = Σᵢⱼ x₁ᵢ Wₖᵢⱼ x₂ⱼ + bₖ: (..., in1_features), (..., in2_features) -> (..., out_features).
 
     ``weight`` (out_features, in1_features, in2_features) and ``bias`` (out_features) start from
@@ -105,15 +107,6 @@ class Bilinear(FieldModule):
         bound = 1 / math.sqrt(self.in1_features)
         for parameter in self.parameters():
             init.uniform_(parameter, -bound, bound, generator)
-
-    def forward(self, input1: Tensor, input2: Tensor) -> Any:
-        return F.bilinear(input1, input2, self.weight, self.bias)
-
-    def extra_repr(self) -> str:
-        return (
-            f"in1_features={self.in1_features}, in2_features={self.in2_features}, "
-            f"out_features={self.out_features}, bias={self.bias is not None}"
-        )
 
 
 class Flatten(FieldModule):

@@ -26,7 +26,8 @@ def summary(model: Module, *args: Any, **kwargs: Any) -> str:
     1       ReLU        (5, 3)           0
     9 parameters, of which 9 are trained; 36 bytes with buffers
     """
-    _expect_module("summary", model)
+    if not isinstance(model, Module):
+        raise DTypeError(f"summary expects an nn.Module, got {type(model).__name__}")
     shapes = _shapes(model, args, kwargs) if args or kwargs else None
     rows = [["module", "kind", *([] if shapes is None else ["output"]), "parameters"]]
     counted: set[Tensor] = set()
@@ -49,11 +50,6 @@ class Table(str):
 
     __slots__ = ()
     __repr__ = str.__str__
-
-
-def _expect_module(name: str, model: Any) -> None:
-    if not isinstance(model, Module):
-        raise DTypeError(f"{name} expects an nn.Module, got {type(model).__name__}")
 
 
 def _shapes(model: Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[Module, str]:

@@ -16,20 +16,12 @@ from tinyxp.ops.creation import ones, zeros
 from tinyxp.ops.shaping import expand_dims, squeeze
 
 __all__ = [
-    "BatchNorm1d",
-    "BatchNorm2d",
-    "BatchNorm3d",
-    "GroupNorm",
-    "InstanceNorm1d",
-    "InstanceNorm2d",
-    "InstanceNorm3d",
-    "LayerNorm",
-    "LocalResponseNorm",
-    "RMSNorm",
-]
+    "BatchNorm1d", "BatchNorm2d", "BatchNorm3d", "GroupNorm", "InstanceNorm1d",
+    "InstanceNorm2d", "InstanceNorm3d", "LayerNorm", "LocalResponseNorm", "RMSNorm",
+]  # fmt: skip
 
 
-class _Affine(FieldModule):
+class _Affine(FunctionalModule):
     """The base of norms with a scale ``weight``, initially ones, and a shift ``bias``, zeros."""
 
     def _learn(self, shape: Any, weight: bool, bias: bool, device: str | None, dtype: Any) -> None:
@@ -45,7 +37,12 @@ class _Affine(FieldModule):
             init.zeros_(self.bias)
 
 
-class LayerNorm(_Affine):
+class LayerNorm(
+    _Affine,
+    function=F.layer_norm,
+    learned=("weight", "bias"),
+    shown="{normalized_shape}, eps={eps}, elementwise_affine={elementwise_affine}, bias={has_bias}",
+):
     """y = (x - mean) / √(var + eps) · weight + bias over the trailing axes ``normalized_shape``.
 
     ``weight`` and ``bias`` (*normalized_shape). Raises ShapeError; see ``functional.layer_norm``.
@@ -65,15 +62,10 @@ class LayerNorm(_Affine):
         self.normalized_shape = shape_of("LayerNorm", self.normalized_shape)
         self._learn(self.normalized_shape, self.elementwise_affine, bias, device, dtype)
 
-    def forward(self, input: Tensor) -> Any:
-        return F.layer_norm(input, self.normalized_shape, self.weight, self.bias, self.eps)
 
-    def extra_repr(self) -> str:
-        affine = f"elementwise_affine={self.elementwise_affine}"
-        return f"{self.normalized_shape}, eps={self.eps}, {affine}, bias={self.bias is not None}"
-
-
-class RMSNorm(FieldModule):
+class RMSNorm(
+    FieldModule, shown="{normalized_shape}, eps={eps}, elementwise_affine={elementwise_affine}"
+):
     """y = x / √(mean of x² + eps) · weight over the trailing axes ``normalized_shape``.
 
     ``weight`` (*normalized_shape) starts as ones. Raises ShapeError; see ``functional.rms_norm``.
@@ -101,12 +93,13 @@ class RMSNorm(FieldModule):
     def forward(self, x: Tensor) -> Any:
         return F.rms_norm(x, self.normalized_shape, self.weight, self.eps)
 
-    def extra_repr(self) -> str:
-        affine = f"elementwise_affine={self.elementwise_affine}"
-        return f"{self.normalized_shape}, eps={self.eps}, {affine}"
 
-
-class GroupNorm(_Affine):
+class GroupNorm(
+    _Affine,
+    function=F.group_norm,
+    learned=("weight", "bias"),
+    shown="{num_groups}, {num_channels}, eps={eps}, affine={affine}, bias={has_bias}",
+):
     """Normalize each group of channels of each sample: (N, C, ...) -> (N, C, ...).
 
     ``weight`` and ``bias`` (num_channels). Raises ShapeError; see ``functional.group_norm``.
@@ -132,17 +125,12 @@ class GroupNorm(_Affine):
             )
         self._learn(self.num_channels, self.affine, bias, device, dtype)
 
-    def forward(self, input: Tensor) -> Any:
-        return F.group_norm(input, self.num_groups, self.weight, self.bias, self.eps)
 
-    def extra_repr(self) -> str:
-        return (
-            f"{self.num_groups}, {self.num_channels}, eps={self.eps}, affine={self.affine}, "
-            f"bias={self.bias is not None}"
-        )
-
-
-class _Running(_Affine):
+class _Running(
+    _Affine,
+    shown="{num_features}, eps={eps}, momentum={momentum}, affine={affine}, bias={has_bias}, "
+    "track_running_stats={track_running_stats}",
+):
     """A norm of channels that may track the mean and variance of its inputs.
 
     ``axes``: the numbers of axes that an input may have.
@@ -188,13 +176,6 @@ class _Running(_Affine):
             shapes = " or ".join(f"{n} axes" for n in self.axes)
             raise ShapeError(f"{type(self).__name__} expects {shapes}, got shape {input.shape}")
 
-    def extra_repr(self) -> str:
-        return (
-            f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, "
-            f"affine={self.affine}, bias={self.bias is not None}, "
-            f"track_running_stats={self.track_running_stats}"
-        )
-
 
 class _BatchNorm(_Running):
     def forward(self, input: Tensor) -> Any:
@@ -204,9 +185,7 @@ class _BatchNorm(_Running):
         if self.training and not self.track_running_stats:
             mean = var = None
         elif self.training and count is not None:
-            count.array = (
-                count + 1
-            ).array  # not in place: that would change snapshots of the state
+            count.array = (count + 1).array  # in place it would change snapshots of the state
             if self.momentum is None:  # the mean over all batches so far
                 momentum = 1 / float(count)
         alone = self.training or (mean is None and var is None)

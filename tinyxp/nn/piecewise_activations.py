@@ -13,21 +13,9 @@ from tinyxp.ops.creation import empty
 from tinyxp.random import Generator
 
 __all__ = [
-    "CELU",
-    "ELU",
-    "SELU",
-    "Hardshrink",
-    "Hardsigmoid",
-    "Hardswish",
-    "Hardtanh",
-    "LeakyReLU",
-    "PReLU",
-    "RReLU",
-    "ReLU",
-    "ReLU6",
-    "Softshrink",
-    "Threshold",
-]
+    "CELU", "ELU", "SELU", "Hardshrink", "Hardsigmoid", "Hardswish", "Hardtanh", "LeakyReLU",
+    "PReLU", "RReLU", "ReLU", "ReLU6", "Softshrink", "Threshold",
+]  # fmt: skip
 
 
 class ReLU(FunctionalModule, function=F.relu):

@@ -6,8 +6,8 @@ Each function takes the operands' shapes and the static parameters, and returns 
 
 
 def normal(*shapes, **static):
-    """Operands with standard normal elements."""
-    return lambda rng: (*[rng.normal(size=shape) for shape in shapes], static)
+    """Operands with standard normal elements; a shape of None stands for an absent operand."""
+    return lambda rng: (*[s if s is None else rng.normal(size=s) for s in shapes], static)
 
 
 def complex_normal(*shapes, **static):

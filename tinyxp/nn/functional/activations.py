@@ -14,6 +14,7 @@ from tinyxp.ops import trigonometric
 from tinyxp.ops.arithmetic import logaddexp, where
 from tinyxp.ops.bounds import maximum
 from tinyxp.ops.creation import astype, clone
+from tinyxp.ops.examples import normal
 from tinyxp.ops.exponential import _erfc, _sigmoid, exp, log, log1p
 from tinyxp.ops.reductions import argmax, max, sum
 from tinyxp.ops.regular import arange
@@ -21,21 +22,9 @@ from tinyxp.ops.shaping import normalize_axis, reshape
 from tinyxp.random import source
 
 __all__ = [
-    "gelu",
-    "glu",
-    "gumbel_softmax",
-    "log_softmax",
-    "logsigmoid",
-    "mish",
-    "sigmoid",
-    "silu",
-    "softmax",
-    "softmin",
-    "softplus",
-    "softsign",
-    "tanh",
-    "tanhshrink",
-]
+    "gelu", "glu", "gumbel_softmax", "log_softmax", "logsigmoid", "mish", "sigmoid", "silu",
+    "softmax", "softmin", "softplus", "softsign", "tanh", "tanhshrink",
+]  # fmt: skip
 
 # -- elementwise ------------------------------------------------------------------------------
 
@@ -47,14 +36,8 @@ def _gelu(x, /, approximate="none"):
     return 0.5 * x * _erfc(x * -math.sqrt(0.5))
 
 
-@_gelu.example
-def _(rng):
-    return (rng.normal(size=(3, 4)),)
-
-
-@_gelu.example
-def _(rng):
-    return rng.normal(size=(3, 4)), {"approximate": "tanh"}
+_gelu.example(normal((3, 4)))
+_gelu.example(normal((3, 4), approximate="tanh"))
 
 
 def gelu(input, approximate="none"):
@@ -129,14 +112,8 @@ def _softplus(x, /, beta=1.0, threshold=20.0):
     return where(beta * x > threshold, x, logaddexp(beta * x, 0.0) / beta)
 
 
-@_softplus.example
-def _(rng):
-    return (rng.integers(-1, 2, size=(6,)) * 1.0,)  # at 0 too
-
-
-@_softplus.example
-def _(rng):
-    return rng.normal(size=(3, 4)) + 0.5, {"beta": 2.0, "threshold": 1.0}
+_softplus.example(lambda rng: (rng.integers(-1, 2, size=(6,)) * 1.0,))  # at 0 too
+_softplus.example(lambda rng: (rng.normal(size=(3, 4)) + 0.5, {"beta": 2.0, "threshold": 1.0}))
 
 
 def softplus(input, beta=1.0, threshold=20.0):
@@ -199,13 +176,8 @@ def tanhshrink(input):
     return _tanhshrink(input)
 
 
-@_logsigmoid.example
-@_silu.example
-@_mish.example
-@_softsign.example
-@_tanhshrink.example
-def _(rng):
-    return (rng.normal(size=(3, 4)),)
+for _op in (_logsigmoid, _silu, _mish, _softsign, _tanhshrink):
+    _op.example(normal((3, 4)))
 
 
 # -- along one axis ---------------------------------------------------------------------------
@@ -218,9 +190,7 @@ def _glu(x, /, *, dim):
     return x[(*before, slice(half))] * _sigmoid(x[(*before, slice(half, None))])
 
 
-@_glu.example
-def _(rng):
-    return rng.normal(size=(2, 4, 2)), {"dim": 1}
+_glu.example(normal((2, 4, 2), dim=1))
 
 
 @typed
@@ -255,16 +225,12 @@ def _log_softmax(x, /, dim):
     return shifted - log(sum(exp(shifted), axis=dim, keepdims=True))
 
 
-@_softmax.example
-@_log_softmax.example
-def _(rng):
-    return rng.normal(size=(2, 3, 4)), {"dim": -1}
+for _op in (_softmax, _log_softmax):
+    _op.example(normal((2, 3, 4), dim=-1))
 
 
-@_softmax.example
-@_log_softmax.example
-def _(rng):
-    return rng.normal(size=(3, 4)), {"dim": 0}
+for _op in (_softmax, _log_softmax):
+    _op.example(normal((3, 4), dim=0))
 
 
 def _along(op, input, dim, dtype):

@@ -14,21 +14,17 @@ from tinyxp.nn.functional.axes import over_axes
 from tinyxp.nn.functional.checks import numbers
 from tinyxp.nn.functional.max_pooling import _max_places, at_places, first_max, spatial_of
 from tinyxp.ops.creation import clone
+from tinyxp.ops.examples import normal
 from tinyxp.ops.orders import flip
 from tinyxp.ops.reductions import mean
 from tinyxp.ops.shaping import concat, expand_dims, squeeze
 from tinyxp.random import source
 
 __all__ = [
-    "adaptive_avg_pool1d",
-    "adaptive_avg_pool2d",
-    "adaptive_avg_pool3d",
-    "adaptive_max_pool1d",
-    "adaptive_max_pool2d",
-    "adaptive_max_pool3d",
-    "fractional_max_pool2d",
+    "adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d", "adaptive_max_pool1d",
+    "adaptive_max_pool2d", "adaptive_max_pool3d", "fractional_max_pool2d",
     "fractional_max_pool3d",
-]
+]  # fmt: skip
 
 
 def _bounds(length, out):
@@ -51,14 +47,8 @@ def _adaptive_avg_pool(x, /, size):
     return x
 
 
-@_adaptive_avg_pool.example
-def _(rng):
-    return rng.normal(size=(2, 5)), {"size": (3,)}
-
-
-@_adaptive_avg_pool.example
-def _(rng):
-    return rng.normal(size=(2, 4, 3)), {"size": (2, 5)}
+_adaptive_avg_pool.example(normal((2, 5), size=(3,)))
+_adaptive_avg_pool.example(normal((2, 4, 3), size=(2, 5)))
 
 
 @functools.lru_cache(maxsize=256)

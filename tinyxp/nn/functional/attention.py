@@ -9,6 +9,7 @@ from tinyxp.nn.functional.activations import softmax
 from tinyxp.nn.functional.dropouts import _dropout, probability
 from tinyxp.ops.arithmetic import where
 from tinyxp.ops.creation import astype
+from tinyxp.ops.examples import normal
 from tinyxp.ops.linear import matmul
 from tinyxp.ops.parts import _unstack
 from tinyxp.ops.reductions import max
@@ -77,9 +78,7 @@ def _self_attention(qkv, mask=None, /, *, is_causal, scale, dropout_p=0.0, seed=
     return permute_dims(y, (0, 2, 1, 3))
 
 
-@attention_weights.example
-def _(rng):
-    return rng.normal(size=(2, 3, 4)), rng.normal(size=(2, 5, 4)), {"scale": 0.5}
+attention_weights.example(normal((2, 3, 4), (2, 5, 4), scale=0.5))
 
 
 @attention_weights.example
@@ -89,22 +88,13 @@ def _(rng):
     return rng.normal(size=(2, 3, 4)), rng.normal(size=(2, 5, 4)), mask > -math.inf, {"scale": 0.5}
 
 
-@_attention.example
-def _(rng):
-    q, k, v = (rng.normal(size=(2, 2, 3, 4)) for _ in range(3))
-    return q, k, v, {"is_causal": False, "scale": 0.5}
-
-
-@_attention.example
-def _(rng):
-    q, k, v = (rng.normal(size=(2, 2, 3, 4)) for _ in range(3))
-    return q, k, v, None, {"is_causal": True, "scale": 0.5}
-
-
-@_attention.example
-def _(rng):
-    q, k, v = rng.normal(size=(2, 3, 4)), rng.normal(size=(2, 5, 4)), rng.normal(size=(2, 5, 2))
-    return q, k, v, rng.normal(size=(3, 5)), {"is_causal": False, "scale": 0.5}
+_DROPPED = {"dropout_p": 0.3, "seed": 2**40 + 1, "counter": 5}
+_attention.example(normal(*[(2, 2, 3, 4)] * 3, is_causal=False, scale=0.5))
+_attention.example(normal(*[(2, 2, 3, 4)] * 3, None, is_causal=True, scale=0.5))
+_attention.example(normal((2, 3, 4), (2, 5, 4), (2, 5, 2), (3, 5), is_causal=False, scale=0.5))
+_attention.example(normal(*[(2, 3, 4)] * 3, (3, 1), is_causal=True, scale=0.5, **_DROPPED))
+_self_attention.example(normal((2, 3, 3, 2, 4), None, is_causal=True, scale=0.5))
+_self_attention.example(normal((2, 3, 3, 2, 4), None, is_causal=True, scale=0.5, **_DROPPED))
 
 
 @_attention.example
@@ -116,26 +106,8 @@ def _(rng):
 
 @_self_attention.example
 def _(rng):
-    return rng.normal(size=(2, 3, 3, 2, 4)), None, {"is_causal": True, "scale": 0.5}
-
-
-@_self_attention.example
-def _(rng):
     keys = rng.permutation(3).reshape(1, 1, 3) > 0
     return rng.normal(size=(2, 3, 3, 1, 2)), keys, {"is_causal": False, "scale": 0.5}
-
-
-@_self_attention.example
-def _(rng):
-    static = {"is_causal": True, "scale": 0.5, "dropout_p": 0.3, "seed": 2**40 + 1, "counter": 5}
-    return rng.normal(size=(2, 3, 3, 2, 4)), None, static
-
-
-@_attention.example
-def _(rng):
-    q, k, v = (rng.normal(size=(2, 3, 4)) for _ in range(3))
-    static = {"is_causal": True, "scale": 0.5, "dropout_p": 0.3, "seed": 2**40 + 1, "counter": 5}
-    return q, k, v, rng.normal(size=(3, 1)), static
 
 
 def scaled_dot_product_attention(

@@ -14,6 +14,7 @@ from tinyxp.nn.functional.checks import expect_numbers, numbers
 from tinyxp.nn.functional.max_pooling import geometry_of, max_pool_nd, spatial_of
 from tinyxp.ops.arithmetic import where
 from tinyxp.ops.creation import asarray
+from tinyxp.ops.examples import normal
 from tinyxp.ops.padding import pad
 from tinyxp.ops.reductions import sum
 from tinyxp.ops.rounding import abs
@@ -34,16 +35,10 @@ def _avg_pool(x, /, size, stride, padding, divisors):
     return total / asarray(divisor, dtype=x.dtype, device=x.device)
 
 
-@_avg_pool.example
-def _(rng):
-    static = {"size": (2,), "stride": (2,), "padding": ((1, 0),), "divisors": ((1, 2),)}
-    return rng.normal(size=(2, 3)), static
-
-
-@_avg_pool.example
-def _(rng):
-    static = {"size": (2, 3), "stride": (1, 2), "padding": ((0, 0), (0, 0))}
-    return rng.normal(size=(2, 3, 5)), static | {"divisors": ((2, 2), (3, 3))}
+_avg_pool.example(normal((2, 3), size=(2,), stride=(2,), padding=((1, 0),), divisors=((1, 2),)))
+_avg_pool.example(
+    normal((2, 3, 5), size=(2, 3), stride=(1, 2), padding=((0, 0),) * 2, divisors=((2, 2), (3, 3)))
+)
 
 
 def expect_floating(name, input):

@@ -15,6 +15,7 @@ from tinyxp.nn.functional.checks import expect_indices, expect_numbers
 from tinyxp.nn.functional.reduction import expect_plain_mean, reduce_losses, resolve_reduction
 from tinyxp.ops.arithmetic import where
 from tinyxp.ops.creation import astype
+from tinyxp.ops.examples import uniform
 from tinyxp.ops.gathering import take, take_along_axis
 from tinyxp.ops.linear import tensordot
 from tinyxp.ops.reductions import mean, sum
@@ -49,40 +50,23 @@ def _cross_entropy(
     return _reduce_classes(where(valid, losses, 0.0), targets, valid, weight, reduction)
 
 
-@_cross_entropy.example
-def _(rng):
-    targets = rng.integers(0, 4, size=(5,))
-    return rng.normal(size=(5, 4)), targets, {"ignore_index": -100, "label_smoothing": 0.0}
+def _scores(ignored, count, weighted=False, **static):
+    """An example whose first ``count`` targets are ``ignored``."""
+
+    def make(rng):
+        targets = rng.integers(0, 4, size=(5,))
+        targets[:count] = ignored
+        weights = [rng.uniform(0.5, 2, size=(4,))] if weighted else []
+        return rng.normal(size=(5, 4)), targets, *weights, {"ignore_index": ignored} | static
+
+    return make
 
 
-@_cross_entropy.example
-def _(rng):
-    targets = rng.integers(0, 4, size=(5,))
-    targets[1:3] = -1
-    return rng.normal(size=(5, 4)), targets, {"ignore_index": -1, "label_smoothing": 0.1}
-
-
-@_cross_entropy.example
-def _(rng):
-    targets = rng.integers(0, 4, size=(5,))
-    targets[3] = -1
-    static = {"ignore_index": -1, "label_smoothing": 0.0, "reduction": "mean"}
-    return rng.normal(size=(5, 4)), targets, static
-
-
-@_cross_entropy.example
-def _(rng):
-    targets = rng.integers(0, 4, size=(5,))
-    static = {"ignore_index": -1, "label_smoothing": 0.1, "reduction": "sum"}
-    return rng.normal(size=(5, 4)), targets, static
-
-
-@_cross_entropy.example
-def _(rng):
-    targets = rng.integers(0, 4, size=(5,))
-    targets[1:3] = 2
-    static = {"ignore_index": 2, "label_smoothing": 0.1}
-    return rng.normal(size=(5, 4)), targets, rng.uniform(0.5, 2, size=(4,)), static
+_cross_entropy.example(_scores(-100, 0, label_smoothing=0.0))
+_cross_entropy.example(_scores(-1, 2, label_smoothing=0.1))
+_cross_entropy.example(_scores(-1, 1, label_smoothing=0.0, reduction="mean"))
+_cross_entropy.example(_scores(-1, 0, label_smoothing=0.1, reduction="sum"))
+_cross_entropy.example(_scores(2, 2, weighted=True, label_smoothing=0.1))
 
 
 @composite(real=True, floating=("logits", "target", "weight"), autocast="float32")
@@ -93,15 +77,8 @@ def _soft_cross_entropy(logits, target, weight=None, /, *, label_smoothing):
     return -sum(target * (log_p if weight is None else weight * log_p), axis=1)
 
 
-@_soft_cross_entropy.example
-def _(rng):
-    return rng.normal(size=(5, 4)), rng.uniform(size=(5, 4)), {"label_smoothing": 0.0}
-
-
-@_soft_cross_entropy.example
-def _(rng):
-    logits, target = rng.normal(size=(5, 4)), rng.uniform(size=(5, 4))
-    return logits, target, rng.uniform(0.5, 2, size=(4,)), {"label_smoothing": 0.1}
+_soft_cross_entropy.example(uniform(0, 2, (5, 4), (5, 4), label_smoothing=0.0))
+_soft_cross_entropy.example(uniform(0, 2, (5, 4), (5, 4), (4,), label_smoothing=0.1))
 
 
 def cross_entropy(
@@ -173,18 +150,8 @@ def _nll_loss(log_p, targets, weight=None, /, *, ignore_index):
     return where(valid, losses, 0.0)
 
 
-@_nll_loss.example
-def _(rng):
-    targets = rng.integers(0, 4, size=(5,))
-    targets[0] = -100
-    return rng.normal(size=(5, 4)), targets, {"ignore_index": -100}
-
-
-@_nll_loss.example
-def _(rng):
-    targets = rng.integers(0, 4, size=(5,))
-    targets[0] = 3
-    return rng.normal(size=(5, 4)), targets, rng.uniform(size=(4,)), {"ignore_index": 3}
+_nll_loss.example(_scores(-100, 1))
+_nll_loss.example(_scores(3, 1, weighted=True))
 
 
 def nll_loss(

@@ -12,6 +12,7 @@ from tinyxp.core.operation import expect_tensors
 from tinyxp.errors import ArgumentError, DTypeError, ShapeError
 from tinyxp.nn.functional.axes import over_axes
 from tinyxp.nn.functional.checks import numbers
+from tinyxp.ops.examples import normal
 from tinyxp.ops.linear import matmul
 from tinyxp.ops.padding import pad
 from tinyxp.ops.shaping import (
@@ -80,30 +81,13 @@ def _rows(weight, groups):
     return reshape(rows, (groups, a // groups, math.prod(size) * b))
 
 
-@_conv.example
-def _(rng):
-    static = {"stride": (2,), "padding": ((1, 1),), "dilation": (1,), "groups": 1}
-    return rng.normal(size=(2, 2, 4)), rng.normal(size=(3, 2, 3)), rng.normal(size=(3,)), static
-
-
-@_conv.example
-def _(rng):
-    static = {"stride": (1, 2), "padding": ((0, 1), (0, 0)), "dilation": (2, 1), "groups": 2}
-    return rng.normal(size=(1, 2, 3, 4)), rng.normal(size=(4, 1, 2, 2)), None, static
-
-
-@_conv_transpose.example
-def _(rng):
-    static = {"stride": (2,), "padding": (1,), "output_padding": (1,), "dilation": (1,)}
-    x, weight, bias = rng.normal(size=(2, 2, 3)), rng.normal(size=(2, 2, 3)), rng.normal(size=(2,))
-    return x, weight, bias, static | {"groups": 1}
-
-
-@_conv_transpose.example
-def _(rng):
-    static = {"stride": (1, 2), "padding": (0, 0), "output_padding": (1, 0), "dilation": (2, 1)}
-    x, weight = rng.normal(size=(1, 2, 2, 2)), rng.normal(size=(2, 1, 2, 2))
-    return x, weight, None, static | {"groups": 2}
+_line = {"stride": (2,), "dilation": (1,), "groups": 1}
+_plane = {"stride": (1, 2), "dilation": (2, 1), "groups": 2}
+_conv.example(normal((2, 2, 4), (3, 2, 3), (3,), padding=((1, 1),), **_line))
+_conv.example(normal((1, 2, 3, 4), (4, 1, 2, 2), None, padding=((0, 1), (0, 0)), **_plane))
+_line, _plane = _line | {"output_padding": (1,)}, _plane | {"output_padding": (1, 0)}
+_conv_transpose.example(normal((2, 2, 3), (2, 2, 3), (2,), padding=(1,), **_line))
+_conv_transpose.example(normal((1, 2, 2, 2), (2, 1, 2, 2), None, padding=(0, 0), **_plane))
 
 
 def _conv_nd(name, n, input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):

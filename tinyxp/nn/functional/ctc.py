@@ -62,14 +62,8 @@ def _(rng):
 
 @_ctc_loss.example
 def _(rng):
-    targets = np.asarray([[0, 1], [1, 0], [0, 0]])
-    return (
-        rng.normal(size=(3, 3, 3)),
-        targets,
-        np.asarray([3, 2, 3]),
-        np.asarray([2, 1, 0]),
-        {"blank": 2},
-    )
+    targets, lengths = np.asarray([[0, 1], [1, 0], [0, 0]]), np.asarray([[3, 2, 3], [2, 1, 0]])
+    return rng.normal(size=(3, 3, 3)), targets, *lengths, {"blank": 2}
 
 
 @typed

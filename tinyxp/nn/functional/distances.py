@@ -12,6 +12,7 @@ from tinyxp.linalg.norms import vector_norm
 from tinyxp.nn.functional.checks import expect_numbers
 from tinyxp.ops.bounds import maximum
 from tinyxp.ops.creation import asarray
+from tinyxp.ops.examples import normal
 from tinyxp.ops.gathering import take
 from tinyxp.ops.reductions import sum
 from tinyxp.ops.shaping import broadcast_shapes, broadcast_to, normalize_axis, reshape
@@ -28,20 +29,15 @@ def _expect_floating(name, *tensors):
 
 @composite(real=True, autocast="float32")
 def _cosine_similarity(x1, x2, /, *, axis, eps):
-    x1, x2 = (
-        x / maximum(vector_norm(x, axis=axis, keepdims=True), eps) for x in (x1, x2)
-    )  # divided first, so that no product can overflow
+    # divided first, so that no product can overflow
+    x1, x2 = (x / maximum(vector_norm(x, axis=axis, keepdims=True), eps) for x in (x1, x2))
     return sum(x1 * x2, axis=axis)
 
 
-@_cosine_similarity.example
-def _(rng):
-    return rng.normal(size=(2, 3, 4)), rng.normal(size=(2, 3, 4)), {"axis": 1, "eps": 1e-8}
-
-
-@_cosine_similarity.example
-def _(rng):
-    return rng.normal(size=(3, 4)), rng.normal(size=(3, 4)) / 9, {"axis": -1, "eps": 0.1}
+_cosine_similarity.example(normal((2, 3, 4), (2, 3, 4), axis=1, eps=1e-08))
+_cosine_similarity.example(
+    lambda rng: (rng.normal(size=(3, 4)), rng.normal(size=(3, 4)) / 9, {"axis": -1, "eps": 0.1})
+)
 
 
 @typed

@@ -15,16 +15,12 @@ from tinyxp.errors import ArgumentError, ShapeError
 from tinyxp.nn.functional.checks import expect_numbers, in_place
 from tinyxp.ops.arithmetic import where
 from tinyxp.ops.creation import empty
+from tinyxp.ops.examples import normal
 from tinyxp.random import _bernoulli, source
 
 __all__ = [
-    "alpha_dropout",
-    "dropout",
-    "dropout1d",
-    "dropout2d",
-    "dropout3d",
-    "feature_alpha_dropout",
-]
+    "alpha_dropout", "dropout", "dropout1d", "dropout2d", "dropout3d", "feature_alpha_dropout",
+]  # fmt: skip
 
 
 @composite
@@ -33,9 +29,7 @@ def _dropout(x, /, *, seed, counter, p):
     return where(keep, x * (1 / (1 - p) if p < 1 else 0.0), 0.0)
 
 
-@_dropout.example
-def _(rng):
-    return rng.normal(size=(3, 5)), {"seed": 2**40 + 1, "counter": 2**64 - 2, "p": 0.3}
+_dropout.example(normal((3, 5), seed=2**40 + 1, counter=2**64 - 2, p=0.3))
 
 
 def probability(p):

@@ -8,6 +8,7 @@ from tinyxp.core.operation import expect_tensors
 from tinyxp.errors import ShapeError
 from tinyxp.nn.functional.checks import numbers
 from tinyxp.ops.creation import astype
+from tinyxp.ops.examples import normal
 from tinyxp.ops.padding import pad
 from tinyxp.ops.shaping import expand_dims, moveaxis, reshape, squeeze
 from tinyxp.ops.windows import _overlap_add, _windows
@@ -41,16 +42,9 @@ def _counts(spatial, size, dilation, padding, stride):
     return tuple((m + 2 * p - d * (k - 1) - 1) // s + 1 for m, k, d, p, s in axes)
 
 
-@_unfold.example
-def _(rng):
-    static = {"size": (2, 3), "dilation": (1, 1), "padding": (0, 1), "stride": (2, 1)}
-    return rng.normal(size=(1, 2, 3, 4)), static
-
-
-@_fold.example
-def _(rng):
-    static = {"size": (2, 3), "dilation": (1, 1), "padding": (0, 1), "stride": (2, 1)}
-    return rng.normal(size=(1, 6, 4)), static | {"output_size": (3, 4)}
+_WINDOWS = {"size": (2, 3), "dilation": (1, 1), "padding": (0, 1), "stride": (2, 1)}
+_unfold.example(normal((1, 2, 3, 4), **_WINDOWS))
+_fold.example(normal((1, 6, 4), output_size=(3, 4), **_WINDOWS))
 
 
 def _geometry(name, kernel_size, dilation, padding, stride):

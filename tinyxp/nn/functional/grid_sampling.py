@@ -15,6 +15,7 @@ from tinyxp.nn.functional.checks import numbers
 from tinyxp.ops.arithmetic import remainder, where
 from tinyxp.ops.bounds import clip
 from tinyxp.ops.creation import asarray, astype, ones_like
+from tinyxp.ops.examples import normal
 from tinyxp.ops.gathering import take
 from tinyxp.ops.linear import matmul
 from tinyxp.ops.regular import arange
@@ -36,14 +37,8 @@ def _affine_grid(theta, /, *, size, align_corners):
     return reshape(grid, (theta.shape[0], *size, len(size)))
 
 
-@_affine_grid.example
-def _(rng):
-    return rng.normal(size=(2, 2, 3)), {"size": (2, 3), "align_corners": False}
-
-
-@_affine_grid.example
-def _(rng):
-    return rng.normal(size=(1, 3, 4)), {"size": (2, 2, 3), "align_corners": True}
+_affine_grid.example(normal((2, 2, 3), size=(2, 3), align_corners=False))
+_affine_grid.example(normal((1, 3, 4), size=(2, 2, 3), align_corners=True))
 
 
 def affine_grid(theta, size, align_corners=None):
@@ -150,32 +145,16 @@ def _grid_sample(x, grid, /, *, mode, padding_mode, align_corners):
     return moveaxis(y, -1, 1)
 
 
-def _places(rng, shape):
-    return rng.uniform(-1.3, 1.3, size=shape)
+def _sampling(x, grid, mode, padding_mode, align_corners, far=1.3):
+    """An example with operands of these shapes; the positions lie between -``far`` and ``far``."""
+    static = {"mode": mode, "padding_mode": padding_mode, "align_corners": align_corners}
+    return lambda rng: (rng.normal(size=x), rng.uniform(-far, far, size=grid), static)
 
 
-@_grid_sample.example
-def _(rng):
-    static = {"mode": "bilinear", "padding_mode": "zeros", "align_corners": False}
-    return rng.normal(size=(2, 2, 3, 2)), _places(rng, (2, 2, 3, 2)), static
-
-
-@_grid_sample.example
-def _(rng):
-    static = {"mode": "bilinear", "padding_mode": "reflection", "align_corners": True}
-    return rng.normal(size=(1, 2, 3, 4)), _places(rng, (1, 2, 3, 2)) * 2, static
-
-
-@_grid_sample.example
-def _(rng):
-    static = {"mode": "bilinear", "padding_mode": "border", "align_corners": False}
-    return rng.normal(size=(1, 1, 2, 3, 2)), _places(rng, (1, 1, 2, 2, 3)), static
-
-
-@_grid_sample.example
-def _(rng):
-    static = {"mode": "bicubic", "padding_mode": "zeros", "align_corners": True}
-    return rng.normal(size=(1, 1, 4, 3)), _places(rng, (1, 2, 2, 2)), static
+_grid_sample.example(_sampling((2, 2, 3, 2), (2, 2, 3, 2), "bilinear", "zeros", False))
+_grid_sample.example(_sampling((1, 2, 3, 4), (1, 2, 3, 2), "bilinear", "reflection", True, 2.6))
+_grid_sample.example(_sampling((1, 1, 2, 3, 2), (1, 1, 2, 2, 3), "bilinear", "border", False))
+_grid_sample.example(_sampling((1, 1, 4, 3), (1, 2, 2, 2), "bicubic", "zeros", True))
 
 
 @typed

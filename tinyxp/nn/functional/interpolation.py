@@ -18,6 +18,7 @@ from tinyxp.core.operation import expect_tensors
 from tinyxp.errors import ArgumentError, DTypeError, ShapeError
 from tinyxp.nn.functional.adaptive_pooling import _adaptive_avg_pool
 from tinyxp.ops.creation import asarray
+from tinyxp.ops.examples import normal
 from tinyxp.ops.gathering import take
 from tinyxp.ops.linear import matmul
 from tinyxp.ops.shaping import matrix_transpose, moveaxis
@@ -102,25 +103,10 @@ def _resample(x, /, *, size, mode, scale=None, align_corners=False, antialias=Fa
     return x
 
 
-@_resample.example
-def _(rng):
-    return rng.normal(size=(1, 2, 3, 4)), {"size": (5, 2), "mode": "linear"}
-
-
-@_resample.example
-def _(rng):
-    static = {"size": (7,), "mode": "linear", "scale": (1.5,), "align_corners": True}
-    return rng.normal(size=(2, 1, 5)), static
-
-
-@_resample.example
-def _(rng):
-    return rng.normal(size=(1, 1, 3, 4)), {"size": (4, 7), "mode": "cubic", "scale": (1.5, 1.9)}
-
-
-@_resample.example
-def _(rng):
-    return rng.normal(size=(1, 1, 5, 4)), {"size": (2, 6), "mode": "cubic", "antialias": True}
+_resample.example(normal((1, 2, 3, 4), size=(5, 2), mode="linear"))
+_resample.example(normal((2, 1, 5), size=(7,), mode="linear", scale=(1.5,), align_corners=True))
+_resample.example(normal((1, 1, 3, 4), size=(4, 7), mode="cubic", scale=(1.5, 1.9)))
+_resample.example(normal((1, 1, 5, 4), size=(2, 6), mode="cubic", antialias=True))
 
 
 _NEAREST = {"nearest": 0.0, "nearest-exact": 0.5}

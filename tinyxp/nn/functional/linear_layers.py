@@ -4,6 +4,7 @@ from tinyxp.core import hints as advice
 from tinyxp.core.composite import composite
 from tinyxp.core.operation import expect_tensors
 from tinyxp.errors import ShapeError
+from tinyxp.ops.examples import normal
 from tinyxp.ops.linear import einsum, matmul
 from tinyxp.ops.shaping import expand_dims, matrix_transpose, squeeze
 
@@ -16,19 +17,9 @@ def _linear(x, weight, bias=None, /):
     return y if bias is None else y + bias
 
 
-@_linear.example
-def _(rng):
-    return rng.normal(size=(2, 3, 4)), rng.normal(size=(5, 4)), rng.normal(size=(5,))
-
-
-@_linear.example
-def _(rng):
-    return rng.normal(size=(3, 4)), rng.normal(size=(5, 4))
-
-
-@_linear.example
-def _(rng):
-    return rng.normal(size=(4,)), rng.normal(size=(5, 4)), rng.normal(size=(5,))
+_linear.example(normal((2, 3, 4), (5, 4), (5,)))
+_linear.example(normal((3, 4), (5, 4)))
+_linear.example(normal((4,), (5, 4), (5,)))
 
 
 def linear(input, weight, bias=None):
@@ -67,15 +58,8 @@ def _bilinear(x1, x2, weight, bias=None, /):
     return y if bias is None else y + bias
 
 
-@_bilinear.example
-def _(rng):
-    x1, x2 = rng.normal(size=(2, 3)), rng.normal(size=(2, 4))
-    return x1, x2, rng.normal(size=(2, 3, 4)), rng.normal(size=(2,))
-
-
-@_bilinear.example
-def _(rng):
-    return rng.normal(size=(3,)), rng.normal(size=(2,)), rng.normal(size=(4, 3, 2))
+_bilinear.example(normal((2, 3), (2, 4), (2, 3, 4), (2,)))
+_bilinear.example(normal((3,), (2,), (4, 3, 2)))
 
 
 def bilinear(input1, input2, weight, bias=None):

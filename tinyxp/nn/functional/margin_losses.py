@@ -15,6 +15,7 @@ from tinyxp.nn.functional.reduction import expect_alike, reduce_losses, resolve_
 from tinyxp.ops.arithmetic import where
 from tinyxp.ops.bounds import minimum
 from tinyxp.ops.creation import astype
+from tinyxp.ops.examples import normal
 from tinyxp.ops.exponential import sqrt
 from tinyxp.ops.gathering import take, take_along_axis
 from tinyxp.ops.reductions import any, sum
@@ -23,15 +24,10 @@ from tinyxp.ops.scans import cumulative_prod
 from tinyxp.ops.shaping import expand_dims, reshape
 
 __all__ = [
-    "cosine_embedding_loss",
-    "hinge_embedding_loss",
-    "margin_ranking_loss",
-    "multi_margin_loss",
-    "multilabel_margin_loss",
-    "soft_margin_loss",
-    "triplet_margin_loss",
+    "cosine_embedding_loss", "hinge_embedding_loss", "margin_ranking_loss", "multi_margin_loss",
+    "multilabel_margin_loss", "soft_margin_loss", "triplet_margin_loss",
     "triplet_margin_with_distance_loss",
-]
+]  # fmt: skip
 
 
 def _hinge(x):
@@ -102,9 +98,7 @@ def _soft_margin_loss(input, target, /):
     return -logsigmoid(target * input)
 
 
-@_soft_margin_loss.example
-def _(rng):
-    return rng.normal(size=(3, 4)), rng.normal(size=(3, 4))
+_soft_margin_loss.example(normal((3, 4), (3, 4)))
 
 
 def soft_margin_loss(input, target, size_average=None, reduce=None, reduction="mean"):
@@ -284,9 +278,9 @@ def _multilabel_margin_loss(input, target, /):
     return sum(where(counted, gap, 0.0), axis=(1, 2)) / input.shape[1]
 
 
-@_multilabel_margin_loss.example
-def _(rng):
-    return rng.normal(size=(3, 4)), rng.permuted([[0, 1, 2, -1]] * 3, axis=1)
+_multilabel_margin_loss.example(
+    lambda rng: (rng.normal(size=(3, 4)), rng.permuted([[0, 1, 2, -1]] * 3, axis=1))
+)
 
 
 def multilabel_margin_loss(input, target, size_average=None, reduce=None, reduction="mean"):

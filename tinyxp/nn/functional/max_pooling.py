@@ -17,6 +17,7 @@ from tinyxp.errors import ArgumentError, ShapeError
 from tinyxp.nn.functional.axes import over_axes
 from tinyxp.nn.functional.checks import expect_indices, numbers
 from tinyxp.ops.creation import astype
+from tinyxp.ops.examples import normal
 from tinyxp.ops.gathering import _take_along
 from tinyxp.ops.shaping import reshape
 
@@ -25,12 +26,9 @@ __all__ = ["max_pool1d", "max_pool2d", "max_pool3d", "max_unpool1d", "max_unpool
 
 @primitive(real=True, no_gradient="it returns positions")
 def _max_places(xp, x, /, columns):
-    """The position of the maximum of each window, in row-major order over all spatial axes.
-
-    ``columns[axis][k]`` is the k-th position of every window along an axis. The axes are reduced
-    one by one: the first of equal numbers in row-major order is the first of its row, in the first
-    row.
-    """
+    """The position of the maximum of each window, in row-major order over all spatial axes;
+    ``columns[axis][k]`` is the k-th position of every window along an axis."""
+    # axis by axis: the first of equal numbers is the first of its row, in the first row
     n = len(columns)
     spatial = tuple(x.shape[-n:])
     places = xp.reshape(xp.arange(math.prod(spatial), device=x.device), spatial)
@@ -75,16 +73,8 @@ def _max_pool(x, /, columns):
     return at_places(x, _max_places(x, columns=columns), len(columns))
 
 
-@_max_pool.example
-def _(rng):
-    return rng.permutation(24).reshape(2, 3, 4) * 1.0, {
-        "columns": (((0, 1), (1, 2)), ((0, 2), (1, 3)))
-    }
-
-
-@_max_pool.example
-def _(rng):
-    return rng.permutation(10).reshape(2, 5) * 1.0, {"columns": (((0, 2, 4), (1, 3, 4)),)}
+_max_pool.example(normal((2, 3, 4), columns=(((0, 1), (1, 2)), ((0, 2), (1, 3)))))
+_max_pool.example(normal((2, 5), columns=(((0, 2, 4), (1, 3, 4)),)))
 
 
 @functools.lru_cache(maxsize=256)
@@ -237,10 +227,9 @@ def _(xp, g, places):
     return _take_along.on(xp, g, places, dim=1)  # each of several, as in PyTorch
 
 
-@_max_unpool.example
-def _(rng):
-    places = np.asarray([[4, 0, 3], [1, 2, 5]])
-    return rng.normal(size=(2, 3)), places, {"n": 6}
+_max_unpool.example(
+    lambda rng: (rng.normal(size=(2, 3)), np.asarray([[4, 0, 3], [1, 2, 5]]), {"n": 6})
+)
 
 
 def _max_unpool_nd(name, n, input, indices, kernel_size, stride=None, padding=0, output_size=None):

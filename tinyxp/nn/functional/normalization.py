@@ -21,19 +21,16 @@ from tinyxp.core.tape import no_grad
 from tinyxp.errors import ArgumentError, ShapeError
 from tinyxp.nn.functional.checks import expect_numbers, numbers
 from tinyxp.ops.creation import astype
+from tinyxp.ops.examples import normal, uniform
 from tinyxp.ops.exponential import sqrt
 from tinyxp.ops.padding import pad
 from tinyxp.ops.reductions import mean
 from tinyxp.ops.shaping import reshape
 
 __all__ = [
-    "batch_norm",
-    "group_norm",
-    "instance_norm",
-    "layer_norm",
-    "local_response_norm",
+    "batch_norm", "group_norm", "instance_norm", "layer_norm", "local_response_norm",
     "rms_norm",
-]
+]  # fmt: skip
 
 
 def _affine(x, weight, bias):
@@ -54,19 +51,9 @@ def _layer_norm(x, weight=None, bias=None, /, axes=1, eps=1e-5):
     return _affine(x, weight, bias)
 
 
-@_layer_norm.example
-def _(rng):
-    return rng.normal(size=(2, 3, 4)), rng.normal(size=(4,)), rng.normal(size=(4,))
-
-
-@_layer_norm.example
-def _(rng):
-    return rng.normal(size=(2, 3, 4)), rng.normal(size=(3, 4)), None, {"axes": 2, "eps": 0.1}
-
-
-@_layer_norm.example
-def _(rng):
-    return rng.normal(size=(3, 4)), None, None
+_layer_norm.example(normal((2, 3, 4), (4,), (4,)))
+_layer_norm.example(normal((2, 3, 4), (3, 4), None, axes=2, eps=0.1))
+_layer_norm.example(normal((3, 4), None, None))
 
 
 def shape_of(name, normalized_shape):
@@ -109,14 +96,8 @@ def _rms_norm(x, weight=None, /, *, axes, eps):
     return _affine(x, weight, None)
 
 
-@_rms_norm.example
-def _(rng):
-    return rng.normal(size=(2, 3, 4)), rng.normal(size=(3, 4)), {"axes": 2, "eps": 0.1}
-
-
-@_rms_norm.example
-def _(rng):
-    return rng.normal(size=(3, 4)), None, {"axes": 1, "eps": 1e-5}
+_rms_norm.example(normal((2, 3, 4), (3, 4), axes=2, eps=0.1))
+_rms_norm.example(normal((3, 4), None, axes=1, eps=1e-5))
 
 
 def rms_norm(input, normalized_shape, weight=None, eps=None):
@@ -144,15 +125,8 @@ def _batch_norm(centred, variance, weight=None, bias=None, /, *, eps):
     return _affine(centred, scale if weight is None else scale * weight, bias)
 
 
-@_batch_norm.example
-def _(rng):
-    variance, weight, bias = rng.uniform(0.5, 2, size=(3, 3, 1))
-    return rng.normal(size=(2, 3, 4)), variance, weight, bias, {"eps": 0.1}
-
-
-@_batch_norm.example
-def _(rng):
-    return rng.normal(size=(4, 3)), rng.uniform(0.5, 2, size=(3,)), {"eps": 0.1}
+_batch_norm.example(uniform(0.5, 2, (2, 3, 4), (3, 1), (3, 1), (3, 1), eps=0.1))
+_batch_norm.example(uniform(0.5, 2, (4, 3), (3,), eps=0.1))
 
 
 def _per_channel(name, input, **parts):
@@ -308,10 +282,7 @@ def _group_norm(x, weight=None, bias=None, /, *, groups, eps):
     return _affine(y, weight, bias)
 
 
-@_group_norm.example
-def _(rng):
-    x, weight, bias = rng.normal(size=(2, 4, 3)), rng.normal(size=(4, 1)), rng.normal(size=(4, 1))
-    return x, weight, bias, {"groups": 2, "eps": 0.1}
+_group_norm.example(normal((2, 4, 3), (4, 1), (4, 1), groups=2, eps=0.1))
 
 
 @typed
@@ -352,9 +323,7 @@ def _local_response_norm(x, /, *, size, alpha, beta, k):
     return x / (k + alpha / size * total) ** beta
 
 
-@_local_response_norm.example
-def _(rng):
-    return rng.normal(size=(2, 5, 3)), {"size": 4, "alpha": 0.5, "beta": 0.75, "k": 1.5}
+_local_response_norm.example(normal((2, 5, 3), size=4, alpha=0.5, beta=0.75, k=1.5))
 
 
 @typed

@@ -20,29 +20,10 @@ from tinyxp.ops.shaping import reshape
 from tinyxp.random import source
 
 __all__ = [
-    "celu",
-    "celu_",
-    "elu",
-    "elu_",
-    "hardshrink",
-    "hardsigmoid",
-    "hardswish",
-    "hardtanh",
-    "hardtanh_",
-    "leaky_relu",
-    "leaky_relu_",
-    "prelu",
-    "relu",
-    "relu6",
-    "relu_",
-    "rrelu",
-    "rrelu_",
-    "selu",
-    "selu_",
-    "softshrink",
-    "threshold",
-    "threshold_",
-]
+    "celu", "celu_", "elu", "elu_", "hardshrink", "hardsigmoid", "hardswish", "hardtanh",
+    "hardtanh_", "leaky_relu", "leaky_relu_", "prelu", "relu", "relu6", "relu_", "rrelu",
+    "rrelu_", "selu", "selu_", "softshrink", "threshold", "threshold_",
+]  # fmt: skip
 
 
 def _ramp(rng):
@@ -58,9 +39,7 @@ def _relu(x, /):
     return where(x <= 0, 0, x)
 
 
-@_relu.example
-def _(rng):
-    return (rng.permutation(12).reshape(3, 4) - 5.5,)
+_relu.example(lambda rng: (rng.permutation(12).reshape(3, 4) - 5.5,))
 
 
 def relu(input, inplace=False):
@@ -80,9 +59,9 @@ def _prelu(x, slope, /):
     return where(positive, x, slope * below)
 
 
-@_prelu.example
-def _(rng):
-    return rng.permutation(24).reshape(2, 3, 4) - 11.5, rng.uniform(0.1, 0.5, size=(3, 1))
+_prelu.example(
+    lambda rng: (rng.permutation(24).reshape(2, 3, 4) - 11.5, rng.uniform(0.1, 0.5, size=(3, 1)))
+)
 
 
 def prelu(input, weight):
@@ -110,9 +89,7 @@ def _leaky_relu(x, /, *, negative_slope):
     return where(x > 0, x, negative_slope * x)
 
 
-@_leaky_relu.example
-def _(rng):
-    return rng.permutation(12).reshape(3, 4) - 5.5, {"negative_slope": 0.1}
+_leaky_relu.example(lambda rng: (rng.permutation(12).reshape(3, 4) - 5.5, {"negative_slope": 0.1}))
 
 
 def leaky_relu(input, negative_slope=0.01, inplace=False):
@@ -158,9 +135,7 @@ def _elu(x, /, *, alpha, scale=1.0, input_scale=1.0):
     return scale * where(positive, x, alpha * expm1(input_scale * below))
 
 
-@_elu.example
-def _(rng):
-    return _ramp(rng) + 0.1, {"alpha": 1.5, "scale": 1.1, "input_scale": 0.5}
+_elu.example(lambda rng: (_ramp(rng) + 0.1, {"alpha": 1.5, "scale": 1.1, "input_scale": 0.5}))
 
 
 def elu(input, alpha=1.0, inplace=False):
@@ -208,9 +183,7 @@ def _hardtanh(x, /, *, min_val, max_val):
     return where(x <= min_val, min_val, where(x >= max_val, max_val, x))
 
 
-@_hardtanh.example
-def _(rng):
-    return _ramp(rng) + 0.1, {"min_val": -1.5, "max_val": 2.0}
+_hardtanh.example(lambda rng: (_ramp(rng) + 0.1, {"min_val": -1.5, "max_val": 2.0}))
 
 
 def hardtanh(input, min_val=-1.0, max_val=1.0, inplace=False):
@@ -267,10 +240,8 @@ def hardswish(input, inplace=False):
     return y if inplace is False else in_place(input, y, inplace)
 
 
-@_hardsigmoid.example
-@_hardswish.example
-def _(rng):
-    return (2 * _ramp(rng) + 0.1,)
+for _op in (_hardsigmoid, _hardswish):
+    _op.example(lambda rng: (2 * _ramp(rng) + 0.1,))
 
 
 # -- thresholds -------------------------------------------------------------------------------
@@ -295,10 +266,8 @@ def _softshrink(x, /, *, lambd):
     return where(abs(x) <= lambd, 0.0, x - lambd * sign(x))
 
 
-@_hardshrink.example
-@_softshrink.example
-def _(rng):
-    return _ramp(rng) + 0.1, {"lambd": 0.75}
+for _op in (_hardshrink, _softshrink):
+    _op.example(lambda rng: (_ramp(rng) + 0.1, {"lambd": 0.75}))
 
 
 def softshrink(input, lambd=0.5):
@@ -320,9 +289,7 @@ def _threshold(x, /, *, threshold, value):
     return where(x <= threshold, value, x)
 
 
-@_threshold.example
-def _(rng):
-    return _ramp(rng) + 0.1, {"threshold": 0.75, "value": -2.0}
+_threshold.example(lambda rng: (_ramp(rng) + 0.1, {"threshold": 0.75, "value": -2.0}))
 
 
 def threshold(input, threshold, value, inplace=False):

@@ -13,15 +13,14 @@ from tinyxp.errors import ArgumentError
 from tinyxp.nn.functional.activations import logsigmoid
 from tinyxp.nn.functional.reduction import expect_alike, reduce_losses, weigh
 from tinyxp.ops.arithmetic import where
+from tinyxp.ops.examples import normal
 from tinyxp.ops.exponential import exp, log
 from tinyxp.ops.reductions import mean, sum
 
 __all__ = [
-    "binary_cross_entropy",
-    "binary_cross_entropy_with_logits",
-    "kl_div",
+    "binary_cross_entropy", "binary_cross_entropy_with_logits", "kl_div",
     "multilabel_soft_margin_loss",
-]
+]  # fmt: skip
 
 
 def _log(xp, p):
@@ -51,9 +50,9 @@ def _(xp, g, p):
     return g * (_log_rest(xp, p) - _log(xp, p))
 
 
-@_binary_cross_entropy.example
-def _(rng):
-    return rng.uniform(0.1, 0.9, size=(3, 4)), rng.uniform(size=(3, 4))
+_binary_cross_entropy.example(
+    lambda rng: (rng.uniform(0.1, 0.9, size=(3, 4)), rng.uniform(size=(3, 4)))
+)
 
 
 def binary_cross_entropy(
@@ -91,14 +90,12 @@ def _binary_cross_entropy_with_logits(input, target, pos_weight=None, /):
     return (1 - target) * input - ((pos_weight - 1) * target + 1) * log_p
 
 
-@_binary_cross_entropy_with_logits.example
-def _(rng):
-    return rng.normal(size=(3, 4)), rng.uniform(size=(3, 4))
-
-
-@_binary_cross_entropy_with_logits.example
-def _(rng):
-    return rng.normal(size=(3, 4)), rng.uniform(size=(3, 4)), rng.uniform(0.5, 2, size=(4,))
+_binary_cross_entropy_with_logits.example(
+    lambda rng: (rng.normal(size=(3, 4)), rng.uniform(size=(3, 4)))
+)
+_binary_cross_entropy_with_logits.example(
+    lambda rng: (rng.normal(size=(3, 4)), rng.uniform(size=(3, 4)), rng.uniform(0.5, 2, size=(4,)))
+)
 
 
 def binary_cross_entropy_with_logits(
@@ -147,14 +144,8 @@ def _kl_div(input, target, /, log_target=False):
     return target * log(where(target == 0, 1.0, target)) - target * input  # 0 · ln 0 = 0
 
 
-@_kl_div.example
-def _(rng):
-    return rng.normal(size=(3, 4)), rng.uniform(0.1, 1, size=(3, 4))
-
-
-@_kl_div.example
-def _(rng):
-    return rng.normal(size=(3, 4)), rng.normal(size=(3, 4)), {"log_target": True}
+_kl_div.example(lambda rng: (rng.normal(size=(3, 4)), rng.uniform(0.1, 1, size=(3, 4))))
+_kl_div.example(normal((3, 4), (3, 4), log_target=True))
 
 
 @typed

@@ -9,6 +9,7 @@ from tinyxp.errors import DTypeError, ShapeError
 from tinyxp.nn.functional.activations import sigmoid
 from tinyxp.nn.functional.linear_layers import linear
 from tinyxp.nn.functional.piecewise_activations import relu
+from tinyxp.ops.examples import normal
 from tinyxp.ops.parts import _split, _unstack
 from tinyxp.ops.shaping import concat, reshape
 from tinyxp.ops.trigonometric import tanh
@@ -24,15 +25,8 @@ def _rnn_step(a, h, w_hh, b_hh=None, /, nonlinearity="tanh"):
     return (tanh if nonlinearity == "tanh" else relu)(a + linear(h, w_hh, b_hh))
 
 
-@_rnn_step.example
-def _(rng):
-    return rng.normal(size=(2, 3)), rng.normal(size=(2, 3)), rng.normal(size=(3, 3))
-
-
-@_rnn_step.example
-def _(rng):
-    a, h, w = rng.normal(size=(2, 3)), rng.normal(size=(2, 3)), rng.normal(size=(3, 3))
-    return a, h, w, rng.normal(size=(3,)), {"nonlinearity": "relu"}
+_rnn_step.example(normal((2, 3), (2, 3), (3, 3)))
+_rnn_step.example(normal((2, 3), (2, 3), (3, 3), (3,), nonlinearity="relu"))
 
 
 @composite(real=True, narrow=True, autocast="lower")
@@ -43,16 +37,8 @@ def _lstm_step(a, h, c, w_hh, b_hh=None, w_hr=None, /):
     return (h if w_hr is None else linear(h, w_hr)), c
 
 
-@_lstm_step.example
-def _(rng):
-    a, h, c = rng.normal(size=(2, 8)), rng.normal(size=(2, 2)), rng.normal(size=(2, 2))
-    return a, h, c, rng.normal(size=(8, 2)), rng.normal(size=(8,))
-
-
-@_lstm_step.example
-def _(rng):
-    a, h, c = rng.normal(size=(12,)), rng.normal(size=(2,)), rng.normal(size=(3,))
-    return a, h, c, rng.normal(size=(12, 2)), None, rng.normal(size=(2, 3))
+_lstm_step.example(normal((2, 8), (2, 2), (2, 2), (8, 2), (8,)))
+_lstm_step.example(normal((12,), (2,), (3,), (12, 2), None, (2, 3)))
 
 
 @composite(real=True, narrow=True, autocast="lower")
@@ -63,10 +49,7 @@ def _gru_step(a, h, w_hh, b_hh=None, /):
     return n + z * (h - n)
 
 
-@_gru_step.example
-def _(rng):
-    a, h = rng.normal(size=(2, 6)), rng.normal(size=(2, 2))
-    return a, h, rng.normal(size=(6, 2)), rng.normal(size=(6,))
+_gru_step.example(normal((2, 6), (2, 2), (6, 2), (6,)))
 
 
 def _gates(x, n):

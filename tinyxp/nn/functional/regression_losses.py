@@ -14,19 +14,16 @@ from tinyxp.nn.functional.reduction import expect_alike, reduce_losses, resolve_
 from tinyxp.ops.arithmetic import where
 from tinyxp.ops.bounds import minimum
 from tinyxp.ops.creation import full_like
+from tinyxp.ops.examples import uniform
 from tinyxp.ops.exponential import exp, log
 from tinyxp.ops.reductions import any, sum
 from tinyxp.ops.rounding import abs
 from tinyxp.ops.shaping import expand_dims
 
 __all__ = [
-    "gaussian_nll_loss",
-    "huber_loss",
-    "l1_loss",
-    "mse_loss",
-    "poisson_nll_loss",
+    "gaussian_nll_loss", "huber_loss", "l1_loss", "mse_loss", "poisson_nll_loss",
     "smooth_l1_loss",
-]
+]  # fmt: skip
 
 
 @composite(real=True, floating=("input", "target"), autocast="float32")
@@ -54,22 +51,17 @@ def _huber_loss(input, target, /, delta=1.0):
     return near * (distance - near / 2)
 
 
-@_mse_loss.example
-@_l1_loss.example
-def _(rng):
-    return rng.permutation(12).reshape(3, 4) * 1.0, rng.permutation(12).reshape(3, 4) + 0.5
+def _ramp(rng):
+    """Distinct numbers at a distance of at least 1, so that differences of 0.5 are at no kink."""
+    return rng.permutation(12).reshape(3, 4) * 1.0
 
 
-@_smooth_l1_loss.example
-def _(rng):
-    input = rng.permutation(12).reshape(3, 4) * 1.0
-    return input, input + rng.uniform(0.1, 1.4, size=(3, 4)), {"beta": 0.7}
+for _op in (_mse_loss, _l1_loss):
+    _op.example(lambda rng: (_ramp(rng), _ramp(rng) + 0.5))
 
 
-@_huber_loss.example
-def _(rng):
-    input = rng.permutation(12).reshape(3, 4) * 1.0
-    return input, input - rng.uniform(0.1, 1.4, size=(3, 4)), {"delta": 0.7}
+_smooth_l1_loss.example(lambda rng: (_ramp(rng), _ramp(rng) + 0.4, {"beta": 0.7}))
+_huber_loss.example(lambda rng: (_ramp(rng), _ramp(rng) - 0.4, {"delta": 0.7}))
 
 
 def mse_loss(input, target, size_average=None, reduce=None, reduction="mean", weight=None):
@@ -156,15 +148,12 @@ def _poisson_nll_loss(input, target, /, log_input=True, full=False, eps=1e-8):
     return loss
 
 
-@_poisson_nll_loss.example
-def _(rng):
-    return rng.normal(size=(3, 4)), rng.uniform(0, 3, size=(3, 4)), {"full": True}
+_poisson_nll_loss.example(
+    lambda rng: (rng.normal(size=(3, 4)), rng.uniform(0, 3, size=(3, 4)), {"full": True})
+)
 
 
-@_poisson_nll_loss.example
-def _(rng):
-    input = rng.uniform(0.5, 2, size=(3, 4))
-    return input, rng.uniform(0, 3, size=(3, 4)), {"log_input": False, "eps": 0.1}
+_poisson_nll_loss.example(uniform(0.5, 2, (3, 4), (3, 4), log_input=False, eps=0.1))
 
 
 def poisson_nll_loss(
@@ -200,15 +189,8 @@ def _gaussian_nll_loss(input, target, var, /, full=False, eps=1e-6):
     return loss + math.log(2 * math.pi) / 2 if full else loss
 
 
-@_gaussian_nll_loss.example
-def _(rng):
-    return rng.normal(size=(3, 4)), rng.normal(size=(3, 4)), rng.uniform(0.5, 2, size=(3, 4))
-
-
-@_gaussian_nll_loss.example
-def _(rng):
-    var = rng.uniform(0.5, 2, size=(3, 1))
-    return rng.normal(size=(3, 4)), rng.normal(size=(3, 4)), var, {"full": True}
+_gaussian_nll_loss.example(uniform(0.5, 2, (3, 4), (3, 4), (3, 4)))
+_gaussian_nll_loss.example(uniform(0.5, 2, (3, 4), (3, 4), (3, 1), full=True))
 
 
 def gaussian_nll_loss(input, target, var, full=False, eps=1e-6, reduction="mean"):

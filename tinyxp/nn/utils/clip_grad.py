@@ -70,7 +70,8 @@ def get_total_norm(
     for x in tensors:
         if x.backend is not backend:
             raise mixed("get_total_norm", backend, x.backend)
-    norm = _together(tensors) if norm_type == 2 else NotImplemented
+    kernel: Any = backend.functions.get("total_norm") if norm_type == 2 else None
+    norm = NotImplemented if kernel is None else kernel([x.array for x in tensors])
     if norm is NotImplemented:
         arrays = [astype(x.detach(), float32).array if is_half(x) else x.array for x in tensors]
         norm = _one_by_one(xp, arrays, norm_type)
@@ -81,12 +82,6 @@ def get_total_norm(
             "look for the first NaN, or leave error_if_nonfinite out"
         )
     return total
-
-
-def _together(tensors: list[Tensor]) -> Any:
-    """The norm of all tensors by a kernel of their backend, or NotImplemented."""
-    kernel: Any = tensors[0].backend.functions.get("total_norm")
-    return NotImplemented if kernel is None else kernel([x.array for x in tensors])
 
 
 def _one_by_one(xp: Any, arrays: list[Array], norm_type: float) -> Array:
