@@ -1,14 +1,14 @@
 # %% [markdown]
 # # Lesson 1: tensors
 #
-# A tensor is a box of numbers with axes. One axis is a list, two are a table, three a stack of
-# tables. Everything that a neural network sees, knows and says is a tensor: 100 photographs of
-# 8 x 8 pixels have the shape (100, 8, 8).
+# A tensor is an array of numbers with axes. With one axis it is a list, with two a table, with
+# three a stack of tables. The inputs, parameters and outputs of a neural network are tensors: 100
+# images of 8 x 8 pixels have the shape (100, 8, 8).
 #
-# History in a line: APL (Kenneth E. Iverson, "A Programming Language", 1962) wrote whole tables in
-# one expression, without loops; NumPy (Harris et al., "Array programming with NumPy", Nature 585,
-# 2020) made that the language of science in Python. tinyxp has NumPy's rules, as the Python Array
-# API writes them down.
+# A little history: APL (Kenneth E. Iverson, "A Programming Language", 1962) computed with whole
+# tables in one expression, without loops. NumPy (Harris et al., "Array programming with NumPy",
+# Nature 585, 2020) brought this to Python. tinyxp follows the same rules, which the Python Array
+# API standard defines.
 
 # %%
 import tinyxp as tx
@@ -20,9 +20,9 @@ print("shape", marks.shape, "- 3 rows (pupils), 2 columns (tests);", marks.dtype
 
 # %% [markdown]
 # ## Axes
-# A reduction removes an axis. `axis=0` runs down the rows, so one number for each column is left;
-# `axis=1` runs along a row, so one number for each row is left. To remember: the axis that you name
-# is the one that disappears.
+# A reduction, such as a sum or a mean, removes an axis. `axis=0` goes through the rows and leaves
+# one number for each column; `axis=1` goes through the columns and leaves one number for each row.
+# The axis that you name is the one that disappears.
 
 # %%
 print("mean of each test:  ", tx.mean(marks, axis=0), "axis 0, of length 3, is gone")
@@ -30,18 +30,18 @@ print("mean of each pupil: ", tx.mean(marks, axis=1), "axis 1, of length 2, is g
 
 # %% [markdown]
 # ## Broadcasting
-# Two shapes meet from the right. Where one has length 1, or no axis at all, it is repeated as often
-# as the other needs; no memory is copied. Here (3, 2) meets (2,): each row gets the same two
-# numbers taken off.
+# An operation on two tensors compares their shapes from the right. Where one tensor has length 1,
+# or no axis at all, it is repeated to match the other, without copying memory. Here the shapes are
+# (3, 2) and (2,): the same two numbers are subtracted from each row.
 
 # %%
 centred = marks - tx.mean(marks, axis=0)
-print("each test's mean taken off")
+print("marks minus the mean of each test")
 print(centred)
 print("so each column adds up to", tx.sum(centred, axis=0))
 
 # %% [markdown]
-# A new axis of length 1 is `None` in the brackets. (3, 1) meets (4,) and both grow to (3, 4): a
+# `None` inside the brackets adds an axis of length 1. Shapes (3, 1) and (4,) broadcast to (3, 4): a
 # table of all pairs, without a loop.
 
 # %%
@@ -52,7 +52,7 @@ print(table)
 print("row 2, column 1 is 3 h 15 min:", table[2, 1].item(), "minutes")
 
 # %% [markdown]
-# If lengths differ and neither is 1, that is a mistake, and tinyxp says which axis it is.
+# If two lengths differ and neither is 1, the shapes do not fit. The error names them.
 
 # %%
 try:
@@ -62,8 +62,8 @@ except tx.errors.ShapeError as error:
 
 # %% [markdown]
 # ## Why no loops?
-# Not only because it is short. The loop over 1,000,000 numbers runs inside NumPy, in compiled code;
-# and the tape of lesson 2 records one operation instead of a million.
+# The code is short, and there are two more reasons. The loop over 1,000,000 numbers runs inside
+# NumPy, in compiled code. And the tape of lesson 2 records one operation instead of a million.
 
 # %%
 n = 1_000_000
@@ -82,5 +82,5 @@ print("the formula (n-1)n(2n-1)/6:      ", (n - 1) * n * (2 * n - 1) // 6)
 # * `distances(a, b)`: points a (n, d), b (m, d) -> the (n, m) table of their distances,
 #   sqrt(sum over d of (a[i] - b[j]) ** 2).
 #
-# All with tinyxp's functions from end to end (`tx.mean`, `tx.std`, `tx.sqrt` ...), so that lesson 2
-# can differentiate them. Then ask: `tinyxp check lesson1 my_tensors.py`
+# Use only tinyxp's functions (`tx.mean`, `tx.std`, `tx.sqrt` ...), so that they can be
+# differentiated as in lesson 2. Then run `tinyxp check lesson1 my_tensors.py`

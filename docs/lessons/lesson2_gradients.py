@@ -1,11 +1,12 @@
 # %% [markdown]
 # # Lesson 2: gradients, by hand and by tape
 #
-# To learn is to change numbers so that an error falls. The gradient says, for each number, how fast
-# the error grows with it. Walk against it, a little, and the error falls.
+# A model learns by changing its parameters so that an error becomes smaller. The gradient says, for
+# each parameter, how fast the error grows when the parameter grows. A small step in the opposite
+# direction makes the error smaller.
 #
-# History in a line: Leibniz had the chain rule in 1676; Seppo Linnainmaa (master's thesis, Helsinki
-# 1970) let a computer apply it backwards through a program, which is all that `backward()` does.
+# A little history: Leibniz used the chain rule in 1676. Seppo Linnainmaa (master's thesis, Helsinki
+# 1970) let a computer apply it backwards through a program, and `backward()` does just that.
 
 # %%
 import math
@@ -14,7 +15,8 @@ import tinyxp as tx
 
 # %% [markdown]
 # ## One neuron
-# Input x = 2, target t = 1. The neuron says y = tanh(w x + b); its error is L = (y - t)^2.
+# The input is x = 2 and the target t = 1. The neuron's output is y = tanh(w x + b), and its error
+# is L = (y - t)^2.
 
 # %%
 x, t = 2.0, 1.0
@@ -28,9 +30,9 @@ def error(w, b):
 print(f"error at w = {w}, b = {b}: {error(w, b):.6f}")
 
 # %% [markdown]
-# ## First way: try it
-# Shift w a little to both sides, and look at the slope. That is the *central difference*. It needs
-# two evaluations for each parameter: a model with a million would need two million.
+# ## First way: differences
+# Shift w a little in both directions and measure the slope. This is the *central difference*. It
+# needs two evaluations for each parameter: two million for a model with a million parameters.
 
 # %%
 eps = 1e-5
@@ -39,8 +41,8 @@ print(f"dL/dw by differences: {slope:.6f}")
 
 # %% [markdown]
 # ## Second way: by hand
-# Cut the formula into links, s = w x + b, y = tanh s, L = (y - t)^2, and multiply their slopes from
-# the end backwards: dL/dy = 2 (y - t), dy/ds = 1 - y^2, ds/dw = x, ds/db = 1.
+# Split the formula into a chain, s = w x + b, y = tanh s, L = (y - t)^2, and multiply the
+# derivatives from the end to the start: dL/dy = 2 (y - t), dy/ds = 1 - y^2, ds/dw = x, ds/db = 1.
 
 # %%
 y = math.tanh(w * x + b)
@@ -51,8 +53,8 @@ print(f"dL/dw by hand:        {dw:.6f}   dL/db: {db:.6f}")
 
 # %% [markdown]
 # ## Third way: the tape
-# A tensor with `requires_grad=True` starts a tape: every operation on it is written down.
-# `backward()` walks the tape back and multiplies, link by link, just as we did.
+# tinyxp records every operation on a tensor with `requires_grad=True`. The record is called the
+# tape. `backward()` goes through it from the end to the start and multiplies, as we did by hand.
 
 # %%
 W, B = tx.asarray(w, requires_grad=True), tx.asarray(b, requires_grad=True)
@@ -61,11 +63,11 @@ L.backward()
 print(f"dL/dw by tape:        {W.grad.item():.6f}   dL/db: {B.grad.item():.6f}")
 
 # %% [markdown]
-# Three ways, one number. From here on we let the tape do it, and know what it does.
+# All three ways give the same number. From now on we use the tape, and we know what it computes.
 #
-# ## Two traps
-# `backward()` *adds* to `.grad`. That is right within one error made of parts, and wrong from one
-# step to the next: clear it before each step (`optimizer.zero_grad()` in later lessons).
+# ## Two common mistakes
+# `backward()` *adds* to `.grad`. This is useful if an error has several parts, and wrong from one
+# step to the next: clear the gradients before each step (`optimizer.zero_grad()` in later lessons).
 
 # %%
 L = (tx.tanh(W * x + B) - t) ** 2
@@ -73,19 +75,20 @@ L.backward()
 print(f"dL/dw after a second backward(): {W.grad.item():.6f}, twice as much")
 
 # %% [markdown]
-# And whoever leaves tinyxp (`numpy()`, `item()`) leaves the tape. tinyxp refuses rather than
-# let you lose a gradient in silence; `detach()` says that you mean it.
+# The tape cannot follow a value that leaves tinyxp, for example by `numpy()`. So that no gradient
+# is lost unnoticed, `numpy()` refuses a tensor that requires a gradient; use `detach()` to allow
+# it.
 
 # %%
 try:
     W.numpy()
-except tx.errors.GradientError as said:
-    print("GradientError:", said)
+except tx.errors.GradientError as refusal:
+    print("GradientError:", refusal)
 
 # %% [markdown]
 # ## Broadcasting backwards
-# With a batch of n inputs, one b serves all of them: it was repeated n times on the way there. On
-# the way back its gradient is therefore the *sum* over the batch.
+# A batch of n inputs uses the same b n times: the forward pass broadcasts it. In the backward pass
+# the gradient of b is therefore the *sum* over the batch.
 
 # %%
 xs = tx.asarray([2.0, -1.0, 0.5])
@@ -96,8 +99,8 @@ print("d(sum of s)/db =", B.grad.item(), "- one for each of the 3 inputs")
 print("d(sum of s)/dw =", W.grad.item(), "- the sum of the inputs")
 
 # %% [markdown]
-# ## Down the slope
-# Ten steps against the gradient, and the neuron says almost 1.
+# ## Gradient descent
+# After ten steps against the gradient, the neuron's output is almost 1.
 
 # %%
 w, b = tx.asarray(-0.3), tx.asarray(0.1)
@@ -115,8 +118,8 @@ for step in range(11):
 #
 # * `my_gradient(x, w, b, t)`: for inputs x (n, d), weights w (d,), a number b and targets t (n,),
 #   the gradient of L = mean over n of (tanh(x @ w + b) - t)^2. Return `dw, db` of shapes (d,), ().
-#   By hand: there is no tape during the check.
+#   Compute it by hand: the check runs it without a tape.
 # * `numerical_gradient(f, w)`: for any function f of a float64 tensor w (d,) that returns a number,
 #   the central differences, as a tensor (d,).
 #
-# Then ask: `tinyxp check lesson2 my_gradients.py`
+# Then run `tinyxp check lesson2 my_gradients.py`

@@ -1,8 +1,9 @@
 # %% [markdown]
 # # Lesson 4: XOR
 #
-# Marvin Minsky and Seymour Papert ("Perceptrons", 1969) asked what a perceptron can *never* learn,
-# however long it is trained. The smallest case is XOR, "one or the other, but not both".
+# Marvin Minsky and Seymour Papert ("Perceptrons", 1969) studied what a perceptron can *never*
+# learn, no matter how long it is trained. The smallest example is XOR, "one or the other, but not
+# both".
 
 # %%
 import tinyxp as tx
@@ -17,43 +18,43 @@ for (x1, x2), y in zip(corners.tolist(), labels.tolist(), strict=True):
 
 # %% [markdown]
 # ## No line: a proof in four lines
-# A line says 1 where w1 x1 + w2 x2 + b > 0. For all four corners it would need
+# A line puts a point into class 1 if w1 x1 + w2 x2 + b > 0. For all four corners it would need
 #
 #     (0, 0) -> 0:                b <= 0
 #     (0, 1) -> 1:           w2 + b > 0
 #     (1, 0) -> 1:      w1      + b > 0
 #     (1, 1) -> 0: w1 + w2      + b <= 0
 #
-# The two in the middle add up to w1 + w2 + 2b > 0, the outer two to w1 + w2 + 2b <= 0. Both
-# cannot be. Three corners are possible, four never. A proof needs no computer, but let us look:
+# The two inequalities in the middle add up to w1 + w2 + 2b > 0, the other two to w1 + w2 + 2b <= 0.
+# They contradict each other. Three corners are possible, four are not. We can also try many lines:
 
 # %%
 grid = tx.linspace(-2, 2, 41)
 w1, w2, b = tx.meshgrid(grid, grid, grid, indexing="xy")
 right = tx.zeros(w1.shape, dtype=tx.int64)
 for (x1, x2), y in zip(corners.tolist(), labels.tolist(), strict=True):
-    said = w1 * x1 + w2 * x2 + b > 0
-    right = right + (said == (y == 1)).astype(tx.int64)
+    answers = w1 * x1 + w2 * x2 + b > 0
+    right = right + (answers == (y == 1)).astype(tx.int64)
 print(f"of {right.size:,} lines, the best gets {tx.max(right).item()} of 4 corners right")
 
 # %% [markdown]
 # ## A hidden layer
-# Let one layer make new features of the points, and a second layer draw its line among *them*. A
-# line in a bent plane is a curve in ours. David Rumelhart, Geoffrey Hinton and Ronald Williams
-# ("Learning representations by back-propagating errors", Nature 323, 1986) trained such layers by
-# the chain rule of lesson 2.
+# A first layer computes new features of each point, and a second layer separates the classes by
+# *these*. A line between the features is a curve between the points. David Rumelhart, Geoffrey
+# Hinton and Ronald Williams ("Learning representations by back-propagating errors", Nature 323,
+# 1986) trained such layers by the chain rule of lesson 2.
 
 
 # %%
 class Net(nn.Module):
-    def __init__(self, hidden=8, bend=tx.tanh):
+    def __init__(self, hidden=8, activation=tx.tanh):
         super().__init__()
         self.features = nn.Linear(2, hidden)
         self.line = nn.Linear(hidden, 1)
-        self.bend = bend
+        self.activation = activation
 
     def forward(self, x):  # (n, 2) -> (n,)
-        return self.line(self.bend(self.features(x)))[:, 0]
+        return self.line(self.activation(self.features(x)))[:, 0]
 
 
 def train(net, x, y, steps=300):
@@ -72,43 +73,44 @@ def accuracy(net, x, y):
 
 
 x, y = tx.data.xor_points(100, Generator(0))
-fresh = tx.data.xor_points(400, Generator(1))
+new = tx.data.xor_points(400, Generator(1))
 tx.manual_seed(0)
 net = Net()
-print("with a hidden layer and a bend (tanh)")
+print("with a hidden layer and a non-linearity (tanh)")
 train(net, x, y)
-print(f"  fresh points right: {accuracy(net, *fresh):.1%}")
+print(f"  new points right: {accuracy(net, *new):.1%}")
 
 
-def ask(p):
+def score(p):
     return net(tx.asarray(p)).detach().numpy()
 
 
-print(Boundary(ask, x.numpy(), y.numpy(), "two layers").text())
+print(Boundary(score, x.numpy(), y.numpy(), "two layers").text())
 
 # %% [markdown]
 # ## The control
-# Is it the second layer that does it, or the bend between the two? The same net without tanh:
-# W2 (W1 x + b1) + b2 is again a matrix times x plus a number, one line.
+# Is the second layer the reason, or the non-linearity between the layers? We train the same net
+# without tanh: W2 (W1 x + b1) + b2 is again a matrix times x plus a number, so it is one line.
 
 # %%
 tx.manual_seed(0)
-straight = Net(bend=lambda h: h)
-print("the same without the bend")
-train(straight, x, y)
-print(f"  fresh points right: {accuracy(straight, *fresh):.1%}")
+linear = Net(activation=lambda h: h)
+print("the same without the non-linearity")
+train(linear, x, y)
+print(f"  new points right: {accuracy(linear, *new):.1%}")
 
 # %% [markdown]
-# At a loss near 0.693 = ln 2 a net says "half and half" of everything: it has given up. The bend
-# makes the difference. That is why every network of the next lessons has one between its layers.
+# A loss near 0.693 = ln 2 means that the net gives both classes the probability 1/2: it has learned
+# nothing. The non-linearity makes the difference. All networks of the next lessons have one between
+# their layers.
 #
 # ## Exercise
 # Write `my_xor.py`:
 #
 # * `wrong_corner(w, b)`: for *any* line w (2,), b, a corner such as `(0, 1)` that it gets wrong.
-#   (Score 0 says class 0.) That there always is one is the proof above.
+#   A score of 0 means class 0. The proof above says that there is always such a corner.
 # * `class Net(nn.Module)`, made by `Net()`: points (n, 2) -> scores (n,), class 1 above 0.
 # * `train(net, x, y)`: trains it on points x (n, 2) and labels y (n,) until it solves XOR, from
-#   whatever start.
+#   any initial weights.
 #
-# Then ask: `tinyxp check lesson4 my_xor.py`
+# Then run `tinyxp check lesson4 my_xor.py`

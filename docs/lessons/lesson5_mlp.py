@@ -1,13 +1,13 @@
 # %% [markdown]
 # # Lesson 5: the multi-layer perceptron reads digits
 #
-# A hidden layer solved XOR. The same idea, wider, reads handwriting: Rumelhart, Hinton and Williams
-# ("Learning representations by back-propagating errors", Nature 323, 1986) stressed that hidden
-# units find useful features by themselves. We test that claim below, against a control.
+# A hidden layer solved XOR. With more units, the same idea reads handwritten digits. Rumelhart,
+# Hinton and Williams ("Learning representations by back-propagating errors", Nature 323, 1986)
+# stressed that hidden units find useful features by themselves. We compare this with a control.
 #
-# The digits: 8 x 8 pixels, written by 43 people of whom 13 wrote those used here (E. Alpaydin and
-# C. Kaynak, Optical Recognition of Handwritten Digits, UCI Machine Learning Repository, 1998,
-# CC BY 4.0). They come with tinyxp, no network is needed.
+# The images have 8 x 8 pixels. 43 people wrote the digits of the data set, 13 of them those used
+# here (E. Alpaydin and C. Kaynak, Optical Recognition of Handwritten Digits, UCI Machine Learning
+# Repository, 1998, CC BY 4.0). The images are part of tinyxp, so nothing is downloaded.
 
 # %%
 import os
@@ -20,16 +20,17 @@ from tinyxp.nn import functional as F
 
 train, test = tx.data.load_digits()
 x, y = train.tensors
-print("to learn from:", x.shape, "to be tested on:", test.tensors[0].shape)
+print("for training:", x.shape, "for testing:", test.tensors[0].shape)
 print("a", y[0].item(), "looks like this:")
 for row in x[0, 0].tolist():
     print("   ", "".join(" .:oO#@@@"[int(pixel * 8)] * 2 for pixel in row))
 
 # %% [markdown]
 # ## From scores to a loss
-# The model gives 10 scores for each image, the *logits*. Softmax makes probabilities of them,
-# p = exp(z) / sum exp(z); the loss is the surprise about the true digit, -log p[label]. Both
-# together are `F.cross_entropy(logits, labels)`, so the model itself ends without a softmax.
+# The model computes 10 scores for each image, the *logits* z. Softmax turns them into
+# probabilities, p = exp(z) / sum exp(z), and the loss is -log p[label], which is large if the true
+# digit has a low probability. `F.cross_entropy(logits, labels)` computes both, so the model ends
+# without a softmax.
 
 # %%
 
@@ -50,12 +51,12 @@ tx.manual_seed(0)
 model = MLP()
 print(model)
 print(f"loss before training: {F.cross_entropy(model(x), y).item():.3f}")
-print("an even guess has ln 10 = 2.303")
+print("equal probabilities give ln 10 = 2.303")
 
 # %% [markdown]
 # ## The training loop
-# All of deep learning trains like this. One round over all images is an *epoch*; each step takes a
-# *batch* of 32, because a rough direction from a few images, often, beats an exact one, seldom.
+# Most of deep learning trains like this. One pass over all images is an *epoch*. Each step uses a
+# *batch* of 32 images: many steps with a rough gradient learn faster than a few with an exact one.
 
 # %%
 
@@ -67,7 +68,7 @@ def train_one_epoch(model, optimizer, x, y):
         loss = F.cross_entropy(model(x[batch]), y[batch])  # forward
         optimizer.zero_grad()  # forget the last step's gradient
         loss.backward()  # backward: a gradient for every parameter
-        optimizer.step()  # a small step down the slope
+        optimizer.step()  # a small step against the gradient
         total += loss.item() * len(batch)
     return total / len(x)
 
@@ -90,11 +91,12 @@ print("the MLP")
 fit(model, model.parameters())
 
 # %% [markdown]
-# The loss is measured on images that it learns from, the accuracy on 360 that it never saw.
+# The loss is measured on the training images, and the accuracy on 360 images that are not used for
+# training.
 #
 # ## The control
-# Did the hidden units learn features, or would random ones do? The same model; only the readout is
-# trained, the hidden layer stays as it was drawn.
+# Did the hidden units learn useful features, or would random ones be as good? We train the same
+# model again, but only its readout: the hidden layer keeps its random initial weights.
 
 # %%
 tx.manual_seed(0)
@@ -102,31 +104,31 @@ control = MLP()
 before = control.features.weight.detach()
 print("the control: hidden layer frozen")
 fit(control, control.readout.parameters())
-still = tx.all(control.features.weight.detach() == before).item()
-print("  did its hidden layer stay as it was?", still)
+unchanged = tx.all(control.features.weight.detach() == before).item()
+print("  is its hidden layer unchanged?", unchanged)
 gap = accuracy(model, test) - accuracy(control, test)
 print(f"learned features are ahead by {100 * gap:.1f} points")
 
 # %% [markdown]
-# Random features are not useless; learned ones are better after the same training. Had we only
-# looked at the falling loss of the control, we might have believed that all of it learns.
+# Random features are useful too, but learned features are better after the same training. The loss
+# of the control falls as well: from the loss alone we might conclude that all layers learn.
 #
-# ## What it gets wrong
+# ## Its mistakes
 
 # %%
 images, labels = test.tensors
-said = tx.argmax(model(images), axis=1)
-wrong = [i for i, right in enumerate((said == labels).tolist()) if not right]
+answers = tx.argmax(model(images), axis=1)
+wrong = [i for i, right in enumerate((answers == labels).tolist()) if not right]
 print(f"{len(wrong)} of {len(labels)} are misread:", end=" ")
-print(", ".join(f"a {labels[i].item()} as {said[i].item()}" for i in wrong[:6]))
+print(", ".join(f"a {labels[i].item()} as {answers[i].item()}" for i in wrong[:6]))
 
 # %% [markdown]
 # ## Exercise
 # Write `my_mlp.py`:
 #
-# * `class MLP(nn.Module)`, made by `MLP()`: images (n, 1, 8, 8) -> logits (n, 10).
-# * `train_one_epoch(model, optimizer, x, y)`: one round over all images, in batches; returns the
-#   mean loss. It must work for any model and optimizer, and yours must read at least 95% of unseen
-#   digits after 12 epochs with Adam(lr=5e-3).
+# * `class MLP(nn.Module)`, called as `MLP()`: images (n, 1, 8, 8) -> logits (n, 10).
+# * `train_one_epoch(model, optimizer, x, y)`: one pass over all images, in batches. Returns the
+#   mean loss. It must work for any model and optimizer. Your MLP must classify at least 95% of
+#   unseen digits correctly after 12 epochs with Adam(lr=5e-3).
 #
-# Then ask: `tinyxp check lesson5 my_mlp.py`
+# Then run `tinyxp check lesson5 my_mlp.py`

@@ -1,10 +1,11 @@
 # %% [markdown]
 # # Lesson 6: the convolutional network
 #
-# To the MLP an image is a list of 64 numbers: it does not know that two of them are neighbours, and
-# a digit moved by a pixel is a new one to it. Kunihiko Fukushima ("Neocognitron", Biological
-# Cybernetics 36, 1980) and Yann LeCun and others ("Gradient-based learning applied to document
-# recognition", Proceedings of the IEEE 86, 1998) slid the same small filter over the whole image.
+# The MLP treats an image as a list of 64 numbers. It does not use which pixels are neighbours, so
+# that a digit shifted by one pixel looks entirely different to it. Kunihiko Fukushima
+# ("Neocognitron", Biological Cybernetics 36, 1980) and Yann LeCun and others ("Gradient-based
+# learning applied to document recognition", Proceedings of the IEEE 86, 1998) applied the same
+# small filter at every position of the image.
 
 # %%
 import os
@@ -23,37 +24,42 @@ def show(image):
 
 # %% [markdown]
 # ## One filter
-# Lay a 3 x 3 filter on the image, multiply what lies on each other, add up: one number. Move on by
-# a pixel. This filter is large where left is dark and right is bright: it finds upright edges.
+# Put a 3 x 3 filter on the image, multiply each pixel by the filter's number at the same place, and
+# add the products up: this gives one number. Then move the filter by one pixel and repeat. The
+# filter below gives large numbers where the left is dark and the right is bright: it finds vertical
+# edges.
 
 # %%
 image = tx.asarray([[0.0, 0, 0, 9, 9, 9]] * 3 + [[0.0, 0, 0, 0, 0, 0]] * 3)
 edge = tx.asarray([[-1.0, 0, 1], [-1, 0, 1], [-1, 0, 1]])
 print("the image")
 show(image)
-found = F.conv2d(image[None, None], edge[None, None])[0, 0]
-print("the filter's answer, of shape", found.shape, "(6 - 3 + 1 in each direction)")
-show(found)
+answer = F.conv2d(image[None, None], edge[None, None])[0, 0]
+print("the filter's output, of shape", answer.shape, "(6 - 3 + 1 in each direction)")
+show(answer)
 by_hand = tx.sum(image[0:3, 1:4] * edge)
 print("by hand at row 0, column 1:", by_hand.item())
 
 # %% [markdown]
-# A smaller edge further down gives smaller numbers, no edge gives 0. Nobody designs the filters of
-# a network: they start as random numbers, and the tape tells each of the 9 how to change.
+# Where the window holds only a part of the edge, the numbers are smaller; without an edge they are
+# 0. The filters of a network are not designed by hand: they start as random numbers and are trained
+# with gradients, like all parameters.
 #
-# ## Moved image, moved answer
-# The answer moves along with the image: what was learned at one place is known at all places.
+# ## A shifted image gives a shifted output
+# The output shifts with the image: a feature that was learned at one place is recognized at all
+# places.
 
 # %%
-moved = tx.roll(image, 1, axis=0)
-moved_answer = F.conv2d(moved[None, None], edge[None, None])[0, 0]
-same = tx.all(moved_answer[1:] == found[:-1]).item()
-print("moving the image down by one moves the answer down by one:", same)
+shifted = tx.roll(image, 1, axis=0)
+shifted_answer = F.conv2d(shifted[None, None], edge[None, None])[0, 0]
+same = tx.all(shifted_answer[1:] == answer[:-1]).item()
+print("shifting the image down by one shifts the output down by one:", same)
 
 # %% [markdown]
 # ## A network of filters
-# 16 filters, a non-linearity, and pooling: of each 2 x 2 answers the largest one is kept, so that
-# it no longer matters where exactly. Then a second round, over the 16 answers, and a readout.
+# The network applies 16 filters, a non-linearity, and pooling, which keeps the largest of each 2 x
+# 2 numbers, so that the exact position matters less. A second block of these works on the 16
+# outputs, and a linear layer reads out the classes.
 
 
 # %%
@@ -107,22 +113,22 @@ for model in models.values():
     fit(model, *train.tensors)
 
 # %% [markdown]
-# Both have about the same number of parameters and see the same number of images. The second
-# column is the test of the idea: the same unseen digits, each moved by one pixel to the right.
+# Both models have about the same number of parameters and see the same number of images. The last
+# column tests the idea: the same unseen digits, each shifted by one pixel to the right.
 
 # %%
 images, labels = test.tensors
 shifted = tx.roll(images, 1, axis=3)
-print("      parameters   unseen   unseen and moved")
+print("      parameters   unseen   unseen and shifted")
 for name, model in models.items():
     size = sum(p.size for p in model.parameters())
     print(f"{name}   {size:10,}   {accuracy(model, images, labels):6.1%}   "
-          f"{accuracy(model, shifted, labels):16.1%}")  # fmt: skip
+          f"{accuracy(model, shifted, labels):18.1%}")  # fmt: skip
 
 # %% [markdown]
-# On digits where they belong, the two are close. Moved, the CNN loses far less. It was never shown
-# a moved digit: that it copes better comes from its filters and pooling. It is not perfect either:
-# the readout still knows in which of 2 x 2 places a feature was.
+# On the original digits the two are close. On the shifted ones the CNN loses far less accuracy. It
+# was not trained on shifted digits: the filters and the pooling make the difference. It is not
+# perfect, because the readout still depends on the place of a feature among 2 x 2 places.
 #
 # ## Did the filters learn?
 
@@ -135,9 +141,9 @@ print(f"the largest change of a weight in the first filters: {change:.2f}")
 # Write `my_cnn.py`:
 #
 # * `conv2d(x, w)`: images x (n, c, h, w), filters w (o, c, k, l) -> (n, o, h - k + 1, w - l + 1),
-#   out of slices, products and sums (or `tx.einsum`), without `F.conv2d`'s help if you are proud.
-#   No flipping, no padding. Gradients must flow to x and w.
-# * `class CNN(nn.Module)`, made by `CNN()`: images (n, 1, 8, 8) -> logits (n, 10), with filters.
-#   600 steps of Adam must bring it to 95% of unseen digits.
+#   from slices, products and sums (or `tx.einsum`); try it without `F.conv2d`. The filter is not
+#   flipped, and there is no padding. Gradients must flow to x and w.
+# * `class CNN(nn.Module)`, called as `CNN()`: images (n, 1, 8, 8) -> logits (n, 10), with filters.
+#   After 600 steps of Adam it must classify 95% of unseen digits correctly.
 #
-# Then ask: `tinyxp check lesson6 my_cnn.py`
+# Then run `tinyxp check lesson6 my_cnn.py`

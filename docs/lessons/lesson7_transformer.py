@@ -1,9 +1,10 @@
 # %% [markdown]
 # # Lesson 7: the transformer
 #
-# Ashish Vaswani and seven others ("Attention is all you need", NeurIPS 30, 2017) built a network of
-# text in which every position looks at every earlier one and takes what it needs. What they call
-# attention is older (Bahdanau, Cho and Bengio 2014); that nothing else is needed was new.
+# Ashish Vaswani and seven others ("Attention is all you need", NeurIPS 30, 2017) built a network
+# for text in which every position can read from all others; in a model that generates text, from
+# all earlier ones. Attention itself is older (Bahdanau, Cho and Bengio 2014). The new idea was to
+# do without recurrence and convolution.
 
 # %%
 import math
@@ -35,14 +36,14 @@ So long lives this, and this gives life to thee.
 
 tokenizer = tx.data.CharTokenizer.train(TEXT)
 ids = tx.asarray(tokenizer.encode(TEXT))
-print(f"{len(TEXT)} characters, {len(tokenizer)} different ones; the task: guess the next one")
+print(f"{len(TEXT)} characters, {len(tokenizer)} different ones; the task: predict the next one")
 
 # %% [markdown]
 # ## Attention
-# Every position sends out a *query* (what do I look for?), a *key* (what am I?) and a *value* (what
-# do I tell?). How well query and key fit, q . k / sqrt(d), becomes by softmax a weight; the output
-# is the weighted mean of the values. Positions still to come get the weight 0: a model that sees
-# the next character need not guess it.
+# Every position computes a *query* (what do I look for?), a *key* (what do I contain?) and a
+# *value* (what do I pass on?). The score q . k / sqrt(d) says how well a query fits a key. Softmax
+# turns the scores into weights, and the output is the weighted mean of the values. Later positions
+# get the weight 0: a model that sees the next character would not have to predict it.
 
 # %%
 
@@ -57,47 +58,48 @@ def causal_attention(q, k, v):  # (batch, time, d) each
 
 q = k = v = tx.asarray([[[1.0, 0.0], [0.0, 1.0], [3.0, 0.0]]])
 out, weights = causal_attention(q, k, v)
-print("weights: row = who looks, column = at whom")
+print("weights: row = position of the query, column = position of the key")
 for row in weights[0].tolist():
     print("   ", "  ".join(f"{w:.2f}" for w in row))
 
 # %% [markdown]
-# The first position can only look at itself. The third looks for what has a large first number,
-# finds it in itself and some of it in the first. Above the diagonal all is 0.
+# The first position can only attend to itself. The query of the third has a large first number,
+# which fits its own key best and the first key a little. All weights above the diagonal are 0.
 #
 # ## The model
-# Embed each character and its position; let positions talk (attention); let each think by itself
-# (an MLP); add both to what was there (He et al. 2016, residuals); guess.
+# The model embeds each character and its position. Attention exchanges information between
+# positions, and an MLP transforms each position by itself; both are added to their input (residual
+# connections, He et al. 2016). A linear layer predicts the next character.
 
 # %%
 CONTEXT, WIDTH = 32, 48
 
 
 class Transformer(nn.Module):
-    def __init__(self, attends=True):
+    def __init__(self, attention=True):
         super().__init__()
         self.symbol = nn.Embedding(len(tokenizer), WIDTH)
         self.position = nn.Embedding(CONTEXT, WIDTH)
         self.norm1, self.norm2 = nn.LayerNorm(WIDTH), nn.LayerNorm(WIDTH)
         self.q, self.k, self.v = (nn.Linear(WIDTH, WIDTH, bias=False) for _ in range(3))
-        self.think = nn.Sequential(
+        self.mlp = nn.Sequential(
             nn.Linear(WIDTH, 4 * WIDTH), nn.GELU(), nn.Linear(4 * WIDTH, WIDTH)
         )
-        self.guess = nn.Linear(WIDTH, len(tokenizer))
-        self.attends = attends
+        self.readout = nn.Linear(WIDTH, len(tokenizer))
+        self.attention = attention
 
     def forward(self, ids):  # (batch, time) -> logits (batch, time, symbols)
         x = self.symbol(ids) + self.position(tx.arange(ids.shape[1]))
-        if self.attends:
+        if self.attention:
             h = self.norm1(x)
             x = x + causal_attention(self.q(h), self.k(h), self.v(h))[0]
-        x = x + self.think(self.norm2(x))
-        return self.guess(x)
+        x = x + self.mlp(self.norm2(x))
+        return self.readout(x)
 
 
 def next_symbol_loss(logits, ids):
-    guesses, targets = logits[:, :-1], ids[:, 1:]  # position t guesses symbol t + 1
-    return F.cross_entropy(guesses.reshape(-1, len(tokenizer)), targets.reshape(-1))
+    predictions, targets = logits[:, :-1], ids[:, 1:]  # position t predicts symbol t + 1
+    return F.cross_entropy(predictions.reshape(-1, len(tokenizer)), targets.reshape(-1))
 
 
 def fit(model, steps=700):
@@ -116,15 +118,15 @@ def fit(model, steps=700):
 
 
 # %% [markdown]
-# ## What a guesser without context can reach
-# Who knows only how often each character comes has, at best, a loss of H1; who also knows the
-# current character, H2 (Claude Shannon, "A mathematical theory of communication", 1948). They
-# follow from counting.
+# ## The best loss without context
+# A model that knows only how often each character occurs reaches the loss H1 at best. A model that
+# also knows the current character reaches H2 (Claude Shannon, "A mathematical theory of
+# communication", 1948). We can compute both by counting.
 
 
 # %%
-def surprise(pairs):
-    """The mean of -log p(next | given), p counted over these very pairs."""
+def entropy(pairs):
+    """The mean of -log p(next | given), where p is counted in the same pairs."""
     total = sum(
         math.log(sum(g == given for g, _ in pairs) / pairs.count((given, after)))
         for given, after in pairs
@@ -132,44 +134,45 @@ def surprise(pairs):
     return total / len(pairs)
 
 
-h1 = surprise([("", c) for c in TEXT])
-h2 = surprise(list(pairwise(TEXT)))
-print(f"an even guess: {math.log(len(tokenizer)):.2f}   H1: {h1:.2f}   H2: {h2:.2f}")
+h1 = entropy([("", c) for c in TEXT])
+h2 = entropy(list(pairwise(TEXT)))
+print(f"equal probabilities: {math.log(len(tokenizer)):.2f}   H1: {h1:.2f}   H2: {h2:.2f}")
 
 # %%
 tx.manual_seed(0)
-model, blind = Transformer(), Transformer(attends=False)
+model, control = Transformer(), Transformer(attention=False)
 print("the transformer")
 with_attention = fit(model)
-print("the control: the same without attention; it sees one character")
-without = fit(blind)
+print("the control: the same without attention, which sees one character")
+without = fit(control)
 print(f"with attention {with_attention:.2f}, without {without:.2f}, and H2 is {h2:.2f}")
 
 # %% [markdown]
-# Without attention it ends near H2: the best that one character allows (a single batch of 16
-# windows may lie a little below or above). With attention it is far below: it looks back.
+# Without attention the loss ends near H2, the best value for a model that sees one character (a
+# single batch of 16 windows may give a little more or less). With attention it is far lower,
+# because the model uses earlier characters.
 #
-# ## It writes
+# ## Generating text
 
 # %%
 line = "Shall I"
 while len(line) < 120:
-    # the last place of a window never had a next symbol to learn from
-    seen = tx.asarray([tokenizer.encode(line[-(CONTEXT - 1) :])])
-    line += tokenizer.decode([tx.argmax(model(seen)[0, -1]).item()])
+    # the last position of a training window has no next symbol, so it is not trained
+    context = tx.asarray([tokenizer.encode(line[-(CONTEXT - 1) :])])
+    line += tokenizer.decode([tx.argmax(model(context)[0, -1]).item()])
 print(line)
 
 # %% [markdown]
-# Pieces of the sonnet, and no wonder: so short a text is learned by heart. A loss on a text that
-# was seen says nothing about other texts. `tinyxp train transformer` trains on a long text and
-# measures on a part of it that is kept back.
+# The model reproduces pieces of the sonnet, because it has memorized such a short text. The loss on
+# the training text says nothing about other texts. `tinyxp train transformer` trains on a long text
+# and measures the loss on a part of it that is not used for training.
 #
 # ## Exercise
 # Write `my_attention.py`:
 #
 # * `causal_attention(q, k, v)`: (..., time, d) each -> (..., time, d), softmax(q k^T / sqrt(d)) v,
-#   where no position sees a later one. Gradients must flow to all three.
+#   where no position depends on a later one. Gradients must flow to q, k and v.
 # * `next_symbol_loss(logits, ids)`: logits (n, time, symbols), ids (n, time) -> the mean
-#   cross-entropy of guessing ids[:, t + 1] from logits[:, t].
+#   cross-entropy of predicting ids[:, t + 1] from logits[:, t].
 #
-# Then ask: `tinyxp check lesson7 my_attention.py`
+# Then run `tinyxp check lesson7 my_attention.py`

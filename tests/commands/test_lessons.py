@@ -299,15 +299,15 @@ def test_lesson_2_finds_one_slope_three_ways():
 
 
 def test_lesson_3_separates_the_clouds_and_not_xor():
-    seen, fresh, xor = printed_numbers(
-        "lesson3", "60 points it saw:", "500 fresh points:", "best round had"
+    seen, new, xor = printed_numbers(
+        "lesson3", "60 training points:", "500 new points:", "best round had"
     )
-    assert (seen, fresh >= 99, xor <= 75) == (100, True, True)
+    assert (seen, new >= 99, xor <= 75) == (100, True, True)
 
 
 def test_lesson_4_needs_the_non_linearity():
     out = run_script("lesson4")
-    right = [float(found) for found in re.findall(r"fresh points right: ([\d.]+)%", out)]
+    right = [float(found) for found in re.findall(r"new points right: ([\d.]+)%", out)]
     assert "the best gets 3 of 4 corners right" in out
     assert right[0] == 100
     assert right[1] <= 76
@@ -322,16 +322,16 @@ def test_lesson_5_is_better_than_its_control():
 def test_lesson_6_reads_shifted_digits():
     out = run_script("lesson6")
     assert "by hand at row 0, column 1: 27.0" in out
-    assert "moves the answer down by one: True" in out
-    (cnn, cnn_moved), (mlp, mlp_moved) = (
+    assert "shifts the output down by one: True" in out
+    (cnn, cnn_shifted), (mlp, mlp_shifted) = (
         [float(x) for x in re.search(rf"{name} .*?([\d.]+)% +([\d.]+)%", out).groups()]
         for name in ("CNN", "MLP")
     )
     assert cnn > 97 and mlp > 95
-    assert cnn_moved > mlp_moved + 10
+    assert cnn_shifted > mlp_shifted + 10
 
 
 def test_lesson_7_uses_earlier_characters():
-    attends, blind, h2 = printed_numbers("lesson7", "with attention", ", without", "and H2 is")
-    assert attends < 0.7 < h2 - 0.3
-    assert blind > h2 - 0.15
+    attention, control, h2 = printed_numbers("lesson7", "with attention", ", without", "and H2 is")
+    assert attention < 0.7 < h2 - 0.3
+    assert control > h2 - 0.15
