@@ -116,7 +116,7 @@ def test_a_rule_that_never_ends_is_stopped_on_xor(tmp_path):
     file = tmp_path / "mine.py"
     file.write_text(source, "utf-8")
     verdict = check("lesson3", file, limit=4)
-    assert [outcome.state for outcome in verdict.outcomes] == ["ok"] * 7 + ["not ok"]
+    assert [outcome.state for outcome in verdict.outcomes] == ["ok"] * 6 + ["not ok"]
     assert "ends on XOR" in verdict.outcomes[-1].title
     assert "it was still running after 4 s" in verdict.outcomes[-1].got
 

@@ -65,5 +65,4 @@ class Outcome:
         for label in ("called", "expected", "got", "hint"):
             if text := " ".join(getattr(self, label).split()):
                 lines.append(f"            {label + ':':<9} {text}")
-        # ASCII prints on a console of any code page
-        return "\n".join(lines).encode("ascii", "replace").decode()
+        return "\n".join(lines)

@@ -38,20 +38,14 @@ def compare_step(
     compare(new_b, np.asarray(b + sign), hint, also if sign else None)
 
 
-@LESSON.point("perceptron_step", "adds a point of class 1 that was classified as 0: w + x, b + 1")
+@LESSON.point("perceptron_step", "moves w and b by a point with a wrong answer: w + t x, b + t")
 def _(student: Any) -> None:
-    unchanged = "nothing changed, though the answer was wrong: a score of 0 means class 0, and "
-    unchanged += "class 1 needs a score above 0"
-    for w, b, x in (([0.5, -1.0], -1.0, [2.0, 1.0]), ([0.0, 0.0], 0.0, [0.25, -3.0])):
-        compare_step(student, w, b, x, 1, 1, "return w + x, b + 1", unchanged)
-
-
-@LESSON.point("perceptron_step", "subtracts a point of class 0 classified as 1: w - x, b - 1")
-def _(student: Any) -> None:
-    unchanged = "nothing changed, though the answer was wrong: class 0 has the target -1, while "
-    unchanged += "y * x is 0 for it"
-    hint = "return w - x, b - 1"
-    compare_step(student, [1.0, 1.0], 0.5, [2.0, -1.0], 0, -1, hint, unchanged)
+    unchanged = "nothing changed, though the answer was wrong: "
+    zero = unchanged + "a score of 0 means class 0; class 1 needs a score above 0"
+    target = unchanged + "class 0 has the target t = -1, while y * x is 0 for it"
+    compare_step(student, [0.5, -1.0], -1.0, [2.0, 1.0], 1, 1, "class 1: w + x, b + 1", zero)
+    compare_step(student, [0.0, 0.0], 0.0, [0.25, -3.0], 1, 1, "class 1: w + x, b + 1", zero)
+    compare_step(student, [1.0, 1.0], 0.5, [2.0, -1.0], 0, -1, "class 0: w - x, b - 1", target)
 
 
 @LESSON.point("perceptron_step", "changes nothing after a right answer")

@@ -42,15 +42,15 @@ class Verdict:
     def __str__(self) -> str:
         right = sum(outcome.state == "ok" for outcome in self.outcomes)
         advice = "Well done!" if self.passed else "Fix the first 'not ok' and check again."
-        title = self.title.encode("ascii", "replace").decode()
-        output = self.printed.encode("ascii", "replace").decode().splitlines()
+        output = self.printed.splitlines()
         lines = [f"  | {line[:76]}" for line in output[:PRINTED_LINES]]
         if len(output) > PRINTED_LINES:
             lines.append(f"  | ... and {len(output) - PRINTED_LINES} more lines")
         if lines:
             lines.insert(0, "your file printed:")
         last = f"{right} of {len(self.outcomes)} points. {advice}"
-        return "\n".join([title, *map(str, self.outcomes), *lines, last])
+        text = "\n".join([self.title, *map(str, self.outcomes), *lines, last])
+        return text.encode("ascii", "replace").decode()  # prints in any code page
 
 
 def load_lesson(name: str) -> Lesson:

@@ -9,7 +9,7 @@ from typing import TextIO
 from tinyxp.errors import ArgumentError
 from tinyxp.nn.model_summary import align_columns
 from tinyxp.selftest.child import ChildError
-from tinyxp.selftest.outcome import Outcome, Unavailable
+from tinyxp.selftest.outcome import Outcome
 from tinyxp.train.progress import Progress
 
 # check -> the usual number of tries
@@ -43,8 +43,6 @@ def run(
         progress = Progress(wanted, stream)
         try:
             outcome = check(wanted, partial(progress.update, note=name))
-        except Unavailable as error:
-            outcome = Outcome(0, [], f"not available: {error}")
         except ChildError as error:
             outcome = Outcome(wanted, [str(error)], "")
         outcome.name, outcome.seconds = name, time.monotonic() - start

@@ -12,7 +12,7 @@ import tinyxp as tx
 from tinyxp import nn
 from tinyxp.nn import functional as F
 from tinyxp.selftest.child import result
-from tinyxp.selftest.outcome import Outcome, Report, Unavailable
+from tinyxp.selftest.outcome import Outcome, Report
 
 STATM = Path("/proc/self/statm")
 LIMIT = 5.0  # MB of growth
@@ -52,7 +52,7 @@ def check(tries: int, report: Report) -> Outcome:
 def check_growth(module: str, tries: int, report: Report, limit: float, seconds: float) -> Outcome:
     """Compare the resources before and after the steps of a child process."""
     if not STATM.exists():
-        raise Unavailable("this system has no /proc with the resources of a process")
+        return Outcome(0, [], "not available: this system has no /proc for its processes")
     found = result(module, tries, seconds=seconds, report=report)
     before, after = Resources(*found[0]), Resources(*found[1])
     allowed = Resources(limit, tries - 1, 0, 0, 0)

@@ -8,14 +8,11 @@ Report = Callable[[int], object]  # takes the number of tries that are done
 
 @dataclass
 class Outcome:
-    """The number of tries, a line for each failure, and a summary of the rest."""
+    """The number of tries, or 0 if this system cannot run the check; a line for each failure; and
+    a summary."""
 
     tries: int
     failures: list[str]
     seen: str
     name: str = ""
     seconds: float = 0.0
-
-
-class Unavailable(Exception):
-    """This system cannot run a check; the message says why."""
