@@ -8,15 +8,6 @@ from tinyxp.debug.sites import Site
 from tinyxp.debug.watch import CutEdge, Watch
 
 __all__ = [
-    "CutEdge",
-    "Doctor",
-    "Finding",
-    "Graph",
-    "Report",
-    "Row",
-    "Site",
-    "Watch",
-    "detect_anomaly",
-    "doctor",
-    "graph",
-]
+    "CutEdge", "Doctor", "Finding", "Graph", "Report", "Row", "Site", "Watch", "detect_anomaly",
+    "doctor", "graph",
+]  # fmt: skip

@@ -78,7 +78,7 @@ class _Finder(Observer):
                 "inside its domain, for example by tx.clip or an eps"
             )
 
-    def on_pull(self, node: Node, g: Any, parts: Sequence[Any]) -> None:
+    def on_pull(self, op: Any, node: Node, g: Any, recording: bool, parts: Sequence[Any]) -> None:
         came = _nonfinite(g if isinstance(g, (tuple, list)) else [g])
         had = self.tainted.get(node, (False, False))
         made = self._new_nonfinite(parts, (came[0] or had[0], came[1] or had[1]))

@@ -34,8 +34,9 @@ class Observer:
     def on_call(self, op: Any, args: tuple[Any, ...], static: dict[str, Any], y: Any) -> None:
         """An operation returned ``y``."""
 
-    def on_pull(self, node: Node, g: Any, parts: Sequence[Any]) -> None:
-        """A vjp turned the gradient ``g`` of a node into ``parts``, those of its parents."""
+    def on_pull(self, op: Any, node: Node, g: Any, recording: bool, parts: Sequence[Any]) -> None:
+        """The vjp of ``op`` turned the gradient ``g`` of a node into ``parts``, those of its
+        parents."""
 
     def on_detach(self, x: Tensor, y: Tensor) -> None:
         """``x.detach()`` returned ``y``."""
@@ -100,34 +101,19 @@ def _uninstall() -> None:
 # -- the wrappers -----------------------------------------------------------------------------
 
 
-def _call(original: Any) -> Any:
-    def call(self: Any, args: tuple[Any, ...], static: dict[str, Any]) -> Any:
-        y = original(self, bare(args), static)
-        for observer in _observers.get():
-            observer.on_call(self, args, static, y)
-        return y
+def _telling(event: str) -> Callable[[Any], Any]:
+    """Wrap a method so that it tells ``event`` its arguments and its result."""
 
-    return call
+    def wrap(original: Any) -> Any:
+        def call(self: Any, *args: Any) -> Any:
+            y = original(self, *bare(args))
+            for observer in _observers.get():
+                getattr(observer, event)(self, *args, y)
+            return y
 
+        return call
 
-def _pull(original: Any) -> Any:
-    def pull(self: Any, node: Node, g: Any, recording: bool) -> Sequence[Any]:
-        parts: Sequence[Any] = original(self, node, g, recording)
-        for observer in _observers.get():
-            observer.on_pull(node, g, parts)
-        return parts
-
-    return pull
-
-
-def _detach(original: Any) -> Any:
-    def detach(self: Tensor) -> Tensor:
-        y: Tensor = original(self)
-        for observer in _observers.get():
-            observer.on_detach(self, y)
-        return y
-
-    return detach
+    return wrap
 
 
 def _take(original: Any) -> Any:
@@ -196,15 +182,13 @@ def _entering(original: Any) -> Any:
     return to_array
 
 
+OF_OPS = ("call", "pull")
 WAYS = {name: f"{name}()" for name in ("numpy", "item", "tolist")}
 WAYS |= {f"__{name}__": f"{name}()" for name in ("float", "int", "complex")}
 WAYS |= {"__array__": "np.asarray()", "__dlpack__": "DLPack"}
 WRAPPED: tuple[tuple[Any, str, Callable[[Any], Any]], ...] = (
-    (Primitive, "call", _call),
-    (Composite, "call", _call),
-    (Primitive, "pull", _pull),
-    (Composite, "pull", _pull),
-    (Tensor, "detach", _detach),
+    *((op, name, _telling(f"on_{name}")) for op in (Primitive, Composite) for name in OF_OPS),
+    (Tensor, "detach", _telling("on_detach")),
     (Tensor, "array", _array),
     (Tensor, "data", _data),
     (views, "_take", _take),

@@ -20,14 +20,9 @@ from tinyxp.optim.lr_scheduler.factors import FactorLR, cosine
 from tinyxp.optim.optimizer import Optimizer
 
 __all__ = [
-    "AveragedModel",
-    "SWALR",
-    "get_ema_avg_fn",
-    "get_ema_multi_avg_fn",
-    "get_swa_avg_fn",
-    "get_swa_multi_avg_fn",
-    "update_bn",
-]
+    "AveragedModel", "SWALR", "get_ema_avg_fn", "get_ema_multi_avg_fn", "get_swa_avg_fn",
+    "get_swa_multi_avg_fn", "update_bn",
+]  # fmt: skip
 
 AvgFn = Callable[[Tensor, Tensor, int], Tensor]
 MultiAvgFn = Callable[[Sequence[Tensor], Sequence[Tensor], int], Any]

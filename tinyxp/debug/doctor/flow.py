@@ -35,7 +35,7 @@ class Flow(Observer):
         with observing(self):
             self.gradients = propagate([loss], [None], retain=True)
 
-    def on_pull(self, node: Node, g: Any, parts: Sequence[Any]) -> None:
+    def on_pull(self, op: Any, node: Node, g: Any, recording: bool, parts: Sequence[Any]) -> None:
         passed = [None if part is None else size(part) for part in parts]
         self.steps[id(node)] = Step(node, size(g), passed)
 

@@ -7,6 +7,7 @@ mean of the neighbours' places, then coordinates.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from graphlib import TopologicalSorter
 from itertools import pairwise
 
 from tinyxp.debug.pictures.drawing import Arrow, Drawing
@@ -71,16 +72,9 @@ def _ranks(drawing: Drawing) -> dict[str, int]:
     for arrow in drawing.arrows:
         parents[arrow.target].append(arrow.source)
         users[arrow.source].append(arrow.target)
-    waiting = {key: len(some) for key, some in parents.items()}
     ranks: dict[str, int] = {}
-    ready = [key for key, n in waiting.items() if n == 0]
-    while ready:  # iterative: graphs are deeper than Python's stack
-        key = ready.pop()
+    for key in TopologicalSorter(parents).static_order():
         ranks[key] = max((ranks[p] + 1 for p in parents[key]), default=0)
-        for user in users[key]:
-            waiting[user] -= 1
-            if waiting[user] == 0:
-                ready.append(user)
     for key, some in parents.items():
         if not some and users[key]:
             ranks[key] = min(ranks[user] for user in users[key]) - 1
