@@ -112,7 +112,7 @@ def test_copies_and_subclasses():
 # fields that the parameters of a module follow from
 SIZES = {
     "affine", "elementwise_affine", "embedding_dim", "in1_features", "in2_features", "in_features",
-    "num_channels", "num_embeddings", "out_features",
+    "init", "num_channels", "num_embeddings", "num_parameters", "out_features",
 }  # fmt: skip
 
 

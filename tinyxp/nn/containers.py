@@ -38,17 +38,33 @@ def pairs(name: str, values: Any) -> list[tuple[str, Any]]:
     return found
 
 
-class _Numbered(Module):
-    """The base of Sequential and ModuleList, whose children are named '0', '1', …"""
+class Indexed(Module):
+    """The base of Sequential, ModuleList and ParameterList, whose values are named '0', '1', …"""
+
+    def __dir__(self) -> list[str]:
+        return [name for name in super().__dir__() if not name.isdigit()]
+
+    def __iadd__(self, values: Iterable[Any]) -> Self:
+        return self.extend(values)
+
+    def append(self, value: Any) -> Self:
+        raise NotImplementedError
+
+    def extend(self, values: Iterable[Any]) -> Self:
+        """Add values at the end."""
+        for value in several(f"{type(self).__name__}.extend", values):
+            self.append(value)
+        return self
+
+
+class _Numbered(Indexed):
+    """The base of Sequential and ModuleList."""
 
     def __len__(self) -> int:
         return len(self._modules)
 
     def __iter__(self) -> Iterator[Module]:
         return iter(self._list())
-
-    def __dir__(self) -> list[str]:
-        return [name for name in super().__dir__() if not name.isdigit()]
 
     def _list(self) -> list[Any]:
         return list(self._modules.values())
@@ -82,18 +98,9 @@ class _Numbered(Module):
         del modules[index if isinstance(index, slice) else place(index, len(self), "modules")]
         self._become(modules)
 
-    def __iadd__(self, modules: Iterable[Module]) -> Self:
-        return self.extend(modules)
-
     def append(self, module: Module) -> Self:
         """Add a module at the end."""
         self.add_module(str(len(self)), module)
-        return self
-
-    def extend(self, modules: Iterable[Module]) -> Self:
-        """Add modules at the end."""
-        for module in several(f"{type(self).__name__}.extend", modules):
-            self.append(module)
         return self
 
     def insert(self, index: int, module: Module) -> Any:

@@ -58,8 +58,7 @@ class _Table(FunctionalModule):
         module.weight.requires_grad_(not freeze)
         return module
 
-    def _description(self, after: str = "") -> str:
-        """The sizes and options for ``extra_repr``."""
+    def extra_repr(self, after: str = "") -> str:
         padding = "" if self.padding_idx is None else f", padding_idx={self.padding_idx}"
         options = "" if self.max_norm is None else f", max_norm={self.max_norm}"
         options += "" if self.norm_type == 2 else f", norm_type={self.norm_type}"
@@ -120,9 +119,6 @@ class Embedding(_Table, function=F.embedding, learned=("weight",)):
         """
         options = padding_idx, max_norm, norm_type, scale_grad_by_freq, sparse
         return cls._of(embeddings, freeze, *options)
-
-    def extra_repr(self) -> str:
-        return self._description()
 
 
 class EmbeddingBag(_Table):
@@ -193,5 +189,5 @@ class EmbeddingBag(_Table):
             self.padding_idx,
         )
 
-    def extra_repr(self) -> str:
-        return self._description(after=f", mode={self.mode!r}")
+    def extra_repr(self, after: str = "") -> str:
+        return super().extra_repr(f", mode={self.mode!r}{after}")

@@ -79,7 +79,8 @@ def _forward(
     """The ``forward`` of a class that calls this function with its fields and parameters."""
     stored = {name for name, field in cls._fields.items() if _is_stored(field)}
     stored.update(learned, ["training"])
-    inputs, args = [], []
+    inputs: list[Parameter] = []
+    args: list[str] = []
     for i, p in enumerate(inspect.signature(function).parameters.values()):
         if p.name in stored:
             by_place = len(args) == i and p.kind is not p.KEYWORD_ONLY  # which is faster

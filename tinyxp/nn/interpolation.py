@@ -5,6 +5,9 @@ from tinyxp.nn.fields import FunctionalModule
 
 __all__ = ["Upsample", "UpsamplingBilinear2d", "UpsamplingNearest2d"]
 
+Sizes = int | tuple[int, ...] | None
+Scales = float | tuple[float, ...] | None
+
 
 class Upsample(FunctionalModule, function=F.interpolate):
     """Resample x to another size: (N, C, d₁, …) -> (N, C, D₁, …); see ``functional.interpolate``.
@@ -13,8 +16,8 @@ class Upsample(FunctionalModule, function=F.interpolate):
     tensor([[[1., 1., 2., 2.]]])
     """
 
-    size: int | tuple[int, ...] | None = None
-    scale_factor: float | tuple[float, ...] | None = None
+    size: Sizes = None
+    scale_factor: Scales = None
     mode: str = "nearest"
     align_corners: bool | None = None
     recompute_scale_factor: bool | None = None
@@ -39,11 +42,7 @@ class UpsamplingNearest2d(Upsample):
     (1, 3, 8, 10)
     """
 
-    def __init__(
-        self,
-        size: int | tuple[int, int] | None = None,
-        scale_factor: float | tuple[float, float] | None = None,
-    ) -> None:
+    def __init__(self, size: Sizes = None, scale_factor: Scales = None) -> None:
         super().__init__(size, scale_factor)
 
 
@@ -54,9 +53,5 @@ class UpsamplingBilinear2d(Upsample):
     (1, 3, 8, 10)
     """
 
-    def __init__(
-        self,
-        size: int | tuple[int, int] | None = None,
-        scale_factor: float | tuple[float, float] | None = None,
-    ) -> None:
+    def __init__(self, size: Sizes = None, scale_factor: Scales = None) -> None:
         super().__init__(size, scale_factor, "bilinear", align_corners=True)

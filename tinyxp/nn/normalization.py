@@ -131,10 +131,7 @@ class _Running(
     shown="{num_features}, eps={eps}, momentum={momentum}, affine={affine}, bias={has_bias}, "
     "track_running_stats={track_running_stats}",
 ):
-    """A norm of channels that may track the mean and variance of its inputs.
-
-    ``axes``: the numbers of axes that an input may have.
-    """
+    """A norm of channels with running statistics; ``axes``: the numbers of axes of an input."""
 
     num_features: int
     eps: float = 1e-5

@@ -7,8 +7,7 @@ from typing import Any, Self
 
 from tinyxp.core.tensor import Tensor
 from tinyxp.errors import ArgumentError, DTypeError
-from tinyxp.nn.containers import NamedContainer, pairs, place, several
-from tinyxp.nn.module import Module
+from tinyxp.nn.containers import Indexed, NamedContainer, pairs, place
 from tinyxp.nn.parameter import Parameter
 
 __all__ = ["ParameterDict", "ParameterList"]
@@ -20,7 +19,7 @@ def _as_parameter(value: Any) -> Any:
     return Parameter(value) if plain else value
 
 
-class ParameterList(Module):
+class ParameterList(Indexed):
     """A list of parameters, which are registered; Tensors become Parameters.
 
     Other values are stored unchanged, and are not part of the state.
@@ -40,9 +39,6 @@ class ParameterList(Module):
     def __iter__(self) -> Iterator[Any]:
         return (self[i] for i in range(self._size))
 
-    def __dir__(self) -> list[str]:
-        return [name for name in super().__dir__() if not name.isdigit()]
-
     def __getitem__(self, index: Any) -> Any:
         """Return the value at an index, or for a slice a ParameterList."""
         if isinstance(index, slice):
@@ -52,19 +48,10 @@ class ParameterList(Module):
     def __setitem__(self, index: int, param: Any) -> None:
         setattr(self, str(place(index, self._size, "parameters")), _as_parameter(param))
 
-    def __iadd__(self, parameters: Iterable[Any]) -> Self:
-        return self.extend(parameters)
-
     def append(self, value: Any) -> Self:
         """Add a value at the end."""
         setattr(self, str(self._size), _as_parameter(value))
         self._size += 1
-        return self
-
-    def extend(self, values: Iterable[Any]) -> Self:
-        """Add values at the end."""
-        for value in several("ParameterList.extend", values):
-            self.append(value)
         return self
 
 

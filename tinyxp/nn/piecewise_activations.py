@@ -1,13 +1,11 @@
 """Piecewise activations; see ``functional`` for formulas and sources."""
 
-from dataclasses import KW_ONLY
+from dataclasses import KW_ONLY, InitVar
 from typing import Any
 
-from tinyxp.core.tensor import Tensor
 from tinyxp.nn import functional as F
 from tinyxp.nn.fields import FunctionalModule
 from tinyxp.nn.init import constant_
-from tinyxp.nn.module import Module
 from tinyxp.nn.parameter import Parameter
 from tinyxp.ops.creation import empty
 from tinyxp.random import Generator
@@ -28,7 +26,12 @@ class ReLU(FunctionalModule, function=F.relu):
     inplace: bool = False
 
 
-class PReLU(Module):
+class PReLU(
+    FunctionalModule,
+    function=F.prelu,
+    learned=("weight",),
+    shown="num_parameters={num_parameters}",
+):
     """y = x above 0, else a x, with learned slopes ``weight`` (num_parameters), initially ``init``.
 
     ``num_parameters``: 1, or the number of channels; see ``functional.prelu``.
@@ -37,27 +40,18 @@ class PReLU(Module):
     tensor([-0.25,  2.  ])
     """
 
-    def __init__(
-        self,
-        num_parameters: int = 1,
-        init: float = 0.25,
-        device: str | None = None,
-        dtype: Any = None,
-    ) -> None:
-        super().__init__()
-        self.num_parameters, self.init = num_parameters, init
-        self.weight = Parameter(empty(num_parameters, device=device, dtype=dtype))
+    num_parameters: int = 1
+    init: float = 0.25
+    device: InitVar[str | None] = None
+    dtype: InitVar[Any] = None
+
+    def __post_init__(self, device: str | None, dtype: Any) -> None:
+        self.weight = Parameter(empty(self.num_parameters, device=device, dtype=dtype))
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
         """Set the slopes to ``init``."""
         constant_(self.weight, self.init)
-
-    def forward(self, input: Tensor) -> Any:
-        return F.prelu(input, self.weight)
-
-    def extra_repr(self) -> str:
-        return f"num_parameters={self.num_parameters}"
 
 
 class LeakyReLU(FunctionalModule, function=F.leaky_relu):

@@ -214,7 +214,7 @@ def _expect_arguments(
     if dropout and sizes["num_layers"] == 1:
         warnings.warn(
             f"dropout={dropout} applies between layers, but there is only one; use num_layers > 1",
-            stacklevel=4,
+            stacklevel=6,  # the line that makes an RNN, LSTM or GRU
         )
 
 

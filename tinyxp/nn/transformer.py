@@ -156,22 +156,15 @@ class Transformer(Module):
     ) -> None:
         super().__init__()
         place: dict[str, Any] = {"device": device, "dtype": dtype}
-        options: dict[str, Any] = {
-            "dim_feedforward": dim_feedforward,
-            "dropout": dropout,
-            "activation": activation,
-            "layer_norm_eps": layer_norm_eps,
-            "batch_first": batch_first,
-            "norm_first": norm_first,
-            "bias": bias,
-            "generator": generator,
-        }
+        sizes = d_model, nhead, dim_feedforward, dropout, activation
+        options: dict[str, Any] = {"norm_first": norm_first, "bias": bias, "generator": generator}
+        options |= {"layer_norm_eps": layer_norm_eps, "batch_first": batch_first} | place
         if custom_encoder is None:
-            layer: Module = TransformerEncoderLayer(d_model, nhead, **options, **place)
+            layer: Module = TransformerEncoderLayer(*sizes, **options)
             norm = LayerNorm(d_model, layer_norm_eps, bias=bias, **place)
             custom_encoder = TransformerEncoder(layer, num_encoder_layers, norm)
         if custom_decoder is None:
-            layer = TransformerDecoderLayer(d_model, nhead, **options, **place)
+            layer = TransformerDecoderLayer(*sizes, **options)
             norm = LayerNorm(d_model, layer_norm_eps, bias=bias, **place)
             custom_decoder = TransformerDecoder(layer, num_decoder_layers, norm)
         self.encoder, self.decoder = custom_encoder, custom_decoder

@@ -27,18 +27,11 @@ def _activation(name: str | Activation) -> Activation:
     return known[name]
 
 
-def _attend(
-    attention: Module,
-    x: Tensor,
-    memory: Tensor,
-    attn_mask: Tensor | None,
-    key_padding_mask: Tensor | None,
-    is_causal: bool,
-) -> Any:
+def _attend(attention: Module, x: Tensor, memory: Tensor, masks: Any, is_causal: bool) -> Any:
     """The attention of x to the positions of ``memory``, without the weights."""
-    masks = {"attn_mask": attn_mask, "key_padding_mask": key_padding_mask}
-    y, _ = attention(x, memory, memory, is_causal=is_causal, need_weights=False, **masks)
-    return y
+    names = ("attn_mask", "key_padding_mask")
+    options = dict(zip(names, masks, strict=True), is_causal=is_causal, need_weights=False)
+    return attention(x, memory, memory, **options)[0]
 
 
 class _Layer(Module):
@@ -91,8 +84,8 @@ class _Layer(Module):
         key_padding_mask: Tensor | None,
         is_causal: bool = False,
     ) -> Any:
-        masks = attn_mask, key_padding_mask, is_causal
-        return self.dropout1(_attend(self.self_attn, x, x, *masks))
+        masks = attn_mask, key_padding_mask
+        return self.dropout1(_attend(self.self_attn, x, x, masks, is_causal))
 
     def _ff_block(self, x: Tensor) -> Any:
         x = self.linear2(self.dropout(self.activation(self.linear1(x))))
@@ -176,5 +169,5 @@ class TransformerDecoderLayer(_Layer):
         key_padding_mask: Tensor | None,
         is_causal: bool = False,
     ) -> Any:
-        masks = attn_mask, key_padding_mask, is_causal
-        return self.dropout2(_attend(self.multihead_attn, x, mem, *masks))
+        masks = attn_mask, key_padding_mask
+        return self.dropout2(_attend(self.multihead_attn, x, mem, masks, is_causal))

@@ -227,9 +227,6 @@ def _log_softmax(x, /, dim):
 
 for _op in (_softmax, _log_softmax):
     _op.example(normal((2, 3, 4), dim=-1))
-
-
-for _op in (_softmax, _log_softmax):
     _op.example(normal((3, 4), dim=0))
 
 

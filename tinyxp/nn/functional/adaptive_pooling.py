@@ -175,9 +175,7 @@ def _fractional_places(xp, x, samples, /, size, out):
         starts = xp.astype((i + u) * a, xp.int64) - xp.astype(u * a, xp.int64)
         last = xp.full((*lead, 1), length - k, dtype=xp.int64, device=x.device)
         starts = xp.concat([starts, last], axis=-1) * strides[axis]
-        firsts = firsts + xp.reshape(
-            starts, (*lead, *(m if b == axis else 1 for b in range(len(out))))
-        )
+        firsts = firsts + xp.reshape(starts, (*lead, *(m if b == axis else 1 for b in range(n))))
     flat = xp.reshape(x, (*lead, math.prod(spatial)))
     firsts = xp.reshape(firsts, (*lead, math.prod(out)))
     steps = [range(0, k * stride, stride) for k, stride in zip(size, strides, strict=True)]

@@ -12,7 +12,12 @@ from tinyxp.core.operation import expect_tensors
 from tinyxp.errors import ArgumentError, DTypeError, ShapeError
 from tinyxp.nn.functional.activations import log_softmax
 from tinyxp.nn.functional.checks import expect_indices, expect_numbers
-from tinyxp.nn.functional.reduction import expect_plain_mean, reduce_losses, resolve_reduction
+from tinyxp.nn.functional.reduction import (
+    expect_class_weight,
+    expect_plain_mean,
+    reduce_losses,
+    resolve_reduction,
+)
 from tinyxp.ops.arithmetic import where
 from tinyxp.ops.creation import astype
 from tinyxp.ops.examples import uniform
@@ -134,10 +139,9 @@ def _of_probabilities(input, target, weight, ignore_index, label_smoothing, redu
     if ignore_index >= 0:
         raise ArgumentError(f"ignore_index={ignore_index} is for class indices, not probabilities")
     axis = min(1, input.ndim - 1)
-    _expect_weight("cross_entropy", weight, input.shape[axis])
+    expect_class_weight("cross_entropy", weight, input.shape[axis])
     rows, goals = (_as_rows(x, axis) for x in (input, target))
-    operands = (rows, goals) if weight is None else (rows, goals, weight)
-    losses = _soft_cross_entropy(*operands, label_smoothing=label_smoothing)
+    losses = _soft_cross_entropy(rows, goals, weight, label_smoothing=label_smoothing)
     return reduce_losses(reshape(losses, input.shape[:axis] + input.shape[axis + 1 :]), *reduction)
 
 
@@ -164,23 +168,12 @@ def nll_loss(
     """
     expect_numbers("nll_loss", ignore_index=ignore_index)
     rows, places = _rows("nll_loss", input, target, weight, ignore_index)
-    operands = (rows, places) if weight is None else (rows, places, weight)
-    losses = _nll_loss(*operands, ignore_index=ignore_index)
+    losses = _nll_loss(rows, places, weight, ignore_index=ignore_index)
     valid = places != ignore_index
     reduction = resolve_reduction(reduction, size_average, reduce)
     expect_plain_mean(reduction, weight, places, ignore_index)
     loss = _reduce_classes(losses, places, valid, weight, reduction)
     return reshape(loss, target.shape) if reduction == "none" else loss
-
-
-def _expect_weight(name, weight, classes):
-    if weight is not None:
-        expect_tensors(name, weight)
-        if weight.shape != (classes,):
-            raise ShapeError(
-                f"{name} expects a weight for each of {classes} classes, ({classes},), "
-                f"got {weight.shape}"
-            )
 
 
 def _as_rows(x, axis):
@@ -205,7 +198,7 @@ def _rows(name, input, target, weight, ignore_index):
         )
     classes = input.shape[axis]
     expect_indices(name, target, classes, "classes", ignore_index)
-    _expect_weight(name, weight, classes)
+    expect_class_weight(name, weight, classes)
     if target.dtype is not dtypes.int64:
         target = astype(target, dtypes.int64)  # which can be compared with any ignore_index
     return _as_rows(input, axis), target if target.ndim == 1 else reshape(target, (-1,))

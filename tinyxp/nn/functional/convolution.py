@@ -141,13 +141,8 @@ def _conv_transpose_nd(
         raise ShapeError(
             f"{name} of input {input.shape} would have the output size {out}; pad less"
         )
-    static = {
-        "stride": stride,
-        "padding": padding,
-        "output_padding": extra,
-        "dilation": dilation,
-        "groups": groups,
-    }
+    static = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
+    static["output_padding"] = extra
     if input.ndim == n + 2:
         return _conv_transpose(input, weight, bias, **static)
     return squeeze(_conv_transpose(expand_dims(input, axis=0), weight, bias, **static), axis=0)

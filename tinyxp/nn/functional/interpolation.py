@@ -40,16 +40,13 @@ def _cubic(d, a=-0.75):
     return np.where(d <= 1, near, np.where(d < 2, far, 0.0))
 
 
-def _soft_cubic(d):
-    return _cubic(d, a=-0.5)
-
-
 def _lanczos(d):
     return np.where(abs(d) < 3, np.sinc(d) * np.sinc(d / 3), 0.0)
 
 
 # mode: a kernel and its radius; _SMOOTH with ``antialias``
 _KERNELS = {"linear": (_triangle, 1), "cubic": (_cubic, 2)}
+_soft_cubic = functools.partial(_cubic, a=-0.5)
 _SMOOTH = {"linear": (_triangle, 1), "cubic": (_soft_cubic, 2), "lanczos": (_lanczos, 3)}
 
 
@@ -192,14 +189,8 @@ def interpolate(
         )
     if kind == "area":
         return _adaptive_avg_pool(input, size=size)
-    return _resample(
-        input,
-        size=size,
-        mode=kind,
-        scale=scale,
-        align_corners=bool(align_corners),
-        antialias=bool(antialias),
-    )
+    options = {"align_corners": bool(align_corners), "antialias": bool(antialias)}
+    return _resample(input, size=size, mode=kind, scale=scale, **options)
 
 
 def _sizes(lengths, size, scale_factor, recompute):

@@ -11,7 +11,12 @@ from tinyxp.errors import ArgumentError, DTypeError, ShapeError
 from tinyxp.nn.functional.activations import logsigmoid
 from tinyxp.nn.functional.checks import expect_indices, expect_numbers
 from tinyxp.nn.functional.distances import pairwise_distance
-from tinyxp.nn.functional.reduction import expect_alike, reduce_losses, resolve_reduction
+from tinyxp.nn.functional.reduction import (
+    expect_alike,
+    expect_class_weight,
+    reduce_losses,
+    resolve_reduction,
+)
 from tinyxp.ops.arithmetic import where
 from tinyxp.ops.bounds import minimum
 from tinyxp.ops.creation import astype
@@ -254,14 +259,10 @@ def multi_margin_loss(
             f"{name} expects input (N, C) and target (N), or (C) and (); "
             f"got {input.shape} and {target.shape}"
         )
-    operands = (rows, reshape(targets, (rows.shape[0],)))
     expect_indices(name, target, rows.shape[1], "classes")
-    if weight is not None:
-        expect_tensors(name, weight)
-        if weight.shape != rows.shape[1:]:
-            raise ShapeError(f"{name} expects a weight {rows.shape[1:]}, got {weight.shape}")
-        operands += (weight,)
-    losses = _multi_margin_loss(*operands, p=p, margin=margin)
+    expect_class_weight(name, weight, rows.shape[1])
+    targets = reshape(targets, (rows.shape[0],))
+    losses = _multi_margin_loss(rows, targets, weight, p=p, margin=margin)
     return reduce_losses(reshape(losses, shape), reduction, size_average, reduce)
 
 

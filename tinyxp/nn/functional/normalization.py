@@ -200,14 +200,9 @@ def batch_norm(
         raise ArgumentError(f"batch_norm expects eps above 0 (0 only in evaluation), got {eps}")
     if input.size == 0 and input.ndim < 2:
         return input
-    centre, variance, weight, bias = _per_channel(
-        "batch_norm",
-        input,
-        running_mean=running_mean,
-        running_var=running_var,
-        weight=weight,
-        bias=bias,
-    )
+    running = {"running_mean": running_mean, "running_var": running_var}
+    parts = _per_channel("batch_norm", input, **running, weight=weight, bias=bias)
+    centre, variance, weight, bias = parts
     if input.size == 0:
         return _affine(input, weight, bias)
     if training:
@@ -248,14 +243,9 @@ def instance_norm(
     tensor([[[-0.999995,  0.999995],
              [ 0.      ,  0.      ]]])
     """
-    centre, variance, weight, bias = _per_channel(
-        "instance_norm",
-        input,
-        running_mean=running_mean,
-        running_var=running_var,
-        weight=weight,
-        bias=bias,
-    )
+    running = {"running_mean": running_mean, "running_var": running_var}
+    parts = _per_channel("instance_norm", input, **running, weight=weight, bias=bias)
+    centre, variance, weight, bias = parts
     if use_input_stats:
         if math.prod(input.shape[2:]) == 1:
             raise ShapeError(

@@ -113,8 +113,7 @@ def binary_cross_entropy_with_logits(
     """
     name = "binary_cross_entropy_with_logits"
     expect_alike(name, input, target)
-    operands = (input, target) if pos_weight is None else (input, target, pos_weight)
-    losses = _binary_cross_entropy_with_logits(*operands)
+    losses = _binary_cross_entropy_with_logits(input, target, pos_weight)
     expect_alike(name, input, losses, names="the input, and its product with pos_weight,")
     return reduce_losses(weigh(losses, weight, name), reduction, size_average, reduce)
 

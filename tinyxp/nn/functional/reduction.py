@@ -54,6 +54,17 @@ def weigh(losses, weight, name):
     return y
 
 
+def expect_class_weight(name, weight, classes):
+    """Raise ShapeError for a weight that is not one number for each class."""
+    if weight is not None:
+        expect_tensors(name, weight)
+        if weight.shape != (classes,):
+            raise ShapeError(
+                f"{name} expects a weight for each of {classes} classes, ({classes},), "
+                f"got {weight.shape}"
+            )
+
+
 def expect_alike(name, *operands, names="input and target"):
     """Raise DTypeError unless these are Tensors, ShapeError unless they have one shape."""
     expect_tensors(name, *operands)
