@@ -38,7 +38,7 @@ def outcomes_of(lesson, path):
 @pytest.mark.parametrize("lesson", LESSONS)
 def test_a_right_solution_passes(lesson):
     states = [(str(outcome), outcome.state) for outcome in outcomes_of(lesson, RIGHT[lesson])]
-    assert len(states) > 5
+    assert len(states) >= 5
     assert all(state == "ok" for _, state in states), states
 
 

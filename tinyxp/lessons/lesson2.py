@@ -21,51 +21,39 @@ def loss(x: Any, w: Any, b: Any, t: Any) -> float:
     return float(np.mean((np.tanh(x @ w + b) - t) ** 2))
 
 
-def ask(student: Any, x: Any, w: Any, b: Any, t: Any) -> tuple[Any, Any]:
-    """The student's dw and db."""
-    with tx.no_grad():  # by hand, so there is no tape
-        found = student.my_gradient(*(tx.asarray(v) for v in (x, w, b, t)))
-    if not isinstance(found, (tuple, list)) or len(found) != 2:
-        raise NotYet("two gradients: return dw, db", describe(found))
-    return found[0], found[1]
-
-
 def slopes(x: Any, w: Any, b: Any, t: Any) -> tuple[Any, dict[str, Any]]:
     """dL/ds of each sample, where s = x·w + b, and what common mistakes give for it."""
     s = x @ w + b
     y, n = np.tanh(s), len(t)
-    ds = 2 * (y - t) * (1 - y**2) / n
+    ds, with_s = (2 * (y - t) * (1 - v**2) / n for v in (y, s))
     return ds, {
         "the loss is a mean: divide by n": ds * n,
         "the derivative of the square has a factor 2": ds / 2,
         "tanh is missing in the chain: times 1 - y**2": 2 * (y - t) / n,
         "the sign is wrong: the error is y - t, and the gradient points uphill": -ds,
-        "tanh's derivative is 1 - y**2 with y = tanh(s), not 1 - s**2": 2
-        * ((y - t) * (1 - s**2) / n),
+        "tanh's derivative is 1 - y**2 with y = tanh(s), not 1 - s**2": with_s,
     }
 
 
-@LESSON.point("my_gradient", "dL/dw agrees with finite differences")
+@LESSON.point("my_gradient", "dL/dw and dL/db agree with finite differences")
 def _(student: Any) -> None:
     for x, w, b, t in examples():
+        with tx.no_grad():  # by hand, so there is no tape
+            found = student.my_gradient(*(tx.asarray(v) for v in (x, w, b, t)))
+        if not isinstance(found, (tuple, list)) or len(found) != 2:
+            raise NotYet("two gradients: return dw, db", describe(found))
         ds, wrong = slopes(x, w, b, t)
         mistakes = {hint: x.T @ value for hint, value in wrong.items()}
         mistakes["sum over the samples: x.T @ ds, of shape (d,)"] = x * ds[:, None]
-        expected = differences(lambda v, x=x, b=b, t=t: loss(x, v, b, t), w)  # type: ignore[misc]
+        dw = differences(lambda v, x=x, b=b, t=t: loss(x, v, b, t), w)  # type: ignore[misc]
         hint = "dL/dw = sum over samples of dL/ds[i] * x[i]; follow the chain of the lesson"
-        compare(ask(student, x, w, b, t)[0], expected, hint, mistakes)
-
-
-@LESSON.point("my_gradient", "dL/db agrees with finite differences")
-def _(student: Any) -> None:
-    for x, w, b, t in examples():
-        ds, _ = slopes(x, w, b, t)
+        compare(found[0], dw, hint, mistakes)
         mistakes = {
             "b was broadcast to every sample: sum over that axis": ds,
             "the sum over the samples, not their mean: dL/ds already contains 1/n": ds.mean(),
         }
-        expected = differences(lambda v, x=x, w=w, t=t: loss(x, w, float(v), t), np.asarray(b))  # type: ignore[misc]
-        compare(ask(student, x, w, b, t)[1], expected, "dL/db = sum of dL/ds", mistakes)
+        db = differences(lambda v, x=x, w=w, t=t: loss(x, w, float(v), t), np.asarray(b))  # type: ignore[misc]
+        compare(found[1], db, "dL/db = sum of dL/ds", mistakes)
 
 
 @LESSON.point("numerical_gradient", "gives the central differences of any function")

@@ -16,19 +16,14 @@ from tinyxp.optim import Adam
 
 LESSON = Lesson({"conv2d": "x, w", "CNN": ""})
 STEPS, BATCH = 600, 32
+SHAPES = (((1, 1, 5, 6), (1, 1, 3, 3)), ((2, 3, 6, 5), (4, 3, 3, 3)), ((3, 2, 5, 5), (2, 2, 2, 3)))
+rng = np.random.default_rng(6)
 
 
 def convolve(x: Any, w: Any) -> Any:
     """(n, c, h, w) and (o, c, k, l) -> (n, o, h - k + 1, w - l + 1), window by window."""
     windows = sliding_window_view(x, w.shape[2:], axis=(2, 3))
     return np.einsum("nchwkl,ockl->nohw", windows, w)
-
-
-def example(
-    seed: int, n: int, c: int, o: int, size: tuple[int, int], kernel: tuple[int, int]
-) -> Any:
-    rng = np.random.default_rng(seed)
-    return rng.normal(size=(n, c, *size)), rng.normal(size=(o, c, *kernel))
 
 
 def conv2d_mistakes(x: Any, w: Any) -> dict[str, Any]:
@@ -49,11 +44,7 @@ add_formula_points(
     "conv2d",
     "slides every filter over every image, and sums over the channels",
     convolve,
-    [
-        example(1, 1, 1, 1, (5, 6), (3, 3)),
-        example(2, 2, 3, 4, (6, 5), (3, 3)),
-        example(3, 3, 2, 2, (5, 5), (2, 3)),
-    ],
+    [(rng.normal(size=x), rng.normal(size=w)) for x, w in SHAPES],
     "out[n, o, i, j] = sum over c, k, l of x[n, c, i + k, j + l] * w[o, c, k, l]",
     conv2d_mistakes,
 )

@@ -119,8 +119,8 @@ def run_child(
                 env=environment,
                 check=False,
             )
-        outcomes, done = read_report(folder, path, limit, child, key)
-        return outcomes, done, (folder / "printed.txt").read_text("utf-8", errors="replace")
+        output = (folder / "printed.txt").read_text("utf-8", errors="replace")
+        return *read_report(folder, path, limit, child, key), output
 
 
 def read_report(
@@ -141,18 +141,13 @@ def read_report(
         line = re.search(rf'File "{re.escape(str(path))}", line (\d+)', trace)
         got = f"it was still running after {limit:g} s" + (f", at line {line[1]}" if line else "")
         hint = "is there an endless loop? A while loop must end; a Python loop over pixels is slow"
-    else:
-        got, hint = explain_exit(child.returncode)
-    return [*outcomes, Outcome(title, "not ok", "a result", got, hint)], False
-
-
-def explain_exit(code: int) -> tuple[str, str]:
-    """How the exit code says that a process ended, and the usual cause."""
-    if code >= 0:
+    elif child.returncode >= 0:
+        got = f"the program ended there, with exit code {child.returncode}"
         hint = "os._exit() ends Python, and the check with it, at once: remove it"
-        return f"the program ended there, with exit code {code}", hint
-    hint = "did a list or a recursion use all memory, or does the code call os.kill()?"
-    return f"a signal ended the program: {signal.strsignal(-code)}", hint
+    else:
+        got = f"a signal ended the program: {signal.strsignal(-child.returncode)}"
+        hint = "did a list or a recursion use all memory, or does the code call os.kill()?"
+    return [*outcomes, Outcome(title, "not ok", "a result", got, hint)], False
 
 
 def sign(key: str, line: dict[str, Any]) -> str:

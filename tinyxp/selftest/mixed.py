@@ -9,11 +9,9 @@ import sys
 from collections import deque
 from typing import Any
 
-import numpy as np
-
 import tinyxp as tx
 from tinyxp import nn
-from tinyxp.data import DataLoader
+from tinyxp.data import DataLoader, TensorDataset
 from tinyxp.errors import IndexingError
 from tinyxp.nn import functional as F
 from tinyxp.selftest.memory import Resources, check_growth, measure
@@ -29,24 +27,13 @@ def check(tries: int, report: Report) -> Outcome:
     return check_growth("mixed", tries, report, LIMIT, PATIENCE)
 
 
-class Rows:
-    """A dataset for worker processes."""
-
-    def __len__(self) -> int:
-        return 64
-
-    def __getitem__(self, i: int) -> Any:
-        rng = np.random.default_rng(i)
-        return rng.normal(size=6).astype("float32"), i % 3
-
-
 def train(steps: int, report: Report = lambda done: None) -> tuple[Resources, Resources]:
     """The resources after a quarter as many steps, and after ``steps`` more."""
     tx.manual_seed(0)
     model = nn.Sequential(nn.Linear(6, 16), nn.BatchNorm1d(16), nn.GELU(), nn.Linear(16, 3))
     optimizer = tx.optim.AdamW(model.parameters(), lr=0.01)
-    batch = tx.asarray(np.random.default_rng(0).normal(size=(8, 6)).astype("float32"))
-    targets = tx.arange(8) % 3
+    inputs, labels = tx.randn(64, 6), tx.arange(64) % 3
+    batch, targets = inputs[:8], labels[:8]
 
     def step(x: tx.Tensor, y: tx.Tensor) -> tx.Tensor:
         optimizer.zero_grad()
@@ -67,7 +54,7 @@ def train(steps: int, report: Report = lambda done: None) -> tuple[Resources, Re
         except IndexingError:
             kept.append([p.detach()[0] for p in model.parameters()])
         if k % LOADER_EVERY == 0:
-            for x, y in DataLoader(Rows(), 8, num_workers=1):
+            for x, y in DataLoader(TensorDataset(inputs, labels), 8, num_workers=1):
                 step(x, y)
                 break
 

@@ -21,8 +21,12 @@ STEPS = 40
 Pair = tuple[tx.Tensor, tx.Tensor]
 
 
-def model() -> nn.Module:
-    return nn.Sequential(
+def train(run: Run, *, seed: int = 0, steps: int = STEPS, save_every: int = 1) -> nn.Module:
+    """Train or continue: shuffled epochs of 9 batches, two for each step."""
+    tx.manual_seed(seed)
+    random.seed(seed)
+    np.random.seed(seed)
+    net = nn.Sequential(
         nn.Linear(6, 16),
         nn.BatchNorm1d(16),
         nn.GELU(),
@@ -32,14 +36,7 @@ def model() -> nn.Module:
         nn.Dropout(0.2),
         nn.Linear(16, 3),
     )
-
-
-def train(run: Run, *, seed: int = 0, steps: int = STEPS, save_every: int = 1) -> nn.Module:
-    """Train or continue: shuffled epochs of 9 batches, two for each step."""
-    tx.manual_seed(seed)
-    random.seed(seed)
-    np.random.seed(seed)
-    net, draw = model(), Generator(seed)
+    draw = Generator(seed)
     x = draw.normal((70, 6))
     data = TensorDataset(x, (x[:, 0] > x[:, 1]).astype(tx.int64) + (x[:, 2] > 0).astype(tx.int64))
     optimizer = tx.optim.AdamW(net.parameters(), lr=0.01)
