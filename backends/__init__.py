@@ -180,10 +180,10 @@ class Kernel:
     ``forward(*arrays, **static)`` returns ``(y, residuals)``, or NotImplemented for a call that it
     passes on, to the kernel ``next`` if there is one and else to the formula. ``vjp(g, residuals,
     needs)``, of the kernel that accepted the call, returns one gradient for each array operand, or
-    None where ``needs`` is False. Arrays may have any memory layout and are never written to;
-    results share no memory with them, and residuals hold no array that changes later. g has the
-    shape and dtype of y. ``single`` is ``forward`` for 16-bit operands with a float32 result, for
-    autocast, which would otherwise cast the operands first.
+    None where ``needs`` is False, as for operands that the call left out. Arrays may have any
+    memory layout and are never written to; results share no memory with them, and residuals hold no
+    array that changes later. g has the shape and dtype of y. ``single`` is ``forward`` for 16-bit
+    operands with a float32 result, for autocast, which would otherwise cast the operands first.
     """
 
     forward: Callable[..., Any]

@@ -9,20 +9,15 @@ def linear_fits(x: Any, weight: Any, bias: Any) -> bool:
     return fits and (bias is None or bias.shape == weight.shape[:1])
 
 
-def conv_fits(x: Any, weight: Any, bias: Any, groups: int) -> bool:
-    """x (batch, in, *image), weight (out, in / groups, *size) and bias (out), not empty."""
+def conv_fits(x: Any, weight: Any, bias: Any, groups: int, transposed: bool = False) -> bool:
+    """x (batch, in, *image), weight (out, in / groups, *size), or (in, out / groups, *size) if
+    ``transposed``, and bias (out), not empty."""
     if x.ndim != weight.ndim or 0 in x.shape or 0 in weight.shape:
         return False
-    fits: bool = weight.shape[0] % groups == 0 and weight.shape[1] * groups == x.shape[1]
-    return fits and (bias is None or bias.shape == weight.shape[:1])
-
-
-def conv_transpose_fits(x: Any, weight: Any, bias: Any, groups: int) -> bool:
-    """x (batch, in, *image), weight (in, out / groups, *size) and bias (out), not empty."""
-    if x.ndim != weight.ndim or 0 in x.shape or 0 in weight.shape:
-        return False
-    fits: bool = weight.shape[0] % groups == 0 and weight.shape[0] == x.shape[1]
-    return fits and (bias is None or bias.shape == (weight.shape[1] * groups,))
+    down, up = weight.shape[0], weight.shape[1] * groups
+    channels, filters = (down, up) if transposed else (up, down)
+    fits: bool = down % groups == 0 and channels == x.shape[1]
+    return fits and (bias is None or bias.shape == (filters,))
 
 
 def is_last_axis(x: Any, dim: int) -> bool:

@@ -184,7 +184,7 @@ def test_cross_entropy_of_rows_with_gaps_between_them(kernels):
     options = {"ignore_index": -100, "label_smoothing": 0.0, "reduction": "mean"}
     y, residuals = kernel.forward(wide[:, :37], np.arange(9), **options)
     assert residuals[0].base is wide and y.dtype == "float32"
-    gx, _ = kernel.vjp(np.ones((), "float32"), residuals, (True, False))
+    gx, *_ = kernel.vjp(np.ones((), "float32"), residuals, (True, False))
     assert gx.shape == (9, 37) and gx.strides == wide.strides
 
 

@@ -110,6 +110,7 @@ class Complaints:
         arrays = in_precision(operands, dtype)
         *known, g = by_formula(name, arrays, static)
         needs = tuple(x is not None and x.dtype.kind == "f" for x in arrays)
+        needs += OPS[name].absent[len(needs) :]
 
         def tried(what, xs, g, givens, known=known, needs=needs, **options):
             self.trials += 1

@@ -5,45 +5,34 @@ from types import FunctionType
 from typing import Any
 
 
-class Cells:
-    """The variables of a function's closure."""
-
-    def __init__(self, f: FunctionType) -> None:
-        self.cells = dict(zip(f.__code__.co_freevars, f.__closure__ or (), strict=True))
-
-    def __getitem__(self, name: str) -> Any:
-        try:
-            return self.cells[name].cell_contents
-        except ValueError:  # not bound yet
-            raise KeyError(name) from None
-
-    def __setitem__(self, name: str, value: Any) -> None:
-        self.cells[name].cell_contents = value
-
-    def __delitem__(self, name: str) -> None:
-        del self.cells[name].cell_contents
-
-
 class Slots:
     """The attributes of an object that has slots for them."""
 
     def __init__(self, x: Any, names: list[str]) -> None:
-        self.x, self.names = x, names
+        self.places = {name: (x, name) for name in names}  # an object and its attribute
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self.names)
+        return iter(self.places)
 
     def __getitem__(self, name: str) -> Any:
         try:
-            return getattr(self.x, name)
-        except AttributeError:
+            return getattr(*self.places[name])
+        except (AttributeError, ValueError):  # an empty slot or cell
             raise KeyError(name) from None
 
     def __setitem__(self, name: str, value: Any) -> None:
-        setattr(self.x, name, value)
+        setattr(*self.places[name], value)
 
     def __delitem__(self, name: str) -> None:
-        delattr(self.x, name)
+        delattr(*self.places[name])
+
+
+class Cells(Slots):
+    """The variables of a function's closure."""
+
+    def __init__(self, f: FunctionType) -> None:
+        cells = zip(f.__code__.co_freevars, f.__closure__ or (), strict=True)
+        self.places = {name: (cell, "cell_contents") for name, cell in cells}
 
 
 class ClassAttributes(Slots):
@@ -53,7 +42,7 @@ class ClassAttributes(Slots):
         super().__init__(cls, list(vars(cls)))
 
     def __getitem__(self, name: str) -> Any:
-        value = vars(self.x)[name]
+        value = vars(self.places[name][0])[name]
         return value.__func__ if isinstance(value, (staticmethod, classmethod)) else value
 
 

@@ -52,6 +52,7 @@ class Composite(Operation[P]):
         self.real = real
         self.narrow = narrow
         self.autocast = autocast
+        self.absent = (False,) * len(self.operands)  # whether operands need gradients, if left out
         self.static_defaults = {k: v for k, v in self.defaults.items() if k not in self.operands}
 
     def call(self, args: tuple[Any, ...], static: dict[str, Any]) -> Any:
@@ -145,7 +146,7 @@ class Composite(Operation[P]):
             if g.shape != shape or g.dtype != dtype:
                 raise self.other_gradient(g, shape, dtype, backend)
             needs = tuple([parent is not None for parent in node.parents])
-            parts = kernel.vjp(g, residuals, needs)
+            parts = kernel.vjp(g, residuals, needs + self.absent[len(needs) :])[: len(needs)]
             for part, x in zip(parts, arrays, strict=True):
                 if part is not None and (part.dtype is not x.dtype or part.shape != x.shape):
                     return [

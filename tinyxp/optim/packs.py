@@ -1,6 +1,6 @@
 """Packs: small parameters that a kernel changes as one array; a call for each would cost more."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import accumulate
 from operator import is_
 from typing import Any
@@ -30,11 +30,7 @@ class Pack:
         ]
         # arrays that lie together stay where they are: a captured step knows them there
         self.parts = [p.array for p in params]
-        flat = self._flat_view(self.parts)
-        if flat is None:
-            self.change(self._join(self.parts))
-        else:
-            self.array = flat
+        self.array = self._join(self.parts, self.change)
         self.state = [self._join_state(name) for name in names]
         self.arrays = self._state_arrays()
 
@@ -61,25 +57,23 @@ class Pack:
         return [state[name] for state in self.states for name in self.names]
 
     def _join_state(self, name: str) -> Array:
-        arrays = [state[name] for state in self.states]
-        flat = self._flat_view(arrays)
-        if flat is None:
-            flat = self._join(arrays)
+        def change(flat: Array) -> None:
             for state, part in zip(self.states, self._split(flat), strict=True):
                 state[name] = part
-        return flat
 
-    def _flat_view(self, arrays: list[Array]) -> Array | None:
-        """The one array, or that whose slices all of them are, one after another; else None."""
+        return self._join([state[name] for state in self.states], change)
+
+    def _join(self, arrays: list[Array], change: Callable[[Array], None] | None = None) -> Array:
+        """The flat array in which all lie, one after another; else a new one, for ``change``."""
         if len(arrays) == 1:
             return arrays[0]
-        flat_view = self.params[0].backend.functions.get("flat_view")
-        return None if flat_view is None else flat_view(arrays)
-
-    def _join(self, arrays: list[Array]) -> Array:
-        flat = self._flat_view(arrays)
+        backend = self.params[0].backend
+        flat_view = backend.functions.get("flat_view")
+        flat = None if flat_view is None else flat_view(arrays)
         if flat is None:
-            flat = self.params[0].backend.xp.concat([x.reshape(-1) for x in arrays])
+            flat = backend.xp.concat([x.reshape(-1) for x in arrays])
+            if change is not None:
+                change(flat)
         return flat
 
     def _split(self, flat: Array) -> list[Array]:

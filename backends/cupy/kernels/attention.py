@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from tinyxp.backends import HALVES, Array, Gradients, Kernel, Needs
+from tinyxp.backends.common.attention import attention_fits, empty_by_heads, self_attention
 from tinyxp.backends.common.precision import get_float32_matmul_precision
-from tinyxp.backends.common.self_attention import self_attention
 from tinyxp.backends.cupy.capture import dropout_arguments
 from tinyxp.backends.cupy.kernels.tiles import Tiles, tensor_tiles, tiles
 from tinyxp.backends.cupy.launch import Library, alike, sum_dtype
@@ -41,10 +41,7 @@ class Attention:
         counter: int = 0,
     ) -> Any:
         kind = alike(self.library.usable, q, k, v)
-        if not kind or q.ndim < 2 or 0 in (*q.shape, *k.shape, *v.shape):
-            return NotImplemented
-        same = q.shape[:-2] == k.shape[:-2] and k.shape == v.shape and q.shape[-1] == k.shape[-1]
-        if not same:
+        if not kind or not attention_fits(q, k, v) or k.shape != v.shape:
             return NotImplemented
         masked = self._mask(mask, (*q.shape[:-1], k.shape[-2]), kind)
         if masked is None:
@@ -77,7 +74,7 @@ class Attention:
         grid, block = (-(-rows // 4),), (128,)  # a warp for each query
         self.library.launch("attention_deltas", grid, block, args, kind, (("EXTRAS", 0),))
         gq = gk = gv = by_mask = None
-        if len(needs) > 3 and needs[3]:  # zeros, for tiles that no causal query visits
+        if needs[3]:  # zeros, for tiles that no causal query visits
             by_mask = xp.zeros((*shape[:-1], k.shape[2]), dtype=q.dtype)
         if needs[0] or by_mask is not None:
             gq = self._like(q) if out is None else out[0]
@@ -92,7 +89,7 @@ class Attention:
             self._launch("_key_vjp", blocks, chosen, args, kind)
             back = (*shape[:-2], *k.shape[2:])
             gk, gv = gk.reshape(back), gv.reshape(back)
-        return (gq, gk, gv, by_mask)[: len(needs)]
+        return gq, gk, gv, by_mask
 
     def _tiles(self, q: Array, extras: bool) -> tuple[Tiles | None, Tiles | None]:
         """The tiles for the forward kernel and for the backward kernels."""
@@ -134,10 +131,7 @@ class Attention:
         return x if inner and whole else self.library.xp.ascontiguousarray(x)
 
     def _like(self, x: Array) -> Array:
-        """An empty array (batch, heads, time, width) that lies as (batch, time, heads, width), so
-        that joining the heads, which comes next, copies nothing."""
-        batch, heads, time, width = x.shape
-        return self.library.xp.empty((batch, time, heads, width), dtype=x.dtype).swapaxes(1, 2)
+        return empty_by_heads(self.library.xp.empty, x.shape, x.dtype)
 
 
 def strides(*arrays: Array) -> tuple[int, ...]:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tinyxp.backends import Array, Gradients, Kernel, Needs
-from tinyxp.backends.common.operands import conv_fits, conv_transpose_fits
+from tinyxp.backends.common.operands import conv_fits
 from tinyxp.backends.cupy.launch import Library, alike, sum_dtype
 
 Pair = tuple[int, int]
@@ -118,8 +118,7 @@ class Windows:
         dilation: tuple[int, ...],
         groups: int,
     ) -> Any:
-        kind = alike(self.library.usable, x, weight, bias)
-        if kind is None or not conv_fits(x, weight, bias, groups):
+        if not self._fits(x, weight, bias, groups):
             return NotImplemented
         size = weight.shape[2:]
         axes = zip(x.shape[2:], size, stride, padding, dilation, strict=True)
@@ -129,9 +128,7 @@ class Windows:
         geometry = plan_windows(*lengths, channels=x.shape[1], groups=groups)
         if geometry is None or min(out) < 1:
             return NotImplemented
-        image, rows = images(x), self._rows(weight, groups)
-        y = self._down(image, rows, bias, geometry)
-        return y.reshape(*y.shape[:2], *out), (image, rows, geometry, x.shape, weight.shape, False)
+        return self._convolve(x, weight, bias, geometry, out, transposed=False)
 
     def conv_transpose(
         self,
@@ -145,8 +142,7 @@ class Windows:
         dilation: tuple[int, ...],
         groups: int,
     ) -> Any:
-        kind = alike(self.library.usable, x, weight, bias)
-        if kind is None or not conv_transpose_fits(x, weight, bias, groups):
+        if not self._fits(x, weight, bias, groups, transposed=True):
             return NotImplemented
         size = weight.shape[2:]
         axes = zip(x.shape[2:], size, stride, padding, output_padding, dilation, strict=True)
@@ -155,9 +151,22 @@ class Windows:
         geometry = plan_windows(*lengths, channels=weight.shape[1] * groups, groups=groups)
         if geometry is None:
             return NotImplemented
-        image, rows = images(x), self._rows(weight, groups)
-        y = self._up(image, rows, bias, geometry)
-        return y.reshape(*y.shape[:2], *out), (image, rows, geometry, x.shape, weight.shape, True)
+        return self._convolve(x, weight, bias, geometry, out, transposed=True)
+
+    def _fits(self, x: Array, weight: Array, bias: Any, groups: int, **options: bool) -> bool:
+        known = alike(self.library.usable, x, weight, bias) is not None
+        return known and conv_fits(x, weight, bias, groups, **options)
+
+    def _convolve(
+        self, x: Array, weight: Array, bias: Any, geometry: Geometry, out: Any, transposed: bool
+    ) -> Any:
+        # (A, B, *size) -> (groups, A / groups, B · window)
+        groups, a = geometry.groups, weight.shape[0]
+        rows = self.packed(weight).reshape(groups, a // groups, weight.size // a)
+        image = images(x)
+        y = (self._up if transposed else self._down)(image, rows, bias, geometry)
+        residuals = image, rows, geometry, x.shape, weight.shape, transposed
+        return y.reshape(*y.shape[:2], *out), residuals
 
     def conv_vjp(self, g: Array, residuals: Any, needs: Needs) -> Gradients:
         """For both: the gradient by x of a convolution is a transposed one of g, and vice versa."""
@@ -169,16 +178,11 @@ class Windows:
         if needs[1]:
             y, image = (image, g) if transposed else (g, image)
             gw = self._across(y, image, geometry).reshape(weight_shape)
-        if len(needs) > 2 and needs[2]:
+        if needs[2]:
             gb = self.xp.sum(g, axis=(0, 2, 3), dtype=sum_dtype(g.dtype)).astype(
                 g.dtype, copy=False
             )
-        return (gx, gw, gb)[: len(needs)]
-
-    def _rows(self, weight: Array, groups: int) -> Array:
-        """(A, B, *size) -> (groups, A / groups, B · window)."""
-        a = weight.shape[0]
-        return self.packed(weight).reshape(groups, a // groups, weight.size // a)
+        return gx, gw, gb
 
     # For an image (batch, B, h, w), rows (groups, A / groups, B / groups · window) and y (batch, A,
     # out_h, out_w): y = rows · windows of the image, and the gradients of image and rows.

@@ -83,12 +83,11 @@ class Kernels:
         rows, weight, shape = residuals
         g = g.reshape(len(rows), len(weight))
         matmul = self.library.matmul
-        grads = (
+        return (
             matmul(g, weight).reshape(shape) if needs[0] else None,
             matmul(g.T, rows) if needs[1] else None,
-            self.column_sums(self.packed(g))[0] if len(needs) > 2 and needs[2] else None,
+            self.column_sums(self.packed(g))[0] if needs[2] else None,
         )
-        return grads[: len(needs)]
 
     # -- elementwise --------------------------------------------------------------------------
 
@@ -165,12 +164,11 @@ class Kernels:
             gx = self.xp.empty(x.shape, dtype=x.dtype)
             args = (g, x, weight, mean, scale, gx, n, centred)
             self.library.by_rows("layer_norm_vjp", rows, n, args, x.dtype.name)
-        grads: list[Array | None] = [gx, None, None]
+        gw = gb = None
         if any(needs[1:]):
-            sums = self.column_sums(g.reshape(rows, n), (x, mean, scale))
-            grads[1], grads[2] = sums[1].reshape(shape), sums[0].reshape(shape)
-        parts = [part if need else None for part, need in zip(grads, needs, strict=False)]
-        return tuple(parts)
+            gb, gw = self.column_sums(g.reshape(rows, n), (x, mean, scale)).reshape(2, *shape)
+        grads = zip((gx, gw, gb), needs, strict=False)  # rms_norm has no bias
+        return tuple([part if need else None for part, need in grads])
 
     # -- softmax and its logarithm over the last axis -------------------------------------------
 
@@ -233,7 +231,7 @@ class Kernels:
         g = self.packed(g.astype(known.dtype, copy=False))
         args = (g, logits, targets, known, inverse, gx, *options, int(inverse is None))
         self.library.by_rows("cross_entropy_vjp", rows, n, args, logits.dtype.name)
-        return (gx, None)[: len(needs)]
+        return gx, None, None
 
     def _rows(self, x: Array) -> tuple[Array, int]:
         """A matrix with at most small gaps between rows, as ``linear`` makes them, and the distance

@@ -175,7 +175,7 @@ def layer_norm_vjp(g: Array, residuals: Any, needs: Needs) -> Gradients:
     sums[...] = 0
     given = map(readable, (g.reshape(rows.shape), rows, weight, mean, scale))
     _layer_norm_vjp(*given, gx.reshape(rows.shape), gw, gb)
-    return tuple([part if need else None for part, need in zip((gx, gw, gb), needs, strict=False)])
+    return gx, gw if needs[1] else None, gb if needs[2] else None
 
 
 KERNELS = {

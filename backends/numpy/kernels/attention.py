@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from tinyxp.backends import Gradients, Kernel, Needs
-from tinyxp.backends.common.self_attention import self_attention
+from tinyxp.backends.common.attention import attention_fits, empty_by_heads, self_attention
 from tinyxp.backends.numpy.kernels.dense import Array, alike, row_sums
 from tinyxp.backends.numpy.kernels.softmax import normalize
 from tinyxp.backends.numpy.memory import empty
@@ -23,10 +23,7 @@ class Attention:
 
     def accepts(self, q: Array, k: Array, v: Array, mask: Array | None, scale: float) -> bool:
         """Whether this kernel knows such operands, which broadcast nothing but the mask."""
-        if q.ndim < 2 or 0 in (*q.shape, *k.shape) or not alike(q, k, v):
-            return False
-        same = q.shape[:-2] == k.shape[:-2] and k.shape[:-1] == v.shape[:-1]
-        if not same or q.shape[-1] != k.shape[-1]:
+        if not attention_fits(q, k, v) or not alike(q, k, v):
             return False
         shape = (*q.shape[:-1], k.shape[-2])
         return mask is None or (
@@ -54,7 +51,8 @@ class Attention:
         used, dropped = weights, None
         if dropout_p:
             used, *dropped = self.dropout.accept((weights,), {"p": dropout_p} | drawn)
-        y = np.matmul(used, v, out=by_heads((*q.shape[:-1], v.shape[-1]), q.dtype))
+        y = empty_by_heads(empty, (*q.shape[:-1], v.shape[-1]), q.dtype)
+        np.matmul(used, v, out=y)
         return y, (q, k, v, weights, used, dropped, scale, is_causal, keyless)
 
     def vjp(self, g: Array, residuals: Any, needs: Needs, out: Any = None) -> Gradients:
@@ -64,15 +62,15 @@ class Attention:
         if dropped is not None:
             kept, dropout = dropped
             (scores,) = dropout.vjp(scores, kept, (True,))
-        masked = len(needs) > 3 and needs[3]
-        by_mask = self.softmax_vjp(scores, weights, scale, is_causal, keyless, masked)
-        to_q, to_k, to_v = [by_heads(x.shape, x.dtype) for x in (q, k, v)] if out is None else out
+        by_mask = self.softmax_vjp(scores, weights, scale, is_causal, keyless, needs[3])
+        if out is None:
+            out = [empty_by_heads(empty, x.shape, x.dtype) for x in (q, k, v)]
         return (
-            np.matmul(scores, k, out=to_q),
-            np.matmul(np.swapaxes(scores, -1, -2), q, out=to_k),
-            np.matmul(np.swapaxes(used, -1, -2), g, out=to_v),
+            np.matmul(scores, k, out=out[0]),
+            np.matmul(np.swapaxes(scores, -1, -2), q, out=out[1]),
+            np.matmul(np.swapaxes(used, -1, -2), g, out=out[2]),
             by_mask,
-        )[: len(needs)]
+        )
 
     def softmax(self, scores: Array, mask: Array | None, scale: float, is_causal: bool) -> Any:
         """Replace scores by weights, in place. Returns the queries that may see no key, if any."""
@@ -111,12 +109,3 @@ def future(scores: Array) -> Array:
     """True where a key comes after its query: (..., queries, keys) -> (queries, keys)."""
     queries, keys = scores.shape[-2:]
     return np.arange(keys) > np.arange(queries)[:, None]
-
-
-def by_heads(shape: tuple[int, ...], dtype: Any) -> Array:
-    """An empty array (…, heads, time, width) that lies as (…, time, heads, width), so that joining
-    the heads, which comes next, copies nothing."""
-    if len(shape) < 3:
-        return empty(shape, dtype)
-    *rest, heads, time, width = shape
-    return np.swapaxes(empty((*rest, time, heads, width), dtype), -2, -3)

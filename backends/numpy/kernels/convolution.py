@@ -154,14 +154,13 @@ def conv_vjp(g: Array, residuals: Any, needs: Needs) -> Gradients:
             gw = np.matmul(flat, seen.transpose(0, 1, 3, 2)).sum(axis=1)  # over the rows of y
             o, c, kh, kw = filters.shape
             gw = gw.reshape(o, kh, kw, c).transpose(0, 3, 1, 2)
-    if len(needs) > 2 and needs[2]:
+    if needs[2]:
         gb = np.matmul(flat, np.ones(flat.shape[-1], g.dtype)).sum(axis=1).reshape(-1)
-    grads = (
+    return (
         None if gx is None else batch_first(join_groups(gx)).reshape(x_shape),
         None if gw is None else gw.reshape(weight_shape),
         gb,
     )
-    return grads[: len(needs)]
 
 
 @functools.lru_cache(maxsize=256)

@@ -75,12 +75,11 @@ def linear_vjp(g: Array, residuals: Any, needs: Needs) -> Gradients:
     rows, weight, shape = residuals
     g = g if g.ndim == 2 else g.reshape(len(rows), len(weight))
     gx = np.matmul(g, weight, out=empty(rows.shape, g.dtype)) if needs[0] else None
-    grads = (
+    return (
         gx if gx is None or len(shape) == 2 else gx.reshape(shape),
         np.matmul(g.T, rows, out=empty(weight.shape, g.dtype)) if needs[1] else None,
-        column_sums(g) if len(needs) > 2 and needs[2] else None,
+        column_sums(g) if needs[2] else None,
     )
-    return grads[: len(needs)]
 
 
 # -- gelu: y = x Φ(x), exactly or by tanh -----------------------------------------------------
@@ -175,7 +174,7 @@ def layer_norm_vjp(g: Array, residuals: Any, needs: Needs) -> Gradients:
     for gb, xb, mb, sb, out in blocks(g, rows, mean, scale, gx):
         normal = xb - mb
         normal *= sb
-        if len(needs) > 1 and needs[1]:
+        if needs[1]:
             part = column_sums(np.multiply(gb, normal, out=out))
             gw = part if gw is None else gw + part
         h = gb if weight is None else gb * weight
@@ -185,8 +184,7 @@ def layer_norm_vjp(g: Array, residuals: Any, needs: Needs) -> Gradients:
         out += row_sums(h) / n
         np.subtract(h, out, out=out)
         out *= sb
-    g_bias = column_sums(g) if len(needs) > 2 and needs[2] else None
-    return (gx.reshape(shape), gw, g_bias)[: len(needs)]
+    return gx.reshape(shape), gw, column_sums(g) if needs[2] else None
 
 
 # -- relu: y = max(x, 0) ----------------------------------------------------------------------

@@ -115,7 +115,7 @@ def cross_entropy_vjp(g: Array, residuals: Any, needs: Needs) -> Gradients:
     p = p - p.dtype.type(share) if smoothing else p
     gx = np.multiply(p, scale[..., None], order="C")  # else reshape would copy
     gx.reshape(-1)[places] = scale * (p.dtype.type(smoothing - share) - others)
-    return (gx, None)[: len(needs)]
+    return gx, None, None
 
 
 KERNELS = {

@@ -97,12 +97,13 @@ def _write(compute: Callable[[], list[float]], numbers: Array) -> None:
     numbers[:] = compute()
 
 
-def room_for(array: Array) -> tuple[Array, int]:
-    """Memory for an array with the very strides of ``array``, and where its first element is."""
+def empty_with_strides(array: Array) -> Array:
+    """An empty array with the very strides of ``array``."""
     steps = [(n - 1) * s for n, s in zip(array.shape, array.strides, strict=True) if n]
     begin = -sum(step for step in steps if step < 0)
     size = begin + sum(step for step in steps if step > 0) + array.itemsize
-    return np.empty(size, np.uint8), begin
+    memory = np.empty(size, np.uint8)
+    return np.ndarray(array.shape, array.dtype, memory, begin, array.strides)
 
 
 class _Interface:
@@ -117,24 +118,21 @@ class Lent:
     not lie in one piece."""
 
     def __init__(self, array: Array) -> None:
-        self.array, self.begin = array, 0
+        self.array = array
         inner = array.transpose(orders(array.strides)[0])
         self.copied = not inner.flags.c_contiguous
         if self.copied:
-            self.memory, self.begin = room_for(array)
+            self.whole = empty_with_strides(array)
+            self.memory = owner(self.whole)
         else:
             self.memory = np.asarray(_Interface(inner.reshape(-1).view(np.uint8)))
+            self.whole = np.ndarray(array.shape, array.dtype, self.memory, 0, array.strides)
         self.refresh()
-
-    def whole(self) -> Array:
-        """The array in its memory."""
-        x = self.array
-        return np.ndarray(x.shape, x.dtype, self.memory, self.begin, x.strides)
 
     def refresh(self) -> None:
         """Read again what had to be copied."""
         if self.copied:
-            np.copyto(self.whole(), self.array)
+            np.copyto(self.whole, self.array)
 
 
 class Trial(Program):
@@ -171,8 +169,7 @@ class HostRecording(Recording):
         # small ones lie one after another, because an optimizer takes them as one array
         array = plain(array)
         if not array.flags.c_contiguous:  # the order of sums follows the order in memory
-            memory, begin = room_for(array)
-            place = np.ndarray(array.shape, array.dtype, memory, begin, array.strides)
+            place = empty_with_strides(array)
         elif array.size > SMALL:
             place = np.empty(array.shape, array.dtype)
         else:
@@ -190,7 +187,7 @@ class HostRecording(Recording):
         self.program.number(lent.memory)
         number = self.program.numbers[id(lent.memory)]
         self.lent[number] = lent
-        return self.program.place(lent.whole()), number
+        return self.program.place(lent.whole), number
 
     def bind(self, handle: int, array: Array) -> None:
         self.lent[handle] = Lent(array)
