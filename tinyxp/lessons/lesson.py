@@ -18,9 +18,7 @@ class NotYet(Exception):
 @dataclass(frozen=True)
 class Point:
     """One requirement of ``function``; ``check`` takes the student's module and raises NotYet.
-
-    The point is checked only if no function in ``needs`` has failed.
-    """
+    It is checked only if no function in ``needs`` has failed."""
 
     title: str
     function: str

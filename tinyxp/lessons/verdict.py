@@ -22,7 +22,6 @@ from tinyxp.lessons.student import all_points
 
 LESSONS = tuple(f"lesson{i}" for i in range(1, 8))
 LIMIT = 30.0  # seconds for one point
-DAY = 86_400.0
 REPORT, TRACE = "report.jsonl", "trace.txt"
 PRINTED_LINES = 12  # how much of the file's own output is shown
 
@@ -77,7 +76,7 @@ def check(lesson: str, file: str | Path, limit: float = LIMIT) -> Verdict:
             f"expected a Python file, got {path.name}; convert a notebook with "
             "File > Save as > .py, or jupytext --to py"
         )
-    if not 0 < limit <= DAY:
+    if not 0 < limit <= 24 * 3600:
         raise ArgumentError(f"limit must be above 0 seconds and at most a day, got {limit}")
     outcomes: list[Outcome] = []
     printed, done = "", False

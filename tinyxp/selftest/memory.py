@@ -17,7 +17,7 @@ from tinyxp.selftest.outcome import Outcome, Report
 STATM = Path("/proc/self/statm")
 LIMIT = 5.0  # MB of growth
 WARM_UP = 500  # steps before the first measurement
-PATIENCE = 600.0  # seconds
+PATIENCE = 3600.0  # seconds
 
 
 class Resources(NamedTuple):
@@ -44,16 +44,15 @@ class Resources(NamedTuple):
 
 
 def check(tries: int, report: Report) -> Outcome:
-    """Each try is a training step of a small transformer. Memory that a reference cycle keeps
-    would add up over the steps."""
-    return check_growth("memory", tries, report, LIMIT, PATIENCE)
+    """Each try is a training step of a small transformer; reference cycles would add up."""
+    return check_growth("memory", tries, report, LIMIT)
 
 
-def check_growth(module: str, tries: int, report: Report, limit: float, seconds: float) -> Outcome:
+def check_growth(module: str, tries: int, report: Report, limit: float) -> Outcome:
     """Compare the resources before and after the steps of a child process."""
     if not STATM.exists():
         return Outcome(0, [], "not available: this system has no /proc for its processes")
-    found = result(module, tries, seconds=seconds, report=report)
+    found = result(module, tries, seconds=PATIENCE, report=report)
     before, after = Resources(*found[0]), Resources(*found[1])
     allowed = Resources(limit, tries - 1, 0, 0, 0)
     failures = [
@@ -65,10 +64,8 @@ def check_growth(module: str, tries: int, report: Report, limit: float, seconds:
     return Outcome(tries, failures, f"{growth}, {after.processes - before.processes:+d} processes")
 
 
-def measure(
-    step: Callable[[int], object], warm_up: int, steps: int, report: Report
-) -> tuple[Resources, Resources]:
-    """The resources after ``warm_up`` steps, and after ``steps`` more."""
+def measure(step: Callable[[int], object], warm_up: int, steps: int) -> tuple[Resources, Resources]:
+    """The resources after ``warm_up`` steps, and after ``steps`` more. Prints the progress."""
     for k in range(warm_up):
         step(k)
     gc.collect()
@@ -76,13 +73,13 @@ def measure(
     for k in range(1, steps + 1):
         step(k)
         if k % 100 == 0 or k == steps:
-            report(k)
+            print(k, flush=True)
     if gc.isenabled():  # cycles may stay until the collector runs
         gc.collect()
     return before, Resources.now()
 
 
-def train(steps: int, report: Report = lambda done: None) -> tuple[Resources, Resources]:
+def train(steps: int) -> tuple[Resources, Resources]:
     """The resources before and after that many steps without the garbage collector."""
     tx.manual_seed(0)
     model = nn.Sequential(
@@ -104,10 +101,10 @@ def train(steps: int, report: Report = lambda done: None) -> tuple[Resources, Re
 
     gc.disable()
     try:
-        return measure(step, WARM_UP, steps, report)
+        return measure(step, WARM_UP, steps)
     finally:
         gc.enable()
 
 
 if __name__ == "__main__":
-    print(json.dumps(train(int(sys.argv[1]), lambda done: print(done, flush=True))))
+    print(json.dumps(train(int(sys.argv[1]))))

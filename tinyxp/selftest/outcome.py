@@ -8,8 +8,7 @@ Report = Callable[[int], object]  # takes the number of tries that are done
 
 @dataclass
 class Outcome:
-    """The number of tries, or 0 if this system cannot run the check; a line for each failure; and
-    a summary."""
+    """The tries, none if this system cannot run the check; a line a failure; and a summary."""
 
     tries: int
     failures: list[str]
