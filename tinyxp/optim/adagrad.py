@@ -1,6 +1,5 @@
 """Adagrad and its descendants: a learning rate per element, from its squared gradients so far."""
 
-from dataclasses import KW_ONLY
 from typing import Any
 
 from tinyxp.backends import Array
@@ -10,7 +9,7 @@ from tinyxp.optim.optimizer import Group, Optimizer, State, average
 __all__ = ["Adadelta", "Adagrad", "RMSprop"]
 
 
-class Adagrad(Optimizer):
+class Adagrad(Optimizer, switches="maximize differentiable fused"):
     """s ← s + g²; p ← p - η g / (√s + ε), with η = lr / (1 + (t - 1) lr_decay) at step t.
 
     s starts at ``initial_accumulator_value``. Source: Duchi et al. 2011, figure 1, diagonal form.
@@ -30,10 +29,6 @@ class Adagrad(Optimizer):
     initial_accumulator_value: float = 0.0
     eps: float = 1e-10
     foreach: bool | None = None
-    _: KW_ONLY
-    maximize: bool = False
-    differentiable: bool = False
-    fused: bool | None = None
 
     def start(self, group: Group) -> dict[str, Any]:
         return {"step": 0, "sum": group["initial_accumulator_value"]}
@@ -90,7 +85,7 @@ class RMSprop(Optimizer):
         return p - group["lr"] * g
 
 
-class Adadelta(Optimizer):
+class Adadelta(Optimizer, switches="capturable maximize differentiable"):
     """v ← ρ v + (1 - ρ) g²; d = √(u + ε) / √(v + ε) g; u ← ρ u + (1 - ρ) d²; p ← p - lr d.
 
     The step d has the units of p, because it is scaled by the steps so far. Source: Zeiler 2012,
@@ -109,10 +104,6 @@ class Adadelta(Optimizer):
     eps: float = 1e-6
     weight_decay: float = 0.0
     foreach: bool | None = None
-    _: KW_ONLY
-    capturable: bool = False
-    maximize: bool = False
-    differentiable: bool = False
 
     def prepare(self) -> None:
         if not 0 <= self.defaults["rho"] <= 1:

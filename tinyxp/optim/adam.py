@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import KW_ONLY
 from functools import partial
 from typing import Any
 
@@ -18,7 +17,9 @@ __all__ = ["Adam", "AdamW"]
 MEANS = ("exp_avg", "exp_avg_sq")
 
 
-class Adam(Optimizer):
+class Adam(
+    Optimizer, switches="foreach maximize capturable differentiable fused decoupled_weight_decay"
+):
     """m ← β₁ m + (1 - β₁) g; v ← β₂ v + (1 - β₂) g²; p ← p - lr m̂ / (√v̂ + ε).
 
     m̂ = m / (1 - β₁ᵗ) and v̂ = v / (1 - β₂ᵗ) correct the bias of the zero start after t steps.
@@ -39,13 +40,6 @@ class Adam(Optimizer):
     eps: float = 1e-8
     weight_decay: float = 0.0
     amsgrad: bool = False
-    _: KW_ONLY
-    foreach: bool | None = None
-    maximize: bool = False
-    capturable: bool = False
-    differentiable: bool = False
-    fused: bool | None = None
-    decoupled_weight_decay: bool = False
 
     def prepare(self) -> None:
         self._plans: dict[int, Plan] = {}  # by the id of a group
@@ -168,7 +162,7 @@ def _advance(packs: list[Pack], group: Group) -> AdamWStep:
     return _step(packs, group)
 
 
-class AdamW(Adam):
+class AdamW(Adam, switches="maximize foreach capturable differentiable fused"):
     """Adam with weight decay p ← (1 - lr λ) p that is decoupled from the gradient.
 
     Source: Loshchilov and Hutter 2019, algorithm 2.
@@ -185,9 +179,3 @@ class AdamW(Adam):
     eps: float = 1e-8
     weight_decay: float = 1e-2
     amsgrad: bool = False
-    _: KW_ONLY
-    maximize: bool = False
-    foreach: bool | None = None
-    capturable: bool = False
-    differentiable: bool = False
-    fused: bool | None = None

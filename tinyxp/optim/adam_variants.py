@@ -1,7 +1,6 @@
 """Variants of Adam: NAdam, RAdam and Adamax."""
 
 import math
-from dataclasses import KW_ONLY
 from typing import Any
 
 from tinyxp.backends import Array
@@ -10,7 +9,7 @@ from tinyxp.optim.optimizer import Group, Optimizer, State, average
 __all__ = ["Adamax", "NAdam", "RAdam"]
 
 
-class NAdam(Optimizer):
+class NAdam(Optimizer, switches="foreach maximize capturable differentiable"):
     """Adam with Nesterov's momentum: p ← p - lr (c₁ g + c₂ m) / (√v̂ + ε).
 
     c₁ = (1 - μₜ) / (1 - Πₜ) and c₂ = μₜ₊₁ / (1 - Πₜ₊₁), where μₜ = β₁ (1 - 0.96^(tψ) / 2),
@@ -32,11 +31,6 @@ class NAdam(Optimizer):
     weight_decay: float = 0.0
     momentum_decay: float = 4e-3
     decoupled_weight_decay: bool = False
-    _: KW_ONLY
-    foreach: bool | None = None
-    maximize: bool = False
-    capturable: bool = False
-    differentiable: bool = False
 
     def start(self, group: Group) -> dict[str, Any]:
         return {"step": 0, "mu_product": 1.0, "exp_avg": 0.0, "exp_avg_sq": 0.0}
@@ -54,7 +48,7 @@ class NAdam(Optimizer):
         return p - group["lr"] * ((c1 * g + c2 * m) / (root + group["eps"]))
 
 
-class RAdam(Optimizer):
+class RAdam(Optimizer, switches="foreach maximize capturable differentiable"):
     """Adam that divides by √v̂, rectified by r, only once v̂ has a small enough variance.
 
     With ρ∞ = 2 / (1 - β₂) - 1 and ρ = ρ∞ - 2 t β₂ᵗ / (1 - β₂ᵗ): p ← p - lr r m̂ / √v̂ if ρ > 5, where
@@ -74,11 +68,6 @@ class RAdam(Optimizer):
     eps: float = 1e-8
     weight_decay: float = 0.0
     decoupled_weight_decay: bool = False
-    _: KW_ONLY
-    foreach: bool | None = None
-    maximize: bool = False
-    capturable: bool = False
-    differentiable: bool = False
 
     def start(self, group: Group) -> dict[str, Any]:
         return {"step": 0, "exp_avg": 0.0, "exp_avg_sq": 0.0}
@@ -97,7 +86,7 @@ class RAdam(Optimizer):
         return p - size * r * math.sqrt(1 - beta2**t) * (m / (xp.sqrt(v) + group["eps"]))
 
 
-class Adamax(Optimizer):
+class Adamax(Optimizer, switches="maximize differentiable capturable"):
     """Adam with the infinity norm: u ← max(β₂ u, |g| + ε); p ← p - lr m̂ / u.
 
     Source: Kingma and Ba 2015, algorithm 2, in PyTorch's form (ε is an addition).
@@ -115,10 +104,6 @@ class Adamax(Optimizer):
     eps: float = 1e-8
     weight_decay: float = 0.0
     foreach: bool | None = None
-    _: KW_ONLY
-    maximize: bool = False
-    differentiable: bool = False
-    capturable: bool = False
 
     def start(self, group: Group) -> dict[str, Any]:
         return {"step": 0, "exp_avg": 0.0, "exp_inf": 0.0}

@@ -6,8 +6,8 @@ Only the optimizer holds the state arrays, so they are updated in place.
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable
-from dataclasses import InitVar
-from typing import Any, ClassVar, dataclass_transform
+from dataclasses import KW_ONLY, InitVar
+from typing import TYPE_CHECKING, Any, ClassVar, dataclass_transform
 
 from tinyxp import backends
 from tinyxp.backends import Array
@@ -25,7 +25,7 @@ from tinyxp.errors import (
 from tinyxp.nn.fields import declared_fields
 from tinyxp.ops.creation import asarray, move, zeros_like
 from tinyxp.optim.capture import call_in_replays
-from tinyxp.optim.options import check_options, constructor, option_names
+from tinyxp.optim.options import SWITCHES, check_options, constructor, option_names
 from tinyxp.optim.state_dict import OPTIONS, expect_state
 
 __all__ = ["Optimizer"]
@@ -62,18 +62,31 @@ class Optimizer(_DeclaresFields):
     """
 
     params: InitVar[Parameters]
+    if TYPE_CHECKING:  # the classes name their own
+        _: KW_ONLY
+        foreach: bool | None = None
+        fused: bool | None = None
+        maximize: bool = False
+        capturable: bool = False
+        differentiable: bool = False
+        decoupled_weight_decay: bool = False
     fixed: ClassVar[dict[str, Any]] = {}  # options that the constructor does not take
     decoupled: ClassVar[bool] = False  # whether weight decay shrinks p itself, not through g
     lazily: ClassVar[tuple[str, ...]] = ()  # state that starts with the first gradient
     numbers: ClassVar[tuple[str, ...]] = ("step",)  # state that is a number, not an array like p
 
-    def __init_subclass__(cls, **options: Any) -> None:
+    def __init_subclass__(cls, switches: str = "", **options: Any) -> None:
         super().__init_subclass__(**options)
         fields = declared_fields(cls) if cls.__module__.startswith("tinyxp.") else {}
+        fields |= {name: SWITCHES[name] for name in switches.split()}
         if fields:
-            cls.__init__ = constructor(cls, fields, Optimizer.__init__)  # type: ignore[method-assign]
+            cls.__init__ = constructor(cls, "params", fields, Optimizer._init)  # type: ignore[method-assign]
         OPTIONS.update(option_names(cls))
         typed_init(cls)
+
+    def _init(self, params: Parameters, options: dict[str, Any]) -> None:
+        Optimizer.__init__(self, params, options | self.fixed)
+        self.prepare()
 
     @typed
     def __init__(self, params: Parameters, defaults: dict[str, Any]) -> None:

@@ -16,21 +16,30 @@ LIMITS = dict.fromkeys(
     ("lr", "eps", "weight_decay", "momentum", "alpha", "lr_decay", "momentum_decay"), math.inf
 ) | {"betas": 1.0, "initial_accumulator_value": math.inf}
 
+# options that most optimizers of PyTorch take by keyword, off by default
+SWITCHES = {
+    name: Parameter(name, Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+    for default, annotation, names in (
+        (None, bool | None, ("foreach", "fused")),
+        (False, bool, ("maximize", "capturable", "differentiable", "decoupled_weight_decay")),
+    )
+    for name in names
+}
+
 
 def constructor(
-    cls: Any, fields: dict[str, Parameter], init: Callable[..., None]
+    cls: Any, of: str, fields: dict[str, Parameter], init: Callable[..., None]
 ) -> Callable[..., None]:
-    """The ``__init__`` of an optimizer with these fields, where ``init`` is that of Optimizer."""
+    """The ``__init__`` of a class with these fields after the argument ``of``; it calls ``init``
+    with that and a dict of the fields."""
     kind: Any = Parameter.POSITIONAL_OR_KEYWORD
-    first = [Parameter("self", kind), Parameter("params", kind)]
+    first = [Parameter("self", kind), Parameter(of, kind)]
     signature = Signature([*first, *fields.values()], return_annotation=None)
 
     def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
         bound = signature.bind(self, *args, **kwargs)
         bound.apply_defaults()
-        options = {name: bound.arguments[name] for name in fields} | cls.fixed
-        init(self, bound.arguments["params"], options)
-        self.prepare()
+        init(self, bound.arguments[of], {name: bound.arguments[name] for name in fields})
 
     __init__.__qualname__ = f"{cls.__qualname__}.__init__"
     __init__.__module__ = cls.__module__

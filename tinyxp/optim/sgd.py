@@ -1,6 +1,5 @@
 """Stochastic gradient descent: with momentum, and with an average of the parameters."""
 
-from dataclasses import KW_ONLY
 from typing import Any
 
 from tinyxp.backends import Array
@@ -10,7 +9,7 @@ from tinyxp.optim.optimizer import Group, Optimizer, State
 __all__ = ["ASGD", "SGD"]
 
 
-class SGD(Optimizer):
+class SGD(Optimizer, switches="maximize foreach differentiable fused"):
     """b ← μ b + (1 - dampening) g; p ← p - lr b, where b starts as the first g.
 
     μ is ``momentum``; ``nesterov`` steps by g + μ b instead of b, ``weight_decay`` λ adds λ p to g,
@@ -32,11 +31,6 @@ class SGD(Optimizer):
     dampening: float = 0.0
     weight_decay: float = 0.0
     nesterov: bool = False
-    _: KW_ONLY
-    maximize: bool = False
-    foreach: bool | None = None
-    differentiable: bool = False
-    fused: bool | None = None
 
     def prepare(self) -> None:
         momentum, dampening = self.defaults["momentum"], self.defaults["dampening"]

@@ -1,6 +1,5 @@
 """Optimizers that step by the sign of a gradient: Lion and Rprop."""
 
-from dataclasses import KW_ONLY
 from typing import Any
 
 from tinyxp.backends import Array
@@ -10,7 +9,7 @@ from tinyxp.optim.optimizer import Group, Optimizer, State, average
 __all__ = ["Lion", "Rprop"]
 
 
-class Lion(Optimizer):
+class Lion(Optimizer, switches="maximize"):
     """p ← (1 - lr λ) p - lr sign(β₁ m + (1 - β₁) g); m ← β₂ m + (1 - β₂) g.
 
     λ is ``weight_decay``. Every element moves by lr, so choose lr 3 to 10 times smaller than for
@@ -30,8 +29,6 @@ class Lion(Optimizer):
     lr: float = 1e-4
     betas: tuple[float, float] = (0.9, 0.99)
     weight_decay: float = 0.0
-    _: KW_ONLY
-    maximize: bool = False
 
     def start(self, group: Group) -> dict[str, Any]:
         return {"exp_avg": 0.0}
@@ -43,7 +40,7 @@ class Lion(Optimizer):
         return new
 
 
-class Rprop(Optimizer):
+class Rprop(Optimizer, switches="capturable foreach maximize differentiable"):
     """p ← p - s sign(g), where the step s of an element grows while the sign of its g stays.
 
     s starts at ``lr`` and stays within ``step_sizes``. If g keeps its sign, s is multiplied by the
@@ -63,11 +60,6 @@ class Rprop(Optimizer):
     lr: float = 1e-2
     etas: tuple[float, float] = (0.5, 1.2)
     step_sizes: tuple[float, float] = (1e-6, 50)
-    _: KW_ONLY
-    capturable: bool = False
-    foreach: bool | None = None
-    maximize: bool = False
-    differentiable: bool = False
 
     def prepare(self) -> None:
         etas = self.defaults["etas"]

@@ -15,7 +15,7 @@ from tinyxp.nn.modes import keep_modes
 from tinyxp.nn.module import Module
 from tinyxp.nn.normalization import _BatchNorm
 from tinyxp.ops.creation import asarray, astype, move
-from tinyxp.optim.lr_scheduler.base import at_least, for_each_group
+from tinyxp.optim.lr_scheduler.base import LRScheduler, at_least, for_each_group
 from tinyxp.optim.lr_scheduler.factors import FactorLR, cosine
 from tinyxp.optim.optimizer import Optimizer
 
@@ -184,7 +184,7 @@ class SWALR(FactorLR):
         lrs = for_each_group("swa_lr", swa_lr, optimizer)
         for group, lr in zip(optimizer.param_groups, lrs, strict=True):
             group["swa_lr"] = lr
-        super().__init__(optimizer, last_epoch)
+        LRScheduler.__init__(self, optimizer, last_epoch)
 
     def get_lr(self) -> list[float]:
         lrs = super().get_lr()

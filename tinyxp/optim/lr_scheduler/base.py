@@ -1,13 +1,16 @@
 """LRScheduler, the base of all schedules, and checks of their options."""
 
+import inspect
 from collections.abc import Iterable
 from copy import copy
-from typing import Any
+from typing import Any, ClassVar, dataclass_transform
 
 from tinyxp.backends.common.capture import capturing
 from tinyxp.core.foreign_errors import typed, typed_init
 from tinyxp.errors import ArgumentError, CaptureError, DTypeError
+from tinyxp.nn.fields import declared_fields
 from tinyxp.optim.optimizer import Optimizer
+from tinyxp.optim.options import constructor
 from tinyxp.optim.state_dict import difference
 
 __all__ = ["LRScheduler"]
@@ -22,8 +25,14 @@ PER_GROUP = (
 )
 
 
-class LRScheduler:
-    """The base of all schedules. A subclass adds ``lr_at``, or PyTorch's ``get_lr``.
+@dataclass_transform(eq_default=False)
+class _DeclaresFields:
+    """What tells type checkers that fields are arguments of the constructor, ``optimizer`` too."""
+
+
+class LRScheduler(_DeclaresFields):
+    """The base of all schedules. A subclass adds ``lr_at``, or PyTorch's ``get_lr``. Those of
+    tinyxp may declare their options as fields, which end with ``last_epoch``.
 
     Call ``step()`` after every ``optimizer.step()``. ``last_epoch`` counts the calls; to resume,
     pass the number of the last one, or load the state. Raises DTypeError if ``optimizer`` is not
@@ -31,10 +40,26 @@ class LRScheduler:
     """
 
     spare = BOOKKEEPING
+    counts: ClassVar[tuple[str, ...]] = ()  # options that are integers from 1 up
+
+    optimizer: Optimizer
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
+        if cls.__module__.startswith("tinyxp.") and "last_epoch" in inspect.get_annotations(cls):
+            fields = declared_fields(cls)
+            cls.__init__ = constructor(cls, "optimizer", fields, cls._init)  # type: ignore[method-assign]
         typed_init(cls)
+
+    def _init(self, optimizer: Optimizer, options: dict[str, Any]) -> None:
+        for name in self.counts:
+            at_least(name, options[name], 1)
+        vars(self).update(options)
+        self.prepare()
+        LRScheduler.__init__(self, optimizer, self.last_epoch)
+
+    def prepare(self) -> None:
+        """Check the options and derive others. Raises ArgumentError."""
 
     @typed
     def __init__(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
@@ -151,12 +176,6 @@ def for_each_group(name: str, value: Any, optimizer: Optimizer) -> list[Any]:
     if len(values) != n:
         raise ArgumentError(f"{name} expects one value for each of {n} groups, got {len(values)}")
     return values
-
-
-def same_optimizer(optimizer: Optimizer, schedulers: Iterable[LRScheduler]) -> None:
-    """Raise ArgumentError unless all schedules belong to this optimizer."""
-    if any(getattr(scheduler, "optimizer", None) is not optimizer for scheduler in schedulers):
-        raise ArgumentError("expected schedules of this optimizer, got one of another")
 
 
 def at_least(name: str, value: Any, low: int) -> None:

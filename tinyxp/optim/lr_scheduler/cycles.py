@@ -31,19 +31,15 @@ class CosineAnnealingWarmRestarts(LRScheduler):
     [1.0, 0.5, 1.0, 0.85, 0.5, 0.15, 1.0]
     """
 
-    def __init__(
-        self,
-        optimizer: Optimizer,
-        T_0: int,
-        T_mult: int = 1,
-        eta_min: float = 0.0,
-        last_epoch: int = -1,
-    ) -> None:
-        at_least("T_0", T_0, 1)
-        at_least("T_mult", T_mult, 1)
-        self.T_0, self.T_mult, self.eta_min = T_0, T_mult, eta_min
-        self.epoch: float = last_epoch  # may be a fraction
-        super().__init__(optimizer, last_epoch)
+    counts = ("T_0", "T_mult")
+
+    T_0: int
+    T_mult: int = 1
+    eta_min: float = 0.0
+    last_epoch: int = -1
+
+    def prepare(self) -> None:
+        self.epoch: float = self.last_epoch  # may be a fraction
 
     def since_restart(self, epoch: float) -> tuple[float, int]:
         """The steps since the last restart, and the steps between it and the next."""
@@ -204,7 +200,7 @@ class CyclicLR(MomentumLR):
         if last_epoch == -1:
             for group, lr in zip(optimizer.param_groups, base_lrs, strict=True):
                 group["lr"] = lr
-        super().__init__(optimizer, last_epoch)
+        LRScheduler.__init__(self, optimizer, last_epoch)
         self.base_lrs = base_lrs
 
     def state_dict(self) -> dict[str, Any]:
@@ -308,7 +304,7 @@ class OneCycleLR(MomentumLR):
                 group |= {"initial_lr": high / div_factor, "max_lr": high}
                 group["min_lr"] = group["initial_lr"] / final_div_factor
         self.begin_momentum(cycle_momentum, base_momentum, max_momentum, last_epoch)
-        super().__init__(optimizer, last_epoch)
+        LRScheduler.__init__(self, optimizer, last_epoch)
 
     def phase(self, epoch: int) -> tuple[float, dict[str, Any]]:
         """The fraction of its phase that is done after ``epoch`` steps, and the phase."""

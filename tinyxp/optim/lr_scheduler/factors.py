@@ -3,22 +3,16 @@
 import math
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any
 
 from tinyxp.errors import ArgumentError
-from tinyxp.optim.lr_scheduler.base import LRScheduler, at_least
-from tinyxp.optim.optimizer import Optimizer
+from tinyxp.optim.lr_scheduler.base import LRScheduler
 
 __all__ = [
-    "ConstantLR",
-    "CosineAnnealingLR",
-    "ExponentialLR",
-    "LinearLR",
-    "MultiStepLR",
-    "PolynomialLR",
+    "ConstantLR", "CosineAnnealingLR", "ExponentialLR", "LinearLR", "MultiStepLR", "PolynomialLR",
     "StepLR",
-]
+]  # fmt: skip
 
 
 class FactorLR(LRScheduler):
@@ -72,12 +66,11 @@ class StepLR(FactorLR):
     [1.0, 1.0, 0.5, 0.5, 0.25]
     """
 
-    def __init__(
-        self, optimizer: Optimizer, step_size: int, gamma: float = 0.1, last_epoch: int = -1
-    ) -> None:
-        at_least("step_size", step_size, 1)
-        self.step_size, self.gamma = step_size, gamma
-        super().__init__(optimizer, last_epoch)
+    counts = ("step_size",)
+
+    step_size: int
+    gamma: float = 0.1
+    last_epoch: int = -1
 
     def scale(self, epoch: int) -> float:
         return self.gamma ** (epoch // self.step_size)
@@ -92,15 +85,12 @@ class MultiStepLR(FactorLR):
     [1.0, 0.5, 0.5, 0.5, 0.25]
     """
 
-    def __init__(
-        self,
-        optimizer: Optimizer,
-        milestones: Iterable[int],
-        gamma: float = 0.1,
-        last_epoch: int = -1,
-    ) -> None:
-        self.milestones, self.gamma = sorted(milestones), gamma
-        super().__init__(optimizer, last_epoch)
+    milestones: Sequence[int]
+    gamma: float = 0.1
+    last_epoch: int = -1
+
+    def prepare(self) -> None:
+        self.milestones = sorted(self.milestones)
 
     def state_dict(self) -> dict[str, Any]:
         return super().state_dict() | {"milestones": Counter(self.milestones)}
@@ -121,9 +111,8 @@ class ExponentialLR(FactorLR):
     [1.0, 0.5, 0.25]
     """
 
-    def __init__(self, optimizer: Optimizer, gamma: float, last_epoch: int = -1) -> None:
-        self.gamma = gamma
-        super().__init__(optimizer, last_epoch)
+    gamma: float
+    last_epoch: int = -1
 
     def scale(self, epoch: int) -> float:
         return self.gamma**epoch
@@ -138,17 +127,13 @@ class ConstantLR(FactorLR):
     [0.5, 0.5, 1.0, 1.0]
     """
 
-    def __init__(
-        self,
-        optimizer: Optimizer,
-        factor: float = 1.0 / 3,
-        total_iters: int = 5,
-        last_epoch: int = -1,
-    ) -> None:
-        if not 0 <= factor <= 1:
-            raise ArgumentError(f"factor expects a number in [0, 1], got {factor}")
-        self.factor, self.total_iters = factor, total_iters
-        super().__init__(optimizer, last_epoch)
+    factor: float = 1.0 / 3
+    total_iters: int = 5
+    last_epoch: int = -1
+
+    def prepare(self) -> None:
+        if not 0 <= self.factor <= 1:
+            raise ArgumentError(f"factor expects a number in [0, 1], got {self.factor}")
 
     def scale(self, epoch: int) -> float:
         return self.factor if epoch < self.total_iters else 1.0
@@ -164,24 +149,19 @@ class LinearLR(FactorLR):
     [0.75]
     """
 
-    def __init__(
-        self,
-        optimizer: Optimizer,
-        start_factor: float = 1.0 / 3,
-        end_factor: float = 1.0,
-        total_iters: int = 5,
-        last_epoch: int = -1,
-    ) -> None:
-        if not 0 < start_factor <= 1 or not 0 <= end_factor <= 1:
+    start_factor: float = 1.0 / 3
+    end_factor: float = 1.0
+    total_iters: int = 5
+    last_epoch: int = -1
+
+    def prepare(self) -> None:
+        if not 0 < self.start_factor <= 1 or not 0 <= self.end_factor <= 1:
             raise ArgumentError(
-                f"expected start_factor in (0, 1] and end_factor in [0, 1], got {start_factor} "
-                f"and {end_factor}"
+                "expected start_factor in (0, 1] and end_factor in [0, 1], got "
+                f"{self.start_factor} and {self.end_factor}"
             )
-        if total_iters < 1:
-            raise ArgumentError(f"total_iters expects a number >= 1, got {total_iters}")
-        self.start_factor, self.end_factor = start_factor, end_factor
-        self.total_iters = total_iters
-        super().__init__(optimizer, last_epoch)
+        if self.total_iters < 1:
+            raise ArgumentError(f"total_iters expects a number >= 1, got {self.total_iters}")
 
     def scale(self, epoch: int) -> float:
         done = min(epoch, self.total_iters) / self.total_iters
@@ -197,16 +177,11 @@ class PolynomialLR(FactorLR):
     [1.0, 0.25, 0.0, 0.0]
     """
 
-    def __init__(
-        self,
-        optimizer: Optimizer,
-        total_iters: int = 5,
-        power: float = 1.0,
-        last_epoch: int = -1,
-    ) -> None:
-        at_least("total_iters", total_iters, 1)
-        self.total_iters, self.power = total_iters, power
-        super().__init__(optimizer, last_epoch)
+    counts = ("total_iters",)
+
+    total_iters: int = 5
+    power: float = 1.0
+    last_epoch: int = -1
 
     def scale(self, epoch: int) -> float:
         return (1 - min(epoch, self.total_iters) / self.total_iters) ** self.power
@@ -224,13 +199,13 @@ class CosineAnnealingLR(FactorLR):
     [0.5]
     """
 
-    def __init__(
-        self, optimizer: Optimizer, T_max: int, eta_min: float = 0.0, last_epoch: int = -1
-    ) -> None:
-        if T_max < 1:
-            raise ArgumentError(f"T_max expects a number of steps >= 1, got {T_max}")
-        self.T_max, self.eta_min = T_max, eta_min
-        super().__init__(optimizer, last_epoch)
+    T_max: int
+    eta_min: float = 0.0
+    last_epoch: int = -1
+
+    def prepare(self) -> None:
+        if self.T_max < 1:
+            raise ArgumentError(f"T_max expects a number of steps >= 1, got {self.T_max}")
 
     def floor(self, group: int) -> float:
         return self.eta_min

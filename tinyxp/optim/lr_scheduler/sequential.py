@@ -5,12 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tinyxp.errors import ArgumentError, DTypeError
-from tinyxp.optim.lr_scheduler.base import (
-    BOOKKEEPING,
-    LRScheduler,
-    expect_keys,
-    same_optimizer,
-)
+from tinyxp.optim.lr_scheduler.base import BOOKKEEPING, LRScheduler, expect_keys
 from tinyxp.optim.lr_scheduler.plateau import ReduceLROnPlateau
 from tinyxp.optim.optimizer import Optimizer
 
@@ -27,7 +22,8 @@ class CombinedScheduler(LRScheduler):
         """Store the schedules; they must belong to this optimizer and need no metric."""
         self.attach(optimizer)
         self.schedulers = list(schedulers)
-        same_optimizer(optimizer, self.schedulers)
+        if any(getattr(part, "optimizer", None) is not optimizer for part in self.schedulers):
+            raise ArgumentError("expected schedules of this optimizer, got one of another")
         for scheduler in self.schedulers:
             if isinstance(scheduler, ReduceLROnPlateau):
                 raise DTypeError(
@@ -47,7 +43,7 @@ class CombinedScheduler(LRScheduler):
         expect_keys(type(self).__name__, self.state_dict(), state, self.spare)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        expect_keys(type(self).__name__, self.state_dict(), state_dict, self.spare)
+        self._expect(state_dict)
         states = state_dict["_schedulers"]
         if len(states) != len(self.schedulers):
             raise ArgumentError(
