@@ -114,8 +114,7 @@ class Capture(ABC):
         self.conditions.append(condition)
 
     def source(self, array: Array) -> Array:
-        """The array for a tensor made of the user's ``array``; replays read that again if they
-        can."""
+        """The array for a tensor made of the user's; replays read that again if they can."""
         return array
 
     def state(self, arrays: list[Array]) -> list[Array]:
@@ -169,12 +168,10 @@ class Recording(ABC):
 
     @abstractmethod
     def replay(self) -> bool:
-        """Do what was recorded once more. False, and nothing has changed, where the step would now
-        take another branch."""
+        """Do what was recorded once more; False, with nothing changed, for another branch."""
 
     def restoring(self) -> AbstractContextManager[None]:
-        """A ``with`` block after which everything is restored that replays inside changed; needed
-        if ``exact``."""
+        """A ``with`` block that restores what replays inside change; needed if ``exact``."""
         return nullcontext()
 
     @abstractmethod
@@ -182,8 +179,7 @@ class Recording(ABC):
         """A copy that stays where it is, for the recording to read and write."""
 
     def external(self, array: Array) -> tuple[Array, Any]:
-        """What stands in a recording for an array from outside that it only reads, and a handle
-        for ``bind``."""
+        """A place for an array from outside that is only read, and a handle for ``bind``."""
         place = self.place(array)
         return place, place
 
@@ -201,8 +197,7 @@ class Recording(ABC):
         return array
 
     def close(self, arrays: list[Array]) -> None:
-        """End the recording, when all places are known. ``arrays`` are read where they lie, and
-        must stay alive."""
+        """End the recording. ``arrays`` are read where they lie, and must stay alive."""
         self.held = arrays
 
     @abstractmethod

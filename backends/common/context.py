@@ -139,8 +139,7 @@ def block(make: Callable[..., Iterator[Any]]) -> Callable[..., Block]:
 
 
 def run_on_threads(pool: Executor, functions: Iterable[Callable[[], Any]]) -> list[Any]:
-    """The results of functions that run on the threads of a pool, inside the blocks of the
-    caller."""
+    """The results of functions on the threads of a pool, inside the blocks of the caller."""
     futures = [pool.submit(copy_context().run, f) for f in functions]
     wait(futures)
     return [future.result() for future in futures]

@@ -9,8 +9,7 @@ GIB = 1 << 30
 
 
 class Memory(NamedTuple):
-    """Bytes of the device in use: held by arrays, reserved by this process now and at most so far,
-    free, and in all."""
+    """Bytes of the device: held by arrays, reserved now and at most, free, and in all."""
 
     used: int
     reserved: int

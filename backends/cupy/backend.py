@@ -31,8 +31,7 @@ SHARED = 48 << 10  # bytes of shared memory that a block has without asking
 
 @functools.cache
 def compiled(name: str, dtype: str, defines: tuple[tuple[str, int], ...], device: int) -> Any:
-    """A kernel for a device, compiled without the other kernels of its file. CuPy caches compiled
-    code on disk."""
+    """A kernel for a device, without the others of its file; CuPy caches code on disk."""
     code = source(homes()[name], dtype, defines, only=name)
     return cupy.RawModule(code=code).get_function(name)
 
@@ -102,8 +101,7 @@ def add_at(x: Array, indices: Array, values: Array) -> Array:
 
 
 def take(x: Array, indices: Array, *, axis: int | None = None) -> Array:
-    """Raises IndexError for indices out of bounds, which CuPy wraps around; the check costs a
-    synchronization, or a launch."""
+    """Raises IndexError for indices out of bounds, which CuPy wraps around."""
     in_bounds(indices, x.shape[axis or 0], axis or 0)
     return cupy.take(x, indices, axis=axis or 0)
 

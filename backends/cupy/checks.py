@@ -26,8 +26,7 @@ class Checks:
         ignored: int | None,
         complaint: Callable[[], str],
     ) -> bool:
-        """Launch a check; ``complaint()`` is the error with a place for {index}. False if the check
-        must be done now."""
+        """Launch a check; False if it must be done now. ``complaint()`` has a place for {index}."""
         usable = self.library.usable(indices) and indices.dtype.name == "int64"
         if not are_checks_later() or not usable:
             return False

@@ -48,8 +48,7 @@ _own = threading.local()  # a handle is one thread's
 
 @functools.cache
 def library() -> Any:
-    """The functions of cuBLAS, looked up through CuPy's module, which is linked to it, so that both
-    use one library."""
+    """The functions of cuBLAS, from CuPy's module, so that both use one library."""
     from cupy_backends.cuda.libs import cublas
 
     functions = ctypes.CDLL(cublas.__file__)

@@ -45,8 +45,7 @@ class Plan(NamedTuple):
 def multiply(
     found: Product, a: Array, b: Array, bias: Array, c: Array, kind: int, compute: int
 ) -> bool:
-    """c = a @ b + bias for each row, of matrices that lie as ``found`` says; ``kind`` and
-    ``compute`` as ``matmul.kinds``. Returns False if cuBLASLt has no such product."""
+    """c = a @ b + bias; False if cuBLASLt has no such product. See ``matmul.kinds``."""
     own = handle()
     # cuBLAS stores by columns, so it computes cᵀ = bᵀ aᵀ
     at = [x.data.ptr for x in (b, a, c, bias)]

@@ -67,16 +67,10 @@ def plan(a_shape: Sizes, a_strides: Sizes, b_shape: Sizes, b_strides: Sizes) -> 
     m, k, n = a_shape[-2], a_shape[-1], b_shape[-1]
     front = np.broadcast_shapes(a_shape[:-2], b_shape[:-2])
     c_strides = tuple(m * n * math.prod(front[i + 1 :]) for i in range(len(front)))
-    steps = list(
-        zip(
-            front,
-            spread(front, a_shape[:-2], a_strides[:-2]),
-            spread(front, b_shape[:-2], b_strides[:-2]),
-            c_strides,
-            strict=True,
-        )
-    )
-    steps = [step for step in steps if step[0] != 1]
+    a_steps = spread(front, a_shape[:-2], a_strides[:-2])
+    b_steps = spread(front, b_shape[:-2], b_strides[:-2])
+    axes = zip(front, a_steps, b_steps, c_strides, strict=True)
+    steps = [step for step in axes if step[0] != 1]
     # the last axes of the batch that lie at one distance in all three
     count, strides = 1, (0, 0, m * n)
     if steps:

@@ -82,6 +82,12 @@ class Library:
     on: Callable[[Any], AbstractContextManager[Any]]
     tensor_cores: Callable[[], bool]
 
+    def kind(self, *arrays: Any) -> str | None:
+        """The name of the one dtype of all arrays (None aside), if kernels know it."""
+        kinds = {x.dtype.name if self.usable(x) else "" for x in arrays if x is not None}
+        (kind,) = kinds if len(kinds) == 1 else ("",)
+        return kind if kind in TYPES else None
+
     def place(self, x: Array) -> Any:
         """The number of the device where x lies, or its name: CuPy's devices have no hash."""
         device = getattr(x, "device", None)
@@ -136,10 +142,3 @@ def chunks(rows: int, n: int) -> int:
 def sum_dtype(dtype: Any) -> str:
     """The name of the type A beside a dtype of numbers."""
     return "float64" if dtype.name == "float64" else "float32"
-
-
-def alike(usable: Callable[[Any], bool], *arrays: Any) -> str | None:
-    """The name of the one dtype of all arrays (None aside), if kernels know it."""
-    kinds = {x.dtype.name if usable(x) else "" for x in arrays if x is not None}
-    (kind,) = kinds if len(kinds) == 1 else ("",)
-    return kind if kind in TYPES else None

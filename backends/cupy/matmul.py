@@ -83,8 +83,7 @@ def expect_one_device(a: Array, b: Array) -> None:
 
 
 def empty_aligned(m: int, n: int, dtype: Any) -> Array:
-    """An empty matrix whose rows begin at multiples of 16 bytes, where cuBLAS runs at full speed;
-    contiguous rows of 50,257 classes would not."""
+    """An empty matrix whose rows begin at multiples of 16 bytes, where cuBLAS is fastest."""
     some = 16 // dtype.itemsize
     return cupy.empty((m, -(-n // some) * some), dtype=dtype)[:, :n]
 

@@ -26,8 +26,7 @@ CHECKED = "cholesky", "eigh", "eigvalsh", "inv", "qr", "svd", "svdvals"
 def mends(
     compat: Any, xp: Any, raising: Callable[[], AbstractContextManager[Any]]
 ) -> dict[str, Any]:
-    """The functions by name. ``compat`` wraps the library ``xp``, whose linear algebra raises
-    LinAlgError within ``raising()``."""
+    """The functions by name. ``xp``'s linear algebra raises LinAlgError within ``raising()``."""
     linalg = {name: f for name, f in vars(compat.linalg).items() if not name.startswith("_")}
     linalg |= {name: with_errors(linalg[name], raising) for name in CHECKED}
     linalg["solve"] = with_errors(functools.partial(solve, xp, linalg["solve"]), raising)
@@ -43,8 +42,7 @@ def mends(
 
 
 def from_host(xp: Any, array: Array) -> Array:
-    """A NumPy array on the device. CuPy makes a 0-d array that equals 0 of zero bytes, so that -0.0
-    would lose its sign."""
+    """A NumPy array on the device; CuPy would lose the sign of -0.0 without axes."""
     lost = array.ndim == 0 and not array and any(array.tobytes())
     return xp.full((), array[()], dtype=array.dtype) if lost else xp.asarray(array)
 
@@ -111,8 +109,7 @@ def tanh(xp: Any, x: Array) -> Array:
 
 
 def log(xp: Any, x: Array) -> Array:
-    """ln x. CuPy's complex result is NaN where a part of x is NaN, even if a part of the result is
-    known."""
+    """ln x. CuPy's complex result is NaN where a part of x is, even if it is known in part."""
     y = xp.log(x)
     if y.dtype.kind != "c":
         return y

@@ -51,8 +51,7 @@ class GraphRecording(DeviceRecording):
                 self.stream.synchronize()
 
     def record(self, f: Callable[[], Any]) -> Any:
-        """What ``f()`` returns; its launches are recorded and not done. The stream is usable after
-        a CaptureError."""
+        """What ``f()`` returns; its launches are recorded and not done."""
         gc.collect()  # freeing memory in between might wait for the device
         open_before, self.checks.open = self.checks.open, set()
         self.capture.recording = True

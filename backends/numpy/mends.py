@@ -53,8 +53,7 @@ half_matmul = products_in_float32(np.matmul)
 
 
 def integral(x1: Array, x2: Array) -> bool:
-    """Whether these are integers. Raises ZeroDivisionError if they are and x2 contains 0, for which
-    NumPy returns 0 with a warning."""
+    """Whether these are integers. Raises ZeroDivisionError for a 0; NumPy only warns."""
     if (x1 if hasattr(x1, "dtype") else x2).dtype.kind not in "iu":
         return False
     if not np.all(x2):

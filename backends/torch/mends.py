@@ -81,8 +81,7 @@ def sum(x: Array, /, *, axis: Any = None, dtype: Any = None, keepdims: bool = Fa
 
 
 def divide(f: Callable[..., Array], x1: Array, x2: Array) -> Array:
-    """f(x1, x2), a quotient or remainder. Raises ZeroDivisionError for integers, where PyTorch
-    raises a RuntimeError."""
+    """f(x1, x2), a quotient or remainder. Raises ZeroDivisionError for integers."""
     try:
         return f(x1, x2)
     except RuntimeError as error:
@@ -109,8 +108,7 @@ def remainder(x1: Array, x2: Array) -> Array:
 
 
 def acos(x: Array) -> Array:
-    """arccos x. PyTorch's complex result loses the sign of an imaginary zero, and with it the side
-    of the branch cut on the real axis."""
+    """arccos x. PyTorch's complex result loses the sign of an imaginary zero."""
     y = torch.acos(x)
     return torch.complex(y.real, torch.copysign(y.imag, -x.imag)) if y.is_complex() else y
 
@@ -136,8 +134,7 @@ def expm1(x: Array) -> Array:
 
 
 def round(x: Array) -> Array:
-    """x rounded, halves to even. For complex x the wrapper multiplies by 1j, which turns infinities
-    into NaN and loses the signs of zeros."""
+    """x rounded, halves to even; for complex x the wrapper turns infinities into NaN."""
     if x.is_complex():
         return torch.complex(torch.round(x.real), torch.round(x.imag))
     return torch.round(x)

@@ -35,6 +35,14 @@ PLAIN: tuple[type, ...] = (*SIMPLE, Tensor, np.generic, np.dtype, range, slice, 
 PLAIN += (np.ufunc, types.MemberDescriptorType, types.GetSetDescriptorType)
 # they change, or read what changes, unseen
 HIDDEN = (Iterator, random.Random, operator.attrgetter, operator.methodcaller)
+# what stands for other objects, and its attributes that hold them
+WRAPPERS: dict[type, tuple[str, ...]] = {
+    types.MethodType: ("__func__", "__self__"),
+    types.BuiltinMethodType: ("__self__",),
+    property: ("fget",),
+    partial: ("func", "args", "keywords"),
+    functools._lru_cache_wrapper: ("__wrapped__",),
+}
 BAGS = (set, frozenset, deque, np.ndarray)  # compared as a whole
 LARGE = 64  # simple values; a larger collection is compared as a whole, too
 MOST = 10_000  # names
@@ -195,20 +203,11 @@ class ReachableNames:
         self._seen[id(x)] = x
         if isinstance(x, types.FunctionType):
             self._function(x)
-        elif isinstance(x, types.MethodType):
-            self._later(x.__func__, label)
-            self._later(x.__self__, label or "self")
-        elif isinstance(x, property):
-            self._later(x.fget, label)
         elif isinstance(x, HIDDEN):
             self._refuse(x, label)
-        elif isinstance(x, types.BuiltinMethodType):
-            self._later(x.__self__, label)
-        elif isinstance(x, partial):
-            for part in (x.func, x.args, x.keywords):
-                self._later(part, label)
-        elif isinstance(x, functools._lru_cache_wrapper):
-            self._later(x.__wrapped__, label)
+        elif isinstance(x, tuple(WRAPPERS)):
+            for part in next(names for kind, names in WRAPPERS.items() if isinstance(x, kind)):
+                self._later(getattr(x, part), label)
         elif isinstance(x, (dict, list)):
             self._holder(x, label)
         elif isinstance(x, (tuple, *BAGS)):

@@ -18,7 +18,6 @@ from tinyxp.backends import Array, Backend
 from tinyxp.backends.common.later import checks_later
 from tinyxp.capture.code import CalledCode, with_line
 from tinyxp.capture.names import PLAIN, SIMPLE, Name, ReachableNames
-from tinyxp.capture.proof import prove
 from tinyxp.capture.replay import (
     External,
     Outside,
@@ -26,6 +25,7 @@ from tinyxp.capture.replay import (
     check_input,
     first_places,
     has_gradient,
+    prove,
     surroundings,
     tensors_in,
 )
@@ -222,8 +222,7 @@ class Recorder:
         self._restore()
 
     def _vary(self, x: Any) -> Any:
-        """A tensor like ``x``, reversed along its first axis, such as a batch, and real numbers
-        scaled by 1 - 2⁻¹⁰."""
+        """A tensor like ``x``, reversed along its first axis, reals scaled by 1 - 2⁻¹⁰."""
         if not isinstance(x, Tensor):
             return x
         xp: Any = self.backend.xp

@@ -13,7 +13,7 @@ from tinyxp.backends.common.attention import attention_fits, empty_by_heads, sel
 from tinyxp.backends.common.precision import get_float32_matmul_precision
 from tinyxp.backends.cupy.capture import dropout_arguments
 from tinyxp.backends.cupy.kernels.tiles import Tiles, tensor_tiles, tiles
-from tinyxp.backends.cupy.launch import Library, alike, sum_dtype
+from tinyxp.backends.cupy.launch import Library, sum_dtype
 
 
 class Attention:
@@ -40,7 +40,7 @@ class Attention:
         seed: int = 0,
         counter: int = 0,
     ) -> Any:
-        kind = alike(self.library.usable, q, k, v)
+        kind = self.library.kind(q, k, v)
         if not kind or not attention_fits(q, k, v) or k.shape != v.shape:
             return NotImplemented
         masked = self._mask(mask, (*q.shape[:-1], k.shape[-2]), kind)
@@ -62,8 +62,7 @@ class Attention:
         return y.reshape(shape), (q, k, v, y, known, options, back, shape)
 
     def vjp(self, g: Array, residuals: Any, needs: Needs, out: Any = None) -> Gradients:
-        """``out``: where the gradients of queries, keys and values are written, each (batch, heads,
-        time, width), if given."""
+        """``out``: where the gradients of queries, keys and values are written, if given."""
         q, k, v, y, known, options, chosen, shape = residuals
         xp, kind = self.library.xp, q.dtype.name
         g = self._by_heads(g)

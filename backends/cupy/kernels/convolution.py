@@ -14,7 +14,7 @@ import numpy as np
 
 from tinyxp.backends import Array, Gradients, Kernel, Needs
 from tinyxp.backends.common.operands import conv_fits
-from tinyxp.backends.cupy.launch import Library, alike, sum_dtype
+from tinyxp.backends.cupy.launch import Library, sum_dtype
 
 Pair = tuple[int, int]
 MOST = 1 << 26  # numbers in columns at a time: 256 MiB of float32
@@ -154,7 +154,7 @@ class Windows:
         return self._convolve(x, weight, bias, geometry, out, transposed=True)
 
     def _fits(self, x: Array, weight: Array, bias: Any, groups: int, **options: bool) -> bool:
-        known = alike(self.library.usable, x, weight, bias) is not None
+        known = self.library.kind(x, weight, bias) is not None
         return known and conv_fits(x, weight, bias, groups, **options)
 
     def _convolve(
@@ -273,7 +273,7 @@ class Windows:
     # -- max_pool: keeps the place of each maximum, for the gradient -------------------------------
 
     def max_pool(self, x: Array, *, columns: Any) -> Any:
-        n, kind = len(columns), alike(self.library.usable, x)
+        n, kind = len(columns), self.library.kind(x)
         if not kind or n not in (1, 2):
             return NotImplemented
         columns = (((0,),), *columns)[-2:]
@@ -300,7 +300,7 @@ class Windows:
     # -- avg_pool -----------------------------------------------------------------------------
 
     def avg_pool(self, x: Array, size: Any, stride: Any, padding: Any, divisors: Any) -> Any:
-        n, kind = len(size), alike(self.library.usable, x)
+        n, kind = len(size), self.library.kind(x)
         image = x.shape[-n:]
         axes = zip(image, size, stride, padding, strict=True)
         out = tuple((m + sum(p) - k) // s + 1 for m, k, s, p in axes)

@@ -18,7 +18,7 @@ from tinyxp.backends.cupy.capture import dropout_arguments, philox_arguments
 from tinyxp.backends.cupy.kernels.attention import Attention
 from tinyxp.backends.cupy.kernels.convolution import Windows
 from tinyxp.backends.cupy.kernels.optimizer import ManyArrays
-from tinyxp.backends.cupy.launch import Library, alike, chunks, sum_dtype
+from tinyxp.backends.cupy.launch import Library, chunks, sum_dtype
 
 
 class Kernels:
@@ -26,7 +26,7 @@ class Kernels:
 
     def __init__(self, library: Library) -> None:
         self.library = library
-        self.xp, self.packed = library.xp, library.packed
+        self.xp, self.packed, self.kind = library.xp, library.packed, library.kind
 
     def table(self) -> dict[str, Kernel]:
         """By the names of the composites."""
@@ -54,9 +54,6 @@ class Kernels:
     def functions(self) -> dict[str, Callable[..., Any]]:
         """See ``Backend.functions``."""
         return ManyArrays(self.library).functions() | {"random_bits": self.random_bits}
-
-    def kind(self, *arrays: Any) -> str | None:
-        return alike(self.library.usable, *arrays)
 
     def column_sums(self, g: Array, normal: tuple[Any, ...] = (None, None, None)) -> Array:
         """Σ g over rows, and Σ g (x - mean) scale if ``normal`` is (x, mean, scale): (rows, n) ->
@@ -234,8 +231,7 @@ class Kernels:
         return gx, None, None
 
     def _rows(self, x: Array) -> tuple[Array, int]:
-        """A matrix with at most small gaps between rows, as ``linear`` makes them, and the distance
-        of rows."""
+        """A matrix with small gaps between rows, as ``linear`` makes them, and their distance."""
         step, along = (stride // x.dtype.itemsize for stride in x.strides)
         if along == 1 and 0 <= step - x.shape[1] < 16:
             return x, step

@@ -10,7 +10,7 @@ from tinyxp.backends import Array
 from tinyxp.backends.common.adamw import AdamWStep, Advance, Arrays
 from tinyxp.backends.common.capture import capturing
 from tinyxp.backends.cupy.capture import DeviceCapture
-from tinyxp.backends.cupy.launch import Library, alike
+from tinyxp.backends.cupy.launch import Library
 from tinyxp.errors import ShapeError
 
 CHUNK = 4096  # elements for a block of threads, as in arrays.cu
@@ -29,8 +29,7 @@ class ManyArrays:
         return {f.__name__: f for f in (self.adamw, self.clip_by_norm, self.total_norm)}
 
     def table(self, *lists: list[Array]) -> tuple[Array, int]:
-        """The addresses of each list's arrays, their sizes and their first blocks, as one array on
-        the device; and the number of all blocks."""
+        """The table of arrays.cu, on the device, and the number of blocks."""
         sizes = [x.size for x in lists[0]]
         if any([x.size for x in arrays] != sizes for arrays in lists):
             shapes = [[tuple(x.shape) for x in arrays] for arrays in lists]
@@ -76,7 +75,7 @@ class ManyArrays:
 
     def total_norm(self, arrays: list[Array]) -> Any:
         """√Σ x² over all elements of arrays of one dtype, on the device. Two launches."""
-        kind = alike(self.library.usable, *arrays)
+        kind = self.library.kind(*arrays)
         if kind not in WHOLE:
             return NotImplemented
         norm = self.xp.zeros((), dtype=arrays[0].dtype)
@@ -91,7 +90,7 @@ class ManyArrays:
 
     def clip_by_norm(self, arrays: list[Array], norm: Array, max_norm: float) -> Any:
         """New arrays: all arrays times min(1, max_norm / (norm + 1e-6)). One launch."""
-        kind = alike(self.library.usable, norm, *arrays)
+        kind = self.library.kind(norm, *arrays)
         if kind not in WHOLE:
             return NotImplemented
         news = [self.xp.empty(x.shape, dtype=x.dtype) for x in arrays]
@@ -103,12 +102,11 @@ class ManyArrays:
         return news
 
     def copy(self, to: list[Array], values: list[Array]) -> list[tuple[Array, Array]]:
-        """Copy values into arrays of the same shapes, one launch for each dtype. Returns the pairs
-        that it does not copy."""
+        """Copy values, one launch for each dtype. Returns the pairs that it does not copy."""
         kinds: dict[str, list[tuple[Array, Array]]] = {}
         for pair in zip(to, values, strict=True):
             whole = pair[0].shape == pair[1].shape and all(x.flags.c_contiguous for x in pair)
-            kind = alike(self.library.usable, *pair) if whole else None
+            kind = self.library.kind(*pair) if whole else None
             kinds.setdefault(kind or "", []).append(pair)
         rest = kinds.pop("", [])
         for kind, pairs in kinds.items():

@@ -71,8 +71,7 @@ KERNEL attention(const T* q, const T* k, const T* v, T* y, A* known, STRIDES(q),
                 s[i][j] = score(s[i][j], first_query + down + i, first_key + across + ACROSS * j);
                 most = fmax(most, s[i][j]);
             }
-            for (int lane = ACROSS / 2; lane; lane /= 2)
-                most = fmax(most, __shfl_xor_sync(0xffffffffu, most, lane));
+            most = warp_max<ACROSS>(most);
             A shrink = exp(largest[i] - most);  // the sums so far are relative to another maximum
             largest[i] = most;
             total[i] *= shrink;
@@ -93,8 +92,7 @@ KERNEL attention(const T* q, const T* k, const T* v, T* y, A* known, STRIDES(q),
             }
     }
     UNROLLED(i, 4) {
-        for (int lane = ACROSS / 2; lane; lane /= 2)
-            total[i] += __shfl_xor_sync(0xffffffffu, total[i], lane);
+        total[i] = warp_sum<ACROSS>(total[i]);
         index_t query = first_query + down + i;
         if (query >= queries) continue;
         bool masked = EXTRAS && (allowed || added);
@@ -133,9 +131,7 @@ __device__ inline void weights_and_slopes(A (&p)[4][4], A (&ds)[4][4], A (*q)[RO
 
 // g_added, unless it is null: the gradient of the number added to each score, before the sums over
 // broadcast axes of the mask
-KERNEL attention_query_vjp(const T* g, const T* q, const T* k, const T* v, const A* known,
-                           const A* deltas, T* gq, T* g_added, STRIDES(g), STRIDES(q), STRIDES(k),
-                           STRIDES(v), STRIDES(gq), OPTIONS) {
+KERNEL attention_query_vjp(GIVEN, T* gq, T* g_added, GIVEN_STRIDES, STRIDES(gq), OPTIONS) {
     SHARED_MEMORY(memory);
     A(*q_tile)[ROW] = (A(*)[ROW])memory;
     A(*g_tile)[ROW] = q_tile + QUERIES;
@@ -145,8 +141,7 @@ KERNEL attention_query_vjp(const T* g, const T* q, const T* k, const T* v, const
 
     BLOCK(queries, QUERIES);
     index_t first_query = (tiles - 1 - tile) * QUERIES;
-    g = PLACE(g), q = PLACE(q), k = PLACE(k), v = PLACE(v), gq = PLACE(gq);
-    known += 2 * pair * queries, deltas += pair * queries;
+    FIND_GIVEN, gq = PLACE(gq);
     Scores score = SCORES;
     int down = threadIdx.x / ACROSS * 4, across = threadIdx.x % ACROSS;
     A sums[4][HEAD / ACROSS] = {};
@@ -184,9 +179,7 @@ KERNEL attention_query_vjp(const T* g, const T* q, const T* k, const T* v, const
         }
 }
 
-KERNEL attention_key_vjp(const T* g, const T* q, const T* k, const T* v, const A* known,
-                         const A* deltas, T* gk, T* gv, STRIDES(g), STRIDES(q), STRIDES(k),
-                         STRIDES(v), STRIDES(gk), STRIDES(gv), OPTIONS) {
+KERNEL attention_key_vjp(GIVEN, T* gk, T* gv, GIVEN_STRIDES, STRIDES(gk), STRIDES(gv), OPTIONS) {
     SHARED_MEMORY(memory);
     A(*q_tile)[ROW] = (A(*)[ROW])memory;
     A(*g_tile)[ROW] = q_tile + QUERIES;
@@ -197,8 +190,7 @@ KERNEL attention_key_vjp(const T* g, const T* q, const T* k, const T* v, const A
 
     BLOCK(keys, KEYS);
     index_t first_key = tile * KEYS;
-    g = PLACE(g), q = PLACE(q), k = PLACE(k), v = PLACE(v), gk = PLACE(gk), gv = PLACE(gv);
-    known += 2 * pair * queries, deltas += pair * queries;
+    FIND_GIVEN, gk = PLACE(gk), gv = PLACE(gv);
     Scores score = SCORES;
     int down = threadIdx.x / ACROSS * 4, across = threadIdx.x % ACROSS;
     int key_down = threadIdx.x / DOWN * 4, key_across = threadIdx.x % DOWN;  // of the results

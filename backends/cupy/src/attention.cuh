@@ -11,6 +11,12 @@
 #define BLOCK(n, tall)                                                     \
     index_t tiles = (n + tall - 1) / tall, tile = blockIdx.x % tiles;      \
     index_t pair = blockIdx.x / tiles, batch = pair / heads, head = pair % heads
+// What the kernels of gradients read, and their places for the head of a block.
+#define GIVEN const T *g, const T *q, const T *k, const T *v, const A *known, const A *deltas
+#define GIVEN_STRIDES STRIDES(g), STRIDES(q), STRIDES(k), STRIDES(v)
+#define FIND_GIVEN                                                         \
+    g = PLACE(g), q = PLACE(q), k = PLACE(k), v = PLACE(v);                \
+    known += 2 * pair * queries, deltas += pair * queries
 
 // sizes; a mask (batch, head, query, key), boolean, to be added, or neither (null); and dropout
 #define OPTIONS                                                                                  \

@@ -20,38 +20,33 @@ typedef long long index_t;
 // each element of a row of n, by the threads of one block
 #define ALONG(j, n) for (index_t j = threadIdx.x; j < (n); j += blockDim.x)
 
+// Σ over `WIDE` lanes of a warp, neighbours by powers of 2, or their maximum: the same in each
+template <int WIDE = WARP>
 __device__ inline A warp_sum(A x) {
-    for (int k = WARP / 2; k; k /= 2) x += __shfl_xor_sync(0xffffffffu, x, k);
+    for (int k = WIDE / 2; k; k /= 2) x += __shfl_xor_sync(0xffffffffu, x, k);
     return x;
 }
 
+template <int WIDE = WARP>
 __device__ inline A warp_max(A x) {
-    for (int k = WARP / 2; k; k /= 2) x = fmax(x, __shfl_xor_sync(0xffffffffu, x, k));
+    for (int k = WIDE / 2; k; k /= 2) x = fmax(x, __shfl_xor_sync(0xffffffffu, x, k));
     return x;
 }
 
-// Σ over a block of whole warps, the same in every thread, and in the same order in every run
-__device__ inline A block_sum(A x) {
+// the same over a block of whole warps, and in the same order in every run
+template <A (*OF_WARP)(A)>
+__device__ inline A over_block(A x, A nothing) {
     __shared__ A parts[WARP];
     int lane = threadIdx.x % WARP;
-    x = warp_sum(x);
+    x = OF_WARP(x);
     if (lane == 0) parts[threadIdx.x / WARP] = x;
     __syncthreads();
-    x = warp_sum(lane < blockDim.x / WARP ? parts[lane] : 0);
+    x = OF_WARP(lane < blockDim.x / WARP ? parts[lane] : nothing);
     __syncthreads();  // parts may be written again
     return x;
 }
-
-__device__ inline A block_max(A x) {
-    __shared__ A parts[WARP];
-    int lane = threadIdx.x % WARP;
-    x = warp_max(x);
-    if (lane == 0) parts[threadIdx.x / WARP] = x;
-    __syncthreads();
-    x = warp_max(lane < blockDim.x / WARP ? parts[lane] : LOWEST);
-    __syncthreads();
-    return x;
-}
+__device__ inline A block_sum(A x) { return over_block<warp_sum<WARP>>(x, 0); }
+__device__ inline A block_max(A x) { return over_block<warp_max<WARP>>(x, LOWEST); }
 
 // Philox 4x32-10, with the bits of backends/common/philox.py: block i of four words is a function of
 // the key and the counter + i, both as words of 32 bits, the lowest first. In a captured step the

@@ -162,8 +162,7 @@ KERNEL tensor_attention(const T* q, const T* k, const T* v, T* y, A* known, STRI
             A most = largest[half];
             UNROLLED(j, COLUMNS / 8)
                 UNROLLED(i, 2) most = fmax(most, s[j][2 * half + i]);
-            for (int lane = 2; lane; lane /= 2)
-                most = fmax(most, __shfl_xor_sync(0xffffffffu, most, lane));
+            most = warp_max<4>(most);
             A shrink = __expf(largest[half] - most);  // the sums so far are relative to another maximum
             largest[half] = most;
             total[half] *= shrink;
@@ -180,8 +179,7 @@ KERNEL tensor_attention(const T* q, const T* k, const T* v, T* y, A* known, STRI
         add_products<COLUMNS>(sums, s, v_tile);
     }
     UNROLLED(half, 2) {
-        for (int lane = 2; lane; lane /= 2)
-            total[half] += __shfl_xor_sync(0xffffffffu, total[half], lane);
+        total[half] = warp_sum<4>(total[half]);
         bool masked = EXTRAS && (allowed || added);
         total[half] = masked && total[half] == 0 ? 0 : 1 / total[half];  // 0: it has no key
         index_t query = first_query + ROW_OF(2 * half);
@@ -228,9 +226,7 @@ __device__ inline void weights_and_slopes(Sums (&p)[COLUMNS / 8], Sums (&ds)[COL
 }
 
 // g_added: as in attention.cu
-KERNEL tensor_attention_query_vjp(const T* g, const T* q, const T* k, const T* v, const A* known,
-                                  const A* deltas, T* gq, T* g_added, STRIDES(g), STRIDES(q),
-                                  STRIDES(k), STRIDES(v), STRIDES(gq), OPTIONS) {
+KERNEL tensor_attention_query_vjp(GIVEN, T* gq, T* g_added, GIVEN_STRIDES, STRIDES(gq), OPTIONS) {
     SHARED_MEMORY(memory);
     T* q_tile = (T*)memory;
     T* g_tile = q_tile + ROWS * PITCH;
@@ -241,8 +237,7 @@ KERNEL tensor_attention_query_vjp(const T* g, const T* q, const T* k, const T* v
 
     BLOCK(queries, ROWS);
     index_t first_query = (tiles - 1 - tile) * ROWS;
-    g = PLACE(g), q = PLACE(q), k = PLACE(k), v = PLACE(v), gq = PLACE(gq);
-    known += 2 * pair * queries, deltas += pair * queries;
+    FIND_GIVEN, gq = PLACE(gq);
     Scores score = SCORES;
     Sums sums[HEAD / 8] = {};
     load<ROWS>(q_tile, q, q_row, first_query, queries, width);
@@ -272,9 +267,7 @@ KERNEL tensor_attention_query_vjp(const T* g, const T* q, const T* k, const T* v
     store(gq, gq_row, first_query, queries, width, sums, score.scale, score.scale);
 }
 
-KERNEL tensor_attention_key_vjp(const T* g, const T* q, const T* k, const T* v, const A* known,
-                                const A* deltas, T* gk, T* gv, STRIDES(g), STRIDES(q), STRIDES(k),
-                                STRIDES(v), STRIDES(gk), STRIDES(gv), OPTIONS) {
+KERNEL tensor_attention_key_vjp(GIVEN, T* gk, T* gv, GIVEN_STRIDES, STRIDES(gk), STRIDES(gv), OPTIONS) {
     SHARED_MEMORY(memory);
     T* k_tile = (T*)memory;
     T* v_tile = k_tile + ROWS * PITCH;
@@ -285,8 +278,7 @@ KERNEL tensor_attention_key_vjp(const T* g, const T* q, const T* k, const T* v, 
 
     BLOCK(keys, ROWS);
     index_t first_key = tile * ROWS;
-    g = PLACE(g), q = PLACE(q), k = PLACE(k), v = PLACE(v), gk = PLACE(gk), gv = PLACE(gv);
-    known += 2 * pair * queries, deltas += pair * queries;
+    FIND_GIVEN, gk = PLACE(gk), gv = PLACE(gv);
     Scores score = SCORES;
     Sums k_sums[HEAD / 8] = {}, v_sums[HEAD / 8] = {};
     load<ROWS>(k_tile, k, k_row, first_key, keys, width);

@@ -34,8 +34,7 @@ class Geometry(NamedTuple):
 
 @functools.lru_cache(maxsize=256)
 def column_slices(geometry: Geometry, width: int) -> list[tuple[slice, slice]]:
-    """For each horizontal step within a window: the outputs for which it lies inside an input of
-    that width, and the columns of the input where it lies."""
+    """By horizontal step: the outputs for which it lies inside the input, and its columns."""
     pairs = []
     for j in range(geometry.size[1]):
         start, step = j * geometry.dilation[1] - geometry.padding[1][0], geometry.stride[1]

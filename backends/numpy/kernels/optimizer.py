@@ -14,8 +14,7 @@ from tinyxp.backends.numpy.memory import empty, empty_like
 def adamw(
     params: Arrays, grads: Arrays, m: Arrays, v: Arrays, step: AdamWStep, advance: Advance = None
 ) -> Arrays:
-    """See ``AdamWStep``. A captured step changes the parameters in place, too; whether there is
-    weight decay is part of the recording."""
+    """See ``AdamWStep``. A captured step changes the parameters in place, too."""
     if advance is None:
         root, size, shrink = step.factors()
     else:

@@ -115,8 +115,7 @@ def fill(calls: Any, places: dict[int, Any]) -> Any:
 
 
 def _once(calls: Any) -> Any:
-    """Calls with one array for all equal views. For two arrays NumPy would have to find out that
-    they overlap in the same places, which takes it half a microsecond."""
+    """Calls with one array for equal views; NumPy takes half a microsecond to compare two."""
     seen: dict[Any, Any] = {}
 
     def first(x: Any) -> Any:

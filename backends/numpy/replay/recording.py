@@ -41,8 +41,7 @@ class HostCounter:
 
 
 class HostCapture(Capture):
-    """The capture of a step on NumPy: what changes from step to step is computed where it is
-    needed, as a call among the others."""
+    """On NumPy, what changes from step to step is computed by a call among the others."""
 
     def source(self, array: Array) -> Array:
         program = tracing()
@@ -114,8 +113,7 @@ class _Interface:
 
 
 class Lent:
-    """An array from outside that calls read where it lies, or a copy with its strides if it does
-    not lie in one piece."""
+    """An array from outside that calls read where it lies, or a copy if it has gaps."""
 
     def __init__(self, array: Array) -> None:
         self.array = array
@@ -136,8 +134,7 @@ class Lent:
 
 
 class Trial(Program):
-    """The program of a trial run: its results are compared with those of replays, and its calls
-    are not needed."""
+    """The program of a trial run, which compares results and needs no calls."""
 
     def append(self, *call: Any) -> None:
         """Drop it."""

@@ -104,8 +104,7 @@ class Program:
         return traced
 
     def number(self, array: Any) -> None:
-        """Number the memory of an array that was made here. Calls name it by its number, because it
-        may be freed before the recording ends."""
+        """Number the memory of an array that was made here; it may be freed while recording."""
         if id(array) not in self.numbers:
             self.numbers[id(array)] = len(self.sizes)
             self.sizes.append(array.nbytes)

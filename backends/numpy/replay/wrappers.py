@@ -32,8 +32,7 @@ def new_empty(program: Program, f: Any, args: Any, options: Any) -> Any:
 
 @_decorator
 def new_filled(program: Program, f: Any, args: Any, options: Any) -> Any:
-    """For a function that returns an array of one number. Each replay fills it again, because the
-    step may write into it."""
+    """For a function that returns an array of one number, which each replay fills again."""
     array = f(*args, **options)
     if array.size:
         program.number(array)
@@ -59,8 +58,7 @@ def repeat_call(program: Program, f: Any, args: Any, options: Any) -> Any:
 
 @_decorator
 def one_call(program: Program, f: Any, args: Any, options: Any) -> Any:
-    """For a function that makes new arrays, in ways that cannot be traced or need not be: it is
-    written down as one call."""
+    """For a function that makes new arrays and is written down as one call."""
     if not has_traced((args, options)):
         return f(*args, **options)
     return program.call(f, args, options)
