@@ -337,21 +337,22 @@ def _without_gaps(g: tuple[Any, ...], specs: Any, backend: Backend, recording: b
 def primitive(fn: Callable[Concatenate[Any, P], Any] | None = None, **options: Any) -> Any:
     """Declare a primitive: ``fn(xp, *operands, **static)`` on raw arrays.
 
-    The options are those of :class:`Primitive`. The vjps follow: ``@name.vjp`` for the first
-    operand (for all, of a variadic primitive) or ``@name.vjp(i)`` for operand i, several of them
-    above a rule that they share: a function ``(xp, g, ...)`` whose further parameters name what it
-    needs (see ``vjp``). Nothing else is kept alive.
+    The options are those of :class:`Primitive`. The vjps follow: ``name.vjp(rule)`` for the first
+    operand (for all, of a variadic primitive) or ``name.vjp(i, ...)(rule)`` for operand i, or for
+    several that share the rule; ``@name.vjp`` is the same above a longer one. A rule is a function
+    ``(xp, g, ...)`` whose further parameters name what it needs (see ``vjp``). Nothing else is kept
+    alive.
     """
     if fn is None:
         return functools.partial(primitive, **options)
     op: Primitive[P] = Primitive(fn, **options)
 
-    def vjp(which: Any) -> Any:
-        if not isinstance(which, int):
-            return vjp(0)(which)
+    def vjp(*which: Any) -> Any:
+        if callable(which[0]):
+            return vjp(0)(which[0])
 
         def declare(rule: Any) -> Any:
-            op.vjps[which] = Vjp(rule, op, which)
+            op.vjps.update((i, Vjp(rule, op, i)) for i in which)
             return rule
 
         return declare

@@ -19,11 +19,7 @@ def _dft(xp, x, /, axes, norm="backward", inverse=False):
     return (xp.fft.ifftn if inverse else xp.fft.fftn)(x, axes=axes, norm=norm)
 
 
-@_dft.vjp
-def _(xp, g, axes, norm, inverse):
-    return _dft.on(xp, g, axes=axes, norm=norm, inverse=inverse)
-
-
+_dft.vjp(lambda xp, g, axes, norm, inverse: _dft.on(xp, g, axes=axes, norm=norm, inverse=inverse))
 _dft.example(complex_normal((3, 4), axes=(0, 1), norm="ortho", inverse=True))
 _dft.example(complex_normal((2, 3), axes=(1,), norm="forward"))
 

@@ -42,9 +42,7 @@ def det(xp, x, /):
     return xp.linalg.det(x)
 
 
-@det.vjp
-def _(xp, g, x):
-    return _as_factor(xp, g) * _cofactors.on(xp, x)
+det.vjp(lambda xp, g, x: _as_factor(xp, g) * _cofactors.on(xp, x))
 
 
 def _through_svd(xp, x):

@@ -21,12 +21,7 @@ def add(xp, x1, x2, /):
     return x1 + x2
 
 
-@add.vjp(0)
-@add.vjp(1)
-def _(xp, g):
-    return g
-
-
+add.vjp(0, 1)(lambda xp, g: g)
 add.example(normal((3, 4), (4,)))
 
 
@@ -40,16 +35,8 @@ def subtract(xp, x1, x2, /):
     return x1 - x2
 
 
-@subtract.vjp(0)
-def _(xp, g):
-    return g
-
-
-@subtract.vjp(1)
-def _(xp, g):
-    return -g
-
-
+subtract.vjp(0)(lambda xp, g: g)
+subtract.vjp(1)(lambda xp, g: -g)
 subtract.example(normal((4,), (3, 4)))
 
 
@@ -63,12 +50,7 @@ def multiply(xp, x1, x2, /):
     return x1 * x2
 
 
-@multiply.vjp(0)
-@multiply.vjp(1)
-def _(xp, g, other):
-    return g * other
-
-
+multiply.vjp(0, 1)(lambda xp, g, other: g * other)
 multiply.example(normal((3, 1), (2, 1, 4)))
 
 
@@ -82,16 +64,8 @@ def divide(xp, x1, x2, /):
     return x1 / x2
 
 
-@divide.vjp(0)
-def _(xp, g, x2):
-    return g / x2
-
-
-@divide.vjp(1)
-def _(xp, g, x2, y):
-    return -g * y / x2
-
-
+divide.vjp(0)(lambda xp, g, x2: g / x2)
+divide.vjp(1)(lambda xp, g, x2, y: -g * y / x2)
 divide.example(lambda rng: (rng.normal(size=(3, 4)), rng.uniform(0.5, 2, size=(3, 1))))
 
 
@@ -105,10 +79,7 @@ def floor_divide(xp, x1, x2, /):
     return xp.floor_divide(x1, x2)
 
 
-@floor_divide.vjp(0)
-@floor_divide.vjp(1)
-def _(xp, g):
-    return xp.zeros_like(g)
+floor_divide.vjp(0, 1)(lambda xp, g: xp.zeros_like(g))
 
 
 @primitive(real=True)
@@ -121,14 +92,9 @@ def remainder(xp, x1, x2, /):
     return xp.remainder(x1, x2)
 
 
-@remainder.vjp(0)
-def _(xp, g):
-    return g
-
-
-@remainder.vjp(1)
-def _(xp, g, x1, x2):
-    return -g * xp.floor_divide(x1, x2)  # the floor of the exact quotient, as in the value
+remainder.vjp(0)(lambda xp, g: g)
+# the floor of the exact quotient, as in the value
+remainder.vjp(1)(lambda xp, g, x1, x2: -g * xp.floor_divide(x1, x2))
 
 
 for _op in (floor_divide, remainder):
@@ -180,14 +146,8 @@ def atan2(xp, x1, x2, /):
     return xp.atan2(x1, x2)
 
 
-@atan2.vjp(0)
-def _(xp, g, x1, x2):
-    return g * _over_square(xp, x2, x1)
-
-
-@atan2.vjp(1)
-def _(xp, g, x1, x2):
-    return -g * _over_square(xp, x1, x2)
+atan2.vjp(0)(lambda xp, g, x1, x2: g * _over_square(xp, x2, x1))
+atan2.vjp(1)(lambda xp, g, x1, x2: -g * _over_square(xp, x1, x2))
 
 
 def _over_square(xp, x, other):
@@ -210,12 +170,7 @@ def hypot(xp, x1, x2, /):
     return xp.hypot(x1, x2)
 
 
-@hypot.vjp(0)
-@hypot.vjp(1)
-def _(xp, g, this, y):
-    return g * this / xp.where(y == 0, 1.0, y)
-
-
+hypot.vjp(0, 1)(lambda xp, g, this, y: g * this / xp.where(y == 0, 1.0, y))
 hypot.example(lambda rng: (rng.normal(size=(3, 4)), rng.uniform(0.5, 2, size=(4,))))
 
 
@@ -229,10 +184,8 @@ def logaddexp(xp, x1, x2, /):
     return xp.logaddexp(x1, x2)
 
 
-@logaddexp.vjp(0)
-@logaddexp.vjp(1)
-def _(xp, g, this, other):
-    return g * _sigmoid.on(xp, _difference(xp, this, other))  # not exp(x - y): y is rounded
+# not exp(x - y): y is rounded
+logaddexp.vjp(0, 1)(lambda xp, g, this, other: g * _sigmoid.on(xp, _difference(xp, this, other)))
 
 
 def _difference(xp, x1, x2):
@@ -263,11 +216,7 @@ def _(xp, g, x1, y):
     return xp.where(x1 == 0, 0.0, xp.where(xp.signbit(x1) == xp.signbit(y), g, -g))
 
 
-@copysign.vjp(1)
-def _(xp, g):
-    return xp.zeros_like(g)
-
-
+copysign.vjp(1)(lambda xp, g: xp.zeros_like(g))
 copysign.example(lambda rng: (rng.uniform(0.5, 2, size=(3, 4)), rng.choice([-1.0, 1.0], size=(4,))))
 
 
@@ -281,16 +230,8 @@ def where(xp, condition, x1, x2, /):
     return xp.where(condition, x1, x2)
 
 
-@where.vjp(1)
-def _(xp, g, condition):
-    return xp.where(condition, g, 0.0)
-
-
-@where.vjp(2)
-def _(xp, g, condition):
-    return xp.where(condition, 0.0, g)
-
-
+where.vjp(1)(lambda xp, g, condition: xp.where(condition, g, 0.0))
+where.vjp(2)(lambda xp, g, condition: xp.where(condition, 0.0, g))
 where.example(
     lambda rng: (
         rng.integers(0, 2, size=(3, 4)) == 1,

@@ -19,8 +19,7 @@ def maximum(xp, x1, x2, /):
     return xp.maximum(x1, x2)
 
 
-@maximum.vjp(0)
-@maximum.vjp(1)
+@maximum.vjp(0, 1)
 def _(xp, g, this, other):
     return xp.where(this == other, g / 2, xp.where(this < other, 0.0, g))
 
@@ -35,8 +34,7 @@ def minimum(xp, x1, x2, /):
     return xp.minimum(x1, x2)
 
 
-@minimum.vjp(0)
-@minimum.vjp(1)
+@minimum.vjp(0, 1)
 def _(xp, g, this, other):
     return xp.where(this == other, g / 2, xp.where(this > other, 0.0, g))
 
@@ -46,14 +44,8 @@ def _at_least(xp, x, bound, /):
     return xp.maximum(x, bound)
 
 
-@_at_least.vjp(0)
-def _(xp, g, x, bound):
-    return xp.where(x < bound, 0.0, g)
-
-
-@_at_least.vjp(1)
-def _(xp, g, x, bound):
-    return xp.where(x < bound, g, 0.0)
+_at_least.vjp(0)(lambda xp, g, x, bound: xp.where(x < bound, 0.0, g))
+_at_least.vjp(1)(lambda xp, g, x, bound: xp.where(x < bound, g, 0.0))
 
 
 @primitive(real=True)
@@ -61,14 +53,8 @@ def _at_most(xp, x, bound, /):
     return xp.minimum(x, bound)
 
 
-@_at_most.vjp(0)
-def _(xp, g, x, bound):
-    return xp.where(x > bound, 0.0, g)
-
-
-@_at_most.vjp(1)
-def _(xp, g, x, bound):
-    return xp.where(x > bound, g, 0.0)
+_at_most.vjp(0)(lambda xp, g, x, bound: xp.where(x > bound, 0.0, g))
+_at_most.vjp(1)(lambda xp, g, x, bound: xp.where(x > bound, g, 0.0))
 
 
 for _op in (maximum, minimum, _at_least, _at_most):

@@ -22,9 +22,7 @@ def real(xp, x, /):
     return xp.real(x) if is_complex(x) else x
 
 
-@real.vjp
-def _(xp, g):
-    return g
+real.vjp(lambda xp, g: g)
 
 
 @primitive(view=True)
@@ -37,9 +35,7 @@ def imag(xp, x, /):
     return xp.imag(x) if is_complex(x) else xp.zeros_like(x)
 
 
-@imag.vjp
-def _(xp, g, x):
-    return g * -1j if is_complex(x) else xp.zeros_like(g)
+imag.vjp(lambda xp, g, x: g * -1j if is_complex(x) else xp.zeros_like(g))
 
 
 @primitive(view=True)
@@ -52,9 +48,7 @@ def conj(xp, x, /):
     return xp.conj(x) if is_complex(x) else x
 
 
-@conj.vjp
-def _(xp, g):
-    return conj.on(xp, g)
+conj.vjp(lambda xp, g: conj.on(xp, g))
 
 
 @real.put
@@ -89,16 +83,8 @@ def _from_parts(xp, re, im, /):
     return y
 
 
-@_from_parts.vjp(0)
-def _(xp, g):
-    return xp.real(g)
-
-
-@_from_parts.vjp(1)
-def _(xp, g):
-    return -xp.imag(g)
-
-
+_from_parts.vjp(0)(lambda xp, g: xp.real(g))
+_from_parts.vjp(1)(lambda xp, g: -xp.imag(g))
 _from_parts.example(normal((3, 4), (3, 4)))
 
 

@@ -124,11 +124,7 @@ def _astype(xp, x, /, dtype):
     return xp.astype(x, dtype)
 
 
-@_astype.vjp
-def _(xp, g):
-    return g  # the engine brings a gradient to its operand's dtype
-
-
+_astype.vjp(lambda xp, g: g)  # the engine brings a gradient to its operand's dtype
 _astype.example(normal((3, 4), dtype=dtypes.float64))
 
 
@@ -170,11 +166,7 @@ def clone(xp, x, /):
     return xp.asarray(x, copy=True)
 
 
-@clone.vjp
-def _(xp, g):
-    return g
-
-
+clone.vjp(lambda xp, g: g)
 clone.example(normal((3, 4)))
 
 

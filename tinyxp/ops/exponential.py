@@ -27,11 +27,7 @@ def exp(xp, x, /):
     return xp.exp(x)
 
 
-@exp.vjp
-def _(xp, g, y):
-    return g * y
-
-
+exp.vjp(lambda xp, g, y: g * y)
 exp.example(uniform(-2, 2, (3, 4)))
 
 
@@ -45,11 +41,7 @@ def expm1(xp, x, /):
     return xp.expm1(x)
 
 
-@expm1.vjp
-def _(xp, g, x):
-    return g * xp.exp(x)  # not y + 1, which cancels where y is near -1
-
-
+expm1.vjp(lambda xp, g, x: g * xp.exp(x))  # not y + 1, which cancels where y is near -1
 expm1.example(uniform(-2, 2, (3, 4)))
 
 
@@ -63,11 +55,7 @@ def log(xp, x, /):
     return xp.log(x)
 
 
-@log.vjp
-def _(xp, g, x):
-    return g / _safe_divisor(xp, g, x)
-
-
+log.vjp(lambda xp, g, x: g / _safe_divisor(xp, g, x))
 log.example(uniform(0.2, 3, (3, 4)))
 
 
@@ -81,11 +69,7 @@ def log10(xp, x, /):
     return xp.log10(x)
 
 
-@log10.vjp
-def _(xp, g, x):
-    return g / (_safe_divisor(xp, g, x) * math.log(10))
-
-
+log10.vjp(lambda xp, g, x: g / (_safe_divisor(xp, g, x) * math.log(10)))
 log10.example(uniform(0.2, 3, (3, 4)))
 
 
@@ -99,11 +83,7 @@ def log1p(xp, x, /):
     return xp.log1p(x)
 
 
-@log1p.vjp
-def _(xp, g, x):
-    return g / _safe_divisor(xp, g, 1 + x)
-
-
+log1p.vjp(lambda xp, g, x: g / _safe_divisor(xp, g, 1 + x))
 log1p.example(uniform(-0.8, 2, (3, 4)))
 
 
@@ -117,11 +97,7 @@ def log2(xp, x, /):
     return xp.log2(x)
 
 
-@log2.vjp
-def _(xp, g, x):
-    return g / (_safe_divisor(xp, g, x) * math.log(2))
-
-
+log2.vjp(lambda xp, g, x: g / (_safe_divisor(xp, g, x) * math.log(2)))
 log2.example(uniform(0.2, 3, (3, 4)))
 
 
@@ -135,11 +111,7 @@ def sqrt(xp, x, /):
     return xp.sqrt(x)
 
 
-@sqrt.vjp
-def _(xp, g, y):
-    return g / (2 * _safe_divisor(xp, g, y))
-
-
+sqrt.vjp(lambda xp, g, y: g / (2 * _safe_divisor(xp, g, y)))
 sqrt.example(uniform(0.2, 3, (3, 4)))
 
 
@@ -153,11 +125,7 @@ def square(xp, x, /):
     return x * x
 
 
-@square.vjp
-def _(xp, g, x):
-    return 2 * g * x
-
-
+square.vjp(lambda xp, g, x: 2 * g * x)
 square.example(normal((3, 4)))
 
 
@@ -171,11 +139,7 @@ def reciprocal(xp, x, /):
     return xp.reciprocal(x)
 
 
-@reciprocal.vjp
-def _(xp, g, y):
-    return -g * y * y
-
-
+reciprocal.vjp(lambda xp, g, y: -g * y * y)
 reciprocal.example(uniform(0.5, 2, (3, 4)))
 
 
@@ -185,11 +149,8 @@ def _sigmoid(xp, x, /):
     return xp.exp(xp.minimum(x, 0.0)) / (1 + xp.exp(-xp.abs(x)))  # neither can overflow
 
 
-@_sigmoid.vjp
-def _(xp, g, x, y):
-    return g * y * _sigmoid.on(xp, -x)  # y (1 - y), accurate where y is near 1
-
-
+# y (1 - y), accurate where y is near 1
+_sigmoid.vjp(lambda xp, g, x, y: g * y * _sigmoid.on(xp, -x))
 _sigmoid.example(normal((3, 4)))
 _sigmoid.example(lambda rng: (rng.integers(-1, 2, size=(6,)) * 1.0,))  # with zeros
 
@@ -204,9 +165,7 @@ def erf(xp, x, /):
     return xp.erf(x)
 
 
-@erf.vjp
-def _(xp, g, x):
-    return g * xp.exp(-x * x) * (2 / math.sqrt(math.pi))
+erf.vjp(lambda xp, g, x: g * xp.exp(-x * x) * (2 / math.sqrt(math.pi)))
 
 
 @primitive(floating=True, real=True)
@@ -216,9 +175,7 @@ def _erfc(xp, x, /):
     return 1 - xp.erf(x) if own is None else own(x)
 
 
-@_erfc.vjp
-def _(xp, g, x):
-    return g * xp.exp(-x * x) * (-2 / math.sqrt(math.pi))
+_erfc.vjp(lambda xp, g, x: g * xp.exp(-x * x) * (-2 / math.sqrt(math.pi)))
 
 
 for _op in (erf, _erfc):

@@ -67,16 +67,8 @@ def _index_add(xp, x, indices, values, /):
     return xp.index_add(x, indices, values)
 
 
-@_index_add.vjp(0)
-def _(xp, g):
-    return g
-
-
-@_index_add.vjp(2)
-def _(xp, g, indices):
-    return xp.take(g, indices, axis=0)
-
-
+_index_add.vjp(0)(lambda xp, g: g)
+_index_add.vjp(2)(lambda xp, g, indices: xp.take(g, indices, axis=0))
 _index_add.example(
     lambda rng: (rng.normal(size=(3, 2)), rng.integers(0, 3, size=(5,)), rng.normal(size=(5, 2)))
 )

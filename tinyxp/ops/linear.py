@@ -105,16 +105,9 @@ def vecdot(xp, x1, x2, /, *, axis=-1):
     return xp.vecdot(x1, x2, axis=axis)
 
 
-@vecdot.vjp(0)
-def _(xp, g, x2, axis):
-    return conj.on(xp, xp.expand_dims(g, axis=axis) * x2)  # dy = Σ conj(dx₁) x₂
-
-
-@vecdot.vjp(1)
-def _(xp, g, x1, axis):
-    return xp.expand_dims(g, axis=axis) * conj.on(xp, x1)
-
-
+# dy = Σ conj(dx₁) x₂
+vecdot.vjp(0)(lambda xp, g, x2, axis: conj.on(xp, xp.expand_dims(g, axis=axis) * x2))
+vecdot.vjp(1)(lambda xp, g, x1, axis: xp.expand_dims(g, axis=axis) * conj.on(xp, x1))
 vecdot.example(normal((3, 4), (4,)))
 vecdot.example(normal((3, 4), (2, 3, 1), axis=-2))
 
@@ -137,16 +130,8 @@ def outer(xp, x1, x2, /):
 outer.op.broadcasts = False
 
 
-@outer.vjp(0)
-def _(xp, g, x2):
-    return xp.matmul(g, x2)
-
-
-@outer.vjp(1)
-def _(xp, g, x1):
-    return xp.matmul(x1, g)
-
-
+outer.vjp(0)(lambda xp, g, x2: xp.matmul(g, x2))
+outer.vjp(1)(lambda xp, g, x1: xp.matmul(x1, g))
 outer.example(normal((3,), (4,)))
 
 

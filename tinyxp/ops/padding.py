@@ -32,9 +32,7 @@ def pad(xp, x, /, pad_width, mode="constant", *, constant_values=0):
     return y
 
 
-@pad.vjp
-def _(xp, g, x_shape, pad_width):
-    return g[_interior(_as_pairs(pad_width, len(x_shape)), x_shape)]
+pad.vjp(lambda xp, g, x_shape, pad_width: g[_interior(_as_pairs(pad_width, len(x_shape)), x_shape)])
 
 
 def _as_pairs(pad_width, ndim):
@@ -65,9 +63,7 @@ def tril(xp, x, /, k=0):
     return xp.tril(x, k=k)
 
 
-@tril.vjp
-def _(xp, g, k):
-    return xp.tril(g, k=k)
+tril.vjp(lambda xp, g, k: xp.tril(g, k=k))
 
 
 @primitive(promote=None)
@@ -81,9 +77,7 @@ def triu(xp, x, /, k=0):
     return xp.triu(x, k=k)
 
 
-@triu.vjp
-def _(xp, g, k):
-    return xp.triu(g, k=k)
+triu.vjp(lambda xp, g, k: xp.triu(g, k=k))
 
 
 for _op in (tril, triu):

@@ -20,9 +20,7 @@ def _slice(xp, x, /, key):
     return x[key]
 
 
-@_slice.vjp
-def _(xp, g, x_shape, key):
-    return _unslice.on(xp, g, shape=x_shape, key=key)
+_slice.vjp(lambda xp, g, x_shape, key: _unslice.on(xp, g, shape=x_shape, key=key))
 
 
 @primitive(promote=None)
@@ -32,11 +30,7 @@ def _unslice(xp, g, /, shape, key):
     return x
 
 
-@_unslice.vjp
-def _(xp, g, key):
-    return _slice.on(xp, g, key=key)
-
-
+_unslice.vjp(lambda xp, g, key: _slice.on(xp, g, key=key))
 _slice.example(normal((3, 4), key=(slice(1, 3), slice(0, 4, 2))))
 _unslice.example(normal((2, 2), shape=(3, 4), key=(slice(1, 3), slice(0, 4, 2))))
 
@@ -48,16 +42,8 @@ def _replace(xp, x, values, /, key):
     return y
 
 
-@_replace.vjp(0)
-def _(xp, g, key):
-    return _replace.on(xp, g, xp.zeros_like(g[key]), key=key)
-
-
-@_replace.vjp(1)
-def _(xp, g, key):
-    return g[key]
-
-
+_replace.vjp(0)(lambda xp, g, key: _replace.on(xp, g, xp.zeros_like(g[key]), key=key))
+_replace.vjp(1)(lambda xp, g, key: g[key])
 _replace.example(normal((3, 4), (2, 4), key=(slice(1, 3), slice(None))))
 
 
@@ -134,11 +120,7 @@ def _unstack(xp, x, /, *, axis=0):
     return tuple(x[(*(slice(None),) * axis, i, ...)] for i in range(x.shape[axis]))
 
 
-@_unstack.vjp
-def _(xp, g, axis):
-    return xp.stack(g, axis=axis)
-
-
+_unstack.vjp(lambda xp, g, axis: xp.stack(g, axis=axis))
 _unstack.example(normal((2, 3), axis=1))
 
 
@@ -159,11 +141,8 @@ def _split(xp, x, /, sizes, *, axis=0):
     return tuple(x[(*before, slice(end - n, end), ...)] for n, end in zip(sizes, ends, strict=True))
 
 
-@_split.vjp
-def _(xp, g, axis):
-    return xp.concat(g, axis=axis)  # one by one, each part would need zeros for the rest
-
-
+# one by one, each part would need zeros for the rest
+_split.vjp(lambda xp, g, axis: xp.concat(g, axis=axis))
 _split.example(normal((4, 2), sizes=(1, 3)))
 _split.example(normal((2, 4), sizes=(1, 0, 3), axis=1))
 

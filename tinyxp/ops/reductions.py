@@ -39,11 +39,7 @@ def sum(xp, x, /, axis=None, keepdims=False, *, dtype=None):
     return xp.sum(x, axis=axis, dtype=dtype, keepdims=keepdims)
 
 
-@sum.vjp
-def _(xp, g, x_shape, axis):
-    return xp.broadcast_to(_with_axes(xp, g, x_shape, axis), x_shape)
-
-
+sum.vjp(lambda xp, g, x_shape, axis: xp.broadcast_to(_with_axes(xp, g, x_shape, axis), x_shape))
 sum.example(normal((3, 4)))
 sum.example(normal((2, 3, 4), axis=(0, -1), keepdims=True))
 

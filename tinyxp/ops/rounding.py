@@ -18,11 +18,7 @@ def abs(xp, x, /):
     return xp.abs(x)
 
 
-@abs.vjp
-def _(xp, g, x):
-    return g * conj.on(xp, xp.sign(x))
-
-
+abs.vjp(lambda xp, g, x: g * conj.on(xp, xp.sign(x)))
 abs.example(lambda rng: (rng.choice([-1.0, 1.0], size=(3, 4)) * rng.uniform(0.5, 2, size=(3, 4)),))
 
 
@@ -36,11 +32,7 @@ def negative(xp, x, /):
     return -x
 
 
-@negative.vjp
-def _(xp, g):
-    return -g
-
-
+negative.vjp(lambda xp, g: -g)
 negative.example(normal((3, 4)))
 
 
@@ -54,11 +46,7 @@ def positive(xp, x, /):
     return xp.positive(x)
 
 
-@positive.vjp
-def _(xp, g):
-    return g
-
-
+positive.vjp(lambda xp, g: g)
 positive.example(normal((3, 4)))
 
 

@@ -68,9 +68,7 @@ def reshape(xp, x, /, shape, *, copy=None):
     return xp.reshape(x, shape) if copy is None else xp.reshape(x, shape, copy=copy)
 
 
-@reshape.vjp
-def _(xp, g, x_shape):
-    return xp.reshape(g, x_shape)
+reshape.vjp(lambda xp, g, x_shape: xp.reshape(g, x_shape))
 
 
 reshape.op.lens.may_copy = True
@@ -136,9 +134,7 @@ def matrix_transpose(xp, x, /):
     return xp.matrix_transpose(x)
 
 
-@matrix_transpose.vjp
-def _(xp, g):
-    return xp.matrix_transpose(g)
+matrix_transpose.vjp(lambda xp, g: xp.matrix_transpose(g))
 
 
 @matrix_transpose.put
@@ -160,9 +156,7 @@ def broadcast_to(xp, x, /, shape):
     return xp.broadcast_to(x, tuple(shape))
 
 
-@broadcast_to.vjp
-def _(xp, g):
-    return g  # the engine undoes broadcasting
+broadcast_to.vjp(lambda xp, g: g)  # the engine undoes broadcasting
 
 
 @broadcast_to.put
@@ -202,9 +196,7 @@ def _broadcast_arrays(xp, *arrays):
     return tuple(xp.broadcast_arrays(*arrays))
 
 
-@_broadcast_arrays.vjp
-def _(xp, g):
-    return g  # the engine undoes broadcasting
+_broadcast_arrays.vjp(lambda xp, g: g)  # the engine undoes broadcasting
 
 
 _broadcast_arrays.op.broadcasts = True  # so an error says which axis does not fit
@@ -286,9 +278,7 @@ def moveaxis(xp, x, /, source, destination):
     return xp.moveaxis(x, source, destination)
 
 
-@moveaxis.vjp
-def _(xp, g, source, destination):
-    return xp.moveaxis(g, destination, source)
+moveaxis.vjp(lambda xp, g, source, destination: xp.moveaxis(g, destination, source))
 
 
 @moveaxis.put
@@ -339,11 +329,7 @@ def _stack(xp, *arrays, axis):
     return xp.stack(arrays, axis=axis)
 
 
-@_stack.vjp
-def _(xp, g, axis):
-    return xp.unstack(g, axis=axis)
-
-
+_stack.vjp(lambda xp, g, axis: xp.unstack(g, axis=axis))
 _stack.example(normal((2, 3), (2, 3), axis=-1))
 
 
