@@ -54,9 +54,7 @@ def load_corpus(path: str | os.PathLike[str] | None = None, *, offline: bool = F
 
 def _file(path: Path) -> Corpus:
     try:
-        text = path.read_text(
-            encoding="utf-8-sig"
-        )  # -sig: Windows editors may start a file with a BOM
+        text = path.read_text(encoding="utf-8-sig")  # Windows editors may add a BOM
     except UnicodeDecodeError as error:
         byte = f"byte {error.object[error.start]:#04x} at {error.start}"
         raise DataError(f"{path} is not UTF-8 text ({byte}); save it as UTF-8") from None

@@ -121,9 +121,8 @@ def temporary_seed(seed: int) -> Iterator[None]:
         finally:
             random.setstate(python)
             set_bit_generator(bits)
-            if (
-                numpy["has_gauss"] or bits is _bits
-            ):  # the second normal number of a pair; nested blocks
+            # the second normal number of a pair; nested blocks
+            if numpy["has_gauss"] or bits is _bits:
                 np.random.set_state(numpy)
 
 

@@ -1,6 +1,7 @@
 """Samplers: the order of the samples of a dataset, and their batches."""
 
 from collections.abc import Iterable, Iterator
+from itertools import islice, takewhile
 from types import GenericAlias
 from typing import Any
 
@@ -176,17 +177,9 @@ class BatchSampler(Sampler):
         self.sampler, self.batch_size, self.drop_last = sampler, int(batch_size), drop_last
 
     def __iter__(self) -> Iterator[list[Any]]:
-        return self._batches(iter(self.sampler))
-
-    def _batches(self, keys: Iterator[Any]) -> Iterator[list[Any]]:
-        batch = []
-        for key in keys:
-            batch.append(key)
-            if len(batch) == self.batch_size:
-                yield batch
-                batch = []
-        if batch and not self.drop_last:
-            yield batch
+        keys, size = iter(self.sampler), self.batch_size
+        batches = iter(lambda: list(islice(keys, size)), [])
+        return takewhile(lambda batch: len(batch) == size or not self.drop_last, batches)
 
     def __len__(self) -> int:
         full, rest = divmod(len(self.sampler), self.batch_size)  # type: ignore[arg-type]

@@ -74,13 +74,9 @@ def all_windows(ids: Any, length: int, batch_size: int) -> Iterator[Pair]:
     Raises DataError if ``ids`` are fewer than ``length`` + 1, ArgumentError for a size below 1.
     """
     _expect_room(ids, length, batch_size)
-    return _adjacent(ids, length, batch_size)
-
-
-def _adjacent(ids: Any, length: int, batch_size: int) -> Iterator[Pair]:
     starts = np.arange(0, len(ids) - length, length)
-    for i in range(0, len(starts), batch_size):
-        yield windows(ids, starts[i : i + batch_size], length)
+    groups = (starts[i : i + batch_size] for i in range(0, len(starts), batch_size))
+    return (windows(ids, some, length) for some in groups)
 
 
 def _expect_room(ids: Any, length: int, batch_size: int) -> None:

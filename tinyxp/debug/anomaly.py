@@ -51,9 +51,8 @@ def _observe(finder: "_Finder") -> Iterator[None]:
 class _Finder(Observer):
     def __init__(self, check_inf: bool) -> None:
         self.check_inf = check_inf
-        self.sites: WeakKeyDictionary[Node, Site] = (
-            WeakKeyDictionary()
-        )  # where the forward pass called each
+        # where the forward pass called each
+        self.sites: WeakKeyDictionary[Node, Site] = WeakKeyDictionary()
         # nodes whose operands hold a NaN, and an Inf
         self.tainted: WeakKeyDictionary[Node, tuple[bool, bool]] = WeakKeyDictionary()
 

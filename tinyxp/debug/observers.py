@@ -63,9 +63,8 @@ observers = _observers.get  # those of this context
 _lock = threading.Lock()
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=lambda: globals().update(_lock=threading.Lock()))
-_undo: list[
-    Callable[[], None]
-] = []  # puts the original methods back; empty while they are in place
+# puts the original methods back; empty while they are in place
+_undo: list[Callable[[], None]] = []
 _active = 0
 
 

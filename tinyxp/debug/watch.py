@@ -102,12 +102,9 @@ class Watch(Observer, Block):
 
     records: dict[int, Record] = field(default_factory=dict)  # by the id of the value
     exits: list[Exit] = field(default_factory=list)
-    outside: dict[int, Thing] = field(
-        default_factory=dict
-    )  # values that left tinyxp, kept alive for their ids
-    silences: list[Site] = field(
-        default_factory=list
-    )  # lines where the present no_grad blocks began
+    # values that left tinyxp, kept alive for their ids; lines where present no_grad blocks began
+    outside: dict[int, Thing] = field(default_factory=dict)
+    silences: list[Site] = field(default_factory=list)
     _time: Iterator[int] = field(default_factory=itertools.count)
 
     def _open(self) -> Block:

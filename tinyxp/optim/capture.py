@@ -13,29 +13,24 @@ from tinyxp.core.tensor import Tensor, wrap
 def call_in_replays(optimizer: Any, capture: Capture) -> bool:
     """Have each replay of the step that is being recorded call the optimizer; False if its calls
     can be recorded."""
-    known = list(optimizer._params())
-    capture.require(partial(_has, optimizer, known))
+    known = optimizer._params()
+    capture.require(lambda: _same(optimizer._params(), known))
     if all(map(optimizer.can_capture, optimizer.param_groups)):
         return False
     params = [p for p in known if p.grad is not None]
     own = [(p.array, p.grad) for p in params]
     update = partial(_update, optimizer, params, [p for p in known if p.grad is None])
     data, gradients = [x for x, _ in own], [g.array for _, g in own]
-    capture.call_update(data, gradients, update, not _is_ours(optimizer))
+    # no formula of this package keeps its arguments
+    keeps = not type(optimizer).__module__.startswith("tinyxp.optim.")
+    capture.call_update(data, gradients, update, keeps)
     for p, (x, g) in zip(params, own, strict=True):
         p.array, p.grad = x, g
     return True
 
 
-def _has(optimizer: Any, params: list[Tensor]) -> bool:
-    """Whether these are the optimizer's parameters, and no others."""
-    own = list(optimizer._params())
-    return len(own) == len(params) and all(map(is_, own, params))
-
-
-def _is_ours(optimizer: Any) -> bool:
-    """Whether the formula is one of this package, none of which keeps its arguments."""
-    return type(optimizer).__module__.startswith("tinyxp.optim.")
+def _same(some: list[Tensor], others: list[Tensor]) -> bool:
+    return len(some) == len(others) and all(map(is_, some, others))
 
 
 def _update(

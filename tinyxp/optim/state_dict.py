@@ -32,7 +32,8 @@ def expect_state(optimizer: Any, state_dict: Any) -> None:
         options = optimizer.defaults.keys()
         if group.get("differentiable"):
             raise ArgumentError("differentiable=True is refused, as by the constructor")
-        _expect(kind, "options", options - LATER, options | (group.keys() - OPTIONS), group)
+        others = {"params"} | (group.keys() - OPTIONS)
+        expect_names(f"{kind}: among its options", options - LATER, options | others, group)
     known = {i: n for n, group in enumerate(groups) for i in group["params"]}
     if odd := state_dict["state"].keys() - known.keys():
         raise ArgumentError(
@@ -42,25 +43,19 @@ def expect_state(optimizer: Any, state_dict: Any) -> None:
         names = optimizer.state_names({**own[known[i]], **groups[known[i]]})
         kept = [name for name, value in values.items() if value is not None]
         if names is not None and kept:
-            _expect(kind, f"values for parameter {i}", names[0], names[0] | names[1], kept)
+            what = f"{kind}: among its values for parameter {i}"
+            expect_names(what, names[0], names[0] | names[1], kept)
 
 
-def _expect(
-    kind: str, what: str, needed: Iterable[str], allowed: Iterable[str], given: Iterable[str]
+def expect_names(
+    what: str, needed: Iterable[str], allowed: Iterable[str], given: Iterable[str]
 ) -> None:
-    missing, unknown = {*needed} - {*given}, {*given} - {*allowed} - {"params"}
-    if problem := difference(missing, unknown):
+    """Raise ArgumentError unless the names in the state of ``what`` include those ``needed``, and
+    all are ``allowed``."""
+    differing = {"lacks": {*needed} - {*given}, "has": {*given} - {*allowed}}
+    words = [f"{verb} {', '.join(sorted(map(str, s)))}" for verb, s in differing.items() if s]
+    if words:
         raise ArgumentError(
-            f"this is not the state of {kind}: among its {what} it {problem}; load the state of an "
-            "optimizer of the same class"
+            f"this is not the state of {what} it {' and '.join(words)}; load the state_dict() of "
+            "an object of the same class"
         )
-
-
-def difference(missing: Iterable[str], unknown: Iterable[str]) -> str:
-    """The missing and unknown names of a state as words; empty if there are none."""
-    parts = [
-        f"{word} {', '.join(sorted(map(str, names)))}"
-        for word, names in (("lacks", missing), ("has", unknown))
-        if names
-    ]
-    return " and ".join(parts)

@@ -60,8 +60,7 @@ class SplitCheck:
         split = sum(value * share for value, share in losses)
         if not math.isfinite(loss):
             return ""  # splitting is not the cause
-        # a leaf made by the loss itself, such as an input whose gradient it takes, differs in each
-        # run
+        # a leaf that the loss makes, such as an input whose gradient it takes, differs in each run
         shared = {x for *_, found in parts for x in found} & whole.keys()
         shared.update(self.model.parameters())
         grads = [

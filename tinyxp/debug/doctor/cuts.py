@@ -81,9 +81,8 @@ def _cut(kind: str, parameters: list[str], sites: tuple[Any, ...]) -> Finding:
     began = "which began" if why == NO_GRAD else "the values left tinyxp"
     out = f" ({began} at {left[0]})" if left else ""
     key = DETOUR if why.endswith(DETOUR) else why
-    by = (
-        f" by {why}" if key in REMEDIES or why.endswith(")") else f": {why}"
-    )  # a name or a sentence
+    is_name = key in REMEDIES or why.endswith(")")  # else it is a sentence
+    by = f" by {why}" if is_name else f": {why}"
     message = f"{part} is cut at {where}{by}{out}; no gradient passes that line."
     remedy = REMEDIES.get(key, "use a differentiable function at {0}: " + why + ".")
     return Finding(kind, parameters, site, message, remedy.format(where), [*dict.fromkeys(lines)])

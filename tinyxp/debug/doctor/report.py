@@ -54,17 +54,9 @@ class Row:
     state: str
 
     def cells(self) -> list[str]:
-        def number(x: float | None) -> str:
-            return "-" if x is None else f"{x:.3g}"
-
-        return [
-            self.name,
-            str(self.shape),
-            number(self.weight),
-            number(self.gradient),
-            number(self.update),
-            self.state,
-        ]
+        numbers = (self.weight, self.gradient, self.update)
+        texts = ("-" if x is None else f"{x:.3g}" for x in numbers)
+        return [self.name, str(self.shape), *texts, self.state]
 
 
 @dataclass
@@ -77,21 +69,16 @@ class Rows:
         start, first, end = NUMBER.fullmatch(self.rows[0].name).groups()  # type: ignore[union-attr]
         last = NUMBER.fullmatch(self.rows[-1].name)[2]  # type: ignore[index]
 
-        def numbers(values: list[float | None]) -> str:
+        def numbers(values: tuple[float | None, ...]) -> str:
             known = sorted(x for x in values if x is not None)
             if not known:
                 return "-"
             low, high = f"{known[0]:.2g}", f"{known[-1]:.2g}"
             return low if known[-1] <= ABOUT * known[0] else f"{low} to {high}"
 
-        return [
-            f"{start}{first}...{last}{end}",
-            str(self.rows[0].shape),
-            numbers([row.weight for row in self.rows]),
-            numbers([row.gradient for row in self.rows]),
-            numbers([row.update for row in self.rows]),
-            self.rows[0].state,
-        ]
+        columns = zip(*((row.weight, row.gradient, row.update) for row in self.rows), strict=True)
+        name, one = f"{start}{first}...{last}{end}", self.rows[0]
+        return [name, str(one.shape), *map(numbers, columns), one.state]
 
 
 @dataclass

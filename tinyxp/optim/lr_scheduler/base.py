@@ -11,7 +11,7 @@ from tinyxp.errors import ArgumentError, CaptureError, DTypeError
 from tinyxp.nn.fields import declared_fields
 from tinyxp.optim.optimizer import Optimizer
 from tinyxp.optim.options import constructor
-from tinyxp.optim.state_dict import difference
+from tinyxp.optim.state_dict import expect_names
 
 __all__ = ["LRScheduler"]
 
@@ -161,12 +161,7 @@ class LRScheduler(_DeclaresFields):
 
 def expect_keys(kind: str, own: Iterable[str], given: Iterable[str], spare: Iterable[str]) -> None:
     """Raise ArgumentError unless a state has the keys ``own``; those in ``spare`` are optional."""
-    missing, unknown = {*own} - {*given} - {*spare}, {*given} - {*own} - {*spare}
-    if problem := difference(missing, unknown):
-        raise ArgumentError(
-            f"this is not the state of a {kind}: it {problem}; load that of the same class, from "
-            "state_dict()"
-        )
+    expect_names(f"a {kind}:", {*own} - {*spare}, {*own, *spare}, given)
 
 
 def for_each_group(name: str, value: Any, optimizer: Optimizer) -> list[Any]:

@@ -87,12 +87,9 @@ class MomentumLR(LRScheduler):
     cycle_momentum: bool
     use_beta1: bool
 
-    spare = BOOKKEEPING | {
-        "use_beta1",
-        "base_momentums",
-        "max_momentums",
-    }  # if momentum is not cycled
-    needs: tuple[str, ...] = ("use_beta1",)  # if it is
+    # keys of states if momentum is not cycled, and if it is
+    spare = BOOKKEEPING | {"use_beta1", "base_momentums", "max_momentums"}
+    needs: tuple[str, ...] = ("use_beta1",)
 
     def _expect(self, state: dict[str, Any]) -> None:
         super()._expect(state)
