@@ -18,7 +18,7 @@ import tinyxp as tx
 from tinyxp import Tensor, nn
 from tinyxp.data import BPETokenizer
 from tinyxp.errors import ArgumentError, DataError, ShapeError
-from tinyxp.files.safetensors import write_atomically
+from tinyxp.files.safetensors import make_folder, write_atomically
 from tinyxp.nn import functional as F
 from tinyxp.nn.generation import KVCache, generate
 from tinyxp.random import Generator
@@ -222,10 +222,7 @@ class GPT2(nn.Module):
         """Write ``config.json`` and ``model.safetensors`` as Hugging Face's transformers does, and
         the ``tokenizer.json`` of ``tokenizer``, or the tokenizer files of the loaded checkpoint."""
         folder = Path(folder)
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise DataError(f"cannot make the folder {folder}: {error.strerror}") from error
+        make_folder(folder)
         fields = dataclasses.asdict(self.config) | FIXED | {"architectures": ["GPT2LMHeadModel"]}
         write_atomically(folder / "config.json", json.dumps(fields, indent=2).encode())
         state = self.state_dict()

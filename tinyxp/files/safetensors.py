@@ -11,7 +11,8 @@ import math
 import os
 import re
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -42,12 +43,22 @@ OTHERS |= dict.fromkeys((".pth", ".bin", ".ckpt"), OTHERS[".pt"])
 OTHERS |= dict.fromkeys((".pkl", ".pickle"), "load it where you trust it, and tx.save its tensors")
 
 
+@contextmanager
+def file_errors(what: str, *kinds: type[Exception]) -> Iterator[None]:
+    """In a ``with`` block, errors of the operating system, and of other ``kinds``, become a
+    DataError that says what failed, and why."""
+    try:
+        yield
+    except (OSError, *kinds) as error:
+        raise DataError(f"cannot {what}: {getattr(error, 'strerror', None) or error}") from error
+
+
 def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
     """Write ``data`` so that ``path`` holds either the old or the new content, whatever happens."""
     path = Path(path)
     # remove_temporary knows this form
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{uuid.uuid4().hex}")
-    try:
+    with file_errors(f"write {path}", ValueError):  # ValueError: a file name with a NUL
         try:
             with open(temporary, "xb") as file:
                 file.write(data)
@@ -63,9 +74,6 @@ def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
                 os.fsync(folder)
             finally:
                 os.close(folder)
-    except (OSError, ValueError) as error:  # ValueError: a file name with a NUL
-        why = getattr(error, "strerror", None) or error
-        raise DataError(f"cannot write {path}: {why}") from error
 
 
 def remove_temporary(folder: str | os.PathLike[str]) -> None:
@@ -81,10 +89,14 @@ def remove_temporary(folder: str | os.PathLike[str]) -> None:
 
 def remove(path: Path) -> None:
     """Remove a file, if it exists. Raises DataError."""
-    try:
+    with file_errors(f"remove {path}"):
         path.unlink(missing_ok=True)
-    except OSError as error:
-        raise DataError(f"cannot remove {path}: {error.strerror or error}") from error
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder, unless it exists. Raises DataError."""
+    with file_errors(f"make the folder {folder}"):
+        folder.mkdir(parents=True, exist_ok=True)
 
 
 def save(

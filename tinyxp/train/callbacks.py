@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tinyxp.backends import missing
-from tinyxp.errors import DataError
-from tinyxp.files.safetensors import write_atomically
+from tinyxp.files.safetensors import file_errors, write_atomically
 
 
 class JSONLines:
@@ -28,11 +27,8 @@ class JSONLines:
         self.path = Path(path)
 
     def __call__(self, metrics: dict[str, Any]) -> None:
-        try:
-            with open(self.path, "a", encoding="utf-8") as file:
-                file.write(json.dumps(metrics) + "\n")
-        except OSError as error:
-            raise DataError(f"cannot write {self.path}: {error.strerror or error}") from error
+        with file_errors(f"write {self.path}"), open(self.path, "a", encoding="utf-8") as file:
+            file.write(json.dumps(metrics) + "\n")
 
 
 class CSV:
@@ -50,14 +46,11 @@ class CSV:
         self.columns: list[str] = []
 
     def __call__(self, metrics: dict[str, Any]) -> None:
-        try:
+        with file_errors(f"write {self.path}", ValueError, csv.Error):
             if not metrics.keys() <= set(self.columns):
                 self._add_columns(metrics)
             with open(self.path, "a", encoding="utf-8", newline="") as file:
                 csv.DictWriter(file, self.columns).writerow(metrics)
-        except (OSError, ValueError, csv.Error) as error:
-            why = getattr(error, "strerror", None) or error
-            raise DataError(f"cannot write {self.path}: {why}") from error
 
     def _add_columns(self, metrics: dict[str, Any]) -> None:
         rows: list[dict[str, Any]] = []

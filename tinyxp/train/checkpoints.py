@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tinyxp.errors import ArgumentError, DataError
-from tinyxp.files.safetensors import remove, remove_temporary
+from tinyxp.files.safetensors import make_folder, remove, remove_temporary
 from tinyxp.files.state import load_state, save_state
 
 NAME = "step-{:08d}.safetensors"
@@ -45,10 +45,7 @@ class Checkpoints:
         A lower ``score`` is better. Raises DataError if the file cannot be written; earlier
         checkpoints remain.
         """
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise DataError(f"cannot make {self.folder}: {error.strerror or error}") from error
+        make_folder(self.folder)
         if not self._writes:  # only a writer may remove files
             remove_temporary(self.folder)
             self._writes = True
