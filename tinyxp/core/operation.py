@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, Generic, ParamSpec
 
@@ -34,6 +35,7 @@ class Operation(Generic[P]):
         parameters = list(inspect.signature(fn).parameters.values())[skip:]
         self.variadic = any(p.kind is p.VAR_POSITIONAL for p in parameters)
         self.operands = tuple(p.name for p in parameters if p.kind is p.POSITIONAL_ONLY)
+        self.most = math.inf if self.variadic else len(self.operands)  # operands in a call
         self.statics = tuple(p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD)
         self.parameters = frozenset(p.name for p in parameters)
         by_name = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)

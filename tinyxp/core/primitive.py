@@ -66,9 +66,7 @@ class Primitive(Operation[P]):
         self.lens: Lens | None = None
 
     def call(self, args: tuple[Any, ...], static: dict[str, Any]) -> Any:
-        if (
-            len(args) > len(self.operands) and not self.variadic
-        ) or not static.keys() <= self.known:
+        if len(args) > self.most or not static.keys() <= self.known:
             args, static = self.bind(args, static)
         if self.autocast is not None and casting() is not None:
             return autocast_call(self, args, static)
@@ -223,7 +221,9 @@ class Primitive(Operation[P]):
         rules = [self.vjps[0 if self.variadic else i] for i in places if live[i]]
         sources = {source for rule in rules for source in rule.sources}
         parents = "".join(f"parents[{i}], " if live[i] else "None, " for i in places)
-        inputs = "".join(f"arrays[{i}], " if i in sources else "None, " for i in places)
+        inputs = "".join(
+            f"arrays[{i}], " if f"inputs[{i}]" in sources else "None, " for i in places
+        )
         shapes = "".join(
             f"arrays[{i}].shape, "
             if live[i]

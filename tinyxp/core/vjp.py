@@ -22,41 +22,28 @@ class Vjp:
         self.fn = fn
         self.i = i
         self.defaults = op.defaults
-        self.sources = [
-            self._source(name, op) for name in list(inspect.signature(fn).parameters)[2:]
-        ]
+        names = list(inspect.signature(fn).parameters)[2:]
+        self.sources = [self._source(name, op) for name in names]
         # a line of source: a loop over the sources would take as long as the vjp of add
-        parts = ", ".join(map(self._expression, self.sources))
-        line = f"lambda xp, g, inputs, y, shapes, static: vjp.fn(xp, g, {parts})"
+        line = "lambda xp, g, inputs, y, shapes, static: "
+        line += f"vjp.fn(xp, g, {', '.join(self.sources)})"
         self.rule: Callable[..., Any] = eval(line, {"vjp": self})
 
-    def _source(self, name: str, op: Operation[Any]) -> Any:
-        """An operand's index, ``"y"``, ``("shape", i)``, ``("shapes",)`` or a parameter's name."""
-        if name == "y":
-            return "y"
-        if name == "shapes":
-            return ("shapes",)
-        if name in op.operands:
-            return op.operands.index(name)
-        if name in ("this", "other") and len(op.operands) == 2:
-            return self.i if name == "this" else 1 - self.i
+    def _source(self, name: str, op: Operation[Any]) -> str:
+        """The expression by which ``rule`` finds a value."""
         stem = name.removesuffix("_shape")
+        if name in ("y", "shapes"):
+            return name
+        if name in op.operands:
+            return f"inputs[{op.operands.index(name)}]"
+        if name in ("this", "other") and len(op.operands) == 2:
+            return f"inputs[{self.i if name == 'this' else 1 - self.i}]"
         if stem != name and stem in op.operands:
-            return ("shape", op.operands.index(stem))
+            return f"shapes[{op.operands.index(stem)}]"
         if name not in op.parameters:
             raise ArgumentError(
                 f"the vjp of {op.name} names {name!r}, which {op.name} does not have"
             )
-        return name
-
-    def _expression(self, source: Any) -> str:
-        """Where ``rule`` finds one of the values."""
-        if source == "y":
-            return "y"
-        if isinstance(source, int):
-            return f"inputs[{source}]"
-        if isinstance(source, tuple):
-            return "shapes" if len(source) == 1 else f"shapes[{source[1]}]"
-        if source in self.defaults:
-            return f"static.get({source!r}, vjp.defaults[{source!r}])"
-        return f"static[{source!r}]"
+        if name in self.defaults:
+            return f"static.get({name!r}, vjp.defaults[{name!r}])"
+        return f"static[{name!r}]"

@@ -1,5 +1,7 @@
 """What the decompositions share: checks, the phase of vectors, and division by gaps."""
 
+from contextlib import contextmanager
+
 import numpy as np
 
 from tinyxp.core import dtypes
@@ -31,21 +33,18 @@ def to_floating(x):
     return x if x.dtype.kind.endswith("floating") else astype(x, dtypes.DEFAULT_FLOAT)
 
 
-class linalg_errors:
+@contextmanager
+def linalg_errors(name, x, expected):
     """Turn a LinAlgError, which each library defines for itself, into an ArgumentError."""
-
-    def __init__(self, name, x, expected):
-        self.name, self.x, self.expected = name, x, expected
-
-    def __enter__(self):
-        pass
-
-    def __exit__(self, kind, error, trace):
-        if type(error).__name__.endswith("LinAlgError"):
-            raise ArgumentError(
-                f"{self.name} expects {self.expected}, got one in shape {tuple(self.x.shape)} "
-                f"that is not ({first_line(error)})"
-            ) from error
+    try:
+        yield
+    except Exception as error:
+        if not type(error).__name__.endswith("LinAlgError"):
+            raise
+        raise ArgumentError(
+            f"{name} expects {expected}, got one in shape {tuple(x.shape)} that is not "
+            f"({first_line(error)})"
+        ) from error
 
 
 def transpose(xp, x):

@@ -13,7 +13,7 @@ from tinyxp.linalg.common import (
     transpose,
 )
 from tinyxp.ops.complexes import adjoint, conj, imag
-from tinyxp.ops.reductions import products_before
+from tinyxp.ops.reductions import products_after, products_before
 
 __all__ = ["det", "slogdet"]
 
@@ -49,11 +49,6 @@ def _through_svd(xp, x):
     """U, s, Vᴴ of x, and det(U) det(Vᴴ), of modulus 1."""
     u, s, vh = xp.linalg.svd(x)
     return u, s, vh, _as_factor(xp, xp.linalg.det(u) * xp.linalg.det(vh))
-
-
-def products_after(xp, x):
-    """y[..., i] = Π x[..., i+1:] along the last axis."""
-    return xp.flip(products_before(xp, xp.flip(x, axis=-1)), axis=-1)
 
 
 @primitive(floating=True)

@@ -74,8 +74,6 @@ def _(x, v, offset=0):
 
 
 diagonal.op.lens.layout = lambda a, key: np.diagonal(a, key.get("offset", 0), -2, -1)
-
-
 diagonal.example(normal((2, 3, 4), offset=1))
 diagonal.example(normal((3, 3), offset=-1))
 

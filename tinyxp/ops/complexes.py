@@ -51,9 +51,7 @@ def conj(xp, x, /):
 conj.vjp(lambda xp, g: conj.on(xp, g))
 
 
-@real.put
-def _(x, v):
-    return _from_parts(v, imag(x)) if is_complex(x) else v
+real.put(lambda x, v: _from_parts(v, imag(x)) if is_complex(x) else v)
 
 
 @imag.put
@@ -63,14 +61,8 @@ def _(x, v):
     return _from_parts(real(x), v)
 
 
-@conj.put
-def _(x, v):
-    return conj(v)
-
-
+conj.put(lambda x, v: conj(v))
 conj.op.lens.layout = lambda a, key: a
-
-
 for _op in (real, imag, conj):
     _op.example(complex_normal((3, 4)))
 

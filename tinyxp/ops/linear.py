@@ -128,8 +128,6 @@ def outer(xp, x1, x2, /):
 
 
 outer.op.broadcasts = False
-
-
 outer.vjp(0)(lambda xp, g, x2: xp.matmul(g, x2))
 outer.vjp(1)(lambda xp, g, x1: xp.matmul(x1, g))
 outer.example(normal((3,), (4,)))

@@ -78,7 +78,5 @@ def triu(xp, x, /, k=0):
 
 
 triu.vjp(lambda xp, g, k: xp.triu(g, k=k))
-
-
 for _op in (tril, triu):
     _op.example(normal((2, 3, 4), k=1))

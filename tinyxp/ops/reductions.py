@@ -5,6 +5,7 @@ min, std and var, which know PyTorch's calls too, are in ``interop.overloads``.
 """
 
 import builtins
+import math
 
 from tinyxp.core import dtypes
 from tinyxp.core.composite import composite
@@ -60,13 +61,9 @@ def _(xp, g, x, x_shape, axis):
     reduced = normalize_axes(axis, len(x_shape))
     order = (*(i for i in range(len(x_shape)) if i not in reduced), *reduced)
     moved = xp.permute_dims(x, order)
-    count = 1
-    for i in reduced:
-        count *= x_shape[i]
+    count = math.prod(x_shape[i] for i in reduced)
     flat = xp.reshape(moved, (*moved.shape[: len(order) - len(reduced)], count))
-    others = products_before(xp, flat) * xp.flip(
-        products_before(xp, xp.flip(flat, axis=-1)), axis=-1
-    )
+    others = products_before(xp, flat) * products_after(xp, flat)
     back = tuple(order.index(i) for i in range(len(order)))
     return _with_axes(xp, g, x_shape, axis) * xp.permute_dims(xp.reshape(others, moved.shape), back)
 
@@ -77,6 +74,11 @@ def products_before(xp, x):
         return x
     shifted = xp.concat([xp.ones_like(x[..., :1]), x[..., :-1]], axis=-1)
     return xp.cumulative_prod(shifted, axis=-1)
+
+
+def products_after(xp, x):
+    """y[..., i] = Π x[..., i+1:] along the last axis."""
+    return xp.flip(products_before(xp, xp.flip(x, axis=-1)), axis=-1)
 
 
 @prod.example
@@ -182,10 +184,7 @@ def count_nonzero(xp, x, /, axis=None, keepdims=False):
 
 
 def _count(x, axis):
-    count = 1
-    for i in normalize_axes(axis, x.ndim):
-        count *= x.shape[i]
-    return count
+    return math.prod(x.shape[i] for i in normalize_axes(axis, x.ndim))
 
 
 @composite(autocast="float32")

@@ -69,12 +69,8 @@ def reshape(xp, x, /, shape, *, copy=None):
 
 
 reshape.vjp(lambda xp, g, x_shape: xp.reshape(g, x_shape))
-
-
 reshape.op.lens.may_copy = True
 reshape.op.lens.layout = lambda a, key: a.reshape(key["shape"], copy=False)
-
-
 reshape.example(normal((3, 4), shape=(2, -1)))
 
 
@@ -135,13 +131,7 @@ def matrix_transpose(xp, x, /):
 
 
 matrix_transpose.vjp(lambda xp, g: xp.matrix_transpose(g))
-
-
-@matrix_transpose.put
-def _(x, v):
-    return matrix_transpose(v)
-
-
+matrix_transpose.put(lambda x, v: matrix_transpose(v))
 matrix_transpose.example(normal((2, 3, 4)))
 
 
@@ -197,11 +187,7 @@ def _broadcast_arrays(xp, *arrays):
 
 
 _broadcast_arrays.vjp(lambda xp, g: g)  # the engine undoes broadcasting
-
-
 _broadcast_arrays.op.broadcasts = True  # so an error says which axis does not fit
-
-
 _broadcast_arrays.example(normal((3, 1), (2, 1, 4), (4,)))
 
 
@@ -245,23 +231,11 @@ def squeeze(xp, x, /, axis):
     return xp.squeeze(x, axis=axis)
 
 
-@expand_dims.vjp
-@squeeze.vjp
-def _(xp, g, x_shape):
-    return xp.reshape(g, x_shape)
-
-
-@reshape.put
-@expand_dims.put
-@squeeze.put
-def _(x, v, **key):
-    return reshape(v, x.shape)
-
-
-for _op in (reshape, expand_dims, squeeze):  # a contiguous tensor stays contiguous
-    _op.op.lens.dense = lambda key: True
-
-
+for _op in (expand_dims, squeeze):
+    _op.vjp(lambda xp, g, x_shape: xp.reshape(g, x_shape))
+for _op in (reshape, expand_dims, squeeze):
+    _op.put(lambda x, v, **key: reshape(v, x.shape))
+    _op.op.lens.dense = lambda key: True  # a contiguous tensor stays contiguous
 squeeze.example(normal((3, 1, 4, 1), axis=(1, -1)))
 
 
@@ -279,13 +253,7 @@ def moveaxis(xp, x, /, source, destination):
 
 
 moveaxis.vjp(lambda xp, g, source, destination: xp.moveaxis(g, destination, source))
-
-
-@moveaxis.put
-def _(x, v, source, destination):
-    return moveaxis(v, destination, source)
-
-
+moveaxis.put(lambda x, v, source, destination: moveaxis(v, destination, source))
 moveaxis.example(normal((2, 3, 4), source=(0, 2), destination=(-1, 0)))
 
 
