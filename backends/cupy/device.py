@@ -5,8 +5,7 @@ from typing import Any
 
 import cupy
 
-from tinyxp.backends.common.memory import GIB, Memory
-from tinyxp.backends.cupy.memory import shortage
+from tinyxp.backends.common.memory import GIB, Memory, shortage
 from tinyxp.errors import OutOfMemoryError
 
 private_pools: dict[int, Any] = {}  # of CUDA graphs and cuBLAS, by the id of who holds them

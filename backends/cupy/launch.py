@@ -103,6 +103,14 @@ class Library:
         if n:
             self.launch(name, (min(-(-n // 1024), 1 << 16),), (256,), args, dtype)
 
+    def apply(
+        self, name: str, shape: Any, arrays: tuple[Array, ...], options: tuple[Any, ...] = ()
+    ) -> Array:
+        """A new array of the dtype of the first, by a kernel that takes arrays without gaps."""
+        y = self.xp.empty(shape, dtype=arrays[0].dtype)
+        self.elementwise(name, y.size, (*arrays, y, y.size, *options), y.dtype.name)
+        return y
+
     def by_rows(self, name: str, rows: int, n: int, args: tuple[Any, ...], dtype: str) -> None:
         """Launch a kernel with a block for each row of n elements."""
         if rows:

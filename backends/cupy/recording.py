@@ -68,20 +68,17 @@ class GraphRecording(DeviceRecording):
         self.stream.begin_capture()  # "relaxed": the pool may ask the driver for memory
         try:
             value = f()
+            self._end()
         except BaseException as error:
             with suppress(Exception):  # the same error again
                 self.stream.end_capture()
             if not isinstance(error, Exception) or isinstance(error, CaptureError):
                 raise
             raise CaptureError(explain(error)) from error
-        self._end()
         return value
 
     def _end(self) -> None:
-        try:
-            graph = self.stream.end_capture()
-        except Exception as error:
-            raise CaptureError(explain(error)) from error
+        graph = self.stream.end_capture()
         self.parts += [self.capture.scalars.refresh, graph.launch]
 
     def cut(self, call: Callable[[], None]) -> None:

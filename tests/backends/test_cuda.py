@@ -8,8 +8,7 @@ from tests.backends.cuda_on_cpu import COMPILER, on_cpu
 from tests.conftest import reason_missing
 from tinyxp import backends
 from tinyxp.backends.common.later import checks_later
-from tinyxp.backends.common.memory import Memory
-from tinyxp.backends.cupy import memory as cuda_memory
+from tinyxp.backends.common.memory import Memory, shortage
 from tinyxp.backends.cupy import setup as cuda_setup
 from tinyxp.backends.cupy.checks import Checks
 from tinyxp.backends.cupy.setup import Setup, advice
@@ -89,12 +88,10 @@ def test_tensors_are_counted_by_shape_and_arrays_once():
 
 def test_what_to_try_depends_on_who_holds_the_memory():
     gib = 1 << 30
-    ours = cuda_memory.shortage(
-        "cuda:0", 2 * gib, Memory(76 * gib, 77 * gib, 77 * gib, gib, 80 * gib)
-    )
+    ours = shortage("cuda:0", 2 * gib, Memory(76 * gib, 77 * gib, 77 * gib, gib, 80 * gib))
     assert "asked for 2.0 GiB; of 80.0 GiB, arrays hold 76.0 GiB, 1.0 GiB are kept" in ours
     assert "in too small pieces" in ours and "nvidia-smi" not in ours
-    theirs = cuda_memory.shortage("cuda:0", 2 * gib, Memory(gib, gib, gib, gib, 80 * gib))
+    theirs = shortage("cuda:0", 2 * gib, Memory(gib, gib, gib, gib, 80 * gib))
     assert "Try to end the other programs on this GPU" in theirs and "pieces" not in theirs
     assert issubclass(OutOfMemoryError, (TinyError, MemoryError))
 

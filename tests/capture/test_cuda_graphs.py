@@ -222,7 +222,7 @@ def test_attention_leaves_out_others_in_each_replay(recorder):
             options = {"dropout_p": 0.3, "seed": seed, "counter": counter}
             data = q.array
             y, kept = kernel.forward(data, data, data, is_causal=True, scale=0.5, **options)
-            grads = kernel.vjp(g.array, kept, (True, True, True))
+            grads = kernel.vjp(g.array, kept, (True, True, True, False))
             return [wrap(part, q.backend) for part in (y, *grads[:3])]
 
         take = CapturedStep(step, "numpy") if captured else step

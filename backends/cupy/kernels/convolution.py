@@ -292,35 +292,30 @@ class Windows:
 
     def max_pool_vjp(self, g: Array, residuals: Any, needs: Needs) -> Gradients:
         places, shape, options = residuals
-        gx = self.xp.empty(shape, dtype=g.dtype)
-        args = (self.packed(g), places, gx, gx.size, *options)
-        self.library.elementwise("max_pool_vjp", gx.size, args, g.dtype.name)
-        return (gx,)
+        arrays = self.packed(g), places
+        return (self.library.apply("max_pool_vjp", shape, arrays, options),)
 
     # -- avg_pool -----------------------------------------------------------------------------
 
     def avg_pool(self, x: Array, size: Any, stride: Any, padding: Any, divisors: Any) -> Any:
-        n, kind = len(size), self.library.kind(x)
+        n, known = len(size), self.library.kind(x) is not None
         image = x.shape[-n:]
         axes = zip(image, size, stride, padding, strict=True)
         out = tuple((m + sum(p) - k) // s + 1 for m, k, s, p in axes)
         before = tuple(pair[0] for pair in padding)
         geometry = plan_windows(image, size, stride, before, (1,) * n, out)
-        if not kind or geometry is None or not countable(x, image, out):
+        if not known or geometry is None or not countable(x, image, out):
             return NotImplemented
         each = [np.broadcast_to(d, m) * 1.0 for d, m in zip(divisors, out, strict=True)]
         tables = self._tables(x, (divisors, out), lambda: [np.ones(1), *each][-2:])
         options, shape = (*geometry.numbers, *tables), x.shape
-        y = self.xp.empty((*shape[:-n], *out), dtype=x.dtype)
-        self.library.elementwise("avg_pool", y.size, (self.packed(x), y, y.size, *options), kind)
+        arrays = (self.packed(x),)
+        y = self.library.apply("avg_pool", (*shape[:-n], *out), arrays, options)
         return y, (shape, options)
 
     def avg_pool_vjp(self, g: Array, residuals: Any, needs: Needs) -> Gradients:
         shape, options = residuals
-        gx = self.xp.empty(shape, dtype=g.dtype)
-        args = (self.packed(g), gx, gx.size, *options)
-        self.library.elementwise("avg_pool_vjp", gx.size, args, g.dtype.name)
-        return (gx,)
+        return (self.library.apply("avg_pool_vjp", shape, (self.packed(g),), options),)
 
     def _tables(self, like: Array, key: Any, make: Callable[[], Any]) -> list[Array]:
         """Small arrays that depend on shapes only, copied once to the device of ``like``."""

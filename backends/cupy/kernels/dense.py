@@ -88,41 +88,34 @@ class Kernels:
 
     # -- elementwise --------------------------------------------------------------------------
 
-    def _map(self, name: str, *arrays: Array, options: tuple[Any, ...] = ()) -> Array:
-        """A new array, by a kernel that takes arrays of one shape, without gaps, and options."""
-        y = self.xp.empty(arrays[0].shape, dtype=arrays[0].dtype)
-        args = (*arrays, y, y.size, *options)
-        self.library.elementwise(name, y.size, args, y.dtype.name)
-        return y
-
     def gelu(self, x: Array, approximate: str) -> Any:
         if not self.kind(x):
             return NotImplemented
         x, options = self.packed(x), (int(approximate == "tanh"),)
-        return self._map("gelu", x, options=options), (x, options)
+        return self.library.apply("gelu", x.shape, (x,), options), (x, options)
 
     def gelu_vjp(self, g: Array, residuals: Any, needs: Needs) -> Gradients:
         x, options = residuals
-        return (self._map("gelu_vjp", self.packed(g), x, options=options),)
+        return (self.library.apply("gelu_vjp", x.shape, (self.packed(g), x), options),)
 
     def relu(self, x: Array) -> Any:
         if not self.kind(x):
             return NotImplemented
-        y = self._map("relu", self.packed(x))
+        y = self.library.apply("relu", x.shape, (self.packed(x),))
         return y, y
 
     def relu_vjp(self, g: Array, y: Array, needs: Needs) -> Gradients:
-        return (self._map("relu_vjp", self.packed(g), y),)
+        return (self.library.apply("relu_vjp", y.shape, (self.packed(g), y)),)
 
     def dropout(self, x: Array, *, seed: int, counter: Any, p: float) -> Any:
         if not self.kind(x):
             return NotImplemented
         options = dropout_arguments(seed, counter, p)
-        return self._map("dropout", self.packed(x), options=options), options
+        return self.library.apply("dropout", x.shape, (self.packed(x),), options), options
 
     def dropout_vjp(self, g: Array, options: Any, needs: Needs) -> Gradients:
         # drawing again is cheaper than keeping the words
-        return (self._map("dropout", self.packed(g), options=options),)
+        return (self.library.apply("dropout", g.shape, (self.packed(g),), options),)
 
     # -- layer_norm and rms_norm over the last axes ---------------------------------------------
 
