@@ -261,9 +261,6 @@ class DataLoader:
     def __getstate__(self) -> dict[str, Any]:
         return vars(self) | {"_workers": None}  # a copy starts its own workers
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state)
-
 
 def _default_start() -> str:
     """The default start method of worker processes; see DataLoader."""

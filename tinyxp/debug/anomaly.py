@@ -61,15 +61,15 @@ class _Finder(Observer):
         sources = [*args, *static.values()]
         had = _nonfinite(sources)
         for result in results:
-            if result._node is not None and result._node not in self.sites:
-                self.sites[result._node] = site(4)
-                if any(had):
-                    self.tainted[result._node] = had
-                for parent in result._node.parents:  # if it is one of several results
-                    if isinstance(parent, Node) and parent not in self.sites:
-                        self.sites[parent] = self.sites[result._node]
-                        if any(had):
-                            self.tainted[parent] = had
+            node = result._node
+            if node is None or node in self.sites:
+                continue
+            where = site(4)
+            for thing in (node, *node.parents):  # parents, if it is one of several results
+                if isinstance(thing, Node) and thing not in self.sites:
+                    self.sites[thing] = where
+                    if any(had):
+                        self.tainted[thing] = had
         made = self._new_nonfinite(results, had)
         if made:
             raise AnomalyError(

@@ -35,8 +35,7 @@ class Observer:
         """An operation returned ``y``."""
 
     def on_pull(self, op: Any, node: Node, g: Any, recording: bool, parts: Sequence[Any]) -> None:
-        """The vjp of ``op`` turned the gradient ``g`` of a node into ``parts``, those of its
-        parents."""
+        """The vjp of ``op`` turned the gradient ``g`` of a node into those of its parents."""
 
     def on_detach(self, x: Tensor, y: Tensor) -> None:
         """``x.detach()`` returned ``y``."""

@@ -6,7 +6,7 @@ the path from a parameter to the loss loses its gradient.
 """
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -217,15 +217,15 @@ class Watch(Observer, Block):
         """As ``uses``, only of the values from which the loss was computed; unless ``kept``, on
         paths without written weights or state."""
         uses: Uses = {id(loss.array): []}
-        stack, seen = [thing_of(loss)], {id(thing_of(loss))}
-        while stack:
-            thing = stack.pop()
+
+        def sources(thing: Thing) -> Iterator[Thing]:
             record = self.record_of(thing)
             for link in self.links(thing) if kept or not (record and record.kept) else ():
                 uses.setdefault(id(link.source), []).append((thing, link))
-                if id(link.source) not in seen:
-                    seen.add(id(link.source))
-                    stack.append(link.source)
+                yield link.source
+
+        for _ in walk(thing_of(loss), sources):
+            pass
         return uses
 
     def first_seen(self, leaf: Tensor) -> Site | None:
@@ -266,6 +266,18 @@ class Watch(Observer, Block):
                 if id(user) not in seen:
                     seen.add(id(user))
                     stack.append((user, link.operand))
+
+
+def walk(start: Thing, following: Callable[[Thing], Iterable[Thing]]) -> Iterator[Thing]:
+    """``start`` and everything that follows from it, each once."""
+    stack, seen = [start], {id(start)}
+    while stack:
+        thing = stack.pop()
+        yield thing
+        for other in following(thing):
+            if id(other) not in seen:
+                seen.add(id(other))
+                stack.append(other)
 
 
 def _why_no_gradient(op: Any, i: int, y: Tensor) -> str:

@@ -47,9 +47,10 @@ OTHERS |= dict.fromkeys((".pkl", ".pickle"), "load it where you trust it, and tx
 def file_errors(what: str, *kinds: type[Exception]) -> Iterator[None]:
     """In a ``with`` block, errors of the operating system, and of other ``kinds``, become a
     DataError that says what failed, and why."""
+    expected: tuple[type[Exception], ...] = (OSError, *kinds)
     try:
         yield
-    except (OSError, *kinds) as error:
+    except expected as error:
         raise DataError(f"cannot {what}: {getattr(error, 'strerror', None) or error}") from error
 
 

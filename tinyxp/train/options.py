@@ -95,14 +95,12 @@ class Options:
 
     def _expect_parts(self) -> None:
         model, optimizer, order = self.model, self.optimizer, "Trainer(model, optimizer, …)"
-        if not isinstance(model, Module):
-            raise ArgumentError(f"model, the first of {order}, is a tx.nn.Module, {_got(model)}")
+        fits = isinstance(model, Module)
+        _expect(fits, f"model, the first of {order}, is a tx.nn.Module", model)
         steps = all(callable(getattr(optimizer, name, None)) for name in ("step", "zero_grad"))
-        if isinstance(optimizer, type) or not steps:
-            raise ArgumentError(
-                f"optimizer, the second of {order}, is an optimizer of the model's parameters, "
-                f"such as tx.optim.Adam(model.parameters(), lr=1e-3), {_got(optimizer)}"
-            )
+        what = f"optimizer, the second of {order}, is an optimizer of the model's parameters, such "
+        what += "as tx.optim.Adam(model.parameters(), lr=1e-3)"
+        _expect(steps and not isinstance(optimizer, type), what, optimizer)
         ours = {id(p) for p in model.parameters()}
         groups = getattr(optimizer, "param_groups", None)
         if groups is not None and all(id(p) not in ours for g in groups for p in g["params"]):
@@ -110,24 +108,14 @@ class Options:
                 "the optimizer holds none of the model's parameters, so no step would change "
                 "them; make it from model.parameters() after the model is complete"
             )
-        if self.run is not None and not isinstance(self.run, Run):
-            raise ArgumentError(
-                "run expects a tinyxp.train.Run, such as Run.create('runs/first', {}), "
-                f"{_got(self.run)}"
-            )
-        if self.evaluate is not None and not callable(self.evaluate):
-            raise ArgumentError(
-                "evaluate expects a function without arguments that returns the validation loss, "
-                f"{_got(self.evaluate)}"
-            )
+        what = "run expects a tinyxp.train.Run, such as Run.create('runs/first', {})"
+        _expect(isinstance(self.run, Run | None), what, self.run)
+        what = "evaluate expects a function without arguments that returns the validation loss"
+        _expect(self.evaluate is None or callable(self.evaluate), what, self.evaluate)
         several = self.callbacks
-        if not callable(several) and not (
-            isinstance(several, Sequence) and all(map(callable, several))
-        ):
-            raise ArgumentError(
-                "callbacks expects functions that take the dict of metrics, as a list, "
-                f"{_got(several)}"
-            )
+        fits = callable(several) or (isinstance(several, Sequence) and all(map(callable, several)))
+        what = "callbacks expects functions that take the dict of metrics, as a list"
+        _expect(fits, what, several)
 
     def _expect_scheduler(self) -> None:
         schedule = self.scheduler
@@ -156,6 +144,11 @@ class Options:
                 f"capture=True needs a model on one backend that records steps, as 'numpy' and "
                 f"'cupy' do, got one on {names or 'none'}; move it: model.to('numpy')"
             )
+
+
+def _expect(fits: bool, what: str, value: Any) -> None:
+    if not fits:
+        raise ArgumentError(f"{what}, {_got(value)}")
 
 
 def _got(value: Any) -> str:

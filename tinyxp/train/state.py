@@ -94,8 +94,7 @@ def _parts(trainer: Options, passes: Passes) -> dict[str, Any]:
 
 
 def random_states(model: Module) -> dict[str, Any]:
-    """The states of all random generators: tinyxp's default one, those of modules, Python's and
-    NumPy's."""
+    """The states of the default generator, those of modules, Python's and NumPy's."""
     return {
         "default": default_generator().state_dict(),
         "modules": {name: generator.state_dict() for name, generator in _generators(model).items()},

@@ -140,8 +140,7 @@ class Trainer(Options):
         return summary
 
     def _count(self, passes: Passes, steps: int | None) -> None:
-        """Add up the epochs. A resumed program has asked for fewer than were done, until it
-        reaches the fit that was interrupted."""
+        """Count the epochs; a resumed program asks for fewer until it is at the interrupted fit."""
         self._completed = self._completed if passes.done is None else passes.done
         behind = self.run is not None and self.run.resumed and (steps is None or steps < self.done)
         self._requested = min(self._requested, self._completed) if behind else self._completed
@@ -328,8 +327,7 @@ def mean_loss(model: Any, batches: Iterable[Any]) -> float:
 
 
 def decay_groups(params: Iterable[Tensor], weight_decay: float) -> list[dict[str, Any]]:
-    """Parameter groups for an optimizer: weight decay for matrices, none for gains and biases,
-    which have one axis."""
+    """Parameter groups: weight decay for matrices, none for gains and biases of one axis."""
     params = list(params)
     groups = [
         {"params": [p for p in params if p.ndim >= 2], "weight_decay": weight_decay},

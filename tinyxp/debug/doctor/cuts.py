@@ -8,7 +8,7 @@ from tinyxp.backends import Array
 from tinyxp.core.tensor import Tensor
 from tinyxp.debug.doctor.report import Finding, group, names
 from tinyxp.debug.sites import Site
-from tinyxp.debug.watch import DATA, DETACH, DETOUR, NO_GRAD, Link, Record, Uses, Watch
+from tinyxp.debug.watch import DATA, DETACH, DETOUR, NO_GRAD, Link, Record, Uses, Watch, walk
 
 NUMBERS = ("item()", "float()", "int()", "complex()", "tolist()")  # ways out that return no array
 REMEDIES = {
@@ -22,16 +22,10 @@ REMEDIES = {
 
 def cuts(watch: Watch, towards: Uses, leaf: Tensor) -> list[tuple[Record, Link]]:
     """The first places where the paths from ``leaf`` to the loss lose its gradient."""
-    found: list[tuple[Any, Link]] = []
-    stack, seen = [leaf], {id(leaf)}
-    while stack:
-        for thing, link in towards.get(id(stack.pop()), ()):
-            if link.why:
-                found.append((watch.record_of(thing), link))
-            elif id(thing) not in seen:
-                seen.add(id(thing))
-                stack.append(thing)
-    return found
+    reached = walk(leaf, lambda x: (y for y, link in towards.get(id(x), ()) if not link.why))
+    uses = (use for x in reached for use in towards.get(id(x), ()))
+    found: Any = ((watch.record_of(thing), link) for thing, link in uses if link.why)
+    return list(found)
 
 
 def missing(
@@ -122,15 +116,8 @@ def _exit_of(
 ) -> tuple[str, Site, tuple[Site, ...]]:
     """How a value computed from ``leaf`` left tinyxp, the line, and the lines where it may have
     come back. The way is empty if no value left."""
-    stack, seen, last = [leaf], {id(leaf)}, None
-    while stack:
-        for thing, _ in used.get(id(stack.pop()), ()):
-            if id(thing) not in seen:
-                seen.add(id(thing))
-                stack.append(thing)
-                record = watch.records.get(id(thing))
-                if record and (last is None or record.born > last.born):
-                    last = record
+    seen = {id(x) for x in walk(leaf, lambda x: (y for y, _ in used.get(id(x), ())))}
+    results = [watch.records[i] for i in seen - {id(leaf)} if i in watch.records]
     entries = [
         record
         for record in watch.records.values()
@@ -150,8 +137,7 @@ def _exit_of(
             return out.way, out.site, tuple(returns)[:3]
     if exits:
         return exits[-1].way, exits[-1].site, ()
-    assert last is not None  # because leaf is used
-    return "", last.site, ()
+    return "", max(results, key=lambda record: record.born).site, ()
 
 
 def _may_be_a_result(array: Array) -> bool:

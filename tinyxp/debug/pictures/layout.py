@@ -56,10 +56,8 @@ def lay_out(drawing: Drawing, sizes: dict[str, tuple[float, float]]) -> Layout:
     left = min(p.x - p.width / 2 for p in places.values())
     for place in places.values():
         place.x += 24 - left
-    routes = [
-        (arrow, [(places[key].x, places[key].y) for key in chain])
-        for arrow, chain in chains
-    ]  # fmt: skip
+    points = {key: (place.x, place.y) for key, place in places.items()}
+    routes = [(arrow, [points[key] for key in chain]) for arrow, chain in chains]
     width = 24 + max(p.x + p.width / 2 for p in places.values())
     height = 24 + max(p.y + p.height / 2 for p in places.values())
     return Layout({key: places[key] for key in drawing.boxes}, routes, width, height)
@@ -134,8 +132,7 @@ def _mean(numbers: Sequence[float]) -> float:
 
 
 def _move_row(row: list[str], places: dict[str, Place], wish: dict[str, float]) -> None:
-    """Move the boxes of a row to their wished places without overlap: push them to the right, then
-    move all back by the mean of the excess."""
+    """Push boxes to their wished places without overlap, then all back by the mean excess."""
     edge = float("-inf")
     for key in row:
         place = places[key]

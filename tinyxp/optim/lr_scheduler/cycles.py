@@ -106,11 +106,11 @@ class MomentumLR(LRScheduler):
         """The momentum of a group after ``epoch`` calls of ``step``."""
         raise NotImplementedError
 
-    def begin_momentum(self, cycle: bool, base: Any, high: Any, last_epoch: int) -> None:
-        """Write the bounds into the groups, unless the schedule is resumed."""
+    def begin_momentum(self, cycle: bool, base: Any, high: Any, last_epoch: int) -> Any:
+        """Write the bounds into the groups, unless the schedule is resumed; return them."""
         self.cycle_momentum = cycle
         if not cycle:
-            return
+            return None
         self.use_beta1 = "betas" in self.optimizer.defaults
         if not {"momentum", "betas"} & self.optimizer.defaults.keys():
             raise ArgumentError(
@@ -122,6 +122,7 @@ class MomentumLR(LRScheduler):
         if last_epoch == -1:
             for i, group in enumerate(self.optimizer.param_groups):
                 group |= {"base_momentum": bases[i], "max_momentum": highs[i]}
+        return bases, highs
 
     def _set(self, lrs: list[float]) -> None:
         super()._set(lrs)
@@ -190,10 +191,9 @@ class CyclicLR(MomentumLR):
         self.total_size, self.step_ratio = step_size_up + down, step_size_up / (step_size_up + down)
         base_lrs = for_each_group("base_lr", base_lr, optimizer)
         self.max_lrs = for_each_group("max_lr", max_lr, optimizer)
-        self.begin_momentum(cycle_momentum, base_momentum, max_momentum, last_epoch)
-        if cycle_momentum:
-            self.base_momentums = for_each_group("base_momentum", base_momentum, optimizer)
-            self.max_momentums = for_each_group("max_momentum", max_momentum, optimizer)
+        bounds = self.begin_momentum(cycle_momentum, base_momentum, max_momentum, last_epoch)
+        if bounds is not None:
+            self.base_momentums, self.max_momentums = bounds
         if last_epoch == -1:
             for group, lr in zip(optimizer.param_groups, base_lrs, strict=True):
                 group["lr"] = lr
