@@ -15,17 +15,9 @@ from tinyxp.core.tensor import Tensor
 from tinyxp.errors import BackendError
 
 __all__ = [
-    "checks_later",
-    "device_count",
-    "empty_cache",
-    "get_device_name",
-    "is_available",
-    "max_memory_reserved",
-    "memory_allocated",
-    "memory_reserved",
-    "memory_summary",
-    "synchronize",
-]
+    "checks_later", "device_count", "empty_cache", "get_device_name", "is_available",
+    "max_memory_reserved", "memory_allocated", "memory_reserved", "memory_summary", "synchronize",
+]  # fmt: skip
 
 
 def is_available() -> bool:

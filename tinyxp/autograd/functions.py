@@ -19,6 +19,7 @@ from tinyxp.core.tape import (
     behind_identity,
     edge_of,
     enable_grad,
+    expect_real_number,
     graph_order,
     is_grad_enabled,
     propagate,
@@ -170,30 +171,19 @@ def value_and_grad(
         y = run.output
         if not isinstance(y, Tensor):
             raise ArgumentError(f"f must return one Tensor, got {type(y).__name__}")
-        if y.size != 1:
-            raise GradientError(
-                f"a gradient starts at a single number, got shape {y.shape}; reduce it with "
-                ".sum() or .mean(), or see tx.vjp and tx.jacobian"
-            )
-        if y.dtype.kind == "complex floating":
-            raise GradientError(
-                f"a gradient starts at a real number, got {y.dtype!r}; make it real with "
-                "tx.abs or tx.real, or see tx.vjp"
-            )
-        found = run.pull({0: None}, last=True)
-        trees = tuple(_fill_next(args[i], found) for i in wanted)
+        expect_real_number(y, "see tx.vjp and tx.jacobian")
+        gradient = _like_arguments(args, argnums, run.pull({0: None}, last=True))
         value, aux = run.results((y, run.aux))
-        gradient = trees[0] if isinstance(argnums, int) else trees
         return ((value, aux) if has_aux else value), gradient
 
     return both
 
 
-def _fill_next(tree: Any, values: list[Any]) -> Any:
-    """The tree filled with the first of ``values``, which are removed from the list."""
-    n = len(leaves(tree))
-    taken, values[:] = values[:n], values[n:]
-    return fill(tree, taken)
+def _like_arguments(args: Sequence[Any], argnums: Argnums, values: list[Any]) -> Any:
+    """``values`` in the structure of an argument, or of several as a tuple."""
+    if isinstance(argnums, int):
+        return fill(args[argnums], values)
+    return fill(tuple(args[i] for i in argnums), values)
 
 
 def grad(f: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False) -> Callable[..., Any]:
@@ -269,7 +259,8 @@ def jvp(
         raise ArgumentError(
             f"primals must be a tuple of f's arguments, (x,), got {type(primals).__name__}"
         )
-    given = matching(tuple(primals), _tuple(tangents), "tangents")
+    tangents = tuple(tangents) if isinstance(tangents, list) else tangents
+    given = matching(tuple(primals), tangents, "tangents")
     run = _Run(f, primals, {}, range(len(primals)), has_aux)
     _floating(run)
     given = _tensors(given, run.inputs, "tangent")
@@ -279,10 +270,6 @@ def jvp(
     output, aux = run.results((run.output, run.aux))
     tangent = fill(run.output, pushed)
     return (output, tangent, aux) if has_aux else (output, tangent)
-
-
-def _tuple(given: Any) -> Any:
-    return tuple(given) if isinstance(given, list) else given
 
 
 def jacobian(f: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Any]:
@@ -311,9 +298,7 @@ def jacobian(f: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Any]:
                 )
         result = []
         for k in range(len(run.outputs)):
-            blocks = _rows(run, k)
-            trees = tuple(_fill_next(args[i], blocks) for i in wanted)
-            result.append(trees[0] if isinstance(argnums, int) else trees)
+            result.append(_like_arguments(args, argnums, _rows(run, k)))
         return fill(run.output, result)
 
     return matrix

@@ -142,7 +142,12 @@ class Composite(Operation[P]):
         if not recording:
             # compiled kernels check no shapes, and would read beyond the end of a smaller gradient
             if g.shape != shape or g.dtype != dtype:
-                raise self.other_gradient(g, shape, dtype, backend)
+                names = backend.dtype_names
+                raise ShapeError(
+                    f"the gradient of {self.name} must match its result, {tuple(shape)} "
+                    f"{names.get(dtype, dtype)}, got {tuple(g.shape)} "
+                    f"{names.get(g.dtype, g.dtype)}; look for a hook or a vjp that returns another"
+                )
             needs = tuple([parent is not None for parent in node.parents])
             parts = kernel.vjp(g, residuals, needs + self.absent[len(needs) :])[: len(needs)]
             for part, x in zip(parts, arrays, strict=True):
@@ -168,17 +173,6 @@ class Composite(Operation[P]):
         targets = [edge for edge in edges if edge is not None]
         grads = propagate([y], [g], targets, recording=True, retain=True, stop=True)
         return [None if edge is None else grads.get(edge) for edge in edges]
-
-    def other_gradient(
-        self, g: Any, shape: tuple[int, ...], dtype: Any, backend: Backend
-    ) -> ShapeError:
-        """The error for a gradient that is not of the result's shape and dtype."""
-        names = backend.dtype_names
-        return ShapeError(
-            f"the gradient of {self.name} must match its result, {tuple(shape)} "
-            f"{names.get(dtype, dtype)}, got {tuple(g.shape)} {names.get(g.dtype, g.dtype)}; look "
-            "for a hook or a vjp that returns another"
-        )
 
 
 def in_floats(fn: Callable[..., Any], names: Sequence[str]) -> Callable[..., Any]:

@@ -328,6 +328,20 @@ def _pull(node: Node, g: Any) -> Sequence[Any]:
         return node.op.pull(node, g, True)
 
 
+def expect_real_number(y: Tensor, instead: str) -> None:
+    """Raise GradientError unless y is a single real number; ``instead`` is a way out."""
+    if y.size != 1:
+        raise GradientError(
+            f"a gradient starts at a single number, got shape {y.shape}; reduce it with .sum() or "
+            f".mean(), or {instead}"
+        )
+    if y.dtype.kind == "complex floating":
+        raise GradientError(
+            f"a gradient starts at a real number, got {y.dtype!r}; make it real with tx.abs or "
+            f"tx.real, or {instead}"
+        )
+
+
 def _seed(output: Tensor, gradient: Tensor | None) -> Tensor:
     """The gradient that a backward pass starts with."""
     if not output.requires_grad:
@@ -337,16 +351,7 @@ def _seed(output: Tensor, gradient: Tensor | None) -> Tensor:
         )
         raise GradientError(f"this tensor has no gradient: {reason}")
     if gradient is None:
-        if output.dtype.kind == "complex floating":
-            raise GradientError(
-                f"a gradient starts at a real number, got {output.dtype!r}; make it real with "
-                "tx.abs or tx.real, or pass the gradient of its own"
-            )
-        if output.size != 1:
-            raise GradientError(
-                f"a gradient starts at a single number, got shape {output.shape}; reduce it "
-                "with .sum() or .mean(), or pass the gradient of its own"
-            )
+        expect_real_number(output, "pass the gradient of its own")
         return wrap(output.backend.xp.ones_like(output.array), output.backend)
     expect_like("the gradient", gradient, output)
     return gradient
