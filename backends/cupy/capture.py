@@ -129,7 +129,9 @@ class DeviceCapture(Capture):
 
     def numbers(self, count: int, compute: Callable[[], list[float]]) -> Array:
         self.changed_places |= self.recording  # by whoever asks for them
-        return self.scalars.slot(count, lambda: [_bits(x) for x in compute()])
+        # the bits of each float64 as a whole number, which a launch passes on unchanged
+        words, numbers = struct.Struct(f"{count}q"), struct.Struct(f"{count}d")
+        return self.scalars.slot(count, lambda: [*words.unpack(numbers.pack(*compute()))])
 
     def counter(self, generator: Any, start: int) -> DeviceCounter:
         draws = self.draws.get(id(generator))
@@ -221,13 +223,4 @@ def _next_counter(draws: Draws) -> list[int]:
             f"{draws.generator.seed}; capture the step again"
         )
     draws.advance()
-    return [_signed(draws.begin >> shift & (1 << 64) - 1) for shift in (0, 64)]
-
-
-def _bits(x: float) -> int:
-    """The bits of a float64 as a whole number, which a launch passes on unchanged."""
-    return int(struct.unpack("<q", struct.pack("<d", x))[0])
-
-
-def _signed(word: int) -> int:
-    return int(np.uint64(word).astype(np.int64))
+    return [*struct.unpack("<qq", (draws.begin % (1 << 128)).to_bytes(16, "little"))]

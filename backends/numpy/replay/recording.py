@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from itertools import islice
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -48,9 +49,12 @@ class HostCapture(Capture):
         return program.place(array) if self.recording and program is not None else array
 
     def numbers(self, count: int, compute: Callable[[], list[float]]) -> Array:
+        def write(numbers: Array) -> None:
+            numbers[:] = compute()
+
         program: Any = tracing()
         numbers = program.new(np.asarray(compute()))
-        program.append(partial(_write, compute), (plain(numbers),), {}, [numbers])
+        program.append(write, (plain(numbers),), {}, [numbers])
         return numbers
 
     def counter(self, generator: Any, start: int) -> HostCounter:
@@ -92,10 +96,6 @@ def fast_call(f: Callable[..., Any], args: Any, options: Any) -> Callable[[], An
     return partial(f, *args, **options)
 
 
-def _write(compute: Callable[[], list[float]], numbers: Array) -> None:
-    numbers[:] = compute()
-
-
 def empty_with_strides(array: Array) -> Array:
     """An empty array with the very strides of ``array``."""
     steps = [(n - 1) * s for n, s in zip(array.shape, array.strides, strict=True) if n]
@@ -103,13 +103,6 @@ def empty_with_strides(array: Array) -> Array:
     size = begin + sum(step for step in steps if step > 0) + array.itemsize
     memory = np.empty(size, np.uint8)
     return np.ndarray(array.shape, array.dtype, memory, begin, array.strides)
-
-
-class _Interface:
-    """An object of whose memory NumPy makes an array that has another owner than ``array``."""
-
-    def __init__(self, array: Array) -> None:
-        self.array, self.__array_interface__ = array, array.__array_interface__
 
 
 class Lent:
@@ -123,7 +116,10 @@ class Lent:
             self.whole = empty_with_strides(array)
             self.memory = owner(self.whole)
         else:
-            self.memory = np.asarray(_Interface(inner.reshape(-1).view(np.uint8)))
+            # an object of whose memory NumPy makes an array that has another owner
+            flat = inner.reshape(-1).view(np.uint8)
+            lent: Any = SimpleNamespace(array=flat, __array_interface__=flat.__array_interface__)
+            self.memory = np.asarray(lent)
             self.whole = np.ndarray(array.shape, array.dtype, self.memory, 0, array.strides)
         self.refresh()
 
