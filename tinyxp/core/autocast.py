@@ -43,8 +43,7 @@ def within(region: Region | None) -> Block:
 
 
 def inner(dtype: dtypes.DType | None, keep: bool) -> Block:
-    """A block inside a new region nested in the current one; no region if there is nothing to turn
-    off."""
+    """A block inside a new region; outside of all if there is nothing to turn off."""
     outer = casting()
     if outer is None and dtype is None:
         return within(None)

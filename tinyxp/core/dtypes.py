@@ -280,8 +280,8 @@ class iinfo:
 
     @property
     def max(self) -> int:
-        return int(2 ** (self.bits - (self.dtype.kind == "signed integer")) - 1)
+        return SPANS[self.dtype][1]
 
     @property
     def min(self) -> int:
-        return -self.max - 1 if self.dtype.kind == "signed integer" else 0
+        return SPANS[self.dtype][0]

@@ -122,8 +122,7 @@ def typed(f: Callable[P, R], name: str = "") -> Callable[P, R]:
 
 
 def _parameters(f: Callable[..., Any], method: bool) -> tuple[list[str], frozenset[str], bool]:
-    """The names of parameters by position and by keyword, without the ``self`` of a method, and
-    whether any keyword is taken."""
+    """The parameters by position and by keyword, without ``self``, and whether any is taken."""
     parameters = [*inspect.signature(f).parameters.values()][method:]
     places = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     names = [p.name for p in parameters if p.kind in (p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD)]

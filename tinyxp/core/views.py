@@ -248,7 +248,7 @@ def _steps(path: Path | None) -> list[Path]:
     return found[::-1]
 
 
-def _view_at(root: Tensor, path: Path, known: dict[int, Tensor]) -> Tensor:
+def _view_at(root: Tensor, path: Path | None, known: dict[int, Tensor]) -> Tensor:
     """The view of ``root`` at the end of a path; ``known`` caches views by the id of their path."""
     x = root
     for step in _steps(path):
@@ -261,11 +261,9 @@ def _view_at(root: Tensor, path: Path, known: dict[int, Tensor]) -> Tensor:
 
 def _put_at(root: Tensor, path: Path, value: Tensor) -> Tensor:
     """``root`` with ``value`` at the end of a path."""
-    steps = _steps(path)
     known: dict[int, Tensor] = {}
-    for step in reversed(steps):
-        x = root if step[0] is None else _view_at(root, step[0], known)
-        value = step[1].put(x, value, step[2])
+    for before, lens, key in reversed(_steps(path)):
+        value = lens.put(_view_at(root, before, known), value, key)
     return value
 
 

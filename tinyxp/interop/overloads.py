@@ -48,8 +48,7 @@ def _refuse_mixture(name, options):
 
 
 def _extremum(standard, argument, pairwise):
-    """max or min: the Array API's values, PyTorch's values and indices, or the larger or smaller
-    of two tensors."""
+    """max or min: the Array API's, PyTorch's with indices, or the pairwise one of two tensors."""
     name = standard.op.name
 
     @functools.wraps(standard)

@@ -52,8 +52,7 @@ def asarray(obj, /, *, dtype=None, device=None, copy=None, requires_grad=False):
 
 
 def _stack_numbers(obj):
-    """Nested lists of numbers and of tensors without axes as one Tensor of their common dtype,
-    through which gradients flow."""
+    """Nested lists of numbers and 0-d tensors as one differentiable Tensor of a common dtype."""
 
     def numbers(obj):
         if not isinstance(obj, (list, tuple)):

@@ -153,8 +153,7 @@ def _from_mask(item, shape, axis):
 
 
 def _forward(item, length):
-    """A slice of the same elements within the axis and with a positive step, which every library
-    accepts."""
+    """A slice of the same elements that every library accepts: with a positive step."""
     try:
         picked = range(*item.indices(length))
     except TypeError as error:

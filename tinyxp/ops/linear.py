@@ -189,9 +189,7 @@ def einsum(subscripts, /, *operands):
         other, y = todo.pop(0)
         later = {*result}.union(*(t for t, _ in todo))
         term, x = _contract(term, x, other, y, later)
-    gone = tuple(i for i, letter in enumerate(term) if letter not in result)
-    x = sum(x, axis=gone) if gone else x
-    term = [letter for letter in term if letter in result]
+    term, x = _keep(term, x, result)
     return permute_dims(x, tuple(term.index(letter) for letter in result)) if term else x
 
 
@@ -241,16 +239,16 @@ def _diagonal(term, x):
     return term, x
 
 
+def _keep(term, x, letters):
+    """An operand summed over the axes whose letters are not in ``letters``."""
+    gone = tuple(i for i, letter in enumerate(term) if letter not in letters)
+    return [letter for letter in term if letter in letters], sum(x, axis=gone) if gone else x
+
+
 def _contract(a, x, b, y, later):
     """Two operands contracted by one matrix product, summed over letters not needed later."""
-    for own, other in ((a, b), (b, a)):
-        gone = tuple(
-            i for i, letter in enumerate(own) if letter not in later and letter not in other
-        )
-        if gone and own is a:
-            x, a = sum(x, axis=gone), [letter for letter in a if letter in later or letter in b]
-        elif gone:
-            y, b = sum(y, axis=gone), [letter for letter in b if letter in later or letter in a]
+    a, x = _keep(a, x, later.union(b))
+    b, y = _keep(b, y, later.union(a))
     batch = [letter for letter in a if letter in b and letter in later]
     inner = [letter for letter in a if letter in b and letter not in later]
     left = [letter for letter in a if letter not in b]
