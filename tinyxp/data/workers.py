@@ -200,12 +200,7 @@ def _interrupts_later() -> Iterator[None]:
 
 class Batches:
     """The batches of the jobs (number, keys) in order, made by workers, ``ahead`` per worker in
-    advance.
-
-    An error in a worker is raised here with its traceback, or as a DataError if it cannot be sent.
-    Raises WorkerError if a worker dies, or takes longer than ``timeout`` seconds (0: no limit). The
-    workers end with the pass, unless a loader has ``kept`` them for the next one.
-    """
+    advance. The workers end with the pass, unless a loader has ``kept`` them for the next one."""
 
     def __init__(
         self,

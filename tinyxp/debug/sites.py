@@ -59,16 +59,19 @@ def of_library(file: str) -> bool:
 
 def display_path(file: str) -> str:
     """The path relative to the working folder, if it lies below; for a notebook cell, In[3]."""
-    return cell(file) or _relative(file)
+    return cell(file) or _cached_relative(file)
 
 
-@functools.cache
-def _relative(file: str) -> str:
+def relative(file: str) -> str:
+    """The path relative to the working folder, if it lies below."""
     try:
         path = os.path.relpath(file)
     except ValueError:  # it is on another drive
         return file
     return file if path.startswith(os.pardir) else path
+
+
+_cached_relative = functools.cache(relative)
 
 
 def cell(file: str) -> str:

@@ -105,16 +105,7 @@ def save(
     path: str | os.PathLike[str],
     metadata: Mapping[str, str] | None = None,
 ) -> None:
-    """Save tensors by name in a safetensors file, which appears whole or not at all.
-
-    Its metadata, a map from strings to strings, also holds a SHA-256 of the rest, which detects any
-    flipped bit. Raises ArgumentError unless the names are strings and the values Tensors, DataError
-    if the file cannot be written or a dtype is not part of the format (complex128).
-
-    >>> save({"w": tx.asarray([1.0, 2.0])}, tmp / "w.safetensors")
-    >>> read(tmp / "w.safetensors")[0]
-    {'w': tensor([1., 2.])}
-    """
+    """``tx.save`` for tensors by name. The metadata also holds a SHA-256 of the rest."""
     _expect_safetensors(path)
     if not isinstance(tensors, Mapping):
         raise ArgumentError(f"save expects a dict of Tensors, got {type(tensors).__name__}")

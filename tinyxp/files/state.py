@@ -39,14 +39,11 @@ def save(obj: Any, path: str | os.PathLike[str], metadata: Mapping[str, str] | N
     >>> checkpoint["epoch"]
     1
     """
-    if isinstance(obj, Mapping) and all(_is_named_tensor(name, x) for name, x in obj.items()):
-        files.save(obj, path, metadata)
-    else:
-        save_state(obj, path, metadata)
-
-
-def _is_named_tensor(name: Any, x: Any) -> bool:
-    return isinstance(name, str) and name != METADATA and isinstance(x, Tensor)
+    named = isinstance(obj, Mapping) and all(
+        isinstance(name, str) and name != METADATA and isinstance(x, Tensor)
+        for name, x in obj.items()
+    )
+    (files.save if named else save_state)(obj, path, metadata)
 
 
 def load(path: str | os.PathLike[str]) -> Any:
@@ -64,11 +61,7 @@ def load(path: str | os.PathLike[str]) -> Any:
 def save_state(
     tree: Any, path: str | os.PathLike[str], metadata: Mapping[str, str] | None = None
 ) -> None:
-    """Save nested dicts (with keys that are strings or integers), lists, tuples, tensors, NumPy
-    arrays, strings, numbers, booleans and None. The file appears whole or not at all.
-
-    Raises ArgumentError for other values and for too deep nesting, DataError if the file cannot be
-    written.
+    """``tx.save`` for a training state, which may also be nothing but tensors by name.
 
     >>> save_state({"step": 3, "state": {0: (tx.asarray([1.0]), None)}}, tmp / "a.safetensors")
     >>> load_state(tmp / "a.safetensors")

@@ -7,7 +7,7 @@ Only the optimizer holds the state arrays, so they are updated in place.
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import KW_ONLY, InitVar
-from typing import TYPE_CHECKING, Any, ClassVar, dataclass_transform
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from tinyxp import backends
 from tinyxp.backends import Array
@@ -15,17 +15,11 @@ from tinyxp.backends.common.capture import capturing
 from tinyxp.core.foreign_errors import typed, typed_init
 from tinyxp.core.tape import enable_grad
 from tinyxp.core.tensor import Tensor, is_complex, wrap
-from tinyxp.errors import (
-    ArgumentError,
-    BackendError,
-    DTypeError,
-    GradientError,
-    ShapeError,
-)
+from tinyxp.errors import ArgumentError, BackendError, DTypeError, GradientError, ShapeError
 from tinyxp.nn.fields import declared_fields
 from tinyxp.ops.creation import asarray, move, zeros_like
 from tinyxp.optim.capture import call_in_replays
-from tinyxp.optim.options import SWITCHES, check_options, constructor, option_names
+from tinyxp.optim.options import SWITCHES, DeclaresFields, check_options, constructor, option_names
 from tinyxp.optim.state_dict import OPTIONS, expect_state
 
 __all__ = ["Optimizer"]
@@ -35,12 +29,7 @@ State = dict[str, Any]
 Parameters = Iterable[Tensor] | Iterable[tuple[str, Tensor]] | Iterable[Group]
 
 
-@dataclass_transform(eq_default=False)
-class _DeclaresFields:
-    """What tells type checkers that fields are arguments of the constructor, ``params`` too."""
-
-
-class Optimizer(_DeclaresFields):
+class Optimizer(DeclaresFields):
     """The base of all optimizers. A subclass returns its first state from ``start`` and computes a
     step in ``formula``. Those of tinyxp declare their options as fields; others pass ``defaults``.
 

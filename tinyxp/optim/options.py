@@ -4,7 +4,7 @@ import inspect
 import math
 from collections.abc import Callable
 from inspect import Parameter, Signature
-from typing import Any
+from typing import Any, dataclass_transform
 
 from tinyxp.core.tensor import Tensor
 from tinyxp.errors import ArgumentError, DTypeError
@@ -25,6 +25,11 @@ SWITCHES = {
     )
     for name in names
 }
+
+
+@dataclass_transform(eq_default=False)
+class DeclaresFields:
+    """What tells type checkers that fields are arguments of the constructor."""
 
 
 def constructor(

@@ -8,7 +8,7 @@ import numpy as np
 
 from tinyxp.errors import ArgumentError, ShapeError
 from tinyxp.plots.axes import Axis, frame
-from tinyxp.plots.picture import COLOURS, Picture, figure, key, page, plain
+from tinyxp.plots.picture import COLOURS, Picture, annotate, figure, page, plain
 
 Array = np.ndarray[Any, Any]
 DOTS = 300  # resolution of the picture, in each direction
@@ -117,9 +117,8 @@ class Boundary(Picture):
                 linewidths=0.7,
                 label=f"class {label}",
             )
-        axes.set_title(self.title, parse_math=False, loc="left", fontweight="bold")
         axes.set(xlim=window[:2], ylim=window[2:], xlabel=self._verdict())
-        key(made, axes, "outside lower center")
+        annotate(made, axes, self.title)
         return made
 
 

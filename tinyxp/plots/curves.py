@@ -7,7 +7,7 @@ from textwrap import wrap
 from typing import Any
 
 from tinyxp.plots.axes import Axis, frame
-from tinyxp.plots.picture import COLOURS, WIDTH, Picture, figure, key, page, plain
+from tinyxp.plots.picture import COLOURS, WIDTH, Picture, annotate, figure, page, plain
 
 Points = list[tuple[float, float]]
 MARGIN = 12  # columns for the numbers on the left
@@ -99,12 +99,11 @@ class Curves(Picture):
             )
         if self.log and any(series.values()):
             axes.set_yscale("log")
-        axes.set_title(self.title, parse_math=False, loc="left", fontweight="bold")
         axes.set_xlabel(self.xlabel, parse_math=False)
         axes.set_ylabel(self.ylabel, parse_math=False)
         axes.grid(alpha=0.25)
         axes.spines[["top", "right"]].set_visible(False)
         if not any(series.values()):
             axes.text(0.5, 0.5, "no points", ha="center", transform=axes.transAxes)
-        key(made, axes, "outside lower center")
+        annotate(made, axes, self.title)
         return made

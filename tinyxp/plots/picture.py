@@ -104,10 +104,12 @@ def figure(width: float, height: float, **grid: Any) -> tuple[Any, Any]:
     return made, made.subplots(**grid)
 
 
-def key(made: Any, axes: Any, place: str) -> None:
-    """Add the legend outside the axes, where it hides nothing."""
+def annotate(made: Any, axes: Any, title: str) -> None:
+    """Add the title, and the legend outside the axes, where it hides nothing."""
+    axes.set_title(title, parse_math=False, loc="left", fontweight="bold")
     handles, labels = axes.get_legend_handles_labels()
     if handles:
+        place = "outside lower center"
         legend = made.legend(
             handles, labels, loc=place, ncols=min(4, len(labels)), frameon=False, fontsize=9
         )

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tinyxp.debug.sites import relative
+
 
 def command_line(*words: str | os.PathLike[str]) -> str:
     """The shell line that runs ``tinyxp`` with these words in the current folder, whether or not
@@ -34,10 +36,5 @@ def _program() -> list[str]:
 
 def _from_here(path: Path) -> str:
     """A program's path relative to the current folder, if it lies below; else in full."""
-    try:
-        relative = os.path.relpath(path)
-    except ValueError:  # on another drive
-        return str(path)
-    if relative.startswith(os.pardir):
-        return str(path)
-    return relative if os.sep in relative else os.path.join(os.curdir, relative)
+    near = relative(str(path))
+    return near if os.sep in near else os.path.join(os.curdir, near)

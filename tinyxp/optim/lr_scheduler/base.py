@@ -3,14 +3,14 @@
 import inspect
 from collections.abc import Iterable
 from copy import copy
-from typing import Any, ClassVar, dataclass_transform
+from typing import Any, ClassVar
 
 from tinyxp.backends.common.capture import capturing
 from tinyxp.core.foreign_errors import typed, typed_init
 from tinyxp.errors import ArgumentError, CaptureError, DTypeError
 from tinyxp.nn.fields import declared_fields
 from tinyxp.optim.optimizer import Optimizer
-from tinyxp.optim.options import constructor
+from tinyxp.optim.options import DeclaresFields, constructor
 from tinyxp.optim.state_dict import expect_names
 
 __all__ = ["LRScheduler"]
@@ -25,12 +25,7 @@ PER_GROUP = (
 )
 
 
-@dataclass_transform(eq_default=False)
-class _DeclaresFields:
-    """What tells type checkers that fields are arguments of the constructor, ``optimizer`` too."""
-
-
-class LRScheduler(_DeclaresFields):
+class LRScheduler(DeclaresFields):
     """The base of all schedules. A subclass adds ``lr_at``, or PyTorch's ``get_lr``. Those of
     tinyxp may declare their options as fields, which end with ``last_epoch``.
 
