@@ -47,11 +47,6 @@ def linalg_errors(name, x, expected):
         ) from error
 
 
-def transpose(xp, x):
-    """xᵀ."""
-    return xp.matrix_transpose(x)
-
-
 def hermitian(xp, x):
     """(x + xᴴ) / 2, halved before the sum, which could overflow."""
     return x / 2 + adjoint(xp, x) / 2

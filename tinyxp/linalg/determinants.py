@@ -5,13 +5,7 @@ from typing import NamedTuple
 from tinyxp.core.primitive import primitive
 from tinyxp.core.tensor import Tensor, is_complex
 from tinyxp.errors import GradientError
-from tinyxp.linalg.common import (
-    diagonal_matrix,
-    expect_square,
-    identity_like,
-    invertible,
-    transpose,
-)
+from tinyxp.linalg.common import diagonal_matrix, expect_square, identity_like, invertible
 from tinyxp.ops.complexes import adjoint, conj, imag
 from tinyxp.ops.reductions import products_after, products_before
 
@@ -75,24 +69,24 @@ def _minors(xp, x, h, /):
     between = products_before(xp, xp.where(xp.triu(xp.ones_like(columns), k=1) == 1, columns, 1.0))
     rest = xp.expand_dims(before, axis=-1) * between * xp.expand_dims(after, axis=-2)
     rest = xp.triu(rest, k=1)
-    rest = rest + transpose(xp, rest)
+    rest = rest + xp.matrix_transpose(rest)
     h = phase * xp.matmul(xp.matmul(adjoint(xp, u), h), adjoint(xp, vh))
     own = xp.sum(h * identity_like(xp, h), axis=-1, keepdims=True)
     ones = xp.matmul(xp.astype(rest, h.dtype), own)
-    inner = diagonal_matrix(xp, ones[..., 0]) - rest * transpose(xp, h)
+    inner = diagonal_matrix(xp, ones[..., 0]) - rest * xp.matrix_transpose(h)
     return xp.matmul(xp.matmul(conj.on(xp, u), inner), conj.on(xp, vh))
 
 
 @_minors.vjp(0)
 def _(xp, g, x, h):
     d = _as_factor(xp, xp.linalg.det(x))
-    b = transpose(xp, xp.linalg.inv(x))
-    bg = xp.matmul(xp.matmul(b, transpose(xp, g)), b)
-    bh = xp.matmul(xp.matmul(b, transpose(xp, h)), b)
+    b = xp.matrix_transpose(xp.linalg.inv(x))
+    bg = xp.matmul(xp.matmul(b, xp.matrix_transpose(g)), b)
+    bh = xp.matmul(xp.matmul(b, xp.matrix_transpose(h)), b)
     t, u = (xp.sum(a * b, axis=(-2, -1), keepdims=True) for a in (h, g))
     w = xp.sum(g * bh, axis=(-2, -1), keepdims=True)
-    twice = xp.matmul(xp.matmul(bh, transpose(xp, g)), b)
-    twice = twice + xp.matmul(xp.matmul(bg, transpose(xp, h)), b)
+    twice = xp.matmul(xp.matmul(bh, xp.matrix_transpose(g)), b)
+    twice = twice + xp.matmul(xp.matmul(bg, xp.matrix_transpose(h)), b)
     return d * ((t * u - w) * b - u * bh - t * bg + twice)
 
 
@@ -141,7 +135,7 @@ def _(xp, g, x, y):
     if bool(xp.any(singular & (c != 0))):
         raise GradientError("slogdet has no derivative where the determinant is 0; det has one")
     b = xp.linalg.inv(xp.where(_as_factor(xp, singular), identity_like(xp, x), x))
-    return _as_factor(xp, c) * transpose(xp, b)
+    return _as_factor(xp, c) * xp.matrix_transpose(b)
 
 
 _slogdet.example(lambda rng: (invertible(rng, 3, 3),))

@@ -20,7 +20,6 @@ from tinyxp.linalg.common import (
     phases,
     positive_definite,
     to_floating,
-    transpose,
     without_phase,
 )
 from tinyxp.ops.complexes import adjoint, conj, imag
@@ -60,11 +59,12 @@ def cholesky(xp, x, /, *, upper=False):
 @cholesky.vjp
 def _(xp, g, y, upper):
     lower, g = (adjoint(xp, y), adjoint(xp, g)) if upper else (y, g)
-    k = xp.matmul(transpose(xp, lower), g)
+    k = xp.matmul(xp.matrix_transpose(lower), g)
     k = xp.tril(k) / 2 + xp.tril(k, k=-1) / 2  # the lower triangle, half of its diagonal
     # L⁻ᵀ k conj(L)⁻¹
-    k = xp.linalg.solve(transpose(xp, lower), k)
-    return hermitian(xp, transpose(xp, xp.linalg.solve(adjoint(xp, lower), transpose(xp, k))))
+    k = xp.linalg.solve(xp.matrix_transpose(lower), k)
+    k = xp.linalg.solve(adjoint(xp, lower), xp.matrix_transpose(k))
+    return hermitian(xp, xp.matrix_transpose(k))
 
 
 cholesky.example(lambda rng: (positive_definite(rng, 3, 3),))
@@ -80,7 +80,7 @@ def _qr(xp, x, /):
         return q, r
     d = xp.linalg.diagonal(r)
     d = xp.expand_dims(xp.sign(xp.where(d == 0, xp.ones_like(d), d)), axis=-2)
-    return q * d, xp.triu(r * transpose(xp, conj.on(xp, d)))
+    return q * d, xp.triu(r * xp.matrix_transpose(conj.on(xp, d)))
 
 
 @_qr.vjp
@@ -95,14 +95,14 @@ def _(xp, g, y):
             f"qr has no derivative where the first {r.shape[-1]} columns of a matrix are linearly "
             "dependent"
         )
-    p = xp.matmul(transpose(xp, q), gq)
-    t = xp.matmul(gr, transpose(xp, r))
+    p = xp.matmul(xp.matrix_transpose(q), gq)
+    t = xp.matmul(gr, xp.matrix_transpose(r))
     z = p - t
     n = t + xp.tril(z - adjoint(xp, z), k=-1)
     if is_complex(z):
         n = n + 1j * imag.on(xp, z) * identity_like(xp, z)
     a = gq + xp.matmul(conj.on(xp, q), n - p)
-    return transpose(xp, xp.linalg.solve(r, transpose(xp, a)))
+    return xp.matrix_transpose(xp.linalg.solve(r, xp.matrix_transpose(a)))
 
 
 _qr.example(normal((4, 3)))
@@ -123,7 +123,7 @@ def _(xp, g, q, y):
         g = without_phase(xp, g, y)
     else:
         _expect_any_basis(xp, g, y)
-    w = xp.matmul(transpose(xp, g), adjoint(xp, xp.linalg.pinv(q)))
+    w = xp.matmul(xp.matrix_transpose(g), adjoint(xp, xp.linalg.pinv(q)))
     return -conj.on(xp, xp.matmul(y, w))
 
 
@@ -131,7 +131,7 @@ def _expect_any_basis(xp, g, y):
     """Raise GradientError if a rotation y W changes the result: then gᵀ y is not Hermitian."""
     if 0 in g.shape:
         return
-    b = xp.matmul(transpose(xp, g), y)
+    b = xp.matmul(xp.matrix_transpose(g), y)
     rotation = float(xp.max(xp.abs(b - adjoint(xp, b))))
     eps = xp.finfo(y.dtype).eps
     rounding = 100 * eps + 1000 * eps**0.75 * float(xp.max(xp.abs(g)))

@@ -8,13 +8,7 @@ from tinyxp.core.foreign_errors import typed
 from tinyxp.core.operation import expect_tensors, mixed
 from tinyxp.core.primitive import primitive
 from tinyxp.errors import DTypeError, ShapeError
-from tinyxp.linalg.common import (
-    expect_matrices,
-    expect_square,
-    invertible,
-    linalg_errors,
-    transpose,
-)
+from tinyxp.linalg.common import expect_matrices, expect_square, invertible, linalg_errors
 from tinyxp.ops.arithmetic import where
 from tinyxp.ops.complexes import adjoint, conj
 from tinyxp.ops.creation import zeros
@@ -42,7 +36,7 @@ def inv(xp, x, /):
 
 @inv.vjp
 def _(xp, g, y):
-    b = transpose(xp, y)
+    b = xp.matrix_transpose(y)
     return -xp.matmul(xp.matmul(b, g), b)
 
 
@@ -84,14 +78,14 @@ solve.op.broadcasts = False  # the broadcasting hint would be wrong for its last
 def _(xp, g, x1, x2_shape, y):
     if len(x2_shape) == 1:
         g, y = xp.expand_dims(g, axis=-1), xp.expand_dims(y, axis=-1)
-    return -xp.matmul(xp.linalg.solve(transpose(xp, x1), g), transpose(xp, y))
+    return -xp.matmul(xp.linalg.solve(xp.matrix_transpose(x1), g), xp.matrix_transpose(y))
 
 
 @solve.vjp(1)
 def _(xp, g, x1, x2_shape):
     if len(x2_shape) == 1:
-        return xp.linalg.solve(transpose(xp, x1), xp.expand_dims(g, axis=-1))[..., 0]
-    return xp.linalg.solve(transpose(xp, x1), g)
+        return xp.linalg.solve(xp.matrix_transpose(x1), xp.expand_dims(g, axis=-1))[..., 0]
+    return xp.linalg.solve(xp.matrix_transpose(x1), g)
 
 
 solve.example(lambda rng: (invertible(rng, 3, 3), rng.normal(size=(3, 2))))
@@ -127,7 +121,7 @@ def _tolerance(name, x, rtol):
 @primitive(floating=True)
 def _pinv(xp, x, /, rtol=None):
     if 0 in x.shape:
-        return transpose(xp, xp.zeros_like(x))
+        return xp.matrix_transpose(xp.zeros_like(x))
     with linalg_errors("pinv", x, "finite numbers"):
         u, s, vh = xp.linalg.svd(x, full_matrices=False)
     small = s <= _cutoff(xp, s, rtol, x.shape)
@@ -138,12 +132,12 @@ def _pinv(xp, x, /, rtol=None):
 @_pinv.vjp
 def _(xp, g, x, y):
     # dy = -y dx y + y yᴴ dxᴴ (1 - x y) + (1 - y x) dxᴴ yᴴ y (Golub and Pereyra 1973, eq. 4.12)
-    gt, yh = transpose(xp, g), adjoint(xp, y)
+    gt, yh = xp.matrix_transpose(g), adjoint(xp, y)
     m = xp.matmul(xp.matmul(gt, y), yh)
     m = m - xp.matmul(x, xp.matmul(y, m))
     n = xp.matmul(xp.matmul(yh, y), gt)
     n = n - xp.matmul(xp.matmul(n, y), x)
-    b = transpose(xp, y)
+    b = xp.matrix_transpose(y)
     return conj.on(xp, m + n) - xp.matmul(xp.matmul(b, g), b)
 
 

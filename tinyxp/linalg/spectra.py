@@ -30,7 +30,6 @@ from tinyxp.linalg.common import (
     linalg_errors,
     phases,
     skew,
-    transpose,
     without_phase,
 )
 from tinyxp.linalg.factors import complete
@@ -74,7 +73,7 @@ def _eigh(xp, x, /):
 def _(xp, g, y):
     # dw = Re diag(vᴴ dx v), dv = v (E ∘ vᴴ dx v), E[i, j] = 1 / (wⱼ - wᵢ)
     w, v = y
-    p = xp.matmul(transpose(xp, v), without_phase(xp, g[1], v))
+    p = xp.matmul(xp.matrix_transpose(v), without_phase(xp, g[1], v))
     inner = diagonal_matrix(xp, g[0]) + divide_by_gaps(xp, skew(xp, p), w, p)
     return _sandwich(xp, v, inner, adjoint(xp, v))
 
@@ -110,7 +109,7 @@ def eigvalsh(xp, x, /):
 @eigvalsh.vjp
 def _(xp, g, x):
     _, v = _eigh.on(xp, x)
-    return xp.matmul(conj.on(xp, v) * xp.expand_dims(g, axis=-2), transpose(xp, v))
+    return xp.matmul(conj.on(xp, v) * xp.expand_dims(g, axis=-2), xp.matrix_transpose(v))
 
 
 @_eigh.example
@@ -141,7 +140,7 @@ def _(xp, g, y):
     w, v = y
     g, gw = without_phase(xp, g[1], v), g[0]
     g = g - conj.on(xp, v) * xp.sum(real.on(xp, g * v), axis=-2, keepdims=True)
-    vt = transpose(xp, v)
+    vt = xp.matrix_transpose(v)
     p = xp.matmul(vt, g)
     inner = diagonal_matrix(xp, gw) + divide_by_gaps(xp, p, w, p)
     return xp.linalg.solve(vt, xp.matmul(inner, vt))
@@ -182,7 +181,7 @@ def _svd(xp, x, /):
     if 0 in x.shape:
         return u, s, vh
     turn = phases(xp, u)
-    return u * turn, s, vh * transpose(xp, conj.on(xp, turn))
+    return u * turn, s, vh * xp.matrix_transpose(conj.on(xp, turn))
 
 
 @_svd.vjp
@@ -193,7 +192,7 @@ def _(xp, g, y):
     gu, gs, gv = g[0], g[1], adjoint(xp, g[2])
     v = adjoint(xp, vh)
     gu = without_phase(xp, gu, u, xp.sum(gv * v, axis=-2, keepdims=True))
-    pu, pv = xp.matmul(transpose(xp, u), gu), xp.matmul(transpose(xp, v), gv)
+    pu, pv = xp.matmul(xp.matrix_transpose(u), gu), xp.matmul(xp.matrix_transpose(v), gv)
     sums = xp.expand_dims(s, axis=-2) + xp.expand_dims(s, axis=-1)
     inner = diagonal_matrix(xp, gs) + divide_by_gaps(xp, skew(xp, pu + pv), s, pu, pv)
     inner = inner + divide_or_zero(xp, skew(xp, pu - pv), sums, is_rounding(xp, sums, s))

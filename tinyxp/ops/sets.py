@@ -60,8 +60,6 @@ def _groups(xp, x, /):
 
 
 class UniqueAllResult(NamedTuple):
-    """What ``unique_all`` returns."""
-
     values: Tensor
     indices: Tensor
     inverse_indices: Tensor
@@ -69,15 +67,11 @@ class UniqueAllResult(NamedTuple):
 
 
 class UniqueCountsResult(NamedTuple):
-    """What ``unique_counts`` returns."""
-
     values: Tensor
     counts: Tensor
 
 
 class UniqueInverseResult(NamedTuple):
-    """What ``unique_inverse`` returns."""
-
     values: Tensor
     inverse_indices: Tensor
 
