@@ -75,10 +75,10 @@ class Adam(
             advance = None
             if capture is not None and capture.recording:
                 capture.require(partial(self._still, packs, group, _constants(group)))
-                advance = partial(_advance, packs, group)
+                advance = partial(_step, packs, group, 1)
                 step = _step(packs, group)
             else:
-                step = _advance(packs, group)
+                step = _step(packs, group, 1)
             backend: Any = packs[0].params[0].backend
             new = backend.functions["adamw"](
                 [pack.array for pack in packs],
@@ -148,18 +148,14 @@ def _has_kernel(p: Tensor) -> bool:
     return "adamw" in p.backend.functions and not is_complex(p)
 
 
-def _step(packs: list[Pack], group: Group) -> AdamWStep:
+def _step(packs: list[Pack], group: Group, more: int = 0) -> AdamWStep:
+    """The numbers of a step of the packs, after counting ``more`` steps."""
+    for pack in packs if more else ():
+        for state in pack.states:
+            state["step"] += more
     count = packs[0].states[0]["step"]
     (beta1, beta2), decay = group["betas"], group["weight_decay"]
     return AdamWStep(beta1, beta2, group["eps"], group["lr"], decay, count)
-
-
-def _advance(packs: list[Pack], group: Group) -> AdamWStep:
-    """Count a step of the packs."""
-    for pack in packs:
-        for state in pack.states:
-            state["step"] += 1
-    return _step(packs, group)
 
 
 class AdamW(Adam, switches="maximize foreach capturable differentiable fused"):

@@ -177,11 +177,8 @@ class Optimizer(DeclaresFields):
             params = [p for p in group["params"] if p.grad is not None]
             for p in params:
                 g, array = p.grad, p.array
-                if (
-                    g.backend is not p.backend
-                    or g.array.dtype != array.dtype
-                    or g.array.shape != array.shape
-                ):
+                same = g.array.dtype == array.dtype and g.array.shape == array.shape
+                if g.backend is not p.backend or not same:
                     raise ShapeError(
                         f"a gradient must match its parameter, {p.shape} {p.dtype!r} on "
                         f"{p.backend.name!r}, got {g.shape} {g.dtype!r} on {g.backend.name!r}"
@@ -310,16 +307,13 @@ class Optimizer(DeclaresFields):
                 state[p] = {k: self._load_value(p, k, value) for k, value in saved.items()}
         self.param_groups = [
             ours
-            | self._defaults_of_older_state(saved)
+            # older releases of PyTorch lack it
+            | ({"maximize": False} if "maximize" in self.defaults.keys() - saved.keys() else {})
             | check_options(dict(saved))
             | {"params": ours["params"]}
             for ours, saved in zip(self.param_groups, groups, strict=True)
         ]
         self.state = state
-
-    def _defaults_of_older_state(self, saved: Group) -> Group:
-        """Defaults of options that groups saved by older releases of PyTorch lack."""
-        return {"maximize": False} if {"maximize"} & self.defaults.keys() - saved.keys() else {}
 
     def state_names(self, group: Group) -> tuple[set[str], set[str]] | None:
         """The names of the state that each parameter of a group has, and of optional state; None if

@@ -78,8 +78,7 @@ class Parallel:
     # -- before a step --------------------------------------------------------------------------
 
     def prepare(self, loss_of: LossOf, batch: Any) -> None:
-        """Choose the threads, and check that the parts of a batch train the same as the whole: for
-        batches 1, 2, 4, 8 …, and for each batch of a new kind."""
+        """Choose the threads; check the parts of batches 1, 2, 4, 8 …, and of each new kind."""
         if self.threads == "auto" and self.chosen is None:
             self._choose(loss_of, batch)
         if self.pool is None or (_length(batch) or 0) < 2:

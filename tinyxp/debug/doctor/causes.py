@@ -50,8 +50,7 @@ class Scene:
         return f"{record.name}{of}{inside} at {record.site}", record.site
 
     def zeros_beside(self, node: Node, i: int) -> Any:
-        """An operand of a node, other than i, that is all zero; or its earliest source that is all
-        zero, such as a parameter."""
+        """An all-zero operand of a node, other than i, or its earliest all-zero source."""
         record = self.record(node)
         links = record.links if record else []
         thing = next((x.source for x in links if x.operand != i and self._is_zero(x.source)), None)

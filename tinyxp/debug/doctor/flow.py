@@ -62,10 +62,8 @@ class Flow(Observer):
                     queue.append(node)
 
     def strongest_change(self, leaf: Tensor, sign: int) -> tuple[str, int, Node] | None:
-        """The operation that shrinks (sign -1) the gradient most on its path to ``leaf``, or, among
-        those with weights, grows it most (+1): its name, how often it occurs, and its node with
-        the largest effect.
-        """
+        """The operation that shrinks (sign -1) the gradient most on its path to ``leaf``, or grows
+        it most (+1, among those with weights): name, number, and node with the largest effect."""
         totals: dict[str, list[tuple[float, Node]]] = {}
         thing: Edge = leaf
         while True:

@@ -134,4 +134,4 @@ def group(pairs: list[tuple[str, Any]]) -> Iterator[tuple[list[str], Any]]:
     groups: dict[Any, list[str]] = {}
     for name, value in pairs:
         groups.setdefault(value, []).append(name)
-    yield from ((members, value) for value, members in groups.items())
+    return ((members, value) for value, members in groups.items())

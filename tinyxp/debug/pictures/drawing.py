@@ -62,8 +62,7 @@ class Drawing:
 
 
 def names_of(model: Module | None, depth: int) -> dict[int, str]:
-    """The dotted names of parameters by id, from a model, or else from the models and tensors among
-    the variables of the nearest user's code."""
+    """The names of parameters by id, from a model or else from the nearest user's variables."""
     if model is not None:
         return {id(p): name for name, p in model.named_parameters()}
     frame = sys._getframe(depth)
@@ -95,7 +94,8 @@ def draw(loss: Tensor, names: dict[int, str], watch: Watch | None) -> Drawing:
     for thing in (*things, *severed):
         kind = "severed" if id(thing) not in behind else "loss" if thing is root else "op"
         if isinstance(thing, Node) and thing is _visible(thing):
-            own = [(names.get(id(p), "leaf"), p.shape) for p in _leaves(thing)]
+            leaves = [p for p in map(_visible, thing.parents) if isinstance(p, Tensor)]
+            own = [(names.get(id(p), "leaf"), p.shape) for p in leaves]
             boxes[_key(thing)] = Box(
                 _key(thing), thing.op.name, shapes.get(id(thing)), own, kind, thing.born
             )
@@ -152,11 +152,6 @@ def _visible(thing: Any) -> Any:
             break
         thing = parents[0]
     return thing
-
-
-def _leaves(node: Node) -> list[Tensor]:
-    parents = [_visible(parent) for parent in node.parents]
-    return [parent for parent in parents if isinstance(parent, Tensor)]
 
 
 def _operand_shapes(node: Node) -> list[Shape | None]:
