@@ -137,7 +137,9 @@ def main(args):
         return run([python_in(venv), "-m", "tinyxp", "train", "transformer", *rest], None)
     # a worker on each core: threads of NumPy's beside it would only get in its way
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    return run([python_in(venv), "-m", "pytest", "-n", "auto", *rest], HERE)
+    # worksteal: neighbouring tests, which share what they compile and load, stay on one worker
+    workers = ["-n", "auto", "--dist", "worksteal"]
+    return run([python_in(venv), "-m", "pytest", *workers, *rest], HERE)
 
 
 if __name__ == "__main__":

@@ -115,10 +115,10 @@ def test_a_rule_that_never_ends_is_stopped_on_xor(tmp_path):
     source = RIGHT["lesson3"].read_text("utf-8").replace("for _ in range(100):", "while True:")
     file = tmp_path / "mine.py"
     file.write_text(source, "utf-8")
-    verdict = check("lesson3", file, limit=4)
+    verdict = check("lesson3", file, limit=3)
     assert [outcome.state for outcome in verdict.outcomes] == ["ok"] * 6 + ["not ok"]
     assert "ends on XOR" in verdict.outcomes[-1].title
-    assert "it was still running after 4 s" in verdict.outcomes[-1].got
+    assert "it was still running after 3 s" in verdict.outcomes[-1].got
 
 
 def test_the_points_after_an_endless_loop_are_checked(tmp_path):
