@@ -70,30 +70,20 @@ _active = 0
 @block
 def observing(observer: Observer) -> Iterator[Observer]:
     """Notify ``observer`` of the events in this context."""
-    _install()
+    global _active
+    with _lock:
+        _active += 1
+        for owner, name, wrap in WRAPPED if _active == 1 else ():
+            _undo.append(functools.partial(setattr, owner, name, owner.__dict__[name]))
+            setattr(owner, name, wrap(owner.__dict__[name]))
     try:
         with bound(_observers, (*_observers.get(), observer)):
             yield observer
     finally:
-        _uninstall()
-
-
-def _install() -> None:
-    global _active
-    with _lock:
-        _active += 1
-        if _active == 1:
-            for owner, name, wrap in WRAPPED:
-                _undo.append(functools.partial(setattr, owner, name, owner.__dict__[name]))
-                setattr(owner, name, wrap(owner.__dict__[name]))
-
-
-def _uninstall() -> None:
-    global _active
-    with _lock:
-        _active -= 1
-        while _active == 0 and _undo:
-            _undo.pop()()
+        with _lock:
+            _active -= 1
+            while _active == 0 and _undo:
+                _undo.pop()()
 
 
 # -- the wrappers -----------------------------------------------------------------------------

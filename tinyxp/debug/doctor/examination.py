@@ -85,8 +85,10 @@ class Examination:
                 "this graph was used up by backward() and no gradient is left; call the doctor "
                 "before zero_grad(), or compute the loss again"
             )
-        found = {name: self._gradient(p) for name, p in self.trained.items()}
-        self.gradients = {name: g for name, g in found.items() if g is not None}
+        found: Any = {p: p.grad.array for p in self.params.values() if p.grad is not None}
+        found = found if self.flow is None else self.flow.gradients
+        pairs = ((name, found.get(p)) for name, p in self.trained.items())
+        self.gradients = {name: g for name, g in pairs if g is not None}
         self.norms = {name: norm(g) for name, g in self.gradients.items()}
         self.weights = {name: norm(p.array) for name, p in self.params.items()}
         self.updates = self._updates() if optimizer is not None else {}
@@ -94,11 +96,6 @@ class Examination:
         modules = {id(m): name or type(m).__name__ for name, m in model.named_modules()}
         by_id = {id(p): name for name, p in self.params.items()}
         self.scene = causes.Scene(self.watch, by_id, modules)
-
-    def _gradient(self, p: Tensor) -> Any:
-        if self.flow is not None:
-            return self.flow.gradients.get(p)
-        return None if p.grad is None else p.grad.array
 
     def _updates(self) -> dict[str, float]:
         """The norm of the next update of each parameter; everything is restored."""

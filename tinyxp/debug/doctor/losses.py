@@ -39,10 +39,13 @@ def probabilities(scene: Scene, loss: Tensor) -> Iterator[Finding]:
                 source = scene.record(link.source)
                 if link.why or source is None or not isinstance(source.thing, Node):
                     continue
-                if source.site.function_called == name or not _is_probability(name, source, scene):
-                    continue
-                made = _maker(scene, source, EXPECTED[name][1]) or source
-                if (name, made.site) not in told:
+                maker = _maker(scene, source, EXPECTED[name][1])
+                # being between 0 and 1 is not enough, because logits may be
+                softmax = EXPECTED[name][1] == "softmax"
+                is_probability = _adds_up(source.array) if softmax else maker is not None
+                made = maker or source
+                inner = source.site.function_called == name
+                if is_probability and not inner and (name, made.site) not in told:
                     told.add((name, made.site))
                     yield _finding(name, made.site)
         return
@@ -61,14 +64,6 @@ def _finding(name: str, site: Site | None) -> Finding:
     where = f" at {site}" if site else ""
     message = f"F.{name} gets the result of {before}{where}, but expects {expected}."
     return Finding("probabilities", [], site, message, REMEDY[name])
-
-
-def _is_probability(name: str, source: Record, scene: Scene) -> bool:
-    """Whether the values sum to 1 as after a softmax, or come from a sigmoid. Being between 0 and 1
-    is not enough, because logits may be."""
-    if EXPECTED[name][1] == "softmax":
-        return _adds_up(source.array)
-    return _maker(scene, source, "sigmoid") is not None
 
 
 def _adds_up(array: Array) -> bool:
