@@ -83,8 +83,7 @@ class Pack:
 
 
 class Plan:
-    """How a step changes ``params``: lists of packs, each list in one call, and ``others`` one by
-    one."""
+    """How a step changes ``params``: lists of packs, a call each, and ``others`` one by one."""
 
     def __init__(self, params: list[Tensor], others: list[Tensor], runs: list[list[Pack]]) -> None:
         self.params, self.others, self.runs = params, others, runs
@@ -117,8 +116,7 @@ def split_into_packs(params: Iterable[Tensor]) -> Iterator[list[Tensor]]:
 
 
 def split_into_runs(packs: Iterable[Pack]) -> Iterator[list[Pack]]:
-    """Packs that one call of a kernel changes: of a million elements or so on a CPU, where the
-    memory of one run's old arrays serves for the new ones of the next."""
+    """Packs that one call changes; the next call reuses the memory of their old arrays."""
     run: list[Pack] = []
     size = 0
     for pack in packs:
