@@ -92,7 +92,7 @@ def pulls(monkeypatch):
 
 
 def pytest_collection_finish():
-    """Thirty thousand tests, and PyTorch's samples, are no garbage to be looked for: each full
+    """Thousands of tests, and PyTorch's samples, are no garbage to be looked for: each full
     collection would go through all of them."""
     gc.collect()
     gc.freeze()
