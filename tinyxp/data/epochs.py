@@ -124,7 +124,7 @@ class Epochs:
                 f"expected {len(self._samplers())} generators of samplers, got a state with "
                 f"{len(samplers)}; make the loader as it was"
             )
-        batches = state["position"] and self._length()
+        batches = state["position"] and length_of(self.loader)
         if batches is not None and state["position"] > batches:
             raise ArgumentError(
                 f"expected a state within an epoch of {batches} batches, got one after batch "
@@ -150,11 +150,13 @@ class Epochs:
             and not batches._streams()
         )
 
-    def _length(self) -> int | None:
-        try:
-            return len(self.loader)
-        except TypeError:
-            return None
+
+def length_of(batches: Any) -> int | None:
+    """The number of batches, if it is known."""
+    try:
+        return len(batches)
+    except TypeError:
+        return None
 
 
 def _draws_from_ours(sampler: Any) -> bool:

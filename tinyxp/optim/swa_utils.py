@@ -80,14 +80,13 @@ class AveragedModel(Module):
         Raises ShapeError if their shapes differ from those of the average.
         """
         ours, theirs = list(self.module.parameters()), list(model.parameters())
-        shapes, given = [p.shape for p in ours], [p.shape for p in theirs]
-        if shapes != given:
-            pairs = zip_longest(shapes, given)
-            i, (had, got) = next((i, pair) for i, pair in enumerate(pairs) if pair[0] != pair[1])
-            raise ShapeError(
-                f"an average expects the model that it was made of: parameter {i} has the shape "
-                f"{got} and not {had}; make a new AveragedModel"
-            )
+        shapes = zip_longest((p.shape for p in ours), (p.shape for p in theirs))
+        for i, (had, got) in enumerate(shapes):
+            if had != got:
+                raise ShapeError(
+                    f"an average expects the model that it was made of: parameter {i} has the "
+                    f"shape {got} and not {had}; make a new AveragedModel"
+                )
         buffers = list(zip(self.module.buffers(), model.buffers(), strict=True))
         if self.use_buffers:
             ours, theirs = [*ours, *(b for b, _ in buffers)], [*theirs, *(b for _, b in buffers)]  # type: ignore[list-item]

@@ -48,14 +48,13 @@ class Curves(Picture):
         """The points that can be drawn, by the text of the legend."""
         kept: dict[str, Points] = {}
         for name, points in self.series.items():
-            fit = [(float(x), float(y)) for x, y in points if self._fits(float(x), float(y))]
+            numbers = [(float(x), float(y)) for x, y in points]
+            low = 1 / HUGE if self.log else -HUGE
+            fit = [(x, y) for x, y in numbers if abs(x) < HUGE and low < y < HUGE]  # not NaN
             lost = len(points) - len(fit)
             why = "not above 0" if self.log else "not finite"
             kept[f"{name} ({lost} of {len(points)} {why})" if lost else name] = fit
         return kept
-
-    def _fits(self, x: float, y: float) -> bool:
-        return abs(x) < HUGE and abs(y) < HUGE and (y > 1 / HUGE or not self.log)  # false for NaN
 
     def text(self, height: int = 16) -> str:
         """As :meth:`Picture.text`; ``*`` marks points where series of equal length meet."""

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any
 
-from tinyxp.data import Epochs
+from tinyxp.data.epochs import Epochs, length_of
 from tinyxp.data.windows import RandomWindows
 from tinyxp.errors import DataError
 
@@ -82,10 +82,7 @@ class Passes:
     @property
     def length(self) -> int | None:
         """The number of batches of a pass, if it is known."""
-        try:
-            return len(self.batches)  # type: ignore[arg-type]
-        except TypeError:
-            return None
+        return length_of(self.batches)
 
     @property
     def done(self) -> int | None:
