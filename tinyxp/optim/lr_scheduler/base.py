@@ -49,7 +49,8 @@ class LRScheduler(DeclaresFields):
     def _init(self, optimizer: Optimizer, options: dict[str, Any]) -> None:
         for name in self.counts:
             at_least(name, options[name], 1)
-        vars(self).update(options)
+        for name, value in options.items():
+            setattr(self, name, value)
         self.prepare()
         LRScheduler.__init__(self, optimizer, self.last_epoch)
 
