@@ -99,6 +99,8 @@ class Adadelta(Optimizer, switches="capturable maximize differentiable"):
     tensor([-1.1764288], requires_grad=True)
     """
 
+    initial = {"step": 0, "square_avg": 0.0, "acc_delta": 0.0}
+
     lr: float = 1.0
     rho: float = 0.9
     eps: float = 1e-6
@@ -108,9 +110,6 @@ class Adadelta(Optimizer, switches="capturable maximize differentiable"):
     def prepare(self) -> None:
         if not 0 <= self.defaults["rho"] <= 1:
             raise ArgumentError(f"rho expects a number in [0, 1], got {self.defaults['rho']}")
-
-    def start(self, group: Group) -> dict[str, Any]:
-        return {"step": 0, "square_avg": 0.0, "acc_delta": 0.0}
 
     def formula(self, xp: Any, p: Array, g: Array, state: State, group: Group) -> Array:
         v, u, eps = state["square_avg"], state["acc_delta"], group["eps"]

@@ -24,6 +24,7 @@ class NAdam(Optimizer, switches="foreach maximize capturable differentiable"):
     """
 
     numbers = ("step", "mu_product")
+    initial = {"step": 0, "mu_product": 1.0, "exp_avg": 0.0, "exp_avg_sq": 0.0}
 
     lr: float = 2e-3
     betas: tuple[float, float] = (0.9, 0.999)
@@ -31,9 +32,6 @@ class NAdam(Optimizer, switches="foreach maximize capturable differentiable"):
     weight_decay: float = 0.0
     momentum_decay: float = 4e-3
     decoupled_weight_decay: bool = False
-
-    def start(self, group: Group) -> dict[str, Any]:
-        return {"step": 0, "mu_product": 1.0, "exp_avg": 0.0, "exp_avg_sq": 0.0}
 
     def formula(self, xp: Any, p: Array, g: Array, state: State, group: Group) -> Array:
         (beta1, beta2), psi, t = group["betas"], group["momentum_decay"], state["step"]
@@ -63,14 +61,13 @@ class RAdam(Optimizer, switches="foreach maximize capturable differentiable"):
     tensor([0.25], requires_grad=True)
     """
 
+    initial = {"step": 0, "exp_avg": 0.0, "exp_avg_sq": 0.0}
+
     lr: float = 1e-3
     betas: tuple[float, float] = (0.9, 0.999)
     eps: float = 1e-8
     weight_decay: float = 0.0
     decoupled_weight_decay: bool = False
-
-    def start(self, group: Group) -> dict[str, Any]:
-        return {"step": 0, "exp_avg": 0.0, "exp_avg_sq": 0.0}
 
     def formula(self, xp: Any, p: Array, g: Array, state: State, group: Group) -> Array:
         (beta1, beta2), t = group["betas"], state["step"]
@@ -99,14 +96,13 @@ class Adamax(Optimizer, switches="maximize differentiable capturable"):
     tensor([0.75], requires_grad=True)
     """
 
+    initial = {"step": 0, "exp_avg": 0.0, "exp_inf": 0.0}
+
     lr: float = 2e-3
     betas: tuple[float, float] = (0.9, 0.999)
     eps: float = 1e-8
     weight_decay: float = 0.0
     foreach: bool | None = None
-
-    def start(self, group: Group) -> dict[str, Any]:
-        return {"step": 0, "exp_avg": 0.0, "exp_inf": 0.0}
 
     def formula(self, xp: Any, p: Array, g: Array, state: State, group: Group) -> Array:
         beta1, beta2 = group["betas"]

@@ -33,6 +33,7 @@ class Muon(Optimizer):
     """
 
     decoupled = True
+    initial = {"momentum_buffer": 0.0}
 
     lr: float = 1e-3
     weight_decay: float = 0.1
@@ -65,9 +66,6 @@ class Muon(Optimizer):
                 )
             if is_complex(p):
                 raise DTypeError(f"Muon expects real parameters, got {p.dtype!r}")
-
-    def start(self, group: Group) -> dict[str, Any]:
-        return {"momentum_buffer": 0.0}
 
     def formula(self, xp: Any, p: Array, g: Array, state: State, group: Group) -> Array:
         b, momentum = state["momentum_buffer"], group["momentum"]

@@ -61,6 +61,7 @@ class Optimizer(DeclaresFields):
         decoupled_weight_decay: bool = False
     fixed: ClassVar[dict[str, Any]] = {}  # options that the constructor does not take
     decoupled: ClassVar[bool] = False  # whether weight decay shrinks p itself, not through g
+    initial: ClassVar[dict[str, float]] = {}  # what ``start`` returns, if it needs no options
     lazily: ClassVar[tuple[str, ...]] = ()  # state that starts with the first gradient
     numbers: ClassVar[tuple[str, ...]] = ("step",)  # state that is a number, not an array like p
 
@@ -235,7 +236,7 @@ class Optimizer(DeclaresFields):
 
     def start(self, group: Group) -> dict[str, Any]:
         """The state before the first step, by name; a number means an array filled with it."""
-        return {}
+        return dict(self.initial)
 
     def formula(self, xp: Any, p: Array, g: Array, state: State, group: Group) -> Array:
         """The new value of p, whose gradient is g; ``state`` is updated in place."""
@@ -318,7 +319,7 @@ class Optimizer(DeclaresFields):
     def state_names(self, group: Group) -> tuple[set[str], set[str]] | None:
         """The names of the state that each parameter of a group has, and of optional state; None if
         the class does not declare them."""
-        if type(self).start is Optimizer.start and not self.lazily:
+        if type(self).start is Optimizer.start and not (self.lazily or self.initial):
             return None
         return {*self.start(group)}, {*self.lazily}
 

@@ -25,13 +25,11 @@ class Lion(Optimizer, switches="maximize"):
     """
 
     decoupled = True
+    initial = {"exp_avg": 0.0}
 
     lr: float = 1e-4
     betas: tuple[float, float] = (0.9, 0.99)
     weight_decay: float = 0.0
-
-    def start(self, group: Group) -> dict[str, Any]:
-        return {"exp_avg": 0.0}
 
     def formula(self, xp: Any, p: Array, g: Array, state: State, group: Group) -> Array:
         (beta1, beta2), m = group["betas"], state["exp_avg"]
