@@ -75,6 +75,7 @@ def rng():
 def numpy_by_default(monkeypatch):
     monkeypatch.delenv("TINY_BACKEND", raising=False)
     backends.default.cache_clear()
+    backends._current.set(None)  # a command with --backend leaves its choice
 
 
 @pytest.fixture
