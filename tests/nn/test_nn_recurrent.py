@@ -195,8 +195,10 @@ def test_dropout_acts_between_layers_while_training(packed, backend):
 
 
 def test_dropout_of_one_layer_warns():
-    with pytest.warns(UserWarning, match="applies between layers, but there is only one"):
+    with pytest.warns(UserWarning, match="applies between layers, but there is only one") as caught:
         nn.LSTM(2, 3, dropout=0.5)
+        nn.RNN(2, 3, dropout=0.5)
+    assert [warning.filename for warning in caught] == [__file__] * 2
 
 
 # -- cells ------------------------------------------------------------------------------------
