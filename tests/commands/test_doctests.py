@@ -21,7 +21,7 @@ OTHERS = "tinyxp.backends.cupy.", "tinyxp.bench.peers.", "tinyxp.bench.torch_mod
 def modules():
     """Every module of tinyxp that can be imported here, and the reasons for the others."""
     found, skipped = [tx], {}
-    for info in pkgutil.walk_packages(tx.__path__, "tinyxp."):
+    for info in pkgutil.walk_packages(tx.__path__, "tinyxp.", onerror=lambda name: None):
         if info.name.endswith("__main__"):
             continue  # importing it runs the command line
         try:

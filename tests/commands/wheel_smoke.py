@@ -22,7 +22,7 @@ assert list((site / "tinyxp" / "backends" / "cupy" / "src").glob("*.cu")), (
 )
 
 imported, refused = [], []
-for module in pkgutil.walk_packages(tinyxp.__path__, "tinyxp."):
+for module in pkgutil.walk_packages(tinyxp.__path__, "tinyxp.", onerror=lambda name: None):
     if module.name == "tinyxp.__main__":
         continue
     try:
@@ -35,7 +35,7 @@ for module in pkgutil.walk_packages(tinyxp.__path__, "tinyxp."):
     except BackendError as error:  # our own words for an optional library that is not here
         assert "pip install" in str(error), error
         refused.append(module.name)
-optional = ("cupy.", "torch.", "strict.", "numpy.compiled.")
+optional = ("cupy.", "torch.", "strict.", "numpy.compiled")
 strangers = [n for n in refused if not n.removeprefix("tinyxp.backends.").startswith(optional)]
 assert not strangers, f"refused {strangers}"
 names = {f"tinyxp.backends.{name}.backend" for name in ("cupy", "strict", "torch")}
