@@ -38,7 +38,6 @@ from tinyxp.backends.common.precision import (
 from tinyxp.backends.threads import get_num_threads, set_num_threads
 from tinyxp.capture.step import capture
 from tinyxp.core import dtypes as _dtypes
-from tinyxp.core import gradients as _gradients  # checks what is assigned to x.grad
 from tinyxp.core.dtypes import *
 from tinyxp.core.tape import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
 from tinyxp.core.tensor import Tensor

@@ -52,9 +52,7 @@ def _rest(xp: Any, a: Any) -> Any:
     z = 1 / (large * large)
     tail = (_ONE_OVER_SQRT_PI - z * _ratio(_LARGE, z)) / large
     return xp.where(
-        a <= 4,
-        xp.exp(-middle * middle) * _ratio(_MIDDLE, middle),
-        xp.exp(-large * large) * tail,
+        a <= 4, xp.exp(-middle * middle) * _ratio(_MIDDLE, middle), xp.exp(-large * large) * tail
     )
 
 

@@ -19,12 +19,7 @@ class Checks:
         self.open: set[Any] = set()  # devices with checks since the last look
 
     def check_later(
-        self,
-        indices: Array,
-        low: int,
-        high: int,
-        ignored: int | None,
-        complaint: Callable[[], str],
+        self, indices: Array, low: int, high: int, ignored: int | None, complaint: Callable[[], str]
     ) -> bool:
         """Launch a check; False if it must be done now. ``complaint()`` has a place for {index}."""
         usable = self.library.usable(indices) and indices.dtype.name == "int64"

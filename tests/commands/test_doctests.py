@@ -15,7 +15,8 @@ from tinyxp.core.operation import OPS
 from tinyxp.errors import BackendError
 
 # modules that import another library
-OTHERS = "tinyxp.backends.cupy.", "tinyxp.bench.peers.", "tinyxp.bench.torch_models"
+BACKENDS = "tinyxp.backends.cupy.", "tinyxp.backends.torch."  # loaded by their backend.py
+OTHERS = (*BACKENDS, "tinyxp.bench.peers.", "tinyxp.bench.torch_models")
 
 
 def modules():

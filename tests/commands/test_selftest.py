@@ -12,7 +12,7 @@ from tinyxp.commands import main
 from tinyxp.errors import ArgumentError
 from tinyxp.files import safetensors as files
 from tinyxp.selftest import child, disk, download, fuzz, kill, memory, threads
-from tinyxp.selftest.outcome import Outcome
+from tinyxp.selftest.child import Outcome
 
 TRIES = {"kill": 4, "fuzz": 1000, "disk": 1, "threads": 5, "memory": 500, "download": 1}
 TRIES |= {"mixed": 120}
@@ -124,8 +124,8 @@ def test_a_child_that_fails_is_a_failure(monkeypatch):
 def test_a_child_that_hangs_or_prints_nothing_is_a_failure():
     with pytest.raises(child.ChildError, match=r"hung for 0\.2 s"):
         child.result("memory", 10**6, seconds=0.2)
-    with pytest.raises(child.ChildError, match="expected JSON from outcome, got b''"):
-        child.result("outcome", seconds=60)
+    with pytest.raises(child.ChildError, match="expected JSON from child, got b''"):
+        child.result("child", seconds=60)
 
 
 def test_memory_notices_reference_cycles(monkeypatch):

@@ -8,8 +8,8 @@ from tinyxp.core.operation import is_half
 from tinyxp.core.tensor import Tensor
 from tinyxp.core.tree import tree_map
 from tinyxp.errors import ArgumentError, CaptureError, DTypeError, GradientError
+from tinyxp.nn.utils.clip_grad import all_finite
 from tinyxp.ops.creation import astype
-from tinyxp.optim.finite import all_finite
 
 State = dict[str, Any]
 

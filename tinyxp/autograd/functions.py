@@ -12,7 +12,6 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from tinyxp.core.gradients import expect_like
 from tinyxp.core.operation import expect_callable
 from tinyxp.core.tape import (
     Node,
@@ -24,7 +23,7 @@ from tinyxp.core.tape import (
     is_grad_enabled,
     propagate,
 )
-from tinyxp.core.tensor import Tensor, namespace, wrap
+from tinyxp.core.tensor import Tensor, expect_like, namespace, wrap
 from tinyxp.core.tree import fill, leaves, matching, tree_map
 from tinyxp.errors import ArgumentError, DTypeError, GradientError
 

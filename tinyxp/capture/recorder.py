@@ -173,10 +173,7 @@ class Recorder:
         return (run or self.recording.run)(lambda: self.step(*args, **options))
 
     def _new_tensors(self) -> list[Name]:
-        """The names that the step has bound to new tensors.
-
-        Raises CaptureError for one that it has bound to anything else, which a replay would not.
-        """
+        """The names that the step binds to new tensors; CaptureError if to anything else."""
         known = {(id(name.holder), name.key): name.value for name in self.reach.names}
         found, unsteady = [], False
         for name in self.reach.changes():
@@ -298,7 +295,7 @@ class Recorder:
         for x, was in self.log.before.items():
             if x in state or was.backend is not self.backend:
                 continue
-            find: Callable[[], Any] = partial(_itself, x)
+            find: Callable[[], Any] = partial(lambda x: x, x)
             if x in gradients:
                 find = partial(getattr, gradients[x], "grad")
             elif held := names.get(id(x)):
@@ -360,7 +357,3 @@ class Recorder:
                 f"this step keeps {what}, {brief(x)}, which a replay would not replace; return it, "
                 "and keep the returned tensor"
             )
-
-
-def _itself(x: Tensor) -> Tensor:
-    return x

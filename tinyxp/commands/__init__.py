@@ -1,7 +1,7 @@
 """The command line: ``tinyxp train``, ``resume``, ``generate``, ``summary``, ``info`` …
 
-A command is a module of this folder with a ``HELP`` line, ``EXAMPLES``, ``arguments(parser)`` and
-``run(args)``. It imports what it needs when it runs.
+A command is a module of this folder with a ``HELP`` line, ``EXAMPLES``, ``run(args)`` and perhaps
+``arguments(parser)``. It imports what it needs when it runs.
 """
 
 import contextlib
@@ -39,7 +39,7 @@ def parser(chosen: Container[str]) -> output.Help:
         command = subparsers.add_parser(name, help=module.HELP)
         if name in chosen:
             command.module = module
-            module.arguments(command)
+            getattr(module, "arguments", lambda command: None)(command)
             command.add_argument(
                 "--backend", help="numpy, cupy, torch or strict (default: TINY_BACKEND, or numpy)"
             )

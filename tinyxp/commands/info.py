@@ -11,10 +11,6 @@ HELP = "what this machine offers"
 EXAMPLES = ("tinyxp info",)
 
 
-def arguments(command: argparse.ArgumentParser) -> None:
-    pass
-
-
 def run(args: argparse.Namespace) -> None:
     advice: list[str] = []
     print(f"tinyxp {__version__}, Python {platform.python_version()}, {platform.platform()}")

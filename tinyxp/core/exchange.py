@@ -7,13 +7,7 @@ from typing import Any
 import numpy as np
 
 from tinyxp.core import dtypes
-from tinyxp.errors import (
-    ArgumentError,
-    DTypeError,
-    ExportError,
-    GradientError,
-    ShapeError,
-)
+from tinyxp.errors import ArgumentError, DTypeError, ExportError, GradientError, ShapeError
 
 
 def from_numbers(obj: Any, wanted: dtypes.DType | None) -> Any:

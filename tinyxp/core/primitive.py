@@ -235,7 +235,8 @@ class Primitive(Operation[P]):
             "lambda y, backend, parents, arrays, static, kinds: "
             f"Node(op, ({parents}), (({inputs}), {known}, static, ({shapes}), kinds, backend))"
         )
-        make = eval(line, {"op": self, "Node": Node, "specs": _specs})
+        specs = lambda y: [Spec(part.shape, part.dtype) for part in y]  # noqa: E731
+        make = eval(line, {"op": self, "Node": Node, "specs": specs})
         self.nodes[(mask, "several") if several else mask] = make
         return make
 
@@ -286,10 +287,6 @@ class Spec(NamedTuple):
 
     shape: tuple[int, ...]
     dtype: Any
-
-
-def _specs(y: Sequence[Array]) -> list[Spec]:
-    return [Spec(part.shape, part.dtype) for part in y]
 
 
 def _results(y: Any, backend: Backend, node: Node) -> Any:

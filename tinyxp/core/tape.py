@@ -17,8 +17,7 @@ from tinyxp import backends
 from tinyxp.backends import Array, Backend
 from tinyxp.backends.common.context import bound, put_back
 from tinyxp.core.foreign_errors import PASSED_ON, first_line, users_own
-from tinyxp.core.gradients import expect_like
-from tinyxp.core.tensor import Tensor, is_complex, namespace, wrap
+from tinyxp.core.tensor import Tensor, expect_like, is_complex, namespace, wrap
 from tinyxp.errors import DTypeError, GradientError
 
 # hot paths ask it directly, others by is_grad_enabled()

@@ -16,11 +16,7 @@ from tinyxp.backends.common.capture import capturing, refuse_recording
 from tinyxp.core import dtypes
 from tinyxp.core.exchange import from_numbers, import_array, scipy_hint
 from tinyxp.core.value import Value
-from tinyxp.errors import (
-    ArgumentError,
-    DTypeError,
-    GradientError,
-)
+from tinyxp.errors import ArgumentError, BackendError, DTypeError, GradientError, ShapeError
 
 SCALARS = frozenset((bool, int, float, complex))
 
@@ -49,7 +45,7 @@ class Tensor(Value):
     __hash__ = object.__hash__
 
     grad: "Tensor | None"
-    _grad: Any  # the same
+    _grad: Any  # its slot, which is not checked
     _node: Any  # the tape.Node that made this tensor, if a gradient flows through it
     _leaf: bool  # a leaf that collects its gradient
     _cut: str | None  # why no gradient flows, if an op stopped it
@@ -270,7 +266,34 @@ def holds_tensors(obj: Any) -> bool:
     )
 
 
-Tensor._grad = vars(Tensor)["grad"]  # the slot itself; gradients.py checks what users put in
+def expect_like(what: str, value: Any, x: Tensor) -> None:
+    """Raise unless ``value`` is a Tensor on the backend of x, with its shape and its dtype."""
+    if not isinstance(value, Tensor):
+        raise DTypeError(f"{what} must be a Tensor, got {type(value).__name__}")
+    if value.backend is not x.backend:
+        raise BackendError(
+            f"{what} lies on {value.backend.name!r}, its tensor on {x.backend.name!r}; "
+            f"move it: g.to({x.backend.name!r})"
+        )
+    if value.array.shape != x.array.shape:
+        raise ShapeError(f"{what} must have its tensor's shape {x.shape}, got {value.shape}")
+    if value.array.dtype != x.array.dtype:
+        raise DTypeError(f"{what} must have its tensor's dtype {x.dtype!r}, got {value.dtype!r}")
+
+
+def _assign(self: Tensor, grad: Tensor | None) -> None:
+    """``x.grad = g``: None, or a tensor like x."""
+    if grad is self:
+        raise GradientError("a tensor cannot be its own gradient; clone it")
+    if grad is not None:
+        expect_like("a gradient", grad, self)
+    self._grad = grad
+
+
+Tensor._grad = slot = vars(Tensor)["grad"]
+Tensor.grad = property(  # type: ignore[assignment]
+    slot.__get__, _assign, slot.__delete__, "The gradient, once one was computed."
+)
 
 
 def raw(dtype: Any, backend: Backend) -> Any:

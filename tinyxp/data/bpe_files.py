@@ -104,10 +104,7 @@ Further = dict[str, tuple[int | None, dict[str, bool]]]
 
 
 def _further(folder: Path, names: dict[str, Any], vocab: Any = ()) -> Further:
-    """The symbols besides byte pairs, with their numbers and options from the files.
-
-    ``names`` are the default symbols, used if they are in ``vocab``.
-    """
+    """The symbols besides byte pairs, from the files; those of ``names`` if ``vocab`` has them."""
     settings = _read(folder / "tokenizer_config.json")
     numbered = [
         (int(i), symbol) for i, symbol in dict(settings.get("added_tokens_decoder") or {}).items()

@@ -66,12 +66,7 @@ class Workers:
     """
 
     def __init__(
-        self,
-        n: int,
-        load: Load,
-        init: Callable[[int], Any] | None,
-        seed: int,
-        context: Any,
+        self, n: int, load: Load, init: Callable[[int], Any] | None, seed: int, context: Any
     ) -> None:
         self.load = load
         self.turn = 0  # the number of the present pass

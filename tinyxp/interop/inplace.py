@@ -30,14 +30,6 @@ def _copy(x, other):
     return setitem(x, ..., other)
 
 
-def _addcdiv(x, tensor1, tensor2, *, value=1):
-    return x + arithmetic.divide(arithmetic.multiply(tensor1, value), tensor2)
-
-
-def _addcmul(x, tensor1, tensor2, *, value=1):
-    return x + arithmetic.multiply(arithmetic.multiply(tensor1, value), tensor2)
-
-
 def _random(x, draw, a, b):
     with backends.using(x.backend):
         return setitem(x, ..., draw(x.shape, a, b, dtype=x.dtype, device=x.device))
@@ -57,8 +49,8 @@ OPERATIONS = {
     for name in names.split()
 } | {
     "add": lambda x, other, *, alpha=1: x + (other if alpha == 1 else alpha * other),
-    "addcdiv": _addcdiv,
-    "addcmul": _addcmul,
+    "addcdiv": lambda x, tensor1, tensor2, *, value=1: x + tensor1 * value / tensor2,
+    "addcmul": lambda x, tensor1, tensor2, *, value=1: x + tensor1 * value * tensor2,
     "clamp": clip,
     "clip": clip,
     "copy": _copy,

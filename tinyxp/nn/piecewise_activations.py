@@ -27,10 +27,7 @@ class ReLU(FunctionalModule, function=F.relu):
 
 
 class PReLU(
-    FunctionalModule,
-    function=F.prelu,
-    learned=("weight",),
-    shown="num_parameters={num_parameters}",
+    FunctionalModule, function=F.prelu, learned=("weight",), shown="num_parameters={num_parameters}"
 ):
     """y = x above 0, else a x, with learned slopes ``weight`` (num_parameters), initially ``init``.
 

@@ -19,11 +19,6 @@ def maximum(xp, x1, x2, /):
     return xp.maximum(x1, x2)
 
 
-@maximum.vjp(0, 1)
-def _(xp, g, this, other):
-    return xp.where(this == other, g / 2, xp.where(this < other, 0.0, g))
-
-
 @primitive(real=True)
 def minimum(xp, x1, x2, /):
     """y = the smaller of x₁ and x₂; where they are equal, each gets half of the gradient.
@@ -34,9 +29,12 @@ def minimum(xp, x1, x2, /):
     return xp.minimum(x1, x2)
 
 
-@minimum.vjp(0, 1)
-def _(xp, g, this, other):
-    return xp.where(this == other, g / 2, xp.where(this > other, 0.0, g))
+maximum.vjp(0, 1)(
+    lambda xp, g, this, other: xp.where(this == other, g / 2, xp.where(this < other, 0.0, g))
+)
+minimum.vjp(0, 1)(
+    lambda xp, g, this, other: xp.where(this == other, g / 2, xp.where(this > other, 0.0, g))
+)
 
 
 @primitive(real=True)

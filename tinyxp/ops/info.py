@@ -3,14 +3,7 @@
 from typing import Any
 
 from tinyxp import backends
-from tinyxp.core.dtypes import (
-    BY_NAME,
-    DEFAULT_COMPLEX,
-    DEFAULT_FLOAT,
-    DEFAULT_INT,
-    DType,
-    isdtype,
-)
+from tinyxp.core.dtypes import BY_NAME, DEFAULT_COMPLEX, DEFAULT_FLOAT, DEFAULT_INT, DType, isdtype
 from tinyxp.errors import BackendError
 
 __all__ = ["__array_namespace_info__"]

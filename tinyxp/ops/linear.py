@@ -10,13 +10,7 @@ from tinyxp.errors import ArgumentError, AxisError, DTypeError, ShapeError
 from tinyxp.ops.complexes import conj
 from tinyxp.ops.examples import normal
 from tinyxp.ops.reductions import sum
-from tinyxp.ops.shaping import (
-    broadcast_shapes,
-    broadcast_to,
-    normalize_axes,
-    permute_dims,
-    reshape,
-)
+from tinyxp.ops.shaping import broadcast_shapes, broadcast_to, normalize_axes, permute_dims, reshape
 
 __all__ = ["einsum", "matmul", "outer", "tensordot", "vecdot"]
 

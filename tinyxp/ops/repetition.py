@@ -8,13 +8,7 @@ from tinyxp.core.composite import composite
 from tinyxp.core.primitive import primitive
 from tinyxp.errors import ArgumentError, DTypeError, ShapeError
 from tinyxp.ops.examples import normal
-from tinyxp.ops.shaping import (
-    _broadcast_arrays,
-    broadcast_to,
-    expect_axes,
-    normalize_axes,
-    reshape,
-)
+from tinyxp.ops.shaping import _broadcast_arrays, broadcast_to, expect_axes, normalize_axes, reshape
 
 __all__ = ["repeat", "tile"]
 

@@ -8,8 +8,7 @@ from typing import TextIO
 
 from tinyxp.errors import ArgumentError
 from tinyxp.nn.model_summary import align_columns
-from tinyxp.selftest.child import ChildError
-from tinyxp.selftest.outcome import Outcome
+from tinyxp.selftest.child import ChildError, Outcome
 from tinyxp.train.progress import Progress
 
 # check -> the usual number of tries

@@ -1,4 +1,5 @@
-"""The child processes of the checks: they may be killed, and have limits of their own."""
+"""The child processes of the checks, which may be killed and have limits of their own, and the
+outcome of a check."""
 
 import json
 import os
@@ -6,10 +7,24 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from tinyxp.errors import TinyError
-from tinyxp.selftest.outcome import Report
+
+Report = Callable[[int], object]  # takes the number of tries that are done
+
+
+@dataclass
+class Outcome:
+    """The tries, none if this system cannot run the check; a line a failure; and a summary."""
+
+    tries: int
+    failures: list[str]
+    seen: str
+    name: str = ""
+    seconds: float = 0.0
 
 
 class ChildError(TinyError):

@@ -6,9 +6,8 @@ from pathlib import Path
 
 from tinyxp.errors import DataError
 from tinyxp.files.state import save_state
-from tinyxp.selftest.child import result
+from tinyxp.selftest.child import Outcome, Report, result
 from tinyxp.selftest.fuzz import example
-from tinyxp.selftest.outcome import Outcome, Report
 
 PATIENCE = 120.0  # seconds
 

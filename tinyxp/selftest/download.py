@@ -13,7 +13,7 @@ from typing import Any
 from tinyxp.data.download import download
 from tinyxp.errors import DataError
 from tinyxp.files.safetensors import write_atomically
-from tinyxp.selftest.outcome import Outcome, Report
+from tinyxp.selftest.child import Outcome, Report
 
 Answer = Callable[[BaseHTTPRequestHandler], object]
 DATA = b"To be, or not to be, that is the question:\n" * 500

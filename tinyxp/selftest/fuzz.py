@@ -12,8 +12,7 @@ import tinyxp as tx
 from tinyxp.core.tree import leaves
 from tinyxp.errors import DataError
 from tinyxp.files.state import load_state, save_state
-from tinyxp.selftest.child import ChildError, result
-from tinyxp.selftest.outcome import Outcome, Report
+from tinyxp.selftest.child import ChildError, Outcome, Report, result
 
 LIMIT = 512 << 20  # bytes of memory
 PORTION = 500  # files for one process

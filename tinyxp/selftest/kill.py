@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tinyxp.files.safetensors import DIGEST, read
-from tinyxp.selftest.child import ChildError, finish, start
-from tinyxp.selftest.outcome import Outcome, Report
+from tinyxp.selftest.child import ChildError, Outcome, Report, finish, start
 from tinyxp.selftest.training import STEPS
 
 PATIENCE = 60.0  # seconds for a whole run

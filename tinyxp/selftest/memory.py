@@ -11,8 +11,7 @@ from typing import NamedTuple
 import tinyxp as tx
 from tinyxp import nn
 from tinyxp.nn import functional as F
-from tinyxp.selftest.child import result
-from tinyxp.selftest.outcome import Outcome, Report
+from tinyxp.selftest.child import Outcome, Report, result
 
 STATM = Path("/proc/self/statm")
 LIMIT = 5.0  # MB of growth

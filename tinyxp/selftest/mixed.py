@@ -14,8 +14,8 @@ from tinyxp import nn
 from tinyxp.data import DataLoader, TensorDataset
 from tinyxp.errors import IndexingError
 from tinyxp.nn import functional as F
+from tinyxp.selftest.child import Outcome, Report
 from tinyxp.selftest.memory import Resources, check_growth, measure
-from tinyxp.selftest.outcome import Outcome, Report
 
 LIMIT = 8.0  # MB of growth
 CAPTURE_EVERY, ERROR_EVERY, LOADER_EVERY = 100, 7, 50  # steps

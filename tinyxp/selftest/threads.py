@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import tinyxp as tx
 from tinyxp import nn
 from tinyxp.nn import functional as F
-from tinyxp.selftest.outcome import Outcome, Report
+from tinyxp.selftest.child import Outcome, Report
 from tinyxp.train import Trainer
 
 THREADS = 4

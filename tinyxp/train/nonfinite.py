@@ -12,7 +12,7 @@ from tinyxp.core.tree import leaves_of
 from tinyxp.debug.anomaly import detect_anomaly, state
 from tinyxp.errors import AnomalyError
 from tinyxp.nn.module import Module
-from tinyxp.optim.finite import all_finite
+from tinyxp.nn.utils.clip_grad import all_finite
 
 HUGE = 1e4  # weights beyond it have diverged
 

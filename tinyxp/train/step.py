@@ -6,9 +6,8 @@ from typing import Any
 from tinyxp.capture.step import CapturedStep
 from tinyxp.core.tensor import Tensor
 from tinyxp.errors import InputsError
-from tinyxp.nn.utils.clip_grad import clip_grad_norm_
+from tinyxp.nn.utils.clip_grad import all_finite, clip_grad_norm_
 from tinyxp.ops.creation import astype
-from tinyxp.optim.finite import all_finite
 from tinyxp.train.options import Options
 from tinyxp.train.parallel import Parallel
 from tinyxp.train.split_check import LossOf, expect_loss

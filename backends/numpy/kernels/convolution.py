@@ -280,7 +280,4 @@ def max_pool_vjp(g: Array, residuals: Any, needs: Needs) -> Gradients:
     return (gx,)
 
 
-KERNELS = {
-    "conv": Kernel(conv, conv_vjp),
-    "max_pool": Kernel(max_pool, max_pool_vjp),
-}
+KERNELS = {"conv": Kernel(conv, conv_vjp), "max_pool": Kernel(max_pool, max_pool_vjp)}

@@ -13,14 +13,7 @@ from tinyxp.backends import Array
 from tinyxp.backends.common.capture import Capture, Draws, Recording, Update, no_capture
 from tinyxp.backends.numpy.memory import orders
 from tinyxp.backends.numpy.replay.plan import fill, lay_out, numbers_in
-from tinyxp.backends.numpy.replay.trace import (
-    Call,
-    Program,
-    SideBySide,
-    no_tracing,
-    plain,
-    tracing,
-)
+from tinyxp.backends.numpy.replay.trace import Call, Program, SideBySide, no_tracing, plain, tracing
 from tinyxp.backends.numpy.views import address, owner
 
 BY_NAME = np.maximum, np.minimum  # they take ``out`` by name alone

@@ -82,10 +82,8 @@ def _ranks(drawing: Drawing) -> dict[str, int]:
 def _chains(
     drawing: Drawing, ranks: dict[str, int]
 ) -> tuple[list[tuple[Arrow, list[str]]], dict[str, list[str]], dict[str, list[str]]]:
-    """Every arrow as a chain of keys, one per rank, and the neighbours above and below each key.
-
-    Arrows from one box share their places as long as they take the same path.
-    """
+    """Every arrow as a chain of keys, one per rank (arrows from a box share places while they take
+    the same path), and the neighbours above and below each key."""
     chains: list[tuple[Arrow, list[str]]] = []
     steps: dict[tuple[str, str], None] = {}
     for arrow in drawing.arrows:

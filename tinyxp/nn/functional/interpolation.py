@@ -40,14 +40,14 @@ def _cubic(d, a=-0.75):
     return np.where(d <= 1, near, np.where(d < 2, far, 0.0))
 
 
-def _lanczos(d):
-    return np.where(abs(d) < 3, np.sinc(d) * np.sinc(d / 3), 0.0)
-
-
 # mode: a kernel and its radius; _SMOOTH with ``antialias``
 _KERNELS = {"linear": (_triangle, 1), "cubic": (_cubic, 2)}
 _soft_cubic = functools.partial(_cubic, a=-0.5)
-_SMOOTH = {"linear": (_triangle, 1), "cubic": (_soft_cubic, 2), "lanczos": (_lanczos, 3)}
+_SMOOTH = {
+    "linear": (_triangle, 1),
+    "cubic": (_soft_cubic, 2),
+    "lanczos": (lambda d: np.where(abs(d) < 3, np.sinc(d) * np.sinc(d / 3), 0.0), 3),
+}
 
 
 def _step(n, m, scale, align_corners):

@@ -222,11 +222,9 @@ def _max_unpool(xp, x, places, /, n):
     return xp.reshape(xp.where(hit, values, 0), (rows, n))
 
 
-@_max_unpool.vjp(0)
-def _(xp, g, places):
-    return _take_along.on(xp, g, places, dim=1)  # each of several, as in PyTorch
-
-
+_max_unpool.vjp(0)(  # each of several, as in PyTorch
+    lambda xp, g, places: _take_along.on(xp, g, places, dim=1)
+)
 _max_unpool.example(
     lambda rng: (rng.normal(size=(2, 3)), np.asarray([[4, 0, 3], [1, 2, 5]]), {"n": 6})
 )

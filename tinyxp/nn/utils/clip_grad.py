@@ -3,8 +3,10 @@
 ``foreach`` is taken as in PyTorch and changes nothing, there being one implementation.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
+
+import numpy as np
 
 from tinyxp import backends
 from tinyxp.backends import Array
@@ -15,6 +17,7 @@ from tinyxp.core.tensor import Tensor, wrap
 from tinyxp.errors import GradientError
 from tinyxp.ops.bounds import clip
 from tinyxp.ops.creation import asarray, astype, move
+from tinyxp.ops.logic import isfinite
 
 __all__ = ["clip_grad_norm_", "clip_grad_value_", "clip_grads_with_norm_", "get_total_norm"]
 
@@ -95,10 +98,7 @@ def _one_by_one(xp: Any, arrays: list[Array], norm_type: float) -> Array:
 
 @typed
 def clip_grads_with_norm_(
-    parameters: Tensors,
-    max_norm: float,
-    total_norm: Tensor,
-    foreach: bool | None = None,
+    parameters: Tensors, max_norm: float, total_norm: Tensor, foreach: bool | None = None
 ) -> None:
     """Scale all gradients by min(1, max_norm / (total_norm + 1e-6)), the norm being known.
 
@@ -149,3 +149,16 @@ def clip_grad_value_(parameters: Tensors, clip_value: float, foreach: bool | Non
 def _with_grad(parameters: Tensors) -> list[Tensor]:
     params = [parameters] if isinstance(parameters, Tensor) else parameters
     return [p for p in params if p.grad is not None]
+
+
+def all_finite(tensors: Sequence[Tensor]) -> bool:
+    """Whether all elements of all tensors are finite.
+
+    >>> all_finite([tx.asarray([1.0, 1e30]), tx.asarray(2.0)]), all_finite([tx.asarray(tx.nan)])
+    (True, False)
+    """
+    # the norm is fast and finite only if they are; but the squares of large numbers overflow
+    with np.errstate(all="ignore"):
+        if bool(isfinite(get_total_norm(tensors))):
+            return True
+    return all(bool(isfinite(x).all()) for x in tensors)
