@@ -56,7 +56,7 @@ class Composite(Operation[P]):
         self.static_defaults = {k: v for k, v in self.defaults.items() if k not in self.operands}
 
     def call(self, args: tuple[Any, ...], static: dict[str, Any]) -> Any:
-        if len(args) > self.most or not static.keys() <= self.known:
+        if len(args) > self.most or (static and not static.keys() <= self.known):
             args, static = self.bind(args, static)
         if (region := casting()) is not None:
             y = self.single(region, args, static)

@@ -66,7 +66,7 @@ class Primitive(Operation[P]):
         self.lens: Lens | None = None
 
     def call(self, args: tuple[Any, ...], static: dict[str, Any]) -> Any:
-        if len(args) > self.most or not static.keys() <= self.known:
+        if len(args) > self.most or (static and not static.keys() <= self.known):
             args, static = self.bind(args, static)
         if self.autocast is not None and casting() is not None:
             return autocast_call(self, args, static)

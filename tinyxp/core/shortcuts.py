@@ -34,8 +34,7 @@ def shortcut(op: Any, general: Any = None) -> Any:
     free = op.autocast is None  # autocast leaves the operands as they are
     first = op.statics[0] if op.statics else None
 
-    # PyTorch's names of operands are parameters, so that the general call can refuse an operand
-    # given twice; keyword-only parameters, or **options, would cost twice as much
+    # PyTorch's names are parameters so that a second value is refused; **options would be slower
     def unary(x: Any, input: Any = None) -> Any:
         if type(x) is Plain and input is None:
             backend, array = x.backend, x.array
@@ -82,7 +81,14 @@ def shortcut(op: Any, general: Any = None) -> Any:
         named = {"input": input, "other": other}
         return general((x1, x2), {k: x for k, x in named.items() if x is not None})
 
+    has_axis = "axis" in op.statics
+
     def with_static(x: Any, /, *rest: Any, **static: Any) -> Any:
+        if "axis" not in static and static and has_axis and not rest:
+            if "dim" in static:  # PyTorch's names, without the general call
+                static["axis"] = static.pop("dim")
+            if "keepdim" in static and "keepdims" not in static:
+                static["keepdims"] = static.pop("keepdim")
         if type(x) is Plain and not (rest and (takes_dtype or len(rest) > 1)):
             backend, array = x.backend, x.array
             tracked = (x._node is not None or x._leaf) and recording()

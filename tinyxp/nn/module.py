@@ -103,10 +103,8 @@ class Module(Hooked):
         return [*super().__dir__(), *self._parameters, *self._buffers, *self._modules]
 
     def _register(self, registry: str, name: str, value: Any, moves: bool = False) -> None:
-        """Put a value into a registry; with ``moves`` (an assignment) from another registry.
-
-        The name of an attribute of the class is refused: it would hide the registered value.
-        """
+        """Put a value into a registry, or with ``moves`` from one into another; not under the name
+        of an attribute of the class, which would hide it."""
         held, kind = self.__dict__, type(self)
         if registry not in held:
             then = "call super().__init__() first in __init__"

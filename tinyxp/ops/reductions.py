@@ -184,7 +184,7 @@ def count_nonzero(xp, x, /, axis=None, keepdims=False):
 
 
 def _count(x, axis):
-    return math.prod(x.shape[i] for i in normalize_axes(axis, x.ndim))
+    return math.prod(map(x.shape.__getitem__, normalize_axes(axis, x.ndim)))
 
 
 @composite(autocast="float32")

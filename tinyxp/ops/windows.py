@@ -14,8 +14,7 @@ from tinyxp.ops.examples import normal
 def _windows(xp, x, /, size, stride, dilation):
     """y[k…, ..., i…] = x[..., stride · i + dilation · k…], with the axes of the window in front.
 
-    Shapes: x (..., *spatial) -> (*size, ..., *out), with as many spatial axes as ``size`` has
-    numbers and out = (spatial - dilation · (size - 1) - 1) // stride + 1.
+    Shapes: x (..., *spatial) -> (*size, ..., *out).
     """
     n = len(size)
     axes = zip(x.shape[-n:], size, stride, dilation, strict=True)
