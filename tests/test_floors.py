@@ -26,7 +26,7 @@ FLOORS = (
 )
 FLOOR_OF = {room: i for i, rooms in enumerate(FLOORS) for room in rooms}
 TOP_LEVEL_MODULES = {"__init__", "__main__", "cuda", "errors", "random", "version"}
-BACKENDS = ("cupy", "numpy", "strict", "torch")
+BACKENDS = {p.parent.name for p in (ROOT / "backends").glob("*/__init__.py")} - {"common"}
 # Where a library beside the core's may be imported at once.
 LIBRARIES = {
     "tinyxp.backends.cupy": {"cupy", "cupyx"},

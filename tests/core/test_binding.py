@@ -175,3 +175,8 @@ def test_bind():
     ):
         with pytest.raises(TinyError, match=message):
             wrong()
+
+
+def test_a_dtype_given_twice():
+    with pytest.raises(DTypeError, match="dtype twice"):
+        tx.asarray(X).to(tx.float64, dtype=tx.float32)

@@ -99,3 +99,14 @@ def test_errors():
         nn.LazyConv2d(2, 1)(tx.zeros((2, 2)))
     with pytest.raises(ArgumentError, match="misshapen: weight"):
         nn.LazyLinear(3).load_state_dict({"weight": tx.zeros(3), "bias": tx.zeros(3)}, strict=False)
+
+
+def test_a_subclass_is_lazy_as_its_base_is():
+    class Mine(nn.LazyLinear):
+        pass
+
+    class Norm(nn.LazyBatchNorm1d):
+        pass
+
+    assert Mine(3)(tx.ones((1, 2))).shape == (1, 3)
+    assert Norm()(tx.ones((4, 2))).shape == (4, 2)

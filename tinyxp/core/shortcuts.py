@@ -30,7 +30,7 @@ def shortcut(op: Any, general: Any = None) -> Any:
     fn, record, nodes, lens = op.fn, op.record, op.nodes, op.lens
     general = general or (lambda args, static: op.call(args, static))
     any_dtype = not (op.floating or op.real)  # else only floats need no cast and no check
-    takes_dtype = "dtype" in op.parameters
+    takes_dtype, has_axis = "dtype" in op.parameters, "axis" in op.statics
     free = op.autocast is None  # autocast leaves the operands as they are
     first = op.statics[0] if op.statics else None
 
@@ -80,8 +80,6 @@ def shortcut(op: Any, general: Any = None) -> Any:
                 return wrap(y, backend) if not isinstance(y, tuple) else _several(y, backend)
         named = {"input": input, "other": other}
         return general((x1, x2), {k: x for k, x in named.items() if x is not None})
-
-    has_axis = "axis" in op.statics
 
     def with_static(x: Any, /, *rest: Any, **static: Any) -> Any:
         if "axis" not in static and static and has_axis and not rest:

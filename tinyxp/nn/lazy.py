@@ -38,13 +38,13 @@ class UninitializedParameter(Parameter):
 class _Lazy(Module):
     """A module that becomes an ``eager`` one as soon as it knows the first argument for it."""
 
-    eager: type[Module]
-    axis: int  # the axis of the input whose length is the first argument
+    eager: type[Module] = Module
+    axis: int = 0  # of the input, whose length is the first argument
     least = 1  # the number of axes that a weight needs to give this length
     defaults: Mapping[str, Any] = {}  # that differ from the eager class's
 
-    def __init_subclass__(cls, eager: type[Module] = Module, axis: int = 0, **options: Any) -> None:
-        cls.eager, cls.axis = eager, axis
+    def __init_subclass__(cls, eager: Any = None, axis: int | None = None, **options: Any) -> None:
+        cls.eager, cls.axis = eager or cls.eager, cls.axis if axis is None else axis
         super().__init_subclass__(**options)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

@@ -207,12 +207,13 @@ def to(x, backend_or_device=None, /, *, dtype=None):
     tensor([1.], dtype=float64)
     """
     if isinstance(backend_or_device, dtypes.DType):
+        if dtype is not None:
+            raise DTypeError("to got dtype twice; give it once")
         backend_or_device, dtype = None, backend_or_device
-    if backend_or_device is not None:
-        if isinstance(backend_or_device, str) and backend_or_device in backends.names():
-            x = move(x, backends.get(backend_or_device))
-        else:
-            x = move(x, x.backend, backend_or_device)
+    if isinstance(backend_or_device, str) and backend_or_device in backends.names():
+        x = move(x, backends.get(backend_or_device))
+    elif backend_or_device is not None:
+        x = move(x, x.backend, backend_or_device)
     return x if dtype is None else astype(x, dtype, copy=False)
 
 
