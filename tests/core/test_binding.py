@@ -133,6 +133,7 @@ def test_overloaded_methods(name):
     "call",
     [
         lambda x: tx.add(x, x, other=x),
+        lambda x: tx.add(x, x, other=None),
         lambda x: tx.multiply(2.0, x, other=x),
         lambda x: tx.matmul(x, x.mT, other=x),
         lambda x: tx.exp(x, input=x),

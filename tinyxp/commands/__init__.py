@@ -39,7 +39,8 @@ def parser(chosen: Container[str]) -> output.Help:
         command = subparsers.add_parser(name, help=module.HELP)
         if name in chosen:
             command.module = module
-            getattr(module, "arguments", lambda command: None)(command)
+            if hasattr(module, "arguments"):
+                module.arguments(command)
             command.add_argument(
                 "--backend", help="numpy, cupy, torch or strict (default: TINY_BACKEND, or numpy)"
             )

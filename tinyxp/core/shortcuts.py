@@ -9,12 +9,14 @@ from typing import Any
 
 from tinyxp.backends import Array, Backend
 from tinyxp.core.autocast import casting
+from tinyxp.core.binding import SPELLINGS
 from tinyxp.core.tape import edge_of, grad_enabled
 from tinyxp.core.tensor import Tensor, raw, wrap
 from tinyxp.core.views import link_view
 
 Plain = Tensor  # the type that may take a shortcut; no type may while calls are observed (debug/)
 NONE: dict[str, Any] = {}
+MISSING = object()  # for an argument that was not given
 recording = grad_enabled.get
 
 
@@ -30,13 +32,14 @@ def shortcut(op: Any, general: Any = None) -> Any:
     fn, record, nodes, lens = op.fn, op.record, op.nodes, op.lens
     general = general or (lambda args, static: op.call(args, static))
     any_dtype = not (op.floating or op.real)  # else only floats need no cast and no check
-    takes_dtype, has_axis = "dtype" in op.parameters, "axis" in op.statics
+    takes_dtype = "dtype" in op.parameters
+    spellings = [(s, own) for s in SPELLINGS for own in SPELLINGS[s] if own in op.statics]
     free = op.autocast is None  # autocast leaves the operands as they are
     first = op.statics[0] if op.statics else None
 
     # PyTorch's names are parameters so that a second value is refused; **options would be slower
-    def unary(x: Any, input: Any = None) -> Any:
-        if type(x) is Plain and input is None:
+    def unary(x: Any, input: Any = MISSING) -> Any:
+        if type(x) is Plain and input is MISSING:
             backend, array = x.backend, x.array
             if (any_dtype or array.dtype in backend.native) and (free or casting() is None):
                 try:
@@ -46,10 +49,10 @@ def shortcut(op: Any, general: Any = None) -> Any:
                 if (x._node is not None or x._leaf) and recording():
                     return record(y, backend, (edge_of(x),), (array,), {}, (array.dtype,))
                 return wrap(y, backend) if not isinstance(y, tuple) else _several(y, backend)
-        return op.call((x,), {} if input is None else {"input": input})
+        return op.call((x,), {} if input is MISSING else {"input": input})
 
-    def binary(x1: Any, x2: Any, other: Any = None, input: Any = None) -> Any:
-        if type(x1) is Plain and other is None and input is None:
+    def binary(x1: Any, x2: Any, other: Any = MISSING, input: Any = MISSING) -> Any:
+        if type(x1) is Plain and other is MISSING and input is MISSING:
             backend, a, edge1, edge2 = x1.backend, x1.array, x1._node, None
             dtype = a.dtype
             if type(x2) is Plain:
@@ -79,14 +82,13 @@ def shortcut(op: Any, general: Any = None) -> Any:
                     )
                 return wrap(y, backend) if not isinstance(y, tuple) else _several(y, backend)
         named = {"input": input, "other": other}
-        return general((x1, x2), {k: x for k, x in named.items() if x is not None})
+        return general((x1, x2), {k: x for k, x in named.items() if x is not MISSING})
 
     def with_static(x: Any, /, *rest: Any, **static: Any) -> Any:
-        if "axis" not in static and static and has_axis and not rest:
-            if "dim" in static:  # PyTorch's names, without the general call
-                static["axis"] = static.pop("dim")
-            if "keepdim" in static and "keepdims" not in static:
-                static["keepdims"] = static.pop("keepdim")
+        if "axis" not in static and static and not rest:
+            for spelling, own in spellings:  # PyTorch's names, without the general call
+                if spelling in static and own not in static:
+                    static[own] = static.pop(spelling)
         if type(x) is Plain and not (rest and (takes_dtype or len(rest) > 1)):
             backend, array = x.backend, x.array
             tracked = (x._node is not None or x._leaf) and recording()

@@ -65,8 +65,7 @@ _whole_dft.example(complex_normal((3, 2), n=4, axis=0, norm="forward"))
 
 
 def _multiplicity(xp, half, n, axis):
-    """How often each element of a half spectrum occurs in the whole: twice, except the first and,
-    if n is even, the last."""
+    """How often a half spectrum's elements occur in the whole: twice but for real frequencies."""
     k = xp.arange(half.shape[axis], device=half.device)
     once = xp.astype(2 * k % n == 0, half.dtype)
     return xp.reshape(2 - once, (-1, *(1 for _ in half.shape[axis + 1 :])))

@@ -209,8 +209,7 @@ Entry = tuple[str, list[int]]  # dtype and shape of a tensor
 
 def _header(file: Any, size: int) -> tuple[dict[str, Entry], dict[str, str]]:
     """The dtypes and shapes of tensors in a file of ``size`` bytes, in the order of their data, and
-    its metadata. Raises ValueError unless the tensors fill the file without a gap.
-    """
+    its metadata. Raises ValueError unless the tensors fill the file without a gap."""
     length = int.from_bytes(file.read(8), "little")
     if size < 8 or length > min(size - 8, LONGEST):
         raise ValueError(f"a header of {length} bytes in a file of {size}")
